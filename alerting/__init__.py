@@ -1,0 +1,1 @@
+"""Dispatch crisis alerts to citizens in seconds, without drowning them in messages."""

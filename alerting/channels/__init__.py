@@ -1,0 +1,1 @@
+"""Channels speak: one adapter per medium behind one contract, and the texts they carry."""

@@ -1,0 +1,1 @@
+"""What things are: alerts, lanes, citizens, deliveries, decisions. Imports no engine."""

@@ -1,0 +1,222 @@
+"""The alert as CAP 1.2 defines it (OASIS CAP-v1.2-os, July 2010), as frozen values.
+
+Names follow the standard's elements in snake case. Instants are aware (any offset); the sender's
+offset is kept because CAP displays it. Coordinates are WGS 84 (latitude, longitude) in degrees,
+radii in kilometres, altitudes in feet above mean sea level, as in the standard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    ACTUAL = "Actual"
+    EXERCISE = "Exercise"
+    SYSTEM = "System"
+    TEST = "Test"
+    DRAFT = "Draft"
+
+
+class MsgType(StrEnum):
+    ALERT = "Alert"
+    UPDATE = "Update"
+    CANCEL = "Cancel"
+    ACK = "Ack"
+    ERROR = "Error"
+
+
+class Scope(StrEnum):
+    PUBLIC = "Public"
+    RESTRICTED = "Restricted"
+    PRIVATE = "Private"
+
+
+class Category(StrEnum):
+    GEO = "Geo"
+    MET = "Met"
+    SAFETY = "Safety"
+    SECURITY = "Security"
+    RESCUE = "Rescue"
+    FIRE = "Fire"
+    HEALTH = "Health"
+    ENV = "Env"
+    TRANSPORT = "Transport"
+    INFRA = "Infra"
+    CBRNE = "CBRNE"
+    OTHER = "Other"
+
+
+class ResponseType(StrEnum):
+    SHELTER = "Shelter"
+    EVACUATE = "Evacuate"
+    PREPARE = "Prepare"
+    EXECUTE = "Execute"
+    AVOID = "Avoid"
+    MONITOR = "Monitor"
+    ASSESS = "Assess"
+    ALL_CLEAR = "AllClear"
+    NONE = "None"
+
+
+class Urgency(StrEnum):
+    IMMEDIATE = "Immediate"
+    EXPECTED = "Expected"
+    FUTURE = "Future"
+    PAST = "Past"
+    UNKNOWN = "Unknown"
+
+
+class Severity(StrEnum):
+    EXTREME = "Extreme"
+    SEVERE = "Severe"
+    MODERATE = "Moderate"
+    MINOR = "Minor"
+    UNKNOWN = "Unknown"
+
+    @property
+    def rank(self) -> int:
+        """0 is the gravest; Unknown ranks last."""
+        return list(Severity).index(self)
+
+
+class Certainty(StrEnum):
+    OBSERVED = "Observed"
+    LIKELY = "Likely"
+    POSSIBLE = "Possible"
+    UNLIKELY = "Unlikely"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedValue:
+    """A `valueName`/`value` pair: eventCode, parameter or geocode."""
+
+    name: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The triple that names an earlier alert; `sent` is compared as an instant."""
+
+    sender: str
+    identifier: str
+    sent: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    lat: float
+    lon: float
+    radius_km: float
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A ring of (lat, lon), first point repeated last; at least four points."""
+
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    area_desc: str
+    polygons: tuple[Polygon, ...] = ()
+    circles: tuple[Circle, ...] = ()
+    geocodes: tuple[NamedValue, ...] = ()
+    altitude: float | None = None
+    ceiling: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    resource_desc: str
+    mime_type: str
+    size: int | None = None
+    uri: str | None = None
+    deref_uri: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    categories: tuple[Category, ...]
+    event: str
+    urgency: Urgency
+    severity: Severity
+    certainty: Certainty
+    language: str = "en-US"
+    response_types: tuple[ResponseType, ...] = ()
+    audience: str | None = None
+    event_codes: tuple[NamedValue, ...] = ()
+    effective: datetime | None = None
+    onset: datetime | None = None
+    expires: datetime | None = None
+    sender_name: str | None = None
+    headline: str | None = None
+    description: str | None = None
+    instruction: str | None = None
+    web: str | None = None
+    contact: str | None = None
+    parameters: tuple[NamedValue, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    areas: tuple[Area, ...] = ()
+
+    @property
+    def ends_danger(self) -> bool:
+        """True when this info says the danger is over: AllClear, or urgency Past."""
+        return self.urgency is Urgency.PAST or ResponseType.ALL_CLEAR in self.response_types
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One deviation from CAP 1.2 mended on reading: `where` it was, `what` was done."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    identifier: str
+    sender: str
+    sent: datetime
+    status: Status
+    msg_type: MsgType
+    scope: Scope
+    source: str | None = None
+    restriction: str | None = None
+    addresses: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    note: str | None = None
+    references: tuple[Reference, ...] = ()
+    incidents: tuple[str, ...] = ()
+    infos: tuple[Info, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+
+    @property
+    def triple(self) -> Reference:
+        """What names this alert in another alert's `references`."""
+        return Reference(self.sender, self.identifier, self.sent)
+
+    @property
+    def severity(self) -> Severity:
+        """The gravest severity of any info; Unknown where there is none."""
+        return min((i.severity for i in self.infos), key=lambda s: s.rank, default=Severity.UNKNOWN)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the last info ends; None where any info has no end."""
+        ends = [i.expires for i in self.infos]
+        return None if not ends or None in ends else max(e for e in ends if e is not None)
+
+    @property
+    def for_public(self) -> bool:
+        """True only for Actual alerts of public scope; all others have named participants."""
+        return self.status is Status.ACTUAL and self.scope is Scope.PUBLIC

@@ -1,0 +1,29 @@
+"""Lanes: separate queues so that a grave alert never stands behind a light one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from alerting.domain.alert import Alert, Severity, Status
+
+
+class Lane(StrEnum):
+    """In order of precedence."""
+
+    EXTREME = "extreme"
+    SEVERE = "severe"
+    ROUTINE = "routine"
+    DRILL = "drill"
+
+
+def lane_of(alert: Alert) -> Lane:
+    """Say which lane an alert travels in.
+
+    Anything but Actual is a drill. The end of a danger interrupts less than the danger did, so
+    infos that end it do not raise the lane above routine.
+    """
+    if alert.status is not Status.ACTUAL:
+        return Lane.DRILL
+    live = [i.severity for i in alert.infos if not i.ends_danger]
+    gravest = min(live, key=lambda s: s.rank, default=Severity.UNKNOWN)
+    return {Severity.EXTREME: Lane.EXTREME, Severity.SEVERE: Lane.SEVERE}.get(gravest, Lane.ROUTINE)

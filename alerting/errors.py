@@ -1,0 +1,67 @@
+"""Errors a person will read: what is wrong and what to do.
+
+AlertingError          everything below; `detail` is a whole sentence for a person
+├─ BadInput            the caller's input was refused and nothing changed; exit 2, HTTP 4xx
+│  ├─ NotFound         what was named does not exist; HTTP 404
+│  ├─ Conflict         it contradicts something accepted before; HTTP 409 or 422
+│  └─ NotAllowed       no key, or a key without the right; HTTP 401 or 403
+└─ WorkFailed          the input was good, the work was not done; exit 1, HTTP 5xx
+   └─ Unavailable      an engine this needs is not there right now; HTTP 503
+"""
+
+from __future__ import annotations
+
+
+class AlertingError(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_code = 1
+    http_status = 500
+    title = "Internal error"
+
+    def __init__(self, detail: str, *, remedy: str = "") -> None:
+        super().__init__(f"{detail} {remedy}".strip())
+        self.detail = detail
+        self.remedy = remedy
+
+
+class BadInput(AlertingError):
+    """The input was refused; nothing was changed."""
+
+    exit_code = 2
+    http_status = 422
+    title = "Bad input"
+
+
+class NotFound(BadInput):
+    """What the caller named does not exist."""
+
+    http_status = 404
+    title = "Not found"
+
+
+class Conflict(BadInput):
+    """The input contradicts something accepted before."""
+
+    http_status = 409
+    title = "Conflict"
+
+
+class NotAllowed(BadInput):
+    """No key, or a key without the right to do this."""
+
+    http_status = 401
+    title = "Not allowed"
+
+
+class WorkFailed(AlertingError):
+    """The input was good and the work was not done."""
+
+    title = "The work failed"
+
+
+class Unavailable(WorkFailed):
+    """An engine this needs does not answer right now; the same call may work later."""
+
+    http_status = 503
+    title = "Unavailable"

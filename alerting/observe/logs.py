@@ -1,0 +1,57 @@
+"""Structured log lines on standard error, as text for people or JSON for machines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+#: Keys whose values never reach a log line (design, invariant 10).
+PRIVATE = frozenset(
+    {"endpoint", "to", "address", "phone", "email", "token", "auth", "text", "body", "key"}
+)
+
+
+def hide_private(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Replace the value of every private key, so that a careless line leaks nothing."""
+    return {k: "[hidden]" if k in PRIVATE else v for k, v in event.items()}
+
+
+def configure(level: str = "INFO", log_format: str = "console") -> None:
+    """Send structlog and the standard library's logging through one pipeline to stderr."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        hide_private,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # These write one line a request or query at INFO, which drowns what matters.
+    for noisy in ("uvicorn.access", "aiohttp.access", "mail.log", "celery.app.trace", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    return structlog.stdlib.get_logger(name)

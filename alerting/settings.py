@@ -1,0 +1,132 @@
+"""Every setting, from the environment or a `.env` file in the working folder.
+
+The three engine addresses have plain names (DATABASE_URL, REDIS_URL, BROKER_URL) because other
+tools use them too; all others begin with ALERTING_. Secrets may be given as a file: set
+NAME_FILE to its path. Unset engine addresses mean the embedded engines below `var`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from alerting.errors import BadInput
+
+SECRET_FILES = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "BROKER_URL",
+    "ALERTING_TWILIO_AUTH_TOKEN",
+    "ALERTING_SMTP_PASSWORD",
+)
+
+
+class Settings(BaseSettings):
+    """See `.env.example` for one line on each."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ALERTING_", env_file=".env", extra="ignore", populate_by_name=True
+    )
+
+    var: Path = Path("var")
+    database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    broker_url: str = Field("", validation_alias=AliasChoices("BROKER_URL", "broker_url"))
+
+    # The way in
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str = "http://127.0.0.1:8080"
+    max_alert_bytes: int = 2_000_000
+    log_level: str = "INFO"
+    log_format: Literal["console", "json"] = "console"
+
+    # Dispatch
+    chunk_size: int = Field(1000, ge=1, le=1000)
+    window: int = Field(64, ge=1, le=1000)
+    lease_s: float = Field(30, gt=0)
+    max_chunk_tries: int = Field(5, ge=1)
+    default_expiry_s: float = Field(24 * 3600, gt=0)
+    sweep_extreme_s: float = Field(1, gt=0)
+    sweep_s: float = Field(10, gt=0)
+    all_channels_lanes: Annotated[tuple[str, ...], NoDecode] = ("extreme",)
+    workers: int = Field(2, ge=1)
+
+    # Channels: `sandbox` speaks to the carriers inside `alerting up`, `off` refuses
+    carriers: Literal["sandbox", "real"] = "sandbox"
+    sandbox_port: int = 8090
+    sandbox_smtp_port: int = 8025
+
+    twilio_base_url: str = "https://api.twilio.com"
+    twilio_account_sid: str = ""
+    twilio_auth_token: SecretStr = SecretStr("")
+    twilio_from: str = ""
+    twilio_from_extreme: str = ""
+    twilio_messaging_service: str = ""
+    twilio_timeout_s: float = Field(10, gt=0)
+    twilio_concurrency: int = Field(64, ge=1)
+
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_tls: Literal["none", "starttls", "implicit"] = "starttls"
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_connections: int = Field(8, ge=1)
+    smtp_timeout_s: float = Field(20, gt=0)
+    mail_from: str = "alerts@example.org"
+    mail_from_name: str = "Alerts"
+    mail_bounce_domain: str = "bounce.example.org"
+
+    push_contact: str = "mailto:alerts@example.org"
+    push_timeout_s: float = Field(10, gt=0)
+    push_concurrency: int = Field(64, ge=1)
+    push_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("all_channels_lanes", "push_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(v.strip() for v in value.split(",") if v.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @property
+    def embedded_database(self) -> bool:
+        return not self.database_url
+
+    @property
+    def embedded_redis(self) -> bool:
+        return not self.redis_url
+
+
+def load_settings() -> Settings:
+    """Read the settings once from the environment.
+
+    Raises BadInput naming each wrong setting and what it takes.
+    """
+    for name in SECRET_FILES:
+        path = os.environ.get(f"{name}_FILE")
+        if path and not os.environ.get(name):
+            try:
+                os.environ[name] = Path(path).read_text(encoding="utf-8").strip()
+            except OSError as e:
+                raise BadInput(
+                    f"{name}_FILE names {path}, which cannot be read: {e.strerror}."
+                ) from e
+    try:
+        return Settings()
+    except ValidationError as e:
+        rows = "; ".join(f"{'.'.join(map(str, r['loc']))}: {r['msg']}" for r in e.errors())
+        raise BadInput(f"Wrong settings: {rows}.", remedy="See .env.example.") from e
+
+
+@lru_cache
+def settings() -> Settings:
+    """The process's settings; `settings.cache_clear()` reads them anew."""
+    return load_settings()

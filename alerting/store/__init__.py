@@ -1,0 +1,1 @@
+"""PostgreSQL, the truth: schema, migrations, outbox and leases, the ledger of deliveries."""

@@ -1,0 +1,70 @@
+"""One pool of PostgreSQL connections for one event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from alerting.errors import Unavailable
+
+
+def driver_url(database_url: str) -> str:
+    """`postgresql://…` as SQLAlchemy wants it for psycopg 3; other spellings are accepted."""
+    scheme, sep, rest = database_url.partition("://")
+    if not sep or scheme.split("+")[0] not in {"postgresql", "postgres"}:
+        raise Unavailable(
+            "DATABASE_URL does not name a PostgreSQL database.",
+            remedy="It looks like postgresql://user:password@host:5432/name.",
+        )
+    return f"postgresql+psycopg://{rest}"
+
+
+class Database:
+    """Bound to the event loop that first uses it; never share it across a fork.
+
+    Raises Unavailable when PostgreSQL does not answer, saying where it was looked for.
+    """
+
+    def __init__(self, database_url: str, *, pool_size: int = 10) -> None:
+        self._engine = create_async_engine(
+            driver_url(database_url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5},
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed when the block ends, rolled back when it raises."""
+        try:
+            connection = await self._engine.connect()
+        except OperationalError as e:
+            where = self._engine.url.render_as_string(hide_password=True)
+            raise Unavailable(
+                f"PostgreSQL does not answer at {where}: {_first_line(e)}.",
+                remedy="Start it, or correct DATABASE_URL; `alerting doctor` tells more.",
+            ) from e
+        async with connection, connection.begin():
+            yield connection
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def raw(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """The psycopg connection below, for COPY and `unnest`; it shares the transaction."""
+    fairy = await connection.get_raw_connection()
+    driver = fairy.driver_connection
+    if not isinstance(driver, psycopg.AsyncConnection):
+        raise TypeError(f"expected a psycopg connection, got {type(driver)}")
+    return driver
+
+
+def _first_line(error: BaseException) -> str:
+    return str(getattr(error, "orig", error)).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,267 @@
+"""The tables, in the order an alert meets them. Needs no PostgreSQL extension.
+
+Instants are timestamptz. A delivery's id is its chunk's id times 1,024 plus its place in the
+chunk, so a chunk owns a contiguous range of the ledger and needs no index to find it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    Time,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+#: Deliveries of chunk `c` have the ids c × CHUNK_SPAN … c × CHUNK_SPAN + size − 1.
+CHUNK_SPAN = 1024
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _at(name: str, *, now: bool = False, null: bool = True) -> Column[Any]:
+    return Column(
+        name,
+        DateTime(timezone=True),
+        nullable=null and not now,
+        server_default=func.now() if now else None,
+    )
+
+
+# ── who may be told ─────────────────────────────────────────────────────────────────────────
+
+citizen = Table(
+    "citizen",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("ref", Text, nullable=False, unique=True, comment="the register's own key"),
+    Column("language", Text, nullable=False, server_default="en"),
+    Column("time_zone", Text, nullable=False, server_default="UTC"),
+    Column("quiet_from", Time),
+    Column("quiet_to", Time),
+    Column("channels", ARRAY(Text), nullable=False, comment="in the citizen's order"),
+    Column("groups", ARRAY(Text), nullable=False, server_default="{}", comment="drill groups"),
+    _at("created_at", now=True),
+    _at("updated_at", now=True),
+)
+
+address = Table(
+    "address",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("citizen_id", ForeignKey("citizen.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("keys", JSONB, nullable=False, server_default="{}"),
+    Column("consent", Boolean, nullable=False, server_default="true"),
+    Column("verified", Boolean, nullable=False, server_default="true"),
+    Column("suspended_reason", Text),
+    _at("updated_at", now=True),
+    UniqueConstraint("citizen_id", "channel", "endpoint"),
+)
+
+place = Table(
+    "place",
+    metadata,
+    Column("citizen_id", ForeignKey("citizen.id", ondelete="CASCADE"), nullable=False),
+    Column("no", SmallInteger, nullable=False, comment="0 is home"),
+    Column("name", Text, nullable=False, server_default="home"),
+    Column("lat", Double, nullable=False),
+    Column("lon", Double, nullable=False),
+    Column("radius_m", REAL, nullable=False, server_default="0"),
+    Column("cell", BigInteger, nullable=False, comment="H3 cell of the point"),
+    PrimaryKeyConstraint("citizen_id", "no"),
+    Index(None, "cell"),
+)
+
+citizen_geocode = Table(
+    "citizen_geocode",
+    metadata,
+    Column("citizen_id", ForeignKey("citizen.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("name", "value", "citizen_id"),
+    Index(None, "citizen_id"),
+)
+
+# ── what is to be told ──────────────────────────────────────────────────────────────────────
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("sender", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    _at("sent_at", null=False),
+    Column("status", Text, nullable=False),
+    Column("msg_type", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("thread_id", UUID(as_uuid=True), nullable=False, index=True),
+    Column("document", JSONB, nullable=False, comment="the alert as CAP in JSON"),
+    Column("source", LargeBinary, nullable=False, comment="the bytes as they came in"),
+    Column("source_hash", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("state_reason", Text, nullable=False, server_default=""),
+    _at("expires_at", null=False),
+    Column("submitted_by", Text, nullable=False),
+    _at("submitted_at", now=True),
+    _at("planned_at"),
+    _at("finished_at"),
+    Column("audience", Integer, nullable=False, server_default="0", comment="citizens"),
+    UniqueConstraint("sender", "identifier", "sent_at"),
+    CheckConstraint(
+        "state in ('accepted','delivering','completed','recorded','cancelled','superseded',"
+        "'expired')",
+        name="state",
+    ),
+)
+
+alert_reference = Table(
+    "alert_reference",
+    metadata,
+    Column("alert_id", ForeignKey("alert.id", ondelete="CASCADE"), nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    _at("sent_at", null=False),
+    PrimaryKeyConstraint("sender", "identifier", "sent_at", "alert_id"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("owner", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("alert_id", ForeignKey("alert.id", ondelete="CASCADE"), nullable=False),
+    _at("created_at", now=True),
+    PrimaryKeyConstraint("owner", "key"),
+)
+
+# ── the work it makes ───────────────────────────────────────────────────────────────────────
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True, comment="a chunk's id"),
+    Column("alert_id", ForeignKey("alert.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False, comment="plan, or deliver (then it is a chunk)"),
+    Column("lane", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="ready"),
+    Column("channel", Text, nullable=False, server_default=""),
+    Column("size", Integer, nullable=False, server_default="0"),
+    Column("window_from", Integer, nullable=False, server_default="0"),
+    Column("window_to", Integer, nullable=False, server_default="0"),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("owner", Text, nullable=False, server_default=""),
+    _at("lease_until"),
+    _at("not_before", now=True),
+    _at("rung_at"),
+    _at("created_at", now=True),
+    _at("done_at"),
+    CheckConstraint("kind in ('plan','deliver')", name="kind"),
+    CheckConstraint("state in ('ready','leased','done','poisoned')", name="state"),
+    Index(None, "alert_id"),
+    Index("ix_outbox_open", "lane", "id", postgresql_where=text("state in ('ready','leased')")),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("alert_id", UUID(as_uuid=True), nullable=False),
+    Column("citizen_id", BigInteger, nullable=False),
+    Column("address_id", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("info_no", SmallInteger, nullable=False, comment="which info of the alert"),
+    Column("area_no", SmallInteger, nullable=False, comment="which area of that info; -1 none"),
+    Column("state", Text, nullable=False, server_default="planned"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("code", Text, nullable=False, server_default="", comment="the provider's own"),
+    Column("provider_ref", Text, nullable=False, server_default=""),
+    Column("tries", SmallInteger, nullable=False, server_default="0"),
+    Column("possible_duplicate", Boolean, nullable=False, server_default="false"),
+    _at("planned_at", now=True),
+    _at("attempted_at"),
+    _at("accepted_at"),
+    _at("settled_at"),
+    Index(None, "citizen_id", "alert_id"),
+    postgresql_with={"fillfactor": "85"},
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("provider_ref", Text, nullable=False, server_default=""),
+    Column("status", Text, nullable=False, comment="in the provider's words"),
+    Column("code", Text, nullable=False, server_default=""),
+    _at("received_at", now=True),
+    _at("applied_at"),
+    UniqueConstraint("channel", "delivery_id", "provider_ref", "status"),
+    Index("ix_receipt_open", "id", postgresql_where=text("applied_at is null")),
+)
+
+# ── who did what ────────────────────────────────────────────────────────────────────────────
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("prefix", Text, primary_key=True, comment="the key's first part, not secret"),
+    Column("name", Text, nullable=False, unique=True),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("rights", ARRAY(Text), nullable=False),
+    _at("created_at", now=True),
+    _at("revoked_at"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _at("at", now=True),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+)
+
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", Text, primary_key=True, comment="vapid, link"),
+    Column("value", LargeBinary, nullable=False),
+    _at("created_at", now=True),
+)
