@@ -12,7 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from alerting.errors import BadInput
@@ -41,7 +48,7 @@ class Settings(BaseSettings):
     # The way in
     host: str = "127.0.0.1"
     port: int = 8080
-    public_url: str = "http://127.0.0.1:8080"
+    public_url: str = ""  # empty: the API's own address
     max_alert_bytes: int = 2_000_000
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "console"
@@ -54,6 +61,11 @@ class Settings(BaseSettings):
     default_expiry_s: float = Field(24 * 3600, gt=0)
     sweep_extreme_s: float = Field(1, gt=0)
     sweep_s: float = Field(10, gt=0)
+    retry_s: float = Field(2, gt=0)
+    retry_max_s: float = Field(60, gt=0)
+    max_tries: int = Field(5, ge=1)
+    in_doubt_wait_s: float = Field(5, ge=0)
+    in_doubt_hold_s: float = Field(120, ge=0)
     all_channels_lanes: Annotated[tuple[str, ...], NoDecode] = ("extreme",)
     workers: int = Field(2, ge=1)
 
@@ -95,6 +107,11 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @model_validator(mode="after")
+    def _default_public_url(self) -> Settings:
+        self.public_url = (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return self
 
     @property
     def embedded_database(self) -> bool:

@@ -1,0 +1,100 @@
+"""The composition root: finds the engines, opens them, and hands them to those who work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from alerting.channels import registry
+from alerting.channels.base import Channel
+from alerting.channels.vapid import generate
+from alerting.clock import Clock, SystemClock
+from alerting.dispatch.broker import Doorbell
+from alerting.domain.links import Links, new_key
+from alerting.embedded import engines
+from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN
+from alerting.errors import Unavailable
+from alerting.settings import Settings
+from alerting.store.db import Database
+from alerting.store.secrets import get_or_create
+
+
+def database_url(settings: Settings) -> str:
+    """Where PostgreSQL is: DATABASE_URL, else the embedded one that runs below `var`.
+
+    Raises Unavailable when neither is there.
+    """
+    return settings.database_url or _embedded(settings, "DATABASE_URL").database_url
+
+
+def redis_url(settings: Settings) -> str:
+    """Where Redis is: REDIS_URL, else the embedded one that runs below `var`."""
+    return settings.redis_url or _embedded(settings, "REDIS_URL").redis_url
+
+
+def broker_url(settings: Settings) -> str:
+    """Where Celery's broker is: BROKER_URL, else Redis."""
+    return settings.broker_url or redis_url(settings)
+
+
+def _embedded(settings: Settings, variable: str) -> engines.Found:
+    found = engines.find(settings.var)
+    if found is None:
+        raise Unavailable(
+            f"No engines run on {settings.var}/ and {variable} is not set.",
+            remedy=f"Start `alerting up` in another terminal, or set {variable}.",
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a process needs to work, open on its event loop."""
+
+    settings: Settings
+    db: Database
+    clock: Clock
+    doorbell: Doorbell
+    links: Links
+    vapid: bytes
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Runtime]:
+        """Open the database and the doorbell; make the secrets a first start lacks.
+
+        Raises Unavailable when the database does not answer. A broker that does not answer is no
+        error: the sweepers find the work without it.
+        """
+        async with AsyncExitStack() as stack:
+            db = Database(database_url(settings))
+            stack.push_async_callback(db.close)
+            async with db.begin() as connection:
+                link_key = await get_or_create(connection, "link", new_key)
+                vapid = await get_or_create(connection, "vapid", generate)
+            doorbell = Doorbell(broker_url(settings))
+            stack.callback(doorbell.close)
+            yield Runtime(settings, db, clock or SystemClock(), doorbell, Links(link_key), vapid)
+
+    @property
+    def twilio_token(self) -> str:
+        """What signs Twilio's callbacks: the sandbox's when that stands in."""
+        if self.settings.carriers == "sandbox":
+            return SANDBOX_TOKEN
+        return self.settings.twilio_auth_token.get_secret_value()
+
+    @asynccontextmanager
+    async def channels(self) -> AsyncIterator[dict[str, Channel]]:
+        """Every configured channel, opened on the running loop and closed with the block."""
+        async with AsyncExitStack() as stack:
+            built = registry.build(
+                self.settings,
+                vapid=self.vapid,
+                sandbox_account=SANDBOX_ACCOUNT,
+                sandbox_token=SANDBOX_TOKEN,
+            )
+            for channel in built.values():
+                await channel.open()
+                stack.push_async_callback(channel.close)
+            yield built

@@ -1,0 +1,1 @@
+"""Dispatch conducts: submit, plan, deliver, receipts, sweep."""

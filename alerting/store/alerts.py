@@ -1,0 +1,222 @@
+"""Alerts as stored: written once, then only their progress moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert import Reference
+from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.lane import Lane
+from alerting.errors import BadInput, NotFound
+from alerting.store.schema import alert, alert_reference, idempotency, outbox
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """One alert and how far it has come. `document` is the alert as CAP in JSON."""
+
+    id: UUID
+    sender: str
+    identifier: str
+    sent_at: datetime
+    status: str
+    msg_type: str
+    scope: str
+    lane: Lane
+    thread_id: UUID
+    document: dict[str, Any]
+    source_hash: bytes
+    state: AlertState
+    state_reason: str
+    expires_at: datetime
+    submitted_by: str
+    submitted_at: datetime
+    planned_at: datetime | None
+    finished_at: datetime | None
+    audience: int
+
+
+_FIELDS = [alert.c[name] for name in StoredAlert.__slots__]
+
+
+def _stored(row: Row[Any]) -> StoredAlert:
+    values = dict(row._mapping)
+    values["lane"] = Lane(values["lane"])
+    values["state"] = AlertState(values["state"])
+    return StoredAlert(**values)
+
+
+async def get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert | None:
+    row = (await connection.execute(select(*_FIELDS).where(alert.c.id == alert_id))).first()
+    return None if row is None else _stored(row)
+
+
+async def by_triple(connection: AsyncConnection, triple: Reference) -> StoredAlert | None:
+    """The alert that CAP names by (sender, identifier, sent)."""
+    query = select(*_FIELDS).where(
+        alert.c.sender == triple.sender,
+        alert.c.identifier == triple.identifier,
+        alert.c.sent_at == triple.sent,
+    )
+    row = (await connection.execute(query)).first()
+    return None if row is None else _stored(row)
+
+
+async def resolve(connection: AsyncConnection, name: str) -> UUID:
+    """The id a person means: our id, or the CAP identifier of the newest alert that bears it.
+
+    Raises NotFound when there is none, BadInput when two senders use the same identifier.
+    """
+    try:
+        query = select(alert.c.id).where(alert.c.id == UUID(name))
+    except ValueError:
+        query = select(alert.c.id).where(alert.c.identifier == name)
+        senders = select(func.count(alert.c.sender.distinct())).where(alert.c.identifier == name)
+        if ((await connection.execute(senders)).scalar() or 0) > 1:
+            raise BadInput(
+                f"Several senders use the identifier {name}.", remedy="Give the alert's own id."
+            ) from None
+    found: UUID | None = (
+        await connection.execute(query.order_by(alert.c.sent_at.desc()).limit(1))
+    ).scalar()
+    if found is None:
+        raise NotFound(f"There is no alert {name}.")
+    return found
+
+
+async def add(connection: AsyncConnection, references: Sequence[Reference], **values: Any) -> None:
+    """Write a new alert and what it refers to."""
+    await connection.execute(insert(alert).values(**values))
+    if references:
+        rows = [
+            {
+                "alert_id": values["id"],
+                "sender": r.sender,
+                "identifier": r.identifier,
+                "sent_at": r.sent,
+            }
+            for r in dict.fromkeys(references)
+        ]
+        await connection.execute(insert(alert_reference), rows)
+
+
+async def threads_of(connection: AsyncConnection, references: Sequence[Reference]) -> list[UUID]:
+    """The threads of the stored alerts among `references`, oldest first."""
+    if not references:
+        return []
+    named = tuple_(alert.c.sender, alert.c.identifier, alert.c.sent_at)
+    query = (
+        select(alert.c.thread_id, func.min(alert.c.sent_at).label("first"))
+        .where(named.in_([(r.sender, r.identifier, r.sent) for r in references]))
+        .group_by(alert.c.thread_id)
+        .order_by("first")
+    )
+    return [row.thread_id for row in await connection.execute(query)]
+
+
+async def newest_sent(connection: AsyncConnection, thread_id: UUID) -> datetime | None:
+    """When the thread's newest version was sent; None for an empty thread."""
+    query = select(func.max(alert.c.sent_at)).where(alert.c.thread_id == thread_id)
+    newest: datetime | None = (await connection.execute(query)).scalar()
+    return newest
+
+
+async def end_older(
+    connection: AsyncConnection,
+    thread_id: UUID,
+    *,
+    before: datetime,
+    state: AlertState,
+    reason: str,
+) -> list[UUID]:
+    """Move every live version of a thread sent before `before` to `state`; returns their ids."""
+    query = (
+        update(alert)
+        .where(
+            alert.c.thread_id == thread_id,
+            alert.c.sent_at < before,
+            alert.c.state.not_in([s.value for s in ENDED]),
+        )
+        .values(state=state.value, state_reason=reason)
+        .returning(alert.c.id)
+    )
+    return [row.id for row in await connection.execute(query)]
+
+
+async def set_state(
+    connection: AsyncConnection, alert_id: UUID, state: AlertState, **values: Any
+) -> bool:
+    """Move a live alert; False when it has ended meanwhile and stays as it is."""
+    query = (
+        update(alert)
+        .where(alert.c.id == alert_id, alert.c.state.not_in([s.value for s in ENDED]))
+        .values(state=state.value, **values)
+    )
+    return (await connection.execute(query)).rowcount == 1
+
+
+async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
+    """Mark an alert finished once it is planned and none of its work is open.
+
+    The alert's row is locked first, so that of two chunks ending together the second sees the
+    first. An ended alert keeps its state and gets its time.
+    """
+    await connection.execute(select(alert.c.id).where(alert.c.id == alert_id).with_for_update())
+    open_work = select(outbox.c.id).where(
+        outbox.c.alert_id == alert_id, outbox.c.state.in_(["ready", "leased"])
+    )
+    query = (
+        update(alert)
+        .where(alert.c.id == alert_id, alert.c.finished_at.is_(None), ~open_work.exists())
+        .values(finished_at=func.now())
+        .returning(alert.c.state)
+    )
+    state = (await connection.execute(query)).scalar()
+    if state in (AlertState.ACCEPTED, AlertState.DELIVERING):
+        await set_state(connection, alert_id, AlertState.COMPLETED)
+    return state is not None
+
+
+async def unfinished(connection: AsyncConnection) -> list[UUID]:
+    """Alerts whose work is all done but whose end was not written (a worker died just there)."""
+    open_work = select(outbox.c.id).where(
+        outbox.c.alert_id == alert.c.id, outbox.c.state.in_(["ready", "leased"])
+    )
+    query = select(alert.c.id).where(
+        alert.c.finished_at.is_(None),
+        or_(
+            alert.c.state.in_([AlertState.ACCEPTED, AlertState.DELIVERING]),
+            and_(alert.c.state.in_([s.value for s in ENDED]), alert.c.planned_at.is_not(None)),
+        ),
+        ~open_work.exists(),
+    )
+    return [row.id for row in await connection.execute(query)]
+
+
+async def remembered(
+    connection: AsyncConnection, owner: str, key: str
+) -> tuple[bytes, UUID] | None:
+    """What an idempotency key was first used for: (request hash, alert id)."""
+    query = select(idempotency.c.request_hash, idempotency.c.alert_id).where(
+        idempotency.c.owner == owner, idempotency.c.key == key
+    )
+    row = (await connection.execute(query)).first()
+    return None if row is None else (bytes(row.request_hash), row.alert_id)
+
+
+async def remember(
+    connection: AsyncConnection, owner: str, key: str, request_hash: bytes, alert_id: UUID
+) -> None:
+    """Bind an idempotency key to its alert, in the transaction that stores the alert."""
+    await connection.execute(
+        insert(idempotency).values(
+            owner=owner, key=key, request_hash=request_hash, alert_id=alert_id
+        )
+    )

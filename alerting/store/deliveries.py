@@ -1,0 +1,310 @@
+"""The ledger: one row per delivery, written in bulk, moved only forward.
+
+Every function takes the transaction's connection; those that write on a worker's behalf are
+called after `outbox.hold` in the same transaction, which fences them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row, dict_row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.delivery import TOLD, TRANSITIONS, DeliveryState
+from alerting.store.db import raw
+from alerting.store.schema import CHUNK_SPAN
+
+_COPY = """
+    copy delivery (id, alert_id, citizen_id, address_id, channel, info_no, area_no)
+    from stdin (format binary)"""
+_COPY_TYPES = ["int8", "uuid", "int8", "int8", "text", "int2", "int2"]
+
+_OPEN = """
+    select d.id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.state, d.tries,
+           d.attempted_at, a.endpoint, a.keys, a.consent, a.verified,
+           coalesce(a.suspended_reason, '') as suspended_reason,
+           coalesce(c.language, 'en') as language,
+           exists (
+             select from address twin join delivery told
+               on told.citizen_id = twin.citizen_id and told.address_id = twin.id
+             where twin.endpoint = a.endpoint and twin.channel = a.channel
+               and twin.consent and twin.verified and twin.suspended_reason is null
+               and told.alert_id = d.alert_id and told.id < d.id
+               and told.state in ('planned','deferred','in_doubt','accepted','delivered')
+           ) as already_told
+    from delivery d
+    left join address a on a.id = d.address_id
+    left join citizen c on c.id = d.citizen_id
+    where d.id >= %(first)s and d.id < %(end)s and d.state in ('planned','deferred','in_doubt')
+    order by d.id"""
+
+_SETTLE = """
+    update delivery d set
+      state = case when d.state = any(%(movable)s) then r.state else d.state end,
+      reason = r.reason, code = r.code,
+      provider_ref = case when r.provider_ref = '' then d.provider_ref else r.provider_ref end,
+      possible_duplicate = d.possible_duplicate or r.possible_duplicate,
+      tries = d.tries + r.tried,
+      attempted_at = case when r.tried > 0 then coalesce(r.attempted_at, d.attempted_at)
+                          else d.attempted_at end,
+      accepted_at = case when r.state in ('accepted','delivered')
+                         then coalesce(d.accepted_at, %(now)s) else d.accepted_at end,
+      settled_at = case when r.state = any(%(settled)s)
+                        then coalesce(d.settled_at, %(now)s) else d.settled_at end
+    from unnest(%(id)s::int8[], %(state)s::text[], %(reason)s::text[], %(code)s::text[],
+                %(provider_ref)s::text[], %(possible_duplicate)s::bool[], %(tried)s::int2[],
+                %(attempted_at)s::timestamptz[])
+      as r(id, state, reason, code, provider_ref, possible_duplicate, tried, attempted_at)
+    where d.id = r.id"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    citizen_id: int
+    address_id: int
+    info_no: int
+    area_no: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDelivery:
+    """A delivery still to be decided or sent, with what stands about its address right now."""
+
+    id: int
+    citizen_id: int
+    address_id: int
+    info_no: int
+    area_no: int
+    state: str
+    tries: int
+    attempted_at: datetime | None
+    endpoint: str | None
+    keys: Mapping[str, str] | None
+    consent: bool | None
+    verified: bool | None
+    suspended_reason: str
+    language: str
+    already_told: bool
+
+    @property
+    def seq(self) -> int:
+        """Its place in the chunk."""
+        return self.id % CHUNK_SPAN
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one delivery; `tried` is 1 when the provider was called."""
+
+    delivery_id: int
+    state: DeliveryState
+    reason: str
+    code: str = ""
+    provider_ref: str = ""
+    possible_duplicate: bool = False
+    tried: int = 0
+    attempted_at: datetime | None = None
+
+
+async def add_chunk(
+    connection: AsyncConnection,
+    chunk_id: int,
+    alert_id: UUID,
+    channel: str,
+    rows: Sequence[NewDelivery],
+) -> None:
+    """Write a chunk's deliveries by COPY; their ids follow from the chunk's."""
+    driver = await raw(connection)
+    async with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.set_types(_COPY_TYPES)
+        first = chunk_id * CHUNK_SPAN
+        for seq, r in enumerate(rows):
+            await copy.write_row(
+                (first + seq, alert_id, r.citizen_id, r.address_id, channel, r.info_no, r.area_no)
+            )
+
+
+async def open_of_chunk(
+    connection: AsyncConnection, chunk_id: int, size: int
+) -> list[OpenDelivery]:
+    """The chunk's deliveries that still need a decision or a send, in order."""
+    driver = await raw(connection)
+    async with driver.cursor(row_factory=class_row(OpenDelivery)) as cursor:
+        first = chunk_id * CHUNK_SPAN
+        await cursor.execute(_OPEN, {"first": first, "end": first + size})
+        return await cursor.fetchall()
+
+
+async def settle(
+    connection: AsyncConnection, settlements: Iterable[Settlement], *, now: datetime
+) -> None:
+    """Write outcomes and decisions in bulk.
+
+    A row that a receipt has moved on meanwhile keeps its state and gains only the details: states
+    move forward. Settling as PLANNED records a refusal that will be tried again.
+    """
+    rows = list(settlements)
+    if not rows:
+        return
+    driver = await raw(connection)
+    columns = {
+        "id": [r.delivery_id for r in rows],
+        "state": [r.state.value for r in rows],
+        "reason": [r.reason for r in rows],
+        "code": [r.code for r in rows],
+        "provider_ref": [r.provider_ref for r in rows],
+        "possible_duplicate": [r.possible_duplicate for r in rows],
+        "tried": [r.tried for r in rows],
+        "attempted_at": [r.attempted_at for r in rows],
+    }
+    await driver.execute(
+        _SETTLE,
+        {
+            **columns,
+            "now": now,
+            "movable": [
+                DeliveryState.PLANNED.value,
+                DeliveryState.DEFERRED.value,
+                DeliveryState.IN_DOUBT.value,
+            ],
+            "settled": [s.value for s in TRANSITIONS if not TRANSITIONS[s]]
+            + [DeliveryState.ACCEPTED.value],
+        },
+    )
+
+
+async def mark_in_doubt(
+    connection: AsyncConnection, chunk_id: int, window: tuple[int, int], *, now: datetime
+) -> int:
+    """Everything left planned in a dead worker's window may have been taken; returns how many."""
+    driver = await raw(connection)
+    first = chunk_id * CHUNK_SPAN
+    cursor = await driver.execute(
+        """update delivery set state = 'in_doubt', reason = 'worker-died', tries = tries + 1,
+                  attempted_at = coalesce(attempted_at, %(now)s)
+           where id >= %(a)s and id < %(b)s and state = 'planned'""",
+        {"a": first + window[0], "b": first + window[1], "now": now},
+    )
+    return cursor.rowcount
+
+
+async def close_chunk(
+    connection: AsyncConnection,
+    chunk_id: int,
+    size: int,
+    state: DeliveryState,
+    reason: str,
+    *,
+    now: datetime,
+) -> int:
+    """Settle all that is left of a chunk in one state. What may have been sent is left alone."""
+    driver = await raw(connection)
+    first = chunk_id * CHUNK_SPAN
+    cursor = await driver.execute(
+        """update delivery set state = %(state)s, reason = %(reason)s, settled_at = %(now)s
+           where id >= %(a)s and id < %(b)s and state in ('planned','deferred')""",
+        {
+            "state": state.value,
+            "reason": reason,
+            "now": now,
+            "a": first,
+            "b": first + size,
+        },
+    )
+    return cursor.rowcount
+
+
+async def told_in_thread(
+    connection: AsyncConnection, thread_id: UUID, *, after: int, batch: int
+) -> AsyncIterator[list[tuple[int, int, str, str]]]:
+    """Who was told, or may have been, of any alert of a thread, by citizen above `after`.
+
+    Streams rows of (citizen_id, address_id, channel, language) through a server-side cursor, so
+    memory stays flat; a citizen's rows are never split over two batches.
+    """
+    driver = await raw(connection)
+    async with driver.cursor(name="told") as cursor:
+        await cursor.execute(
+            """select distinct d.citizen_id, d.address_id, d.channel, coalesce(c.language, 'en')
+               from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
+               join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+               left join citizen c on c.id = d.citizen_id
+               where a.thread_id = %(thread)s and d.citizen_id > %(after)s
+                 and d.state = any(%(told)s)
+               order by d.citizen_id, d.address_id""",
+            {
+                "span": CHUNK_SPAN,
+                "thread": thread_id,
+                "after": after,
+                "told": [s.value for s in TOLD],
+            },
+        )
+        held: list[tuple[int, int, str, str]] = []
+        while rows := await cursor.fetchmany(batch):
+            held += rows
+            # The last citizen may go on in the next fetch.
+            whole = [r for r in held if r[0] != held[-1][0]]
+            if whole:
+                yield whole
+            held = held[len(whole) :]
+        if held:
+            yield held
+
+
+async def page(
+    connection: AsyncConnection, alert_id: UUID, *, after: int, limit: int
+) -> list[dict[str, Any]]:
+    """An alert's deliveries with ids above `after`, in order, without any address."""
+    driver = await raw(connection)
+    async with driver.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            """select d.id, c.ref as citizen, d.channel, d.state, d.reason, d.code,
+                      d.possible_duplicate, d.tries, d.planned_at, d.attempted_at,
+                      d.accepted_at, d.settled_at
+               from outbox o
+               join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+               left join citizen c on c.id = d.citizen_id
+               where o.alert_id = %(alert)s and o.kind = 'deliver' and d.id > %(after)s
+                 and (o.id + 1) * %(span)s > %(after)s
+               order by d.id limit %(limit)s""",
+            {"span": CHUNK_SPAN, "alert": alert_id, "after": after, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
+async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str, str, str, int]]:
+    """How many deliveries stand where: rows of (channel, state, reason, count)."""
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """select d.channel, d.state, d.reason, count(*)
+           from outbox o
+           join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+           where o.alert_id = %(alert)s and o.kind = 'deliver'
+           group by 1, 2, 3 order by 1, 2, 3""",
+        {"span": CHUNK_SPAN, "alert": alert_id},
+    )
+    return await cursor.fetchall()
+
+
+async def latencies(
+    connection: AsyncConnection, alert_id: UUID
+) -> list[tuple[str, float, float, float, float]]:
+    """Seconds from submission to acceptance: rows of (channel, p50, p95, p99, last)."""
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """select d.channel,
+                  percentile_cont(array[0.5, 0.95, 0.99, 1.0]) within group (
+                    order by extract(epoch from d.accepted_at - a.submitted_at)::float8) as p
+           from alert a
+           join outbox o on o.alert_id = a.id and o.kind = 'deliver'
+           join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+           where a.id = %(alert)s and d.accepted_at is not null
+           group by 1 order by 1""",
+        {"span": CHUNK_SPAN, "alert": alert_id},
+    )
+    return [(channel, *p) for channel, p in await cursor.fetchall()]

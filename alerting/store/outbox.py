@@ -1,0 +1,211 @@
+"""Durable work: a plan to make, a chunk to deliver. Claimed by lease, guarded by a fence.
+
+A claim raises the row's fence; every later write names it. A worker that was stopped past its
+lease finds its fence outdated and writes nothing (`Fenced`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Interval,
+    Update,
+    and_,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert_state import AlertState
+from alerting.domain.lane import Lane
+from alerting.store.schema import alert, outbox
+
+
+class Fenced(Exception):
+    """Another worker has taken this work over; what was about to be written must not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A claimed row of the outbox. `kind` is `plan` or `deliver`; a deliver row is a chunk."""
+
+    id: int
+    alert_id: UUID
+    kind: str
+    lane: Lane
+    channel: str
+    size: int
+    cursor: int
+    window_from: int
+    window_to: int
+    fence: int
+    tries: int
+
+
+_WORK = [outbox.c[name] for name in Work.__slots__]
+
+
+def _seconds(s: float) -> ColumnElement[Any]:
+    return cast(literal(f"{s} seconds"), Interval)
+
+
+def _claimable() -> ColumnElement[bool]:
+    return or_(
+        and_(outbox.c.state == "ready", outbox.c.not_before <= func.now()),
+        and_(outbox.c.state == "leased", outbox.c.lease_until < func.now()),
+    )
+
+
+async def add_plan(connection: AsyncConnection, alert_id: UUID, lane: Lane) -> int:
+    """Write the intent to plan an alert, in the transaction that stores it; returns its id."""
+    query = insert(outbox).values(alert_id=alert_id, kind="plan", lane=lane.value)
+    return int((await connection.execute(query.returning(outbox.c.id))).scalar_one())
+
+
+async def add_chunks(
+    connection: AsyncConnection, work: Work, sizes: Sequence[tuple[str, int]]
+) -> list[int]:
+    """Write one chunk row per (channel, size); returns their ids in the same order."""
+    rows = [
+        {
+            "alert_id": work.alert_id,
+            "kind": "deliver",
+            "lane": work.lane.value,
+            "channel": channel,
+            "size": size,
+        }
+        for channel, size in sizes
+    ]
+    query = insert(outbox).returning(outbox.c.id, sort_by_parameter_order=True)
+    return [row.id for row in await connection.execute(query, rows)]
+
+
+async def claim(
+    connection: AsyncConnection, outbox_id: int, *, owner: str, lease_s: float
+) -> Work | None:
+    """Take one row; None when it is done, not due, or in another worker's hands."""
+    return await _claim(connection, outbox.c.id == outbox_id, owner=owner, lease_s=lease_s)
+
+
+async def claim_overdue(
+    connection: AsyncConnection,
+    overdue_s: dict[Lane, float],
+    *,
+    owner: str,
+    lease_s: float,
+) -> Work | None:
+    """Take the first row, gravest lane first, that has waited longer than its lane's patience.
+
+    Such a row's doorbell was lost: the broker is gone, was wiped, or its worker died.
+    """
+    for lane in Lane:
+        if lane not in overdue_s:
+            continue
+        patience = _seconds(overdue_s[lane])
+        overdue = select(outbox.c.id).where(
+            outbox.c.lane == lane.value,
+            outbox.c.state.in_(["ready", "leased"]),
+            _claimable(),
+            func.coalesce(outbox.c.rung_at, outbox.c.not_before) < func.now() - patience,
+        )
+        first = overdue.order_by(outbox.c.id).limit(1).with_for_update(skip_locked=True)
+        work = await _claim(
+            connection, outbox.c.id == first.scalar_subquery(), owner=owner, lease_s=lease_s
+        )
+        if work is not None:
+            return work
+    return None
+
+
+async def _claim(
+    connection: AsyncConnection, which: ColumnElement[bool], *, owner: str, lease_s: float
+) -> Work | None:
+    query = (
+        update(outbox)
+        .where(which, outbox.c.state.in_(["ready", "leased"]), _claimable())
+        .values(
+            state="leased",
+            owner=owner,
+            fence=outbox.c.fence + 1,
+            tries=outbox.c.tries + 1,
+            lease_until=func.now() + _seconds(lease_s),
+        )
+        .returning(*_WORK)
+    )
+    row = (await connection.execute(query)).first()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    values["lane"] = Lane(values["lane"])
+    return Work(**values)
+
+
+def _mine(work: Work) -> Update:
+    return update(outbox).where(
+        outbox.c.id == work.id, outbox.c.fence == work.fence, outbox.c.state == "leased"
+    )
+
+
+async def hold(
+    connection: AsyncConnection, work: Work, *, lease_s: float, **values: Any
+) -> AlertState:
+    """Prove the lease is still ours, extend it and set `values`; returns the alert's state.
+
+    The row stays locked to the end of the transaction, so what is written beside it is fenced.
+    Raises Fenced when another worker has taken over.
+    """
+    query = (
+        _mine(work)
+        .values(lease_until=func.now() + _seconds(lease_s), **values)
+        .returning(select(alert.c.state).where(alert.c.id == work.alert_id).scalar_subquery())
+    )
+    state = (await connection.execute(query)).scalar()
+    if state is None:
+        raise Fenced(f"outbox row {work.id} has another owner")
+    return AlertState(state)
+
+
+async def finish(connection: AsyncConnection, work: Work) -> None:
+    """Mark the row done. Raises Fenced."""
+    query = _mine(work).values(state="done", done_at=func.now(), lease_until=None, owner="")
+    if (await connection.execute(query)).rowcount != 1:
+        raise Fenced(f"outbox row {work.id} has another owner")
+
+
+async def release(
+    connection: AsyncConnection, work: Work, *, not_before: datetime, poisoned: bool = False
+) -> None:
+    """Give the row back, to be claimed again from `not_before`, or set aside when poisoned.
+
+    Raises Fenced.
+    """
+    query = _mine(work).values(
+        state="poisoned" if poisoned else "ready",
+        lease_until=None,
+        owner="",
+        # Counts claims that ended without a word, so that a chunk that kills workers is found.
+        tries=0,
+        not_before=not_before,
+        window_from=0,
+        window_to=0,
+    )
+    if (await connection.execute(query)).rowcount != 1:
+        raise Fenced(f"outbox row {work.id} has another owner")
+
+
+async def rung(connection: AsyncConnection, outbox_ids: Sequence[int]) -> None:
+    """Note that the doorbell was rung for these rows, so that the sweeper waits for it."""
+    await connection.execute(
+        update(outbox).where(outbox.c.id.in_(outbox_ids)).values(rung_at=func.now())
+    )
