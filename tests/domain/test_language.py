@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerting.domain.alert import Category, Certainty, Info, Severity, Urgency
+from alerting.domain.language import best_info, best_language, primary
+
+
+def info(
+    language: str, severity: Severity = Severity.SEVERE, urgency: Urgency = Urgency.IMMEDIATE
+) -> Info:
+    return Info((Category.MET,), "Flood", urgency, severity, Certainty.LIKELY, language)
+
+
+@pytest.mark.parametrize(
+    ("available", "wanted", "best"),
+    [
+        (["en-US", "fr-FR", "fr-CA"], "fr-CA", "fr-CA"),
+        (["en-US", "fr-CA", "fr-FR"], "FR_fr", "fr-FR"),
+        (["en-US", "fr-CA"], "fr", "fr-CA"),
+        (["pt-BR", "pt"], "pt-PT", "pt"),
+        (["en", "iw"], "he-IL", "iw"),
+        (["en", "no"], "nb-NO", "no"),
+        (["en", "nb-NO", "nn-NO"], "nn", "nn-NO"),
+        (["en", "da"], "nb", "da"),
+        (["zh-Hans", "zh-Hant"], "zh-TW", "zh-Hant"),
+        (["zh-HK", "zh-CN"], "zh", "zh-CN"),
+        (["sr-Cyrl", "sr-Latn"], "sr-Latn-RS", "sr-Latn"),
+        (["fr", "es"], "ca", "es"),
+        (["en", "sp-US"], "es", "sp-US"),
+        (["de", "en-GB", "fr"], "ja", "en-GB"),
+        (["de", "fr"], "ja", "de"),
+        (["de", "fr"], "", "de"),
+        ([], "de", ""),
+    ],
+)
+def test_best_language(available: list[str], wanted: str, best: str) -> None:
+    assert best_language(available, wanted) == best
+
+
+def test_best_info_keeps_the_numbers_it_was_given() -> None:
+    assert best_info([(4, info("en-US")), (7, info("uk"))], "uk-UA") == 7
+    assert best_info([], "uk") == -1
+
+
+def test_a_warning_is_not_hidden_behind_a_lighter_one_or_an_end() -> None:
+    over = info("en", Severity.EXTREME, urgency=Urgency.PAST)
+    assert best_info([(0, over), (1, info("en", Severity.MINOR))], "en") == 1
+    assert best_info([(0, info("en", Severity.MINOR)), (1, info("en"))], "en") == 1
+
+
+def test_the_same_language_beats_a_graver_text_nobody_can_read() -> None:
+    assert best_info([(0, info("ja", Severity.EXTREME)), (1, info("fi"))], "fi") == 1
+
+
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=6), st.text(max_size=8))
+def test_any_text_serves_as_a_tag(available: list[str], wanted: str) -> None:
+    assert best_language(available, wanted) in available
+    assert primary(wanted) == primary(wanted.upper()) or not wanted.isascii()
