@@ -1,0 +1,62 @@
+"""Celery's entry point: `celery -A worker worker -Q extreme,severe`. The app and its one task."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from celery import Celery, signals
+
+from alerting.bootstrap import broker_url, open_worker
+from alerting.dispatch.broker import TASK, make_app
+from alerting.dispatch.loop import LoopThread
+from alerting.dispatch.work import Worker
+from alerting.domain.lane import Lane
+from alerting.errors import AlertingError
+from alerting.observe.logs import configure
+from alerting.settings import settings
+
+
+def _app() -> Celery:
+    try:
+        return make_app(broker_url(settings()))
+    except AlertingError as e:
+        sys.exit(f"worker: {e}")
+
+
+app = _app()
+_loops: dict[int, LoopThread[Worker]] = {}
+
+
+def _loop() -> LoopThread[Worker]:
+    """This process's loop; a forked child opens its own."""
+    pid = os.getpid()
+    if pid not in _loops:
+        lanes = [Lane(name) for name in app.amqp.queues.consume_from if name in set(Lane)]
+        _loops[pid] = LoopThread(lambda: open_worker(settings(), lanes))
+    return _loops[pid]
+
+
+@signals.setup_logging.connect
+def _log(**_: Any) -> None:
+    configure(settings().log_level, settings().log_format)
+
+
+@signals.worker_process_init.connect
+def _open(**_: Any) -> None:
+    """Sweeping starts with the child, not with its first task."""
+    _loop()
+
+
+@signals.worker_process_shutdown.connect
+def _close(**_: Any) -> None:
+    loop = _loops.pop(os.getpid(), None)
+    if loop is not None:
+        loop.close()
+
+
+@app.task(name=TASK, acks_late=True, ignore_result=True)
+def work(outbox_id: int) -> None:
+    """Answer the doorbell. Never fails: what goes wrong is in the log and stays in the outbox."""
+    _loop().call(lambda worker: worker.handle(outbox_id))

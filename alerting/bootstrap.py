@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from alerting.channels import registry
@@ -11,6 +12,10 @@ from alerting.channels.base import Channel
 from alerting.channels.vapid import generate
 from alerting.clock import Clock, SystemClock
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.deliver import Deliverer
+from alerting.dispatch.plan import Planner
+from alerting.dispatch.work import Worker
+from alerting.domain.lane import Lane
 from alerting.domain.links import Links, new_key
 from alerting.embedded import engines
 from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN
@@ -98,3 +103,24 @@ class Runtime:
                 await channel.open()
                 stack.push_async_callback(channel.close)
             yield built
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, lanes: Collection[Lane]) -> AsyncIterator[Worker]:
+    """A worker for these lanes with its channels open, sweeping until the block ends."""
+    async with Runtime.open(settings) as runtime, runtime.channels() as channels:
+        worker = Worker(
+            runtime.db,
+            runtime.clock,
+            Planner(runtime.db, runtime.clock, runtime.doorbell, settings),
+            Deliverer(runtime.db, runtime.clock, channels, runtime.links, settings),
+            settings,
+            lanes,
+        )
+        sweeping = asyncio.create_task(worker.sweep_forever())
+        try:
+            yield worker
+        finally:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping

@@ -23,6 +23,7 @@ COMMANDS = {
     "status": "alerting.cli.alerts:status",
     "submit": "alerting.cli.alerts:submit",
     "up": "alerting.cli.up:up",
+    "why": "alerting.cli.alerts:why",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from alerting.domain.alert import Alert, Severity, Status
+from alerting.domain.alert import Alert, MsgType, Severity, Status
 
 
 class Lane(StrEnum):
@@ -20,10 +20,13 @@ def lane_of(alert: Alert) -> Lane:
     """Say which lane an alert travels in.
 
     Anything but Actual is a drill. The end of a danger interrupts less than the danger did, so
-    infos that end it do not raise the lane above routine.
+    infos that end it do not raise the lane above routine. A Cancel corrects something false and
+    so hurries, but never before a live Extreme.
     """
     if alert.status is not Status.ACTUAL:
         return Lane.DRILL
+    if alert.msg_type is MsgType.CANCEL:
+        return Lane.SEVERE
     live = [i.severity for i in alert.infos if not i.ends_danger]
     gravest = min(live, key=lambda s: s.rank, default=Severity.UNKNOWN)
     return {Severity.EXTREME: Lane.EXTREME, Severity.SEVERE: Lane.SEVERE}.get(gravest, Lane.ROUTINE)

@@ -162,6 +162,20 @@ async def set_state(
     return (await connection.execute(query)).rowcount == 1
 
 
+async def mark_planned(connection: AsyncConnection, alert_id: UUID) -> None:
+    """Note that the whole audience is in the ledger."""
+    await connection.execute(
+        update(alert).where(alert.c.id == alert_id).values(planned_at=func.now())
+    )
+
+
+async def add_audience(connection: AsyncConnection, alert_id: UUID, citizens: int) -> None:
+    """Count citizens found in the alert's area."""
+    await connection.execute(
+        update(alert).where(alert.c.id == alert_id).values(audience=alert.c.audience + citizens)
+    )
+
+
 async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
     """Mark an alert finished once it is planned and none of its work is open.
 
@@ -196,6 +210,20 @@ async def unfinished(connection: AsyncConnection) -> list[UUID]:
             and_(alert.c.state.in_([s.value for s in ENDED]), alert.c.planned_at.is_not(None)),
         ),
         ~open_work.exists(),
+    )
+    return [row.id for row in await connection.execute(query)]
+
+
+async def expire(connection: AsyncConnection, *, now: datetime) -> list[UUID]:
+    """End every live alert whose time has run out before everyone was told."""
+    query = (
+        update(alert)
+        .where(
+            alert.c.expires_at <= now,
+            alert.c.state.in_([AlertState.ACCEPTED, AlertState.DELIVERING]),
+        )
+        .values(state=AlertState.EXPIRED.value, state_reason="its time ran out")
+        .returning(alert.c.id)
     )
     return [row.id for row in await connection.execute(query)]
 

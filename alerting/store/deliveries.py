@@ -277,6 +277,23 @@ async def page(
         return await cursor.fetchall()
 
 
+async def of_citizen(
+    connection: AsyncConnection, alert_id: UUID, ref: str
+) -> list[dict[str, Any]] | None:
+    """One citizen's deliveries of one alert, by the register's key; None without such a citizen."""
+    driver = await raw(connection)
+    async with driver.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            """select c.id as citizen_id, d.channel, d.state, d.reason, d.code, d.tries
+               from citizen c
+               left join delivery d on d.citizen_id = c.id and d.alert_id = %(alert)s
+               where c.ref = %(ref)s order by d.id""",
+            {"alert": alert_id, "ref": ref},
+        )
+        rows = await cursor.fetchall()
+    return [r for r in rows if r["channel"] is not None] if rows else None
+
+
 async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str, str, str, int]]:
     """How many deliveries stand where: rows of (channel, state, reason, count)."""
     driver = await raw(connection)

@@ -183,15 +183,10 @@ async def finish(connection: AsyncConnection, work: Work) -> None:
         raise Fenced(f"outbox row {work.id} has another owner")
 
 
-async def release(
-    connection: AsyncConnection, work: Work, *, not_before: datetime, poisoned: bool = False
-) -> None:
-    """Give the row back, to be claimed again from `not_before`, or set aside when poisoned.
-
-    Raises Fenced.
-    """
+async def release(connection: AsyncConnection, work: Work, *, not_before: datetime) -> None:
+    """Give the row back in good order, to be claimed again from `not_before`. Raises Fenced."""
     query = _mine(work).values(
-        state="poisoned" if poisoned else "ready",
+        state="ready",
         lease_until=None,
         owner="",
         # Counts claims that ended without a word, so that a chunk that kills workers is found.
@@ -200,6 +195,19 @@ async def release(
         window_from=0,
         window_to=0,
     )
+    if (await connection.execute(query)).rowcount != 1:
+        raise Fenced(f"outbox row {work.id} has another owner")
+
+
+async def abandon(connection: AsyncConnection, work: Work, *, not_before: datetime) -> None:
+    """Give the row back after a fault, its open window kept: what is in it is in doubt."""
+    query = _mine(work).values(state="ready", lease_until=None, owner="", not_before=not_before)
+    await connection.execute(query)
+
+
+async def poison(connection: AsyncConnection, work: Work) -> None:
+    """Set aside a row that keeps ending its workers, so that the rest goes on. Raises Fenced."""
+    query = _mine(work).values(state="poisoned", lease_until=None, done_at=func.now())
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")
 

@@ -1,7 +1,6 @@
 """The gate: ordered rules, the first that answers decides, and the answer carries its reason.
 
-A rule looks at the facts of one delivery and says a Decision or nothing. `decide` is what the
-live path calls; `trace` asks every rule for `alerting why`. Both run the same rules.
+A rule looks at the facts of one delivery and says a Decision or nothing.
 """
 
 from __future__ import annotations
@@ -77,8 +76,3 @@ def decide(facts: Facts) -> Decision:
         if decision is not None:
             return decision
     return Decision(Verdict.SEND, Reason.NEW)
-
-
-def trace(facts: Facts) -> list[tuple[str, Decision | None]]:
-    """What every rule says, in order, by the rule's name."""
-    return [(rule.__name__, rule(facts)) for rule in RULES]

@@ -1,0 +1,121 @@
+"""`alerting submit`, `status` and `why`: what a coordinator does with an alert."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from pathlib import Path
+
+import click
+
+from alerting.bootstrap import Runtime
+from alerting.cli.follow import follow, print_status
+from alerting.dispatch.explain import explain
+from alerting.dispatch.status import AlertStatus
+from alerting.dispatch.status import status as read_status
+from alerting.dispatch.submit import Submitted
+from alerting.dispatch.submit import submit as submit_alert
+from alerting.errors import BadInput
+from alerting.settings import settings
+from alerting.store import alerts
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option("--wait", is_flag=True, help="Follow the alert until everyone is told.")
+@click.option("--now", is_flag=True, help="Move the alert's times so that it is sent now.")
+@click.option("--key", help="Idempotency key: the same key never submits twice.")
+@JSON
+def submit(file: str, wait: bool, now: bool, key: str | None, as_json: bool) -> int:
+    """Send the CAP alert in FILE (- for standard input) to the citizens in its area."""
+    data = _read(file)
+    submitted, after = asyncio.run(_submit(data, wait=wait, now=now, key=key, quiet=as_json))
+    if as_json:
+        document = submitted.to_json() | ({"status": after.to_json()} if after else {})
+        click.echo(json.dumps(document, indent=2))
+    else:
+        word = "Accepted" if submitted.created else "Accepted before"
+        click.echo(f"{word}: alert {submitted.alert_id}, lane {submitted.lane}.")
+        for repair in submitted.repairs:
+            click.echo(f"  repaired {repair.where}: {repair.what}")
+        for note in submitted.notes:
+            click.echo(f"  note: {note}")
+        if after is not None:
+            print_status(after)
+    return 0
+
+
+@click.command()
+@click.argument("alert")
+@JSON
+def status(alert: str, as_json: bool) -> int:
+    """Show how far ALERT (its id or CAP identifier) has come."""
+
+    async def run() -> AlertStatus:
+        async with Runtime.open(settings()) as runtime, runtime.db.begin() as connection:
+            return await read_status(connection, await alerts.resolve(connection, alert))
+
+    found = asyncio.run(run())
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        print_status(found)
+    return 0
+
+
+@click.command()
+@click.argument("alert")
+@click.argument("citizen")
+@JSON
+def why(alert: str, citizen: str, as_json: bool) -> int:
+    """Say why CITIZEN (their register key) was or was not told of ALERT."""
+
+    async def run() -> list[dict[str, str]]:
+        async with Runtime.open(settings()) as runtime, runtime.db.begin() as connection:
+            alert_id = await alerts.resolve(connection, alert)
+            return await explain(connection, alert_id, citizen)
+
+    lines = asyncio.run(run())
+    if as_json:
+        click.echo(json.dumps({"alert": alert, "citizen": citizen, "lines": lines}, indent=2))
+    else:
+        for line in lines:
+            click.echo(f"{line['channel'] or '-':6} {line['state']:10} {line['sentence']}")
+    return 0
+
+
+def _read(file: str) -> bytes:
+    limit = settings().max_alert_bytes
+    try:
+        if file == "-":
+            return click.get_binary_stream("stdin").read(limit + 1)
+        with Path(file).open("rb") as f:
+            return f.read(limit + 1)
+    except OSError as e:
+        raise BadInput(
+            f"{file} cannot be read: {e.strerror or e}.", remedy="Check the path and its rights."
+        ) from e
+
+
+async def _submit(
+    data: bytes, *, wait: bool, now: bool, key: str | None, quiet: bool
+) -> tuple[Submitted, AlertStatus | None]:
+    config = settings()
+    async with Runtime.open(config) as runtime:
+        submitted = await submit_alert(
+            runtime.db,
+            data,
+            actor=f"cli:{getpass.getuser()}",
+            clock=runtime.clock,
+            doorbell=runtime.doorbell,
+            idempotency_key=key,
+            max_bytes=config.max_alert_bytes,
+            default_expiry_s=config.default_expiry_s,
+            now=now,
+        )
+        if not wait:
+            return submitted, None
+        return submitted, await follow(runtime.db, submitted.alert_id, quiet=quiet)

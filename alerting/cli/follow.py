@@ -1,0 +1,74 @@
+"""Follow an alert to its end, and show its numbers as a table."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from uuid import UUID
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from alerting.dispatch.status import AlertStatus, status
+from alerting.store.db import Database
+
+#: How often the ledger is asked.
+PERIOD_S = 0.3
+
+
+async def follow(db: Database, alert_id: UUID, *, quiet: bool = False) -> AlertStatus:
+    """Wait until the alert's deliveries are settled; a bar shows it on a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task("planning", total=None)
+        while True:
+            async with db.begin() as connection:
+                found = await status(connection, alert_id)
+            planned = sum(c.planned for c in found.channels.values())
+            left = sum(c.open for c in found.channels.values())
+            bar.update(
+                task,
+                description="telling" if found.planned_at else "planning",
+                total=planned or None,
+                completed=planned - left,
+            )
+            if found.settled:
+                return found
+            await asyncio.sleep(PERIOD_S)
+
+
+def print_status(found: AlertStatus) -> None:
+    """Print an alert's state and one row per channel."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    reason = f" ({found.state_reason})" if found.state_reason else ""
+    console.print(
+        f"Alert {found.identifier} from {found.sender}: {found.state}{reason}, lane {found.lane}, "
+        f"{found.audience:,} citizens in its area.",
+        markup=False,
+        highlight=False,
+    )
+    if found.channels:
+        console.print(channel_table(found))
+
+
+def channel_table(found: AlertStatus) -> Table:
+    """One row per channel: how many, how it ended, how long it took."""
+    table = Table()
+    for column in ("channel", "planned", "accepted", "delivered", "failed", "not sent", "open"):
+        table.add_column(column, justify="left" if column == "channel" else "right")
+    for column in ("p50 s", "p95 s", "p99 s"):
+        table.add_column(column, justify="right")
+    for name, c in found.channels.items():
+        not_sent = ", ".join(f"{n:,} {reason}" for reason, n in c.not_sent.items()) or "0"
+        numbers = [f"{n:,}" for n in (c.planned, c.accepted, c.delivered, c.failed)]
+        seconds = ["-" if s is None else f"{s:.2f}" for s in (c.p50_s, c.p95_s, c.p99_s)]
+        table.add_row(name, *numbers, not_sent, f"{c.open:,}", *seconds)
+    return table

@@ -1,0 +1,188 @@
+"""Deliver: take a chunk, ask the gate for each citizen, call the provider, write what came of it.
+
+The crash window: before a provider is called, the chunk's row says which places of the chunk are
+open (`window_from`, `window_to`). A worker that dies there leaves at most one window of
+deliveries in doubt, and the next owner knows exactly which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from alerting.cap import from_json
+from alerting.channels.base import Channel, Outcome
+from alerting.clock import Clock
+from alerting.dispatch.compose import Group
+from alerting.dispatch.outcome import Doubt, after_send, asked_to_wait, doubt, next_try
+from alerting.dispatch.verdict import ended_as, facts, refusal
+from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.decision import Verdict
+from alerting.domain.delivery import DeliveryState
+from alerting.domain.links import Links
+from alerting.observe.logs import logger
+from alerting.observe.metrics import DELIVERIES
+from alerting.settings import Settings
+from alerting.store import alerts, citizens, deliveries, outbox
+from alerting.store.alerts import StoredAlert
+from alerting.store.db import Database
+from alerting.store.deliveries import OpenDelivery, Settlement
+from alerting.store.outbox import Work
+from alerting.throttle.gate import decide
+
+log = logger(__name__)
+
+
+class Deliverer:
+    """Carries out claimed chunks on one event loop with that loop's open channels."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        channels: Mapping[str, Channel],
+        links: Links,
+        settings: Settings,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._channels = channels
+        self._links = links
+        self._settings = settings
+
+    async def run(self, work: Work) -> None:
+        """Bring the chunk as far as it can go now, then finish it or give it back for later.
+
+        Raises Fenced when another worker has taken the chunk over; nothing is written then.
+        """
+        stored, pending = await self._load(work)
+        sendable = await self._gate(work, stored, pending)
+        channel = self._channels.get(work.channel)
+        wait_s = 0.0
+        if channel is None:
+            log.error("chunk.no_channel", chunk=work.id, channel=work.channel)
+            wait_s = self._settings.retry_max_s
+        elif sendable:
+            wait_s = await self._send_all(work, channel, stored, sendable)
+        await self._end(work, stored, wait_s)
+
+    async def _load(self, work: Work) -> tuple[StoredAlert, list[OpenDelivery]]:
+        """The chunk's open deliveries; those a dead worker left in its window are in doubt."""
+        async with self._db.begin() as connection:
+            await outbox.hold(
+                connection, work, lease_s=self._settings.lease_s, window_from=0, window_to=0
+            )
+            if work.window_to > work.window_from:
+                count = await deliveries.mark_in_doubt(
+                    connection,
+                    work.id,
+                    (work.window_from, work.window_to),
+                    now=self._clock.now(),
+                )
+                log.warning("chunk.in_doubt", chunk=work.id, count=count)
+            stored = await alerts.get(connection, work.alert_id)
+            if stored is None:
+                raise outbox.Fenced(f"alert {work.alert_id} is gone")
+            return stored, await deliveries.open_of_chunk(connection, work.id, work.size)
+
+    async def _gate(
+        self, work: Work, stored: StoredAlert, pending: Sequence[OpenDelivery]
+    ) -> list[OpenDelivery]:
+        """Ask the gate for every citizen; write the refusals; return what is to be sent."""
+        now = self._clock.now()
+        sendable, refused = [], []
+        for d in pending:
+            if d.state == DeliveryState.IN_DOUBT:
+                match doubt(d, work.lane, now, self._settings):
+                    case Doubt.WAIT:
+                        continue
+                    case Doubt.CLOSE:
+                        refused.append(Settlement(d.id, DeliveryState.FAILED, "in-doubt"))
+                        continue
+                    case Doubt.RESEND:
+                        pass
+            decision = decide(facts(stored, d, now))
+            if decision.verdict is Verdict.SEND:
+                sendable.append(d)
+            elif d.state != DeliveryState.IN_DOUBT:
+                refused.append(refusal(d, decision))
+        await self._write(work, refused)
+        return sendable
+
+    async def _send_all(
+        self,
+        work: Work,
+        channel: Channel,
+        stored: StoredAlert,
+        sendable: Sequence[OpenDelivery],
+    ) -> float:
+        """Send in windows: open one, call the provider for each in it, write the outcomes.
+
+        Stops between two windows when the alert has ended, or when the provider asks for time or
+        refuses us as a whole; returns how many seconds it asked for, 0 when it did not.
+        """
+        group = Group(from_json(stored.document), stored, work, self._links, self._settings)
+        done: list[Settlement] = []
+        size = min(self._settings.window, channel.concurrency)
+        wait_s = 0.0
+        for start in range(0, len(sendable), size):
+            window = sendable[start : start + size]
+            state = await self._write(
+                work, done, window_from=window[0].seq, window_to=window[-1].seq + 1
+            )
+            done = []
+            if state in ENDED or self._clock.now() >= stored.expires_at or wait_s:
+                break
+            attempted_at = self._clock.now()
+            outcomes = await asyncio.gather(*(channel.send(group.message(d)) for d in window))
+            done = [
+                after_send(d, o, attempted_at, self._settings)
+                for d, o in zip(window, outcomes, strict=True)
+            ]
+            await self._suspend(window, outcomes)
+            wait_s = max(map(asked_to_wait, outcomes))
+        await self._write(work, done, window_from=0, window_to=0)
+        return wait_s
+
+    async def _write(
+        self, work: Work, settlements: Sequence[Settlement], **values: int
+    ) -> AlertState:
+        """Fence, extend the lease, set the window and write outcomes in one transaction."""
+        async with self._db.begin() as connection:
+            state = await outbox.hold(connection, work, lease_s=self._settings.lease_s, **values)
+            await deliveries.settle(connection, settlements, now=self._clock.now())
+        for s in settlements:
+            DELIVERIES.labels(work.channel, s.state.value).inc()
+        return state
+
+    async def _suspend(self, window: Sequence[OpenDelivery], outcomes: Sequence[Outcome]) -> None:
+        """Stop using addresses that the provider says are dead or have left."""
+        dead: dict[str, list[int]] = {}
+        for d, o in zip(window, outcomes, strict=True):
+            if o.error is not None and o.error.suspend:
+                dead.setdefault(o.error.code, []).append(d.address_id)
+        if dead:
+            async with self._db.begin() as connection:
+                for reason, address_ids in dead.items():
+                    await citizens.suspend(connection, address_ids, reason)
+
+    async def _end(self, work: Work, stored: StoredAlert, wait_s: float) -> None:
+        """Finish the chunk, or give it back with a time when something may still be done."""
+        now = self._clock.now()
+        async with self._db.begin() as connection:
+            state = await outbox.hold(connection, work, lease_s=self._settings.lease_s)
+            if now >= stored.expires_at and state not in ENDED:
+                state = AlertState.EXPIRED
+            if state in ENDED:
+                end, reason = ended_as(state)
+                await deliveries.close_chunk(connection, work.id, work.size, end, reason, now=now)
+            left = await deliveries.open_of_chunk(connection, work.id, work.size)
+            if left:
+                due = min(next_try(d, work.lane, now, self._settings) for d in left)
+                await outbox.release(
+                    connection, work, not_before=max(due, now + timedelta(seconds=wait_s))
+                )
+            else:
+                await outbox.finish(connection, work)
+                await alerts.complete_if_done(connection, work.alert_id)

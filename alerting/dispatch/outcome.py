@@ -1,0 +1,101 @@
+"""What follows from a send: settled, tried again, or in doubt. Pure functions of their values."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from alerting.channels.base import AMBIGUOUS, TOO_LATE, Fault, Outcome
+from alerting.domain.decision import Reason
+from alerting.domain.delivery import DeliveryState
+from alerting.domain.lane import Lane
+from alerting.settings import Settings
+from alerting.store.deliveries import OpenDelivery, Settlement
+
+#: Lanes in which a doubled message is better than a missing one.
+RESENT_IN_DOUBT = frozenset({Lane.EXTREME, Lane.SEVERE})
+
+
+class Doubt(Enum):
+    """What to do about a delivery nobody knows the end of."""
+
+    WAIT = auto()
+    RESEND = auto()
+    CLOSE = auto()
+
+
+def after_send(
+    d: OpenDelivery, outcome: Outcome, attempted_at: datetime, settings: Settings
+) -> Settlement:
+    """The ledger's line for one provider call.
+
+    A definite refusal that may pass is planned again, at most `max_tries` times where the address
+    or the provider is at fault, without limit where we are: our fault never burns an address. A
+    second try of something in doubt that is refused stays in doubt, for the first may have gone.
+    """
+    was_in_doubt = d.state == DeliveryState.IN_DOUBT
+    state, reason = _end(d, outcome, settings)
+    if was_in_doubt and state is DeliveryState.PLANNED:
+        state = DeliveryState.IN_DOUBT
+    return Settlement(
+        d.id,
+        state,
+        reason,
+        code=outcome.provider_code,
+        provider_ref=outcome.provider_ref,
+        possible_duplicate=was_in_doubt and state is not DeliveryState.IN_DOUBT,
+        tried=1,
+        attempted_at=attempted_at,
+    )
+
+
+def _end(d: OpenDelivery, outcome: Outcome, settings: Settings) -> tuple[DeliveryState, str]:
+    error = outcome.error
+    if error is None:
+        return DeliveryState.ACCEPTED, Reason.NEW.value
+    if error is AMBIGUOUS:
+        return DeliveryState.IN_DOUBT, error.code
+    if error is TOO_LATE:
+        return DeliveryState.EXPIRED, error.code
+    if error.fault in {Fault.OURS, Fault.CAPACITY}:
+        return DeliveryState.PLANNED, error.code
+    if error.retryable and d.tries + 1 < settings.max_tries:
+        return DeliveryState.PLANNED, error.code
+    return DeliveryState.FAILED, error.code
+
+
+def asked_to_wait(outcome: Outcome) -> float:
+    """Seconds this outcome asks the whole channel to wait; 0 when it concerns one address only."""
+    error = outcome.error
+    if error is None or error.fault not in {Fault.OURS, Fault.CAPACITY}:
+        return 0.0
+    return outcome.retry_after_s or 1.0
+
+
+def doubt(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> Doubt:
+    """Resend the grave and flag it; hold the rest for a receipt, then close it."""
+    since = now - (d.attempted_at or now)
+    if lane in RESENT_IN_DOUBT:
+        if d.tries >= settings.max_tries:
+            return Doubt.CLOSE
+        return Doubt.RESEND if since >= _wait(lane, settings) else Doubt.WAIT
+    return Doubt.CLOSE if since >= _wait(lane, settings) else Doubt.WAIT
+
+
+def next_try(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> datetime:
+    """When something may be done about a delivery that is left open.
+
+    Full jitter between nothing and an exponential bound, so that retries of many workers spread.
+    """
+    if d.state == DeliveryState.IN_DOUBT:
+        return (d.attempted_at or now) + _wait(lane, settings)
+    bound = min(settings.retry_max_s, settings.retry_s * 2 ** max(0, d.tries - 1))
+    return now + timedelta(seconds=random.uniform(0, bound))  # noqa: S311 - spreads load only
+
+
+def _wait(lane: Lane, settings: Settings) -> timedelta:
+    """How long a receipt may still settle a doubt before we act."""
+    if lane in RESENT_IN_DOUBT:
+        return timedelta(seconds=settings.in_doubt_wait_s)
+    return timedelta(seconds=settings.in_doubt_hold_s)

@@ -1,0 +1,141 @@
+"""Plan: an alert's audience, streamed into chunks of deliveries while the first already go out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from itertools import groupby
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting import audience
+from alerting.cap import from_json
+from alerting.clock import Clock
+from alerting.dispatch.broker import Doorbell
+from alerting.domain.alert import Alert, MsgType
+from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.citizen import Recipient, Target
+from alerting.domain.lane import Lane
+from alerting.domain.language import best_info
+from alerting.settings import Settings
+from alerting.store import alerts, deliveries, outbox
+from alerting.store.alerts import StoredAlert
+from alerting.store.db import Database
+from alerting.store.deliveries import NewDelivery
+from alerting.store.outbox import Work
+
+
+class Planner:
+    """Turns a claimed plan into chunks.
+
+    Each batch of citizens is one fenced transaction that also moves the plan's cursor, so a
+    planner that dies is followed by one that goes on after the last whole batch. Memory holds one
+    batch, whatever the audience.
+    """
+
+    def __init__(self, db: Database, clock: Clock, doorbell: Doorbell, settings: Settings) -> None:
+        self._db = db
+        self._clock = clock
+        self._doorbell = doorbell
+        self._settings = settings
+
+    async def run(self, work: Work) -> None:
+        """Plan the whole audience. Raises Fenced when another worker has taken the plan over."""
+        async with self._db.begin() as connection:
+            stored = await alerts.get(connection, work.alert_id)
+        if stored is None:
+            return
+        alert = from_json(stored.document)
+        # A correction goes by every way the alert went.
+        every = alert.msg_type is MsgType.CANCEL or work.lane in self._settings.all_channels_lanes
+        # The reading transaction stays open for the stream; batches are written by another.
+        async with self._db.begin() as reading:
+            async for batch in self._audience(reading, stored, alert, work.cursor):
+                if not await self._write(work, batch, all_channels=every):
+                    break
+        async with self._db.begin() as connection:
+            await outbox.hold(connection, work, lease_s=self._settings.lease_s)
+            await outbox.finish(connection, work)
+            await alerts.mark_planned(connection, work.alert_id)
+            await alerts.complete_if_done(connection, work.alert_id)
+
+    def _audience(
+        self, connection: AsyncConnection, stored: StoredAlert, alert: Alert, after: int
+    ) -> AsyncIterator[list[Recipient]]:
+        batch = self._settings.chunk_size
+        if alert.msg_type is MsgType.CANCEL:
+            return reached(connection, stored, alert, after=after, batch=batch)
+        return audience.find(connection, alert, after=after, batch=batch)
+
+    async def _write(self, work: Work, batch: list[Recipient], *, all_channels: bool) -> bool:
+        """Write one batch's chunks and ring for them; False when the alert has ended."""
+        by_channel = spread(batch, all_channels=all_channels)
+        parts = [
+            (channel, rows[i : i + self._settings.chunk_size])
+            for channel, rows in by_channel.items()
+            for i in range(0, len(rows), self._settings.chunk_size)
+        ]
+        async with self._db.begin() as connection:
+            state = await outbox.hold(
+                connection, work, lease_s=self._settings.lease_s, cursor=batch[-1].citizen_id
+            )
+            if state in ENDED:
+                return False
+            if state is AlertState.ACCEPTED:
+                await alerts.set_state(connection, work.alert_id, AlertState.DELIVERING)
+            await alerts.add_audience(connection, work.alert_id, len(batch))
+            ids = await outbox.add_chunks(connection, work, [(c, len(rows)) for c, rows in parts])
+            for chunk_id, (channel, rows) in zip(ids, parts, strict=True):
+                await deliveries.add_chunk(connection, chunk_id, work.alert_id, channel, rows)
+        await ring(self._db, self._doorbell, work.lane, ids)
+        return True
+
+
+async def ring(db: Database, doorbell: Doorbell, lane: Lane, outbox_ids: list[int]) -> None:
+    """Ring for committed rows; what the broker took is noted, so that sweepers wait for it."""
+    if outbox_ids and await doorbell.ring(lane, outbox_ids):
+        async with db.begin() as connection:
+            await outbox.rung(connection, outbox_ids)
+
+
+def spread(batch: list[Recipient], *, all_channels: bool) -> dict[str, list[NewDelivery]]:
+    """Choose each citizen's channels: every usable one, or the first usable in their order.
+
+    Where none is usable the first is planned all the same, so that the ledger says why the
+    citizen was not told. A citizen without any address makes no delivery.
+    """
+    by_channel: dict[str, list[NewDelivery]] = defaultdict(list)
+    for r in batch:
+        for target in _chosen(r.targets, all_channels):
+            by_channel[target.channel].append(
+                NewDelivery(r.citizen_id, target.address_id, r.info_no, r.area_no)
+            )
+    return by_channel
+
+
+def _chosen(targets: tuple[Target, ...], all_channels: bool) -> list[Target]:
+    usable = [t for t in targets if t.usable]
+    if not usable:
+        return list(targets[:1])
+    if all_channels:
+        return usable
+    return [t for t in usable if t.channel == usable[0].channel]
+
+
+async def reached(
+    connection: AsyncConnection, stored: StoredAlert, alert: Alert, *, after: int, batch: int
+) -> AsyncIterator[list[Recipient]]:
+    """A cancel's audience: whoever was told of its thread, by the ways they were told."""
+    candidates = list(enumerate(alert.infos))
+    rows = deliveries.told_in_thread(connection, stored.thread_id, after=after, batch=batch)
+    async for part in rows:
+        yield [
+            Recipient(
+                citizen_id,
+                language,
+                best_info(candidates, language) if candidates else -1,
+                -1,
+                tuple(Target(channel, address_id, True) for _, address_id, channel, _ in same),
+            )
+            for (citizen_id, language), same in groupby(part, key=lambda row: (row[0], row[3]))
+        ]

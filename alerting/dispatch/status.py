@@ -1,0 +1,125 @@
+"""Status: how far an alert has come, in numbers a coordinator can act on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.delivery import SETTLED, DeliveryState
+from alerting.errors import NotFound
+from alerting.store import alerts, deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatus:
+    """One channel's part of an alert.
+
+    accepted counts what a provider took, delivered included; not_sent counts what ended without
+    a provider, by reason; open is what still needs a worker or a receipt. Latencies are seconds
+    from submission to acceptance.
+    """
+
+    planned: int
+    accepted: int
+    delivered: int
+    failed: int
+    open: int
+    not_sent: dict[str, int]
+    p50_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    last_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertStatus:
+    """One alert's progress; `audience` counts citizens, the channels count deliveries."""
+
+    id: UUID
+    sender: str
+    identifier: str
+    status: str
+    msg_type: str
+    lane: str
+    state: str
+    state_reason: str
+    submitted_at: datetime
+    expires_at: datetime
+    planned_at: datetime | None
+    finished_at: datetime | None
+    audience: int
+    channels: dict[str, ChannelStatus]
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing is left to do but, perhaps, receipts."""
+        return self.finished_at is not None or self.state == "recorded"
+
+    def to_json(self) -> dict[str, Any]:
+        document = asdict(self)
+        for name, value in document.items():
+            if isinstance(value, datetime):
+                document[name] = value.isoformat()
+        return document | {"id": str(self.id)}
+
+
+async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
+    """Count an alert's deliveries by channel. Raises NotFound."""
+    stored = await alerts.get(connection, alert_id)
+    if stored is None:
+        raise NotFound(f"There is no alert {alert_id}.")
+    tallies: dict[str, dict[tuple[DeliveryState, str], int]] = defaultdict(dict)
+    for channel, state, reason, count in await deliveries.counts(connection, alert_id):
+        tallies[channel][DeliveryState(state), reason] = count
+    seconds = {row[0]: row[1:] for row in await deliveries.latencies(connection, alert_id)}
+    return AlertStatus(
+        id=stored.id,
+        sender=stored.sender,
+        identifier=stored.identifier,
+        status=stored.status,
+        msg_type=stored.msg_type,
+        lane=stored.lane.value,
+        state=stored.state.value,
+        state_reason=stored.state_reason,
+        submitted_at=stored.submitted_at,
+        expires_at=stored.expires_at,
+        planned_at=stored.planned_at,
+        finished_at=stored.finished_at,
+        audience=stored.audience,
+        channels={
+            channel: _channel(tally, seconds.get(channel)) for channel, tally in tallies.items()
+        },
+    )
+
+
+_NOT_SENT = {DeliveryState.SUPPRESSED, DeliveryState.EXPIRED, DeliveryState.REVOKED}
+
+
+def _channel(
+    tally: dict[tuple[DeliveryState, str], int],
+    seconds: tuple[float, float, float, float] | None,
+) -> ChannelStatus:
+    by_state: dict[DeliveryState, int] = defaultdict(int)
+    not_sent: dict[str, int] = {}
+    for (state, reason), count in tally.items():
+        by_state[state] += count
+        if state in _NOT_SENT:
+            not_sent[reason] = not_sent.get(reason, 0) + count
+    p50, p95, p99, last = seconds or (None, None, None, None)
+    return ChannelStatus(
+        planned=sum(by_state.values()),
+        accepted=by_state[DeliveryState.ACCEPTED] + by_state[DeliveryState.DELIVERED],
+        delivered=by_state[DeliveryState.DELIVERED],
+        failed=by_state[DeliveryState.FAILED],
+        open=sum(n for state, n in by_state.items() if state not in SETTLED),
+        not_sent=not_sent,
+        p50_s=p50,
+        p95_s=p95,
+        p99_s=p99,
+        last_s=last,
+    )
