@@ -1,0 +1,150 @@
+"""One HTTP POST to a provider, with the one thing a dispatcher must know: may it have been taken?
+
+Shared by the channels that speak HTTP. The transport never retries: a repeated POST is a repeated
+message, and whether to repeat is the dispatcher's decision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+
+from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, ErrorClass
+
+#: Providers answer in a few hundred bytes; a longer body is an attack or not the provider.
+MAX_ANSWER_BYTES = 65_536
+#: Longer waits are left to the breaker; a provider cannot park an alert for hours.
+MAX_RETRY_AFTER_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `whole` is False where the body broke off or was longer than allowed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool
+
+    @property
+    def retry_after_s(self) -> float | None:
+        return retry_after_s(self.headers.get("Retry-After", ""))
+
+
+class NoAnswer(Exception):
+    """No status line came back. `error` says whether the message may have been taken.
+
+    Carries neither the address called nor the library's message, which may hold it.
+    """
+
+    def __init__(self, error: ErrorClass, code: str) -> None:
+        super().__init__(code)
+        self.error = error
+        self.code = code
+
+
+class HttpClient:
+    """A pool of at most `concurrency` connections, made on the running loop by `open()`."""
+
+    def __init__(
+        self, *, timeout_s: float, concurrency: int, resolver: AbstractResolver | None = None
+    ) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=timeout_s / 2)
+        self._concurrency = concurrency
+        self._resolver = resolver
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the pool; again is nothing."""
+        if self._session is not None:
+            return
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_note_handed_over)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._concurrency, ttl_dns_cache=300, resolver=self._resolver
+            ),
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace],
+            raise_for_status=False,
+            auto_decompress=False,
+            skip_auto_headers=("Accept-Encoding",),
+        )
+
+    async def close(self) -> None:
+        """Drop every connection; a closed client can be opened again."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def post(self, url: str, data: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post once and return whatever status came back, redirects included.
+
+        Raises NoAnswer: PROVIDER_DOWN where nothing of the request was written, AMBIGUOUS where
+        it was and the connection then broke or fell silent.
+        """
+        if self._session is None:
+            raise RuntimeError("The channel was used before it was opened.")
+        progress = SimpleNamespace(handed_over=False)
+        try:
+            async with self._session.post(
+                url,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                trace_request_ctx=progress,
+            ) as response:
+                body, whole = await _read(response)
+                return Answer(response.status, response.headers, body, whole)
+        except (aiohttp.ClientError, TimeoutError, OSError) as e:
+            timed_out = isinstance(e, TimeoutError)
+            if progress.handed_over:
+                code = "timeout" if timed_out else "disconnect"
+                raise NoAnswer(AMBIGUOUS, code) from None
+            code = "connect-timeout" if timed_out else "connect"
+            raise NoAnswer(PROVIDER_DOWN, code) from None
+
+
+async def _note_handed_over(_session: object, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.handed_over = True
+
+
+async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """Read up to the cap. A status already seen is evidence, so a broken body is no error here."""
+    body = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                response.close()
+                return bytes(body[:MAX_ANSWER_BYTES]), False
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return bytes(body), False
+    return bytes(body), True
+
+
+def server_failure(status: int) -> ErrorClass:
+    """Class a 5xx: only 503 says that the work was not begun; the others may follow acceptance."""
+    return PROVIDER_DOWN if status == 503 else AMBIGUOUS
+
+
+def retry_after_s(value: str, now: datetime | None = None) -> float | None:
+    """Read a Retry-After header, seconds or an HTTP date; None where it says nothing usable."""
+    try:
+        wait_s = float(value)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        # A date "-0000" parses as naive; HTTP dates are always UTC (RFC 9110 §5.6.7).
+        wait_s = (at.replace(tzinfo=at.tzinfo or UTC) - (now or datetime.now(UTC))).total_seconds()
+    return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S) if math.isfinite(wait_s) else None
