@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from alerting.channels.base import (
+    AMBIGUOUS,
+    DEAD_ADDRESS,
+    OUR_FAULT,
+    PROVIDER_DOWN,
+    REFUSED_CONTENT,
+    THROTTLED,
+    TOO_LATE,
+    ErrorClass,
+    Outcome,
+)
+from alerting.dispatch.outcome import Doubt, after_send, asked_to_wait, doubt, next_try
+from alerting.domain.delivery import DeliveryState
+from alerting.domain.lane import Lane
+from alerting.settings import Settings
+from alerting.store.deliveries import OpenDelivery
+
+NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
+D = OpenDelivery(
+    7, 1, 1, 0, 0, "planned", 0, None, "x", None, True, True, "", "en", already_told=False
+)
+SETTINGS = Settings(max_tries=3, in_doubt_wait_s=5, in_doubt_hold_s=60, retry_s=2, retry_max_s=8)
+
+
+def test_taken_is_accepted_not_delivered() -> None:
+    s = after_send(D, Outcome(7, provider_ref="SM1"), NOW, SETTINGS)
+    assert (s.state, s.provider_ref, s.tried) == (DeliveryState.ACCEPTED, "SM1", 1)
+    assert not s.possible_duplicate
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "state"),
+    [
+        (PROVIDER_DOWN, 0, DeliveryState.PLANNED),
+        (PROVIDER_DOWN, 2, DeliveryState.FAILED),
+        (OUR_FAULT, 99, DeliveryState.PLANNED),
+        (THROTTLED, 99, DeliveryState.PLANNED),
+        (DEAD_ADDRESS, 0, DeliveryState.FAILED),
+        (REFUSED_CONTENT, 0, DeliveryState.FAILED),
+        (TOO_LATE, 0, DeliveryState.EXPIRED),
+        (AMBIGUOUS, 0, DeliveryState.IN_DOUBT),
+    ],
+)
+def test_a_refusal_ends_by_its_class(error: ErrorClass, tries: int, state: DeliveryState) -> None:
+    s = after_send(replace(D, tries=tries), Outcome(7, error), NOW, SETTINGS)
+    assert (s.state, s.reason) == (state, error.code)
+
+
+def test_a_second_try_of_something_in_doubt_is_flagged_or_stays_in_doubt() -> None:
+    unsure = replace(D, state="in_doubt", tries=1)
+    assert after_send(unsure, Outcome(7), NOW, SETTINGS).possible_duplicate
+    again = after_send(unsure, Outcome(7, PROVIDER_DOWN), NOW, SETTINGS)
+    assert again.state is DeliveryState.IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    ("lane", "age_s", "tries", "expected"),
+    [
+        (Lane.EXTREME, 4, 1, Doubt.WAIT),
+        (Lane.EXTREME, 5, 1, Doubt.RESEND),
+        (Lane.SEVERE, 5, 3, Doubt.CLOSE),
+        (Lane.ROUTINE, 59, 1, Doubt.WAIT),
+        (Lane.ROUTINE, 60, 1, Doubt.CLOSE),
+        (Lane.DRILL, 60, 1, Doubt.CLOSE),
+    ],
+)
+def test_the_grave_is_sent_again_the_rest_is_held(
+    lane: Lane, age_s: int, tries: int, expected: Doubt
+) -> None:
+    unsure = replace(
+        D, state="in_doubt", tries=tries, attempted_at=NOW - timedelta(seconds=age_s)
+    )
+    assert doubt(unsure, lane, NOW, SETTINGS) is expected
+
+
+def test_only_what_concerns_the_whole_channel_makes_it_wait() -> None:
+    assert asked_to_wait(Outcome(7)) == 0
+    assert asked_to_wait(Outcome(7, DEAD_ADDRESS)) == 0
+    assert asked_to_wait(Outcome(7, THROTTLED, retry_after_s=7)) == 7
+    assert asked_to_wait(Outcome(7, OUR_FAULT)) > 0
+
+
+@pytest.mark.parametrize("tries", range(1, 9))
+def test_retries_spread_below_a_growing_bound(tries: int) -> None:
+    bound = min(8, 2 * 2 ** (tries - 1))
+    for _ in range(20):
+        due = next_try(replace(D, tries=tries), Lane.ROUTINE, NOW, SETTINGS)
+        assert NOW <= due <= NOW + timedelta(seconds=bound)
