@@ -7,7 +7,7 @@ message, and whether to repeat is the dispatcher's decision.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -54,7 +54,11 @@ class HttpClient:
     """A pool of at most `concurrency` connections, made on the running loop by `open()`."""
 
     def __init__(
-        self, *, timeout_s: float, concurrency: int, resolver: AbstractResolver | None = None
+        self,
+        *,
+        timeout_s: float,
+        concurrency: int,
+        resolver: Callable[[], AbstractResolver] | None = None,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=timeout_s / 2)
         self._concurrency = concurrency
@@ -69,7 +73,9 @@ class HttpClient:
         trace.on_request_headers_sent.append(_note_handed_over)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._concurrency, ttl_dns_cache=300, resolver=self._resolver
+                limit=self._concurrency,
+                ttl_dns_cache=300,
+                resolver=self._resolver() if self._resolver else None,
             ),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,0 +1,110 @@
+"""Which addresses we post push messages to.
+
+A citizen's browser, or anyone who claims to be one, gives us the address, so without these checks
+a subscription could make our workers call machines inside our own network (SSRF).
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from alerting.errors import BadInput
+
+MAX_URL_CHARS = 2048
+_NAME = re.compile(
+    r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
+)
+_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+
+
+def check_endpoint(
+    url: str, *, allowed_origins: Sequence[str] = (), allow_loopback_http: bool = False
+) -> str:
+    """Return the origin (`https://host`) of a push endpoint we may call.
+
+    https on the standard port and a public host only. allowed_origins: empty for any, else the
+    only ones taken. allow_loopback_http: also take http on any port of the loopback host, as the
+    sandbox has it. Raises BadInput, whose text does not repeat the address. A name that leads to
+    a private address is caught when it is looked up: PublicResolver.
+    """
+    if len(url) > MAX_URL_CHARS or not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
+        raise _refused("it is not a plain web address")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise _refused("it is not a web address") from None
+    if "@" in parts.netloc or parts.fragment:
+        raise _refused("it carries a user name or a fragment")
+    if allow_loopback_http and parts.scheme == "http" and _is_loopback(host):
+        return f"http://{parts.netloc.lower()}"
+    if parts.scheme != "https":
+        raise _refused("it is not https")
+    if port not in (None, 443):
+        raise _refused("it names an unusual port")
+    if not _is_public(host):
+        raise _refused("its host is not public")
+    origin = f"https://[{host}]" if ":" in host else f"https://{host}"
+    if allowed_origins and origin not in allowed_origins:
+        raise _refused("its push service is not on the list of those allowed")
+    return origin
+
+
+class PublicResolver(AbstractResolver):
+    """Looks names up and withholds every answer that is not public, rebinding included."""
+
+    def __init__(
+        self, *, allow_loopback: bool = False, inner: AbstractResolver | None = None
+    ) -> None:
+        self._allow_loopback = allow_loopback
+        self._inner = inner or ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        kept = [r for r in found if self._may_call(r["host"])]
+        if not kept:
+            raise OSError("The push service's name leads to no public address.")
+        return kept
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def _may_call(self, address: str) -> bool:
+        ip = _unmapped(address)
+        return ip.is_global or (self._allow_loopback and ip.is_loopback)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return _unmapped(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_public(host: str) -> bool:
+    """Names must look like public ones; a last label in digits would be an address in disguise."""
+    try:
+        return _unmapped(host).is_global
+    except ValueError:
+        return bool(_NAME.fullmatch(host)) and not host.endswith(_PRIVATE_SUFFIXES)
+
+
+def _unmapped(address: str) -> IPv4Address | IPv6Address:
+    """Read an address, an IPv4 inside an IPv6 as itself. Raises ValueError."""
+    ip = ip_address(address)
+    return (ip.ipv4_mapped or ip.sixtofour or ip) if isinstance(ip, IPv6Address) else ip
+
+
+def _refused(why: str) -> BadInput:
+    return BadInput(f"The push subscription's endpoint is refused: {why}.")
