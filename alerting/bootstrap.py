@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from alerting.channels import registry
 from alerting.channels.base import Channel
+from alerting.channels.registry import Sandbox
 from alerting.channels.vapid import generate
 from alerting.clock import Clock, SystemClock
 from alerting.dispatch.broker import Doorbell
@@ -89,16 +90,22 @@ class Runtime:
             return SANDBOX_TOKEN
         return self.settings.twilio_auth_token.get_secret_value()
 
+    def _sandbox(self) -> Sandbox | None:
+        if self.settings.carriers != "sandbox":
+            return None
+        return Sandbox(
+            host=self.settings.local_host,
+            http_port=self.settings.sandbox_port,
+            smtp_port=self.settings.sandbox_smtp_port,
+            account=SANDBOX_ACCOUNT,
+            token=SANDBOX_TOKEN,
+        )
+
     @asynccontextmanager
     async def channels(self) -> AsyncIterator[dict[str, Channel]]:
         """Every configured channel, opened on the running loop and closed with the block."""
         async with AsyncExitStack() as stack:
-            built = registry.build(
-                self.settings,
-                vapid=self.vapid,
-                sandbox_account=SANDBOX_ACCOUNT,
-                sandbox_token=SANDBOX_TOKEN,
-            )
+            built = registry.build(self.settings, vapid=self.vapid, sandbox=self._sandbox())
             for channel in built.values():
                 await channel.open()
                 stack.push_async_callback(channel.close)

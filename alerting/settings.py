@@ -110,8 +110,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _default_public_url(self) -> Settings:
-        self.public_url = (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        self.public_url = (self.public_url or f"http://{self.local_host}:{self.port}").rstrip("/")
         return self
+
+    @property
+    def local_host(self) -> str:
+        """How this machine's own processes reach what listens on `host`."""
+        return "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104
 
     @property
     def embedded_database(self) -> bool:
