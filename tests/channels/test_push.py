@@ -1,0 +1,315 @@
+import json
+import logging
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import http_ece
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+from provider_script import HALF, RESET, SILENCE, Reply, provider
+
+from alerting.channels import vapid
+from alerting.channels.base import (
+    AMBIGUOUS,
+    DEAD_ADDRESS,
+    OUR_FAULT,
+    PROVIDER_DOWN,
+    REFUSED_CONTENT,
+    THROTTLED,
+    TOO_LATE,
+    Outgoing,
+    Rendering,
+)
+from alerting.channels.push import PushConfig, WebPush, payload, topic_of
+from alerting.channels.webpush_crypto import MAX_PLAINTEXT_BYTES, BadKeys, encrypt
+from alerting.clock import ManualClock
+from alerting.domain.lane import Lane
+from alerting.errors import BadInput
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+PEM = vapid.generate()
+CREATED = Reply(201, b"", {"Location": "/message/9"})
+RENDERING = Rendering(
+    "push", "de", "Hochwasser", "Sofort höher gehen.", link="https://alerts.example.org/a/1"
+)
+
+BROWSER = ec.generate_private_key(ec.SECP256R1())
+AUTH = bytes(range(16))
+
+
+def b64(data):
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+KEYS = {
+    "p256dh": b64(BROWSER.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)),
+    "auth": b64(AUTH),
+}
+
+
+def decrypted(body):
+    return http_ece.decrypt(body, private_key=BROWSER, auth_secret=AUTH, version="aes128gcm")
+
+
+def message(**changes):
+    base = {
+        "delivery_id": 41,
+        "endpoint": "https://push.example.org/s/1",
+        "rendering": RENDERING,
+        "lane": Lane.SEVERE,
+        "thread": "t1",
+        "keys": KEYS,
+    }
+    return Outgoing(**{**base, **changes})
+
+
+@asynccontextmanager
+async def push(clock=None, **changes):
+    base = {"contact": "mailto:duty@example.org", "timeout_s": 5.0, "allow_loopback_http": True}
+    channel = WebPush(PushConfig(PEM, **{**base, **changes}), clock=clock or ManualClock(NOW))
+    await channel.open()
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+async def send(script, timeout_s=5.0, **changes):
+    """The outcome of one message to a push service scripted so, and what the service saw."""
+    async with provider(script) as far, push(timeout_s=timeout_s) as channel:
+        sent = message(**{"endpoint": f"{far.url}/s/1", **changes})
+        return await channel.send(sent), far.seen
+
+
+async def test_a_browser_reads_what_was_sent():
+    outcome, [request] = await send(CREATED)
+    assert outcome.accepted
+    assert (outcome.delivery_id, outcome.provider_ref) == (41, "/message/9")
+    assert json.loads(decrypted(request.body)) == {
+        "title": "Hochwasser",
+        "body": "Sofort höher gehen.",
+        "url": "https://alerts.example.org/a/1",
+        "lang": "de",
+        "tag": topic_of("t1"),
+        "delivery": 41,
+    }
+    assert request.headers["Content-Encoding"] == "aes128gcm"
+    assert "höher".encode() not in request.body
+
+
+async def test_the_push_service_can_tell_who_we_are():
+    async with provider(CREATED) as far, push() as channel:
+        await channel.send(message(endpoint=f"{far.url}/s/1"))
+        origin, [request] = far.url, far.seen
+    scheme, _, rest = request.headers["Authorization"].partition(" ")
+    fields = dict(part.strip().split("=", 1) for part in rest.split(","))
+    assert scheme == "vapid"
+    assert fields["k"] == vapid.public_key(PEM)
+    point = urlsafe_b64decode(fields["k"] + "=")
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    claims = jwt.decode(
+        fields["t"],
+        key,
+        algorithms=["ES256"],
+        audience=origin,
+        options={"verify_exp": False, "require": ["aud", "exp", "sub"]},
+    )
+    assert claims["sub"] == "mailto:duty@example.org"
+    assert 0 < claims["exp"] - NOW.timestamp() <= 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("lane", "urgency"),
+    [
+        (Lane.EXTREME, "high"),
+        (Lane.SEVERE, "high"),
+        (Lane.ROUTINE, "normal"),
+        (Lane.DRILL, "normal"),
+    ],
+)
+async def test_only_danger_to_life_wakes_a_sleeping_phone(lane, urgency):
+    _, [request] = await send(CREATED, lane=lane)
+    assert request.headers["Urgency"] == urgency
+
+
+@pytest.mark.parametrize(
+    ("valid_until", "ttl"),
+    [
+        (None, "86400"),
+        (NOW + timedelta(seconds=90.9), "90"),
+        (NOW + timedelta(days=90), "2419200"),
+    ],
+)
+async def test_the_service_holds_a_message_as_long_as_the_alert_lives(valid_until, ttl):
+    _, [request] = await send(CREATED, valid_until=valid_until)
+    assert request.headers["TTL"] == ttl
+
+
+async def test_an_ended_alert_is_never_sent():
+    outcome, seen = await send(CREATED, valid_until=NOW + timedelta(seconds=0.5))
+    assert outcome.error is TOO_LATE
+    assert not seen
+
+
+async def test_versions_of_one_thread_share_a_topic_and_others_do_not():
+    async with provider(CREATED) as far, push() as channel:
+        for number, thread in enumerate(("a", "a", "b")):
+            await channel.send(
+                message(delivery_id=number, endpoint=f"{far.url}/s/1", thread=thread)
+            )
+        first, second, other = (request.headers["Topic"] for request in far.seen)
+    assert first == second != other
+    assert len(first) == 32
+    assert set(first) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (301, REFUSED_CONTENT),
+        (400, OUR_FAULT),
+        (401, OUR_FAULT),
+        (403, OUR_FAULT),
+        (404, DEAD_ADDRESS),
+        (410, DEAD_ADDRESS),
+        (413, REFUSED_CONTENT),
+        (418, REFUSED_CONTENT),
+        (429, THROTTLED),
+        (500, AMBIGUOUS),
+        (502, AMBIGUOUS),
+        (503, PROVIDER_DOWN),
+    ],
+)
+async def test_an_answer_is_classed_by_its_status(status, error):
+    outcome, seen = await send(Reply(status, b"why", {"Retry-After": "9", "Location": "/other"}))
+    assert (outcome.error, outcome.provider_code) == (error, str(status))
+    assert outcome.retry_after_s == 9.0
+    assert len(seen) == 1
+    assert error.suspend == (status in (404, 410))
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_every_success_is_acceptance(status):
+    outcome, _ = await send(Reply(status))
+    assert outcome.accepted
+    assert outcome.provider_ref == ""
+
+
+async def test_a_success_whose_body_breaks_off_is_still_acceptance():
+    outcome, _ = await send(HALF)
+    assert outcome.accepted
+
+
+@pytest.mark.parametrize(("script", "code"), [(RESET, "disconnect"), (SILENCE, "timeout")])
+async def test_an_answer_lost_after_handing_over_is_in_doubt_and_never_repeated(script, code):
+    outcome, seen = await send(script, timeout_s=0.3)
+    assert (outcome.error, outcome.provider_code) == (AMBIGUOUS, code)
+    assert len(seen) == 1
+
+
+async def test_a_service_that_cannot_be_connected_has_taken_nothing(unused_tcp_port):
+    async with push() as channel:
+        outcome = await channel.send(message(endpoint=f"http://127.0.0.1:{unused_tcp_port}/s"))
+    assert (outcome.error, outcome.provider_code) == (PROVIDER_DOWN, "connect")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"p256dh": KEYS["p256dh"]},
+        {"p256dh": KEYS["p256dh"], "auth": "AAAA"},
+        {"p256dh": "AAAA", "auth": KEYS["auth"]},
+        {"p256dh": b64(b"\x04" + b"\x01" * 64), "auth": KEYS["auth"]},
+        {"p256dh": "é", "auth": KEYS["auth"]},
+        {"p256dh": "A", "auth": KEYS["auth"]},
+    ],
+)
+async def test_a_subscription_with_broken_keys_is_dead_and_not_called(keys):
+    outcome, seen = await send(CREATED, keys=keys)
+    assert (outcome.error, outcome.provider_code) == (DEAD_ADDRESS, "bad-keys")
+    assert not seen
+
+
+async def test_an_endpoint_inside_our_network_is_dead_and_not_called():
+    async with provider(CREATED) as far, push(allow_loopback_http=False) as channel:
+        outcome = await channel.send(message(endpoint=f"{far.url}/s/1"))
+        assert (outcome.error, outcome.provider_code) == (DEAD_ADDRESS, "bad-endpoint")
+        assert not far.seen
+
+
+async def test_a_message_that_can_never_fit_is_refused_without_a_call():
+    huge = Rendering("push", "en", "T" * 5000, "text")
+    outcome, seen = await send(CREATED, rendering=huge)
+    assert (outcome.error, outcome.provider_code) == (REFUSED_CONTENT, "too-long")
+    assert not seen
+
+
+async def test_nothing_private_is_logged_or_shown(caplog):
+    caplog.set_level(logging.DEBUG)
+    outcome, _ = await send(RESET)
+    shown = caplog.text + repr(outcome) + repr(PushConfig(PEM, "mailto:duty@example.org"))
+    for private in ("/s/1", RENDERING.text, KEYS["auth"], "PRIVATE KEY"):
+        assert private not in shown
+
+
+@given(
+    title=st.text(max_size=200),
+    text=st.text(max_size=9000),
+    delivery_id=st.integers(1, 2**63 - 1),
+)
+def test_any_text_fits_and_stays_json(title, text, delivery_id):
+    rendering = Rendering("push", "en", title, text, link="https://alerts.example.org/a/1")
+    made = payload(message(rendering=rendering, delivery_id=delivery_id), topic_of("t1"))
+    assert len(made) <= MAX_PLAINTEXT_BYTES
+    read = json.loads(made)
+    assert (read["title"], read["delivery"]) == (title, delivery_id)
+    if read["body"] != text:
+        assert text.startswith(read["body"].removesuffix("…"))
+        assert len(made) > MAX_PLAINTEXT_BYTES // 2 - 500
+
+
+def test_a_long_body_is_cut_at_a_word():
+    rendering = Rendering("push", "en", "Flood", "Move to high ground, now. " * 400)
+    read = json.loads(payload(message(rendering=rendering), topic_of("t1")))
+    kept = read["body"].removesuffix("…")
+    assert len(kept) > 3700
+    assert rendering.text[len(kept)] == " "
+
+
+@given(st.binary(max_size=MAX_PLAINTEXT_BYTES))
+def test_what_is_encrypted_is_read_by_another_implementation(plaintext):
+    body = encrypt(plaintext, KEYS["p256dh"], KEYS["auth"])
+    assert len(body) <= 4096
+    assert decrypted(body) == plaintext
+
+
+def test_no_two_messages_share_a_key_or_salt():
+    bodies = [encrypt(b"x", KEYS["p256dh"], KEYS["auth"]) for _ in range(3)]
+    assert len({body[:16] for body in bodies}) == 3
+    assert len({body[21:86] for body in bodies}) == 3
+
+
+def test_encryption_refuses_what_it_cannot_do():
+    with pytest.raises(ValueError, match="do not fit"):
+        encrypt(b"x" * (MAX_PLAINTEXT_BYTES + 1), KEYS["p256dh"], KEYS["auth"])
+    with pytest.raises(BadKeys, match="cannot be read"):
+        encrypt(b"x", "****", KEYS["auth"])
+
+
+@pytest.mark.parametrize(
+    ("pem", "contact", "says"),
+    [
+        (PEM, "duty@example.org", "ALERTING_PUSH_CONTACT"),
+        (b"", "mailto:duty@example.org", "P-256"),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n", "mailto:duty@example.org", "P-256"),
+    ],
+)
+def test_an_identity_no_service_would_take_is_refused(pem, contact, says):
+    with pytest.raises(BadInput, match=says):
+        WebPush(PushConfig(pem, contact))

@@ -1,0 +1,144 @@
+import socket
+
+import pytest
+from aiohttp.abc import AbstractResolver
+
+from alerting.channels.push_endpoint import PublicResolver, check_endpoint
+from alerting.errors import BadInput
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://updates.example.org/wpush/v2/gAAAA", "https://updates.example.org"),
+        ("https://Updates.Example.ORG:443/x?y=z", "https://updates.example.org"),
+        ("https://8.8.8.8/x", "https://8.8.8.8"),
+        ("https://[2001:4860:4860::8888]/x", "https://[2001:4860:4860::8888]"),
+        ("https://xn--bcher-kva.example/x", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_public_https_endpoints_are_taken(url, origin):
+    assert check_endpoint(url) == origin
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "a-word",
+        "http://push.example.org/x",
+        "ftp://push.example.org/x",
+        "https:///x",
+        "https://push.example.org:8443/x",
+        "https://push.example.org:99999/x",
+        "https://push.example.org:/x\r\nHost: inside",
+        "https://user@push.example.org/x",
+        "https://user:pw@push.example.org/x",
+        "https://@push.example.org/x",
+        "https://push.example.org/x#y",
+        "https://push.example.org\\@inside.example.org/x",
+        "https://localhost/x",
+        "https://api.localhost/x",
+        "https://printer.local/x",
+        "https://metadata.google.internal/x",
+        "https://intranet/x",
+        "https://127.0.0.1/x",
+        "https://127.1/x",
+        "https://2130706433/x",
+        "https://0x7f000001/x",
+        "https://0177.0.0.1/x",
+        "https://0.0.0.0/x",
+        "https://10.1.2.3/x",
+        "https://172.16.0.1/x",
+        "https://192.168.1.1/x",
+        "https://169.254.169.254/latest/meta-data",
+        "https://100.64.0.1/x",
+        "https://[::1]/x",
+        "https://[::]/x",
+        "https://[::ffff:127.0.0.1]/x",
+        "https://[2002:7f00:1::]/x",
+        "https://[fe80::1]/x",
+        "https://[fd00::1]/x",
+        "https://[::1/x",
+        "https://push.example.org/" + "x" * 2100,
+        "https://pu\u0455h.example.org/x",
+        "https://-push.example.org/x",
+    ],
+)
+def test_everything_else_is_refused_without_repeating_the_address(url):
+    with pytest.raises(BadInput, match="refused") as caught:
+        check_endpoint(url)
+    assert url == "" or url not in str(caught.value)
+
+
+def test_an_allow_list_takes_only_its_origins():
+    allowed = ("https://updates.example.org",)
+    assert check_endpoint("https://updates.example.org/x", allowed_origins=allowed) == allowed[0]
+    for url in ("https://other.example.org/x", "https://updates.example.org.evil.example/x"):
+        with pytest.raises(BadInput, match="not on the list"):
+            check_endpoint(url, allowed_origins=allowed)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://127.0.0.1:8090/push/1", "http://127.0.0.1:8090"),
+        ("http://localhost:8090/push/1", "http://localhost:8090"),
+        ("http://[::1]:8090/push/1", "http://[::1]:8090"),
+    ],
+)
+def test_the_sandbox_on_this_machine_is_taken_only_when_allowed(url, origin):
+    assert check_endpoint(url, allow_loopback_http=True) == origin
+    with pytest.raises(BadInput):
+        check_endpoint(url)
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1:80/x", "http://push.example.org/x"])
+def test_allowing_this_machine_allows_no_other_over_http(url):
+    with pytest.raises(BadInput):
+        check_endpoint(url, allow_loopback_http=True)
+
+
+class Answering(AbstractResolver):
+    """Resolves every name to the addresses given."""
+
+    def __init__(self, *addresses):
+        self.addresses = addresses
+        self.closed = False
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        return [
+            {
+                "hostname": host,
+                "host": address,
+                "port": port,
+                "family": family,
+                "proto": 0,
+                "flags": 0,
+            }
+            for address in self.addresses
+        ]
+
+    async def close(self):
+        self.closed = True
+
+
+async def test_a_name_that_leads_inside_is_not_called():
+    resolver = PublicResolver(inner=Answering("127.0.0.1", "10.0.0.5", "::ffff:10.0.0.5"))
+    with pytest.raises(OSError, match="no public address"):
+        await resolver.resolve("push.example.org", 443)
+
+
+async def test_of_mixed_answers_only_the_public_ones_are_kept():
+    inner = Answering("10.0.0.5", "8.8.8.8")
+    resolver = PublicResolver(inner=inner)
+    kept = await resolver.resolve("push.example.org", 443)
+    assert [r["host"] for r in kept] == ["8.8.8.8"]
+    await resolver.close()
+    assert inner.closed
+
+
+async def test_this_machine_is_kept_where_the_sandbox_is():
+    resolver = PublicResolver(allow_loopback=True, inner=Answering("127.0.0.1", "10.0.0.5"))
+    kept = await resolver.resolve("localhost", 8090)
+    assert [r["host"] for r in kept] == ["127.0.0.1"]

@@ -1,0 +1,115 @@
+"""The SMS adapter against a server made, by others, from Twilio's own API description."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from npm_tools import node, require
+
+from alerting.channels.base import OUR_FAULT, REFUSED_CONTENT, Outgoing, Rendering
+from alerting.channels.http import HttpClient
+from alerting.channels.sms import TwilioConfig, TwilioSms
+from alerting.channels.twilio_http import Refused, TwilioTransport
+from alerting.domain.lane import Lane
+
+READY_WITHIN_S = 60
+ACCOUNT = "AC00000000000000000000000000000001"
+PATH = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+
+
+def answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def prism(corpus: Path, unused_tcp_port: int, tmp_path: Path) -> Iterator[str]:
+    """The address of a mock server that validates every request against the description."""
+    program = require("@stoplight/prism-cli") / "dist" / "index.js"
+    description = corpus / "twilio" / "twilio_api_v2010.json"
+    port = unused_tcp_port
+    log = tmp_path / "prism.log"
+    command = [node(), str(program), "mock", "-h", "127.0.0.1", "-p", str(port), str(description)]
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        deadline = monotonic() + READY_WITHIN_S
+        while not answers(port):
+            try:
+                server.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                if monotonic() < deadline:
+                    continue
+            pytest.fail(f"Prism did not start: {log.read_text(errors='replace')[-2000:]}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(timeout=10)
+
+
+def message(lane: Lane, valid_until: datetime | None = None) -> Outgoing:
+    text = "Flood warning for Exampleton: move to high ground. ⛰"
+    return Outgoing(
+        7, "+447700900123", Rendering("sms", "en", "", text), lane, "t1", valid_until=valid_until
+    )
+
+
+async def test_twilio_would_take_what_the_adapter_sends(prism: str) -> None:
+    channel = TwilioSms(
+        TwilioConfig(
+            account_sid=ACCOUNT,
+            auth_token="secret",
+            base_url=prism,
+            default_sender="+447700900000",
+            messaging_service={Lane.ROUTINE: "MG" + "0" * 32},
+            status_callback_url="https://alerts.example.org/webhooks/twilio/status",
+        )
+    )
+    await channel.open()
+    try:
+        end = datetime.now(UTC) + timedelta(hours=1)
+        for sent in (
+            message(Lane.EXTREME, end),
+            message(Lane.SEVERE),
+            message(Lane.ROUTINE, end),
+            message(Lane.DRILL, end + timedelta(days=2)),
+        ):
+            outcome = await channel.send(sent)
+            assert outcome.accepted, outcome
+            # Every message has the one SID of the description's example.
+            assert outcome.provider_ref == "SM" + "a" * 32
+    finally:
+        await channel.close()
+
+
+async def test_what_twilio_would_refuse_is_classed(prism: str) -> None:
+    form = {"To": "+447700900123", "From": "+447700900000", "Body": "x"}
+    without_to = {k: v for k, v in form.items() if k != "To"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    client = HttpClient(timeout_s=10, concurrency=2)
+    await client.open()
+    try:
+        ours = TwilioTransport(client, prism, ACCOUNT, "secret")
+        for bad in (without_to, {**form, "ValidityPeriod": "soon"}):
+            with pytest.raises(Refused) as refused:
+                await ours.request("POST", PATH, data=bad, headers=headers)
+            assert (refused.value.error, refused.value.code) == (REFUSED_CONTENT, "422")
+        elsewhere = PATH.replace("Messages", "Mesages")
+        with pytest.raises(Refused) as refused:
+            await ours.request("POST", elsewhere, data=form, headers=headers)
+        assert (refused.value.error, refused.value.code) == (OUR_FAULT, "404")
+    finally:
+        await client.close()
