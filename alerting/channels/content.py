@@ -1,0 +1,175 @@
+"""What there is to say about an alert, gathered once and then laid out per channel.
+
+The five things people need before they act (source, hazard, location, guidance, time) are picked
+here; which of them fit, and where, is each layout's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerting.channels import times
+from alerting.channels.phrases import Phrases, phrases
+from alerting.channels.texts import clean, one_line
+from alerting.domain.alert import Alert, Area, Info, MsgType, ResponseType, Status
+from alerting.domain.language import primary
+
+#: Alerts naming more areas than this list the rest behind the link.
+MAX_AREAS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Clean texts of one info for one area, with the words for the citizen.
+
+    words: the frame words; `locale` is the tag times are written in.
+    drill: the word of an alert that is not real, else "". `drill_note` is its sentence.
+    kind: what a later version does (cancelled, all clear, updated); "" for a first alert, and
+        where the headline begins with that very word.
+    headline: one line; never empty. `sender`, `area` likewise are one line but may be empty.
+    text_language: the language of the sender's texts.
+    """
+
+    words: Phrases
+    locale: str
+    text_language: str
+    drill: str
+    drill_note: str
+    kind: str
+    sender: str
+    headline: str
+    area: str
+    areas: tuple[str, ...]
+    description: str
+    instruction: str
+    sent: datetime
+    since: datetime | None
+    until: datetime | None
+    contact: str
+    web: str
+    link: str
+
+    @property
+    def guidance(self) -> str:
+        return self.instruction or self.description
+
+    @property
+    def until_short(self) -> str:
+        """`Until 18:00 (UTC+1)`; empty where the alert names no end."""
+        if self.until is None:
+            return ""
+        time = times.short(self.until, self.locale, seen_from=self.sent)
+        return self.words.until.format(time=time)
+
+    @property
+    def sender_in_title(self) -> bool:
+        """True where the headline names the sender already; saying it twice costs room."""
+        return self.sender.casefold() in self.headline.casefold()
+
+    @property
+    def area_in_title(self) -> bool:
+        return self.area.casefold() in self.headline.casefold()
+
+    def title(self, headline: str | None = None) -> str:
+        """`EXERCISE: Cancelled: Flood`: what the message is, before what it says."""
+        title = self.headline if headline is None else headline
+        for word in (self.kind, self.drill):
+            if word and not _leads(word, title):
+                title = f"{word}{self.words.colon}{title}"
+        return title
+
+
+def gather(alert: Alert, *, info_no: int, area_no: int, language: str, link: str) -> Content:
+    """Collect what to say about `alert` to a reader of `language`.
+
+    info_no -1, or one that is not there: the alert's own note and the frame words serve.
+    area_no -1: every area of the info.
+    """
+    info = alert.infos[info_no] if 0 <= info_no < len(alert.infos) else None
+    text_language = info.language if info else language
+    words = phrases(language, text_language)
+    understood = primary(language) == primary(words.language)
+    drill, drill_note = _drill(alert.status, words)
+    own = () if info is None or area_no < 0 else info.areas[area_no : area_no + 1]
+    areas = _area_texts((*own, *info.areas) if info else ())
+    description, instruction = _texts(alert, info, words)
+    over = alert.msg_type is MsgType.CANCEL or (info is not None and info.ends_danger)
+    sender = one_line(info.sender_name if info else None) or one_line(alert.sender)
+    headline = _headline(alert, info, words) or sender
+    kind = _kind(alert, info, words)
+    return Content(
+        words=words,
+        locale=language if understood else words.language,
+        text_language=text_language or words.language,
+        drill=drill,
+        drill_note=drill_note,
+        kind="" if _leads(kind, headline) else kind,
+        sender=sender,
+        headline=headline,
+        area=areas[0] if own else ", ".join(areas),
+        areas=areas,
+        description=description,
+        instruction=instruction,
+        sent=alert.sent,
+        # A time already past when the alert was sent tells a reader nothing.
+        since=info.onset if info and info.onset and info.onset > alert.sent and not over else None,
+        until=info.expires if info and not over else None,
+        contact=one_line(info.contact if info else None),
+        web=one_line(info.web if info else None),
+        link=link,
+    )
+
+
+def _drill(status: Status, words: Phrases) -> tuple[str, str]:
+    """Whatever is not Actual says so; System and Draft are for nobody and pass as tests."""
+    if status is Status.ACTUAL:
+        return "", ""
+    if status is Status.EXERCISE:
+        return words.exercise, words.exercise_note
+    return words.test, words.test_note
+
+
+def _kind(alert: Alert, info: Info | None, words: Phrases) -> str:
+    if alert.msg_type is MsgType.CANCEL:
+        return words.cancelled
+    if info is not None and ResponseType.ALL_CLEAR in info.response_types:
+        return words.all_clear
+    if info is not None and info.ends_danger:
+        return words.ended
+    return words.updated if alert.msg_type is MsgType.UPDATE else ""
+
+
+def _headline(alert: Alert, info: Info | None, words: Phrases) -> str:
+    if info is not None:
+        return one_line(info.headline) or one_line(info.event)
+    # Without an info the note is the text; it is not said twice, so the title has the frame words.
+    return words.cancel_note if alert.msg_type is MsgType.CANCEL else one_line(alert.note)
+
+
+def _texts(alert: Alert, info: Info | None, words: Phrases) -> tuple[str, str]:
+    """The description and the instruction.
+
+    A Cancel often comes with the texts of the alert it ends. Its instruction would send people
+    back into what is over ("evacuate now"), so it counts only where the info itself says the
+    danger has passed.
+    """
+    note = clean(alert.note)
+    if alert.msg_type is MsgType.CANCEL and (info is None or not info.ends_danger):
+        return note or ("" if info is None else words.cancel_note), ""
+    if info is None:
+        return note, ""
+    return clean(info.description), clean(info.instruction)
+
+
+def _area_texts(areas: Sequence[Area]) -> tuple[str, ...]:
+    """Descriptions of the areas in order, each once."""
+    texts = (one_line(area.area_desc) for area in areas)
+    unique = tuple(dict.fromkeys(text for text in texts if text))
+    return unique if len(unique) <= MAX_AREAS else (*unique[:MAX_AREAS], "…")
+
+
+def _leads(word: str, title: str) -> bool:
+    head, rest = title[: len(word)], title[len(word) :]
+    return head.casefold() == word.casefold() and not rest[:1].isalnum()

@@ -1,0 +1,289 @@
+"""Email through an SMTP relay: held connections, mails built once and made personal as bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from typing import Literal
+
+import aiosmtplib
+
+from alerting.channels.base import (
+    AMBIGUOUS,
+    DEAD_ADDRESS,
+    OUR_FAULT,
+    PROVIDER_DOWN,
+    TOO_LATE,
+    ErrorClass,
+    Outcome,
+    Outgoing,
+)
+from alerting.channels.email_build import MailBuilder, MailIdentity
+from alerting.channels.smtp_pool import (
+    CONNECTION_ERRORS,
+    BrokenInBodyError,
+    Connection,
+    SmtpPool,
+)
+from alerting.channels.smtp_replies import Stage, classify, provider_code
+from alerting.clock import Clock, SystemClock
+from alerting.errors import BadInput
+
+# What may stand in a header and an envelope without quoting; anything else is no address here.
+# No CR, LF, space, comma or angle bracket passes, so an address can never say more than itself.
+_LOCAL = r"[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,\"]{1,64}"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = rf"(?:{_LABEL}\.)*{_LABEL}"
+_ADDRESS = re.compile(rf"({_LOCAL})@({_DOMAIN})")
+_HOST = re.compile(_DOMAIN)
+_URL = re.compile(r"https?://[A-Za-z0-9._~:/\[\]%-]+")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpConfig:
+    """How to reach the relay and whom mails are from.
+
+    tls: `none`, `starttls` or `implicit`; never tried and given up silently.
+    timeout_s: for each step of the conversation.
+    bounce_domain: bounces return to `b+{delivery_id}@` it.
+    list_id: names the list in mail programs; by default derived from `mail_from`.
+
+    Raises BadInput for a value no mail could be sent with.
+    """
+
+    host: str
+    port: int
+    tls: Literal["none", "starttls", "implicit"]
+    username: str = ""
+    password: str = field(default="", repr=False)
+    connections: int = 8
+    timeout_s: float = 20.0
+    mail_from: str = "alerts@example.org"
+    mail_from_name: str = ""
+    bounce_domain: str = "bounce.example.org"
+    public_url: str = "http://localhost"
+    list_id: str = ""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "the SMTP host is empty": bool(self.host),
+            f"{self.mail_from!r} is no sender address": _ADDRESS.fullmatch(self.mail_from),
+            f"{self.bounce_domain!r} is no bounce domain": _HOST.fullmatch(self.bounce_domain),
+            f"{self.public_url!r} is no public URL": _URL.fullmatch(self.public_url),
+            f"{self.list_id!r} is no list id": not self.list_id or _HOST.fullmatch(self.list_id),
+            "a password would travel to another machine without TLS": (
+                self.tls != "none" or not self.username or self.host in _LOOPBACK
+            ),
+        }
+        for complaint, good in checks.items():
+            if not good:
+                raise BadInput(
+                    f"Email cannot be set up: {complaint}.",
+                    remedy="See ALERTING_SMTP_… and ALERTING_MAIL_… in .env.example.",
+                )
+
+    @property
+    def domain(self) -> str:
+        return self.mail_from.rpartition("@")[2]
+
+
+class SmtpEmail:
+    """The email channel.
+
+    A mail whose time is over is not sent. A break of the connection before the text was asked for
+    is `provider-down` and may be tried again; after that it is `ambiguous`. A certificate that
+    does not match, or a relay without the TLS or login we are set to, is `our-fault`: waiting does
+    not mend it, somebody must look.
+    """
+
+    name = "email"
+
+    def __init__(self, config: SmtpConfig, *, clock: Clock | None = None) -> None:
+        self.concurrency = config.connections
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._builder = MailBuilder(
+            MailIdentity(
+                mail_from=config.mail_from,
+                mail_from_name=config.mail_from_name,
+                message_domain=config.domain,
+                public_url=config.public_url.rstrip("/"),
+                list_id=config.list_id or f"alerts.{config.domain}",
+            )
+        )
+        self._pool: SmtpPool | None = None
+
+    async def open(self) -> None:
+        """Make the pool. Nothing is dialled: a relay that is down must not keep a worker down."""
+        config = self._config
+        context = None
+        if config.tls != "none":
+            context = await asyncio.to_thread(ssl.create_default_context)
+        self._pool = SmtpPool(
+            host=config.host,
+            port=config.port,
+            tls=config.tls,
+            username=config.username,
+            password=config.password,
+            connections=config.connections,
+            timeout_s=config.timeout_s,
+            local_hostname=config.bounce_domain,
+            tls_context=context,
+        )
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+    async def send(self, message: Outgoing) -> Outcome:
+        """Send one mail; every end is an Outcome. Raises RuntimeError before `open`."""
+        if self._pool is None:
+            raise RuntimeError("The email channel is not open.")
+        to = mailbox(message.endpoint)
+        if to is None:
+            return Outcome(message.delivery_id, DEAD_ADDRESS, provider_code="unusable address")
+        async with self._pool.lend() as connection:
+            # Asked here, not before: the wait for a connection may have been the longer part.
+            now = self._clock.now()
+            if message.valid_until is not None and message.valid_until <= now:
+                return Outcome(message.delivery_id, TOO_LATE)
+            mail = self._builder.build(message, to=to, date=format_datetime(now))
+            return await self._transact(connection, message.delivery_id, to, mail)
+
+    async def _transact(
+        self, connection: Connection, delivery_id: int, to: str, mail: bytes
+    ) -> Outcome:
+        try:
+            client = await self._begin(connection, delivery_id, to, len(mail))
+        except _EnvelopeError as e:
+            return Outcome(delivery_id, e.error, provider_code=e.code)
+        except aiosmtplib.SMTPSenderRefused as e:
+            return await self._refused(connection, delivery_id, Stage.MAIL, e)
+        except CONNECTION_ERRORS as e:
+            connection.drop()
+            error, code = _connect_failure(e)
+            return Outcome(delivery_id, error, provider_code=code)
+        stage = Stage.RCPT
+        try:
+            await client.rcpt(to, encoding="utf-8")
+            stage = Stage.DATA
+            reply = await connection.hand_over(mail)
+        except BrokenInBodyError:
+            return Outcome(delivery_id, AMBIGUOUS)
+        except aiosmtplib.SMTPResponseException as e:
+            return await self._refused(connection, delivery_id, stage, e)
+        except CONNECTION_ERRORS:
+            connection.drop()
+            return Outcome(delivery_id, PROVIDER_DOWN)
+        return await self._answered(connection, delivery_id, reply)
+
+    async def _begin(
+        self, connection: Connection, delivery_id: int, to: str, size: int
+    ) -> aiosmtplib.SMTP:
+        """MAIL on a connection that works. A held one may have been closed while idle, or be
+        at the server's limit of mails; nothing has been handed over yet, so one new connection
+        is tried at once."""
+        client = await connection.ready()
+        try:
+            await self._mail(client, delivery_id, to, size)
+        except CONNECTION_ERRORS as e:
+            refused = isinstance(e, aiosmtplib.SMTPResponseException) and client.is_connected
+            if connection.fresh or refused:
+                raise
+            client = await connection.ready(anew=True)
+            await self._mail(client, delivery_id, to, size)
+        return client
+
+    async def _mail(self, client: aiosmtplib.SMTP, delivery_id: int, to: str, size: int) -> None:
+        options = [f"SIZE={size}"] if client.supports_extension("size") else []
+        if not to.isascii():
+            if not client.supports_extension("smtputf8"):
+                raise _EnvelopeError(DEAD_ADDRESS, "no SMTPUTF8")
+            options.append("SMTPUTF8")
+        sender = f"b+{delivery_id}@{self._config.bounce_domain}"
+        await client.mail(sender, options=options)
+
+    async def _refused(
+        self,
+        connection: Connection,
+        delivery_id: int,
+        stage: Stage,
+        e: aiosmtplib.SMTPResponseException,
+    ) -> Outcome:
+        await connection.reset()
+        return Outcome(
+            delivery_id,
+            classify(stage, e.code, e.message),
+            provider_code=provider_code(e.code, e.message),
+        )
+
+    async def _answered(
+        self, connection: Connection, delivery_id: int, reply: aiosmtplib.SMTPResponse
+    ) -> Outcome:
+        code = provider_code(reply.code, reply.message)
+        match reply.code // 100:
+            case 2:
+                return Outcome(delivery_id, provider_ref=_queue_id(reply.message))
+            case 4 | 5:
+                error = classify(Stage.BODY, reply.code, reply.message)
+                # After 421 the server closes; after any other reply it awaits the next mail.
+                if reply.code == aiosmtplib.SMTPStatus.domain_unavailable:
+                    connection.drop()
+                return Outcome(delivery_id, error, provider_code=code)
+            case _:
+                connection.drop()
+                return Outcome(delivery_id, AMBIGUOUS, provider_code=code)
+
+
+class _EnvelopeError(Exception):
+    """The envelope cannot be said to this relay; nothing was sent."""
+
+    def __init__(self, error: ErrorClass, code: str) -> None:
+        super().__init__(code)
+        self.error = error
+        self.code = code
+
+
+def mailbox(endpoint: str) -> str | None:
+    """The address as it goes on the wire, its domain in ASCII (IDNA); None for no address.
+
+    Refuses whatever could end a header line or an SMTP command early.
+    """
+    local, at, domain = endpoint.strip(" ").rpartition("@")
+    try:
+        address = f"{local}{at}{domain.encode('idna').decode('ascii')}"
+    except UnicodeError:
+        return None
+    usable = _ADDRESS.fullmatch(address) and address.isprintable() and len(address) <= 254
+    return address if usable else None
+
+
+def _connect_failure(e: BaseException) -> tuple[ErrorClass, str]:
+    """What a failure before the envelope means."""
+    cause: BaseException | None = e
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return OUR_FAULT, "tls certificate"
+        cause = cause.__cause__
+    if isinstance(e, aiosmtplib.SMTPAuthenticationError):
+        return classify(Stage.AUTH, e.code, e.message), provider_code(e.code, e.message)
+    if isinstance(e, aiosmtplib.SMTPResponseException):
+        return classify(Stage.CONNECT, e.code, e.message), provider_code(e.code, e.message)
+    if type(e) is aiosmtplib.SMTPException:
+        # Its plain base class says one thing: the server offers no STARTTLS or no AUTH.
+        return OUR_FAULT, "starttls or auth not offered"
+    return PROVIDER_DOWN, ""
+
+
+_QUEUED_AS = re.compile(r"queued as ([A-Za-z0-9]{4,40})", re.I)
+
+
+def _queue_id(text: str) -> str:
+    """The relay's own id, where it says one as Postfix does: for looking a mail up in its log."""
+    found = _QUEUED_AS.search(text)
+    return found[1] if found else ""

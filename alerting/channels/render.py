@@ -1,0 +1,64 @@
+"""Turn an alert into what one channel says, in one language, for one area."""
+
+from __future__ import annotations
+
+from alerting.channels.base import Rendering
+from alerting.channels.content import Content, gather
+from alerting.channels.render_email import email_html, email_subject, email_text
+from alerting.channels.render_sms import sms_text
+from alerting.channels.texts import clip
+from alerting.domain.alert import Alert
+from alerting.errors import BadInput
+
+#: Phones cut a notification's title at about this length.
+PUSH_TITLE_CHARS = 60
+PUSH_BODY_WORDS = 200
+
+
+def render(
+    alert: Alert, *, info_no: int, area_no: int, channel: str, language: str, link: str
+) -> Rendering:
+    """Lay an alert out for `channel`: "sms", "email" or "push".
+
+    The sender's texts come from the info; the words around them are the citizen's `language`,
+    else the info's, else English. Anything but an Actual alert says so before all else; so does
+    the end of a danger. `info_no` -1 renders what an alert without infos holds. No language, and
+    nothing inside a text, makes it fail.
+
+    language of the Rendering: that of the sender's texts.
+    Raises BadInput for a channel that does not exist.
+    """
+    content = gather(alert, info_no=info_no, area_no=area_no, language=language, link=link)
+    match channel:
+        case "sms":
+            subject, text, html = "", sms_text(content), ""
+        case "email":
+            subject = email_subject(content)
+            text, html = email_text(content), email_html(content)
+        case "push":
+            subject, text, html = _push_title(content), _push_text(content), ""
+        case _:
+            raise BadInput(f"There is no channel named {channel!r}: use sms, email or push.")
+    return Rendering(channel, content.text_language, subject, text, html, link)
+
+
+def _push_title(content: Content) -> str:
+    return clip(content.title(), PUSH_TITLE_CHARS)
+
+
+def _push_text(content: Content) -> str:
+    """Source, location, guidance, time; the title has the hazard."""
+    parts = [
+        "" if content.sender_in_title else content.sender,
+        "" if content.area_in_title else clip(content.area, 160),
+        _first_words(content.guidance, PUSH_BODY_WORDS),
+        content.until_short,
+    ]
+    return "\n".join(p for p in parts if p)
+
+
+def _first_words(text: str, limit: int) -> str:
+    """The first words, also bounded in characters for scripts that write none."""
+    words = text.split(" ")
+    text = text if len(words) <= limit else " ".join(words[:limit]).rstrip(" ,;:.") + "…"
+    return clip(text, limit * 8)

@@ -1,0 +1,98 @@
+"""An alert as a mail: subject, plain text and an accessible page without outside resources."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import jinja2
+
+from alerting.channels import times
+from alerting.channels.content import Content
+from alerting.channels.phrases import direction
+from alerting.channels.texts import LEAVE_MARK, clip
+
+#: Longer subjects are cut by every mail program anyway.
+SUBJECT_CHARS = 150
+
+_WEB = re.compile(r"https?://[^\s<>\"']+", re.I)
+
+
+def email_subject(content: Content) -> str:
+    return clip(content.title(), SUBJECT_CHARS)
+
+
+def email_text(content: Content) -> str:
+    """The plain text; LEAVE_MARK stands alone on its line for the citizen's own link."""
+    words = content.words
+    drill = f"{content.drill} – {content.drill_note}" if content.drill else ""
+    facts = "\n".join(f"{label}{words.colon}{t}" if label else t for label, t in _facts(content))
+    instruction = f"{words.what_to_do}{words.colon.rstrip()}\n{content.instruction}"
+    more = f"{words.full_alert}{words.colon}{content.link}"
+    parts = [
+        drill,
+        content.title(),
+        "\n".join(_provenance(content)),
+        facts,
+        content.description,
+        instruction if content.instruction else "",
+        more if content.link else "",
+        f"{words.leave}{words.colon.rstrip()}\n{LEAVE_MARK}",
+    ]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def email_html(content: Content) -> str:
+    """The same as a page; LEAVE_MARK is an `href`. Every text is escaped."""
+    text_direction = direction(content.text_language)
+    return _template().render(
+        words=content.words,
+        content=content,
+        title=content.title(),
+        provenance=_provenance(content),
+        facts=[(label, text, _href(text)) for label, text in _facts(content)],
+        description=_paragraphs(content.description),
+        instruction=_paragraphs(content.instruction),
+        page_direction=direction(content.words.language),
+        # Senders leave `language` at its default (en-US) for any script, so only a language
+        # known to run from the right is trusted; the rest is told from the letters.
+        text_direction="rtl" if text_direction == "rtl" else "auto",
+        leave_mark=LEAVE_MARK,
+    )
+
+
+def _provenance(content: Content) -> list[str]:
+    words = content.words
+    lines = [words.issued_by.format(sender=content.sender)] if content.sender else []
+    return [*lines, words.sent.format(time=times.full(content.sent, content.locale))]
+
+
+def _facts(content: Content) -> list[tuple[str, str]]:
+    """Lines with their labels. A time's label is part of its phrase, so there it is empty."""
+    words = content.words
+    facts = [(words.where, ", ".join(content.areas))]
+    for phrase, at in ((words.since, content.since), (words.until, content.until)):
+        if at is not None:
+            facts.append(("", phrase.format(time=times.full(at, content.locale))))
+    facts += [(words.contact, content.contact), (words.website, content.web)]
+    return [(label, text) for label, text in facts if text]
+
+
+def _paragraphs(text: str) -> list[list[str]]:
+    return [p.split("\n") for p in text.split("\n\n") if p]
+
+
+def _href(text: str) -> str:
+    return text if _WEB.fullmatch(text) else ""
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("alerting.channels"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("alert.html")
