@@ -87,6 +87,7 @@ address = Table(
     Column("suspended_reason", Text),
     _at("updated_at", now=True),
     UniqueConstraint("citizen_id", "channel", "endpoint"),
+    Index(None, "endpoint"),
 )
 
 place = Table(

@@ -1,0 +1,129 @@
+"""Both engines over one folder, by one owner at a time, found by every other process."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from alerting.embedded import postgres, redis
+from alerting.errors import BadInput, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where running engines are."""
+
+    database_url: str
+    redis_url: str
+    pid: int
+
+
+class Engines:
+    """Running engines. Ended by `stop`, by leaving the `with` block, or with this process."""
+
+    def __init__(self, found: Found, stack: ExitStack) -> None:
+        self.database_url = found.database_url
+        self.redis_url = found.redis_url
+        self._stack = stack
+
+    def stop(self) -> None:
+        """End both cleanly; what they hold stays in the folder."""
+        self._stack.close()
+
+    def __enter__(self) -> Engines:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def start(var: Path, *, with_postgres: bool = True, with_redis: bool = True) -> Engines:
+    """Start the engines over `var`, making the folder on a first start.
+
+    An engine that is not wanted has an empty URL. Raises BadInput when another process runs on
+    the same folder, Unavailable when an engine does not come up.
+    """
+    run = _run_folder(var)
+    with ExitStack() as stack:
+        stack.callback(take(var).close)
+        database_url = redis_url = ""
+        if with_postgres:
+            server = postgres.start(var.resolve() / "postgres")
+            stack.callback(server.stop)
+            database_url = server.url
+        if with_redis:
+            cache = redis.start(var.resolve() / "redis")
+            stack.callback(cache.stop)
+            redis_url = cache.url
+        found = Found(database_url, redis_url, os.getpid())
+        address = run / "engines.json"
+        new = address.with_suffix(".new")
+        new.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        new.replace(address)
+        stack.callback(address.unlink, missing_ok=True)
+        return Engines(found, stack.pop_all())
+
+
+def take(var: Path) -> IO[str]:
+    """Take the folder for this process; closing the file, or dying, gives it back.
+
+    Raises BadInput naming the process that has it.
+    """
+    path = _run_folder(var) / "lock"
+    lock = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise BadInput(
+            f"Another process (pid {owner}) runs on {var}/.",
+            remedy="Stop it first, or set ALERTING_VAR to another folder.",
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def find(var: Path) -> Found | None:
+    """The engines that run on `var`, or None; an address left by a killed owner does not count."""
+    run = var / "run"
+    try:
+        found = Found(**json.loads((run / "engines.json").read_text(encoding="utf-8")))
+        with (run / "lock").open("a+", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return found
+    except (OSError, ValueError, TypeError):
+        return None
+    # The lock is free, so whoever wrote the address is gone.
+    return None
+
+
+def _run_folder(var: Path) -> Path:
+    run = var / "run"
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            (run / ".probe").unlink()
+        (run / ".probe").touch()
+        (run / ".probe").unlink()
+    except OSError as e:
+        raise Unavailable(
+            f"{var}/ cannot be written: {e.strerror}.",
+            remedy="Correct its rights, or set ALERTING_VAR to another folder.",
+        ) from e
+    return run

@@ -1,0 +1,113 @@
+"""Real engines for every test: PostgreSQL and Redis as child processes, a fresh database each."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis as redis_client
+from psycopg import sql
+
+from alerting.embedded import engines as embedded
+from alerting.errors import Unavailable
+from alerting.settings import settings
+from alerting.store.db import Database
+from alerting.store.migrate import migrate
+
+
+def pytest_runtest_setup() -> None:
+    # Only this machine: a test that reaches out fails instead of passing by luck.
+    from pytest_socket import socket_allow_hosts
+
+    socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+def _missing(what: str) -> None:
+    """A missing engine is a gap at home and a failure where changes are judged."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees the developer's settings or another test's."""
+    for name in list(os.environ):
+        plain = name in {"DATABASE_URL", "REDIS_URL", "BROKER_URL"}
+        if plain or (name.startswith("ALERTING_") and name != "ALERTING_CORPUS"):
+            monkeypatch.delenv(name)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[embedded.Engines]:
+    with tempfile.TemporaryDirectory(prefix="alerting-") as folder:
+        try:
+            running = embedded.start(Path(folder) / "var")
+        except Unavailable as e:
+            _missing(str(e))
+            return
+        with running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def _template(engines: embedded.Engines) -> str:
+    """A migrated database that every test's own is cloned from."""
+    _administer(engines, "create database template_alerting")
+    migrate(engines.database_url.replace("/alerting?", "/template_alerting?"))
+    return "template_alerting"
+
+
+@pytest.fixture
+def database_url(engines: embedded.Engines, _template: str) -> Iterator[str]:
+    """A freshly migrated, empty database of its own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _administer(engines, "create database {} template {}", name, _template)
+    yield engines.database_url.replace("/alerting?", f"/{name}?")
+    _administer(engines, "drop database {} with (force)", name)
+
+
+@pytest.fixture
+def empty_database_url(engines: embedded.Engines) -> Iterator[str]:
+    """A database without any table."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _administer(engines, "create database {}", name)
+    yield engines.database_url.replace("/alerting?", f"/{name}?")
+    _administer(engines, "drop database {} with (force)", name)
+
+
+@pytest.fixture
+def redis_url(engines: embedded.Engines) -> str:
+    """An emptied Redis."""
+    with redis_client.Redis.from_url(engines.redis_url) as client:
+        client.flushall()
+    return engines.redis_url
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder that holds `corpus/`, `streams/` and `twilio/`: real senders' data, not ours."""
+    where = os.environ.get("ALERTING_CORPUS")
+    if not where:
+        pytest.skip("ALERTING_CORPUS is not set: tests on real senders' alerts are left out")
+    return Path(where)
+
+
+def _administer(engines: embedded.Engines, statement: str, *names: str) -> None:
+    with psycopg.connect(engines.database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
