@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import SimpleNamespace
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter
+from aiohttp.payload import BytesPayload
 
 from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, ErrorClass
 
@@ -69,8 +69,6 @@ class HttpClient:
         """Make the pool; again is nothing."""
         if self._session is not None:
             return
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_note_handed_over)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._concurrency,
@@ -79,7 +77,6 @@ class HttpClient:
             ),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[trace],
             raise_for_status=False,
             auto_decompress=False,
             skip_auto_headers=("Accept-Encoding",),
@@ -99,28 +96,37 @@ class HttpClient:
         """
         if self._session is None:
             raise RuntimeError("The channel was used before it was opened.")
-        progress = SimpleNamespace(handed_over=False)
+        body = _Body(data)
         try:
             async with self._session.post(
                 url,
-                data=data,
+                data=body,
                 headers=headers,
                 allow_redirects=False,
-                trace_request_ctx=progress,
             ) as response:
-                body, whole = await _read(response)
-                return Answer(response.status, response.headers, body, whole)
+                read, whole = await _read(response)
+                return Answer(response.status, response.headers, read, whole)
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             timed_out = isinstance(e, TimeoutError)
-            if progress.handed_over:
+            if body.handed_over:
                 code = "timeout" if timed_out else "disconnect"
                 raise NoAnswer(AMBIGUOUS, code) from None
             code = "connect-timeout" if timed_out else "connect"
             raise NoAnswer(PROVIDER_DOWN, code) from None
 
 
-async def _note_handed_over(_session: object, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.handed_over = True
+class _Body(BytesPayload):
+    """A request body that knows whether any of it went out; without it no request is taken."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.handed_over = False
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self.handed_over = True
+        await super().write_with_length(writer, content_length)
 
 
 async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
