@@ -1,0 +1,18 @@
+"""What Prometheus reads. Labels have few values: never a citizen, an address or an alert."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+DELIVERIES = Counter(
+    "alerting_deliveries_total", "Deliveries written to the ledger", ["channel", "state"]
+)
+REQUESTS = Counter(
+    "alerting_http_requests_total", "Requests answered", ["method", "route", "status"]
+)
+REQUEST_SECONDS = Histogram(
+    "alerting_http_request_seconds", "Time to answer a request", ["method", "route"]
+)
+BAD_SIGNATURES = Counter(
+    "alerting_webhook_bad_signatures_total", "Callbacks refused for their signature"
+)

@@ -1,0 +1,26 @@
+"""Secrets this system makes for itself and shares between its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.store.schema import secret
+
+
+async def get_or_create(connection: AsyncConnection, name: str, make: Callable[[], bytes]) -> bytes:
+    """The secret's value; the first caller's `make` decides it, for ever and for everybody."""
+    query = select(secret.c.value).where(secret.c.name == name)
+    value = await connection.scalar(query)
+    if value is None:
+        await connection.execute(
+            insert(secret).values(name=name, value=make()).on_conflict_do_nothing()
+        )
+        # Another process may have been first: what stands in the table counts.
+        value = await connection.scalar(query)
+    if value is None:
+        raise RuntimeError(f"the secret {name!r} was neither found nor stored")
+    return bytes(value)
