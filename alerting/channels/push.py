@@ -85,6 +85,12 @@ class WebPush:
         self.concurrency = config.concurrency
         self._config = config
         self._clock = clock or SystemClock()
+        for origin in config.allowed_origins:
+            if _origin(origin) != origin:
+                raise BadInput(
+                    f"{origin} in ALERTING_PUSH_ORIGINS is not the origin of a push service.",
+                    remedy="Write it as https://host, without a path or slash.",
+                )
         self._vapid = Vapid(config.vapid_pem, config.contact, self._clock)
         self._http = HttpClient(
             timeout_s=config.timeout_s,
@@ -111,12 +117,13 @@ class WebPush:
                 return Outcome(message.delivery_id, TOO_LATE)
         try:
             origin = check_endpoint(
-                message.endpoint,
-                allowed_origins=self._config.allowed_origins,
-                allow_loopback_http=self._config.allow_loopback_http,
+                message.endpoint, allow_loopback_http=self._config.allow_loopback_http
             )
         except BadInput:
             return Outcome(message.delivery_id, DEAD_ADDRESS, provider_code="bad-endpoint")
+        if self._config.allowed_origins and origin not in self._config.allowed_origins:
+            # Not dead: a setting of ours, which may change back, must not suspend anyone.
+            return Outcome(message.delivery_id, REFUSED_CONTENT, provider_code="bad-origin")
         topic = topic_of(message.thread)
         plaintext = payload(message, topic)
         if plaintext is None:
@@ -138,6 +145,13 @@ class WebPush:
         except NoAnswer as e:
             return Outcome(message.delivery_id, e.error, provider_code=e.code)
         return outcome_of(message.delivery_id, answer)
+
+
+def _origin(url: str) -> str:
+    try:
+        return check_endpoint(url)
+    except BadInput:
+        return ""
 
 
 def topic_of(thread: str) -> str:

@@ -243,6 +243,22 @@ async def test_an_endpoint_inside_our_network_is_dead_and_not_called():
         assert not far.seen
 
 
+async def test_a_push_service_off_the_list_is_not_called_and_nobody_is_suspended():
+    async with (
+        provider(CREATED) as far,
+        push(allowed_origins=("https://p.example.org",)) as channel,
+    ):
+        outcome = await channel.send(message(endpoint=f"{far.url}/s/1"))
+        assert (outcome.error, outcome.provider_code) == (REFUSED_CONTENT, "bad-origin")
+        assert not far.seen
+
+
+@pytest.mark.parametrize("origin", ["https://p.example.org/", "p.example.org", "http://10.0.0.1"])
+def test_a_list_that_could_match_nothing_is_refused(origin):
+    with pytest.raises(BadInput, match="ALERTING_PUSH_ORIGINS"):
+        WebPush(PushConfig(PEM, "mailto:duty@example.org", allowed_origins=(origin,)))
+
+
 async def test_a_message_that_can_never_fit_is_refused_without_a_call():
     huge = Rendering("push", "en", "T" * 5000, "text")
     outcome, seen = await send(CREATED, rendering=huge)
