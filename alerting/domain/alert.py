@@ -7,7 +7,7 @@ radii in kilometres, altitudes in feet above mean sea level, as in the standard.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -176,7 +176,10 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One deviation from CAP 1.2 mended on reading: `where` it was, `what` was done."""
+    """One deviation from CAP 1.2 mended on reading: `where` it was, `what` was done.
+
+    `where` is a path such as `info[1]/area[2]/polygon[1]`, counted from one.
+    """
 
     where: str
     what: str
@@ -198,7 +201,11 @@ class Alert:
     references: tuple[Reference, ...] = ()
     incidents: tuple[str, ...] = ()
     infos: tuple[Info, ...] = ()
+    #: Departures from CAP's schema, mended.
     repairs: tuple[Repair, ...] = ()
+    #: What the schema admits and yet was read otherwise than written, because it made no sense as
+    #: it stood: a year of the Buddhist era, an unclosed ring. No part of what the alert says.
+    remarks: tuple[Repair, ...] = field(default=(), compare=False)
 
     @property
     def triple(self) -> Reference:

@@ -1,0 +1,237 @@
+"""Judge what an alert says: would a citizen know who warns, of what, where, what to do and when?
+
+Sources: OASIS CAP-v1.2-os §3.2; Sutton et al. on the content of warnings (source, hazard, place,
+guidance, time); Google's public-alerts CAP profile for lengths and repeated texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+from alerting.cap import geometry
+from alerting.cap.findings import Finding, Findings, InfoFacts
+from alerting.domain.alert import Alert, Area, Info, MsgType, Scope
+from alerting.domain.segments import measure, plain
+
+LONG_HEADLINE, TOO_LONG_HEADLINE = 90, 140
+LONG_LIFE = timedelta(hours=24)
+MANY_SEGMENTS = 3
+_TAG = re.compile(
+    r"</?(?:a|b|br|div|em|i|li|ol|p|span|strong|table|td|tr|u|ul)\b[^<>]{0,200}>", re.I
+)
+_AWKWARD = re.compile(r"[\s,<&]")
+
+
+def check(alert: Alert) -> Findings:
+    """Every weakness found, gravest first, and the facts of each info; never fails."""
+    found = [*_alert(alert), *_references(alert), *_repeated(alert)]
+    facts = []
+    for number, info in enumerate(alert.infos, 1):
+        where = f"info[{number}]"
+        facts.append(_facts(alert, info, where))
+        found += _missing(facts[-1])
+        found += _wording(info, facts[-1])
+        found += _times(alert, info, where)
+        found += _areas(alert, info, where)
+    rank = ("error", "warning", "note").index
+    return Findings(tuple(sorted(found, key=lambda f: rank(f.level))), tuple(facts))
+
+
+def _facts(alert: Alert, info: Info, where: str) -> InfoFacts:
+    texts = [t for t in (info.headline or info.event, info.instruction) if t]
+    return InfoFacts(
+        where=where,
+        language=info.language,
+        source="senderName" if info.sender_name else "sender" if alert.sender else None,
+        hazard=_first(event=info.event, headline=info.headline),
+        place="areaDesc" if any(a.area_desc for a in info.areas) else None,
+        guidance=_first(instruction=info.instruction, responseType=info.response_types),
+        time=_first(onset=info.onset, effective=info.effective, expires=info.expires),
+        headline_length=len(info.headline or ""),
+        sms=measure(plain("\n".join(texts))),
+    )
+
+
+def _first(**elements: object) -> str | None:
+    return next((name for name, value in elements.items() if value), None)
+
+
+def _alert(alert: Alert) -> Iterator[Finding]:
+    for remark in alert.remarks:
+        yield Finding("warning", remark.where, remark.what, "Check that it was meant so.")
+    for name, value in (("identifier", alert.identifier), ("sender", alert.sender)):
+        if _AWKWARD.search(value):
+            yield Finding(
+                "warning",
+                name,
+                f"{value[:60]!r} holds a blank, comma, < or &, which CAP forbids here.",
+                "Use letters, digits and points, so that references to it can be read.",
+            )
+    if alert.scope is Scope.PRIVATE and not alert.addresses:
+        yield Finding("error", "addresses", "A Private alert names nobody.", "List the recipients.")
+    if alert.scope is Scope.RESTRICTED and not alert.restriction:
+        yield Finding(
+            "error",
+            "restriction",
+            "A Restricted alert does not say to whom.",
+            "Say whom it is for in restriction.",
+        )
+
+
+def _references(alert: Alert) -> Iterator[Finding]:
+    if alert.msg_type in (MsgType.UPDATE, MsgType.CANCEL) and not alert.references:
+        yield Finding(
+            "error",
+            "references",
+            f"{alert.msg_type} of nothing: it references no earlier alert.",
+            "List every earlier alert of the event that has not expired.",
+        )
+    for reference in alert.references:
+        if (reference.sender, reference.identifier) == (alert.sender, alert.identifier):
+            yield Finding(
+                "error",
+                "references",
+                "The alert references itself.",
+                "Give each message its own identifier and reference the earlier one.",
+            )
+        elif reference.sent > alert.sent:
+            yield Finding(
+                "error",
+                "references",
+                f"It references {reference.identifier[:60]!r}, which was sent later.",
+                "Reference only earlier alerts.",
+            )
+
+
+def _repeated(alert: Alert) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for number, info in enumerate(alert.infos, 1):
+        text = "\n".join(filter(None, (info.headline, info.description, info.instruction)))
+        other = seen.setdefault(text, info.language)
+        if text and other.lower() != info.language.lower():
+            yield Finding(
+                "warning",
+                f"info[{number}]",
+                f"The same text stands under the languages {other} and {info.language}.",
+                "Translate it, or leave one out.",
+            )
+
+
+def _missing(facts: InfoFacts) -> Iterator[Finding]:
+    where = facts.where
+    if facts.source != "senderName":
+        yield Finding("note", where, "Citizens are not told who warns them.", "Give senderName.")
+    if facts.hazard is None:
+        yield Finding("error", where, "It does not say what is happening.", "Give event.")
+    if not facts.headline_length:
+        yield Finding("note", where, "It has no headline.", "Say the core in one short line.")
+    if facts.place is None:
+        yield Finding("warning", where, "It does not say where.", "Name the place in areaDesc.")
+    if facts.guidance is None:
+        yield Finding(
+            "warning", where, "It does not say what to do.", "Give instruction or responseType."
+        )
+    if facts.time is None:
+        yield Finding(
+            "warning", where, "It does not say when.", "Give onset, effective or expires."
+        )
+
+
+def _wording(info: Info, facts: InfoFacts) -> Iterator[Finding]:
+    headline = f"{facts.where}/headline"
+    if facts.headline_length > TOO_LONG_HEADLINE:
+        yield Finding(
+            "warning",
+            headline,
+            f"{facts.headline_length} characters; many displays cut at {TOO_LONG_HEADLINE}.",
+            "Shorten it; the description has room.",
+        )
+    elif facts.headline_length > LONG_HEADLINE:
+        yield Finding(
+            "note",
+            headline,
+            f"{facts.headline_length} characters; the shortest displays show {LONG_HEADLINE}.",
+            "Say the most important words first.",
+        )
+    sms = facts.sms
+    if sms.count > MANY_SEGMENTS:
+        yield Finding(
+            "note",
+            facts.where,
+            f"Headline and instruction take {sms.count} SMS segments ({sms.encoding}).",
+            "Shorten them: each segment costs time and money, and long SMS are cut.",
+        )
+    for name in ("headline", "description", "instruction"):
+        if _TAG.search(getattr(info, name) or ""):
+            yield Finding(
+                "note",
+                f"{facts.where}/{name}",
+                "It holds HTML, which citizens may see as it stands.",
+                "Use plain text.",
+            )
+
+
+def _times(alert: Alert, info: Info, where: str) -> Iterator[Finding]:
+    where = f"{where}/expires"
+    if info.expires is None:
+        yield Finding("warning", where, "It has no end.", "Say until when it holds.")
+        return
+    if info.expires <= alert.sent:
+        yield Finding(
+            "error", where, "It had ended when it was sent.", "An expired alert is never sent on."
+        )
+    elif info.expires - alert.sent > LONG_LIFE:
+        hours = (info.expires - alert.sent) // timedelta(hours=1)
+        yield Finding(
+            "note", where, f"It holds for {hours} hours.", "Prefer shorter ends and an Update."
+        )
+    for name, start in (("effective", info.effective), ("onset", info.onset)):
+        if start is not None and start > info.expires:
+            yield Finding(
+                "error", where, f"It ends before its {name}.", f"Correct {name} or expires."
+            )
+
+
+def _areas(alert: Alert, info: Info, where: str) -> Iterator[Finding]:
+    placed = [a for a in info.areas if a.polygons or a.circles or a.geocodes]
+    if not placed and alert.msg_type in (MsgType.ALERT, MsgType.UPDATE):
+        yield Finding(
+            "error",
+            where,
+            "Nobody can be found by it: no area has a polygon, circle or geocode.",
+            "Draw the area or name its geocode.",
+        )
+    for number, area in enumerate(info.areas, 1):
+        yield from _area(area, f"{where}/area[{number}]", bool(placed))
+
+
+def _area(area: Area, where: str, others: bool) -> Iterator[Finding]:
+    if others and not (area.polygons or area.circles or area.geocodes):
+        yield Finding(
+            "warning",
+            where,
+            f"Nobody is found by {area.area_desc[:60]!r}: no polygon, circle or geocode.",
+            "Draw the area or name its geocode.",
+        )
+    if area.ceiling is not None and area.altitude is None:
+        yield Finding(
+            "warning", where, "A ceiling without an altitude means nothing.", "Give altitude."
+        )
+    for number, circle in enumerate(area.circles, 1):
+        if not circle.radius_km:
+            yield Finding(
+                "note",
+                f"{where}/circle[{number}]",
+                "Its radius is 0, so it holds next to nobody.",
+                "Give the radius in kilometres.",
+            )
+    for number, polygon in enumerate(area.polygons, 1):
+        if fault := geometry.fault(polygon):
+            yield Finding(
+                "warning",
+                f"{where}/polygon[{number}]",
+                f"{fault}; readers will differ on what is inside.",
+                "Draw the line so that it does not cross itself.",
+            )

@@ -1,0 +1,124 @@
+"""One XML element as a bag of named children, whatever order, case or namespace they come in."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from lxml import etree
+
+from alerting.cap.names import (
+    CAP_12,
+    ELEMENT_ALIASES,
+    OLDER,
+    ORDER,
+    XML_DSIG,
+    XML_SCHEMA_INSTANCE,
+    is_cap,
+    split,
+)
+from alerting.cap.notes import Notes
+
+_ALIASES = {
+    parent: {name.lower(): name for name in names}
+    | {alias: name for alias, name in ELEMENT_ALIASES.items() if name in names}
+    for parent, names in ORDER.items()
+}
+
+
+class Bag:
+    """The children of a CAP element by CAP's own names, every oddity noted as a repair.
+
+    `where` is this element's path, empty for the alert itself.
+    """
+
+    def __init__(self, element: etree._Element, kind: str, where: str, notes: Notes) -> None:
+        self.where = where
+        self.notes = notes
+        self.attributes = {split(str(k))[1]: str(v) for k, v in element.attrib.items()}
+        self._children: dict[str, list[etree._Element]] = {}
+        self._note_attributes(element)
+        self._sort(element, kind)
+
+    def path(self, name: str, number: int | None = None) -> str:
+        step = name if number is None else f"{name}[{number}]"
+        return f"{self.where}/{step}" if self.where else step
+
+    def all(self, name: str) -> list[etree._Element]:
+        return self._children.get(name, [])
+
+    def texts(self, name: str) -> list[str]:
+        """Every occurrence's text, trimmed, empty ones included."""
+        return [self._text(child, name) for child in self.all(name)]
+
+    def text(self, name: str, *, join: str | None = None) -> str | None:
+        """The text of an element that may occur once; None where absent, "" where empty.
+
+        Of several, all are joined where `join` is given, else the first that is not empty is kept.
+        """
+        texts = self.texts(name)
+        if len(texts) < 2:
+            return texts[0] if texts else None
+        filled = [t for t in texts if t]
+        kept = "joined" if join is not None else "first one kept"
+        self.notes.repair(self.path(name), f"{len(texts)} of them where one may be; {kept}")
+        return join.join(filled) if join is not None else next(iter(filled), "")
+
+    def _text(self, element: etree._Element, name: str) -> str:
+        if len(element):
+            self.notes.repair(self.path(name), "elements inside it; only their text kept")
+        if element.attrib:
+            self._note_attributes(element, self.path(name))
+        return "".join(str(part) for part in element.itertext()).strip()
+
+    def _note_attributes(self, element: etree._Element, where: str = "") -> None:
+        for key in element.attrib:
+            namespace, local = split(str(key))
+            if namespace != XML_SCHEMA_INSTANCE:
+                self.notes.repair(where or self.where or "alert", f"attribute {local} is not CAP's")
+
+    def _sort(self, parent: etree._Element, kind: str) -> None:
+        order = {name: at for at, name in enumerate(ORDER[kind])}
+        home, _ = split(str(parent.tag))
+        unknown: Counter[str] = Counter()
+        last, disordered = 0, ""
+        if re.search(r"\S", "".join([parent.text or "", *(c.tail or "" for c in parent)])):
+            self.notes.repair(self.where or "alert", "text between elements ignored")
+        for child in parent:
+            namespace, local = split(str(child.tag))
+            if namespace == XML_DSIG:
+                continue
+            name = _ALIASES[kind].get(local.lower()) if _ours(namespace, home) else None
+            if name is None:
+                unknown[local] += 1
+                continue
+            if name != local:
+                self.notes.repair(self.path(name), f"named {local}")
+            if namespace != home:
+                self.notes.repair(self.where or "alert", "elements of several namespaces")
+            if order[name] < last:
+                disordered = disordered or name
+            last = max(last, order[name])
+            self._children.setdefault(name, []).append(child)
+        if disordered:
+            self.notes.repair(self.where or "alert", f"elements out of order, {disordered} first")
+        for local, count in unknown.items():
+            times = f" ({count} times)" if count > 1 else ""
+            self.notes.repair(self.path(local[:60]), f"unknown to CAP 1.2; ignored{times}")
+
+
+def _ours(namespace: str, home: str) -> bool:
+    return namespace in (home, "") or is_cap(namespace)
+
+
+def note_namespace(element: etree._Element, notes: Notes) -> None:
+    """Note an alert that is not in the namespace of CAP 1.2."""
+    namespace, local = split(str(element.tag))
+    if local != "alert":
+        notes.repair("alert", f"named {local}")
+    if namespace in OLDER:
+        notes.repair("alert", f"CAP {OLDER[namespace]} read as CAP 1.2")
+    elif not namespace:
+        notes.repair("alert", "no namespace; read as CAP 1.2")
+    elif namespace != CAP_12:
+        notes.repair("alert", f"namespace {namespace[:80]} read as CAP 1.2")

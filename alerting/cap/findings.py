@@ -1,0 +1,48 @@
+"""What `check` says about an alert: findings, and the facts of each info they rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alerting.domain.segments import Segments
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One weakness of content. error: the alert cannot do its work, or CAP forbids it."""
+
+    level: Literal["error", "warning", "note"]
+    where: str
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class InfoFacts:
+    """What one info tells a citizen.
+
+    source … time: which element answers that question, None where none does. Presence of an
+    element decides, never its wording, so that it holds in every language.
+    sms: the length of headline and instruction as one SMS text.
+    """
+
+    where: str
+    language: str
+    source: str | None
+    hazard: str | None
+    place: str | None
+    guidance: str | None
+    time: str | None
+    headline_length: int
+    sms: Segments
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    findings: tuple[Finding, ...]
+    infos: tuple[InfoFacts, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if f.level == "error")

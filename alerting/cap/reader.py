@@ -1,0 +1,200 @@
+"""Bytes → alerts: CAP itself, our JSON, feeds and envelopes that carry CAP."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from lxml import etree
+
+from alerting.cap import document
+from alerting.cap.alerts import alert_of
+from alerting.cap.binding import from_json
+from alerting.cap.errors import CapError
+from alerting.cap.names import is_cap, split
+from alerting.domain.alert import Alert, Status
+
+Kind = Literal["cap", "feed", "edxl", "json"]
+
+_ENTRIES = ("entry", "item")
+_EMBEDDED = ("embeddedXMLContent", "keyXMLContent", "xmlContent", "contentData", "content")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a document held.
+
+    links: where a feed or envelope says that CAP documents are.
+    refused: why alerts beside those in `alerts` could not be used, a sentence each. A document
+    whose only alert is refused raises CapError instead.
+    """
+
+    kind: Kind
+    alerts: tuple[Alert, ...]
+    links: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def read(data: bytes, *, max_bytes: int = 2_000_000) -> Reading:
+    """Read every alert of a document leniently, each with its repairs noted on it.
+
+    Takes CAP 1.0 to 1.2, our JSON binding, Atom and RSS feeds, EDXL-DE envelopes and any other XML
+    holding CAP alerts. Opens nothing but the bytes given. Raises CapError, saying what to do, for
+    what is unsafe (DOCTYPE, size, depth), is not XML, or holds no alert that could be acted on.
+    """
+    if len(data) > max_bytes:
+        raise CapError(
+            f"The document has {len(data):,} bytes; at most {max_bytes:,} are read.",
+            remedy="Send large pictures and sounds as links, not inside the alert.",
+        )
+    start = data.removeprefix(b"\xef\xbb\xbf").lstrip()[:2]
+    if not start:
+        raise CapError("The document is empty.")
+    if start[:1] == b"{":
+        return Reading("json", (from_json(_json(data)),))
+    if start[:1] != b"<" and start not in (b"\xff\xfe", b"\xfe\xff", b"\0<"):
+        raise CapError("The document is neither XML nor a JSON object.")
+    return _xml(data)
+
+
+def _json(data: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as e:
+        reason = "it nests too deep" if isinstance(e, RecursionError) else e
+        raise CapError(f"This is not readable JSON: {reason}.") from None
+    return dict(value)
+
+
+def _xml(data: bytes) -> Reading:
+    found = document.parse(data)
+    root, mends = found.root, found.mends
+    local = split(str(root.tag))[1]
+    if local.lower() == "alert":
+        return Reading("cap", (alert_of(root, mends),))
+    if local in ("feed", "rss", "RDF"):
+        return _feed(root, mends)
+    if local == "EDXLDistribution":
+        return _envelope(root, mends)
+    alerts, refused = _every(_alerts_below(root), mends)
+    if not alerts and not refused:
+        raise CapError(
+            f"This is XML without a CAP alert: its outermost element is {local[:60]!r}.",
+            remedy="Send a CAP alert, a feed of them or an EDXL-DE envelope.",
+        )
+    return _or_refuse(Reading("cap", alerts, (), refused))
+
+
+def _feed(root: etree._Element, mends: tuple[str, ...]) -> Reading:
+    """An entry gives the alerts embedded in it, or else the link to them."""
+    alerts: list[Alert] = []
+    links: list[str] = []
+    refused: list[str] = []
+    for entry in root.iter():
+        if split(str(entry.tag))[1] not in _ENTRIES:
+            continue
+        embedded, whys = _every([*_alerts_below(entry), *_alerts_in_text(entry)], mends)
+        alerts += embedded
+        refused += whys
+        if not embedded and (link := _link(entry)):
+            links.append(link)
+    return Reading("feed", tuple(alerts), tuple(dict.fromkeys(links)), tuple(refused))
+
+
+def _envelope(root: etree._Element, mends: tuple[str, ...]) -> Reading:
+    alerts, refused = _every([*_alerts_below(root), *_alerts_in_text(root)], mends)
+    said = next(_texts(root, "distributionStatus"), "")
+    if said in (Status.EXERCISE, Status.TEST, Status.SYSTEM):
+        # A rehearsal wrapped around an alert that calls itself real must not reach the public.
+        refused += tuple(
+            f"The alert {a.identifier[:80]!r} says Actual inside an envelope that says {said}."
+            for a in alerts
+            if a.status is Status.ACTUAL
+        )
+        alerts = tuple(a for a in alerts if a.status is not Status.ACTUAL)
+    links = tuple(dict.fromkeys(t for t in _texts(root, "uri") if _is_link(t)))
+    return _or_refuse(Reading("edxl", alerts, links, refused))
+
+
+def _or_refuse(reading: Reading) -> Reading:
+    if reading.refused and not reading.alerts and not reading.links:
+        raise CapError(" ".join(reading.refused))
+    return reading
+
+
+def _every(
+    elements: Iterable[etree._Element], mends: tuple[str, ...]
+) -> tuple[tuple[Alert, ...], tuple[str, ...]]:
+    """Read each alert; one that cannot be used does not cost the others."""
+    alerts, refused = [], []
+    for element in elements:
+        try:
+            alerts.append(alert_of(element, mends))
+        except CapError as e:
+            refused.append(str(e))
+    return tuple(alerts), tuple(refused)
+
+
+def _alerts_below(parent: etree._Element) -> Iterator[etree._Element]:
+    """CAP alerts below an element: in a namespace of CAP's, or with what names an alert."""
+    for element in parent.iterdescendants():
+        namespace, local = split(str(element.tag))
+        if local.lower() != "alert":
+            continue
+        names = {split(str(child.tag))[1] for child in element}
+        if is_cap(namespace) or {"identifier", "sender", "sent"} <= names:
+            yield element
+
+
+def _alerts_in_text(parent: etree._Element) -> Iterator[etree._Element]:
+    """Alerts an envelope or feed carries as escaped or base64 text; other text is skipped."""
+    for element in parent.iterdescendants():
+        if len(element) or split(str(element.tag))[1] not in _EMBEDDED:
+            continue
+        text = (element.text or "").strip()
+        data = text.encode("utf-8", "replace")
+        if not text.startswith("<"):
+            try:
+                data = base64.b64decode("".join(text.split()), validate=True)
+            except (binascii.Error, ValueError):
+                continue
+        if b"alert" not in data:
+            continue
+        try:
+            root = document.parse(data).root
+        except CapError:
+            continue
+        yield from [root] if split(str(root.tag))[1] == "alert" else _alerts_below(root)
+
+
+def _link(entry: etree._Element) -> str | None:
+    """Where an entry's CAP document is: a link that says so, else the entry's page, else its id."""
+    by_rank: dict[int, str] = {}
+    for child in entry:
+        local = split(str(child.tag))[1]
+        text = (child.get("href") or child.get("url") or child.text or "").strip()
+        if not _is_link(text):
+            continue
+        if local in ("link", "enclosure") and "cap" in (child.get("type") or ""):
+            by_rank.setdefault(0, text)
+        elif local == "link" and child.get("rel", "alternate") == "alternate":
+            by_rank.setdefault(1, text)
+        elif local in ("id", "guid"):
+            by_rank.setdefault(2, text)
+    return by_rank[min(by_rank)] if by_rank else None
+
+
+def _is_link(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def _texts(root: etree._Element, name: str) -> Iterator[str]:
+    """The texts of an envelope's own elements of that name, not of what it carries."""
+    for element in root.iter():
+        namespace, local = split(str(element.tag))
+        if local == name and not is_cap(namespace):
+            yield (element.text or "").strip()
