@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from binascii import b2a_qp
 from collections import OrderedDict
 from dataclasses import dataclass
 from email.header import Header
@@ -24,11 +23,13 @@ from alerting.domain.lane import Lane
 
 _LANGUAGE = re.compile(r"[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8}){0,6}")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
-_LINE_END = re.compile(rb"\r?\n")
 #: RFC 2045 §6.7: at most 76 characters, the soft break's `=` among them.
 _QP_LINE = 75
 _SOFT_BREAK = b"=\r\n"
+_QP = tuple(
+    bytes([b]) if b in b" \t" or (33 <= b <= 126 and b != ord("=")) else b"=%02X" % b
+    for b in range(256)
+)
 #: Renderings kept; a chunk of citizens shares a handful.
 _KEPT = 256
 
@@ -123,9 +124,14 @@ class MailBuilder:
         return _Built("".join(h + "\r\n" for h in headers).encode("ascii"), pieces)
 
 
-def quoted_printable(text: str) -> bytes:
-    """ASCII text that fits between two soft breaks: `=` encoded, folded at 75 characters."""
-    encoded = text.encode("ascii", "replace").replace(b"=", b"=3D")
+def quoted_printable(line: str) -> bytes:
+    """One line of text, without its end, folded at 75 characters (RFC 2045 §6.7).
+
+    It may also stand between two soft breaks, which is how a citizen's own part is put in.
+    """
+    encoded = b"".join(map(_QP.__getitem__, line.encode("utf-8", "replace")))
+    if encoded.endswith((b" ", b"\t")):  # relays strip blanks at a line's end
+        encoded = encoded[:-1] + b"=%02X" % encoded[-1]
     if len(encoded) <= _QP_LINE:
         return encoded
     lines, start = [], 0
@@ -145,8 +151,10 @@ def _part(boundary: str, subtype: str, text: str) -> bytes:
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     )
-    text = _SURROGATES.sub("\ufffd", text).replace("\r\n", "\n").replace("\r", "\n")
-    encoded = [_LINE_END.sub(b"\r\n", b2a_qp(p.encode())) for p in text.split(LEAVE_MARK)]
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    encoded = [
+        b"\r\n".join(map(quoted_printable, piece.split("\n"))) for piece in text.split(LEAVE_MARK)
+    ]
     # The mark stands on a line of its own between soft breaks, which vanish on reading.
     mark = _SOFT_BREAK + LEAVE_MARK.encode() + _SOFT_BREAK
     return head.encode() + mark.join(encoded) + b"\r\n"
