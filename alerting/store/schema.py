@@ -72,6 +72,7 @@ citizen = Table(
     Column("groups", ARRAY(Text), nullable=False, server_default="{}", comment="drill groups"),
     _at("created_at", now=True),
     _at("updated_at", now=True),
+    Index(None, "groups", postgresql_using="gin"),
 )
 
 address = Table(
@@ -84,6 +85,7 @@ address = Table(
     Column("keys", JSONB, nullable=False, server_default="{}"),
     Column("consent", Boolean, nullable=False, server_default="true"),
     Column("verified", Boolean, nullable=False, server_default="true"),
+    _at("withdrawn_at"),
     Column("suspended_reason", Text),
     _at("updated_at", now=True),
     UniqueConstraint("citizen_id", "channel", "endpoint"),
@@ -102,6 +104,7 @@ place = Table(
     Column("cell", BigInteger, nullable=False, comment="H3 cell of the point"),
     PrimaryKeyConstraint("citizen_id", "no"),
     Index(None, "cell"),
+    Index("ix_place_wide", "radius_m", postgresql_where=text("radius_m > 0")),
 )
 
 citizen_geocode = Table(

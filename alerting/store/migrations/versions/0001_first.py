@@ -118,6 +118,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_citizen")),
         sa.UniqueConstraint("ref", name=op.f("uq_citizen_ref")),
     )
+    op.create_index(
+        op.f("ix_citizen_groups"), "citizen", ["groups"], unique=False, postgresql_using="gin"
+    )
     op.create_table(
         "delivery",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -209,6 +212,7 @@ def upgrade() -> None:
         ),
         sa.Column("consent", sa.Boolean(), server_default="true", nullable=False),
         sa.Column("verified", sa.Boolean(), server_default="true", nullable=False),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("suspended_reason", sa.Text(), nullable=True),
         sa.Column(
             "updated_at",
@@ -343,9 +347,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("citizen_id", "no", name=op.f("pk_place")),
     )
     op.create_index(op.f("ix_place_cell"), "place", ["cell"], unique=False)
+    op.create_index(
+        "ix_place_wide",
+        "place",
+        ["radius_m"],
+        unique=False,
+        postgresql_where=sa.text("radius_m > 0"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_place_wide", table_name="place", postgresql_where=sa.text("radius_m > 0"))
     op.drop_index(op.f("ix_place_cell"), table_name="place")
     op.drop_table("place")
     op.drop_index(
@@ -368,6 +380,7 @@ def downgrade() -> None:
     op.drop_table("receipt")
     op.drop_index(op.f("ix_delivery_citizen_id_delivery_alert_id"), table_name="delivery")
     op.drop_table("delivery")
+    op.drop_index(op.f("ix_citizen_groups"), table_name="citizen", postgresql_using="gin")
     op.drop_table("citizen")
     op.drop_table("audit")
     op.drop_table("api_key")

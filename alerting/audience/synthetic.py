@@ -1,0 +1,139 @@
+"""Synthetic citizens for demos, benches and tests: seeded, clustered like settlements, fictional.
+
+Nothing here resembles a person: numbers are of a country code nobody has (+999), mail addresses of
+`example.org`. They never leave this machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.audience.cover import cell_of
+from alerting.store.db import raw
+
+#: Makes a push subscription for a name: (endpoint, keys).
+MakePush = Callable[[str], tuple[str, Mapping[str, str]]]
+
+_CHANNELS: Sequence[tuple[str, ...]] = (
+    ("sms",),
+    ("push", "sms"),
+    ("sms", "email"),
+    ("email", "sms"),
+    ("push", "email"),
+    ("push", "sms", "email"),
+)
+_SHARE = (0.35, 0.2, 0.15, 0.1, 0.1, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticCitizen:
+    """The truth about one of them: `endpoints` by channel, `channels` in their order."""
+
+    ref: str
+    language: str
+    lat: float
+    lon: float
+    channels: tuple[str, ...]
+    endpoints: Mapping[str, str]
+    keys: Mapping[str, str]
+
+
+def generate(
+    count: int,
+    area: BaseGeometry,
+    *,
+    seed: int,
+    make_push: MakePush,
+    languages: Mapping[str, float],
+    first: int = 0,
+) -> list[SyntheticCitizen]:
+    """`count` citizens in and around `area`, the same for the same seed.
+
+    Settlements of very unequal size are strewn over the area's bounds grown by a quarter on every
+    side, so that many live inside, some outside and some on the very edge.
+    """
+    rng = np.random.default_rng(seed)
+    lats, lons = _homes(count, area, rng)
+    tongues = rng.choice(list(languages), size=count, p=list(languages.values()))
+    kinds = rng.choice(len(_CHANNELS), size=count, p=_SHARE)
+    citizens = []
+    for i in range(count):
+        no = first + i
+        channels = _CHANNELS[kinds[i]]
+        endpoints, keys = {}, {}
+        for channel in channels:
+            if channel == "sms":
+                endpoints[channel] = f"+999{no:09d}"
+            elif channel == "email":
+                endpoints[channel] = f"c{no}@example.org"
+            else:
+                endpoint, subscription_keys = make_push(f"c{no}")
+                endpoints[channel], keys = endpoint, dict(subscription_keys)
+        citizens.append(
+            SyntheticCitizen(
+                f"synthetic-{no}",
+                str(tongues[i]),
+                float(lats[i]),
+                float(lons[i]),
+                channels,
+                endpoints,
+                keys,
+            )
+        )
+    return citizens
+
+
+def _homes(
+    count: int, area: BaseGeometry, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    west, south, east, north = area.bounds
+    wide, high = east - west, north - south
+    towns = max(1, int(count**0.5))
+    centres = rng.uniform(
+        (west - wide / 4, south - high / 4), (east + wide / 4, north + high / 4), (towns, 2)
+    )
+    sizes = rng.pareto(1.2, towns) + 0.1
+    town = rng.choice(towns, size=count, p=sizes / sizes.sum())
+    spread = rng.normal(0, min(wide, high) / 20, (count, 2))
+    homes = centres[town] + spread
+    return np.clip(homes[:, 1], -89.9, 89.9), (homes[:, 0] + 180) % 360 - 180
+
+
+async def store(connection: AsyncConnection, citizens: Sequence[SyntheticCitizen]) -> None:
+    """Add them to the directory by COPY. Raises psycopg's UniqueViolation when they are there."""
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        "select nextval(pg_get_serial_sequence('citizen', 'id')) from generate_series(1, %s)",
+        (len(citizens),),
+    )
+    ids = sorted(row[0] for row in await cursor.fetchall())
+    async with (
+        driver.cursor() as c,
+        c.copy("copy citizen (id, ref, language, channels) from stdin") as copy,
+    ):
+        for id_, citizen in zip(ids, citizens, strict=True):
+            await copy.write_row((id_, citizen.ref, citizen.language, list(citizen.channels)))
+    async with (
+        driver.cursor() as c,
+        c.copy("copy place (citizen_id, no, lat, lon, cell) from stdin") as copy,
+    ):
+        for id_, citizen in zip(ids, citizens, strict=True):
+            cell = cell_of(citizen.lat, citizen.lon)
+            await copy.write_row((id_, 0, citizen.lat, citizen.lon, cell))
+    async with (
+        driver.cursor() as c,
+        c.copy("copy address (citizen_id, channel, endpoint, keys) from stdin") as copy,
+    ):
+        for id_, citizen in zip(ids, citizens, strict=True):
+            for channel, endpoint in citizen.endpoints.items():
+                keys = json.dumps(dict(citizen.keys) if channel == "push" else {})
+                await copy.write_row((id_, channel, endpoint, keys))
+    for table in ("citizen", "place", "address"):
+        await driver.execute(f"analyze {table}")
