@@ -14,7 +14,7 @@ from alerting.channels import times
 from alerting.channels.phrases import Phrases, phrases
 from alerting.channels.texts import clean, one_line
 from alerting.domain.alert import Alert, Area, Info, MsgType, ResponseType, Status
-from alerting.domain.language import primary
+from alerting.domain.language import primary, well_formed
 
 #: Alerts naming more areas than this list the rest behind the link.
 MAX_AREAS = 40
@@ -85,7 +85,7 @@ def gather(alert: Alert, *, info_no: int, area_no: int, language: str, link: str
     """Collect what to say about `alert` to a reader of `language`.
 
     info_no -1, or one that is not there: the alert's own note and the frame words serve.
-    area_no -1: every area of the info.
+    area_no -1, or an area without a description: every area of the info.
     """
     info = alert.infos[info_no] if 0 <= info_no < len(alert.infos) else None
     text_language = info.language if info else language
@@ -102,13 +102,13 @@ def gather(alert: Alert, *, info_no: int, area_no: int, language: str, link: str
     return Content(
         words=words,
         locale=language if understood else words.language,
-        text_language=text_language or words.language,
+        text_language=text_language if well_formed(text_language) else words.language,
         drill=drill,
         drill_note=drill_note,
         kind="" if _leads(kind, headline) else kind,
         sender=sender,
         headline=headline,
-        area=areas[0] if own else ", ".join(areas),
+        area=(one_line(own[0].area_desc) if own else "") or ", ".join(areas),
         areas=areas,
         description=description,
         instruction=instruction,

@@ -20,8 +20,8 @@ from urllib.parse import quote
 from alerting.channels.base import Outgoing, Rendering
 from alerting.channels.texts import LEAVE_MARK
 from alerting.domain.lane import Lane
+from alerting.domain.language import well_formed
 
-_LANGUAGE = re.compile(r"[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8}){0,6}")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 #: RFC 2045 §6.7: at most 76 characters, the soft break's `=` among them.
 _QP_LINE = 75
@@ -108,7 +108,7 @@ class MailBuilder:
             # No such mail exists; mail programs gather those that name the same one.
             root = sha256(thread.encode("utf-8", "replace")).hexdigest()[:32]
             headers.append(f"References: <t{root}@{who.message_domain}>")
-        if _LANGUAGE.fullmatch(rendering.language):
+        if well_formed(rendering.language):
             headers.append(f"Content-Language: {rendering.language}")
         if urgent:
             headers.append("Importance: high")

@@ -54,7 +54,8 @@ def _push_text(content: Content) -> str:
         _first_words(content.guidance, PUSH_BODY_WORDS),
         content.until_short,
     ]
-    return "\n".join(p for p in parts if p)
+    # A notification with an empty body is not shown by every phone.
+    return "\n".join(p for p in parts if p) or content.headline
 
 
 def _first_words(text: str, limit: int) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from alerting.channels.content import Content
 from alerting.channels.texts import clip, fold
 from alerting.domain.language import primary
-from alerting.domain.segments import measure, plain, shorten
+from alerting.domain.segments import measure, plain
 
 # A complete warning fits 231 characters (Sutton and others, doi 10.1007/s10694-020-01008-7); the
 # link holds the rest. Every segment more divides the provider's rate, and so delays the last
@@ -39,33 +42,26 @@ def sms_text(content: Content) -> str:
     Typography becomes its GSM-7 look-alike, and our own words lose their accents, only where
     that makes the whole text GSM-7: otherwise it would gain nothing.
     """
+    guidance = " ".join(content.guidance.split())
     for room in _ROOMS:
-        if _fits(_compose(content, room, clip(_guidance(content), _GUIDANCE_CHARS))):
-            return _with_most_guidance(content, room)
-    return _shortest(content)
+        if _fits(_compose(content, room, clip(guidance, _GUIDANCE_CHARS))):
+            return _longest(guidance, partial(_compose, content, room))
+    title, link = content.title(), content.link
+    if _fits(link):
+        return _longest(title, lambda start: _typeset(f"{start} {link}".strip()))
+    return _longest(title, _typeset)
 
 
-def _with_most_guidance(content: Content, room: _Room) -> str:
-    guidance = _guidance(content)
-    whole = _compose(content, room, guidance)
+def _longest(text: str, compose: Callable[[str], str]) -> str:
+    """What `compose` makes of the longest beginning of `text` that still fits."""
+    whole = compose(text)
     if _fits(whole):
         return whole
-    # More characters than this fit in no encoding.
-    low, high = 0, min(len(guidance), MAX_SEGMENTS["GSM-7"] * 160)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _fits(_compose(content, room, clip(guidance, middle))):
-            low = middle
-        else:
-            high = middle - 1
-    return _compose(content, room, clip(guidance, low))
-
-
-def _shortest(content: Content) -> str:
-    """When even narrow parts do not fit, as with a very long link: a cut title and the link."""
-    title = _typeset(content.title())
-    text = shorten(f"{title} {content.link}", content.link, MAX_SEGMENTS["UCS-2"])
-    return text if _fits(text) else shorten(text, content.link, MAX_SEGMENTS["GSM-7"])
+    # No more characters than this fit in any encoding. A longer beginning never takes less room,
+    # nor, by a letter outside GSM-7, gets more.
+    lengths = range(1, min(len(text), MAX_SEGMENTS["GSM-7"] * 160))
+    end = bisect_left(lengths, True, key=lambda n: not _fits(compose(clip(text, n))))
+    return compose(clip(text, end))
 
 
 def _compose(content: Content, room: _Room, guidance: str) -> str:
@@ -96,10 +92,6 @@ def _sentence(text: str, language: str) -> str:
     if not text or text[-1] in _SENTENCE_ENDS:
         return text
     return text + _STOPS.get(primary(language), ".")
-
-
-def _guidance(content: Content) -> str:
-    return " ".join(content.guidance.split())
 
 
 def _folded(content: Content) -> Content:

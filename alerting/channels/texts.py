@@ -16,10 +16,11 @@ _HIDDEN = re.compile(r"<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\
 _ANCHOR = re.compile(
     r"<a\b[^<>]*?href\s*=\s*[\"']?(https?://[^\"'\s<>]+)[^<>]*>(.*?)</a\s*>", re.I | re.S
 )
-_ITEM = re.compile(r"<li\b[^<>]*>", re.I)
-_BREAK = re.compile(rf"</?(?:br|hr|li|{_BLOCK})\b[^<>]*>", re.I)
-# Only names of real elements: "wind <50 km/h" is a text, not a tag.
-_TAG = re.compile(rf"</?(?:{_INLINE}|html|body|head|meta|link|o:p)\b[^<>]*>", re.I)
+# Only real elements, bare or with attributes: "wind <50 km/h" and "a<b and c>d" are texts.
+_END = r"(?:\s+[^<>=]+=[^<>]*)?\s*/?>"
+_ITEM = re.compile(rf"<li{_END}", re.I)
+_BREAK = re.compile(rf"</?(?:br|hr|li|{_BLOCK}){_END}", re.I)
+_TAG = re.compile(rf"</?(?:{_INLINE}|html|body|head|meta|link|o:p){_END}", re.I)
 
 # Marks that turn the direction of all that follows could make a frame word unreadable.
 _TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -45,6 +46,7 @@ _NEIGHBOURS = {
     "sv": ("no", "da"),
 }
 
+_SHAPE = re.compile(r"[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8}){0,8}")
 _HANT_REGIONS = frozenset({"tw", "hk", "mo"})
 
 # Ranks of a match; lower is better.
@@ -54,6 +56,11 @@ _EXACT, _SAME, _NEIGHBOUR, _ENGLISH, _OTHER = range(5)
 def primary(tag: str) -> str:
     """The language of a tag, without script and region: `nb-NO` → `no`, `zh-Hant-TW` → `zh`."""
     return _subtags(tag)[0]
+
+
+def well_formed(tag: str) -> bool:
+    """True where a tag has the shape of BCP 47, so that it may stand in a header or a page."""
+    return _SHAPE.fullmatch(tag) is not None
 
 
 def best_language(available: Sequence[str], wanted: str) -> str:

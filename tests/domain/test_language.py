@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.domain.alert import Category, Certainty, Info, Severity, Urgency
-from alerting.domain.language import best_info, best_language, primary
+from alerting.domain.language import best_info, best_language, primary, well_formed
 
 
 def info(
@@ -59,3 +59,13 @@ def test_the_same_language_beats_a_graver_text_nobody_can_read() -> None:
 def test_any_text_serves_as_a_tag(available: list[str], wanted: str) -> None:
     assert best_language(available, wanted) in available
     assert primary(wanted) == primary(wanted.upper()) or not wanted.isascii()
+
+
+@pytest.mark.parametrize("tag", ["en", "zh-Hant-TW", "es-419", "x"])
+def test_well_formed(tag: str) -> None:
+    assert well_formed(tag)
+
+
+@pytest.mark.parametrize("tag", ["", "en_US", "en\r\nX: y", 'en" onload="', "en-", "en\n"])
+def test_not_well_formed(tag: str) -> None:
+    assert not well_formed(tag)

@@ -1,0 +1,76 @@
+"""The table of frame words is complete and sound."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerting.channels.phrases import direction, phrases, table
+from alerting.channels.texts import LEAVE_MARK, one_line
+
+PROMISED = {
+    "en", "es", "fr", "de", "it", "pt", "nl", "pl", "uk", "ro", "sv", "fi",
+    "da", "nb", "el", "cs", "hu", "bg", "tr", "ar", "he", "ja", "hi",
+}  # fmt: skip
+PLACEHOLDERS = {"until": "{time}", "since": "{time}", "sent": "{time}", "issued_by": "{sender}"}
+
+
+def test_every_promised_language_is_there() -> None:
+    assert set(table()) >= PROMISED
+
+
+@pytest.mark.parametrize("tag", sorted(table()))
+def test_every_word_is_there_and_holds_its_placeholder_once(tag: str) -> None:
+    for name, text in asdict(table()[tag]).items():
+        assert text.strip()
+        if name != "colon":
+            assert one_line(text) == text
+        wanted = PLACEHOLDERS.get(name)
+        assert text.count("{") == text.count("}") == (1 if wanted else 0)
+        assert wanted is None or wanted in text
+        assert LEAVE_MARK not in text
+
+
+@pytest.mark.parametrize("tag", sorted(table()))
+def test_words_that_must_differ_do(tag: str) -> None:
+    words = table()[tag]
+    kinds = [words.exercise, words.test, words.cancelled, words.updated, words.all_clear]
+    assert len({k.casefold() for k in [*kinds, words.ended]}) == 6
+
+
+def test_no_language_borrows_anothers_sentences() -> None:
+    for name in ("exercise_note", "test_note", "cancel_note", "leave", "what_to_do"):
+        texts = [getattr(words, name) for words in table().values()]
+        assert len(set(texts)) == len(texts), name
+
+
+@pytest.mark.parametrize(
+    ("language", "fallback", "found"),
+    [
+        ("de-CH", "fr", "de"),
+        ("nn-NO", "en", "nb"),
+        ("no", "en", "nb"),
+        ("iw", "en", "he"),
+        ("lb", "en", "de"),
+        ("en-US", "fr", "en"),
+        ("my", "fr-CA", "fr"),
+        ("my", "dv", "en"),
+        ("", "", "en"),
+    ],
+)
+def test_which_words_a_reader_gets(language: str, fallback: str, found: str) -> None:
+    assert phrases(language, fallback) is table()[found]
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_any_language_gets_words(language: str, fallback: str) -> None:
+    assert phrases(language, fallback).language in table()
+
+
+def test_directions() -> None:
+    assert {tag for tag in table() if direction(tag) == "rtl"} == {"ar", "he"}
+    assert direction("fa-IR") == "rtl"
+    assert direction("") == "ltr"

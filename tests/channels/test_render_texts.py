@@ -1,0 +1,100 @@
+"""Cleaning and cutting texts, and writing times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerting.channels.phrases import table
+from alerting.channels.texts import LEAVE_MARK, clean, clip, fold, one_line
+from alerting.channels.times import full, offset, short
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (None, ""),
+        ("  a  b \r\n\r\n\r\n c ", "a b\n\nc"),
+        ("one<br/>two<BR>three", "one\ntwo\nthree"),
+        ("<p>one</p><p>two</p>", "one\n\ntwo"),
+        ("<ul><li>one</li><li>two</li></ul>", "- one\n\n- two"),
+        (
+            'See <a href="https://example.org/x">the map</a>.',
+            "See the map (https://example.org/x).",
+        ),
+        ('<a href="https://example.org">https://example.org</a>', "https://example.org"),
+        ("wind <50 km/h, gusts >90", "wind <50 km/h, gusts >90"),
+        ("if a<b and c>d", "if a<b and c>d"),
+        ("Fish &amp; chips &#8364;5", "Fish & chips €5"),
+        ("R&D", "R&D"),
+        ("<style>p{}</style><!-- hidden -->shown", "shown"),
+        ("a\x00b\x07c\x1b[31m", "abc[31m"),
+        ("a\u202eb\u2066c", "abc"),
+        ("a\u2028b\x0bc\x85d", "a\nb\nc\nd"),
+        ("lone \ud800 half", "lone half"),
+        ("family 👨\u200d👩\u200d👧", "family 👨\u200d👩\u200d👧"),
+        (f"x{LEAVE_MARK}y", "xy"),
+    ],
+)
+def test_clean(text: str | None, plain: str) -> None:
+    assert clean(text) == plain
+
+
+@given(st.text())
+def test_clean_is_printable_and_stable_in_shape(text: str) -> None:
+    plain = clean(text)
+    assert plain == plain.strip()
+    assert LEAVE_MARK not in plain
+    assert "\n\n\n" not in plain
+    assert not [c for c in plain if c != "\n" and ord(c) < 32]
+    plain.encode()
+    assert len(one_line(text).splitlines()) <= 1
+
+
+@given(st.text(max_size=200), st.integers(0, 120))
+def test_clip_never_exceeds_its_limit(text: str, limit: int) -> None:
+    cut = clip(text, limit)
+    assert len(cut) <= max(limit, 0)
+    assert cut == text or cut == "" or cut.endswith("…")
+
+
+def test_clip_cuts_at_words_and_keeps_characters_whole() -> None:
+    assert clip("one two three", 13) == "one two three"
+    assert clip("one two three", 9) == "one two…"
+    assert clip("one, two three", 6) == "one…"
+    assert clip("漢字漢字漢字", 4) == "漢字漢…"
+    assert clip("किताबें", 3) == "कि…"
+    assert clip("a👍🏽b", 3) == "a…"
+
+
+def test_fold() -> None:
+    assert fold("ÜBUNG Więcej TATBİKAT Zakończono’ Ł") == "UBUNG Wiecej TATBIKAT Zakonczono' L"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(0, "UTC"), (60, "UTC+1"), (-210, "UTC-3:30"), (345, "UTC+5:45")]
+)
+def test_offset(minutes: int, text: str) -> None:
+    at = datetime(2026, 1, 1, tzinfo=timezone(timedelta(minutes=minutes)))
+    assert offset(at) == text
+
+
+def test_the_day_is_said_only_when_it_is_another() -> None:
+    at = datetime(2026, 11, 4, 0, 30, tzinfo=timezone(timedelta(hours=1)))
+    # 23:10 UTC on the 3rd is already the 4th where the sender is.
+    assert short(at, "de", seen_from=datetime(2026, 11, 3, 23, 10, tzinfo=UTC)) == "00:30 (UTC+1)"
+    assert short(at, "de", seen_from=datetime(2026, 11, 3, 22, 10, tzinfo=UTC)) == (
+        "Mi., 4. Nov., 00:30 (UTC+1)"
+    )
+
+
+@pytest.mark.parametrize("language", [*sorted(table()), "no", "de-LS", "zh-TW", "", "xx", "🦆"])
+def test_every_language_writes_times(language: str) -> None:
+    at = datetime(2026, 11, 4, 18, 30, tzinfo=UTC)
+    for text in (short(at, language, seen_from=at), full(at, language)):
+        assert "30" in text
+        assert text.endswith("(UTC)")
+    assert "2026" in full(at, language)
