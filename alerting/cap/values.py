@@ -41,7 +41,8 @@ _ALIASES: dict[str, Mapping[str, str]] = {
 }
 _LANGUAGE = re.compile(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*")
 _INTEGER = re.compile(r"[-+]?\d{1,18}", re.ASCII)
-_DECIMAL = re.compile(r"[-+]?(?:\d{1,30}(?:\.\d{0,60})?|\.\d{1,60})", re.ASCII)
+# As many digits as any float can have.
+_DECIMAL = re.compile(r"[-+]?(?:\d{1,308}(?:\.\d{0,1100})?|\.\d{1,1100})", re.ASCII)
 
 
 def required(bag: Bag, kind: type[E], name: str, whose: str) -> E:

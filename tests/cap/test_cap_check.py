@@ -1,0 +1,142 @@
+"""What `check` finds, judged by what a citizen would miss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from documents import flood
+
+from alerting.cap import Findings, check, read
+from alerting.domain.alert import Alert, Circle, MsgType, Polygon, Scope
+
+
+def example() -> Alert:
+    (alert,) = read(flood()).alerts
+    return alert
+
+
+def with_info(**changes: Any) -> Alert:
+    alert = example()
+    return replace(alert, infos=(replace(alert.infos[0], **changes),))
+
+
+def with_area(**changes: Any) -> Alert:
+    area = replace(example().infos[0].areas[0], **changes)
+    return with_info(areas=(area,))
+
+
+def said(found: Findings, level: str) -> str:
+    return "\n".join(f"{f.where}: {f.text}" for f in found.findings if f.level == level)
+
+
+def test_a_complete_alert_has_no_findings() -> None:
+    found = check(example())
+    assert found.findings == ()
+    (facts,) = found.infos
+    assert (facts.source, facts.hazard, facts.place) == ("senderName", "event", "areaDesc")
+    assert (facts.guidance, facts.time) == ("instruction", "expires")
+    assert (facts.sms.encoding, facts.sms.count) == ("GSM-7", 1)
+    assert facts.headline_length == 31
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact", "value"),
+    [
+        ({"sender_name": None}, "source", "sender"),
+        ({"event": ""}, "hazard", "headline"),
+        ({"event": "", "headline": None}, "hazard", None),
+        ({"areas": ()}, "place", None),
+        ({"instruction": None}, "guidance", "responseType"),
+        ({"instruction": None, "response_types": ()}, "guidance", None),
+        ({"expires": None}, "time", None),
+    ],
+)
+def test_presence_is_decided_by_elements(
+    changes: dict[str, Any], fact: str, value: str | None
+) -> None:
+    (facts,) = check(with_info(**changes)).infos
+    assert getattr(facts, fact) == value
+
+
+def test_facts_hold_in_every_language_and_ucs_2_is_seen() -> None:
+    (facts,) = check(with_info(language="ja", headline="川から離れて", instruction="避難")).infos
+    assert (facts.sms.encoding, facts.guidance) == ("UCS-2", "instruction")
+
+
+def by(hours: float) -> Any:
+    return example().sent + timedelta(hours=hours)
+
+
+TWICE_CROSSED = Polygon(((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)))
+
+
+@pytest.mark.parametrize(
+    ("alert", "level", "text"),
+    [
+        (with_info(headline="x" * 141), "warning", "headline: 141 characters"),
+        (with_info(headline="x" * 140), "note", "headline: 140 characters"),
+        (with_info(headline="x" * 91), "note", "headline: 91 characters"),
+        (with_info(headline=None), "note", "It has no headline"),
+        (with_info(event="", headline=None), "error", "does not say what is happening"),
+        (with_info(instruction="x" * 500), "note", "take 4 SMS segments (GSM-7)"),
+        (with_info(description="a<br/>b"), "note", "description: It holds HTML"),
+        (with_info(expires=None), "warning", "It has no end"),
+        (with_info(expires=by(0)), "error", "It had ended when it was sent"),
+        (with_info(expires=by(49)), "note", "It holds for 49 hours"),
+        (with_info(onset=by(9)), "error", "It ends before its onset"),
+        (with_info(effective=by(9)), "error", "It ends before its effective"),
+        (with_info(areas=()), "error", "Nobody can be found by it"),
+        (with_area(polygons=(TWICE_CROSSED,)), "warning", "polygon[1]: The ring crosses"),
+        (with_area(polygons=(Polygon(((1.0, 1.0),) * 4),)), "warning", "encloses nothing"),
+        (with_area(circles=(Circle(1, 1, 0),)), "note", "circle[1]: Its radius is 0"),
+        (with_area(altitude=None), "warning", "A ceiling without an altitude"),
+        (replace(example(), references=()), "error", "Update of nothing"),
+        (replace(example(), references=(example().triple,)), "error", "references itself"),
+        (
+            replace(example(), sent=example().sent - timedelta(hours=2)),
+            "error",
+            "'ford-2026-11-01-0', which was sent later",
+        ),
+        (replace(example(), scope=Scope.PRIVATE, addresses=()), "error", "names nobody"),
+        (replace(example(), scope=Scope.RESTRICTED), "error", "does not say to whom"),
+        (replace(example(), sender="Ford Control"), "warning", "which CAP forbids here"),
+    ],
+)
+def test_each_weakness_is_found_and_only_there(alert: Alert, level: str, text: str) -> None:
+    assert text in said(check(alert), level)
+    assert text not in said(check(example()), level)
+
+
+def test_an_area_nobody_is_found_by_beside_one_that_works() -> None:
+    area = example().infos[0].areas[0]
+    bare = replace(area, polygons=(), circles=(), geocodes=(), area_desc="Upper Ford")
+    found = check(with_info(areas=(area, bare)))
+    assert "area[2]: Nobody is found by 'Upper Ford'" in said(found, "warning")
+    assert not found.errors
+
+
+def test_a_cancel_needs_no_area() -> None:
+    alert = replace(with_info(areas=()), msg_type=MsgType.CANCEL)
+    assert not check(alert).errors
+
+
+def test_the_same_text_under_two_languages() -> None:
+    info = example().infos[0]
+    alert = replace(example(), infos=(info, replace(info, language="cy")))
+    assert "under the languages en-GB and cy" in said(check(alert), "warning")
+    again = replace(example(), infos=(info, info))
+    assert "languages" not in said(check(again), "warning")
+
+
+def test_a_ring_across_the_antimeridian_is_simple() -> None:
+    ring = Polygon(((0.0, 179.0), (0.0, -179.0), (1.0, -179.0), (1.0, 179.0), (0.0, 179.0)))
+    assert check(with_area(polygons=(ring,))).findings == ()
+
+
+def test_errors_come_first() -> None:
+    found = check(with_info(expires=by(0), headline=None, areas=()))
+    assert [f.level for f in found.findings] == ["error", "error", "warning", "note"]
+    assert all(f.remedy for f in found.findings)

@@ -1,0 +1,104 @@
+"""`alerting cap check` as a person and as a program sees it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from documents import DATA, flood
+
+from alerting.cli import cli
+
+GOOD = str(DATA / "flood.xml")
+
+
+def run(*arguments: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(cli, ["cap", "check", *arguments], input=stdin, standalone_mode=False)
+
+
+def code(result: Result) -> int:
+    assert result.exception is None
+    assert isinstance(result.return_value, int)
+    return result.return_value
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> str:
+    path = tmp_path / "ended.xml"
+    path.write_bytes(flood(("2026-11-01T18:00", "2026-11-01T08:00"), (">Met<", ">met<")))
+    return str(path)
+
+
+def test_a_good_file() -> None:
+    result = run(GOOD)
+    assert code(result) == 0
+    assert result.stdout.splitlines() == [
+        f"{GOOD}: cap, 1 alert",
+        "  ford-2026-11-01-1 (Actual Update from control@example.org)",
+        "    info[1] en-GB: source yes, hazard yes, place yes, guidance yes, time yes; "
+        "SMS GSM-7, 1 segments",
+        "    nothing to repair, nothing to remark",
+    ]
+
+
+def test_repairs_and_findings_are_told_apart(ended: str) -> None:
+    result = run(ended)
+    assert code(result) == 1
+    assert "    repaired  info[1]/category[1]: 'met' read as Met\n" in result.stdout
+    assert (
+        "    error     info[1]/expires: It had ended when it was sent. "
+        "An expired alert is never sent on.\n"
+    ) in result.stdout
+
+
+def test_an_unreadable_file_is_named_and_the_others_are_still_told(ended: str) -> None:
+    result = run("/nowhere/x.xml", "-", GOOD, ended, stdin=b"hello")
+    assert code(result) == 2
+    assert "/nowhere/x.xml: It cannot be opened: No such file or directory." in result.stderr
+    assert "-: The document is neither XML nor a JSON object." in result.stderr
+    assert f"{GOOD}: cap, 1 alert" in result.stdout
+    assert f"{ended}: cap, 1 alert" in result.stdout
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    result = run(str(tmp_path))
+    assert code(result) == 2
+    assert "It cannot be opened: Is a directory." in result.stderr
+
+
+def test_standard_input() -> None:
+    result = run("-", stdin=flood())
+    assert code(result) == 0
+    assert result.stdout.startswith("-: cap, 1 alert\n")
+
+
+def test_the_size_is_limited_by_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERTING_MAX_ALERT_BYTES", "1000")
+    result = run(GOOD)
+    assert code(result) == 2
+    assert "at most 1,000 are read" in result.stderr
+
+
+def test_json_is_one_object(ended: str) -> None:
+    result = run("--json", GOOD, ended, "/nowhere/x.xml")
+    assert code(result) == 2
+    body = json.loads(result.stdout)
+    good, bad, missing = body["files"]
+    assert body["exit"] == 2
+    assert good["alerts"][0]["info"][0]["sms"] == {"encoding": "GSM-7", "units": 66, "count": 1}
+    assert good["alerts"][0]["info"][0]["guidance"] == "instruction"
+    assert bad["alerts"][0]["repairs"][0]["what"] == "'met' read as Met"
+    assert bad["alerts"][0]["findings"][0]["level"] == "error"
+    assert missing == {
+        "file": "/nowhere/x.xml",
+        "readable": False,
+        "error": "It cannot be opened: No such file or directory.",
+    }
+
+
+def test_no_file_is_bad_usage() -> None:
+    result = CliRunner().invoke(cli, ["cap", "check"])
+    assert result.exit_code == 2
+    assert "Missing argument 'FILE…'" in result.stderr
