@@ -21,6 +21,7 @@ MAX_SEGMENTS = {"GSM-7": 3, "UCS-2": 4}
 _GUIDANCE_CHARS = 60
 
 _STOPS = {"ja": "。", "zh": "。", "hi": "।"}
+_CLOSERS = ")]\"'”’»"
 _SENTENCE_ENDS = frozenset(".!?…。！？।؟:")
 
 
@@ -89,7 +90,7 @@ def _line(content: Content, room: _Room, guidance: str) -> str:
 
 
 def _sentence(text: str, language: str) -> str:
-    if not text or text[-1] in _SENTENCE_ENDS:
+    if not text or text.rstrip(_CLOSERS)[-1:] in _SENTENCE_ENDS:
         return text
     return text + _STOPS.get(primary(language), ".")
 

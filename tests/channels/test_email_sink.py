@@ -31,9 +31,12 @@ async def sink(tmp_path: Path) -> AsyncIterator[int]:
         str(SINK), *user, f"127.0.0.1:{port}", "100", cwd=tmp_path
     )
     try:
-        async with asyncio.timeout(10):
-            while not await _listens(port):
-                await asyncio.sleep(0.02)
+        for _ in range(500):
+            if await _listens(port):
+                break
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("smtp-sink does not listen after 10 s.")
         yield port
     finally:
         process.terminate()

@@ -105,5 +105,10 @@ def test_any_link_is_whole_or_left_out(length: int, letter: str) -> None:
     assert text.strip()
 
 
+def test_a_sentence_that_ends_gets_no_second_stop() -> None:
+    text = rendered(alert({"headline": "Flood!", "instruction": "Leave. (Now.)"}), "sms").text
+    assert "Flood! Exampleton centre. Leave. (Now.) Until" in text
+
+
 def test_without_a_link_there_is_none() -> None:
     assert "More" not in rendered(alert(), "sms", link="").text
