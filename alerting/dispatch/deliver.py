@@ -8,7 +8,8 @@ deliveries in doubt, and the next owner knows exactly which.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from alerting.cap import from_json
@@ -32,6 +33,28 @@ from alerting.store.outbox import Work
 from alerting.throttle.gate import decide
 
 log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a chunk stopped early: leave the provider alone for `wait_s`, then start at `next_seq`.
+
+    Starting behind what was refused keeps the rest of a chunk from waiting for its first window.
+    """
+
+    wait_s: float = 0.0
+    next_seq: int = 0
+
+
+def windows(
+    sendable: Sequence[OpenDelivery], size: int, *, start: int
+) -> Iterator[Sequence[OpenDelivery]]:
+    """Groups of at most `size` in order of place, from place `start` on and then from the first."""
+    ahead = [d for d in sendable if d.seq >= start]
+    behind = [d for d in sendable if d.seq < start]
+    for part in (ahead, behind):
+        for i in range(0, len(part), size):
+            yield part[i : i + size]
 
 
 class Deliverer:
@@ -59,13 +82,13 @@ class Deliverer:
         stored, pending = await self._load(work)
         sendable = await self._gate(work, stored, pending)
         channel = self._channels.get(work.channel)
-        wait_s = 0.0
+        pause = Pause()
         if channel is None:
             log.error("chunk.no_channel", chunk=work.id, channel=work.channel)
-            wait_s = self._settings.retry_max_s
+            pause = Pause(self._settings.retry_max_s)
         elif sendable:
-            wait_s = await self._send_all(work, channel, stored, sendable)
-        await self._end(work, stored, wait_s)
+            pause = await self._send_all(work, channel, stored, sendable)
+        await self._end(work, stored, pause)
 
     async def _load(self, work: Work) -> tuple[StoredAlert, list[OpenDelivery]]:
         """The chunk's open deliveries; those a dead worker left in its window are in doubt."""
@@ -116,23 +139,22 @@ class Deliverer:
         channel: Channel,
         stored: StoredAlert,
         sendable: Sequence[OpenDelivery],
-    ) -> float:
+    ) -> Pause:
         """Send in windows: open one, call the provider for each in it, write the outcomes.
 
-        Stops between two windows when the alert has ended, or when the provider asks for time or
-        refuses us as a whole; returns how many seconds it asked for, 0 when it did not.
+        Stops between two windows when the alert has ended, or when the provider as a whole wants
+        time or refuses us; then says for how long and where to go on.
         """
         group = Group(from_json(stored.document), stored, work, self._links, self._settings)
         done: list[Settlement] = []
+        pause = Pause()
         size = min(self._settings.window, channel.concurrency)
-        wait_s = 0.0
-        for start in range(0, len(sendable), size):
-            window = sendable[start : start + size]
+        for window in windows(sendable, size, start=work.cursor):
             state = await self._write(
                 work, done, window_from=window[0].seq, window_to=window[-1].seq + 1
             )
             done = []
-            if state in ENDED or self._clock.now() >= stored.expires_at or wait_s:
+            if state in ENDED or self._clock.now() >= stored.expires_at:
                 break
             attempted_at = self._clock.now()
             outcomes = await asyncio.gather(*(channel.send(group.message(d)) for d in window))
@@ -141,9 +163,12 @@ class Deliverer:
                 for d, o in zip(window, outcomes, strict=True)
             ]
             await self._suspend(window, outcomes)
-            wait_s = max(map(asked_to_wait, outcomes))
+            wait_s = asked_to_wait(outcomes)
+            if wait_s:
+                pause = Pause(wait_s, window[-1].seq + 1)
+                break
         await self._write(work, done, window_from=0, window_to=0)
-        return wait_s
+        return pause
 
     async def _write(
         self, work: Work, settlements: Sequence[Settlement], **values: int
@@ -167,7 +192,7 @@ class Deliverer:
                 for reason, address_ids in dead.items():
                     await citizens.suspend(connection, address_ids, reason)
 
-    async def _end(self, work: Work, stored: StoredAlert, wait_s: float) -> None:
+    async def _end(self, work: Work, stored: StoredAlert, pause: Pause) -> None:
         """Finish the chunk, or give it back with a time when something may still be done."""
         now = self._clock.now()
         async with self._db.begin() as connection:
@@ -181,7 +206,10 @@ class Deliverer:
             if left:
                 due = min(next_try(d, work.lane, now, self._settings) for d in left)
                 await outbox.release(
-                    connection, work, not_before=max(due, now + timedelta(seconds=wait_s))
+                    connection,
+                    work,
+                    not_before=max(due, now + timedelta(seconds=pause.wait_s)),
+                    cursor=pause.next_seq,
                 )
             else:
                 await outbox.finish(connection, work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -15,6 +16,13 @@ from alerting.store.deliveries import OpenDelivery, Settlement
 
 #: Lanes in which a doubled message is better than a missing one.
 RESENT_IN_DOUBT = frozenset({Lane.EXTREME, Lane.SEVERE})
+
+
+#: Faults that lie with the provider or with us, not with one citizen.
+_WHOLE_PROVIDER = frozenset({Fault.OURS, Fault.CAPACITY, Fault.PROVIDER})
+
+#: How long to leave a provider alone that did not say.
+_BREATH_S = 1.0
 
 
 class Doubt(Enum):
@@ -30,9 +38,9 @@ def after_send(
 ) -> Settlement:
     """The ledger's line for one provider call.
 
-    A definite refusal that may pass is planned again, at most `max_tries` times where the address
-    or the provider is at fault, without limit where we are: our fault never burns an address. A
-    second try of something in doubt that is refused stays in doubt, for the first may have gone.
+    A definite refusal that may pass is planned again until the alert expires; only an address that
+    cannot be reached is given up after `max_tries`. A second try of something in doubt that is
+    refused stays in doubt, for the first may have gone.
     """
     was_in_doubt = d.state == DeliveryState.IN_DOUBT
     state, reason = _end(d, outcome, settings)
@@ -58,19 +66,25 @@ def _end(d: OpenDelivery, outcome: Outcome, settings: Settings) -> tuple[Deliver
         return DeliveryState.IN_DOUBT, error.code
     if error is TOO_LATE:
         return DeliveryState.EXPIRED, error.code
-    if error.fault in {Fault.OURS, Fault.CAPACITY}:
+    if error.fault is Fault.OURS:
         return DeliveryState.PLANNED, error.code
-    if error.retryable and d.tries + 1 < settings.max_tries:
+    if error.retryable and (error.fault is not Fault.ADDRESS or d.tries + 1 < settings.max_tries):
         return DeliveryState.PLANNED, error.code
     return DeliveryState.FAILED, error.code
 
 
-def asked_to_wait(outcome: Outcome) -> float:
-    """Seconds this outcome asks the whole channel to wait; 0 when it concerns one address only."""
-    error = outcome.error
-    if error is None or error.fault not in {Fault.OURS, Fault.CAPACITY}:
-        return 0.0
-    return outcome.retry_after_s or 1.0
+def asked_to_wait(outcomes: Sequence[Outcome]) -> float:
+    """Seconds the provider as a whole should be left alone; 0 when it works.
+
+    Only when most of a window was refused for no fault of the citizens': a single push service
+    that is down, or one hostile endpoint, must not hold up everybody else's.
+    """
+    waits = [
+        o.retry_after_s or _BREATH_S
+        for o in outcomes
+        if o.error is not None and o.error.fault in _WHOLE_PROVIDER
+    ]
+    return max(waits) if len(waits) * 2 > len(outcomes) else 0.0
 
 
 def doubt(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> Doubt:

@@ -42,16 +42,20 @@ class Database:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed when the block ends, rolled back when it raises."""
+        connection = self._engine.connect()
         try:
-            connection = await self._engine.connect()
+            await connection.start()
         except OperationalError as e:
             where = self._engine.url.render_as_string(hide_password=True)
             raise Unavailable(
                 f"PostgreSQL does not answer at {where}: {_first_line(e)}.",
                 remedy="Start it, or correct DATABASE_URL; `alerting doctor` tells more.",
             ) from e
-        async with connection, connection.begin():
-            yield connection
+        try:
+            async with connection.begin():
+                yield connection
+        finally:
+            await connection.close()
 
     async def close(self) -> None:
         await self._engine.dispose()

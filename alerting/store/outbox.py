@@ -183,14 +183,17 @@ async def finish(connection: AsyncConnection, work: Work) -> None:
         raise Fenced(f"outbox row {work.id} has another owner")
 
 
-async def release(connection: AsyncConnection, work: Work, *, not_before: datetime) -> None:
-    """Give the row back in good order, to be claimed again from `not_before`. Raises Fenced."""
+async def release(
+    connection: AsyncConnection, work: Work, *, not_before: datetime, cursor: int
+) -> None:
+    """Give the row back in good order, to go on at `cursor` from `not_before`. Raises Fenced."""
     query = _mine(work).values(
         state="ready",
         lease_until=None,
         owner="",
         # Counts claims that ended without a word, so that a chunk that kills workers is found.
         tries=0,
+        cursor=cursor,
         not_before=not_before,
         window_from=0,
         window_to=0,

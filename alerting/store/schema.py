@@ -183,7 +183,7 @@ outbox = Table(
     Column("state", Text, nullable=False, server_default="ready"),
     Column("channel", Text, nullable=False, server_default=""),
     Column("size", Integer, nullable=False, server_default="0"),
-    Column("cursor", BigInteger, nullable=False, server_default="0", comment="plan: last citizen"),
+    Column("cursor", BigInteger, nullable=False, server_default="0", comment="where to go on"),
     Column("window_from", Integer, nullable=False, server_default="0"),
     Column("window_to", Integer, nullable=False, server_default="0"),
     Column("fence", Integer, nullable=False, server_default="0"),

@@ -13,6 +13,7 @@ from alerting.channels.base import (
     REFUSED_CONTENT,
     THROTTLED,
     TOO_LATE,
+    UNREACHABLE,
     ErrorClass,
     Outcome,
 )
@@ -39,7 +40,9 @@ def test_taken_is_accepted_not_delivered() -> None:
     ("error", "tries", "state"),
     [
         (PROVIDER_DOWN, 0, DeliveryState.PLANNED),
-        (PROVIDER_DOWN, 2, DeliveryState.FAILED),
+        (PROVIDER_DOWN, 99, DeliveryState.PLANNED),
+        (UNREACHABLE, 1, DeliveryState.PLANNED),
+        (UNREACHABLE, 2, DeliveryState.FAILED),
         (OUR_FAULT, 99, DeliveryState.PLANNED),
         (THROTTLED, 99, DeliveryState.PLANNED),
         (DEAD_ADDRESS, 0, DeliveryState.FAILED),
@@ -74,17 +77,17 @@ def test_a_second_try_of_something_in_doubt_is_flagged_or_stays_in_doubt() -> No
 def test_the_grave_is_sent_again_the_rest_is_held(
     lane: Lane, age_s: int, tries: int, expected: Doubt
 ) -> None:
-    unsure = replace(
-        D, state="in_doubt", tries=tries, attempted_at=NOW - timedelta(seconds=age_s)
-    )
+    unsure = replace(D, state="in_doubt", tries=tries, attempted_at=NOW - timedelta(seconds=age_s))
     assert doubt(unsure, lane, NOW, SETTINGS) is expected
 
 
 def test_only_what_concerns_the_whole_channel_makes_it_wait() -> None:
-    assert asked_to_wait(Outcome(7)) == 0
-    assert asked_to_wait(Outcome(7, DEAD_ADDRESS)) == 0
-    assert asked_to_wait(Outcome(7, THROTTLED, retry_after_s=7)) == 7
-    assert asked_to_wait(Outcome(7, OUR_FAULT)) > 0
+    fine, dead = Outcome(7), Outcome(7, DEAD_ADDRESS)
+    slow = Outcome(7, THROTTLED, retry_after_s=7)
+    assert asked_to_wait([fine, dead, dead]) == 0
+    assert asked_to_wait([fine, slow]) == 0
+    assert asked_to_wait([fine, slow, slow]) == 7
+    assert asked_to_wait([Outcome(7, OUR_FAULT)]) > 0
 
 
 @pytest.mark.parametrize("tries", range(1, 9))

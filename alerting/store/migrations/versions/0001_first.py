@@ -289,11 +289,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.Text(), server_default="", nullable=False),
         sa.Column("size", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
-            "cursor",
-            sa.BigInteger(),
-            server_default="0",
-            nullable=False,
-            comment="plan: last citizen",
+            "cursor", sa.BigInteger(), server_default="0", nullable=False, comment="where to go on"
         ),
         sa.Column("window_from", sa.Integer(), server_default="0", nullable=False),
         sa.Column("window_to", sa.Integer(), server_default="0", nullable=False),

@@ -1,0 +1,167 @@
+"""`alerting up`: engines, carriers, API, workers and scheduler under one supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+
+import aiohttp
+import click
+
+from alerting.embedded import engines
+from alerting.embedded.supervisor import Spec, Supervisor
+from alerting.errors import BadInput, Unavailable
+from alerting.observe.logs import configure
+from alerting.settings import Settings, settings
+from alerting.store.migrate import migrate
+
+#: How long everything may take to answer after a start.
+READY_S = 60.0
+
+
+@click.command()
+def up() -> int:
+    """Run everything until Ctrl-C: engines, sandbox carriers, API, workers, scheduler."""
+    config = settings()
+    configure(config.log_level, config.log_format)
+    asyncio.run(_up(config))
+    return 0
+
+
+async def _up(config: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sig, stop.set)
+    async with running(config):
+        where = f"API {config.public_url}/docs"
+        if config.carriers == "sandbox":
+            where += f"   phones {phones_url(config)}"
+        click.echo(f"Ready.   {where}   (Ctrl-C ends it)", err=True)
+        await stop.wait()
+        click.echo("Stopping.", err=True)
+
+
+def phones_url(config: Settings) -> str:
+    """Where the sandbox shows the phones."""
+    return f"http://{config.local_host}:{config.sandbox_port}/sandbox"
+
+
+@asynccontextmanager
+async def running(config: Settings, *, quiet: bool = False) -> AsyncIterator[Supervisor]:
+    """Everything started and ready inside the block; ended, engines last, when it is left.
+
+    Raises BadInput before anything starts when a port is taken or another process has the folder,
+    Unavailable when something does not become ready.
+    """
+    _check_ports(config)
+    with ExitStack() as stack:
+        database_url, redis_url = config.database_url, config.redis_url
+        if config.embedded_database or config.embedded_redis:
+            started = stack.enter_context(
+                engines.start(
+                    config.var,
+                    with_postgres=config.embedded_database,
+                    with_redis=config.embedded_redis,
+                )
+            )
+            database_url = database_url or started.database_url
+            redis_url = redis_url or started.redis_url
+        else:
+            stack.callback(engines.take(config.var).close)
+        await asyncio.to_thread(migrate, database_url)
+        specs = processes(config, database_url, redis_url)
+        async with Supervisor(specs, quiet=quiet) as supervisor:
+            await _ready(config)
+            yield supervisor
+
+
+def processes(config: Settings, database_url: str, redis_url: str) -> list[Spec]:
+    """The processes of one machine, in the order they start."""
+    env = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "BROKER_URL": config.broker_url or redis_url,
+        **_own_environment(config),
+    }
+    alerting = (sys.executable, "-m", "alerting.cli")
+
+    def worker(name: str, lanes: str) -> Spec:
+        command = (
+            sys.executable, "-m", "celery", "-A", "worker", "worker", "-Q", lanes,
+            "-c", str(config.workers), "-n", f"{name}@%h", "-l", config.log_level,
+            "--without-gossip", "--without-mingle",
+        )  # fmt: skip
+        return Spec(f"{name}", command, env, stop_s=40)
+
+    specs = [
+        Spec("api", (*alerting, "serve"), env),
+        worker("fast", "extreme,severe"),
+        worker("bulk", "routine,drill"),
+        Spec("scheduler", (*alerting, "scheduler"), env),
+    ]
+    if config.carriers == "sandbox":
+        specs.insert(0, Spec("carriers", (*alerting, "carriers"), env))
+    return specs
+
+
+def _own_environment(config: Settings) -> dict[str, str]:
+    """What a child needs to know that may differ from this process's own environment."""
+    return {
+        "ALERTING_VAR": str(config.var.resolve()),
+        "ALERTING_HOST": config.host,
+        "ALERTING_PORT": str(config.port),
+        "ALERTING_PUBLIC_URL": config.public_url,
+        "ALERTING_CARRIERS": config.carriers,
+        "ALERTING_SANDBOX_PORT": str(config.sandbox_port),
+        "ALERTING_SANDBOX_SMTP_PORT": str(config.sandbox_smtp_port),
+    }
+
+
+def _check_ports(config: Settings) -> None:
+    ports = {"ALERTING_PORT": config.port}
+    if config.carriers == "sandbox":
+        ports |= {
+            "ALERTING_SANDBOX_PORT": config.sandbox_port,
+            "ALERTING_SANDBOX_SMTP_PORT": config.sandbox_smtp_port,
+        }
+    for name, port in ports.items():
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((config.host, port))
+            except OSError as e:
+                raise BadInput(
+                    f"Port {port} on {config.host} cannot be used: {e.strerror}.",
+                    remedy=f"Stop what listens there, or set {name} to another port.",
+                ) from e
+
+
+async def _ready(config: Settings) -> None:
+    waiting = {f"http://{config.local_host}:{config.port}/readyz"}
+    if config.carriers == "sandbox":
+        waiting.add(f"http://{config.local_host}:{config.sandbox_port}/sandbox/healthz")
+    timeout = aiohttp.ClientTimeout(total=2)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        try:
+            async with asyncio.timeout(READY_S):
+                for url in waiting:
+                    # Another process's readiness raises no event here: it has to be asked.
+                    while not await _answers(session, url):  # noqa: ASYNC110
+                        await asyncio.sleep(0.1)
+        except TimeoutError as e:
+            raise Unavailable(
+                f"Waited {READY_S:g} s in vain for {url}.", remedy="The lines above say why."
+            ) from e
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False

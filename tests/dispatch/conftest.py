@@ -1,0 +1,48 @@
+"""The town that dispatch is tested in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from shapely import box
+from town import Recorder, Town
+
+from alerting.audience.synthetic import generate, store
+from alerting.clock import ManualClock
+from alerting.dispatch.broker import Doorbell
+from alerting.settings import Settings
+from alerting.store.db import Database
+
+#: The example's polygon.
+AREA = box(2.40, 54.46, 2.62, 54.60)
+
+
+@pytest.fixture
+def alert_xml() -> bytes:
+    return (Path(__file__).parents[2] / "examples" / "flood.xml").read_bytes()
+
+
+@pytest.fixture
+async def town(db: Database, redis_url: str) -> AsyncIterator[Town]:
+    citizens = generate(
+        300,
+        AREA,
+        seed=7,
+        make_push=lambda name: (f"https://push.example.org/{name}", {"p256dh": "p", "auth": "a"}),
+        languages={"en": 0.7, "es": 0.3},
+    )
+    async with db.begin() as connection:
+        await store(connection, citizens)
+    doorbell = Doorbell(redis_url)
+    yield Town(
+        db,
+        ManualClock(datetime.now(UTC)),
+        doorbell,
+        Settings(chunk_size=50, window=8, sweep_s=0.001, sweep_extreme_s=0.001, retry_s=60),
+        {name: Recorder(name) for name in ("sms", "email", "push")},
+        citizens,
+    )
+    doorbell.close()

@@ -1,0 +1,165 @@
+"""The way of an alert: submitted, planned, delivered, in the ledger, told to exactly its area."""
+
+from __future__ import annotations
+
+import pytest
+from town import Recorder, Town
+
+from alerting.channels.base import (
+    AMBIGUOUS,
+    DEAD_ADDRESS,
+    OUR_FAULT,
+    PROVIDER_DOWN,
+    Outcome,
+    Outgoing,
+)
+from alerting.dispatch.status import status
+from alerting.domain.alert_state import AlertState
+from alerting.domain.lane import Lane
+from alerting.errors import BadInput, Conflict
+from alerting.store import citizens as directory
+
+
+async def test_everybody_in_the_area_is_told_once_and_nobody_else(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    assert submitted.lane is Lane.SEVERE
+    await town.worker().sweep()
+    told = sorted((m.rendering.channel, m.endpoint) for m in town.sent)
+    assert told == sorted(town.expected(alert_xml))
+    async with town.db.begin() as connection:
+        found = await status(connection, submitted.alert_id)
+    assert found.state == AlertState.COMPLETED
+    assert sum(c.accepted for c in found.channels.values()) == len(told)
+    assert all(c.open == 0 for c in found.channels.values())
+
+
+async def test_each_is_told_in_their_language(town: Town, alert_xml: bytes) -> None:
+    await town.submit(alert_xml)
+    await town.worker().sweep()
+    wanted = {e: c.language for c in town.citizens for e in c.endpoints.values()}
+    assert {wanted[m.endpoint] for m in town.sent} == {"en", "es"}
+    for m in town.sent:
+        assert ("Marejada" in m.rendering.text + m.rendering.subject) == (
+            wanted[m.endpoint] == "es"
+        )
+
+
+async def test_submitting_twice_is_submitting_once(town: Town, alert_xml: bytes) -> None:
+    first = await town.submit(alert_xml, idempotency_key="k")
+    again = await town.submit(alert_xml, idempotency_key="k")
+    assert (again.alert_id, again.created) == (first.alert_id, False)
+    with pytest.raises(Conflict, match=r"'k' was used before with another body.*new key"):
+        await town.submit(alert_xml.replace(b"one metre", b"two metres"), idempotency_key="k")
+    twin = await town.submit(alert_xml)
+    assert twin.alert_id == first.alert_id
+    with pytest.raises(Conflict, match="send an Update"):
+        await town.submit(alert_xml.replace(b"one metre", b"two metres"))
+
+
+async def test_an_expired_alert_is_refused(town: Town, alert_xml: bytes) -> None:
+    old = alert_xml.replace(b"2026-11-01", b"2020-11-01")
+    with pytest.raises(BadInput, match=r"expired at 2020.*--now"):
+        await town.submit(old, now=False)
+
+
+async def test_an_alert_that_expires_meanwhile_is_not_sent(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    town.clock.advance(9 * 3600)
+    await town.worker().sweep()
+    assert town.sent == []
+    assert {(s, r) for _, s, r in await town.ledger(submitted.alert_id)} == {("expired", "expired")}
+
+
+async def test_a_cancel_stops_the_rest_and_goes_to_those_reached(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    worker = town.worker()
+    planned = len(town.expected(alert_xml))
+
+    def cut(m: Outgoing) -> Outcome:
+        return Outcome(m.delivery_id, None if len(town.sent) <= 40 else PROVIDER_DOWN)
+
+    for channel in town.channels.values():
+        channel.answer = cut
+    await worker.sweep()
+    reached = await town.ledger(submitted.alert_id)
+    accepted = sum(n for (_, s, _), n in reached.items() if s == "accepted")
+    assert 0 < accepted < planned
+    town.channels |= {name: Recorder(name) for name in town.channels}
+    town.clock.advance(60)
+    await town.submit(await town.cancel_of(submitted.alert_id), now=False)
+    await town.due_now()
+    await town.worker().sweep()
+    assert len(town.sent) == accepted
+    after = await town.ledger(submitted.alert_id)
+    assert sum(n for (_, s, _), n in after.items() if s == "revoked") == planned - accepted
+
+
+async def test_dead_addresses_are_suspended_and_our_faults_burn_nobody(
+    town: Town, alert_xml: bytes
+) -> None:
+    town.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS, "", "21211")
+    town.channels["email"].answer = lambda m: Outcome(m.delivery_id, OUR_FAULT, "", "535")
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    ledger = await town.ledger(submitted.alert_id)
+    assert {(s, r) for c, s, r in ledger if c == "sms"} == {("failed", "dead-address")}
+    assert {s for c, s, _ in ledger if c == "email"} == {"planned"}
+    async with town.db.begin() as connection:
+        stats = await directory.stats(connection)
+    sms, email = stats["channels"]["sms"], stats["channels"]["email"]
+    assert sms["addresses"] - sms["usable"] == sum(
+        n for (c, s, _), n in ledger.items() if c == "sms"
+    )
+    assert email["addresses"] == email["usable"]
+
+
+async def test_a_window_refused_as_a_whole_does_not_hold_up_the_rest(
+    town: Town, alert_xml: bytes
+) -> None:
+    first = {m[1] for m in sorted(town.expected(alert_xml)) if m[0] == "sms"}
+    stuck = set(sorted(first)[: len(first) // 2])
+
+    def half(m: Outgoing) -> Outcome:
+        return Outcome(m.delivery_id, PROVIDER_DOWN if m.endpoint in stuck else None)
+
+    town.channels["sms"].answer = half
+    submitted = await town.submit(alert_xml)
+    for _ in range(40):
+        await town.due_now()
+        await town.worker().sweep()
+        ledger = await town.ledger(submitted.alert_id)
+        accepted = sum(n for (c, s, _), n in ledger.items() if (c, s) == ("sms", "accepted"))
+        if accepted == len(first - stuck):
+            break
+    assert accepted == len(first - stuck)
+    assert sum(n for (c, s, _), n in ledger.items() if (c, s) == ("sms", "planned")) == len(stuck)
+
+
+async def test_what_is_in_doubt_is_sent_again_and_flagged(town: Town, alert_xml: bytes) -> None:
+    tried: set[str] = set()
+
+    def unsure_once(m: Outgoing) -> Outcome:
+        if m.endpoint in tried or m.endpoint[-1] not in "05":
+            return Outcome(m.delivery_id)
+        tried.add(m.endpoint)
+        return Outcome(m.delivery_id, AMBIGUOUS)
+
+    town.channels["sms"].answer = unsure_once
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    ledger = await town.ledger(submitted.alert_id)
+    in_doubt = sum(n for (c, s, _), n in ledger.items() if c == "sms" and s == "in_doubt")
+    assert in_doubt == len(tried) > 0
+    first = len(town.channels["sms"].sent)
+    town.clock.advance(60)
+    await town.due_now()
+    await town.worker().sweep()
+    assert len(town.channels["sms"].sent) == first + in_doubt
+    rows = await town.rows(submitted.alert_id)
+    flagged = [r for r in rows if r["possible_duplicate"]]
+    assert len(flagged) == in_doubt
+    assert {r["state"] for r in flagged} == {"accepted"}

@@ -1,0 +1,112 @@
+"""A small town: channels that record, and the parts of dispatch put together by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, update
+
+from alerting.audience.synthetic import SyntheticCitizen
+from alerting.cap import from_json, read, to_xml
+from alerting.channels.base import Outcome, Outgoing
+from alerting.clock import ManualClock
+from alerting.demo.judge import Told, expected_audience
+from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.deliver import Deliverer
+from alerting.dispatch.plan import Planner
+from alerting.dispatch.submit import Submitted, submit
+from alerting.dispatch.work import Worker
+from alerting.domain.alert import MsgType
+from alerting.domain.lane import Lane
+from alerting.domain.links import Links
+from alerting.settings import Settings
+from alerting.store import alerts, deliveries
+from alerting.store.db import Database
+from alerting.store.schema import outbox
+
+
+@dataclass
+class Recorder:
+    """A channel that writes down what it is asked to send and answers as it is told."""
+
+    name: str
+    concurrency: int = 16
+    sent: list[Outgoing] = field(default_factory=list)
+    answer: Callable[[Outgoing], Outcome] = lambda m: Outcome(m.delivery_id, provider_ref="ok")
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def send(self, message: Outgoing) -> Outcome:
+        self.sent.append(message)
+        await asyncio.sleep(0)
+        return self.answer(message)
+
+
+@dataclass
+class Town:
+    """Dispatch over one database, with a clock of its own and nobody at the doorbell."""
+
+    db: Database
+    clock: ManualClock
+    doorbell: Doorbell
+    settings: Settings
+    channels: dict[str, Recorder]
+    citizens: list[SyntheticCitizen]
+
+    def worker(self, *lanes: Lane) -> Worker:
+        return Worker(
+            self.db,
+            self.clock,
+            Planner(self.db, self.clock, self.doorbell, self.settings),
+            Deliverer(self.db, self.clock, self.channels, Links(b"k" * 32), self.settings),
+            self.settings,
+            lanes or tuple(Lane),
+        )
+
+    async def submit(self, data: bytes, **options: object) -> Submitted:
+        values: dict[str, object] = {"actor": "test", "now": True} | options
+        return await submit(self.db, data, clock=self.clock, doorbell=self.doorbell, **values)  # type: ignore[arg-type]
+
+    def expected(self, data: bytes) -> set[Told]:
+        """Who should be told, by plain geometry."""
+        alert = read(data).alerts[0]
+        return expected_audience(alert, self.citizens, all_channels=False)
+
+    async def cancel_of(self, alert_id: UUID) -> bytes:
+        """A Cancel, sent now, of a stored alert."""
+        async with self.db.begin() as connection:
+            stored = await alerts.get(connection, alert_id)
+        assert stored is not None
+        alert = from_json(stored.document)
+        return to_xml(
+            replace(
+                alert,
+                identifier=f"{alert.identifier}-cancel",
+                sent=self.clock.now().replace(microsecond=0),
+                msg_type=MsgType.CANCEL,
+                references=(alert.triple,),
+            )
+        )
+
+    async def due_now(self) -> None:
+        """Let everything that waits for a later try be due."""
+        async with self.db.begin() as connection:
+            await connection.execute(update(outbox).values(not_before=func.now()))
+
+    async def rows(self, alert_id: UUID) -> list[dict[str, Any]]:
+        async with self.db.begin() as connection:
+            return await deliveries.page(connection, alert_id, after=0, limit=10_000)
+
+    async def ledger(self, alert_id: UUID) -> dict[tuple[str, str, str], int]:
+        async with self.db.begin() as connection:
+            return {(c, s, r): n for c, s, r, n in await deliveries.counts(connection, alert_id)}
+
+    @property
+    def sent(self) -> list[Outgoing]:
+        return [m for c in self.channels.values() for m in c.sent]
