@@ -114,7 +114,8 @@ def _scope(bag: Bag, whose: str) -> Scope:
 
 def _offset_used(element: etree._Element) -> tzinfo | None:
     """The offset this alert's sender writes, for those of its times that lack one."""
-    for child in element.iter():
+    # Two levels hold all of CAP's times; going deeper would let nested alerts cost too much.
+    for child in (*element, *(below for parent in element for below in parent)):
         if split(str(child.tag))[1] in _DATED and (moment := dates.parse(child.text or "")):
             offset = moment.at.utcoffset() if moment.at else None
             if offset is not None:

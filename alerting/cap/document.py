@@ -18,6 +18,11 @@ MAX_DEPTH = 64
 
 _DECLARED = re.compile(rb"\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._:-]{1,40})[\"']")
 _DECLARATION = re.compile(r"<\?xml\s[^>]{0,400}?\?>")
+_WELL_DECLARED = re.compile(
+    r"<\?xml\s+version\s*=\s*([\"'])1\.\d+\1"
+    r"(\s+encoding\s*=\s*([\"'])[A-Za-z][A-Za-z0-9._-]*\3)?"
+    r"(\s+standalone\s*=\s*([\"'])(yes|no)\5)?\s*\?>"
+)
 # Python also knows codecs that are slow on purpose-made input; only these are used.
 _ENCODINGS = re.compile(
     r"utf-?8|utf-?16(le|be)?|(us-)?ascii|iso-?8859-?\d{1,2}|latin-?1|(windows-?|cp)(125\d|874)"
@@ -129,15 +134,17 @@ def _as_windows_1252(found: re.Match[str]) -> str:
 
 
 def _without_declaration(text: str) -> tuple[str, tuple[str, ...]]:
-    """Cut the XML declaration, keeping line numbers; blank before one is a fault."""
+    """Cut the XML declaration, keeping line numbers, and say what was wrong with it."""
     stripped = text.lstrip()
     found = _DECLARATION.match(stripped)
     if not found:
         return text, ()
     before = text[: len(text) - len(stripped)]
     lines = "\n" * (before + found[0]).count("\n")
-    mends = ("blank before the XML declaration removed",) if before else ()
-    return lines + stripped[found.end() :], mends
+    mends = ["blank before the XML declaration removed"] if before else []
+    if not _WELL_DECLARED.fullmatch(found[0]):
+        mends.append("malformed XML declaration ignored")
+    return lines + stripped[found.end() :], tuple(mends)
 
 
 def _declares_doctype(text: str) -> bool:

@@ -24,18 +24,20 @@ _ALIASES = {
     | {alias: name for alias, name in ELEMENT_ALIASES.items() if name in names}
     for parent, names in ORDER.items()
 }
+_XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 class Bag:
     """The children of a CAP element by CAP's own names, every oddity noted as a repair.
 
-    `where` is this element's path, empty for the alert itself.
+    where: this element's path, empty for the alert itself.
+    lang: the language some senders write as an attribute, else "".
     """
 
     def __init__(self, element: etree._Element, kind: str, where: str, notes: Notes) -> None:
         self.where = where
         self.notes = notes
-        self.attributes = {split(str(k))[1]: str(v) for k, v in element.attrib.items()}
+        self.lang = (element.get("lang") or element.get(_XML_LANG) or "").strip()
         self._children: dict[str, list[etree._Element]] = {}
         self._note_attributes(element)
         self._sort(element, kind)

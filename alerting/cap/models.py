@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from pydantic.alias_generators import to_camel
 
 from alerting.cap import dates, shapes
@@ -98,6 +98,10 @@ def _language(value: Any) -> Any:
     return value
 
 
+T = TypeVar("T")
+
+#: Stops at the first faulty one: a million faults should not become a million messages.
+_Many = Annotated[list[T], FailFast()]
 _Text = Annotated[str, BeforeValidator(_text)]
 _Name = Annotated[str, BeforeValidator(_named)]
 _Address = Annotated[str, BeforeValidator(_address)]
@@ -151,9 +155,9 @@ class ResourceModel(_Model):
 
 class AreaModel(_Model):
     area_desc: _Text
-    polygon: list[Annotated[Polygon, BeforeValidator(_polygon)]] = []
-    circle: list[Annotated[Circle, BeforeValidator(_circle)]] = []
-    geocode: list[PairModel] = []
+    polygon: _Many[Annotated[Polygon, BeforeValidator(_polygon)]] = []
+    circle: _Many[Annotated[Circle, BeforeValidator(_circle)]] = []
+    geocode: _Many[PairModel] = []
     altitude: float | None = None
     ceiling: float | None = None
 
@@ -170,14 +174,14 @@ class AreaModel(_Model):
 
 class InfoModel(_Model):
     language: Annotated[str, BeforeValidator(_language)] = DEFAULT_LANGUAGE
-    category: list[Category] = Field(min_length=1)
+    category: _Many[Category] = Field(min_length=1)
     event: _Text
-    response_type: list[ResponseType] = []
+    response_type: _Many[ResponseType] = []
     urgency: Urgency
     severity: Severity
     certainty: Certainty
     audience: _Text | None = None
-    event_code: list[PairModel] = []
+    event_code: _Many[PairModel] = []
     effective: _Time | None = None
     onset: _Time | None = None
     expires: _Time | None = None
@@ -187,9 +191,9 @@ class InfoModel(_Model):
     instruction: _Text | None = None
     web: _Web | None = None
     contact: _Text | None = None
-    parameter: list[PairModel] = []
-    resource: list[ResourceModel] = []
-    area: list[AreaModel] = []
+    parameter: _Many[PairModel] = []
+    resource: _Many[ResourceModel] = []
+    area: _Many[AreaModel] = []
 
     def info(self) -> Info:
         return Info(
@@ -226,14 +230,14 @@ class AlertModel(_Model):
     source: _Text | None = None
     scope: Scope
     restriction: _Text | None = None
-    addresses: list[_Address] = []
-    code: list[_Name] = []
+    addresses: _Many[_Address] = []
+    code: _Many[_Name] = []
     note: _Text | None = None
-    references: list[ReferenceModel] = []
-    incidents: list[_Address] = []
-    info: list[InfoModel] = []
-    repairs: list[NoteModel] = []
-    remarks: list[NoteModel] = []
+    references: _Many[ReferenceModel] = []
+    incidents: _Many[_Address] = []
+    info: _Many[InfoModel] = []
+    repairs: _Many[NoteModel] = []
+    remarks: _Many[NoteModel] = []
 
     def alert(self) -> Alert:
         return Alert(

@@ -94,15 +94,23 @@ def _feed(root: etree._Element, mends: tuple[str, ...]) -> Reading:
     alerts: list[Alert] = []
     links: list[str] = []
     refused: list[str] = []
-    for entry in root.iter():
-        if split(str(entry.tag))[1] not in _ENTRIES:
-            continue
+    for entry in _entries(root):
         embedded, whys = _every([*_alerts_below(entry), *_alerts_in_text(entry)], mends)
         alerts += embedded
         refused += whys
         if not embedded and (link := _link(entry)):
             links.append(link)
     return Reading("feed", tuple(alerts), tuple(dict.fromkeys(links)), tuple(refused))
+
+
+def _entries(root: etree._Element) -> Iterator[etree._Element]:
+    """Atom's entries and RDF's items are children of the root, RSS's of its channel."""
+    for child in root:
+        local = split(str(child.tag))[1]
+        if local in _ENTRIES:
+            yield child
+        elif local == "channel":
+            yield from (item for item in child if split(str(item.tag))[1] in _ENTRIES)
 
 
 def _envelope(root: etree._Element, mends: tuple[str, ...]) -> Reading:

@@ -103,9 +103,9 @@ def plain(text: str) -> str:
 def language(bag: Bag) -> str:
     """The language of an info; where it says none, CAP's default."""
     text = bag.text("language")
-    if text is None and (attribute := bag.attributes.get("lang", "").strip()):
+    if text is None and bag.lang:
         bag.notes.repair(bag.path("language"), "taken from the attribute lang")
-        text = attribute
+        text = bag.lang
     if not text or is_language(text):
         return text or DEFAULT_LANGUAGE
     mended = text.replace("_", "-")

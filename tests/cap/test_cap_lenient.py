@@ -220,6 +220,11 @@ def test_blank_before_the_declaration() -> None:
     assert alert.repairs == (Repair("document", "blank before the XML declaration removed"),)
 
 
+def test_a_malformed_declaration() -> None:
+    alert = one(('version="1.0"', "version=1.0"))
+    assert alert.repairs == (Repair("document", "malformed XML declaration ignored"),)
+
+
 def test_the_lang_attribute_names_the_language() -> None:
     alert = one(("<info>", '<info lang="DE">'), ("<language>en-GB</language>", ""))
     assert alert.infos[0].language == "DE"

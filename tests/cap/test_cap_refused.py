@@ -144,6 +144,22 @@ def test_a_document_made_to_be_slow_is_not(filler: str) -> None:
     assert time.perf_counter() - start < 5
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        "<feed>" + "<entry>" * 60 + "<alert/>" * 100_000 + "</entry>" * 60 + "</feed>",
+        "<alert " + " ".join(f'a{n}="1"' for n in range(150_000)) + "/>",
+        '{"info": [' + "1," * 500_000 + "1]}",
+    ],
+    ids=["nested entries", "attributes", "faulty list"],
+)
+def test_another_document_made_to_be_slow_is_not(document: str) -> None:
+    start = time.perf_counter()
+    with suppress(CapError):
+        read(document.encode())
+    assert time.perf_counter() - start < 5
+
+
 @st.composite
 def broken(draw: st.DrawFn) -> bytes:
     data = bytearray(flood())
