@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from alerting.channels.base import Channel
 from alerting.channels.email import SmtpConfig, SmtpEmail
@@ -10,6 +11,8 @@ from alerting.channels.push import PushConfig, WebPush
 from alerting.channels.sms import TwilioConfig, TwilioSms
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
+
+Tls = Literal["none", "starttls", "implicit"]
 
 #: Every channel this system speaks, in the order used where a citizen has none.
 CHANNELS = ("push", "sms", "email")
@@ -79,7 +82,7 @@ def _callback(settings: Settings) -> str:
     return f"{settings.public_url}/webhooks/twilio/status"
 
 
-def _email(settings: Settings, host: str, port: int, tls: str) -> SmtpConfig:
+def _email(settings: Settings, host: str, port: int, tls: Tls) -> SmtpConfig:
     return SmtpConfig(
         host=host,
         port=port,

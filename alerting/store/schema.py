@@ -70,6 +70,7 @@ citizen = Table(
     Column("quiet_to", Time),
     Column("channels", ARRAY(Text), nullable=False, comment="in the citizen's order"),
     Column("groups", ARRAY(Text), nullable=False, server_default="{}", comment="drill groups"),
+    Column("register_hash", LargeBinary, comment="of the register row it was made from"),
     _at("created_at", now=True),
     _at("updated_at", now=True),
     Index(None, "groups", postgresql_using="gin"),

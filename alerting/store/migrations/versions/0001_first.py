@@ -104,6 +104,12 @@ def upgrade() -> None:
             comment="drill groups",
         ),
         sa.Column(
+            "register_hash",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="of the register row it was made from",
+        ),
+        sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),

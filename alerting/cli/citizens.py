@@ -1,0 +1,102 @@
+"""`alerting citizens import` and `stats`: the directory of who may be told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from alerting.audience.importing import Report, import_file
+from alerting.bootstrap import database_url
+from alerting.settings import settings
+from alerting.store import citizens as directory
+from alerting.store.db import Database
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
+
+
+@click.group()
+def citizens() -> None:
+    """The directory of citizens."""
+
+
+@citizens.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--errors", type=click.Path(path_type=Path), help="Where refused lines go.")
+@JSON
+def import_(file: Path, errors: Path | None, as_json: bool) -> int:
+    """Bring the directory to what FILE.csv says; importing it again changes nothing.
+
+    Exits 1 when some lines were refused: they stand in the errors file with their reasons.
+    """
+    size = file.stat().st_size if file.exists() else None
+    errors = errors or file.with_suffix(".errors.csv")
+    report = asyncio.run(_import(file, errors, size, quiet=as_json))
+    if as_json:
+        click.echo(json.dumps(asdict(report) | {"lines": report.lines}))
+    else:
+        click.echo(
+            f"{report.lines:,} lines: {report.added:,} added, {report.changed:,} changed, "
+            f"{report.unchanged:,} unchanged, {report.refused:,} refused."
+        )
+        if report.refused:
+            click.echo(f"The refused lines and why: {report.errors}", err=True)
+    return 1 if report.refused else 0
+
+
+@citizens.command()
+@JSON
+def stats(as_json: bool) -> int:
+    """Count citizens, places, geocodes and addresses."""
+
+    async def run() -> dict[str, object]:
+        db = Database(database_url(settings()))
+        try:
+            async with db.begin() as connection:
+                return await directory.stats(connection)
+        finally:
+            await db.close()
+
+    found = asyncio.run(run())
+    if as_json:
+        click.echo(json.dumps(found))
+        return 0
+    click.echo(
+        f"{found['citizens']:,} citizens, {found['places']:,} places, "
+        f"{found['geocodes']:,} geocodes"
+    )
+    channels = found["channels"]
+    if isinstance(channels, dict):
+        for name, c in channels.items():
+            click.echo(f"  {name:6} {c['addresses']:>10,} addresses, {c['usable']:>10,} usable")
+    return 0
+
+
+async def _import(file: Path, errors: Path, size: int | None, *, quiet: bool) -> Report:
+    bar = Progress(
+        TextColumn("importing"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+    )
+    db = Database(database_url(settings()))
+    try:
+        with bar:
+            task = bar.add_task("import", total=size)
+            return await import_file(
+                db,
+                file,
+                errors=errors,
+                loopback_push=settings().carriers == "sandbox",
+                progress=lambda done: bar.update(task, completed=done),
+            )
+    finally:
+        await db.close()

@@ -1,0 +1,198 @@
+"""The directory, asked through its index, against every citizen looked at one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alerting.audience.cover import cell_of
+from alerting.audience.find import find
+from alerting.audience.geometry import distance_km, distance_m_to, ring_shape
+from alerting.domain.alert import (
+    Alert,
+    Area,
+    Category,
+    Certainty,
+    Circle,
+    Info,
+    MsgType,
+    NamedValue,
+    Polygon,
+    Scope,
+    Severity,
+    Status,
+    Urgency,
+)
+from alerting.domain.citizen import Recipient
+from alerting.store.db import Database, raw
+from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
+
+AT = datetime(2026, 11, 1, 6, tzinfo=UTC)
+SQUARE = Polygon(((1.0, 1.0), (1.0, 2.0), (2.0, 2.0), (2.0, 1.0), (1.0, 1.0)))
+
+
+def info(*areas: Area, language: str = "en", severity: Severity = Severity.SEVERE) -> Info:
+    return Info(
+        (Category.FIRE,), "Fire", Urgency.IMMEDIATE, severity, Certainty.OBSERVED, language,
+        areas=areas,
+    )  # fmt: skip
+
+
+def alert(*infos: Info) -> Alert:
+    return Alert("1", "s@example.org", AT, Status.ACTUAL, MsgType.ALERT, Scope.PUBLIC, infos=infos)
+
+
+def row(
+    ref: str,
+    *places: tuple[float, float, float],
+    geocodes: tuple[tuple[str, str], ...] = (),
+    language: str = "en",
+    groups: tuple[str, ...] = (),
+) -> RegisterRow:
+    return RegisterRow(
+        ref, language, "UTC", None, None, ("sms",), groups,
+        (
+            RegisterAddress("email", f"{ref}@example.org", True, True),
+            RegisterAddress("sms", "+447700900001", True, True),
+            RegisterAddress("push", f"https://push.example.org/{ref}", False, True),
+        ),
+        tuple(RegisterPlace("p", la, lo, r, cell_of(la, lo)) for la, lo, r in places),
+        geocodes, ref.encode(),
+    )  # fmt: skip
+
+
+async def populate(db: Database, *rows: RegisterRow) -> None:
+    async with db.begin() as c:
+        await merge(await raw(c), rows)
+
+
+async def found(db: Database, a: Alert, **options: int) -> list[Recipient]:
+    async with db.begin() as c:
+        return [r async for batch in find(c, a, **options) for r in batch]
+
+
+async def refs(db: Database, a: Alert) -> set[str]:
+    recipients = await found(db, a)
+    async with db.begin() as c:
+        cursor = await (await raw(c)).execute("select id, ref from citizen")
+        names = dict(await cursor.fetchall())
+    return {names[r.citizen_id] for r in recipients}
+
+
+async def test_by_polygon_circle_and_geocode_each_once(db: Database) -> None:
+    await populate(
+        db,
+        row("inside", (1.5, 1.5, 0), (1.6, 1.6, 0)),
+        row("edge", (1.0, 1.5, 0)),
+        row("outside", (2.01, 1.5, 0)),
+        row("disc", (2.01, 1.5, 1500)),
+        row("circle", (5.0, 5.05, 0)),
+        row("code", geocodes=(("EMMA_ID", "ES104"),)),
+        row("other code", geocodes=(("emma_id", "ES104"),)),
+    )
+    area = Area("x", (SQUARE,), (Circle(5, 5, 10),), (NamedValue("EMMA_ID", "ES104"),))
+    assert await refs(db, alert(info(area))) == {"inside", "edge", "disc", "circle", "code"}
+    ids = [r.citizen_id for r in await found(db, alert(info(area)))]
+    assert ids == sorted(set(ids))
+
+
+async def test_small_batches_and_a_resumed_stream_find_the_same(db: Database) -> None:
+    await populate(db, *(row(f"c{i}", (1.5, 1.5, 0), (1.2, 1.2, 0)) for i in range(25)))
+    a = alert(info(Area("x", (SQUARE,))))
+    whole = await found(db, a)
+    assert len(whole) == 25
+    assert await found(db, a, batch=3) == whole
+    assert await found(db, a, after=whole[9].citizen_id) == whole[10:]
+
+
+async def test_the_gravest_info_then_the_language(db: Database) -> None:
+    await populate(db, row("es", (1.5, 1.5, 0), language="es"))
+    wide = Area("wide", (SQUARE,))
+    near = Area("near", (), (Circle(1.5, 1.5, 5),))
+    infos = (
+        info(wide, language="es", severity=Severity.MODERATE),
+        info(wide, near, language="en", severity=Severity.EXTREME),
+        info(near, language="es", severity=Severity.EXTREME),
+    )
+    (r,) = await found(db, alert(*infos))
+    assert (r.info_no, r.area_no) == (2, 0)
+    over = replace(infos[2], urgency=Urgency.PAST)
+    (r,) = await found(db, alert(infos[0], infos[1], over))
+    assert (r.info_no, r.area_no) == (1, 0)
+
+
+async def test_addresses_come_in_the_citizens_order(db: Database) -> None:
+    await populate(db, row("c", (1.5, 1.5, 0)))
+    (r,) = await found(db, alert(info(Area("x", (SQUARE,)))))
+    assert [(t.channel, t.usable) for t in r.targets] == [
+        ("sms", True),
+        ("push", False),
+        ("email", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"status": Status.EXERCISE}, {"status": Status.TEST}, {"scope": Scope.RESTRICTED}],
+)
+async def test_only_named_participants_hear_what_is_not_public(
+    db: Database, changes: dict[str, Status]
+) -> None:
+    await populate(
+        db,
+        row("member", (1.5, 1.5, 0), groups=("blue",)),
+        row("far member", (50, 50, 0), groups=("blue",)),
+        row("other group", (1.5, 1.5, 0), groups=("red",)),
+        row("public", (1.5, 1.5, 0), geocodes=(("A", "1"),)),
+    )
+    area = Area("x", (SQUARE,), (), (NamedValue("A", "1"),))
+    exercise = replace(alert(info(area)), **changes)  # type: ignore[arg-type]
+    assert await refs(db, exercise) == set()
+    assert await refs(db, replace(exercise, addresses=("blue",))) == {"member"}
+    placeless = replace(exercise, addresses=("blue",), infos=(info(Area("everywhere")),))
+    assert await refs(db, placeless) == {"member", "far member"}
+
+
+near_zero = st.floats(-0.5, 0.5).map(lambda v: round(v, 3))
+
+
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    ring=st.lists(st.tuples(near_zero, near_zero), min_size=3, max_size=7),
+    circle=st.tuples(near_zero, near_zero, st.floats(0, 30)),
+    homes=st.lists(
+        st.tuples(near_zero, near_zero, st.sampled_from([0.0, 0.0, 500.0, 5000.0])), max_size=12
+    ),
+    turn=st.sampled_from([0.0, 100.0, 180.0]),
+)
+async def test_against_every_citizen_looked_at_one_by_one(
+    db: Database,
+    ring: list[tuple[float, float]],
+    circle: tuple[float, float, float],
+    homes: list[tuple[float, float, float]],
+    turn: float,
+) -> None:
+    def lon(x: float) -> float:
+        return (x + turn + 180) % 360 - 180
+
+    async with db.begin() as c:
+        await (await raw(c)).execute("truncate citizen cascade")
+    await populate(db, *(row(f"h{i}", (y, lon(x), r)) for i, (y, x, r) in enumerate(homes)))
+    points = tuple((y, lon(x)) for y, x in ring)
+    area = Area(
+        "x", (Polygon((*points, points[0])),), (Circle(circle[0], lon(circle[1]), circle[2]),)
+    )
+    shape = ring_shape((*points, points[0]))
+    expected = set()
+    for i, (y, x, r) in enumerate(homes):
+        far_km = distance_km(circle[0], lon(circle[1]), np.array([y]), np.array([lon(x)]))[0]
+        if distance_m_to(shape, y, lon(x)) <= r or far_km * 1000 <= circle[2] * 1000 + r:
+            expected.add(f"h{i}")
+    assert await refs(db, alert(info(area))) == expected
