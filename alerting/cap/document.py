@@ -19,7 +19,7 @@ MAX_DEPTH = 64
 _DECLARED = re.compile(rb"\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._:-]{1,40})[\"']")
 _DECLARATION = re.compile(r"<\?xml\s[^>]{0,400}?\?>")
 _WELL_DECLARED = re.compile(
-    r"<\?xml\s+version\s*=\s*([\"'])1\.\d+\1"
+    r"<\?xml\s+version\s*=\s*([\"'])1\.\d*\1"
     r"(\s+encoding\s*=\s*([\"'])[A-Za-z][A-Za-z0-9._-]*\3)?"
     r"(\s+standalone\s*=\s*([\"'])(yes|no)\5)?\s*\?>"
 )

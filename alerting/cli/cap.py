@@ -123,7 +123,8 @@ def _print_alert(alert: Alert, found: Findings) -> None:
             f"{name} {'yes' if getattr(facts, name) else 'NO'}"
             for name in ("source", "hazard", "place", "guidance", "time")
         )
-        sms = f"SMS {facts.sms.encoding}, {facts.sms.count} segments"
+        count = facts.sms.count
+        sms = f"SMS {facts.sms.encoding}, {count} segment{'' if count == 1 else 's'}"
         click.echo(f"    {facts.where} {facts.language}: {answers}; {sms}")
     for finding in found.findings:
         click.echo(f"    {finding.level:<8}  {finding.where}: {finding.text} {finding.remedy}")

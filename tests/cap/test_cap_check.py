@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from documents import flood
+from cap_documents import flood
 
 from alerting.cap import Findings, check, read
 from alerting.domain.alert import Alert, Circle, MsgType, Polygon, Scope

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from cap_documents import DATA, flood
 from click.testing import CliRunner, Result
-from documents import DATA, flood
 
 from alerting.cli import cli
 
@@ -38,7 +38,7 @@ def test_a_good_file() -> None:
         f"{GOOD}: cap, 1 alert",
         "  ford-2026-11-01-1 (Actual Update from control@example.org)",
         "    info[1] en-GB: source yes, hazard yes, place yes, guidance yes, time yes; "
-        "SMS GSM-7, 1 segments",
+        "SMS GSM-7, 1 segment",
         "    nothing to repair, nothing to remark",
     ]
 

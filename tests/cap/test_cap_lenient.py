@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from documents import flood
+from cap_documents import flood
 
 from alerting.cap import check, read
 from alerting.domain.alert import (

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from documents import flood
+from cap_documents import flood
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from documents import flood
+from cap_documents import flood
 from hypothesis import HealthCheck, given, settings
 from lxml import etree
 from strategies_cap import alerts

@@ -6,7 +6,7 @@ import base64
 from html import escape
 
 import pytest
-from documents import flood
+from cap_documents import flood
 
 from alerting.cap import CapError, read, to_json
 from alerting.domain.alert import Status
