@@ -116,14 +116,11 @@ def _read_one(data: bytes, max_bytes: int) -> tuple[Alert, list[str]]:
             if reading.links
             else "Submit a CAP alert in XML or JSON.",
         )
-    if len(reading.alerts) > 1:
-        raise BadInput(
-            f"This document holds {len(reading.alerts)} alerts.", remedy="Submit them one by one."
-        )
+    count = len(reading.alerts) + len(reading.refused)
+    if count > 1:
+        raise BadInput(f"This document holds {count} alerts.", remedy="Submit them one by one.")
     alert = reading.alerts[0]
-    notes = []
-    if alert.repairs:
-        notes.append(f"{len(alert.repairs)} deviations from CAP 1.2 were repaired on reading.")
+    notes = [f"{r.where}: {r.what}" for r in alert.remarks]
     if not alert.for_public and not alert.addresses:
         notes.append(
             f"An alert with status {alert.status} and scope {alert.scope} reaches only the "
@@ -249,5 +246,7 @@ async def _store(
 
 def _content_hash(alert: Alert) -> bytes:
     """Equal for equal meaning, whatever the spelling of the document it came in."""
-    document = json.dumps(to_json(replace(alert, repairs=())), sort_keys=True, default=str)
+    document = json.dumps(
+        to_json(replace(alert, repairs=(), remarks=())), sort_keys=True, default=str
+    )
     return hashlib.sha256(document.encode()).digest()

@@ -1,0 +1,113 @@
+"""`alerting demo`: the whole way of an alert on this machine, in under a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from alerting.cli.follow import channel_table
+from alerting.cli.up import phones_url, running
+from alerting.demo.run import Result, demo_settings, run, write
+from alerting.dispatch.status import AlertStatus
+from alerting.errors import BadInput
+from alerting.observe.logs import configure
+from alerting.settings import Settings, settings
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
+
+
+@click.command()
+@click.option("--citizens", default=20_000, show_default=True, type=click.IntRange(1, 5_000_000))
+@click.option("--seed", default=1, show_default=True, help="The same seed, the same citizens.")
+@click.option("--alert", default=EXAMPLE, type=click.Path(path_type=Path), help="A CAP file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the processes' own lines.")
+def demo(citizens: int, seed: int, alert: Path, as_json: bool, verbose: bool) -> int:
+    """Send an example alert to synthetic citizens over stand-in carriers and judge the result.
+
+    Starts everything on engines of its own below var/demo, and ends it again. Exits 0 when every
+    citizen in the area, and nobody else, was told exactly once by the carriers' own logs.
+    """
+    try:
+        example = alert.read_bytes()
+    except OSError as e:
+        raise BadInput(f"{alert} cannot be read: {e.strerror}.", remedy="Name a CAP file.") from e
+    own = settings()
+    config = demo_settings(own)
+    configure("INFO" if verbose else "ERROR", own.log_format)
+    # Every run starts from nothing: what an earlier one left would be told again.
+    shutil.rmtree(config.var, ignore_errors=True)
+    result = asyncio.run(
+        _demo(config, example, citizens=citizens, seed=seed, as_json=as_json, verbose=verbose)
+    )
+    path = own.var / "demo.json"
+    write(result, path)
+    if as_json:
+        click.echo(json.dumps(result.to_json()))
+    else:
+        _print(result, path)
+    return 0 if result.judgement.clean else 1
+
+
+async def _demo(
+    config: Settings, example: bytes, *, citizens: int, seed: int, as_json: bool, verbose: bool
+) -> Result:
+    console = Console(stderr=True)
+
+    def say(text: str) -> None:
+        if not as_json:
+            console.print(text, markup=False, highlight=False)
+
+    say("Starting PostgreSQL, Redis, carriers, API, workers and scheduler …")
+    async with running(config, quiet=not verbose):
+        say(f"The phones, live, while this runs: {phones_url(config)}")
+        with ExitStack() as stack:
+            bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=console,
+                disable=as_json or not sys.stderr.isatty(),
+            )
+            stack.enter_context(bar)
+            task = bar.add_task("making citizens", total=None)
+
+            def progress(found: AlertStatus) -> None:
+                planned = sum(c.planned for c in found.channels.values())
+                left = sum(c.open for c in found.channels.values())
+                bar.update(
+                    task,
+                    description="receipts" if found.settled else "telling",
+                    total=planned or None,
+                    completed=planned - left,
+                )
+
+            return await run(
+                config, example, citizens=citizens, seed=seed, say=say, progress=progress
+            )
+
+
+def _print(result: Result, path: Path) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(channel_table(result.status))
+    j = result.judgement
+    told = sum(c.accepted for c in result.status.channels.values())
+    rate = told / result.seconds if result.seconds else 0
+    console.print(
+        f"{result.status.audience:,} citizens in the area, {told:,} messages in "
+        f"{result.seconds:.1f} s, {rate:,.0f} a second.\n"
+        f"By the carriers' own logs: expected {j.expected:,}, received {j.received:,}, "
+        f"lost {j.lost}, duplicates {j.duplicates}, sent to the wrong place {j.unexpected}.\n"
+        f"Numbers: {path}   To keep it running and see the phones: make up",
+        markup=False,
+        highlight=False,
+    )
