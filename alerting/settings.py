@@ -118,6 +118,21 @@ class Settings(BaseSettings):
         """How this machine's own processes reach what listens on `host`."""
         return "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104
 
+    def to_environment(self) -> dict[str, str]:
+        """The environment that makes another process read these very settings."""
+        plain = {"database_url", "redis_url", "broker_url"}
+        environment = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            elif isinstance(value, tuple):
+                value = ",".join(value)
+            elif isinstance(value, Path):
+                value = value.resolve()
+            environment[name.upper() if name in plain else f"ALERTING_{name.upper()}"] = str(value)
+        return environment
+
     @property
     def embedded_database(self) -> bool:
         return not self.database_url

@@ -82,12 +82,12 @@ async def running(config: Settings, *, quiet: bool = False) -> AsyncIterator[Sup
 
 def processes(config: Settings, database_url: str, redis_url: str) -> list[Spec]:
     """The processes of one machine, in the order they start."""
-    env = {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "BROKER_URL": config.broker_url or redis_url,
-        **_own_environment(config),
+    urls = {
+        "database_url": database_url,
+        "redis_url": redis_url,
+        "broker_url": config.broker_url or redis_url,
     }
+    env = config.model_copy(update=urls).to_environment()
     alerting = (sys.executable, "-m", "alerting.cli")
 
     def worker(name: str, lanes: str) -> Spec:
@@ -107,19 +107,6 @@ def processes(config: Settings, database_url: str, redis_url: str) -> list[Spec]
     if config.carriers == "sandbox":
         specs.insert(0, Spec("carriers", (*alerting, "carriers"), env))
     return specs
-
-
-def _own_environment(config: Settings) -> dict[str, str]:
-    """What a child needs to know that may differ from this process's own environment."""
-    return {
-        "ALERTING_VAR": str(config.var.resolve()),
-        "ALERTING_HOST": config.host,
-        "ALERTING_PORT": str(config.port),
-        "ALERTING_PUBLIC_URL": config.public_url,
-        "ALERTING_CARRIERS": config.carriers,
-        "ALERTING_SANDBOX_PORT": str(config.sandbox_port),
-        "ALERTING_SANDBOX_SMTP_PORT": str(config.sandbox_smtp_port),
-    }
 
 
 def _check_ports(config: Settings) -> None:
