@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -91,7 +92,7 @@ def _read(file: str) -> bytes:
     limit = settings().max_alert_bytes
     try:
         if file == "-":
-            return click.get_binary_stream("stdin").read(limit + 1)
+            return sys.stdin.buffer.read(limit + 1)
         with Path(file).open("rb") as f:
             return f.read(limit + 1)
     except OSError as e:
