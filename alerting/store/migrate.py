@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
 from alerting.errors import Unavailable, WorkFailed
@@ -53,6 +54,12 @@ def migrate(database_url: str) -> tuple[str | None, str]:
 def current(connection: Connection) -> str | None:
     """The revision the database is at; None when it is empty."""
     return MigrationContext.configure(connection).get_current_revision()
+
+
+async def at_head(connection: AsyncConnection) -> bool:
+    """True when the database has exactly this version's schema."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    return await connection.run_sync(current) == head
 
 
 def _config() -> Config:

@@ -220,3 +220,15 @@ async def rung(connection: AsyncConnection, outbox_ids: Sequence[int]) -> None:
     await connection.execute(
         update(outbox).where(outbox.c.id.in_(outbox_ids)).values(rung_at=func.now())
     )
+
+
+async def waiting(connection: AsyncConnection) -> list[tuple[str, int, float]]:
+    """What is open, by lane: (lane, rows, seconds the oldest due row has waited)."""
+    age = func.extract("epoch", func.now() - func.min(outbox.c.not_before))
+    query = (
+        select(outbox.c.lane, func.count(), func.greatest(age, 0))
+        .where(outbox.c.state.in_(["ready", "leased"]))
+        .group_by(outbox.c.lane)
+    )
+    counts = {lane: (n, float(s)) for lane, n, s in await connection.execute(query)}
+    return [(lane.value, *counts.get(lane.value, (0, 0.0))) for lane in Lane]

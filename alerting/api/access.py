@@ -1,0 +1,53 @@
+"""Who may call what: a bearer key with the right, or a problem document."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from alerting.bootstrap import Runtime
+from alerting.errors import NotAllowed
+from alerting.store import keys
+from alerting.store.keys import ApiKey
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys create NAME`.")
+
+
+class Forbidden(NotAllowed):
+    """The key is good and lacks the right."""
+
+    http_status = 403
+
+
+def runtime(request: Request) -> Runtime:
+    """What this process opened when it started."""
+    found = request.app.state.runtime
+    if not isinstance(found, Runtime):
+        raise TypeError("the app was not started with a Runtime")
+    return found
+
+
+RuntimeDep = Annotated[Runtime, Depends(runtime)]
+
+
+def having(right: str) -> Callable[..., Awaitable[ApiKey]]:
+    """A dependency that lets only keys with `right` through. Raises NotAllowed (401, 403)."""
+
+    async def check(
+        run: RuntimeDep,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> ApiKey:
+        if credentials is None:
+            raise NotAllowed(
+                "This needs an API key.", remedy="Send Authorization: Bearer ak_… with it."
+            )
+        async with run.db.begin() as connection:
+            key = await keys.verify(connection, credentials.credentials)
+        if right not in key.rights:
+            raise Forbidden(f"The key {key.name!r} has not the right {right!r}.")
+        return key
+
+    return check

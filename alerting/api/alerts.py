@@ -1,0 +1,123 @@
+"""`/v1/alerts`: submit an alert, see how far it is, page through its deliveries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from alerting.api.access import RuntimeDep, having
+from alerting.cap import from_json, to_xml
+from alerting.dispatch.status import status as read_status
+from alerting.dispatch.submit import submit as submit_alert
+from alerting.errors import BadInput, NotFound
+from alerting.store import alerts, deliveries
+from alerting.store.keys import ApiKey
+
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+
+Reader = Annotated[ApiKey, Depends(having("read"))]
+Submitter = Annotated[ApiKey, Depends(having("submit"))]
+
+_TYPES = ("application/cap+xml", "application/xml", "text/xml", "application/json")
+
+
+class TooLarge(BadInput):
+    http_status = 413
+
+
+class WrongType(BadInput):
+    http_status = 415
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Submit an alert",
+    responses={
+        200: {"description": "It had been accepted before; nothing was changed."},
+        409: {"description": "The same CAP triple came before with other content."},
+        422: {"description": "The alert was refused; nothing was changed."},
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {t: {"schema": {"type": "string"}} for t in _TYPES[:3]}
+            | {"application/json": {"schema": {"type": "object"}}},
+        }
+    },
+)
+async def submit(
+    request: Request,
+    response: Response,
+    run: RuntimeDep,
+    key: Submitter,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    now: Annotated[bool, Query(description="Move the alert's times to this moment.")] = False,
+) -> dict[str, Any]:
+    """Accept one CAP alert, in XML or JSON, and start it on its way.
+
+    Sending the same again, by Idempotency-Key or by CAP's own triple, answers 200 and changes
+    nothing.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _TYPES:
+        raise WrongType(f"Content-Type {kind!r} is not read.", remedy=f"Use {', '.join(_TYPES)}.")
+    submitted = await submit_alert(
+        run.db,
+        await _body(request, run.settings.max_alert_bytes),
+        actor=f"key:{key.name}",
+        clock=run.clock,
+        doorbell=run.doorbell,
+        idempotency_key=idempotency_key,
+        max_bytes=run.settings.max_alert_bytes,
+        default_expiry_s=run.settings.default_expiry_s,
+        now=now,
+    )
+    response.headers["Location"] = f"/v1/alerts/{submitted.alert_id}"
+    if not submitted.created:
+        response.status_code = 200
+    return submitted.to_json()
+
+
+@router.get("/{alert}", summary="How far an alert is")
+async def status(alert: str, run: RuntimeDep, _: Reader) -> dict[str, Any]:
+    """Counts by channel. `alert` is the id or the CAP identifier."""
+    async with run.db.begin() as connection:
+        return (await read_status(connection, await alerts.resolve(connection, alert))).to_json()
+
+
+@router.get("/{alert}/deliveries", summary="Its deliveries, page by page")
+async def page(
+    alert: str,
+    run: RuntimeDep,
+    _: Reader,
+    after: Annotated[int, Query(ge=0, description="`next` of the page before.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """Who was told and why or why not, without addresses. `next` is null on the last page."""
+    async with run.db.begin() as connection:
+        alert_id = await alerts.resolve(connection, alert)
+        rows = await deliveries.page(connection, alert_id, after=after, limit=limit)
+    return {"deliveries": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
+
+
+@router.get("/{alert}/cap", summary="The alert as CAP 1.2", response_class=Response)
+async def cap(alert: str, run: RuntimeDep, _: Reader) -> Response:
+    """Schema-valid CAP 1.2 XML, repairs included."""
+    async with run.db.begin() as connection:
+        stored = await alerts.get(connection, await alerts.resolve(connection, alert))
+    if stored is None:
+        raise NotFound(f"There is no alert {alert}.")
+    return Response(to_xml(from_json(stored.document)), media_type="application/cap+xml")
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The whole body, refused while it is read when it is too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"The alert is larger than {limit:,} bytes.", remedy="Send a link.")
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,62 @@
+"""Is it alive, can it work, what does it count: for machines, without a key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis.asyncio as redis
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from alerting.api.access import RuntimeDep
+from alerting.bootstrap import redis_url
+from alerting.errors import AlertingError
+from alerting.store import outbox
+from alerting.store.migrate import at_head
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz", summary="The process is alive")
+async def healthz() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+@router.get("/readyz", summary="It can accept alerts")
+async def readyz(run: RuntimeDep, response: Response) -> dict[str, Any]:
+    """200 when the database answers with the schema of this version.
+
+    Redis is reported and not required: without it alerts are accepted and go out.
+    """
+    checks: dict[str, Any] = {}
+    try:
+        async with run.db.begin() as connection:
+            checks["schema"] = await at_head(connection)
+        checks["database"] = True
+    except AlertingError as e:
+        checks |= {"database": False, "detail": e.detail}
+    try:
+        async with redis.from_url(redis_url(run.settings), socket_connect_timeout=1) as client:
+            checks["redis"] = bool(await client.ping())
+    except (redis.RedisError, OSError, AlertingError):
+        checks["redis"] = False
+    ready = checks["database"] and checks.get("schema", False)
+    response.status_code = 200 if ready else 503
+    return {"ready": ready, **checks}
+
+
+@router.get("/metrics", summary="For Prometheus", response_class=Response)
+async def metrics(run: RuntimeDep) -> Response:
+    """This process's counters, and what waits in the outbox right now."""
+    async with run.db.begin() as connection:
+        waiting = await outbox.waiting(connection)
+    lines = [
+        "# HELP alerting_outbox_open Work that waits or is being done",
+        "# TYPE alerting_outbox_open gauge",
+        *(f'alerting_outbox_open{{lane="{lane}"}} {count}' for lane, count, _ in waiting),
+        "# HELP alerting_outbox_oldest_seconds Age of the oldest work that is due",
+        "# TYPE alerting_outbox_oldest_seconds gauge",
+        *(f'alerting_outbox_oldest_seconds{{lane="{lane}"}} {age}' for lane, _, age in waiting),
+        "",
+    ]
+    return Response(generate_latest() + "\n".join(lines).encode(), media_type=CONTENT_TYPE_LATEST)

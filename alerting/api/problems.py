@@ -1,0 +1,56 @@
+"""Every error as a problem document (RFC 9457): what is wrong, what to do, nothing internal."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from alerting.errors import AlertingError
+from alerting.observe.logs import logger
+
+log = logger(__name__)
+
+
+def problem(status: int, title: str, detail: str, **more: object) -> JSONResponse:
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return JSONResponse(document, status, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of this app as a problem document."""
+
+    @app.exception_handler(AlertingError)
+    async def deliberate(_: Request, error: AlertingError) -> JSONResponse:
+        answer = problem(error.http_status, error.title, str(error))
+        if error.http_status == HTTPStatus.UNAUTHORIZED:
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+            answer.headers["Retry-After"] = "2"
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [
+            {"where": ".".join(map(str, e["loc"])), "what": str(e["msg"])} for e in error.errors()
+        ]
+        detail = "; ".join(f"{e['where']}: {e['what']}" for e in errors)
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Bad input", detail, errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        answer = problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("request.failed", route=request.url.path, error=type(error).__name__)
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "Internal error",
+            "The request could not be carried out. The log has the details.",
+        )

@@ -1,0 +1,97 @@
+"""`alerting keys`: who may use the API."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.bootstrap import database_url
+from alerting.settings import settings
+from alerting.store import keys as store
+from alerting.store.db import Database
+
+T = TypeVar("T")
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
+
+
+@click.group()
+def keys() -> None:
+    """The keys of programs that use the API."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--right",
+    "rights",
+    multiple=True,
+    default=store.RIGHTS,
+    show_default=True,
+    help="What it may do; may be repeated.",
+)
+@JSON
+def create(name: str, rights: tuple[str, ...], as_json: bool) -> int:
+    """Make a key for NAME and show it, for the only time."""
+    key = _do(lambda c: store.create(c, name, rights, actor=_actor()))
+    if as_json:
+        click.echo(json.dumps({"name": name, "rights": list(rights), "key": key}))
+    else:
+        click.echo(key)
+        click.echo("Keep it now: it is not stored and cannot be shown again.", err=True)
+    return 0
+
+
+@keys.command("list")
+@JSON
+def list_(as_json: bool) -> int:
+    """Show every key, without its secret."""
+    found = _do(store.every)
+    if as_json:
+        rows = [
+            {
+                "name": k.name,
+                "prefix": k.prefix,
+                "rights": list(k.rights),
+                "created_at": k.created_at.isoformat(),
+                "revoked_at": k.revoked_at.isoformat() if k.revoked_at else None,
+            }
+            for k in found
+        ]
+        click.echo(json.dumps({"keys": rows}))
+        return 0
+    for k in found:
+        state = f"revoked {k.revoked_at:%Y-%m-%d}" if k.revoked_at else "live"
+        click.echo(f"{k.name:24} ak_{k.prefix}_…  {' '.join(k.rights):12} {state}")
+    return 0
+
+
+@keys.command()
+@click.argument("name")
+def revoke(name: str) -> int:
+    """End the key of NAME at once."""
+    _do(lambda c: store.revoke(c, name, actor=_actor()))
+    click.echo(f"The key {name!r} is revoked.")
+    return 0
+
+
+def _actor() -> str:
+    return f"cli:{getpass.getuser()}"
+
+
+def _do(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def run() -> T:
+        db = Database(database_url(settings()))
+        try:
+            async with db.begin() as connection:
+                return await work(connection)
+        finally:
+            await db.close()
+
+    return asyncio.run(run())
