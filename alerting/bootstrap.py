@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from alerting.channels import registry
 from alerting.channels.base import Channel
@@ -82,6 +83,14 @@ class Runtime:
             doorbell = Doorbell(broker_url(settings))
             stack.callback(doorbell.close)
             yield Runtime(settings, db, clock or SystemClock(), doorbell, Links(link_key), vapid)
+
+    @staticmethod
+    def of(app: Any) -> Runtime:
+        """The runtime an HTTP application opened when it started (`app.state.runtime`)."""
+        found = app.state.runtime
+        if not isinstance(found, Runtime):
+            raise TypeError("the application was not started with a Runtime")
+        return found
 
     @property
     def twilio_token(self) -> str:

@@ -24,10 +24,7 @@ class Forbidden(NotAllowed):
 
 def runtime(request: Request) -> Runtime:
     """What this process opened when it started."""
-    found = request.app.state.runtime
-    if not isinstance(found, Runtime):
-        raise TypeError("the app was not started with a Runtime")
-    return found
+    return Runtime.of(request.app)
 
 
 RuntimeDep = Annotated[Runtime, Depends(runtime)]

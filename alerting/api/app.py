@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
 from alerting.api import alerts, health, problems, reference, webhooks
 from alerting.bootstrap import Runtime
@@ -23,8 +23,8 @@ _SECURITY = {
 }
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The API over one runtime, opened when it starts and closed when it ends."""
+def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
+    """The API and `pages` over one runtime, opened when it starts and closed when it ends."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for router in (alerts.router, webhooks.router, health.router, reference.router):
+    for router in (alerts.router, webhooks.router, health.router, reference.router, *pages):
         app.include_router(router)
     app.middleware("http")(_observed)
     return app

@@ -12,6 +12,7 @@ import uvloop
 
 from alerting.api import create_app
 from alerting.bootstrap import Runtime
+from alerting.citizen import router as citizen_pages
 from alerting.dispatch.sweep import keep_house
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import configure, logger
@@ -28,7 +29,7 @@ def serve() -> int:
     listener = _listen(config)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(config),
+            create_app(config, citizen_pages),
             loop="uvloop",
             http="httptools",
             access_log=False,
