@@ -27,7 +27,7 @@ from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.alert import Alert
 from alerting.domain.lane import lane_of
 from alerting.domain.retime import sent_now
-from alerting.embedded.carriers import PUSH_SEED, read_log, subscription
+from alerting.embedded.carriers import CARRIERS, PUSH_SEED, Carrier, read_log, subscription
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from alerting.store import keys
@@ -101,7 +101,7 @@ async def run(
         alert = replace(alert, identifier=f"{alert.identifier}-{alert.sent:%Y%m%dT%H%M%S}")
         town = await _town(runtime, alert, config, citizens, seed)
         say(f"{len(town):,} synthetic citizens in and around {alert.infos[0].areas[0].area_desc}")
-        before = {name: _size(config.var, name) for name in ("sms", "email", "push")}
+        before = {name: _size(config.var, name) for name in CARRIERS}
         async with runtime.db.begin() as connection:
             key = await keys.create(connection, f"demo-{alert.identifier}", ["submit", "read"],
                                     actor="demo")  # fmt: skip
@@ -166,7 +166,7 @@ async def _follow(
         await asyncio.sleep(0.25)
 
 
-def _received(var: Path, before: Mapping[str, int]) -> list[Told]:
+def _received(var: Path, before: Mapping[Carrier, int]) -> list[Told]:
     """What the carriers wrote down since `before`."""
     return [
         (channel, str(line["to"]))
@@ -176,8 +176,8 @@ def _received(var: Path, before: Mapping[str, int]) -> list[Told]:
     ]
 
 
-def _size(var: Path, channel: str) -> int:
-    return sum(1 for _ in read_log(var, channel))
+def _size(var: Path, channel: Carrier) -> int:
+    return len(list(read_log(var, channel)))
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,0 +1,34 @@
+"""The whole application over a real database, asked in-process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from served import PUBLIC, Served
+
+from alerting.api import create_app
+from alerting.bootstrap import Runtime
+from alerting.citizen import router as citizen_pages
+from alerting.settings import Settings
+from alerting.store import keys
+
+
+@pytest.fixture
+async def served(database_url: str, redis_url: str) -> AsyncIterator[Served]:
+    settings = Settings(database_url=database_url, redis_url=redis_url, public_url=PUBLIC)
+    app = create_app(settings, citizen_pages)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with app.router.lifespan_context(app):
+        runtime = Runtime.of(app)
+        async with runtime.db.begin() as connection:
+            key = await keys.create(connection, "centre", ["submit", "read"], actor="test")
+        async with httpx.AsyncClient(transport=transport, base_url=PUBLIC) as http:
+            yield Served(app, http, runtime, key)
+
+
+@pytest.fixture
+def alert_xml() -> bytes:
+    return (Path(__file__).parents[2] / "examples" / "flood.xml").read_bytes()

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from fastapi.routing import APIRoute
+from served import Served, every_route
+
+from alerting.cap import read, to_json
+from alerting.store import keys
+
+XML = {"Content-Type": "application/cap+xml"}
+
+#: Whoever has the address may ask these; each says why.
+OPEN = {
+    "/healthz", "/readyz", "/metrics",  # machines of the operator
+    "/docs", "/docs.css",  # no secret
+    "/webhooks/twilio/status",  # signed by Twilio
+    "/a/{alert_id}", "/u/{token}", "/citizen.css",  # citizens
+}  # fmt: skip
+
+
+async def post(served: Served, body: bytes, **headers: str) -> tuple[int, dict[str, object]]:
+    answer = await served.http.post(
+        "/v1/alerts?now=true", content=body, headers={**served.auth, **XML, **headers}
+    )
+    return answer.status_code, answer.json()
+
+
+async def test_submit_status_and_deliveries(served: Served, alert_xml: bytes) -> None:
+    status, document = await post(served, alert_xml)
+    assert (status, document["created"], document["lane"]) == (202, True, "severe")
+    found = (await served.http.get(f"/v1/alerts/{document['id']}", headers=served.auth)).json()
+    assert found["state"] == "accepted"
+    assert found["identifier"] == "example-flood-0001"
+    by_name = await served.http.get("/v1/alerts/example-flood-0001", headers=served.auth)
+    assert by_name.json()["id"] == document["id"]
+    page = await served.http.get(f"/v1/alerts/{document['id']}/deliveries", headers=served.auth)
+    assert page.json() == {"deliveries": [], "next": None}
+    cap = await served.http.get(f"/v1/alerts/{document['id']}/cap", headers=served.auth)
+    assert read(cap.content).alerts[0].identifier == "example-flood-0001"
+
+
+async def test_json_is_taken_as_well(served: Served, alert_xml: bytes) -> None:
+    body = json.dumps(to_json(read(alert_xml).alerts[0])).encode()
+    status, document = await post(served, body, **{"Content-Type": "application/json"})
+    assert status == 202, document
+
+
+async def test_the_same_key_never_submits_twice(served: Served, alert_xml: bytes) -> None:
+    first = await post(served, alert_xml, **{"Idempotency-Key": "k1"})
+    again = await post(served, alert_xml, **{"Idempotency-Key": "k1"})
+    assert (first[0], again[0]) == (202, 200)
+    assert first[1]["id"] == again[1]["id"]
+    other = await post(served, alert_xml + b" ", **{"Idempotency-Key": "k1"})
+    assert other[0] == 422
+    assert "used before with another body" in str(other[1]["detail"])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "words"),
+    [
+        (b"<no", {}, 422, "XML"),
+        (b"<alert/>", {}, 422, ""),
+        (b"x", {"Content-Type": "text/plain"}, 415, "Use application/cap+xml"),
+        (b" " * 2_000_001, {}, 413, "larger than 2,000,000 bytes"),
+    ],
+)
+async def test_bad_input_is_a_problem_and_changes_nothing(
+    served: Served, body: bytes, headers: dict[str, str], status: int, words: str
+) -> None:
+    got, problem = await post(served, body, **headers)
+    assert got == status == problem["status"]
+    assert words in str(problem["detail"])
+    async with served.runtime.db.begin() as c:
+        count = await c.exec_driver_sql("select count(*) from alert")
+        assert count.scalar() == 0
+
+
+async def test_every_route_needs_a_key_but_those_named_here(served: Served) -> None:
+    seen = set()
+    for route in every_route(served.app.routes):
+        path = getattr(route, "path", "")
+        if not isinstance(route, APIRoute) or path in OPEN:
+            seen.add(path)
+            continue
+        for method in route.methods:
+            url = path.replace("{alert}", "x")
+            answer = await served.http.request(method, url)
+            assert answer.status_code == 401, (method, path)
+            assert "API key" in answer.json()["detail"]
+    assert seen >= OPEN
+
+
+async def test_a_key_without_the_right_and_a_revoked_one(served: Served, alert_xml: bytes) -> None:
+    async with served.runtime.db.begin() as c:
+        reader = await keys.create(c, "reader", ["read"], actor="test")
+    answer = await served.http.post(
+        "/v1/alerts", content=alert_xml, headers={"Authorization": f"Bearer {reader}", **XML}
+    )
+    assert (answer.status_code, answer.json()["title"]) == (403, "Not allowed")
+    async with served.runtime.db.begin() as c:
+        await keys.revoke(c, "reader", actor="test")
+    answer = await served.http.get("/v1/alerts/x", headers={"Authorization": f"Bearer {reader}"})
+    assert answer.status_code == 401
+    wrong = served.key[:-1] + ("0" if served.key[-1] != "0" else "1")
+    answer = await served.http.get("/v1/alerts/x", headers={"Authorization": f"Bearer {wrong}"})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status"),
+    [("GET", "/nowhere", 404), ("DELETE", "/v1/alerts", 405), ("GET", "/a/not-an-id", 422)],
+)
+async def test_every_error_is_a_problem(served: Served, method: str, url: str, status: int) -> None:
+    answer = await served.http.request(method, url)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+
+
+async def test_an_unknown_alert_is_404(served: Served) -> None:
+    answer = await served.http.get("/v1/alerts/unknown", headers=served.auth)
+    assert (answer.status_code, answer.json()["detail"]) == (404, "There is no alert unknown.")
+
+
+async def test_machines_see_health_readiness_and_metrics(served: Served) -> None:
+    assert (await served.http.get("/healthz")).json() == {"status": "alive"}
+    ready = await served.http.get("/readyz")
+    assert ready.json() == {"ready": True, "schema": True, "database": True, "redis": True}
+    metrics = (await served.http.get("/metrics")).text
+    assert 'alerting_outbox_open{lane="extreme"} 0' in metrics
+    assert 'route="/healthz",status="200"' in metrics
+
+
+async def test_the_reference_loads_nothing_from_elsewhere(served: Served) -> None:
+    page = (await served.http.get("/docs")).text
+    assert "/v1/alerts" in page
+    assert "http" not in page.replace("https://tools", "")
+    assert (await served.http.get("/docs.css")).status_code == 200
