@@ -110,7 +110,7 @@ async def run(
         expected = expected_audience(
             alert, town, all_channels=lane_of(alert) in config.all_channels_lanes
         )
-        judgement = judge(expected, _received(config.var, before))
+        judgement = judge(expected, _received(config, before))
         start = found.submitted_at
         end = found.finished_at or runtime.clock.now()
         return Result(found, judgement, len(town), (end - start).total_seconds())
@@ -122,10 +122,9 @@ async def _town(
     """A fresh directory of `count` citizens around the alert's polygons."""
     rings = [p.points for i in alert.infos for a in i.areas for p in a.polygons]
     area = shapely.union_all([ring_shape(r) for r in rings])
-    base = f"http://{config.local_host}:{config.sandbox_port}"
 
     def make_push(name: str) -> tuple[str, Mapping[str, str]]:
-        return subscription(base, PUSH_SEED, name)
+        return subscription(_carriers(config), PUSH_SEED, name)
 
     town = await asyncio.to_thread(
         generate, count, area, seed=seed, make_push=make_push, languages=LANGUAGES
@@ -166,14 +165,19 @@ async def _follow(
         await asyncio.sleep(0.25)
 
 
-def _received(var: Path, before: Mapping[Carrier, int]) -> list[Told]:
+def _received(config: Settings, before: Mapping[Carrier, int]) -> list[Told]:
     """What the carriers wrote down since `before`."""
-    return [
+    lines = [
         (channel, str(line["to"]))
         for channel, count in before.items()
-        for no, line in enumerate(read_log(var, channel))
-        if no >= count
+        for line in list(read_log(config.var, channel))[count:]
     ]
+    # A push service knows its subscriptions by name; we know them by address.
+    return [(c, f"{_carriers(config)}/push/{to}" if c == "push" else to) for c, to in lines]
+
+
+def _carriers(config: Settings) -> str:
+    return f"http://{config.local_host}:{config.sandbox_port}"
 
 
 def _size(var: Path, channel: Carrier) -> int:

@@ -11,7 +11,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError, OperationalError
 
 from alerting.domain.lane import Lane
@@ -26,7 +26,7 @@ def make_app(broker_url: str) -> Celery:
     """The Celery app of this system: four lane queues, late acks, no results, no ETA."""
     app = Celery("alerting", broker=broker_url)
     app.conf.update(
-        task_queues=[Queue(lane.value) for lane in Lane],
+        task_queues=[Queue(lane.value, Exchange(lane.value), lane.value) for lane in Lane],
         task_default_queue=Lane.ROUTINE.value,
         task_create_missing_queues=False,
         task_acks_late=True,
