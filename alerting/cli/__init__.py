@@ -12,7 +12,7 @@ from alerting.errors import AlertingError
 #: command → module:attribute; a module is imported only when its command runs.
 COMMANDS = {
     "cap": "alerting.cli.cap:cap",
-    "carriers": "alerting.cli.serve:carriers",
+    "carriers": "alerting.cli.carriers:carriers",
     "citizens": "alerting.cli.citizens:citizens",
     "demo": "alerting.cli.demo:demo",
     "doctor": "alerting.cli.operate:doctor",
