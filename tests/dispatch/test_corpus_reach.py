@@ -1,0 +1,110 @@
+"""Any schema-valid real alert, submitted, reaches exactly the citizens its areas hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import shapely
+from town import Recorder, Town
+
+from alerting.audience.cover import cell_of
+from alerting.audience.geometry import distance_km, ring_shape
+from alerting.cap import read, to_xml
+from alerting.domain.alert import Alert, MsgType
+from alerting.errors import Conflict
+from alerting.store.db import raw
+from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
+
+#: More than this many circles and polygons of one kind add nothing new.
+PER_ALERT = 3
+
+
+def real_alerts(corpus: Path) -> list[Alert]:
+    """The first public alert of every file whose alerts are all schema-valid."""
+    found: dict[tuple[str, str], Alert] = {}
+    for line in (corpus / "corpus" / "index.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if not row["alerts"] or row["xsd_ok"] != row["alerts"] or row["cap"] != ["1.2"]:
+            continue
+        reading = read((corpus / "corpus" / row["file"]).read_bytes())
+        for a in reading.alerts:
+            if a.for_public and a.msg_type in {MsgType.ALERT, MsgType.UPDATE} and shapes(a):
+                found.setdefault((a.sender, a.identifier), a)
+                break
+    return list(found.values())
+
+
+def shapes(a: Alert) -> bool:
+    return any(x.polygons or x.circles or x.geocodes for i in a.infos for x in i.areas)
+
+
+def homes(a: Alert) -> list[tuple[float, float]]:
+    """Points that should be, and points that should not be, in the alert's areas."""
+    points = []
+    for area in [x for i in a.infos for x in i.areas][:PER_ALERT]:
+        for p in area.polygons[:PER_ALERT]:
+            shape = ring_shape(p.points)
+            inside = shape.representative_point()
+            west, south, east, north = shape.bounds
+            points += [(inside.y, inside.x), p.points[0]]
+            points += [(min(89.0, north + 0.01), east), (south, max(-180.0, west - 0.01))]
+        for c in area.circles[:PER_ALERT]:
+            points += [(c.lat, c.lon), (max(-89.0, c.lat - c.radius_km / 111 - 0.01), c.lon)]
+    return [(max(-90.0, min(90.0, y)), (x + 180) % 360 - 180) for y, x in points]
+
+
+def holds(a: Alert, home: tuple[float, float], codes: set[tuple[str, str]]) -> bool:
+    """Plain geometry and plain comparison, one citizen at a time."""
+    lat, lon = home
+    for area in [x for i in a.infos for x in i.areas]:
+        if any((g.name, g.value) in codes for g in area.geocodes):
+            return True
+        if any(shapely.intersects_xy(ring_shape(p.points), lon, lat) for p in area.polygons):
+            return True
+        for c in area.circles:
+            if distance_km(c.lat, c.lon, np.array([lat]), np.array([lon]))[0] <= c.radius_km:
+                return True
+    return False
+
+
+async def test_each_reaches_exactly_those_in_its_area(town: Town, corpus: Path) -> None:
+    alerts = real_alerts(corpus)
+    assert len(alerts) > 50
+    people = {f"h{n}@example.org": h for n, h in enumerate(p for a in alerts for p in homes(a))}
+    codes = {
+        f"g{n}@example.org": (g.name, g.value)
+        for n, g in enumerate(
+            {g for a in alerts for i in a.infos[:1] for x in i.areas[:2] for g in x.geocodes[:2]}
+        )
+    }
+    rows = [
+        RegisterRow(
+            mail, "en", "UTC", None, None, ("email",), (),
+            (RegisterAddress("email", mail, True, True),),
+            (RegisterPlace("home", *people[mail], 0.0, cell_of(*people[mail])),)
+            if mail in people else (),
+            (codes[mail],) if mail in codes else (), mail.encode(),
+        )
+        for mail in [*people, *codes]
+    ]  # fmt: skip
+    async with town.db.begin() as connection:
+        driver = await raw(connection)
+        await driver.execute("truncate citizen cascade")
+        await merge(driver, rows)
+    reached_any = 0
+    for a in alerts:
+        expected = {m for m, home in people.items() if holds(a, home, set())}
+        expected |= {m for m, code in codes.items() if holds(a, (-89.9, 0), {code})}
+        town.channels["email"] = Recorder("email")
+        try:
+            await town.submit(to_xml(a))
+        except Conflict:
+            # Two files of the corpus hold the same alert in two versions of its text.
+            continue
+        await town.worker().sweep()
+        told = [m.endpoint for m in town.channels["email"].sent]
+        assert sorted(told) == sorted(expected), a.identifier
+        reached_any += bool(told)
+    assert reached_any > 50
