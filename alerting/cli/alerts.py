@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from alerting.bootstrap import Runtime
+from alerting.cli import options
 from alerting.cli.follow import follow, print_status
 from alerting.dispatch.explain import explain
 from alerting.dispatch.status import AlertStatus
@@ -21,15 +22,13 @@ from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import alerts
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
-
 
 @click.command()
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--wait", is_flag=True, help="Follow the alert until everyone is told.")
 @click.option("--now", is_flag=True, help="Move the alert's times so that it is sent now.")
 @click.option("--key", help="Idempotency key: the same key never submits twice.")
-@JSON
+@options.as_json
 def submit(file: str, wait: bool, now: bool, key: str | None, as_json: bool) -> int:
     """Send the CAP alert in FILE (- for standard input) to the citizens in its area."""
     data = _read(file)
@@ -51,7 +50,7 @@ def submit(file: str, wait: bool, now: bool, key: str | None, as_json: bool) -> 
 
 @click.command()
 @click.argument("alert")
-@JSON
+@options.as_json
 def status(alert: str, as_json: bool) -> int:
     """Show how far ALERT (its id or CAP identifier) has come."""
 
@@ -70,7 +69,7 @@ def status(alert: str, as_json: bool) -> int:
 @click.command()
 @click.argument("alert")
 @click.argument("citizen")
-@JSON
+@options.as_json
 def why(alert: str, citizen: str, as_json: bool) -> int:
     """Say why CITIZEN (their register key) was or was not told of ALERT."""
 

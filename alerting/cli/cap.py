@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from alerting.cap import CapError, Findings, Reading, check, read
+from alerting.cli import options
 from alerting.domain.alert import Alert
 from alerting.settings import settings
 
@@ -41,7 +42,7 @@ def cap() -> None:
 
 @cap.command("check")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.as_json
 def check_files(files: tuple[str, ...], as_json: bool) -> int:
     """Say what was repaired on reading and what a citizen would miss; - is standard input.
 

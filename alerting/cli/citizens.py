@@ -14,11 +14,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from alerting.audience.importing import Report, import_file
 from alerting.bootstrap import database_url
+from alerting.cli import options
 from alerting.settings import settings
 from alerting.store import citizens as directory
 from alerting.store.db import Database
-
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
 
 
 @click.group()
@@ -29,7 +28,7 @@ def citizens() -> None:
 @citizens.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--errors", type=click.Path(path_type=Path), help="Where refused lines go.")
-@JSON
+@options.as_json
 def import_(file: Path, errors: Path | None, as_json: bool) -> int:
     """Bring the directory to what FILE.csv says; importing it again changes nothing.
 
@@ -51,7 +50,7 @@ def import_(file: Path, errors: Path | None, as_json: bool) -> int:
 
 
 @citizens.command()
-@JSON
+@options.as_json
 def stats(as_json: bool) -> int:
     """Count citizens, places, geocodes and addresses."""
 

@@ -6,17 +6,15 @@ import asyncio
 import json
 import shutil
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from alerting.cli.follow import channel_table
+from alerting.cli import options
+from alerting.cli.follow import Bar, channel_table
 from alerting.cli.up import phones_url, running
 from alerting.demo.run import Result, demo_settings, run, write
-from alerting.dispatch.status import AlertStatus
 from alerting.errors import BadInput
 from alerting.observe.logs import configure
 from alerting.settings import Settings, settings
@@ -28,7 +26,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
 @click.option("--citizens", default=20_000, show_default=True, type=click.IntRange(1, 5_000_000))
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same citizens.")
 @click.option("--alert", default=EXAMPLE, type=click.Path(path_type=Path), help="A CAP file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
+@options.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Show the processes' own lines.")
 def demo(citizens: int, seed: int, alert: Path, as_json: bool, verbose: bool) -> int:
     """Send an example alert to synthetic citizens over stand-in carriers and judge the result.
@@ -69,30 +67,9 @@ async def _demo(
     say("Starting PostgreSQL, Redis, carriers, API, workers and scheduler …")
     async with running(config, quiet=not verbose):
         say(f"The phones, live, while this runs: {phones_url(config)}")
-        with ExitStack() as stack:
-            bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                console=console,
-                disable=as_json or not sys.stderr.isatty(),
-            )
-            stack.enter_context(bar)
-            task = bar.add_task("making citizens", total=None)
-
-            def progress(found: AlertStatus) -> None:
-                planned = sum(c.planned for c in found.channels.values())
-                left = sum(c.open for c in found.channels.values())
-                bar.update(
-                    task,
-                    description="receipts" if found.settled else "telling",
-                    total=planned or None,
-                    completed=planned - left,
-                )
-
+        with Bar(quiet=as_json) as bar:
             return await run(
-                config, example, citizens=citizens, seed=seed, say=say, progress=progress
+                config, example, citizens=citizens, seed=seed, say=say, progress=bar.show
             )
 
 

@@ -17,29 +17,43 @@ from alerting.store.db import Database
 PERIOD_S = 0.3
 
 
+class Bar:
+    """A bar on standard error that shows an alert's progress; silent where there is no terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            disable=quiet or not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("planning", total=None)
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, found: AlertStatus) -> None:
+        planned = sum(c.planned for c in found.channels.values())
+        left = sum(c.open for c in found.channels.values())
+        doing = "receipts" if found.settled else "telling" if found.planned_at else "planning"
+        self._bar.update(
+            self._task, description=doing, total=planned or None, completed=planned - left
+        )
+
+
 async def follow(db: Database, alert_id: UUID, *, quiet: bool = False) -> AlertStatus:
     """Wait until the alert's deliveries are settled; a bar shows it on a terminal."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=quiet or not sys.stderr.isatty(),
-    )
-    with bar:
-        task = bar.add_task("planning", total=None)
+    with Bar(quiet=quiet) as bar:
         while True:
             async with db.begin() as connection:
                 found = await status(connection, alert_id)
-            planned = sum(c.planned for c in found.channels.values())
-            left = sum(c.open for c in found.channels.values())
-            bar.update(
-                task,
-                description="telling" if found.planned_at else "planning",
-                total=planned or None,
-                completed=planned - left,
-            )
+            bar.show(found)
             if found.settled:
                 return found
             await asyncio.sleep(PERIOD_S)

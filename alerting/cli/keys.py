@@ -12,13 +12,12 @@ import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.bootstrap import database_url
+from alerting.cli import options
 from alerting.settings import settings
 from alerting.store import keys as store
 from alerting.store.db import Database
 
 T = TypeVar("T")
-
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
 
 
 @click.group()
@@ -36,7 +35,7 @@ def keys() -> None:
     show_default=True,
     help="What it may do; may be repeated.",
 )
-@JSON
+@options.as_json
 def create(name: str, rights: tuple[str, ...], as_json: bool) -> int:
     """Make a key for NAME and show it, for the only time."""
     key = _do(lambda c: store.create(c, name, rights, actor=_actor()))
@@ -49,7 +48,7 @@ def create(name: str, rights: tuple[str, ...], as_json: bool) -> int:
 
 
 @keys.command("list")
-@JSON
+@options.as_json
 def list_(as_json: bool) -> int:
     """Show every key, without its secret."""
     found = _do(store.every)

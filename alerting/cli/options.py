@@ -1,0 +1,9 @@
+"""Options that mean the same in every command."""
+
+from __future__ import annotations
+
+import click
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, nothing else."
+)
