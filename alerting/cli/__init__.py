@@ -9,39 +9,43 @@ import click
 
 from alerting.errors import AlertingError
 
-#: command → module:attribute; a module is imported only when its command runs.
+#: command → (module:attribute, what the overview says of it). A module is imported only when its
+#: command runs, so that `alerting --help` is quick.
 COMMANDS = {
-    "cap": "alerting.cli.cap:cap",
-    "carriers": "alerting.cli.carriers:carriers",
-    "citizens": "alerting.cli.citizens:citizens",
-    "demo": "alerting.cli.demo:demo",
-    "doctor": "alerting.cli.operate:doctor",
-    "keys": "alerting.cli.keys:keys",
-    "migrate": "alerting.cli.operate:migrate",
-    "scheduler": "alerting.cli.serve:scheduler",
-    "serve": "alerting.cli.serve:serve",
-    "status": "alerting.cli.alerts:status",
-    "submit": "alerting.cli.alerts:submit",
-    "up": "alerting.cli.up:up",
-    "why": "alerting.cli.alerts:why",
+    "cap": ("alerting.cli.cap:cap", "Judge CAP documents before they are sent."),
+    "carriers": ("alerting.cli.carriers:carriers", "Run the stand-in carriers alone."),
+    "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),
+    "demo": ("alerting.cli.demo:demo", "Send an example alert to synthetic citizens."),
+    "doctor": ("alerting.cli.operate:doctor", "Check this installation."),
+    "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),
+    "migrate": ("alerting.cli.operate:migrate", "Bring the database to this version's schema."),
+    "scheduler": ("alerting.cli.serve:scheduler", "Keep house: receipts, expiry, loose ends."),
+    "serve": ("alerting.cli.serve:serve", "Serve the REST API and the citizens' pages."),
+    "status": ("alerting.cli.alerts:status", "Show how far an alert has come."),
+    "submit": ("alerting.cli.alerts:submit", "Send a CAP alert to the citizens in its area."),
+    "up": ("alerting.cli.up:up", "Run everything until Ctrl-C."),
+    "why": ("alerting.cli.alerts:why", "Say why a citizen was or was not told."),
 }
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when it is asked for: `alerting --help` stays quick."""
+    """Knows its commands by name and imports one when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        where = COMMANDS.get(cmd_name)
-        if where is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = where.partition(":")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{where} is not a command")
+            raise TypeError(f"{COMMANDS[cmd_name][0]} is not a command")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -35,13 +35,12 @@ def migrate(database_url: str) -> tuple[str | None, str]:
             connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
             connection.commit()
             before = current(connection)
-            head = ScriptDirectory.from_config(config).get_current_head() or ""
             _refuse_newer(before, config)
-            if before != head:
+            if before != head():
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 connection.commit()
-            return before, head
+            return before, head()
     except OperationalError as e:
         raise Unavailable(
             f"PostgreSQL does not answer: {str(e.orig).strip().splitlines()[0]}.",
@@ -51,6 +50,11 @@ def migrate(database_url: str) -> tuple[str | None, str]:
         engine.dispose()
 
 
+def head() -> str:
+    """The revision this version of the program needs."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
 def current(connection: Connection) -> str | None:
     """The revision the database is at; None when it is empty."""
     return MigrationContext.configure(connection).get_current_revision()
@@ -58,8 +62,7 @@ def current(connection: Connection) -> str | None:
 
 async def at_head(connection: AsyncConnection) -> bool:
     """True when the database has exactly this version's schema."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    return await connection.run_sync(current) == head
+    return await connection.run_sync(current) == head()
 
 
 def _config() -> Config:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from alerting.cli import COMMANDS, cli
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -166,3 +168,34 @@ def test_an_import_with_broken_rows_says_where_they_are(shell: Shell) -> None:
     assert "3,sms: this is no phone number" in (shell.folder / "register.errors.csv").read_text(
         encoding="utf-8"
     )
+
+
+def test_the_overview_names_every_command_and_each_runs(bare: Shell) -> None:
+    code, out, _ = bare("--help")
+    assert code == 0
+    for name, (_, sentence) in COMMANDS.items():
+        assert f"{name} " in out
+        assert sentence.split()[0] in out
+        assert cli.get_command(None, name) is not None  # type: ignore[arg-type]
+
+
+def test_the_doctor_says_what_to_do(bare: Shell, shell: Shell) -> None:
+    code, out, _ = shell("doctor", "--json")
+    checks = {c["name"]: c for c in json.loads(out)["checks"]}
+    assert code == 0, checks
+    assert checks["database"]["found"].startswith("answers, schema 0001")
+    code, out, _ = shell("doctor", ALERTING_CARRIERS="real")
+    assert code == 1
+    assert "ALERTING_TWILIO_ACCOUNT_SID" in out
+    code, out, _ = bare(
+        "doctor", DATABASE_URL="postgresql://x@127.0.0.1:9/x", REDIS_URL="redis://127.0.0.1:9"
+    )
+    assert code == 1
+    assert "refused" in out
+
+
+def test_migrate_makes_the_schema_and_says_so(bare: Shell, empty_database_url: str) -> None:
+    code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
+    assert (code, out) == (0, "Schema: None → 0001.\n")
+    code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
+    assert (code, out) == (0, "The schema is at 0001 already.\n")

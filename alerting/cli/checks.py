@@ -1,0 +1,141 @@
+"""What `alerting doctor` looks at. Each check finds out for itself and never raises."""
+
+from __future__ import annotations
+
+import platform
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import redis
+from kombu.connection import Connection
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from alerting.bootstrap import broker_url, database_url, redis_url
+from alerting.embedded import engines, postgres
+from alerting.embedded import redis as embedded_redis
+from alerting.errors import AlertingError
+from alerting.settings import Settings
+from alerting.store.db import driver_url
+from alerting.store.migrate import current, head
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: what was found, and what to do where it is not good."""
+
+    name: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine(config: Settings) -> list[Check]:
+    """Look at everything, in the order a start needs it."""
+    running = engines.find(config.var)
+    checks = [Check("python", True, platform.python_version())]
+    if config.embedded_database:
+        checks.append(_try("embedded PostgreSQL", lambda: str(postgres.binaries())))
+    if config.embedded_redis:
+        checks.append(_try("embedded Redis", lambda: str(embedded_redis.binary())))
+    if (config.embedded_database or config.embedded_redis) and running is None:
+        checks.append(Check("engines", True, f"not running on {config.var}/; `alerting up` does"))
+        checks += _ports(config)
+    else:
+        checks.append(_try("database", lambda: _schema(database_url(config))))
+        checks.append(_try("redis", lambda: _ping(redis_url(config))))
+        checks.append(_try("broker", lambda: _broker(broker_url(config))))
+    return checks + _carriers(config)
+
+
+def _try(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except AlertingError as e:
+        return Check(name, False, e.detail, e.remedy)
+    except Exception as e:
+        words = str(e).strip().splitlines() or [type(e).__name__]
+        return Check(name, False, words[0], f"Check that {name} runs and its address is right.")
+
+
+def _schema(url: str) -> str:
+    engine = create_engine(driver_url(url), poolclass=NullPool, connect_args={"connect_timeout": 3})
+    try:
+        with engine.connect() as connection:
+            revision = current(connection)
+    finally:
+        engine.dispose()
+    if revision != head():
+        raise AlertingError(
+            f"The schema is at {revision}, this version needs {head()}.",
+            remedy="Run `alerting migrate`.",
+        )
+    return f"answers, schema {revision}"
+
+
+def _ping(url: str) -> str:
+    with redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3) as client:
+        info = client.info("server")
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+    if policy != "noeviction":
+        raise AlertingError(
+            f"Redis may throw keys away (maxmemory-policy {policy}).",
+            remedy="Set maxmemory-policy to noeviction: an evicted doorbell is a lost one.",
+        )
+    return f"answers, version {info['redis_version']}"
+
+
+def _broker(url: str) -> str:
+    with Connection(url, connect_timeout=3) as connection:
+        connection.ensure_connection(max_retries=1)
+        return f"answers ({connection.transport.driver_name})"
+
+
+def _ports(config: Settings) -> list[Check]:
+    wanted = {"ALERTING_PORT": config.port}
+    if config.carriers == "sandbox":
+        wanted["ALERTING_SANDBOX_PORT"] = config.sandbox_port
+        wanted["ALERTING_SANDBOX_SMTP_PORT"] = config.sandbox_smtp_port
+    return [_free(name, config.host, port) for name, port in wanted.items()]
+
+
+def _free(name: str, host: str, port: int) -> Check:
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((host, port))
+        except OSError as e:
+            return Check(f"port {port}", False, str(e.strerror), f"Set {name} to another port.")
+    return Check(f"port {port}", True, "free")
+
+
+def _carriers(config: Settings) -> list[Check]:
+    """With real carriers: every channel that has settings, and that there is one."""
+    if config.carriers == "sandbox":
+        return [Check("carriers", True, "sandbox: nothing leaves this machine")]
+    sender = config.twilio_from or config.twilio_messaging_service
+    return [
+        Check(
+            "sms",
+            bool(config.twilio_account_sid and config.twilio_auth_token and sender),
+            "configured" if config.twilio_account_sid else "not configured",
+            "Set ALERTING_TWILIO_ACCOUNT_SID, _AUTH_TOKEN and _FROM or _MESSAGING_SERVICE.",
+        ),
+        Check(
+            "email",
+            bool(config.smtp_host),
+            config.smtp_host or "not configured",
+            "Set ALERTING_SMTP_HOST and what it needs.",
+        ),
+        Check(
+            "public address",
+            config.public_url.startswith("https://"),
+            config.public_url,
+            "Set ALERTING_PUBLIC_URL to the https address that citizens and Twilio reach.",
+        ),
+    ]
