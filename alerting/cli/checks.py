@@ -115,22 +115,29 @@ def _free(name: str, host: str, port: int) -> Check:
 
 
 def _carriers(config: Settings) -> list[Check]:
-    """With real carriers: every channel that has settings, and that there is one."""
+    """With real carriers: at least one channel, none half configured, and a public address."""
     if config.carriers == "sandbox":
         return [Check("carriers", True, "sandbox: nothing leaves this machine")]
     sender = config.twilio_from or config.twilio_messaging_service
+    sms = [config.twilio_account_sid, config.twilio_auth_token.get_secret_value(), sender]
     return [
         Check(
-            "sms",
-            bool(config.twilio_account_sid and config.twilio_auth_token and sender),
-            "configured" if config.twilio_account_sid else "not configured",
-            "Set ALERTING_TWILIO_ACCOUNT_SID, _AUTH_TOKEN and _FROM or _MESSAGING_SERVICE.",
+            "channels",
+            bool(config.twilio_account_sid or config.smtp_host),
+            " ".join(
+                [
+                    "push",
+                    *["sms"] * bool(config.twilio_account_sid),
+                    *["email"] * bool(config.smtp_host),
+                ]
+            ),
+            "Set ALERTING_TWILIO_ACCOUNT_SID or ALERTING_SMTP_HOST and what they need.",
         ),
         Check(
-            "email",
-            bool(config.smtp_host),
-            config.smtp_host or "not configured",
-            "Set ALERTING_SMTP_HOST and what it needs.",
+            "sms",
+            all(sms) or not any(sms),
+            "configured" if all(sms) else "half configured" if any(sms) else "not configured",
+            "Set ALERTING_TWILIO_ACCOUNT_SID, _AUTH_TOKEN and _FROM or _MESSAGING_SERVICE.",
         ),
         Check(
             "public address",

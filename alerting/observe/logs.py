@@ -49,7 +49,7 @@ def configure(level: str = "INFO", log_format: str = "console") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # These write one line a request or query at INFO, which drowns what matters.
-    for noisy in ("uvicorn.access", "aiohttp.access", "mail.log", "celery.app.trace", "httpx"):
+    for noisy in ("uvicorn.access", "aiohttp.access", "mail.log", "celery.app.trace", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -1,0 +1,22 @@
+FROM python:3.12-slim AS build
+WORKDIR /app
+RUN python -m venv /venv
+ENV PATH=/venv/bin:$PATH
+COPY requirements.lock .
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY pyproject.toml README.md worker.py ./
+COPY alerting alerting
+RUN pip install --no-cache-dir setuptools && pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.12-slim
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/alerting alerting
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    ALERTING_VAR=/var/lib/alerting \
+    ALERTING_LOG_FORMAT=json \
+    ALERTING_HOST=0.0.0.0
+USER alerting
+WORKDIR /var/lib/alerting
+EXPOSE 8080
+CMD ["alerting", "serve"]

@@ -1,0 +1,131 @@
+"""docker-compose.yml: the words of the Compose specification, and commands that really run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+#: What the Compose specification lets a file and a service say, with the type it takes; only the
+#: words used here.
+TOP = {"name": str, "services": dict, "volumes": dict, "secrets": dict}
+SERVICE = {
+    "image": str, "build": (str, dict), "restart": str, "env_file": (str, list),
+    "environment": (dict, list), "secrets": list, "depends_on": (dict, list), "read_only": bool,
+    "tmpfs": (str, list), "security_opt": list, "stop_grace_period": str, "volumes": list,
+    "healthcheck": dict, "command": (str, list), "ports": list,
+}  # fmt: skip
+HEALTH = {
+    "test": (str, list), "interval": str, "timeout": str, "retries": int, "start_period": str,
+}  # fmt: skip
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+
+
+def test_it_says_only_what_compose_understands() -> None:
+    for key, value in COMPOSE.items():
+        if not key.startswith("x-"):
+            assert isinstance(value, TOP[key]), key
+    for name, service in SERVICES.items():
+        for key, value in service.items():
+            assert isinstance(value, SERVICE[key]), (name, key)
+        for key, value in service.get("healthcheck", {}).items():
+            assert isinstance(value, HEALTH[key]), (name, key)
+        assert service["restart"] in {"no", "always", "on-failure", "unless-stopped"}
+        assert ":" in service["image"], f"{name}: an image without a tag changes by itself"
+        assert not service["image"].endswith(":latest")
+
+
+def test_what_it_names_is_there() -> None:
+    for name, service in SERVICES.items():
+        for target, how in service.get("depends_on", {}).items():
+            assert how["condition"] in CONDITIONS
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in SERVICES[target], (name, target)
+        for secret in service.get("secrets", []):
+            assert secret in COMPOSE["secrets"]
+        for volume in service.get("volumes", []):
+            assert volume.split(":")[0] in COMPOSE["volumes"]
+        for key, value in (service.get("environment") or {}).items():
+            if key.endswith("_FILE"):
+                assert value.removeprefix("/run/secrets/") in service["secrets"]
+
+
+def test_every_lane_has_a_worker_and_every_long_service_a_health_check() -> None:
+    lanes = [
+        lane
+        for s in SERVICES.values()
+        if "-Q" in s.get("command", [])
+        for lane in s["command"][s["command"].index("-Q") + 1].split(",")
+    ]
+    assert sorted(lanes) == ["drill", "extreme", "routine", "severe"]
+    for name, service in SERVICES.items():
+        assert name == "migrate" or "healthcheck" in service
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "\nUSER alerting\n" in text
+    assert "--require-hashes -r requirements.lock" in text
+
+
+def as_process(words: list[str]) -> list[str]:
+    """The container's command on this machine's interpreter."""
+    modules = {"alerting": "alerting.cli", "celery": "celery"}
+    return [sys.executable, "-m", modules[words[0]], *words[1:]]
+
+
+def healthy(service: dict[str, Any], env: dict[str, str]) -> bool:
+    """Run the service's own health check once."""
+    kind, *words = service["healthcheck"]["test"]
+    if kind == "CMD-SHELL":
+        shell = words[0].replace("$$", "$").replace("celery ", f"{sys.executable} -m celery ")
+        command = ["bash", "-c", shell]
+    elif words[0] == "python":
+        command = [sys.executable, *(w.replace("8080", env["ALERTING_PORT"]) for w in words[1:])]
+    else:
+        command = as_process(words)
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["api", "worker-fast", "worker-bulk", "scheduler"])
+def test_each_service_runs_until_its_own_health_check_is_content(
+    name: str, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = str(s.getsockname()[1])
+    env = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "ALERTING_VAR": str(tmp_path),
+        "ALERTING_PORT": port,
+        "HOSTNAME": socket.gethostname(),
+    }
+    service = SERVICES[name]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            as_process(service["command"]), env=env, cwd=ROOT, stdout=log, stderr=log
+        )
+    try:
+        end = time.monotonic() + 60
+        while not healthy(service, env):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < end, (tmp_path / "log").read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        # uvicorn ends cleanly and then dies of the very signal, as the supervisor expects.
+        assert process.wait(40) in {0, -signal.SIGTERM}, (tmp_path / "log").read_text()
