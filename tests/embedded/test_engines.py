@@ -1,0 +1,155 @@
+"""The engines over one folder: restarted, killed, half-made, taken."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from alerting.embedded import engines, postgres
+from alerting.embedded.wait import until
+from alerting.errors import BadInput, Unavailable
+
+
+@pytest.fixture
+def var() -> Iterator[Path]:
+    # pytest's own folders are too deep for a socket's path; one test wants that, the rest do not.
+    with tempfile.TemporaryDirectory(prefix="a-") as folder:
+        yield Path(folder) / "var"
+
+
+def write(e: engines.Engines) -> None:
+    with psycopg.connect(e.database_url, autocommit=True) as c:
+        c.execute("create table kept (n int)")
+        c.execute("insert into kept values (7)")
+    with redis.Redis.from_url(e.redis_url) as r:
+        r.set("kept", "7")
+        # Wait for the append-only file, which is flushed once a second.
+        r.execute_command("WAITAOF", 1, 0, 2000) if has_waitaof(r) else r.bgrewriteaof()
+
+
+def has_waitaof(r: redis.Redis) -> bool:
+    return int(str(r.info("server")["redis_version"]).split(".")[0]) >= 7
+
+
+def kept(e: engines.Engines) -> tuple[int, bytes]:
+    with psycopg.connect(e.database_url) as c:
+        row = c.execute("select n from kept").fetchone()
+    with redis.Redis.from_url(e.redis_url) as r:
+        return (row or (0,))[0], r.get("kept")  # type: ignore[return-value]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_data_outlive_a_clean_stop(var: Path) -> None:
+    with engines.start(var) as e:
+        write(e)
+        found = engines.find(var)
+        assert found is not None
+        assert (found.database_url, found.redis_url) == (e.database_url, e.redis_url)
+    assert engines.find(var) is None
+    with engines.start(var) as e:
+        assert kept(e) == (7, b"7")
+
+
+def test_data_outlive_kill_9_of_the_owner_and_the_engines_end_with_it(var: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from alerting.embedded import engines\n"
+        "e = engines.start(Path(sys.argv[1])); print('up', flush=True); sys.stdin.read()"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script, str(var)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    assert owner.stdin is not None
+    assert owner.stdout.readline() == b"up\n"
+    found = engines.find(var)
+    assert found is not None
+    with psycopg.connect(found.database_url, autocommit=True) as c:
+        c.execute("create table kept as select 7 as n")
+    pid = int((var / "postgres" / "data" / "postmaster.pid").read_text().split("\n")[0])
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    owner.stdin.close()
+    assert engines.find(var) is None
+    until(lambda: not alive(pid), timeout_s=20, what="PostgreSQL to end with its owner")
+    with engines.start(var) as e, psycopg.connect(e.database_url) as c:
+        assert c.execute("select n from kept").fetchone() == (7,)
+
+
+def test_postgres_killed_with_9_recovers_by_itself(var: Path) -> None:
+    with engines.start(var, with_redis=False) as e:
+        with psycopg.connect(e.database_url, autocommit=True) as c:
+            c.execute("create table kept as select 7 as n")
+        pid = int((var / "postgres" / "data" / "postmaster.pid").read_text().split("\n")[0])
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not alive(pid), timeout_s=10, what="PostgreSQL to die")
+    with engines.start(var, with_redis=False) as e, psycopg.connect(e.database_url) as c:
+        assert c.execute("select n from kept").fetchone() == (7,)
+
+
+def test_a_second_start_on_the_same_folder_is_refused(var: Path) -> None:
+    with engines.start(var, with_redis=False):
+        with pytest.raises(BadInput, match=rf"Another process \(pid {os.getpid()}\) runs on"):
+            engines.start(var)
+
+
+def test_a_first_start_killed_half_way_leaves_nothing_in_the_way(var: Path) -> None:
+    half = var / "postgres" / "new-abc" / "data"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")
+    with engines.start(var, with_redis=False) as e:
+        assert e.database_url
+    assert not list((var / "postgres").glob("new-*"))
+
+
+def test_a_folder_of_something_else_is_left_alone(var: Path) -> None:
+    strange = var / "postgres" / "data" / "holiday.jpg"
+    strange.parent.mkdir(parents=True)
+    strange.write_text("x")
+    with pytest.raises(Unavailable, match=r"holds no PostgreSQL data\. Move it away"):
+        engines.start(var)
+    assert strange.exists()
+    assert engines.find(var) is None
+
+
+def test_data_of_another_major_version_are_not_touched(var: Path) -> None:
+    data = var / "postgres" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("16\n")
+    with pytest.raises(Unavailable, match=r"data of PostgreSQL 16; the embedded one is 18"):
+        engines.start(var)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(Unavailable, match=r"cannot be written: Not a directory.*ALERTING_VAR"):
+        engines.start(tmp_path / "file" / "var")
+
+
+def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100) / "var"
+    with engines.start(deep, with_redis=False) as e, psycopg.connect(e.database_url) as c:
+        assert c.execute("select 1").fetchone() == (1,)
+
+
+def test_a_platform_without_the_binaries(monkeypatch: pytest.MonkeyPatch, var: Path) -> None:
+    monkeypatch.setattr(postgres, "find_spec", lambda _name: None)
+    with pytest.raises(Unavailable, match=r"No embedded PostgreSQL.*Set DATABASE_URL"):
+        engines.start(var)
