@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Sandbox:
         pages = Environment(
             loader=FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
-        pages.filters["clock"] = _clock
+        pages.filters |= {"clock": _clock, "author": _author}
         self._page = pages.get_template("phones.html")
         self._phone = pages.get_template("phone.html")
         self._assets = {
@@ -129,7 +130,8 @@ class Sandbox:
     def _screens(self, phones: Iterable[Phone], since: int) -> list[dict[str, str]]:
         changed = {p.id: p for p in phones if p.changed > since}
         return [
-            {"id": p.id, "html": self._phone.render(phone=p, since=since)} for p in changed.values()
+            {"id": p.id, "html": self._phone.render(phone=p, found=(), live=True)}
+            for p in changed.values()
         ]
 
     def _totals(self) -> dict[str, Any]:
@@ -197,5 +199,10 @@ def _active(faults: Faults) -> list[str]:
     return active
 
 
-def _clock(at: datetime) -> str:
-    return at.astimezone().strftime("%H:%M:%S")
+def _clock(at: datetime, form: str = "%H:%M:%S") -> str:
+    return at.astimezone().strftime(form)
+
+
+def _author(sender: str) -> str:
+    """A mail's sender as mail programs list it: by name where there is one."""
+    return parseaddr(sender)[0] or sender

@@ -45,6 +45,7 @@ function showPhone({ id, html }) {
     const same = fresh.querySelector(`details[data-key="${CSS.escape(open.dataset.key)}"]`);
     if (same) same.open = true;
   }
+  fresh.className = old.className;
   const top = old.querySelector(".screen").scrollTop;
   const focused = old.contains(document.activeElement);
   old.replaceWith(fresh);
