@@ -23,7 +23,6 @@ from alerting.domain.decision import Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
-from alerting.observe.metrics import DELIVERIES
 from alerting.settings import Settings
 from alerting.store import alerts, citizens, deliveries, outbox
 from alerting.store.alerts import StoredAlert
@@ -177,8 +176,6 @@ class Deliverer:
         async with self._db.begin() as connection:
             state = await outbox.hold(connection, work, lease_s=self._settings.lease_s, **values)
             await deliveries.settle(connection, settlements, now=self._clock.now())
-        for s in settlements:
-            DELIVERIES.labels(work.channel, s.state.value).inc()
         return state
 
     async def _suspend(self, window: Sequence[OpenDelivery], outcomes: Sequence[Outcome]) -> None:

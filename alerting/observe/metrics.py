@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Histogram
 
-DELIVERIES = Counter(
-    "alerting_deliveries_total", "Deliveries written to the ledger", ["channel", "state"]
-)
 REQUESTS = Counter(
     "alerting_http_requests_total", "Requests answered", ["method", "route", "status"]
 )

@@ -105,9 +105,9 @@ def test_postgres_killed_with_9_recovers_by_itself(var: Path) -> None:
 
 
 def test_a_second_start_on_the_same_folder_is_refused(var: Path) -> None:
-    with engines.start(var, with_redis=False):
-        with pytest.raises(BadInput, match=rf"Another process \(pid {os.getpid()}\) runs on"):
-            engines.start(var)
+    busy = rf"Another process \(pid {os.getpid()}\) runs on"
+    with engines.start(var, with_redis=False), pytest.raises(BadInput, match=busy):
+        engines.start(var)
 
 
 def test_a_first_start_killed_half_way_leaves_nothing_in_the_way(var: Path) -> None:
