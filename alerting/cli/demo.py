@@ -75,8 +75,16 @@ async def _demo(
 
 def _print(result: Result, path: Path) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(channel_table(result.status))
     j = result.judgement
+    extra = {
+        "audience": {n: f"{c['expected']:,}" for n, c in j.by_channel.items()},
+        "a second": {
+            n: f"{c.accepted / c.last_s:,.0f}"
+            for n, c in result.status.channels.items()
+            if c.last_s
+        },
+    }
+    console.print(channel_table(result.status, extra))
     told = sum(c.accepted for c in result.status.channels.values())
     rate = told / result.seconds if result.seconds else 0
     console.print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from uuid import UUID
 
 from rich.console import Console
@@ -73,16 +74,23 @@ def print_status(found: AlertStatus) -> None:
         console.print(channel_table(found))
 
 
-def channel_table(found: AlertStatus) -> Table:
-    """One row per channel: how many, how it ended, how long it took."""
+def channel_table(
+    found: AlertStatus, extra: Mapping[str, Mapping[str, str]] | None = None
+) -> Table:
+    """One row per channel: how many, how it ended, how long it took.
+
+    extra: more columns, each with its cell by channel.
+    """
+    extra = extra or {}
     table = Table()
-    for column in ("channel", "planned", "accepted", "delivered", "failed", "not sent", "open"):
-        table.add_column(column, justify="left" if column == "channel" else "right")
-    for column in ("p50 s", "p95 s", "p99 s"):
+    table.add_column("channel")
+    numbers = ("planned", "accepted", "delivered", "failed", "not sent", "open")
+    for column in (*extra, *numbers, "p50 s", "p95 s", "p99 s"):
         table.add_column(column, justify="right")
     for name, c in found.channels.items():
         not_sent = ", ".join(f"{n:,} {reason}" for reason, n in c.not_sent.items()) or "0"
-        numbers = [f"{n:,}" for n in (c.planned, c.accepted, c.delivered, c.failed)]
+        counts = [f"{n:,}" for n in (c.planned, c.accepted, c.delivered, c.failed)]
         seconds = ["-" if s is None else f"{s:.2f}" for s in (c.p50_s, c.p95_s, c.p99_s)]
-        table.add_row(name, *numbers, not_sent, f"{c.open:,}", *seconds)
+        more = [cells.get(name, "-") for cells in extra.values()]
+        table.add_row(name, *more, *counts, not_sent, f"{c.open:,}", *seconds)
     return table
