@@ -43,7 +43,7 @@ class Receiver:
     async def take(self, request: web.Request) -> web.Response:
         form = {k: str(v) for k, v in (await request.post()).items()}
         headers = request.headers
-        url = f"{self.url}{request.raw_path.removeprefix('/status')}"
+        url = f"{self.url}?{request.raw_path.partition('?')[2]}"
         self.seen.append(
             (url, form, headers["X-Twilio-Signature"], headers["I-Twilio-Idempotency-Token"])
         )

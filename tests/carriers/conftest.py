@@ -41,7 +41,8 @@ def pusher(http: aiohttp.ClientSession, where: Where) -> Pusher:
 async def receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
     app = web.Application()
-    app.router.add_post("/status", receiver.take)
+    for path in ("/status", "/webhooks/twilio/status"):
+        app.router.add_post(path, receiver.take)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

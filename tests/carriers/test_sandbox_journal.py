@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 
+from alerting.embedded.carriers import journal as journal_module
 from alerting.embedded.carriers import log_path, read_log
 from alerting.embedded.carriers.journal import Journal
 from alerting.errors import BadInput
@@ -31,14 +31,14 @@ async def test_everyone_who_waits_is_on_the_disk_when_let_go(var, journal):
 
 async def test_one_sync_serves_many(var, journal, monkeypatch):
     syncs = 0
-    real = os.fdatasync
+    real = journal_module._sync
 
     def counted(file: int) -> None:
         nonlocal syncs
         syncs += 1
         real(file)
 
-    monkeypatch.setattr(os, "fdatasync", counted)
+    monkeypatch.setattr(journal_module, "_sync", counted)
     await asyncio.gather(*[journal.append(b"{}\n") for _ in range(500)])
     assert len(list(read_log(var, "sms"))) == 500
     assert 1 <= syncs < 50
@@ -74,7 +74,7 @@ async def test_a_failed_write_tells_everyone_and_leaves_nothing(var, journal, mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fdatasync", full)
+        patch.setattr(journal_module, "_sync", full)
         results = await asyncio.gather(
             *[journal.append(b'{"n":2}\n') for _ in range(3)], return_exceptions=True
         )
@@ -121,3 +121,13 @@ def test_the_end_of_a_log_can_be_read_alone(var, last_bytes, expected):
 
 def test_a_log_that_was_never_written_is_empty(var):
     assert list(read_log(var, "email")) == []
+
+
+def test_a_line_no_carrier_wrote_is_named(var):
+    path = log_path(var, "sms")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"n":1}\n\0\0\0\n{"n":3}\n')
+    with pytest.raises(
+        BadInput, match=r"sms\.jsonl holds a line that no carrier wrote, before byte 12\."
+    ):
+        list(read_log(var, "sms"))

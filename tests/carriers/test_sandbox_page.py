@@ -179,6 +179,11 @@ def test_only_so_much_is_kept(monkeypatch):
     assert len(last.push) < 20
     assert last.push[0].title == "t199"
     assert phones.find("c50") == []
+    # The phones on the page stay, however many come after them.
+    first = phones.find("c0")[0]
+    phones.show(_push("c0", "again", ""))
+    assert [m.title for m in first.push] == ["again", "t"]
+    assert first in phones.front
 
 
 @pytest.mark.parametrize(

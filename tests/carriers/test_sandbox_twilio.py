@@ -80,6 +80,7 @@ async def test_without_the_accounts_token_nothing_is_taken(http, var, headers):
         ({"Body": ""}, 400, 21602),
         ({"To": "07700900123"}, 400, 21211),
         ({"To": "+44"}, 400, 21211),
+        ({"To": "+٤٤٧٧٠٠٩٠٠١٢٣"}, 400, 21211),
         ({"From": "+"}, 400, 21212),
         ({"From": "MuchTooLongName"}, 400, 21212),
         ({"MessagingServiceSid": "MGnone"}, 404, 21701),

@@ -11,7 +11,7 @@ import hmac
 import time
 from base64 import b64encode
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from urllib.parse import urlencode
 
@@ -72,13 +72,14 @@ class Callbacks:
         self._ready: asyncio.Queue[_Due] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
+        self._working = 0
         self.posted = 0
         self.dropped = 0
 
     @property
     def waiting(self) -> int:
         """Messages whose last callback has not been posted."""
-        return len(self._heap) + self._ready.qsize()
+        return len(self._heap) + self._ready.qsize() + self._working
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(
@@ -91,6 +92,7 @@ class Callbacks:
         self._tasks.append(asyncio.create_task(self._pump()))
 
     async def close(self) -> None:
+        self.dropped += self.waiting
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -98,7 +100,6 @@ class Callbacks:
                 await task
         if self._session is not None:
             await self._session.close()
-        self.dropped += self.waiting
         if self.dropped:
             log.warning("carriers.callbacks_dropped", callbacks=self.dropped)
 
@@ -133,19 +134,25 @@ class Callbacks:
     async def _work(self) -> None:
         while True:
             due = await self._ready.get()
-            taken = await self._post(due)
-            if taken is None:
-                if due.tried < len(RETRY_S):
-                    again = _Due(due.message, due.status, due.later, due.key, due.tried + 1)
-                    self._put(again, after_s=RETRY_S[due.tried])
-                    continue
-                self.dropped += 1
-            elif taken and self._desk.strikes(self._desk.faults.sms.callback_duplicate_rate):
-                await self._post(due)
-            if due.later:
-                status, *later = due.later
-                key = f"{due.message.sid}-{status}"
-                self._put(_Due(due.message, status, tuple(later), key))
+            self._working += 1
+            try:
+                await self._attend(due)
+            finally:
+                self._working -= 1
+
+    async def _attend(self, due: _Due) -> None:
+        """Post one callback, then see to the next of its message, or to another try."""
+        taken = await self._post(due)
+        if taken is None and due.tried < len(RETRY_S):
+            self._put(replace(due, tried=due.tried + 1), after_s=RETRY_S[due.tried])
+            return
+        if taken is None:
+            self.dropped += 1
+        elif taken and self._desk.strikes(self._desk.faults.sms.callback_duplicate_rate):
+            await self._post(due)
+        if due.later:
+            status, *later = due.later
+            self._put(_Due(due.message, status, tuple(later), f"{due.message.sid}-{status}"))
 
     async def _post(self, due: _Due) -> bool | None:
         """True when the receiver took it, False when it refused for good, None to try again."""

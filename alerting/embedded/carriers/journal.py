@@ -21,6 +21,8 @@ from alerting.embedded.carriers.identity import Carrier
 from alerting.errors import BadInput
 
 _TAIL_BYTES = 1 << 16
+#: Where there is no fdatasync (macOS) fsync does the same and a little more.
+_sync = getattr(os, "fdatasync", os.fsync)
 
 
 def log_path(var: Path, channel: Carrier) -> Path:
@@ -35,7 +37,8 @@ def read_log(
 
     `ref` is our delivery id as a number, or None. A log that does not exist is empty, and a last
     line without its end was never acknowledged, so it is left out. It may be read while it grows.
-    last_bytes: only the whole lines among so many last bytes.
+    last_bytes: only the whole lines among so many last bytes. Raises BadInput at a line that is
+    not the carriers'.
     """
     try:
         file = log_path(var, channel).open("rb")
@@ -49,8 +52,16 @@ def read_log(
         if start:
             file.readline()
         for line in file:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
+            if not line.endswith(b"\n"):
+                return
+            try:
+                message = json.loads(line)
+            except ValueError as e:
+                raise BadInput(
+                    f"{file.name} holds a line that no carrier wrote, before byte {file.tell()}.",
+                    remedy="Move the file away; a new one is begun.",
+                ) from e
+            yield message
 
 
 class Journal:
@@ -148,7 +159,7 @@ class Journal:
             left = memoryview(data)
             while left:
                 left = left[os.write(self._file, left) :]
-            os.fdatasync(self._file)
+            _sync(self._file)
         except OSError:
             # The senders are told no: nothing of this group may stay behind.
             with suppress(OSError):

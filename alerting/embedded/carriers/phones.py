@@ -35,7 +35,7 @@ def phone_of(to: str) -> str:
     return f"+999{int(match['number'] or match['name']):09d}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Phone:
     """One screen, newest first. `changed` counts up with every message of any phone."""
 
@@ -92,7 +92,7 @@ class Phones:
             if len(self._front) < FRONT:
                 self._front[name] = phone
             if len(self._phones) > _PHONES:
-                self._phones.popitem(last=False)
+                self._make_room()
         else:
             self._phones.move_to_end(name)
         phone.put(message)
@@ -145,6 +145,10 @@ class Phones:
     def count(self) -> int:
         return len(self._phones)
 
+    def get(self, name: str) -> Phone | None:
+        """The phone of exactly this name, where it has heard something lately."""
+        return self._phones.get(name)
+
     def find(self, wanted: str, *, most: int = 4) -> list[Phone]:
         """Phones whose number or address is `wanted`, else ends with it, else contains it."""
         wanted = wanted.strip().lower()
@@ -171,6 +175,13 @@ class Phones:
         except TimeoutError:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
+
+    def _make_room(self) -> None:
+        """Forget the phone silent longest, but none of those the page always shows."""
+        for name in self._phones:
+            if name not in self._front:
+                del self._phones[name]
+                return
 
     def _wake(self) -> None:
         if not self._waiting:

@@ -14,7 +14,7 @@ import time
 from base64 import b64encode
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -24,41 +24,18 @@ from alerting.embedded.carriers.drop import dropped
 from alerting.embedded.carriers.intake import Intake
 from alerting.embedded.carriers.messages import Message, Messages, instant
 from alerting.embedded.carriers.received import Received, tidy
+from alerting.embedded.carriers.twilio_refusals import (
+    MAX_VALIDITY_S,
+    Refused,
+    read_form,
+    validate,
+)
 
-_MAX_BODY = 1600
-_MAX_VALIDITY_S = 36_000
 _MAX_PAGE = 1000
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
-_SENDER = re.compile(r"\+[1-9]\d{6,14}|\d{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 +_&-]{1,11}")
-_SERVICE = re.compile(r"MG[0-9a-f]{32}")
-_CALLBACK = re.compile(r"https?://[^\s/]+\S*", re.ASCII)
 _DELIVERY = re.compile(r"[?&]delivery=(\d{1,19})(?:&|$)", re.ASCII)
 
 # The same text goes to thousands of phones.
 _segments = lru_cache(maxsize=512)(lambda body: measure(body).count)
-
-
-class _Refused(Exception):
-    """An answer other than yes, in Twilio's code and words."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-    def answer(self) -> web.Response:
-        body = {
-            "code": self.code,
-            "message": str(self),
-            "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
-            "status": self.status,
-        }
-        headers = {}
-        if self.status == 401:
-            headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
-        if self.status == 429:
-            headers["Retry-After"] = "1"
-        return web.json_response(body, status=self.status, headers=headers)
 
 
 class TwilioApi:
@@ -84,9 +61,9 @@ class TwilioApi:
     async def _create(self, request: web.Request) -> web.Response:
         try:
             self._authenticate(request)
-            form = _form(await request.read())
+            form = read_form(await request.read())
             return await self._accept(request, form)
-        except _Refused as e:
+        except Refused as e:
             self._intake.phones.refuse("sms")
             return e.answer()
 
@@ -94,16 +71,16 @@ class TwilioApi:
         desk = self._intake.desk
         faults = desk.faults.sms
         if desk.too_fast("sms", faults):
-            raise _Refused(429, 20429, "Too Many Requests")
-        _validate(form, faults.opted_out)
+            raise Refused(429, 20429, "Too Many Requests")
+        validate(form, faults.opted_out)
         await desk.delay(faults)
         if desk.strikes(faults.failure_rate):
-            raise _Refused(faults.failure_status, faults.failure_code, "A fault set in the sandbox")
+            raise Refused(faults.failure_status, faults.failure_code, "A fault set in the sandbox")
         message = self._message(form)
         try:
             await self._intake.take(_received(message))
         except OSError as e:
-            raise _Refused(503, 20503, "The sandbox cannot write its log") from e
+            raise Refused(503, 20503, "The sandbox cannot write its log") from e
         self._messages.add(message)
         if message.callback:
             self._callbacks.promise(
@@ -123,7 +100,7 @@ class TwilioApi:
         now = time.time()
         took_s = (faults.callback_delay_ms + desk.up_to(faults.callback_jitter_ms)) / 1000
         final, code = "delivered", None
-        if took_s > int(form.get("ValidityPeriod", _MAX_VALIDITY_S)):
+        if took_s > int(form.get("ValidityPeriod", MAX_VALIDITY_S)):
             final, code = "failed", 30036
         elif desk.strikes(faults.undelivered_rate):
             final, code = "undelivered", faults.undelivered_code
@@ -149,7 +126,7 @@ class TwilioApi:
             message = self._messages.get(request.match_info["sid"])
             if message is None:
                 raise _not_found(request)
-        except _Refused as e:
+        except Refused as e:
             return e.answer()
         return _json(message.resource(self._account, time.time()))
 
@@ -157,7 +134,7 @@ class TwilioApi:
         try:
             self._authenticate(request)
             return self._page(request)
-        except _Refused as e:
+        except Refused as e:
             return e.answer()
 
     def _page(self, request: web.Request) -> web.Response:
@@ -173,7 +150,7 @@ class TwilioApi:
             size = min(_MAX_PAGE, max(1, int(query.get("PageSize", "50"))))
             page = max(0, int(query.get("Page", "0")))
         except ValueError as e:
-            raise _Refused(400, 20001, "A date, Page or PageSize cannot be read") from e
+            raise Refused(400, 20001, "A date, Page or PageSize cannot be read") from e
         found = self._messages.find(
             to=query.get("To", ""), sender=query.get("From", ""), since=since, before=before
         )
@@ -209,56 +186,9 @@ class TwilioApi:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         known = hmac.compare_digest(given.strip().encode(), self._authorization)
         if scheme.lower() != "basic" or not known:
-            raise _Refused(401, 20003, "Authenticate")
+            raise Refused(401, 20003, "Authenticate")
         if request.match_info["account"] != self._account:
             raise _not_found(request)
-
-
-def _form(body: bytes) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii", "replace"),
-            keep_blank_values=True,
-            errors="replace",
-            max_num_fields=100,
-        )
-    except ValueError as e:
-        raise _Refused(400, 20001, "The form cannot be read") from e
-    return dict(pairs)
-
-
-def _validate(form: dict[str, str], opted_out: frozenset[str]) -> None:
-    """Refuse what Twilio refuses at once, in the order it does."""
-    to, sender = form.get("To", ""), form.get("From", "")
-    service, body = form.get("MessagingServiceSid", ""), form.get("Body", "")
-    if not to:
-        raise _Refused(400, 21604, "A 'To' phone number is required.")
-    if not sender and not service:
-        raise _Refused(400, 21603, "A 'From' phone number is required.")
-    if not body:
-        raise _Refused(400, 21602, "Message body is required.")
-    if not _E164.fullmatch(to):
-        raise _Refused(400, 21211, "Invalid 'To' Phone Number")
-    if sender and not _SENDER.fullmatch(sender):
-        raise _Refused(400, 21212, "Invalid 'From' Phone Number")
-    if service and not _SERVICE.fullmatch(service):
-        raise _Refused(404, 21701, "The Messaging Service does not exist")
-    if len(body) > _MAX_BODY:
-        raise _Refused(
-            400, 21617, f"The concatenated message body exceeds the {_MAX_BODY} character limit"
-        )
-    callback = form.get("StatusCallback", "")
-    if callback and not _CALLBACK.fullmatch(callback):
-        raise _Refused(400, 21609, "The StatusCallback URL is not a valid URL.")
-    validity = form.get("ValidityPeriod")
-    if validity is not None and not _is_validity(validity):
-        raise _Refused(400, 21624, "Invalid validity period value")
-    if to in opted_out:
-        raise _Refused(400, 21610, "Attempt to send to unsubscribed recipient")
-
-
-def _is_validity(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _MAX_VALIDITY_S
 
 
 def _received(message: Message) -> Received:
@@ -281,8 +211,8 @@ def _received(message: Message) -> Received:
     )
 
 
-def _not_found(request: web.Request) -> _Refused:
-    return _Refused(404, 20404, f"The requested resource {request.path} was not found")
+def _not_found(request: web.Request) -> Refused:
+    return Refused(404, 20404, f"The requested resource {request.path} was not found")
 
 
 def _json(value: dict[str, object], status: int = 200) -> web.Response:
