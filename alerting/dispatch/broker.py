@@ -8,6 +8,7 @@ its Redis transport orders by priority before queue.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery
@@ -20,6 +21,10 @@ from alerting.observe.logs import logger
 log = logger(__name__)
 
 TASK = "alerting.work"
+
+#: How long a broker that did not answer is left alone: a plan of a thousand chunks must not wait
+#: for a dead one a thousand times.
+_SILENT_S = 5.0
 
 
 def make_app(broker_url: str) -> Celery:
@@ -62,7 +67,12 @@ class Doorbell:
     def __init__(self, broker_url: str) -> None:
         self._app = make_app(broker_url)
         # Without these kombu tries a dead broker for ever inside one publish.
-        self._app.conf.broker_transport_options |= {"max_retries": 1, "interval_step": 0.1}
+        self._app.conf.broker_transport_options |= {
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0.1,
+        }
+        self._silent_until = 0.0
         # One thread keeps kombu's blocking publish off the loop and in order.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
 
@@ -70,6 +80,8 @@ class Doorbell:
         """Say that these outbox rows wait; False when the broker did not take it."""
         if not outbox_ids:
             return True
+        if time.monotonic() < self._silent_until:
+            return False
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._ring, lane, outbox_ids)
 
@@ -85,6 +97,7 @@ class Doorbell:
                     )
         except (OperationalError, KombuError, OSError) as e:
             log.warning("doorbell.silent", lane=lane.value, error=type(e).__name__)
+            self._silent_until = time.monotonic() + _SILENT_S
             return False
         return True
 
