@@ -27,10 +27,15 @@ def configure(level: str = "INFO", log_format: str = "console") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_private,
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    # Plain tracebacks: the pretty ones print local variables, addresses and texts among them.
+    renderers: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -42,7 +47,7 @@ def configure(level: str = "INFO", log_format: str = "console") -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()

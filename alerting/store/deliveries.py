@@ -181,13 +181,16 @@ async def settle(
 async def mark_in_doubt(
     connection: AsyncConnection, chunk_id: int, window: tuple[int, int], *, now: datetime
 ) -> int:
-    """Everything left planned in a dead worker's window may have been taken; returns how many."""
+    """Everything unsettled in a dead worker's window may have been taken; returns how many.
+
+    A try is counted even for what was in doubt before: it may have been sent once more.
+    """
     driver = await raw(connection)
     first = chunk_id * CHUNK_SPAN
     cursor = await driver.execute(
         """update delivery set state = 'in_doubt', reason = 'worker-died', tries = tries + 1,
-                  attempted_at = coalesce(attempted_at, %(now)s)
-           where id >= %(a)s and id < %(b)s and state = 'planned'""",
+                  attempted_at = %(now)s
+           where id >= %(a)s and id < %(b)s and state in ('planned','in_doubt')""",
         {"a": first + window[0], "b": first + window[1], "now": now},
     )
     return cursor.rowcount
@@ -202,12 +205,15 @@ async def close_chunk(
     *,
     now: datetime,
 ) -> int:
-    """Settle all that is left of a chunk in one state. What may have been sent is left alone."""
+    """Settle all that is left of a chunk in one state. What may have been sent is left alone,
+    unless the state is FAILED: then it ends as `in-doubt`."""
     driver = await raw(connection)
     first = chunk_id * CHUNK_SPAN
     cursor = await driver.execute(
-        """update delivery set state = %(state)s, reason = %(reason)s, settled_at = %(now)s
-           where id >= %(a)s and id < %(b)s and state in ('planned','deferred')""",
+        """update delivery set state = %(state)s, settled_at = %(now)s,
+                  reason = case when state = 'in_doubt' then 'in-doubt' else %(reason)s end
+           where id >= %(a)s and id < %(b)s and (state in ('planned','deferred')
+                 or state = 'in_doubt' and %(state)s = 'failed')""",
         {
             "state": state.value,
             "reason": reason,

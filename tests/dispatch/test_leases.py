@@ -1,0 +1,160 @@
+"""Workers that die, and workers that wake up too late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import func, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from town import Town
+
+from alerting.channels.base import Outcome, Outgoing
+from alerting.dispatch.status import status
+from alerting.domain.delivery import DeliveryState
+from alerting.domain.lane import Lane
+from alerting.store import outbox
+from alerting.store.deliveries import Settlement
+from alerting.store.deliveries import settle as write
+from alerting.store.outbox import Fenced
+from alerting.store.schema import outbox as table
+
+
+async def dead(town: Town) -> None:
+    """Let every lease run out, as if its worker had been killed."""
+    async with town.db.begin() as c:
+        past = func.now() - text("interval '1 second'")
+        await c.execute(
+            update(table).where(table.c.state == "leased").values(lease_until=past, rung_at=None)
+        )
+        await c.execute(update(table).values(not_before=past))
+
+
+async def test_a_worker_that_dies_in_its_window_leaves_only_that_in_doubt(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    stuck = asyncio.Event()
+    answers = 0
+
+    def hang_after_twenty(m: Outgoing) -> Outcome:
+        nonlocal answers
+        answers += 1
+        if answers > 20:
+            stuck.set()
+            raise asyncio.CancelledError
+        return Outcome(m.delivery_id, provider_ref="ok")
+
+    for channel in town.channels.values():
+        channel.answer = hang_after_twenty
+    # Cancelled in the middle of a window: nothing after the provider's call is written.
+    with suppress(asyncio.CancelledError):
+        await town.worker().sweep()
+    assert stuck.is_set()
+    for channel in town.channels.values():
+        channel.answer = lambda m: Outcome(m.delivery_id, provider_ref="ok")
+    town.settings.in_doubt_wait_s = 0
+    for _ in range(3):
+        await dead(town)
+        await town.worker().sweep()
+    rows = await town.rows(submitted.alert_id)
+    assert {r["state"] for r in rows} == {"accepted"}
+    flagged = sum(r["possible_duplicate"] for r in rows)
+    assert 0 < flagged <= town.settings.window
+    told = [m.endpoint for m in town.sent]
+    doubled = len(told) - len(set(told))
+    assert doubled <= flagged
+    assert set(told) == {e for _, e in town.expected(alert_xml)}
+
+
+async def test_a_planner_that_dies_is_followed_without_a_gap_or_a_double(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        plan = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="first", lease_s=30)
+    assert plan is not None
+    planner = town.worker()._planner
+    batches = 0
+    original = planner._write
+
+    async def die_after_two(*args: object, **options: object) -> bool:
+        nonlocal batches
+        batches += 1
+        if batches > 2:
+            raise asyncio.CancelledError
+        return await original(*args, **options)  # type: ignore[arg-type]
+
+    planner._write = die_after_two  # type: ignore[method-assign]
+    with suppress(asyncio.CancelledError):
+        await planner.run(plan)
+    await dead(town)
+    await town.worker().sweep()
+    rows = await town.rows(submitted.alert_id)
+    assert len(rows) == len(town.expected(alert_xml))
+    assert len({(r["citizen"], r["channel"]) for r in rows}) == len(rows)
+
+
+async def test_a_worker_that_wakes_after_its_lease_writes_nothing(
+    town: Town, alert_xml: bytes
+) -> None:
+    await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        late = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="late", lease_s=30)
+    assert late is not None
+    await dead(town)
+    async with town.db.begin() as c:
+        next_ = await outbox.claim(c, late.id, owner="next", lease_s=30)
+    assert next_ is not None
+    assert next_.fence == late.fence + 1
+    for act in (
+        lambda c: outbox.hold(c, late, lease_s=30),
+        lambda c: outbox.finish(c, late),
+        lambda c: outbox.release(c, late, not_before=town.clock.now(), cursor=0),
+    ):
+        with pytest.raises(Fenced):
+            await attempt(town, act)
+    async with town.db.begin() as c:
+        await outbox.hold(c, next_, lease_s=30)
+
+
+async def attempt(town: Town, act: Callable[[AsyncConnection], Awaitable[object]]) -> None:
+    """What a worker does: prove the lease, then write, in one transaction."""
+    async with town.db.begin() as c:
+        await act(c)
+        await write(c, [Settlement(1, DeliveryState.FAILED, "late")], now=town.clock.now())
+
+
+async def test_two_never_hold_the_same_work(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    assert submitted.created
+
+    async def grab(name: str) -> bool:
+        async with town.db.begin() as c:
+            work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner=name, lease_s=30)
+        return work is not None
+
+    assert sum(await asyncio.gather(*(grab(f"w{i}") for i in range(8)))) == 1
+
+
+async def test_work_that_ends_every_worker_is_set_aside_and_the_rest_goes_on(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+
+    def poison(m: Outgoing) -> Outcome:
+        raise RuntimeError("a bug of ours")
+
+    town.channels["email"].answer = poison
+    town.settings.in_doubt_wait_s = 0
+    for _ in range(2 * town.settings.max_chunk_tries + 3):
+        await dead(town)
+        await town.worker().sweep()
+    ledger = await town.ledger(submitted.alert_id)
+    assert {s for c, s, _ in ledger if c == "sms"} == {"accepted"}
+    assert {s for c, s, _ in ledger if c == "email"} == {"failed"}
+    assert {r for c, _, r in ledger if c == "email"} <= {"in-doubt", "poisoned"}
+    async with town.db.begin() as c:
+        assert (await status(c, submitted.alert_id)).state == "completed"

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from alerting.observe.logs import configure, logger
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def fail(endpoint: str) -> None:
+    text = f"for {endpoint}"
+    raise RuntimeError(len(text))
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_no_address_reaches_a_line(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", form)
+    log = logger("test")
+    # Not written out, because a traceback shows lines of source.
+    number = "+" + str(447700900123)
+    log.info("sent", endpoint=number, delivery=7)
+    try:
+        fail(number)
+    except RuntimeError:
+        log.exception("failed")
+        logging.getLogger("library").exception("failed too")
+    lines = capsys.readouterr().err
+    assert "447700900123" not in lines
+    assert "[hidden]" in lines
+    assert "RuntimeError" in lines
+
+
+def test_json_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "json")
+    logging.getLogger("library").warning("hello %s", "you")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["level"]) == ("hello you", "warning")
