@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience import cover
-from alerting.audience.geometry import grown
+from alerting.domain.geometry import grown
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient, Target

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from alerting.audience.geometry import (
+from alerting.domain.geometry import (
     circle_shape,
     distance_km,
     distance_m_to,

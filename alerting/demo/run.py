@@ -18,7 +18,7 @@ from uuid import UUID
 import aiohttp
 import shapely
 
-from alerting.audience.geometry import ring_shape
+from alerting.domain.geometry import ring_shape
 from alerting.audience.synthetic import SyntheticCitizen, generate, store
 from alerting.bootstrap import Runtime
 from alerting.cap import read, to_xml

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alerting.audience.cover import cell_of
 from alerting.audience.find import find
-from alerting.audience.geometry import distance_km, distance_m_to, ring_shape
+from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.domain.alert import (
     Alert,
     Area,

@@ -10,7 +10,7 @@ import shapely
 from town import Recorder, Town
 
 from alerting.audience.cover import cell_of
-from alerting.audience.geometry import distance_km, ring_shape
+from alerting.domain.geometry import distance_km, ring_shape
 from alerting.cap import read, to_xml
 from alerting.domain.alert import Alert, MsgType
 from alerting.errors import Conflict

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from alerting.audience import cover
-from alerting.audience.geometry import circle_shape, distance_km, distance_m_to, grown, ring_shape
+from alerting.domain.geometry import circle_shape, distance_km, distance_m_to, grown, ring_shape
 
 
 def holds(shape: shapely.Geometry, lat: float, lon: float) -> bool:
