@@ -10,10 +10,10 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience import cover
-from alerting.domain.geometry import grown
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient, Target
+from alerting.domain.geometry import grown
 from alerting.store import citizens
 from alerting.store.citizens import Candidate
 from alerting.store.db import raw

@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from alerting.domain.alert import Alert, Area, Circle, Info, NamedValue
 from alerting.domain.geometry import (
     circle_shape,
     distance_km,
@@ -19,7 +20,6 @@ from alerting.domain.geometry import (
     ring_shape,
     union,
 )
-from alerting.domain.alert import Alert, Area, Circle, Info, NamedValue
 from alerting.domain.language import best_info
 
 

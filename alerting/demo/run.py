@@ -18,13 +18,13 @@ from uuid import UUID
 import aiohttp
 import shapely
 
-from alerting.domain.geometry import ring_shape
 from alerting.audience.synthetic import SyntheticCitizen, generate, store
 from alerting.bootstrap import Runtime
 from alerting.cap import read, to_xml
 from alerting.demo.judge import Judgement, Told, expected_audience, judge
 from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.alert import Alert
+from alerting.domain.geometry import ring_shape
 from alerting.domain.lane import lane_of
 from alerting.domain.retime import sent_now
 from alerting.embedded.carriers import CARRIERS, PUSH_SEED, Carrier, read_log, subscription

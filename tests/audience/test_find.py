@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from alerting.audience.cover import cell_of
 from alerting.audience.find import find
-from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.domain.alert import (
     Alert,
     Area,
@@ -29,6 +28,7 @@ from alerting.domain.alert import (
     Urgency,
 )
 from alerting.domain.citizen import Recipient
+from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
 

@@ -10,9 +10,9 @@ import shapely
 from town import Recorder, Town
 
 from alerting.audience.cover import cell_of
-from alerting.domain.geometry import distance_km, ring_shape
 from alerting.cap import read, to_xml
 from alerting.domain.alert import Alert, MsgType
+from alerting.domain.geometry import distance_km, ring_shape
 from alerting.errors import Conflict
 from alerting.store.db import raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
