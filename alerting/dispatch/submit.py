@@ -222,6 +222,7 @@ async def _store(
         scope=alert.scope.value,
         lane=lane.value,
         thread_id=thread_id,
+        event_id=thread_id,
         document=to_json(alert),
         source=data,
         source_hash=content_hash,

@@ -132,6 +132,10 @@ alert = Table(
     Column("scope", Text, nullable=False),
     Column("lane", Text, nullable=False),
     Column("thread_id", UUID(as_uuid=True), nullable=False, index=True),
+    Column("event_id", UUID(as_uuid=True), nullable=False, index=True, comment="threads of one"),
+    Column("event_reason", Text, nullable=False, server_default="", comment="why that event"),
+    Column("blocks", ARRAY(Text), nullable=False, server_default="{}", comment="to find its like"),
+    Column("hazards", ARRAY(Text), nullable=False, server_default="{}"),
     Column("document", JSONB, nullable=False, comment="the alert as CAP in JSON"),
     Column("source", LargeBinary, nullable=False, comment="the bytes as they came in"),
     Column("source_hash", LargeBinary, nullable=False),
@@ -139,14 +143,17 @@ alert = Table(
     Column("state_reason", Text, nullable=False, server_default=""),
     _at("expires_at", null=False),
     Column("submitted_by", Text, nullable=False),
+    Column("approved_by", Text, nullable=False, server_default="", comment="the second person"),
     _at("submitted_at", now=True),
     _at("planned_at"),
     _at("finished_at"),
     Column("audience", Integer, nullable=False, server_default="0", comment="citizens"),
     UniqueConstraint("sender", "identifier", "sent_at"),
+    Index("ix_alert_blocks", "blocks", postgresql_using="gin"),
+    Index(None, "sender", "submitted_at"),
     CheckConstraint(
-        "state in ('accepted','delivering','completed','recorded','cancelled','superseded',"
-        "'expired')",
+        "state in ('held','accepted','delivering','completed','recorded','cancelled',"
+        "'superseded','expired')",
         name="state",
     ),
 )
@@ -159,6 +166,22 @@ alert_reference = Table(
     Column("identifier", Text, nullable=False),
     _at("sent_at", null=False),
     PrimaryKeyConstraint("sender", "identifier", "sent_at", "alert_id"),
+)
+
+event_question = Table(
+    "event_question",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("alert_id", ForeignKey("alert.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", UUID(as_uuid=True), nullable=False, comment="the one it may belong to"),
+    Column("score", REAL, nullable=False),
+    Column("sentence", Text, nullable=False),
+    _at("created_at", now=True),
+    Column("answer", Text, nullable=False, server_default="", comment="merged, apart"),
+    Column("answered_by", Text, nullable=False, server_default=""),
+    _at("answered_at"),
+    Index(None, "alert_id"),
+    Index("ix_event_question_open", "id", postgresql_where=text("answer = ''")),
 )
 
 idempotency = Table(
@@ -183,6 +206,7 @@ outbox = Table(
     Column("lane", Text, nullable=False),
     Column("state", Text, nullable=False, server_default="ready"),
     Column("channel", Text, nullable=False, server_default=""),
+    Column("digest", Boolean, nullable=False, server_default="false", comment="carries digests"),
     Column("size", Integer, nullable=False, server_default="0"),
     Column("cursor", BigInteger, nullable=False, server_default="0", comment="where to go on"),
     Column("window_from", Integer, nullable=False, server_default="0"),
@@ -211,18 +235,34 @@ delivery = Table(
     Column("channel", Text, nullable=False),
     Column("info_no", SmallInteger, nullable=False, comment="which info of the alert"),
     Column("area_no", SmallInteger, nullable=False, comment="which area of that info; -1 none"),
+    Column("places", SmallInteger, nullable=False, server_default="0", comment="theirs, as bits"),
     Column("state", Text, nullable=False, server_default="planned"),
     Column("reason", Text, nullable=False, server_default=""),
     Column("code", Text, nullable=False, server_default="", comment="the provider's own"),
     Column("provider_ref", Text, nullable=False, server_default=""),
     Column("tries", SmallInteger, nullable=False, server_default="0"),
     Column("possible_duplicate", Boolean, nullable=False, server_default="false"),
+    Column("silent", Boolean, nullable=False, server_default="false", comment="no interruption"),
+    Column("deferrals", SmallInteger, nullable=False, server_default="0"),
+    _at("due_at"),
     _at("planned_at", now=True),
     _at("attempted_at"),
     _at("accepted_at"),
     _at("settled_at"),
     Index(None, "citizen_id", "alert_id"),
     postgresql_with={"fillfactor": "85"},
+)
+
+digest_item = Table(
+    "digest_item",
+    metadata,
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False, comment="deferred"),
+    Column("citizen_id", BigInteger, nullable=False),
+    Column("event_id", UUID(as_uuid=True), nullable=False),
+    _at("slot_at", null=False),
+    Column("digest_id", BigInteger, comment="the delivery that carries it"),
+    Index("ix_digest_item_due", "slot_at", postgresql_where=text("digest_id is null")),
+    Index("ix_digest_item_carried", "digest_id", postgresql_where=text("digest_id is not null")),
 )
 
 receipt = Table(
@@ -238,6 +278,54 @@ receipt = Table(
     _at("applied_at"),
     UniqueConstraint("channel", "delivery_id", "provider_ref", "status"),
     Index("ix_receipt_open", "id", postgresql_where=text("applied_at is null")),
+)
+
+# ── how it is throttled ─────────────────────────────────────────────────────────────────────
+
+policy = Table(
+    "policy",
+    metadata,
+    Column("version", Integer, Identity(), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("toml", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    _at("at", now=True),
+    CheckConstraint("state in ('live','shadow','past')", name="state"),
+    Index("ix_policy_in_force", "state", unique=True, postgresql_where=text("state <> 'past'")),
+)
+
+policy_shadow = Table(
+    "policy_shadow",
+    metadata,
+    Column("version", ForeignKey("policy.version", ondelete="CASCADE"), nullable=False),
+    Column("alert_id", ForeignKey("alert.id", ondelete="CASCADE"), nullable=False),
+    Column("live_verdict", Text, nullable=False),
+    Column("live_reason", Text, nullable=False),
+    Column("shadow_verdict", Text, nullable=False),
+    Column("shadow_reason", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    PrimaryKeyConstraint(
+        "version", "alert_id", "live_verdict", "live_reason", "shadow_verdict", "shadow_reason"
+    ),
+)
+
+silence = Table(
+    "silence",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("matchers", JSONB, nullable=False),
+    Column("area", JSONB),
+    _at("starts_at", null=False),
+    _at("ends_at", null=False),
+    Column("comment", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    _at("created_at", now=True),
+    Column("ended_by", Text, nullable=False, server_default=""),
+    _at("ended_at"),
+    Index(None, "ends_at"),
 )
 
 # ── who did what ────────────────────────────────────────────────────────────────────────────
