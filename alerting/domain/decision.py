@@ -8,9 +8,13 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
+    #: Goes out and interrupts.
     SEND = "send"
+    #: Goes out without interrupting, where the channel can; else it is only recorded.
     SILENT = "silent"
+    #: Is decided again at `until`.
     DEFER = "defer"
+    #: Goes into the citizen's digest at `until`.
     DIGEST = "digest"
     DROP = "drop"
 
@@ -18,7 +22,23 @@ class Verdict(StrEnum):
 class Reason(StrEnum):
     """Why; each is a line in the ledger and has its sentence for a coordinator."""
 
+    # What an alert is to a citizen who knows, or does not know, of its event.
     NEW = "new"
+    ESCALATED = "escalated"
+    ENTERED = "entered"
+    EASED = "eased"
+    URGENCY = "urgency"
+    RESPONSE = "response"
+    INSTRUCTION = "instruction"
+    ENDED = "ended"
+    REPEATED = "repeated"
+    TEXT_ONLY = "text-only"
+    IDENTICAL = "identical"
+    COVERED = "covered"
+    NEVER_TOLD = "never-told"
+    ALREADY_ENDED = "already-ended"
+    GOES_ON = "goes-on"
+    # What stands against sending it.
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
@@ -26,6 +46,13 @@ class Reason(StrEnum):
     UNVERIFIED = "unverified"
     SUSPENDED = "suspended"
     ALREADY_TOLD = "already-told"
+    SILENCED = "silenced"
+    INHIBITED = "inhibited"
+    QUIET_HOURS = "quiet-hours"
+    BUDGET_HOUR = "budget-hour"
+    BUDGET_DAY = "budget-day"
+    NO_BUDGET = "no-budget"
+    DIGESTED = "digested"
 
     @property
     def sentence(self) -> str:
@@ -33,7 +60,21 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.NEW: "The citizen had not been told of this alert.",
+    Reason.NEW: "The citizen had not been told of this danger.",
+    Reason.ESCALATED: "The danger had become graver than the citizen had been told.",
+    Reason.ENTERED: "The danger had reached another place of the citizen's.",
+    Reason.EASED: "The danger had become less grave than the citizen had been told.",
+    Reason.URGENCY: "The time left to act had changed.",
+    Reason.RESPONSE: "What to do had changed.",
+    Reason.INSTRUCTION: "The instructions had changed.",
+    Reason.ENDED: "The danger the citizen had been told of was over.",
+    Reason.REPEATED: "The same grave danger was announced anew some time after the last message.",
+    Reason.TEXT_ONLY: "Only wording or times had changed, which interrupts nobody.",
+    Reason.IDENTICAL: "It said nothing that the citizen had not been told.",
+    Reason.COVERED: "Another sender had told the citizen of the same event, as gravely.",
+    Reason.NEVER_TOLD: "It ends a danger the citizen had never been told of.",
+    Reason.ALREADY_ENDED: "The citizen had been told before that the danger was over.",
+    Reason.GOES_ON: "Another alert of the same event was still in force for the citizen.",
     Reason.EXPIRED: "The alert had expired.",
     Reason.CANCELLED: "The alert had been cancelled.",
     Reason.SUPERSEDED: "A newer version of the alert had replaced this one.",
@@ -41,11 +82,20 @@ _SENTENCES = {
     Reason.UNVERIFIED: "The address has never been verified.",
     Reason.SUSPENDED: "The address is suspended because the provider said it is dead.",
     Reason.ALREADY_TOLD: "The same endpoint had already been told of this alert.",
+    Reason.SILENCED: "A coordinator's silence covers it.",
+    Reason.INHIBITED: "The citizen had been told of a graver alert for the same hazard.",
+    Reason.QUIET_HOURS: "It was the citizen's quiet time.",
+    Reason.BUDGET_HOUR: "The citizen had been interrupted moments before.",
+    Reason.BUDGET_DAY: "The citizen had had as many messages of this kind as a day allows.",
+    Reason.NO_BUDGET: "The citizens' budgets could not be read; it waits for them a while.",
+    Reason.DIGESTED: "It went out in the citizen's digest.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
+    """until: when a deferred one is decided again, or the slot of the digest it joins."""
+
     verdict: Verdict
     reason: Reason
     until: datetime | None = None

@@ -1,16 +1,23 @@
 """The gate: ordered rules, the first that answers decides, and the answer carries its reason.
 
-A rule looks at the facts of one delivery and says a Decision or nothing.
+A rule looks at the facts of one delivery and says a Decision, that the citizen's budget must be
+asked, or nothing. Every rule can be asked for its answer, which is what `why` prints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from alerting.domain.alert import Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.throttle.assess import INTERRUPTING, Assessment
+from alerting.throttle.budget import Answer, Window
+
+#: Exempt from the budget and from quiet hours.
+GRAVE = frozenset({Severity.EXTREME, Severity.SEVERE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,15 @@ class Facts:
 
     consent, verified, suspended: of the address, as it stands now, not when planned.
     already_told: this endpoint has, or will surely get, this alert by another delivery.
+    assessment: what the alert is to this citizen.
+    expires_at: the end of what this citizen would be told.
+    can_be_silent: the channel can deliver without interrupting.
+    silenced_by: who put a silence over it; empty without one.
+    graver_told: the gravest severity of another event of the same hazard that is in force for the
+    citizen and that they were told of.
+    quiet_until: the end of the citizen's quiet time, None outside of it.
+    slot_at: when the citizen's next digest goes out.
+    rehearsal: a drill or test; its participants expect it at any hour.
     """
 
     now: datetime
@@ -28,9 +44,23 @@ class Facts:
     verified: bool
     suspended: bool
     already_told: bool
+    assessment: Assessment
+    can_be_silent: bool
+    silenced_by: str
+    graver_told: Severity | None
+    quiet_until: datetime | None
+    slot_at: datetime
+    rehearsal: bool = False
 
 
-Rule = Callable[[Facts], Decision | None]
+@dataclass(frozen=True, slots=True)
+class AskBudget:
+    """It may go out if the citizen's budget for this severity admits it."""
+
+    severity: Severity
+
+
+Rule = Callable[[Facts], Decision | AskBudget | None]
 
 
 def expired(facts: Facts) -> Decision | None:
@@ -65,14 +95,104 @@ def already_told(facts: Facts) -> Decision | None:
     return Decision(Verdict.DROP, Reason.ALREADY_TOLD) if facts.already_told else None
 
 
+def silenced(facts: Facts) -> Decision | None:
+    """A coordinator's silence holds back everything but Extreme and the ends of dangers."""
+    reason, weight = facts.assessment.reason, facts.assessment.weight
+    if facts.silenced_by and weight is not Severity.EXTREME and reason is not Reason.ENDED:
+        return Decision(Verdict.DROP, Reason.SILENCED)
+    return None
+
+
+def nothing_new(facts: Facts) -> Decision | None:
+    """What changes nothing for the citizen does not go out; new wording goes out silently."""
+    reason = facts.assessment.reason
+    if reason in INTERRUPTING:
+        return None
+    return Decision(Verdict.SILENT if reason is Reason.TEXT_ONLY else Verdict.DROP, reason)
+
+
+def grave(facts: Facts) -> Decision | None:
+    """Extreme and Severe, and the ends of such dangers, wait for nothing (invariant 1)."""
+    if facts.assessment.weight in GRAVE or facts.rehearsal:
+        return Decision(Verdict.SEND, facts.assessment.reason)
+    return None
+
+
+def inhibited(facts: Facts) -> Decision | None:
+    """Who has been told of something graver of this kind need not be interrupted for less."""
+    told, weight = facts.graver_told, facts.assessment.weight
+    if facts.assessment.reason is Reason.ENDED or told is None or told.rank >= weight.rank:
+        return None
+    return Decision(Verdict.SILENT, Reason.INHIBITED)
+
+
+def quiet(facts: Facts) -> Decision | None:
+    """In the citizen's quiet time lesser alerts wait for the next digest."""
+    if facts.quiet_until is None:
+        return None
+    if facts.assessment.reason is Reason.ENDED:
+        return Decision(_quietest(facts), Reason.ENDED)
+    return _later(facts, Reason.QUIET_HOURS)
+
+
+def end_of_danger(facts: Facts) -> Decision | None:
+    """The end of a danger is never held back (invariant 1) and never charged."""
+    if facts.assessment.reason is Reason.ENDED:
+        return Decision(Verdict.SEND, Reason.ENDED)
+    return None
+
+
+def budget(facts: Facts) -> AskBudget:
+    """Everything else has to fit into the citizen's budget."""
+    return AskBudget(facts.assessment.weight)
+
+
 #: Asked in this order; what says the alert itself is over comes before what concerns the citizen.
-RULES: tuple[Rule, ...] = (cancelled, expired, opted_out, already_told)
+RULES: tuple[Rule, ...] = (
+    cancelled,
+    expired,
+    opted_out,
+    already_told,
+    silenced,
+    nothing_new,
+    grave,
+    inhibited,
+    quiet,
+    end_of_danger,
+    budget,
+)
 
 
-def decide(facts: Facts) -> Decision:
-    """The decision for one delivery: the first rule that answers, else SEND because it is new."""
+def decide(facts: Facts) -> Decision | AskBudget:
+    """The first rule's answer. AskBudget means that `after_budget` has the last word."""
     for rule in RULES:
-        decision = rule(facts)
-        if decision is not None:
-            return decision
-    return Decision(Verdict.SEND, Reason.NEW)
+        answer = rule(facts)
+        if answer is not None:
+            return answer
+    raise AssertionError("the last rule always answers")
+
+
+def after_budget(facts: Facts, answer: Answer) -> Decision:
+    """The decision once the budget has answered.
+
+    A refusal that ends before the next digest is a short wait; a longer one joins the digest.
+    """
+    if answer.admitted:
+        return Decision(Verdict.SEND, facts.assessment.reason)
+    if answer.window is Window.DAY:
+        return _later(facts, Reason.BUDGET_DAY)
+    until = facts.now + timedelta(seconds=answer.wait_s)
+    if until < min(facts.slot_at, facts.expires_at):
+        return Decision(Verdict.DEFER, Reason.BUDGET_HOUR, until)
+    return _later(facts, Reason.BUDGET_HOUR)
+
+
+def _later(facts: Facts, reason: Reason) -> Decision:
+    """Into the digest; what would not live to see it goes out now, silently, where it can."""
+    if facts.expires_at <= facts.slot_at and facts.can_be_silent:
+        return Decision(Verdict.SILENT, reason)
+    return Decision(Verdict.DIGEST, reason, facts.slot_at)
+
+
+def _quietest(facts: Facts) -> Verdict:
+    return Verdict.SILENT if facts.can_be_silent else Verdict.SEND

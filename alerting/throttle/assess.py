@@ -1,0 +1,247 @@
+"""Assess: what an alert changes for one citizen, given what they have been told of its event.
+
+The citizen's belief is what counts, not what was sent to somebody else: a danger they were told
+of, that has neither been ended for them nor run out. An alert interrupts when it changes that
+belief. Copies, repetitions and new wording do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alerting.domain.alert import MsgType, ResponseType, Severity, Urgency
+from alerting.domain.decision import Reason
+from alerting.throttle.stage import Stage
+
+#: Responses that move people; another agency that adds one of these says something new.
+_ACTIVE = frozenset(
+    {
+        ResponseType.SHELTER,
+        ResponseType.EVACUATE,
+        ResponseType.PREPARE,
+        ResponseType.EXECUTE,
+        ResponseType.AVOID,
+    }
+)
+
+#: What an assessment may say that interrupts; of the rest only TEXT_ONLY goes out, silently.
+INTERRUPTING = frozenset(
+    {
+        Reason.NEW,
+        Reason.ESCALATED,
+        Reason.ENTERED,
+        Reason.EASED,
+        Reason.URGENCY,
+        Reason.RESPONSE,
+        Reason.INSTRUCTION,
+        Reason.ENDED,
+        Reason.REPEATED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One earlier alert of the event that concerned the citizen.
+
+    places: which of their places it held, as bits.
+    told: it reached them or may have; else it was withheld, and still says a danger covers them.
+    silent: it reached them without interrupting.
+    over: it was cancelled.
+    at: when it was decided.
+    """
+
+    stage: Stage
+    places: int
+    told: bool
+    silent: bool
+    over: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """After how long a new alert that says the same interrupts again, by its severity."""
+
+    extreme_s: float
+    severe_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What an alert is to a citizen.
+
+    weight: the severity that governs how hard it may knock; for an end, that of its danger.
+
+    before, after: the citizen's belief in words: `none`, `active Severe Immediate Shelter`,
+    `ended`, `expired`.
+    """
+
+    reason: Reason
+    weight: Severity
+    before: str
+    after: str
+
+
+def assess(
+    stage: Stage, history: Sequence[Past], *, places: int, now: datetime, repeat: Repeat
+) -> Assessment:
+    """What `stage` means to a citizen with this `history` of the same event.
+
+    history: other alerts of the event, in any order. places: the citizen's places in its area.
+    """
+    past = sorted(history, key=lambda p: (p.stage.sent_at, p.at))
+    belief = _belief(past, now)
+    before = _label(belief, past)
+    reason = _ending(stage, past, now) if stage.ends else _danger(stage, past, belief, places)
+    if reason in {Reason.IDENTICAL, Reason.TEXT_ONLY} and _again(stage, belief, now, repeat):
+        reason = Reason.REPEATED
+    return Assessment(reason, _weight(stage, past), before, _after(reason, before, stage, belief))
+
+
+def _belief(past: Sequence[Past], now: datetime) -> dict[Hashable, Past]:
+    """For each thread the latest step the citizen was told of, where it is still in force."""
+    latest: dict[Hashable, Past] = {}
+    for p in past:
+        if p.told:
+            latest[p.stage.thread] = p
+    return {
+        thread: p
+        for thread, p in latest.items()
+        if not p.stage.ends and not p.over and p.stage.expires_at > now
+    }
+
+
+def _ending(stage: Stage, past: Sequence[Past], now: datetime) -> Reason:
+    """An end goes to exactly those who were told, and only when nothing else goes on."""
+    told = [p for p in past if p.told]
+    unended = _unended(told)
+    if not unended:
+        return Reason.ALREADY_ENDED if told else Reason.NEVER_TOLD
+    newest: dict[Hashable, Past] = {p.stage.thread: p for p in past}
+    others = [p for thread, p in newest.items() if thread != stage.thread]
+    if any(not p.stage.ends and not p.over and p.stage.expires_at > now for p in others):
+        return Reason.GOES_ON
+    return Reason.ENDED
+
+
+def _unended(told: Sequence[Past]) -> list[Past]:
+    """What the citizen was told of since they were last told that it was over."""
+    ends = [n for n, p in enumerate(told) if p.stage.ends]
+    return list(told[ends[-1] + 1 :]) if ends else list(told)
+
+
+def _danger(
+    stage: Stage,
+    past: Sequence[Past],
+    belief: Mapping[Hashable, Past],
+    places: int,
+) -> Reason:
+    if any(p.stage.thread == stage.thread and p.stage.sent_at > stage.sent_at for p in past):
+        return Reason.SUPERSEDED
+    if not belief:
+        return Reason.NEW
+    rank = _gravest(belief.values()).severity.rank
+    if stage.severity.rank < rank:
+        return Reason.ESCALATED
+    known = 0
+    for p in past:
+        if p.told and p.stage.thread in belief:
+            known |= p.places
+    if places & ~known:
+        return Reason.ENTERED
+    own = belief.get(stage.thread)
+    if own is not None:
+        return _update(stage, own, belief, rank)
+    mine = [p for p in belief.values() if p.stage.sender == stage.sender]
+    if mine:
+        return _reissue(stage, max(mine, key=lambda p: p.stage.sent_at).stage)
+    return _copy(stage, [p.stage for p in belief.values()])
+
+
+def _update(stage: Stage, own: Past, belief: Mapping[Hashable, Past], rank: int) -> Reason:
+    """A later version of what the citizen knows."""
+    told = own.stage
+    others = [p for thread, p in belief.items() if thread != stage.thread]
+    if min([stage.severity.rank, *(p.stage.severity.rank for p in others)]) > rank:
+        return Reason.EASED
+    if stage.urgency is not told.urgency:
+        return Reason.URGENCY
+    return _wording(stage, told)
+
+
+def _reissue(stage: Stage, told: Stage) -> Reason:
+    """The same sender speaks of the event again without referring to what it said."""
+    urgencies = list(Urgency)
+    if urgencies.index(stage.urgency) < urgencies.index(told.urgency):
+        return Reason.URGENCY
+    return _wording(stage, told)
+
+
+def _wording(stage: Stage, told: Stage) -> Reason:
+    if stage.responses and stage.responses != told.responses:
+        return Reason.RESPONSE
+    if stage.instruction and stage.instruction != told.instruction and not stage.minor:
+        return Reason.INSTRUCTION
+    if stage.text == told.text and stage.expires_at <= told.expires_at:
+        return Reason.IDENTICAL
+    return Reason.TEXT_ONLY
+
+
+def _copy(stage: Stage, told: Sequence[Stage]) -> Reason:
+    """Another sender speaks of what the citizen knows; no two agencies word it alike."""
+    if all(t.hazard != stage.hazard for t in told):
+        return Reason.NEW
+    if (stage.responses & _ACTIVE) - frozenset().union(*(t.responses for t in told)):
+        return Reason.RESPONSE
+    if stage.expires_at > max(t.expires_at for t in told):
+        return Reason.TEXT_ONLY
+    return Reason.COVERED
+
+
+def _again(stage: Stage, belief: Mapping[Hashable, Past], now: datetime, repeat: Repeat) -> bool:
+    """A new alert, no update, for a grave danger at hand, a while after the last interruption."""
+    if stage.msg_type is not MsgType.ALERT or stage.urgency is not Urgency.IMMEDIATE:
+        return False
+    after_s = {Severity.EXTREME: repeat.extreme_s, Severity.SEVERE: repeat.severe_s}.get(
+        stage.severity
+    )
+    if after_s is None:
+        return False
+    knocks = [p.at for p in belief.values() if not p.silent and p.stage.sender == stage.sender]
+    return bool(knocks) and now - max(knocks) >= timedelta(seconds=after_s)
+
+
+def _weight(stage: Stage, past: Sequence[Past]) -> Severity:
+    """An end weighs what the danger weighed: who was woken for it may be woken for its end."""
+    about = [p.stage.severity for p in _unended([p for p in past if p.told])] if stage.ends else []
+    return min([stage.severity, *about], key=lambda s: s.rank)
+
+
+def _gravest(rows: Iterable[Past]) -> Stage:
+    return min((p.stage for p in rows), key=lambda s: (s.severity.rank, -s.sent_at.timestamp()))
+
+
+def _label(belief: Mapping[Hashable, Past], past: Sequence[Past]) -> str:
+    if belief:
+        return _active(_gravest(belief.values()))
+    told = [p for p in past if p.told]
+    if not told:
+        return "none"
+    return "ended" if told[-1].stage.ends else "expired"
+
+
+def _after(reason: Reason, before: str, stage: Stage, belief: Mapping[Hashable, Past]) -> str:
+    if reason is Reason.ENDED:
+        return "ended"
+    if reason not in INTERRUPTING and reason is not Reason.TEXT_ONLY:
+        return before
+    others = [p.stage for thread, p in belief.items() if thread != stage.thread]
+    return _active(min([stage, *others], key=lambda s: s.severity.rank))
+
+
+def _active(stage: Stage) -> str:
+    responses = "+".join(sorted(stage.responses))
+    return " ".join(["active", stage.severity, stage.urgency, *([responses] if responses else [])])

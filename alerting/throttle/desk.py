@@ -1,0 +1,213 @@
+"""The desk: one alert judged for many citizens at once, by the rules of one policy.
+
+The live path and the replay both judge here; they differ only in where the facts come from and
+which budget answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from alerting.domain.alert import Alert, Severity, Status
+from alerting.domain.alert_state import AlertState
+from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.errors import Unavailable
+from alerting.throttle.assess import Assessment, Past, Repeat, assess
+from alerting.throttle.budget import Ask, Budget, ClassLimit, Limits
+from alerting.throttle.gate import GRAVE, AskBudget, Facts, after_budget, decide
+from alerting.throttle.policy import Policy
+from alerting.throttle.quiet import next_slot, quiet_until
+from alerting.throttle.silence import Silence, silenced_by
+from alerting.throttle.stage import Stage, stage_of
+
+#: How soon the budgets are asked again when they could not be read.
+ASK_AGAIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One delivery to be judged: who, where, and what they know.
+
+    info_no, area_no, places: as the audience was found. time_zone: "" for the policy's.
+    history: other alerts of the same event that concerned the citizen. elsewhere: what the citizen
+    was told of other events.
+    """
+
+    citizen_id: int
+    info_no: int
+    area_no: int
+    places: int = 0
+    consent: bool = True
+    verified: bool = True
+    suspended: bool = False
+    already_told: bool = False
+    time_zone: str = ""
+    quiet_from: time | None = None
+    quiet_to: time | None = None
+    history: Sequence[Past] = ()
+    elsewhere: Sequence[Past] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """facts: what the decision was made of, for whoever asks why."""
+
+    facts: Facts
+    decision: Decision
+
+    @property
+    def assessment(self) -> Assessment:
+        return self.facts.assessment
+
+
+class Desk:
+    """Judges one alert at one instant.
+
+    submitted_at: since when it has been waiting; bounds how long budgets may hold it up.
+    """
+
+    def __init__(
+        self,
+        alert: Alert,
+        policy: Policy,
+        *,
+        key: Hashable,
+        thread: Hashable,
+        state: AlertState,
+        expires_at: datetime,
+        submitted_at: datetime,
+        now: datetime,
+        can_be_silent: bool,
+        silences: Sequence[Silence] = (),
+    ) -> None:
+        self._alert = alert
+        self._policy = policy
+        self._key = key
+        self._thread = thread
+        self._state = state
+        self._expires_at = expires_at
+        self._submitted_at = submitted_at
+        self._now = now
+        self._can_be_silent = can_be_silent
+        self._silences = silences
+        self._stages: dict[int, Stage] = {}
+        self._silenced: dict[tuple[int, int], str] = {}
+        self._repeat = Repeat(policy.thread.repeat_extreme_s, policy.thread.repeat_severe_s)
+
+    def stage(self, info_no: int) -> Stage:
+        """What the alert says to those whose info this is."""
+        found = self._stages.get(info_no)
+        if found is None:
+            found = self._stages[info_no] = stage_of(
+                self._alert,
+                info_no,
+                key=self._key,
+                thread=self._thread,
+                expires_at=self._expires_at,
+            )
+        return found
+
+    def facts(self, subject: Subject) -> Facts:
+        """Everything the rules may know of one delivery."""
+        now, stage = self._now, self.stage(subject.info_no)
+        hours = {
+            "zone": subject.time_zone,
+            "start": subject.quiet_from,
+            "end": subject.quiet_to,
+            "policy": self._policy,
+        }
+        return Facts(
+            now=now,
+            alert_state=self._state,
+            expires_at=min(self._expires_at, stage.expires_at),
+            consent=subject.consent,
+            verified=subject.verified,
+            suspended=subject.suspended,
+            already_told=subject.already_told,
+            assessment=assess(
+                stage, subject.history, places=subject.places, now=now, repeat=self._repeat
+            ),
+            can_be_silent=self._can_be_silent,
+            silenced_by=self._silence(subject.info_no, subject.area_no),
+            graver_told=_graver(subject.elsewhere, stage, now),
+            quiet_until=quiet_until(now, **hours),
+            slot_at=next_slot(now, **hours),
+            rehearsal=self._alert.status is not Status.ACTUAL,
+        )
+
+    async def judge(
+        self, subjects: Sequence[Subject], *, occasion: str, budget: Budget, fallback: Budget
+    ) -> list[Judged]:
+        """A decision for each subject, in order, with one question to the budget for all.
+
+        occasion: names this judgement; asked again under the same name the budget charges nothing.
+        fallback: answers where `budget` does not within the policy's timeout. Then Moderate goes
+        by the fallback at once; lesser alerts wait for the budget up to the policy's `hold_s`.
+        Extreme and Severe are never asked for and so never wait.
+        """
+        everyone = [self.facts(s) for s in subjects]
+        answers = [decide(f) for f in everyone]
+        asking = [n for n, a in enumerate(answers) if isinstance(a, AskBudget)]
+        asks = [Ask(subjects[n].citizen_id, everyone[n].assessment.weight) for n in asking]
+        limits, timeout_s = limits_of(self._policy), self._policy.redis.timeout_s
+        patient = False
+        try:
+            replies = await budget.ask(occasion, asks, limits, timeout_s=timeout_s) if asks else []
+        except Unavailable:
+            replies = await fallback.ask(occasion, asks, limits)
+            held_until = self._submitted_at + timedelta(seconds=self._policy.redis.hold_s)
+            patient = self._now < held_until
+        for n, ask, reply in zip(asking, asks, replies, strict=True):
+            if patient and ask.severity is not Severity.MODERATE:
+                until = self._now + timedelta(seconds=ASK_AGAIN_S)
+                answers[n] = Decision(Verdict.DEFER, Reason.NO_BUDGET, until)
+            else:
+                answers[n] = after_budget(everyone[n], reply)
+        return [
+            Judged(f, a) for f, a in zip(everyone, answers, strict=True) if isinstance(a, Decision)
+        ]
+
+    def charges(self, subjects: Sequence[Subject], judged: Sequence[Judged]) -> list[Ask]:
+        """What grave messages take from budgets that were not asked, for `budget.ask` afterwards."""
+        return [
+            Ask(s.citizen_id, j.assessment.weight)
+            for s, j in zip(subjects, judged, strict=True)
+            if j.decision.verdict is Verdict.SEND
+            and j.assessment.weight in GRAVE
+            and not j.facts.rehearsal
+        ]
+
+    def _silence(self, info_no: int, area_no: int) -> str:
+        key = (info_no, area_no)
+        if key not in self._silenced:
+            found = silenced_by(self._alert, info_no, area_no, self._silences, self._now)
+            self._silenced[key] = "" if found is None else found.created_by
+        return self._silenced[key]
+
+
+def limits_of(policy: Policy) -> Limits:
+    """The policy's budget as the budget understands it."""
+    b = policy.budget
+    return Limits(
+        spacing_s=b.spacing_s,
+        moderate=ClassLimit(b.moderate.at_once, b.moderate.per_day),
+        minor=ClassLimit(b.minor.at_once, b.minor.per_day),
+        routine=ClassLimit(b.routine.at_once, b.routine.per_day),
+    )
+
+
+def _graver(elsewhere: Sequence[Past], stage: Stage, now: datetime) -> Severity | None:
+    """The gravest danger of the same hazard the citizen was told of and that is in force."""
+    ended = {p.stage.thread for p in elsewhere if p.told and p.stage.ends}
+    told = [
+        p.stage.severity
+        for p in elsewhere
+        if p.told
+        and not p.over
+        and p.stage.thread not in ended
+        and p.stage.hazard == stage.hazard
+        and p.stage.expires_at > now
+    ]
+    return min(told, key=lambda s: s.rank, default=None)
