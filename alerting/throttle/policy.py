@@ -1,0 +1,124 @@
+"""The policy: every figure the throttle decides by, read from one TOML file and checked whole."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pydantic import ValidationError
+
+from alerting.throttle.policy_errors import (
+    PolicyRefused,
+    Problem,
+    key_lines,
+    line_of,
+    problems_of,
+    read_toml,
+)
+from alerting.throttle.policy_model import DAY_S, Allowance, Pace, Path, Policy
+from alerting.throttle.quiet import within
+
+__all__ = [
+    "Allowance",
+    "Pace",
+    "Policy",
+    "PolicyRefused",
+    "default_policy",
+    "default_toml",
+    "parse_policy",
+]
+
+#: Ample for every key with a paragraph of comment each.
+MAX_CHARACTERS = 65_536
+
+_MAX_QUIET_S = 16 * 3600
+
+
+def parse_policy(text: str, *, name: str = "policy") -> Policy:
+    """Read a policy; keys that are left out have their defaults.
+
+    name: what the file is called in errors. Raises PolicyRefused (a BadInput) with all faults at
+    once, each with its line, its key and what to write instead.
+    """
+    if len(text) > MAX_CHARACTERS:
+        what = f"this has {len(text):,} characters, more than {MAX_CHARACTERS:,}."
+        raise PolicyRefused(name, [Problem(None, "", what, "Is it the right file?")])
+    raw = read_toml(text)
+    if isinstance(raw, Problem):
+        raise PolicyRefused(name, [raw])
+    lines = key_lines(text)
+    found: dict[Path, Problem] = {}
+    try:
+        policy = Policy.model_validate(raw)
+    except ValidationError as e:
+        found = dict(problems_of(e, Policy, lines))
+        for path in found:
+            _remove(raw, path)
+        # What is left still has to agree with itself; a fault told once is not told twice.
+        policy = Policy.model_validate(raw)
+    problems = list(found.values())
+    for keys, what, remedy in _contradictions(policy):
+        paths = [tuple(key.split(".")) for key in keys]
+        if not any(path[:n] in found for path in paths for n in range(1, len(path) + 1)):
+            line = line_of(paths[0], lines) or line_of(paths[-1], lines)
+            problems.append(Problem(line, keys[0], f"{keys[0]} {what}.", remedy))
+    if problems:
+        raise PolicyRefused(name, problems)
+    return policy
+
+
+@cache
+def default_policy() -> Policy:
+    """The policy where nobody has set another."""
+    return parse_policy(default_toml(), name="policy.toml")
+
+
+def default_toml() -> str:
+    """The default policy's own file, with its comments."""
+    return files("alerting.throttle").joinpath("policy.toml").read_text(encoding="utf-8")
+
+
+def _remove(raw: dict[str, Any], path: Path) -> None:
+    for step in path[:-1]:
+        raw = raw[step]
+    raw.pop(path[-1], None)
+
+
+def _contradictions(policy: Policy) -> list[tuple[tuple[str, ...], str, str]]:
+    """Where good values do not go together: the keys, what is wrong, what to do."""
+    found: list[tuple[tuple[str, ...], str, str]] = []
+    quiet = policy.quiet
+    hours = f"{quiet.start:%H:%M} to {quiet.end:%H:%M}"
+    for slot in quiet.slots:
+        if within(slot, quiet.start, quiet.end):
+            what = f"names {slot:%H:%M}, which lies in the quiet hours from {hours}"
+            remedy = "Choose a time outside them: a digest may not wake anybody."
+            found.append((("quiet.slots", "quiet.from", "quiet.to"), what, remedy))
+    if len(set(quiet.slots)) < len(quiet.slots):
+        found.append((("quiet.slots",), "names a time twice", "Name each once."))
+    day = date(2000, 1, 1)
+    span = datetime.combine(day, quiet.end) - datetime.combine(day, quiet.start)
+    if span.total_seconds() % DAY_S > _MAX_QUIET_S:
+        what = f"makes the quiet hours, {hours}, longer than 16 hours"
+        found.append((("quiet.to", "quiet.from"), what, "A warning must come within the day."))
+    if policy.same_event.unsure > policy.same_event.sure:
+        what = f"is more than same_event.sure, {policy.same_event.sure:g}"
+        remedy = "Alerts that a coordinator is asked about are less alike than sure ones."
+        found.append((("same_event.unsure", "same_event.sure"), what, remedy))
+    if policy.thread.repeat_extreme_s > policy.thread.repeat_severe_s:
+        what = f"is more than thread.repeat_severe_s, {policy.thread.repeat_severe_s}"
+        remedy = "What is Extreme interrupts again at least as soon as what is Severe."
+        found.append((("thread.repeat_extreme_s", "thread.repeat_severe_s"), what, remedy))
+    if policy.storm.history_s < policy.storm.window_s:
+        what = f"is less than storm.window_s, {policy.storm.window_s}"
+        remedy = "What is usual is learnt over several windows."
+        found.append((("storm.history_s", "storm.window_s"), what, remedy))
+    for kind in ("moderate", "minor", "routine"):
+        allowance: Allowance = getattr(policy.budget, kind)
+        if allowance.at_once > allowance.per_day:
+            keys = (f"budget.{kind}.at_once", f"budget.{kind}.per_day")
+            what = f"is more than {keys[1]}, {allowance.per_day}"
+            found.append((keys, what, "More at once than in a day cannot be."))
+    return found
