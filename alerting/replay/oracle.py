@@ -1,0 +1,399 @@
+"""The judge: what citizens should have been told, worked out from the raw alerts alone.
+
+It shares no rule with the throttle, so that it can find the throttle wrong. For each citizen it
+follows every danger, which is a thread of alerts joined by `references` and nothing else, through
+
+    none → active (severity, urgency class, response types, instruction) → ended
+
+and calls a delivery a **state change** when it
+
+- is the first of its thread for the citizen, or the first since the danger ended or ran out, while
+  no danger of the same sender, event and area text, at least as grave and as urgent, is in force
+  for them; or
+- changes the severity, the urgency class (Immediate and Expected are one), the response types or
+  the instruction (compared within one language) of a danger in force; or
+- ends a danger: by Cancel, AllClear or Past, of its thread, or, where its thread holds none, of the
+  same sender, event and area text. A danger may be ended up to a day after it ran out.
+
+An alert that had expired when it was sent changes nothing. Which deliveries are state changes
+depends on no decision.
+
+A state change is **missed** when it never reached the citizen before it expired, neither by an
+interruption nor silently nor in a digest, unless
+
+- invariant 2 holds: when it was judged, or when it was given up, a message about the same event, of
+  at least its severity and of another thread, had reached the citizen, and its danger was in force.
+  Where the delivery changes a danger rather than begins one, that other must also be as urgent and
+  ask for all it asks for. The same event is the same sender, event and area text, or what the
+  throttle took for one event, provided both share a category and no truth at hand names two
+  different incidents; or
+- it waited, and a later message of its thread reached the citizen, or one of at least its severity
+  about the same event; or
+- it is an end, while another danger of the same event at least as grave goes on for the citizen.
+  Then it is that one's end that they must be told; or
+- it is the end of a danger nobody told the citizen of.
+
+An Extreme delivery is **suppressed** when it was not decided SEND, though it had not expired, ends
+nothing, and no message at Extreme about the same event had reached the citizen and was in force. A
+**quiet-hour violation** is an interruption in the citizen's quiet hours when neither what it says
+nor the danger it ends is Severe or Extreme.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from alerting.domain.alert import Alert, Category, ResponseType, Severity, Urgency
+from alerting.domain.decision import Verdict
+from alerting.domain.language import primary
+from alerting.replay.delivery import Delivery, Outcome
+from alerting.replay.links import Links, Thread
+
+#: How long after a danger ran out its end is still news.
+END_IS_NEWS = timedelta(days=1)
+
+_EXTREME, _SEVERE = Severity.EXTREME.rank, Severity.SEVERE.rank
+_NEVER = 99
+
+_CLASS = {
+    Urgency.IMMEDIATE: 0,
+    Urgency.EXPECTED: 0,
+    Urgency.FUTURE: 1,
+    Urgency.UNKNOWN: 2,
+    Urgency.PAST: 3,
+}
+_IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})
+
+
+#: What a newer alert of a thread replaces.
+_SAID = (
+    "thread", "sender", "name", "area", "rank", "urgency", "responses", "instruction", "language",
+    "categories", "expires_at", "event", "incident",
+)  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class _Danger:
+    """One thread as one citizen should know it, and what of it they were told.
+
+    told: the rank of the last message of the thread that reached them. messages: how many did.
+    owed: ranks of state changes that waited and were replaced; the thread must still be told of.
+    """
+
+    thread: Thread
+    sender: str
+    name: str
+    area: str
+    rank: int
+    urgency: int
+    responses: frozenset[ResponseType]
+    instruction: str
+    language: str
+    categories: frozenset[Category]
+    expires_at: datetime
+    event: Hashable
+    incident: str | None
+    ended: bool = False
+    told: int = _NEVER
+    messages: int = 0
+    owed: list[int] = field(default_factory=list)
+
+    def in_force(self, now: datetime) -> bool:
+        return not self.ended and now < self.expires_at
+
+    def follow(self, newer: _Danger, *, forget: bool) -> None:
+        """Become what a newer alert of the thread says; `forget` what was told of an older one."""
+        if forget:
+            self.told = _NEVER
+        self.ended = False
+        for name in _SAID:
+            setattr(self, name, getattr(newer, name))
+
+    def take_in(self, other: _Danger) -> None:
+        """Stand for another danger as well; the graver of the two counts."""
+        if self.ended or (other.rank < self.rank and not other.ended):
+            self.rank, self.ended = other.rank, other.ended
+        self.expires_at = max(self.expires_at, other.expires_at)
+        self.told = min(self.told, other.told)
+        self.messages += other.messages
+        self.owed += other.owed
+
+    def says(self, other: _Danger) -> bool:
+        """True where it is as grave and as urgent and asks for all that the other asks for."""
+        return (
+            self.told <= other.rank
+            and self.urgency <= other.urgency
+            and self.responses >= other.responses
+        )
+
+
+@dataclass(slots=True)
+class _Change:
+    """A state change until it is settled.
+
+    about: the danger that begins or changes, or those that end. said: it as the delivery puts it.
+    begins: it is no change of a danger in force. messages: of its thread, before it was judged.
+    """
+
+    about: list[_Danger]
+    said: _Danger
+    begins: bool
+    ends: bool
+    messages: int
+    excused: bool = False
+
+
+@dataclass(slots=True)
+class Findings:
+    state_changes: int = 0
+    state_changes_missed: int = 0
+    #: How the missed ones were lost.
+    missed_by: Counter[str] = field(default_factory=Counter)
+    extreme_suppressed: int = 0
+    quiet_hour_violations: int = 0
+    #: The first few missed ones: identifier and citizen, for whoever asks.
+    examples: list[tuple[str, int]] = field(default_factory=list)
+
+
+class Oracle:
+    """Watches deliveries in the order they are judged, and each outcome as it is known.
+
+    quiet: says whether an instant lies in a citizen's quiet hours.
+    """
+
+    def __init__(self, quiet: Callable[[int, datetime], bool]) -> None:
+        self._quiet = quiet
+        self._links = Links()
+        self._dangers: dict[int, list[_Danger]] = {}
+        self._waiting: dict[Delivery, tuple[Thread, _Change | None]] = {}
+        self._thread: Thread = ("", "", "")
+        self._alert: Alert | None = None
+        self.findings = Findings()
+
+    def judged(self, delivery: Delivery) -> bool:
+        """Note a delivery as it is first decided; True where it is a state change."""
+        now = delivery.alert.sent
+        if self._alert is not delivery.alert:
+            self._alert = delivery.alert
+            self._thread, _ = self._links.place(delivery.alert)
+        change = None
+        if now < delivery.expires_at:
+            dangers = self._known(delivery.citizen, now)
+            own = self._own(dangers)
+            turn = self._ending if delivery.ends else self._going
+            change = turn(delivery, own, dangers)
+        self._waiting[delivery] = self._thread, change
+        self.findings.state_changes += change is not None
+        return change is not None
+
+    def settled(self, delivery: Delivery, outcome: Outcome, at: datetime) -> None:
+        """Note what became of a delivery that was noted before."""
+        thread, change = self._waiting.pop(delivery)
+        if outcome is Outcome.SENT:
+            self._interrupted(delivery, change, at)
+        if outcome.reached and at < delivery.expires_at:
+            self._told(delivery, thread)
+        elif change is not None:
+            self._lost(delivery, change, outcome, at)
+
+    def digest_sent(self, citizen: int, gravest: Severity, at: datetime) -> None:
+        """Note that a digest interrupted a citizen."""
+        if gravest.rank > _SEVERE and self._quiet(citizen, at):
+            self.findings.quiet_hour_violations += 1
+
+    def finish(self) -> Findings:
+        """The findings, once every delivery is settled."""
+        for delivery, (_, change) in self._waiting.items():
+            if change is not None:
+                self._miss(delivery.alert.identifier, delivery.citizen, "never settled")
+        self._waiting.clear()
+        for citizen, dangers in self._dangers.items():
+            for d in dangers:
+                self._default(citizen, d)
+        return self.findings
+
+    # What is so, whatever was decided.
+
+    def _own(self, dangers: list[_Danger]) -> _Danger | None:
+        """The danger of the alert's thread; two whose threads have become one are made one."""
+        mine = [d for d in dangers if self._links.root(d.thread) == self._thread]
+        for other in mine[1:]:
+            mine[0].take_in(other)
+            dangers.remove(other)
+        return mine[0] if mine else None
+
+    def _known(self, citizen: int, now: datetime) -> list[_Danger]:
+        """The citizen's dangers that may still matter; the others are forgotten."""
+        dangers = self._dangers.setdefault(citizen, [])
+        gone = [d for d in dangers if d.expires_at + END_IS_NEWS <= now]
+        if gone:
+            for d in gone:
+                self._default(citizen, d)
+            dangers[:] = [d for d in dangers if d.expires_at + END_IS_NEWS > now]
+        return dangers
+
+    def _going(
+        self, delivery: Delivery, own: _Danger | None, dangers: list[_Danger]
+    ) -> _Change | None:
+        """A danger begins, goes on or changes."""
+        now = delivery.alert.sent
+        said = self._danger(delivery)
+        if said.rank == _EXTREME and delivery.verdict is not Verdict.SEND:
+            told = [d.told for d in dangers if d.in_force(now) and self._same(d, said)]
+            self.findings.extreme_suppressed += min(told, default=_NEVER) > _EXTREME
+        begins = own is None or not own.in_force(now)
+        if own is None or begins:
+            changed = not any(
+                _alike(d, said)
+                and d.in_force(now)
+                and d.rank <= said.rank
+                and d.urgency <= said.urgency
+                for d in dangers
+            )
+        else:
+            changed = _differ(own, said)
+        if own is None:
+            dangers.append(said)
+            own = said
+        else:
+            own.follow(said, forget=begins)
+        if not changed:
+            return None
+        change = _Change([own], said, begins, ends=False, messages=own.messages)
+        change.excused = self._covered(change, dangers, now)
+        return change
+
+    def _ending(
+        self, delivery: Delivery, own: _Danger | None, dangers: list[_Danger]
+    ) -> _Change | None:
+        """Dangers end: that of the thread, else those the sender would call the same."""
+        said = self._danger(delivery)
+        about = [d for d in dangers if _alike(d, said)] if own is None else [own]
+        about = [d for d in about if not d.ended]
+        if not about:
+            return None
+        for d in about:
+            d.ended = True
+        said.rank = min(d.rank for d in about)
+        change = _Change(about, said, begins=False, ends=True, messages=0)
+        change.excused = self._goes_on(change, dangers, delivery.alert.sent)
+        return change
+
+    def _danger(self, delivery: Delivery) -> _Danger:
+        alert, info = delivery.alert, delivery.info
+        return _Danger(
+            thread=self._thread,
+            sender=alert.sender,
+            name=info.event if info else "",
+            area=delivery.concerned.area,
+            rank=delivery.severity.rank,
+            urgency=_CLASS[info.urgency] if info else _CLASS[Urgency.UNKNOWN],
+            responses=frozenset(info.response_types) - _IDLE if info else frozenset(),
+            instruction=" ".join((info.instruction or "").split()).casefold() if info else "",
+            language=info.language if info else "",
+            categories=frozenset(info.categories) if info else frozenset(),
+            expires_at=delivery.expires_at,
+            event=delivery.event,
+            incident=delivery.incident,
+        )
+
+    def _covered(self, change: _Change, dangers: list[_Danger], now: datetime) -> bool:
+        """Invariant 2: a message of another thread says as much about the same event."""
+        return any(
+            d not in change.about
+            and d.in_force(now)
+            and (d.told <= change.said.rank if change.begins else d.says(change.said))
+            and self._same(d, change.said)
+            for d in dangers
+        )
+
+    def _goes_on(self, change: _Change, dangers: list[_Danger], now: datetime) -> bool:
+        """A danger of the same event goes on; what the citizen knows now rests on that one."""
+        others = [
+            d
+            for d in dangers
+            if d.in_force(now)
+            and d.rank <= change.said.rank
+            and any(self._same(d, ended) for ended in change.about)
+        ]
+        told = min(d.told for d in change.about)
+        for d in others:
+            if d.told == _NEVER:
+                d.told = told
+        return bool(others)
+
+    def _same(self, a: _Danger, b: _Danger) -> bool:
+        if self._links.root(a.thread) == self._links.root(b.thread) or _alike(a, b):
+            return True
+        if a.incident is not None and b.incident is not None:
+            return a.incident == b.incident
+        return a.event == b.event and bool(a.categories & b.categories)
+
+    # What became of it.
+
+    def _told(self, delivery: Delivery, thread: Thread) -> None:
+        root = self._links.root(thread)
+        dangers = self._dangers.get(delivery.citizen, [])
+        own = next((d for d in dangers if self._links.root(d.thread) == root), None)
+        if own is None:
+            return
+        own.messages += 1
+        own.owed.clear()
+        if delivery.ends:
+            return
+        own.told = delivery.severity.rank
+        for d in dangers:
+            if d.owed and self._same(d, own):
+                d.owed = [rank for rank in d.owed if rank < own.told]
+
+    def _lost(self, delivery: Delivery, change: _Change, outcome: Outcome, at: datetime) -> None:
+        """A state change will not reach the citizen."""
+        if change.excused:
+            return
+        if change.ends:
+            if any(d.told < _NEVER for d in change.about):
+                self._miss(delivery.alert.identifier, delivery.citizen, outcome)
+            return
+        (own,) = change.about
+        if own.messages > change.messages:
+            return
+        if self._covered(change, self._dangers.get(delivery.citizen, []), at):
+            return
+        if outcome is Outcome.SUPERSEDED:
+            own.owed.append(change.said.rank)
+        else:
+            self._miss(delivery.alert.identifier, delivery.citizen, outcome)
+
+    def _default(self, citizen: int, danger: _Danger) -> None:
+        """A danger is forgotten: what it still owes was never told."""
+        for _ in danger.owed:
+            self._miss(danger.thread[1], citizen, Outcome.SUPERSEDED)
+        danger.owed.clear()
+
+    def _miss(self, identifier: str, citizen: int, how: str) -> None:
+        self.findings.state_changes_missed += 1
+        self.findings.missed_by[str(how)] += 1
+        if len(self.findings.examples) < 20:
+            self.findings.examples.append((identifier, citizen))
+
+    def _interrupted(self, delivery: Delivery, change: _Change | None, at: datetime) -> None:
+        gravest = delivery.severity.rank
+        if change is not None and change.ends:
+            gravest = min(gravest, change.said.rank)
+        if gravest > _SEVERE and self._quiet(delivery.citizen, at):
+            self.findings.quiet_hour_violations += 1
+
+
+def _alike(a: _Danger, b: _Danger) -> bool:
+    """What a reader would take for the same warning said again."""
+    return (a.sender, a.name, a.area) == (b.sender, b.name, b.area)
+
+
+def _differ(old: _Danger, new: _Danger) -> bool:
+    if (old.rank, old.urgency, old.responses) != (new.rank, new.urgency, new.responses):
+        return True
+    # A translation words everything anew and changes nothing.
+    return primary(old.language) == primary(new.language) and old.instruction != new.instruction

@@ -1,0 +1,91 @@
+"""One picture of a replay: how often citizens were interrupted in a day, and by which reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from alerting.domain.decision import Verdict
+from alerting.errors import BadInput
+from alerting.replay.figures import Figures
+
+# Okabe and Ito's orange and blue: told apart by every kind of colour vision, and in grey.
+_BEFORE, _AFTER = "#E69F00", "#0072B2"
+_MOST_BARS = 25
+
+
+def plot(figures: Figures, path: Path, *, title: str) -> None:
+    """Write a PNG (or what the suffix of `path` names). Raises BadInput where it cannot be written.
+
+    Left: the share of citizens' days with at least so many interruptions, with every message sent
+    and with the throttle. Right: deliveries by the reason of their decision.
+    """
+    figure = Figure(figsize=(13, 5.5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    _days(left, *figures.per_citizen_day())
+    _reasons(right, figures)
+    figure.suptitle(
+        f"{title}: {figures.deliveries:,} deliveries, {figures.interruptions:,} interruptions "
+        f"({figures.reduction:.1%} fewer)"
+    )
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as e:
+        raise BadInput(f"{path} cannot be written: {e}.", remedy="Name a .png file.") from e
+
+
+def _days(axes: Any, before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
+    for counts, colour, style, label in (
+        (before, _BEFORE, "--", "every message sent"),
+        (after, _AFTER, "-", "with the throttle"),
+    ):
+        if not len(counts):
+            continue
+        # Only where the share changes: a year of alerts is no longer than its busiest day.
+        levels, days = np.unique(counts, return_counts=True)
+        at_least = days[::-1].cumsum()[::-1] / len(counts)
+        shown = levels > 0
+        steps = np.concatenate(([1], levels[shown], levels[shown][-1:] + 1))
+        shares = np.concatenate((at_least[shown][:1], at_least[shown], [0]))
+        mean = f"{label}: mean {counts.mean():.2f}, p95 {np.percentile(counts, 95):.0f}, "
+        axes.step(
+            steps,
+            shares * 100,
+            where="pre",
+            color=colour,
+            linestyle=style,
+            linewidth=2.2,
+            label=f"{mean}max {counts.max()}",
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("interruptions of one citizen in one day, at least")
+    axes.set_ylabel("share of citizens' days, %")
+    axes.set_title("Interruptions per citizen and day")
+    axes.grid(visible=True, alpha=0.3)
+    if len(before) or len(after):
+        axes.legend(loc="upper right")
+
+
+def _reasons(axes: Any, figures: Figures) -> None:
+    rows = figures.by_decision.most_common(_MOST_BARS)[::-1]
+    interrupts = [verdict is Verdict.SEND for (verdict, _), _ in rows]
+    bars = axes.barh(
+        [f"{verdict.name}, {reason}" for (verdict, reason), _ in rows],
+        [n for _, n in rows],
+        color=[_BEFORE if i else _AFTER for i in interrupts],
+        hatch=["//" if i else "" for i in interrupts],
+        edgecolor="white",
+    )
+    axes.bar_label(bars, labels=[f"{n:,}" for _, n in rows], padding=3)
+    axes.set_xlabel("deliveries")
+    axes.set_title("Decisions and their reasons (hatched: interrupts)")
+    axes.margins(x=0.18)
+    axes.grid(visible=True, axis="x", alpha=0.3)

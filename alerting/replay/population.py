@@ -1,0 +1,133 @@
+"""Who lives through a replay: citizens of a register, or one for each place the alerts name."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
+
+from alerting.audience.register import BadRow, check_header, read_row
+from alerting.domain.alert import Alert, Circle, NamedValue, Polygon
+from alerting.domain.geometry import ring_shape
+from alerting.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    lat: float
+    lon: float
+    radius_m: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Citizen:
+    """One citizen; `name` is the register's key, or the place a generated one stands for.
+
+    time_zone: None for the policy's.
+    quiet: local hours in which only grave alerts may sound; None for the policy's.
+    """
+
+    name: str
+    places: tuple[Place, ...] = ()
+    geocodes: tuple[NamedValue, ...] = ()
+    language: str = "en"
+    time_zone: str | None = None
+    quiet: tuple[time, time] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Citizens by number; `refused` says which lines of a register could not be used and why."""
+
+    citizens: list[Citizen]
+    refused: list[str] = field(default_factory=list)
+
+
+def generated(alerts: Iterable[Alert]) -> Population:
+    """One citizen for each distinct geocode, and where an area has none, one inside each distinct
+    polygon or circle."""
+    geocodes: dict[NamedValue, None] = {}
+    shapes: dict[Polygon | Circle, None] = {}
+    for alert in alerts:
+        for info in alert.infos:
+            for area in info.areas:
+                geocodes |= dict.fromkeys(area.geocodes)
+                if not area.geocodes:
+                    shapes |= dict.fromkeys((*area.polygons, *area.circles))
+    citizens = [Citizen(str(g), geocodes=(g,)) for g in geocodes]
+    names: dict[str, int] = {}
+    for shape in shapes:
+        place = _inside(shape)
+        name = f"{place.lat:.5f},{place.lon:.5f}"
+        names[name] = names.get(name, 0) + 1
+        if names[name] > 1:
+            name += f" ({names[name]})"
+        citizens.append(Citizen(name, places=(place,)))
+    return Population(citizens)
+
+
+def _inside(shape: Polygon | Circle) -> Place:
+    if isinstance(shape, Circle):
+        return Place(shape.lat, shape.lon)
+    point = ring_shape(shape.points).representative_point()
+    return Place(point.y, point.x)
+
+
+def from_register(path: Path) -> Population:
+    """The citizens of a register's CSV file, as `alerting citizens import` reads it.
+
+    A bad line is set aside with its reason. Raises BadInput for a file that cannot be read or has
+    a wrong header, or where no line can be used.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as e:
+        raise BadInput(f"{path} cannot be read: {e.strerror}.", remedy="Check the path.") from e
+    except UnicodeDecodeError as e:
+        raise BadInput(f"{path} is not UTF-8 text.", remedy="Save it as UTF-8.") from e
+    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        columns = [c.strip() for c in lines.fieldnames or ()]
+        check_header(columns)
+        lines.fieldnames = columns
+        citizens, refused = _rows(lines)
+    except csv.Error as e:
+        raise BadInput(f"{path}, line {lines.line_num} is no CSV: {e}.") from e
+    if not citizens:
+        first = f" The first: {refused[0]}" if refused else ""
+        raise BadInput(f"No line of {path} describes a citizen.{first}")
+    return Population(citizens, refused)
+
+
+def _rows(lines: csv.DictReader[str]) -> tuple[list[Citizen], list[str]]:
+    citizens: dict[str, Citizen] = {}
+    refused: list[str] = []
+    for line in lines:
+        if None in line or any(v is None for v in line.values()):
+            refused.append(f"line {lines.line_num}: it has more or fewer fields than the header.")
+            continue
+        try:
+            row = read_row(line, loopback_push=True)
+        except BadRow as e:
+            refused.append(f"line {lines.line_num}: {e.detail}")
+            continue
+        if row.ref in citizens:
+            refused.append(f"line {lines.line_num}: ref {row.ref!r} stands on an earlier line too.")
+            continue
+        quiet = (
+            None
+            if row.quiet_from is None or row.quiet_to is None
+            else (row.quiet_from, row.quiet_to)
+        )
+        citizens[row.ref] = Citizen(
+            row.ref,
+            places=tuple(Place(p.lat, p.lon, p.radius_m) for p in row.places),
+            geocodes=tuple(NamedValue(n, v) for n, v in row.geocodes),
+            language=row.language,
+            time_zone=row.time_zone,
+            quiet=quiet,
+        )
+    return list(citizens.values()), refused

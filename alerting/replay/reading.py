@@ -1,0 +1,156 @@
+"""Folders, zips, feeds and single files become one trace: alerts in the order they were sent."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alerting.cap import CapError, read
+from alerting.domain.alert import Alert
+from alerting.errors import BadInput
+from alerting.replay.truth import TRUTH, Truth, read_truth
+
+#: A file so named is taken for CAP, whatever it holds; any other only where it begins like XML.
+_SUFFIXES = frozenset({".xml", ".cap", ".atom", ".rss", ".json", ".edxl", ".edxlde"})
+
+#: A feed of a whole country is larger than any single alert may be.
+_MAX_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One alert and the file it stood in."""
+
+    alert: Alert
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file, or an alert in it, that could not be used, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Trace:
+    """Everything read. `ignored` counts the files that are no CAP and do not claim to be."""
+
+    played: list[Played] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    ignored: int = 0
+    truth: Truth = field(default_factory=Truth)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        return [p.alert for p in self.played]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    data: bytes
+    #: Named on the command line, so that it is read whatever its name.
+    asked_for: bool = False
+
+
+def read_trace(paths: list[Path], *, truth: Path | None = None) -> Trace:
+    """Read every alert under `paths`: folders, zips, feeds, envelopes and single CAP files.
+
+    Alerts come in the order of `sent`; ties in that of the paths, then of the file names, then as
+    they stand in their file. What cannot be read is listed and skipped; nothing is fetched, so a
+    feed's bare links are listed too. Raises BadInput for a missing path, a broken zip, or where
+    not one alert could be read.
+    """
+    trace = Trace()
+    for path in paths:
+        files = sorted(_files(path, trace), key=lambda f: f.name)
+        for file in files:
+            _take(file, trace)
+    if truth is not None:
+        trace.truth.update(read_truth(truth.name, _bytes(truth)))
+    if not trace.played:
+        first = f" The first: {trace.refused[0].file}: {trace.refused[0].reason}" * bool(
+            trace.refused
+        )
+        raise BadInput(
+            f"Not one CAP alert could be read from {', '.join(map(str, paths))}.{first}",
+            remedy="Name a folder, a zip, a feed or a file that holds CAP.",
+        )
+    # Stable: what was sent at the same instant keeps the order it was read in.
+    trace.played.sort(key=lambda p: p.alert.sent)
+    return trace
+
+
+def _files(path: Path, trace: Trace) -> Iterator[_File]:
+    if path.is_dir():
+        for found in path.rglob("*"):
+            if found.is_file():
+                yield _File(str(found.relative_to(path)), _bytes(found))
+    elif path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path)):
+        yield from _zipped(path, trace)
+    else:
+        yield _File(path.name, _bytes(path), asked_for=True)
+
+
+def _zipped(path: Path, trace: Trace) -> Iterator[_File]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if entry.is_dir():
+                    continue
+                if entry.file_size > _MAX_BYTES:
+                    trace.refused.append(Refused(entry.filename, "The file is too large."))
+                    continue
+                try:
+                    yield _File(entry.filename, archive.read(entry))
+                except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as e:
+                    # A torn, encrypted or oddly packed member does not cost the others.
+                    trace.refused.append(Refused(entry.filename, f"It cannot be unpacked: {e}."))
+    except OSError as e:
+        raise _unreadable(path, e) from e
+    except zipfile.BadZipFile as e:
+        raise BadInput(f"{path} is no readable zip: {e}.") from e
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise _unreadable(path, e) from e
+
+
+def _unreadable(path: Path, error: OSError) -> BadInput:
+    return BadInput(
+        f"{path} cannot be read: {error.strerror or error}.",
+        remedy="Check the path and its rights.",
+    )
+
+
+def _take(file: _File, trace: Trace) -> None:
+    """Add one file's alerts to the trace, or say why there are none."""
+    if Path(file.name).name == TRUTH:
+        trace.truth.update(read_truth(file.name, file.data))
+        return
+    if not (file.asked_for or _looks_like_cap(file)):
+        trace.ignored += 1
+        return
+    try:
+        reading = read(file.data, max_bytes=_MAX_BYTES)
+    except CapError as e:
+        trace.refused.append(Refused(file.name, str(e)))
+        return
+    trace.played += [Played(alert, file.name) for alert in reading.alerts]
+    trace.refused += [Refused(file.name, why) for why in reading.refused]
+    if reading.links:
+        why = f"It names {len(reading.links)} alerts by link only; nothing is fetched."
+        trace.refused.append(Refused(file.name, why))
+
+
+def _looks_like_cap(file: _File) -> bool:
+    if Path(file.name).suffix.lower() in _SUFFIXES:
+        return True
+    return file.data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")

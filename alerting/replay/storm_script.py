@@ -1,0 +1,229 @@
+"""What happens on the day of the storm, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from alerting.domain.alert import Category, ResponseType, Severity, Status, Urgency
+
+EXTREME, SEVERE, MODERATE, MINOR = (
+    Severity.EXTREME,
+    Severity.SEVERE,
+    Severity.MODERATE,
+    Severity.MINOR,
+)
+IMMEDIATE, EXPECTED, FUTURE = Urgency.IMMEDIATE, Urgency.EXPECTED, Urgency.FUTURE
+SHELTER, EVACUATE, PREPARE, MONITOR = (
+    ResponseType.SHELTER,
+    ResponseType.EVACUATE,
+    ResponseType.PREPARE,
+    ResponseType.MONITOR,
+)
+
+POLICE, CIVIL, WEATHER, FIRE, TOWN = (
+    "police",
+    "civil-protection",
+    "weather-service",
+    "fire-brigade",
+    "municipality",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A danger in one language. voices: how each agency describes it."""
+
+    event: str
+    voices: Mapping[str, str]
+    instructions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """place: region, valley, plant or district."""
+
+    category: Category
+    place: str
+    lasts_h: float
+    texts: Mapping[str, Text]
+    status: Status = Status.ACTUAL
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One alert. `change` says what it is there for.
+
+    thread: where an agency has more than one about a danger. size: of the area, 1 at first.
+    advice: which of the danger's instructions. late_h: how much later than sent it arrives.
+    """
+
+    at_h: float
+    danger: str
+    agency: str
+    change: str
+    severity: Severity = MODERATE
+    urgency: Urgency = EXPECTED
+    responses: tuple[ResponseType, ...] = (MONITOR,)
+    languages: tuple[str, ...] = ("en",)
+    thread: str = ""
+    size: float = 1.0
+    advice: int = 0
+    late_h: float = 0.0
+
+    @property
+    def ends(self) -> bool:
+        return self.change in {"end", "cancel"}
+
+
+def _voices(**more: str) -> dict[str, str]:
+    return {name.replace("_", "-"): text for name, text in more.items()}
+
+
+ENDINGS = {"en": "All clear: {event} is over.", "fr": "Fin d'alerte : {event} est terminé."}
+
+#: What updates are mostly made of.
+NOTES = {
+    "en": (
+        "This information is checked every hour.",
+        "The next bulletin follows as soon as there is news.",
+        "Thank you for telling your neighbours.",
+        "Our teams are on the spot.",
+        "Please keep the emergency number free.",
+    ),
+    "fr": (
+        "Cette information est vérifiée chaque heure.",
+        "Le prochain bulletin suivra.",
+        "Merci de prévenir vos voisins.",
+    ),
+}
+
+_WIND = Text(
+    "Violent storm",
+    _voices(
+        weather_service="Gusts of 110 km/h move over {place} from the west.",
+        civil_protection="A violent storm with gusts above 100 km/h crosses {place}.",
+        municipality="Violent storm over {place}: gusts of more than 100 km/h.",
+        fire_brigade="Violent storm at {place}, gusts bring down trees and roofs.",
+    ),
+    ("Stay away from trees and scaffolds.", "Stay indoors and keep away from windows."),
+)
+_WIND_FR = Text(
+    "Tempête violente",
+    _voices(weather_service="Des rafales de 110 km/h traversent {place} par l'ouest."),
+    (
+        "Éloignez-vous des arbres et des échafaudages.",
+        "Restez à l'intérieur, loin des fenêtres.",
+    ),
+)
+_FLOOD = Text(
+    "Flash flood",
+    _voices(
+        civil_protection="The river rises quickly; {place} is being flooded.",
+        police="Flash flood in {place}: the river has left its bed.",
+        fire_brigade="Flash flood, water rising fast in {place}.",
+        municipality="The river floods {place}; low streets are under water.",
+    ),
+    (
+        "Move what you need upstairs.",
+        "Leave the valley now by the eastern road.",
+    ),
+)
+_GAS = Text(
+    "Toxic smoke",
+    _voices(
+        fire_brigade="A fire at the chemical works sends toxic smoke over {place}.",
+        police="Toxic smoke from a fire at the chemical works {place}.",
+        civil_protection="Fire at the chemical works: toxic smoke {place}.",
+    ),
+    ("Go inside, close doors and windows, switch ventilation off.",),
+)
+_GAS_FR = Text(
+    "Fumée toxique",
+    _voices(fire_brigade="Un incendie à l'usine chimique répand une fumée toxique ({place})."),
+    ("Rentrez, fermez portes et fenêtres, coupez la ventilation.",),
+)
+_MISSING = Text(
+    "Missing child",
+    _voices(police="A girl of seven in a yellow coat was last seen in {place} at the market."),
+    ("If you see her, stay with her and call the police.",),
+)
+_POWER = Text(
+    "Power cut",
+    _voices(municipality="There is no electricity in {place}."),
+    ("Switch off cookers and irons.",),
+)
+_ICE = Text(
+    "Slippery roads",
+    _voices(weather_service="Wet leaves and frost make roads slippery in {place} tomorrow."),
+    ("Allow more time for your way.",),
+)
+
+DANGERS: Mapping[str, Danger] = {
+    "wind": Danger(Category.MET, "region", 14, {"en": _WIND, "fr": _WIND_FR}),
+    "flood": Danger(Category.MET, "valley", 12, {"en": _FLOOD}),
+    "smoke": Danger(Category.CBRNE, "plant", 8, {"en": _GAS, "fr": _GAS_FR}),
+    "missing": Danger(Category.RESCUE, "region", 24, {"en": _MISSING}),
+    "power": Danger(Category.INFRA, "district", 10, {"en": _POWER}),
+    "ice": Danger(Category.MET, "region", 20, {"en": _ICE}),
+    "drill": Danger(Category.MET, "valley", 4, {"en": _FLOOD}, Status.EXERCISE),
+}
+
+#: In the order of `at_h` within each thread; forty alerts.
+STEPS: tuple[Step, ...] = (
+    # The storm: expected at first, grave after six hours, over after fourteen.
+    Step(0.0, "wind", WEATHER, "new"),
+    Step(0.2, "wind", WEATHER, "translation", languages=("fr",), thread="weather-fr"),
+    Step(0.5, "wind", CIVIL, "copy"),
+    Step(1.5, "wind", WEATHER, "text"),
+    Step(2.5, "wind", WEATHER, "text", late_h=5),
+    Step(3.0, "wind", CIVIL, "text"),
+    Step(3.5, "wind", WEATHER, "text"),
+    Step(6.0, "wind", WEATHER, "graver", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(
+        6.2,
+        "wind",
+        WEATHER,
+        "translation",
+        SEVERE,
+        IMMEDIATE,
+        (SHELTER,),
+        ("fr",),
+        "weather-fr",
+        advice=1,
+    ),
+    Step(6.5, "wind", CIVIL, "graver", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(7.0, "wind", TOWN, "copy", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(7.5, "wind", FIRE, "copy", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(8.5, "wind", WEATHER, "text", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(10.0, "wind", WEATHER, "text", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(11.5, "wind", TOWN, "text", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(14.0, "wind", WEATHER, "end"),
+    Step(14.3, "wind", WEATHER, "end", languages=("fr",), thread="weather-fr"),
+    Step(14.6, "wind", CIVIL, "end"),
+    Step(14.8, "wind", TOWN, "end"),
+    Step(15.0, "wind", FIRE, "cancel"),
+    # The flood that follows the rain.
+    Step(7.2, "flood", CIVIL, "new", SEVERE, EXPECTED, (PREPARE,)),
+    Step(7.8, "flood", TOWN, "copy", SEVERE, EXPECTED, (PREPARE,)),
+    Step(8.8, "flood", CIVIL, "text", SEVERE, EXPECTED, (PREPARE,)),
+    Step(9.5, "flood", CIVIL, "graver", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
+    Step(9.8, "flood", POLICE, "copy", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
+    Step(10.4, "flood", FIRE, "copy", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
+    Step(11.0, "flood", CIVIL, "grown", EXTREME, IMMEDIATE, (EVACUATE,), advice=1, size=1.4),
+    Step(17.0, "flood", CIVIL, "end", size=1.4),
+    # Smoke when all that is over.
+    Step(18.2, "smoke", FIRE, "new", EXTREME, IMMEDIATE, (SHELTER,), ("en", "fr")),
+    Step(18.6, "smoke", POLICE, "copy", EXTREME, IMMEDIATE, (SHELTER,)),
+    Step(19.0, "smoke", FIRE, "text", EXTREME, IMMEDIATE, (SHELTER,), ("en", "fr")),
+    Step(19.6, "smoke", FIRE, "grown", EXTREME, IMMEDIATE, (SHELTER,), ("en", "fr"), size=1.5),
+    Step(23.0, "smoke", FIRE, "end", languages=("en", "fr"), size=1.5),
+    # What else is said on such a day.
+    Step(4.0, "missing", POLICE, "new"),
+    Step(5.0, "missing", POLICE, "text"),
+    Step(8.0, "missing", POLICE, "cancel"),
+    Step(12.0, "power", TOWN, "new", MINOR),
+    Step(13.0, "power", TOWN, "text", MINOR),
+    Step(17.5, "ice", WEATHER, "new", MINOR, FUTURE),
+    Step(13.5, "drill", CIVIL, "new", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
+)

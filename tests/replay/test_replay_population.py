@@ -1,0 +1,135 @@
+"""Who lives through a replay, and which of them an alert concerns."""
+
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from traces import HERE, THERE, an_alert
+
+from alerting.audience.zones import Zones
+from alerting.domain.alert import Area, Circle, MsgType, Polygon
+from alerting.errors import BadInput
+from alerting.replay.concern import Concern
+from alerting.replay.population import Citizen, Place, Population, from_register, generated
+from alerting.replay.reading import read_trace
+
+SQUARE = Polygon(((54.0, 2.0), (54.0, 3.0), (55.0, 3.0), (55.0, 2.0), (54.0, 2.0)))
+DISC = Circle(10.0, 20.0, 5.0)
+
+
+def test_one_citizen_for_each_geocode_and_for_each_shape_without_one() -> None:
+    alerts = [
+        an_alert("a", areas=(Area("one", geocodes=(HERE, THERE)), Area("two", circles=(DISC,)))),
+        an_alert("b", areas=(Area("three", polygons=(SQUARE,), geocodes=(HERE,)),)),
+        an_alert("c", areas=(Area("four", polygons=(SQUARE,), circles=(DISC,)),)),
+    ]
+    people = generated(alerts).citizens
+    assert [c.name for c in people[:2]] == ["district=D1", "district=D2"]
+    assert people[2].places == (Place(10.0, 20.0),)
+    (inside,) = people[3].places
+    assert 54 < inside.lat < 55
+    assert 2 < inside.lon < 3
+    assert len(people) == 4
+
+
+def test_every_generated_citizen_of_real_alerts_is_found(corpus: Path) -> None:
+    """Whatever shape real senders draw, the one who stands for it is concerned by it."""
+    alerts = [p.alert for p in read_trace([corpus / "corpus"]).played]
+    # A cancel goes to those who were told, wherever it says it applies.
+    alerts = [a for a in alerts if a.msg_type is not MsgType.CANCEL]
+    population = generated(alerts)
+    concern = Concern(population)
+    met = {c.citizen for a in alerts for c in concern.of(a)}
+    assert len(population.citizens) > 500
+    assert {c.name for no, c in enumerate(population.citizens) if no not in met} == set()
+
+
+def test_the_index_finds_whom_the_zones_hold(corpus: Path) -> None:
+    """Against every citizen asked one by one, without an index."""
+    alerts = [p.alert for p in read_trace([corpus / "corpus" / "kde_fpas"]).played]
+    people = generated(alerts).citizens
+    concern = Concern(Population(people))
+    for alert in alerts:
+        if alert.msg_type is MsgType.CANCEL:
+            continue
+        zones = Zones(alert)
+        geocodes = dict(zones.geocodes())
+        expected = set()
+        for no, c in enumerate(people):
+            held = any(g in geocodes for g in c.geocodes)
+            for p in c.places:
+                spot = [np.array([v]) for v in (p.lat, p.lon, p.radius_m)]
+                held = held or any(z.holds(*spot)[0] for z in zones.zones)
+            if held:
+                expected.add(no)
+        assert {c.citizen for c in concern.of(alert)} == expected, alert.identifier
+
+
+def test_the_info_area_and_places_that_apply() -> None:
+    area = Area("the square", polygons=(SQUARE,))
+    alert = an_alert("a", areas=(Area("elsewhere", circles=(DISC,)), area))
+    citizens = [
+        Citizen("outside", places=(Place(50.0, 2.5),)),
+        Citizen("near", places=(Place(53.9995, 2.5, 100.0),)),
+        Citizen("both", places=(Place(0.0, 0.0), Place(54.5, 2.5)), geocodes=(HERE,)),
+    ]
+    near, both = Concern(Population(citizens)).of(alert)
+    assert (near.citizen, near.info_no, near.area_no, near.area) == (1, 0, 1, "the square")
+    assert (both.citizen, both.places) == (2, 0b10)
+
+
+def test_a_cancel_concerns_whom_its_thread_concerned() -> None:
+    first = an_alert("a")
+    update = an_alert("b", at_s=60, to=(first,), areas=(Area("two", geocodes=(THERE,)),))
+    cancel = an_alert("c", at_s=120, to=(update,), kind=MsgType.CANCEL, areas=())
+    other = an_alert("d", at_s=180, kind=MsgType.CANCEL)
+    citizens = [Citizen("1", geocodes=(HERE,)), Citizen("2", geocodes=(THERE,)), Citizen("3")]
+    concern = Concern(Population(citizens))
+    assert [c.area for c in concern.of(first)] == ["district=D1"]
+    assert [c.citizen for c in concern.of(update)] == [1]
+    assert [(c.citizen, c.area_no, c.area) for c in concern.of(cancel)] == [
+        (0, -1, "district=D1"),
+        (1, -1, "district=D2"),
+    ]
+    assert concern.of(other) == []
+
+
+def test_a_register(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(
+        "ref,language,time_zone,quiet,lat,lon,radius_m,geocodes\n"
+        "A,fr,Europe/Paris,23:00-06:30,54.5,2.5,100,district=D1\n"
+        "B,,,,,,,\n"
+        "C,en,Nowhere/At_All,,,,,\n"
+        "A,,,,,,,\n"
+    )
+    found = from_register(path)
+    assert found.citizens[0] == Citizen(
+        "A",
+        places=(Place(54.5, 2.5, 100.0),),
+        geocodes=(HERE,),
+        language="fr",
+        time_zone="Europe/Paris",
+        quiet=(time(23), time(6, 30)),
+    )
+    assert [c.name for c in found.citizens] == ["A", "B"]
+    assert [r.partition(":")[0] for r in found.refused] == ["line 4", "line 5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "ref"),
+        ("name\nA\n", "no column 'name'"),
+        ("ref\n", "No line"),
+        ("ref\n\n,\n", "No line"),
+    ],
+)
+def test_a_register_nobody_can_be_read_from(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=says):
+        from_register(path)
