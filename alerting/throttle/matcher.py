@@ -68,8 +68,10 @@ class Matcher:
         kind, _, name = self.field.partition(":")
         if not (self.field in _PLAIN or (kind in _NAMED and name)):
             raise BadInput(f"No alert has a field {self.field!r}.", remedy=_meant(kind))
-        if len(self.value) > _MOST:
-            raise BadInput(f"The value for {self.field} is longer than {_MOST} characters.")
+        if len(self.field) > _MOST or len(self.value) > _MOST:
+            raise BadInput(f"What is said of {kind} is longer than {_MOST} characters.")
+        if not storable(self.field + self.value):
+            raise BadInput(f"What is said of {kind} holds what is no text.")
         if self.op in (Op.LIKE, Op.UNLIKE):
             pattern.compiled(self.value)
         elif self.field in _LISTS:
@@ -118,6 +120,11 @@ class Matcher:
                     return False
                 found = any(pattern.matches(self.value, v) for v in values)
         return found != (self.op in (Op.IS_NOT, Op.UNLIKE))
+
+
+def storable(text: str) -> bool:
+    """True for what PostgreSQL takes as text: no null character, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _values(field: str, alert: Alert, info: Info, area_no: int) -> list[str]:

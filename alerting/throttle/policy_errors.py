@@ -25,6 +25,9 @@ class Problem:
     what: str
     remedy: str
 
+    def to_json(self) -> dict[str, Any]:
+        return {"line": self.line, "key": self.key, "what": self.what, "remedy": self.remedy}
+
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line else ""
         return " ".join(p for p in (f"{where}{self.what}", self.remedy) if p)

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon, Severity
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape, union
 from alerting.errors import BadInput
-from alerting.throttle.matcher import Matcher, Op
+from alerting.throttle.matcher import Matcher, Op, storable
 
 LONGEST = timedelta(days=7)
 _MOST_MATCHERS = 20
@@ -61,7 +61,8 @@ class Silence:
                 f"A silence lasts at most {LONGEST.days} days.",
                 remedy="Make it anew when it ends, if it is still wanted.",
             )
-        if not self.comment.strip() or len(self.comment) > _MOST_COMMENT:
+        comment = self.comment.strip()
+        if not comment or len(comment) > _MOST_COMMENT or not storable(comment):
             raise BadInput(
                 f"A silence needs a comment of at most {_MOST_COMMENT} characters.",
                 remedy="Say why, so that others know when it may end.",

@@ -1,0 +1,68 @@
+"""`/v1/policy`: the figures the throttle decides by."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from alerting.api.access import RuntimeDep, having
+from alerting.api.body import whole_body
+from alerting.api.problems import problem
+from alerting.dispatch import policies
+from alerting.errors import BadInput
+from alerting.store.keys import ApiKey
+from alerting.throttle.policy import MAX_CHARACTERS, PolicyRefused
+
+router = APIRouter(prefix="/v1/policy", tags=["policy"])
+
+Reader = Annotated[ApiKey, Depends(having("read"))]
+Keeper = Annotated[ApiKey, Depends(having("policy"))]
+
+_TYPES = ("application/toml", "text/plain")
+
+
+@router.get("", summary="The policy in force")
+async def show(run: RuntimeDep, _: Reader) -> dict[str, Any]:
+    """The live policy, its text and every value, and the one in shadow if there is one."""
+    async with run.db.begin() as connection:
+        return await policies.describe(connection)
+
+
+@router.put(
+    "",
+    summary="Set the policy",
+    responses={
+        200: {"description": "It is live; workers follow within five seconds."},
+        422: {"description": "The text was refused; `errors` has each fault with its line."},
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {t: {"schema": {"type": "string"}} for t in _TYPES},
+        }
+    },
+    response_model=None,
+)
+async def put(
+    request: Request,
+    run: RuntimeDep,
+    key: Keeper,
+    note: Annotated[str, Query(max_length=500, description="Why it is changed.")] = "",
+) -> dict[str, Any] | Response:
+    """Take a policy as TOML. Keys that are left out have their defaults.
+
+    The text that is live already changes nothing and answers its version.
+    """
+    data = await whole_body(request, 4 * MAX_CHARACTERS)
+    try:
+        toml = data.decode()
+    except UnicodeDecodeError:
+        raise BadInput("The policy is not UTF-8.") from None
+    try:
+        async with run.db.begin() as connection:
+            await policies.set_live(connection, toml, by=f"key:{key.name}", note=note)
+            return await policies.describe(connection)
+    except PolicyRefused as e:
+        errors = [p.to_json() for p in e.problems]
+        return problem(e.http_status, e.title, str(e), errors=errors)

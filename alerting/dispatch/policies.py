@@ -1,0 +1,235 @@
+"""Between the stored texts and the policies they mean: check before storing, keep at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.clock import Clock, SystemClock
+from alerting.dispatch import silences
+from alerting.errors import AlertingError, BadInput
+from alerting.observe.logs import logger
+from alerting.store import policies
+from alerting.store.db import Database
+from alerting.store.policies import StoredPolicy
+from alerting.throttle.matcher import storable
+from alerting.throttle.policy import (
+    Policy,
+    PolicyRefused,
+    default_policy,
+    default_toml,
+    parse_policy,
+)
+from alerting.throttle.silence import Silence
+
+log = logger(__name__)
+
+#: The version of the policy where nobody has set one.
+DEFAULT_VERSION = 0
+
+_MOST_NOTE = 500
+
+_read = lru_cache(maxsize=16)(parse_policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    version: int
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What decides now, and the policy that runs beside it and is only counted.
+
+    silences: those that hold or are to come; each knows its own times.
+    """
+
+    live: Policy
+    live_version: int = DEFAULT_VERSION
+    shadow: Policy | None = None
+    shadow_version: int | None = None
+    silences: tuple[Silence, ...] = ()
+
+
+async def live(connection: AsyncConnection) -> Versioned:
+    """The live policy, the default one as version 0.
+
+    Raises PolicyRefused for a text that an older version of this software took and this does not.
+    """
+    stored = await policies.current(connection, "live")
+    if stored is None:
+        return Versioned(DEFAULT_VERSION, default_policy())
+    return Versioned(stored.version, _read(stored.toml))
+
+
+async def shadow(connection: AsyncConnection) -> Versioned | None:
+    """The policy in shadow, if there is one. Raises PolicyRefused as `live` does."""
+    stored = await policies.current(connection, "shadow")
+    return None if stored is None else Versioned(stored.version, _read(stored.toml))
+
+
+async def set_live(
+    connection: AsyncConnection, toml: str, *, by: str, note: str = "", name: str = "policy"
+) -> int:
+    """Make a text the live policy and return its version; the same text again changes nothing.
+
+    Raises PolicyRefused, and then nothing was changed.
+    """
+    parse_policy(toml, name=name)
+    _storable(note)
+    stored = await policies.put(connection, toml, role="live", name=name, by=by, note=note)
+    return stored.version
+
+
+async def set_shadow(
+    connection: AsyncConnection, toml: str, *, by: str, note: str = "", name: str = "policy"
+) -> int:
+    """Run a text beside the live policy: it decides nothing, and what it would is counted."""
+    parse_policy(toml, name=name)
+    _storable(note)
+    stored = await policies.put(connection, toml, role="shadow", name=name, by=by, note=note)
+    return stored.version
+
+
+async def clear_shadow(connection: AsyncConnection, *, by: str) -> bool:
+    """Stop the policy in shadow, keeping its counts; False where none ran."""
+    return await policies.clear(connection, "shadow", by=by, action="policy.shadow-off")
+
+
+async def rollback(connection: AsyncConnection, version: int, *, by: str, note: str = "") -> int:
+    """Set an earlier text again, as a new version; version 0 is the default policy.
+
+    Raises NotFound, and PolicyRefused for a text that is no longer taken.
+    """
+    name, toml = "policy.toml", default_toml()
+    if version != DEFAULT_VERSION:
+        stored = await policies.get(connection, version)
+        name, toml = stored.name, stored.toml
+    parse_policy(toml, name=name)
+    _storable(note)
+    back = await policies.put(
+        connection,
+        toml,
+        role="live",
+        name=name,
+        by=by,
+        note=note or f"Version {version} again",
+        action="policy.rollback",
+    )
+    return back.version
+
+
+async def describe(connection: AsyncConnection) -> dict[str, Any]:
+    """The live policy as the command and the API show it, with the one in shadow."""
+    stored = await policies.current(connection, "live")
+    beside = await policies.current(connection, "shadow")
+    toml = default_toml() if stored is None else stored.toml
+    return {
+        **(to_json(stored) if stored else {"version": DEFAULT_VERSION, "name": "policy.toml"}),
+        "toml": toml,
+        "policy": _read(toml).model_dump(mode="json", by_alias=True),
+        "shadow": to_json(beside) if beside else None,
+    }
+
+
+def to_json(stored: StoredPolicy) -> dict[str, Any]:
+    """A version without its text."""
+    return {
+        "version": stored.version,
+        "name": stored.name,
+        "state": stored.state,
+        "sha256": stored.sha256.hex(),
+        "changed_by": stored.changed_by,
+        "note": stored.note,
+        "at": stored.at.isoformat(),
+    }
+
+
+def _storable(note: str) -> None:
+    if not storable(note) or len(note) > _MOST_NOTE:
+        raise BadInput(f"A note is plain text of at most {_MOST_NOTE} characters.")
+
+
+class PolicyCache:
+    """The policies and silences in force, at most `max_age_s` old, for one event loop.
+
+    What cannot be read, or not within `patience_s`, stays as it was last known: at first the
+    default policy without silences. It is asked for again after `max_age_s`.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        max_age_s: float = 5,
+        patience_s: float = 2,
+        clock: Clock | None = None,
+    ) -> None:
+        self._db = db
+        self._max_age_s = max_age_s
+        self._patience_s = patience_s
+        self._clock = clock or SystemClock()
+        self._known = InForce(default_policy())
+        self._asked_at: datetime | None = None
+        self._asking = asyncio.Lock()
+
+    async def in_force(self) -> InForce:
+        """What is in force now. Never raises for an engine or for a text in the database."""
+        if self._fresh():
+            return self._known
+        async with self._asking:
+            if not self._fresh():
+                await self._refresh()
+        return self._known
+
+    def _fresh(self) -> bool:
+        if self._asked_at is None:
+            return False
+        age_s = (self._clock.now() - self._asked_at).total_seconds()
+        return 0 <= age_s < self._max_age_s
+
+    async def _refresh(self) -> None:
+        now = self._clock.now()
+        try:
+            async with asyncio.timeout(self._patience_s), self._db.begin() as connection:
+                told = await policies.current(connection, "live")
+                beside = await policies.current(connection, "shadow")
+                standing = await silences.standing(connection, now)
+        except (AlertingError, SQLAlchemyError, OSError) as e:
+            # TimeoutError is an OSError.
+            log.warning("policy.unread", kept=self._known.live_version, error=type(e).__name__)
+        else:
+            self._known = self._told(told, beside, standing)
+        self._asked_at = now
+
+    def _told(
+        self,
+        live: StoredPolicy | None,
+        shadow: StoredPolicy | None,
+        standing: tuple[Silence, ...],
+    ) -> InForce:
+        known = replace(self._known, silences=standing)
+        try:
+            known = replace(
+                known,
+                live=_read(live.toml) if live else default_policy(),
+                live_version=live.version if live else DEFAULT_VERSION,
+            )
+        except PolicyRefused:
+            # A newer version of this software may refuse what an older one took.
+            log.warning("policy.refused", refused=live and live.version, kept=known.live_version)
+        try:
+            return replace(
+                known,
+                shadow=_read(shadow.toml) if shadow else None,
+                shadow_version=shadow.version if shadow else None,
+            )
+        except PolicyRefused:
+            return replace(known, shadow=None, shadow_version=None)
