@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psycopg
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.audience import cover
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
-from alerting.domain.citizen import Recipient, Target
+from alerting.domain.citizen import Recipient, Target, geocode_bit
 from alerting.domain.geometry import grown
 from alerting.store import citizens
 from alerting.store.citizens import Candidate
@@ -44,7 +44,7 @@ async def find(
                 yield await _recipients(driver, zones, hits)
     elif groups is not None and alert.infos:
         async for ids in citizens.members(driver, groups, after=after, batch=batch):
-            yield await _recipients(driver, zones, dict.fromkeys(ids, 0))
+            yield await _recipients(driver, zones, dict.fromkeys(ids, _MISS))
 
 
 async def _candidates(
@@ -59,37 +59,51 @@ async def _candidates(
     reach = zones.reach
     widest_m = await citizens.widest_radius_m(driver)
     lows, highs = cover.ranges(grown(reach, widest_m))
-    geocodes = [(g.name, g.value, no) for g, no in zones.geocodes()]
+    geocodes = [(g.name, g.value, no, geocode_bit(g.name, g.value)) for g, no in zones.geocodes()]
     return citizens.candidates(
         driver, lows, highs, geocodes, after=after, groups=groups, batch=batch
     )
 
 
-def _hits(zones: Zones, part: list[Candidate]) -> dict[int, int]:
-    """For each citizen who is in some zone, the zones they are in as bits."""
-    hits: dict[int, int] = {}
+class Hits(NamedTuple):
+    """The zones a citizen is in, and with which of their places, both as bits."""
+
+    zones: int
+    places: int
+
+
+_MISS = Hits(0, 0)
+
+
+def _hits(zones: Zones, part: list[Candidate]) -> dict[int, Hits]:
+    """Every citizen who is in some zone."""
+    hits: dict[int, Hits] = {}
+
+    def hit(c: Candidate, zone: int) -> None:
+        so_far = hits.get(c.citizen_id, _MISS)
+        hits[c.citizen_id] = Hits(so_far.zones | 1 << zone, so_far.places | c.place)
+
     placed = [c for c in part if c.zone is None]
     for c in part:
         if c.zone is not None:
-            hits[c.citizen_id] = hits.get(c.citizen_id, 0) | 1 << c.zone
+            hit(c, c.zone)
     if placed:
         lats = np.array([c.lat for c in placed])
         lons = np.array([c.lon for c in placed])
         radii_m = np.array([c.radius_m for c in placed])
         for no, zone in enumerate(zones.zones):
             for i in np.flatnonzero(zone.holds(lats, lons, radii_m)):
-                citizen_id = placed[i].citizen_id
-                hits[citizen_id] = hits.get(citizen_id, 0) | 1 << no
+                hit(placed[i], no)
     return hits
 
 
 async def _recipients(
-    driver: psycopg.AsyncConnection[Any], zones: Zones, hits: dict[int, int]
+    driver: psycopg.AsyncConnection[Any], zones: Zones, hits: dict[int, Hits]
 ) -> list[Recipient]:
     """The citizens with their addresses in their own order of channels, by ascending id."""
     recipients = []
     for citizen_id, language, targets in await citizens.contacts(driver, sorted(hits)):
-        mask = hits[citizen_id]
+        mask, places = hits[citizen_id]
         info_no, area_no = zones.choose(mask, language) if mask else zones.anywhere(language)
         recipients.append(
             Recipient(
@@ -98,6 +112,7 @@ async def _recipients(
                 info_no,
                 area_no,
                 tuple(Target(channel, id_, usable) for channel, id_, usable in targets),
+                places,
             )
         )
     return recipients

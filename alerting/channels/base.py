@@ -106,6 +106,7 @@ class Outgoing:
     unsubscribe_token: opaque; makes this citizen's own leave link.
     thread: stable per event, so that a later version replaces the earlier on the device.
     valid_until: when the provider must give up; None means the channel's default.
+    silent: to be shown without a sound; only for channels that can (`Channel.can_be_silent`).
     """
 
     delivery_id: int
@@ -116,6 +117,7 @@ class Outgoing:
     valid_until: datetime | None = None
     unsubscribe_token: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,13 @@ class Channel(Protocol):
 
     `send` never raises for anything a provider does: every end is an Outcome from the closed set.
     It is safe to call concurrently; the adapter pools its connections up to `concurrency`.
+
+    can_be_silent: it can replace what a device shows without interrupting its owner.
     """
 
     name: str
     concurrency: int
+    can_be_silent: bool
 
     async def open(self) -> None: ...
 

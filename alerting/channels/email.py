@@ -101,6 +101,7 @@ class SmtpEmail:
     """
 
     name = "email"
+    can_be_silent = False
 
     def __init__(self, config: SmtpConfig, *, clock: Clock | None = None) -> None:
         self.concurrency = config.connections

@@ -80,6 +80,7 @@ class WebPush:
     """Sends Web Push. Raises BadInput where the key or the contact cannot work."""
 
     name = "push"
+    can_be_silent = True
 
     def __init__(self, config: PushConfig, *, clock: Clock | None = None) -> None:
         self.concurrency = config.concurrency
@@ -137,7 +138,7 @@ class WebPush:
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
             "TTL": str(min(ttl_s, MAX_TTL_S)),
-            "Urgency": URGENCY[message.lane],
+            "Urgency": "low" if message.silent else URGENCY[message.lane],
             "Topic": topic,
         }
         try:
@@ -161,7 +162,7 @@ def topic_of(thread: str) -> str:
 
 def payload(message: Outgoing, topic: str) -> bytes | None:
     """What the service worker receives, as JSON; None where not even an empty body fits."""
-    common = _common(message.rendering, topic)
+    common = _common(message.rendering, topic, message.silent)
     if common is None:
         return None
     return f'{common},"delivery":{message.delivery_id}}}'.encode()
@@ -169,17 +170,19 @@ def payload(message: Outgoing, topic: str) -> bytes | None:
 
 # The same rendering goes to thousands of citizens; only the delivery id differs.
 @lru_cache(maxsize=256)
-def _common(rendering: Rendering, topic: str) -> str | None:
+def _common(rendering: Rendering, topic: str, silent: bool) -> str | None:
     """The payload without its last member and brace, with as much of the body as fits."""
 
     def made(body: str) -> str:
-        value = {
+        value: dict[str, object] = {
             "title": rendering.subject,
             "body": body,
             "url": rendering.link,
             "lang": rendering.language,
             "tag": topic,
         }
+        if silent:
+            value["silent"] = True
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))[:-1]
 
     def fits(body: str) -> bool:

@@ -63,6 +63,7 @@ class TwilioSms:
     """Sends SMS through one Twilio account. Raises BadInput where the settings cannot work."""
 
     name = "sms"
+    can_be_silent = False
 
     def __init__(self, config: TwilioConfig, *, clock: Clock | None = None) -> None:
         if not config.account_sid or not config.auth_token:

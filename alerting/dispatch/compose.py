@@ -2,49 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
 from alerting.channels.base import Outgoing, Rendering
 from alerting.channels.render import render
+from alerting.channels.render_digest import Part, render_digest
+from alerting.dispatch.verdict import Sending
 from alerting.domain.alert import Alert
+from alerting.domain.decision import Reason
+from alerting.domain.lane import Lane
 from alerting.domain.links import Links
 from alerting.settings import Settings
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
+from alerting.store.digests import Carried
 from alerting.store.outbox import Work
 
 
 class Group:
-    """Makes the messages of one chunk; one Rendering per info, area and language."""
+    """Makes the messages of one chunk; one Rendering per info, area and language.
+
+    digests: for a chunk of digests what each delivery carries, and `alerts` those alerts.
+    """
 
     def __init__(
-        self, alert: Alert, stored: StoredAlert, work: Work, links: Links, settings: Settings
+        self,
+        alert: Alert,
+        stored: StoredAlert,
+        work: Work,
+        links: Links,
+        settings: Settings,
+        *,
+        digests: Mapping[int, Sequence[Carried]] | None = None,
+        alerts: Mapping[UUID, Alert] | None = None,
     ) -> None:
         self._alert = alert
         self._stored = stored
         self._work = work
         self._links = links
-        self._link = f"{settings.public_url}/a/{stored.id}"
-        self._renderings: dict[tuple[int, int, str], Rendering] = {}
+        self._settings = settings
+        self._digests = digests or {}
+        self._alerts = alerts or {}
+        self._renderings: dict[object, Rendering] = {}
 
-    def message(self, d: OpenDelivery) -> Outgoing:
-        """The message for one delivery."""
-        key = (d.info_no, d.area_no, d.language)
-        rendering = self._renderings.get(key)
-        if rendering is None:
-            rendering = self._renderings[key] = render(
-                self._alert,
-                info_no=d.info_no,
-                area_no=d.area_no,
-                channel=self._work.channel,
-                language=d.language,
-                link=self._link,
-            )
+    def message(self, sending: Sending) -> Outgoing:
+        """The message for one delivery. The end of a danger knocks less hard than the danger."""
+        d = sending.delivery
+        ended = sending.decision.reason is Reason.ENDED
         return Outgoing(
             delivery_id=d.id,
             endpoint=d.endpoint or "",
-            rendering=rendering,
-            lane=self._work.lane,
-            thread=str(self._stored.thread_id),
+            rendering=self._rendering(d),
+            lane=Lane.ROUTINE if ended and self._work.lane is not Lane.DRILL else self._work.lane,
+            # Within one event a later message replaces the earlier on the device.
+            thread=f"digest {d.citizen_id}" if self._work.digest else str(self._stored.event_id),
             valid_until=self._stored.expires_at,
             unsubscribe_token=self._links.token(d.address_id),
             keys=d.keys or {},
+            silent=sending.silent,
         )
+
+    def _rendering(self, d: OpenDelivery) -> Rendering:
+        carried = tuple(self._digests.get(d.id, ()))
+        key = (carried or (d.info_no, d.area_no), d.language)
+        found = self._renderings.get(key)
+        if found is None:
+            found = self._renderings[key] = self._made(d, carried)
+        return found
+
+    def _made(self, d: OpenDelivery, carried: Sequence[Carried]) -> Rendering:
+        if carried:
+            parts = [
+                Part(self._alerts[c.alert_id], c.info_no, c.area_no, self._link(c.alert_id))
+                for c in carried
+            ]
+            return render_digest(parts, channel=self._work.channel, language=d.language)
+        return render(
+            self._alert,
+            info_no=d.info_no,
+            area_no=d.area_no,
+            channel=self._work.channel,
+            language=d.language,
+            link=self._link(self._stored.id),
+        )
+
+    def _link(self, alert_id: UUID) -> str:
+        return f"{self._settings.public_url}/a/{alert_id}"

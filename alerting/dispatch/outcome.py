@@ -34,34 +34,43 @@ class Doubt(Enum):
 
 
 def after_send(
-    d: OpenDelivery, outcome: Outcome, attempted_at: datetime, settings: Settings
+    d: OpenDelivery,
+    outcome: Outcome,
+    attempted_at: datetime,
+    settings: Settings,
+    *,
+    reason: str = Reason.NEW.value,
+    silent: bool = False,
 ) -> Settlement:
     """The ledger's line for one provider call.
 
     A definite refusal that may pass is planned again until the alert expires; only an address that
     cannot be reached is given up after `max_tries`. A second try of something in doubt that is
     refused stays in doubt, for the first may have gone.
+
+    reason, silent: why it was sent, and how.
     """
     was_in_doubt = d.state == DeliveryState.IN_DOUBT
-    state, reason = _end(d, outcome, settings)
+    state, refusal = _end(d, outcome, settings)
     if was_in_doubt and state is DeliveryState.PLANNED:
         state = DeliveryState.IN_DOUBT
     return Settlement(
         d.id,
         state,
-        reason,
+        refusal or reason,
         code=outcome.provider_code,
         provider_ref=outcome.provider_ref,
         possible_duplicate=was_in_doubt and state is not DeliveryState.IN_DOUBT,
         tried=1,
         attempted_at=attempted_at,
+        silent=silent,
     )
 
 
 def _end(d: OpenDelivery, outcome: Outcome, settings: Settings) -> tuple[DeliveryState, str]:
     error = outcome.error
     if error is None:
-        return DeliveryState.ACCEPTED, Reason.NEW.value
+        return DeliveryState.ACCEPTED, ""
     if error is AMBIGUOUS:
         return DeliveryState.IN_DOUBT, error.code
     if error is TOO_LATE:
@@ -104,6 +113,8 @@ def next_try(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> 
     """
     if d.state == DeliveryState.IN_DOUBT:
         return (d.attempted_at or now) + _wait(lane, settings)
+    if d.state == DeliveryState.DEFERRED and d.due_at is not None:
+        return d.due_at
     bound = min(settings.retry_max_s, settings.retry_s * 2 ** max(0, d.tries - 1))
     return now + timedelta(seconds=random.uniform(0, bound))  # noqa: S311 - spreads load only
 

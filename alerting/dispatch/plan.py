@@ -108,7 +108,7 @@ def spread(batch: list[Recipient], *, all_channels: bool) -> dict[str, list[NewD
     for r in batch:
         for target in _chosen(r.targets, all_channels):
             by_channel[target.channel].append(
-                NewDelivery(r.citizen_id, target.address_id, r.info_no, r.area_no)
+                NewDelivery(r.citizen_id, target.address_id, r.info_no, r.area_no, r.places)
             )
     return by_channel
 

@@ -5,24 +5,42 @@ from __future__ import annotations
 from sqlalchemy import func, select
 
 from alerting.clock import Clock
+from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.digest import Digests
+from alerting.dispatch.plan import ring
 from alerting.dispatch.receipts import apply_receipts
-from alerting.store import alerts
+from alerting.domain.lane import Lane
+from alerting.settings import Settings
+from alerting.store import alerts, digests
 from alerting.store.db import Database
 
 #: Held for one round, so that of many sweepers one works.
 LOCK = 0x73776570
 
 
-async def keep_house(db: Database, clock: Clock) -> bool:
-    """Apply receipts, end expired alerts, finish those whose last worker died; False when busy.
+class House:
+    """Keeps house on one event loop."""
 
-    One transaction a round under an advisory lock that ends with it, whatever happens.
-    """
-    async with db.begin() as connection:
-        if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
-            return False
-        await apply_receipts(connection)
-        await alerts.expire(connection, now=clock.now())
-        for alert_id in await alerts.unfinished(connection):
-            await alerts.complete_if_done(connection, alert_id)
-    return True
+    def __init__(self, db: Database, clock: Clock, doorbell: Doorbell, settings: Settings) -> None:
+        self._db = db
+        self._clock = clock
+        self._doorbell = doorbell
+        self._digests = Digests(clock, chunk_size=settings.chunk_size)
+
+    async def keep(self) -> bool:
+        """Apply receipts, send what digests are due, end expired alerts, finish loose ends.
+
+        One transaction a round under an advisory lock that ends with it, whatever happens; False
+        when another is at it.
+        """
+        async with self._db.begin() as connection:
+            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+                return False
+            await apply_receipts(connection)
+            await alerts.expire(connection, now=self._clock.now())
+            await digests.settle_carried(connection, now=self._clock.now())
+            chunk_ids = await self._digests.flush(connection)
+            for alert_id in await alerts.unfinished(connection):
+                await alerts.complete_if_done(connection, alert_id)
+        await ring(self._db, self._doorbell, Lane.ROUTINE, chunk_ids)
+        return True

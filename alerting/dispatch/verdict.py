@@ -1,15 +1,31 @@
-"""Between the ledger and the gate: the facts of a delivery, and what a refusal becomes."""
+"""Verdict: a chunk's open deliveries put before the throttle, and what each decision becomes."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
+from alerting.cap import from_json
+from alerting.clock import Clock
+from alerting.dispatch import silences
+from alerting.dispatch.history import Histories, Known
+from alerting.dispatch.policies import PolicyCache
 from alerting.domain.alert_state import AlertState
-from alerting.domain.decision import Decision, Reason
+from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
+from alerting.errors import Unavailable
+from alerting.store import policies
 from alerting.store.alerts import StoredAlert
+from alerting.store.db import Database
 from alerting.store.deliveries import OpenDelivery, Settlement
-from alerting.throttle.gate import Facts
+from alerting.throttle.budget import Ask, Budget
+from alerting.throttle.desk import Desk, Judged, Subject, limits_of
+from alerting.throttle.policy import Policy
 
 #: Where a delivery ends that was refused because its alert had; any other refusal suppresses it.
 _ENDS = {
@@ -25,23 +41,193 @@ _REASONS = {
 }
 
 
-def facts(stored: StoredAlert, d: OpenDelivery, now: datetime) -> Facts:
-    """What the gate may know of one delivery. An address that is gone counts as no consent."""
-    return Facts(
-        now=now,
-        alert_state=stored.state,
-        expires_at=stored.expires_at,
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A delivery that goes out, and why."""
+
+    delivery: OpenDelivery
+    decision: Decision
+
+    @property
+    def silent(self) -> bool:
+        return self.decision.verdict is Verdict.SILENT
+
+
+class Verdicts:
+    """Judges chunks on one event loop, with the live policy and beside it the shadow.
+
+    budget: the citizens' budgets, shared by all workers. fallback: this process's own, for when
+    they cannot be read. shadow_budget: the budgets the shadow policy spends.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        policies: PolicyCache,
+        *,
+        budget: Budget,
+        fallback: Budget,
+        shadow_budget: Budget,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._policies = policies
+        self._budget = budget
+        self._fallback = fallback
+        self._shadow_budget = shadow_budget
+        self._histories = Histories()
+        self._charging: set[asyncio.Task[None]] = set()
+
+    async def of(
+        self,
+        stored: StoredAlert,
+        pending: Sequence[OpenDelivery],
+        *,
+        can_be_silent: bool,
+        digest: bool = False,
+    ) -> list[Decision]:
+        """The decision for each delivery, in order, each with its reason.
+
+        digest: they carry digests, whose items were judged before; only what ends an alert or
+        closes an address still stands against them.
+        """
+        if not pending:
+            return []
+        now = self._clock.now()
+        if digest:
+            return [_carries(stored, d, now) for d in pending]
+        in_force = await self._policies.get()
+        async with self._db.begin() as connection:
+            known = await self._histories.of(
+                connection, stored, [d.citizen_id for d in pending], now=now
+            )
+            silenced = await silences.active(connection, now)
+        subjects = [_subject(d, known.get(d.citizen_id)) for d in pending]
+        desk = partial(
+            Desk,
+            from_json(stored.document),
+            key=stored.id,
+            thread=stored.thread_id,
+            state=stored.state,
+            expires_at=stored.expires_at,
+            submitted_at=stored.submitted_at,
+            now=now,
+            can_be_silent=can_be_silent,
+            silences=silenced,
+        )
+        live = desk(policy=in_force.live.policy)
+        judged = await self._judge(live, stored, pending, subjects, self._budget)
+        self._charge(live.charges(subjects, judged), str(stored.id), in_force.live.policy)
+        if in_force.shadow is not None:
+            beside = desk(policy=in_force.shadow.policy)
+            others = await self._judge(beside, stored, pending, subjects, self._shadow_budget)
+            await self._compare(in_force.shadow.version, stored, pending, judged, others)
+        return [j.decision for j in judged]
+
+    async def _judge(
+        self,
+        desk: Desk,
+        stored: StoredAlert,
+        pending: Sequence[OpenDelivery],
+        subjects: Sequence[Subject],
+        budget: Budget,
+    ) -> list[Judged]:
+        """Judge in rounds: what was deferred once is a new question to the budget."""
+        rounds: dict[int, list[int]] = defaultdict(list)
+        for n, d in enumerate(pending):
+            rounds[d.deferrals].append(n)
+        judged: dict[int, Judged] = {}
+        for number, places in rounds.items():
+            answers = await desk.judge(
+                [subjects[n] for n in places],
+                occasion=f"{stored.id}:{number}",
+                budget=budget,
+                fallback=self._fallback,
+            )
+            judged.update(zip(places, answers, strict=True))
+        return [judged[n] for n in range(len(pending))]
+
+    async def _compare(
+        self,
+        version: int,
+        stored: StoredAlert,
+        pending: Sequence[OpenDelivery],
+        live: Sequence[Judged],
+        shadow: Sequence[Judged],
+    ) -> None:
+        """Count what the shadow would have done; a delivery counts when it is first judged."""
+        counts = Counter(
+            (
+                j.decision.verdict.value,
+                j.decision.reason.value,
+                s.decision.verdict.value,
+                s.decision.reason.value,
+            )
+            for d, j, s in zip(pending, live, shadow, strict=True)
+            if not d.tries and not d.deferrals
+        )
+        async with self._db.begin() as connection:
+            await policies.add_shadow_counts(connection, version, stored.id, counts)
+
+    def _charge(self, asks: Sequence[Ask], occasion: str, policy: Policy) -> None:
+        """Let grave messages use up budget behind the citizens' backs: nobody waits for it."""
+        if not asks:
+            return
+
+        async def charge() -> None:
+            with suppress(Unavailable):
+                await self._budget.ask(
+                    occasion, asks, limits_of(policy), timeout_s=policy.redis.timeout_s
+                )
+
+        task = asyncio.create_task(charge())
+        self._charging.add(task)
+        task.add_done_callback(self._charging.discard)
+
+
+def _carries(stored: StoredAlert, d: OpenDelivery, now: datetime) -> Decision:
+    """The decision for a delivery that carries a digest."""
+    state = AlertState.EXPIRED if now >= stored.expires_at else stored.state
+    if state in _REASONS:
+        return Decision(Verdict.DROP, _REASONS[state])
+    if not d.consent or d.suspended_reason or not d.verified:
+        return Decision(Verdict.DROP, Reason.OPTED_OUT)
+    return Decision(Verdict.SEND, Reason.DIGESTED)
+
+
+def _subject(d: OpenDelivery, known: Known | None) -> Subject:
+    """What the desk may know of one delivery. An address that is gone counts as no consent."""
+    return Subject(
+        citizen_id=d.citizen_id,
+        info_no=d.info_no,
+        area_no=d.area_no,
+        places=d.places,
         consent=bool(d.consent),
         verified=bool(d.verified),
         suspended=bool(d.suspended_reason),
         already_told=d.already_told,
+        time_zone=d.time_zone,
+        quiet_from=d.quiet_from,
+        quiet_to=d.quiet_to,
+        history=known.event if known else (),
+        elsewhere=known.elsewhere if known else (),
     )
 
 
-def refusal(d: OpenDelivery, decision: Decision) -> Settlement:
-    """The ledger's line for a delivery that is not to be sent."""
-    state = _ENDS.get(decision.reason, DeliveryState.SUPPRESSED)
-    return Settlement(d.id, state, decision.reason.value)
+def withheld(d: OpenDelivery, decision: Decision) -> Settlement:
+    """The ledger's line for a delivery that does not go out now."""
+    reason = decision.reason.value
+    match decision.verdict:
+        case Verdict.DEFER:
+            return Settlement(d.id, DeliveryState.DEFERRED, reason, due_at=decision.until)
+        case Verdict.DIGEST:
+            return Settlement(d.id, DeliveryState.DEFERRED, reason)
+        case Verdict.SILENT:
+            return Settlement(d.id, DeliveryState.SUPPRESSED, reason, silent=True)
+        case _:
+            state = _ENDS.get(decision.reason, DeliveryState.SUPPRESSED)
+            return Settlement(d.id, state, reason)
 
 
 def ended_as(state: AlertState) -> tuple[DeliveryState, str]:

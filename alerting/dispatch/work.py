@@ -12,7 +12,7 @@ from uuid import uuid4
 from alerting.clock import Clock
 from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.sweep import keep_house
+from alerting.dispatch.sweep import House
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
@@ -38,6 +38,7 @@ class Worker:
         clock: Clock,
         planner: Planner,
         deliverer: Deliverer,
+        house: House,
         settings: Settings,
         lanes: Collection[Lane],
     ) -> None:
@@ -45,6 +46,7 @@ class Worker:
         self._clock = clock
         self._planner = planner
         self._deliverer = deliverer
+        self._house = house
         self._settings = settings
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._overdue_s = {
@@ -82,7 +84,7 @@ class Worker:
         while True:
             try:
                 await self.sweep()
-                await keep_house(self._db, self._clock)
+                await self._house.keep()
             except AlertingError as e:
                 log.warning("sweep.failed", error=e.detail)
             except Exception:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class AlertState(StrEnum):
-    #: Stored, but a second person must let it go: far above its sender's usual, or very many people.
+    #: Stored; a second person must let it go (unusually many alerts, or very many people).
     HELD = "held"
     #: Stored with its plan in the outbox; nobody has been told.
     ACCEPTED = "accepted"

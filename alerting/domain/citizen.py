@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
+
+#: Bits of `Recipient.places`: so many for places, then so many for geocodes; a smallint in all.
+_PLACES = 8
+_GEOCODES = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,7 @@ class Recipient:
 
     info_no: the info of the alert that fits this citizen's place, then language.
     area_no: the area of that info the citizen is in; -1 where none (a cancel's notice).
+    places: which of the citizen's places lie in the alert's areas, as bits.
     targets: in the citizen's order of channels, unusable ones included.
     """
 
@@ -28,3 +34,14 @@ class Recipient:
     info_no: int
     area_no: int
     targets: tuple[Target, ...]
+    places: int = 0
+
+
+def place_bit(no: int) -> int:
+    """The bit of a citizen's place number `no`; places beyond the eighth share one."""
+    return 1 << min(no, _PLACES - 1)
+
+
+def geocode_bit(name: str, value: str) -> int:
+    """The bit of a geocode: always the same for the same geocode; a few share one."""
+    return 1 << _PLACES + crc32(f"{name}={value}".encode()) % _GEOCODES

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     ALREADY_TOLD = "already-told"
     SILENCED = "silenced"
     INHIBITED = "inhibited"
+    GROUPED = "grouped"
     QUIET_HOURS = "quiet-hours"
     BUDGET_HOUR = "budget-hour"
     BUDGET_DAY = "budget-day"
@@ -84,6 +85,7 @@ _SENTENCES = {
     Reason.ALREADY_TOLD: "The same endpoint had already been told of this alert.",
     Reason.SILENCED: "A coordinator's silence covers it.",
     Reason.INHIBITED: "The citizen had been told of a graver alert for the same hazard.",
+    Reason.GROUPED: "It waited a little for copies and corrections of itself.",
     Reason.QUIET_HOURS: "It was the citizen's quiet time.",
     Reason.BUDGET_HOUR: "The citizen had been interrupted moments before.",
     Reason.BUDGET_DAY: "The citizen had had as many messages of this kind as a day allows.",

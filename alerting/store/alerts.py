@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import Reference
@@ -31,12 +31,16 @@ class StoredAlert:
     scope: str
     lane: Lane
     thread_id: UUID
+    event_id: UUID
+    event_reason: str
+    hazards: list[str]
     document: dict[str, Any]
     source_hash: bytes
     state: AlertState
     state_reason: str
     expires_at: datetime
     submitted_by: str
+    approved_by: str
     submitted_at: datetime
     planned_at: datetime | None
     finished_at: datetime | None
@@ -56,6 +60,14 @@ def _stored(row: Row[Any]) -> StoredAlert:
 async def get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert | None:
     row = (await connection.execute(select(*_FIELDS).where(alert.c.id == alert_id))).first()
     return None if row is None else _stored(row)
+
+
+async def select_alerts(
+    connection: AsyncConnection, *where: ColumnElement[bool], limit: int
+) -> list[StoredAlert]:
+    """The newest alerts that meet the conditions, newest first."""
+    query = select(*_FIELDS).where(*where).order_by(alert.c.sent_at.desc()).limit(limit)
+    return [_stored(row) for row in await connection.execute(query)]
 
 
 async def by_triple(connection: AsyncConnection, triple: Reference) -> StoredAlert | None:
@@ -220,7 +232,7 @@ async def expire(connection: AsyncConnection, *, now: datetime) -> list[UUID]:
         update(alert)
         .where(
             alert.c.expires_at <= now,
-            alert.c.state.in_([AlertState.ACCEPTED, AlertState.DELIVERING]),
+            alert.c.state.in_([AlertState.HELD, AlertState.ACCEPTED, AlertState.DELIVERING]),
         )
         .values(state=AlertState.EXPIRED.value, state_reason="its time ran out")
         .returning(alert.c.id)

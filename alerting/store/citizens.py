@@ -18,13 +18,15 @@ from alerting.store.schema import address
 Driver = psycopg.AsyncConnection[Any]
 
 _CANDIDATES = """
-    select p.citizen_id, p.lat, p.lon, p.radius_m, null::int as zone
+    select p.citizen_id, p.lat, p.lon, p.radius_m, null::int as zone,
+           1 << least(p.no, 7) as place
     from unnest(%(lows)s::int8[], %(highs)s::int8[]) as r(low, high)
     join place p on p.cell between r.low and r.high
     where p.citizen_id > %(after)s {groups}
     union all
-    select g.citizen_id, null, null, null, z.no
-    from unnest(%(names)s::text[], %(values)s::text[], %(nos)s::int4[]) as z(name, value, no)
+    select g.citizen_id, null, null, null, z.no, z.place
+    from unnest(%(names)s::text[], %(values)s::text[], %(nos)s::int4[], %(places)s::int4[])
+      as z(name, value, no, place)
     join citizen_geocode g on g.name = z.name and g.value = z.value
     where g.citizen_id > %(after)s {groups}
     order by 1"""
@@ -45,20 +47,24 @@ _CONTACTS = """
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A place the index could not rule out, or a citizen whose geocode equals a zone's."""
+    """A place the index could not rule out, or a citizen whose geocode equals a zone's.
+
+    place: the bit of the place (`domain.citizen.place_bit`) or of the geocode.
+    """
 
     citizen_id: int
     lat: float | None
     lon: float | None
     radius_m: float | None
     zone: int | None
+    place: int
 
 
 async def candidates(
     driver: Driver,
     lows: Sequence[int],
     highs: Sequence[int],
-    geocodes: Sequence[tuple[str, str, int]],
+    geocodes: Sequence[tuple[str, str, int, int]],
     *,
     after: int,
     groups: Sequence[str] | None,
@@ -66,7 +72,7 @@ async def candidates(
 ) -> AsyncIterator[list[Candidate]]:
     """Places in the cell ranges and holders of the geocodes, by ascending citizen.
 
-    geocodes: (name, value, zone number). groups: only members of one of them; None for everybody.
+    geocodes: (name, value, zone number, bit). groups: only members of one of them; None for all.
     A citizen's rows are never split over two batches.
     """
     query = _CANDIDATES.format(groups="" if groups is None else _IN_GROUPS)
@@ -79,6 +85,7 @@ async def candidates(
                 "names": [g[0] for g in geocodes],
                 "values": [g[1] for g in geocodes],
                 "nos": [g[2] for g in geocodes],
+                "places": [g[3] for g in geocodes],
                 "after": after,
                 "groups": None if groups is None else list(groups),
             },

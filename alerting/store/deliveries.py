@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
@@ -20,15 +20,19 @@ from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 
 _COPY = """
-    copy delivery (id, alert_id, citizen_id, address_id, channel, info_no, area_no)
+    copy delivery (id, alert_id, citizen_id, address_id, channel, info_no, area_no, places)
     from stdin (format binary)"""
-_COPY_TYPES = ["int8", "uuid", "int8", "int8", "text", "int2", "int2"]
+_COPY_TYPES = ["int8", "uuid", "int8", "int8", "text", "int2", "int2", "int2"]
 
-_OPEN = """
-    select d.id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.state, d.tries,
-           d.attempted_at, a.endpoint, a.keys, a.consent, a.verified,
+#: Deferred without a time of its own, a delivery waits for its citizen's digest and is not open.
+_IS_OPEN = "(d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null)"
+
+_OPEN = f"""
+    select d.id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.places, d.state, d.tries,
+           d.deferrals, d.due_at, d.attempted_at, a.endpoint, a.keys, a.consent, a.verified,
            coalesce(a.suspended_reason, '') as suspended_reason,
-           coalesce(c.language, 'en') as language,
+           coalesce(c.language, 'en') as language, coalesce(c.time_zone, '') as time_zone,
+           c.quiet_from, c.quiet_to,
            exists (
              select from address twin join delivery told
                on told.citizen_id = twin.citizen_id and told.address_id = twin.id
@@ -40,13 +44,14 @@ _OPEN = """
     from delivery d
     left join address a on a.id = d.address_id
     left join citizen c on c.id = d.citizen_id
-    where d.id >= %(first)s and d.id < %(end)s and d.state in ('planned','deferred','in_doubt')
-    order by d.id"""
+    where d.id >= %(first)s and d.id < %(end)s and {_IS_OPEN}
+    order by d.id"""  # noqa: S608 - only our own constant is put in
 
 _SETTLE = """
     update delivery d set
       state = case when d.state = any(%(movable)s) then r.state else d.state end,
-      reason = r.reason, code = r.code,
+      reason = r.reason, code = r.code, silent = r.silent, due_at = r.due_at,
+      deferrals = d.deferrals + (r.state = 'deferred')::int,
       provider_ref = case when r.provider_ref = '' then d.provider_ref else r.provider_ref end,
       possible_duplicate = d.possible_duplicate or r.possible_duplicate,
       tries = d.tries + r.tried,
@@ -58,8 +63,9 @@ _SETTLE = """
                         then coalesce(d.settled_at, %(now)s) else d.settled_at end
     from unnest(%(id)s::int8[], %(state)s::text[], %(reason)s::text[], %(code)s::text[],
                 %(provider_ref)s::text[], %(possible_duplicate)s::bool[], %(tried)s::int2[],
-                %(attempted_at)s::timestamptz[])
-      as r(id, state, reason, code, provider_ref, possible_duplicate, tried, attempted_at)
+                %(attempted_at)s::timestamptz[], %(silent)s::bool[], %(due_at)s::timestamptz[])
+      as r(id, state, reason, code, provider_ref, possible_duplicate, tried, attempted_at, silent,
+           due_at)
     where d.id = r.id"""
 
 
@@ -69,19 +75,26 @@ class NewDelivery:
     address_id: int
     info_no: int
     area_no: int
+    places: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class OpenDelivery:
-    """A delivery still to be decided or sent, with what stands about its address right now."""
+    """A delivery still to be decided or sent, with what stands about its address right now.
+
+    due_at: when a deferred one is to be decided again.
+    """
 
     id: int
     citizen_id: int
     address_id: int
     info_no: int
     area_no: int
+    places: int
     state: str
     tries: int
+    deferrals: int
+    due_at: datetime | None
     attempted_at: datetime | None
     endpoint: str | None
     keys: Mapping[str, str] | None
@@ -89,6 +102,9 @@ class OpenDelivery:
     verified: bool | None
     suspended_reason: str
     language: str
+    time_zone: str
+    quiet_from: time | None
+    quiet_to: time | None
     already_told: bool
 
     @property
@@ -99,7 +115,11 @@ class OpenDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of one delivery; `tried` is 1 when the provider was called."""
+    """What became of one delivery.
+
+    tried: 1 when the provider was called. silent: it was not to interrupt. due_at: when a deferred
+    one is decided again; without it the delivery waits for its citizen's digest.
+    """
 
     delivery_id: int
     state: DeliveryState
@@ -109,6 +129,8 @@ class Settlement:
     possible_duplicate: bool = False
     tried: int = 0
     attempted_at: datetime | None = None
+    silent: bool = False
+    due_at: datetime | None = None
 
 
 async def add_chunk(
@@ -125,7 +147,16 @@ async def add_chunk(
         first = chunk_id * CHUNK_SPAN
         for seq, r in enumerate(rows):
             await copy.write_row(
-                (first + seq, alert_id, r.citizen_id, r.address_id, channel, r.info_no, r.area_no)
+                (
+                    first + seq,
+                    alert_id,
+                    r.citizen_id,
+                    r.address_id,
+                    channel,
+                    r.info_no,
+                    r.area_no,
+                    r.places,
+                )
             )
 
 
@@ -161,6 +192,8 @@ async def settle(
         "possible_duplicate": [r.possible_duplicate for r in rows],
         "tried": [r.tried for r in rows],
         "attempted_at": [r.attempted_at for r in rows],
+        "silent": [r.silent for r in rows],
+        "due_at": [r.due_at for r in rows],
     }
     await driver.execute(
         _SETTLE,

@@ -45,6 +45,7 @@ class Work:
     kind: str
     lane: Lane
     channel: str
+    digest: bool
     size: int
     cursor: int
     window_from: int
@@ -89,6 +90,21 @@ async def add_chunks(
     ]
     query = insert(outbox).returning(outbox.c.id, sort_by_parameter_order=True)
     return [row.id for row in await connection.execute(query, rows)]
+
+
+async def add_digest(
+    connection: AsyncConnection, alert_id: UUID, lane: Lane, *, channel: str, size: int
+) -> int:
+    """Write the row of a chunk of digests that `alert_id` leads; returns its id."""
+    query = insert(outbox).values(
+        alert_id=alert_id,
+        kind="deliver",
+        lane=lane.value,
+        channel=channel,
+        size=size,
+        digest=True,
+    )
+    return int((await connection.execute(query.returning(outbox.c.id))).scalar_one())
 
 
 async def claim(

@@ -112,6 +112,9 @@ class Desk:
     def facts(self, subject: Subject) -> Facts:
         """Everything the rules may know of one delivery."""
         now, stage = self._now, self.stage(subject.info_no)
+        assessment = assess(
+            stage, subject.history, places=subject.places, now=now, repeat=self._repeat
+        )
         hours = {
             "zone": subject.time_zone,
             "start": subject.quiet_from,
@@ -126,14 +129,13 @@ class Desk:
             verified=subject.verified,
             suspended=subject.suspended,
             already_told=subject.already_told,
-            assessment=assess(
-                stage, subject.history, places=subject.places, now=now, repeat=self._repeat
-            ),
+            assessment=assessment,
             can_be_silent=self._can_be_silent,
             silenced_by=self._silence(subject.info_no, subject.area_no),
             graver_told=_graver(subject.elsewhere, stage, now),
             quiet_until=quiet_until(now, **hours),
             slot_at=next_slot(now, **hours),
+            group_until=self._group_until(assessment.weight),
             rehearsal=self._alert.status is not Status.ACTUAL,
         )
 
@@ -170,7 +172,7 @@ class Desk:
         ]
 
     def charges(self, subjects: Sequence[Subject], judged: Sequence[Judged]) -> list[Ask]:
-        """What grave messages take from budgets that were not asked, for `budget.ask` afterwards."""
+        """What grave messages take from budgets that were not asked; to be asked afterwards."""
         return [
             Ask(s.citizen_id, j.assessment.weight)
             for s, j in zip(subjects, judged, strict=True)
@@ -178,6 +180,15 @@ class Desk:
             and j.assessment.weight in GRAVE
             and not j.facts.rehearsal
         ]
+
+    def _group_until(self, weight: Severity) -> datetime:
+        wait = self._policy.group_wait
+        wait_s = {
+            Severity.MODERATE: wait.moderate_s,
+            Severity.MINOR: wait.minor_s,
+            Severity.UNKNOWN: wait.routine_s,
+        }.get(weight, 0)
+        return self._submitted_at + timedelta(seconds=wait_s) if wait_s else self._now
 
     def _silence(self, info_no: int, area_no: int) -> str:
         key = (info_no, area_no)

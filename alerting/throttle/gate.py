@@ -34,6 +34,7 @@ class Facts:
     citizen and that they were told of.
     quiet_until: the end of the citizen's quiet time, None outside of it.
     slot_at: when the citizen's next digest goes out.
+    group_until: until when lesser alerts wait for their copies and corrections.
     rehearsal: a drill or test; its participants expect it at any hour.
     """
 
@@ -50,6 +51,7 @@ class Facts:
     graver_told: Severity | None
     quiet_until: datetime | None
     slot_at: datetime
+    group_until: datetime
     rehearsal: bool = False
 
 
@@ -126,6 +128,13 @@ def inhibited(facts: Facts) -> Decision | None:
     return Decision(Verdict.SILENT, Reason.INHIBITED)
 
 
+def grouped(facts: Facts) -> Decision | None:
+    """A lesser alert waits a little, so that its copies and corrections find one another."""
+    if facts.now < facts.group_until and facts.assessment.reason is not Reason.ENDED:
+        return Decision(Verdict.DEFER, Reason.GROUPED, facts.group_until)
+    return None
+
+
 def quiet(facts: Facts) -> Decision | None:
     """In the citizen's quiet time lesser alerts wait for the next digest."""
     if facts.quiet_until is None:
@@ -157,6 +166,7 @@ RULES: tuple[Rule, ...] = (
     nothing_new,
     grave,
     inhibited,
+    grouped,
     quiet,
     end_of_danger,
     budget,
@@ -170,6 +180,19 @@ def decide(facts: Facts) -> Decision | AskBudget:
         if answer is not None:
             return answer
     raise AssertionError("the last rule always answers")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One rule and what it said; None where it had nothing to say against sending."""
+
+    rule: str
+    answer: Decision | AskBudget | None
+
+
+def trace(facts: Facts) -> list[Asked]:
+    """Every rule asked, in order, also those behind the one that decides."""
+    return [Asked(rule.__name__, rule(facts)) for rule in RULES]
 
 
 def after_budget(facts: Facts, answer: Answer) -> Decision:

@@ -1,0 +1,260 @@
+"""What an alert means to one citizen, given what they were told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerting.domain.alert import MsgType, ResponseType, Severity, Urgency
+from alerting.domain.decision import Reason
+from alerting.throttle.assess import INTERRUPTING, Assessment, Past, Repeat, assess
+from alerting.throttle.stage import Stage
+
+T0 = datetime(2026, 11, 1, 6, tzinfo=UTC)
+FIRST = Stage(
+    key=1,
+    thread="a",
+    sender="police@example.org",
+    sent_at=T0,
+    expires_at=T0 + timedelta(hours=6),
+    msg_type=MsgType.ALERT,
+    hazard="flood",
+    severity=Severity.SEVERE,
+    urgency=Urgency.EXPECTED,
+    responses=frozenset({ResponseType.PREPARE}),
+    text=b"text",
+    instruction=b"do",
+    ends=False,
+    minor=False,
+)
+
+
+@dataclass
+class Citizen:
+    """Somebody who is told whatever an assessment lets through."""
+
+    past: list[Past] = field(default_factory=list)
+
+    def meets(
+        self, stage: Stage, *, places: int = 1, minutes: float | None = None, over: bool = False
+    ) -> Assessment:
+        now = stage.sent_at if minutes is None else T0 + timedelta(minutes=minutes)
+        found = assess(stage, self.past, places=places, now=now, repeat=Repeat(300, 1800))
+        told = found.reason in INTERRUPTING or found.reason is Reason.TEXT_ONLY
+        silent = found.reason is Reason.TEXT_ONLY
+        self.past.append(Past(stage, places, told, silent, over, now))
+        return found
+
+
+def later(minutes: float, **changes: object) -> Stage:
+    """An update of the first alert, so many minutes after it."""
+    values = {
+        "key": minutes,
+        "sent_at": T0 + timedelta(minutes=minutes),
+        "msg_type": MsgType.UPDATE,
+    } | changes
+    return replace(FIRST, **values)  # type: ignore[arg-type]
+
+
+def test_the_first_alert_is_new() -> None:
+    found = Citizen().meets(FIRST)
+    assert found == Assessment(
+        Reason.NEW, Severity.SEVERE, "none", "active Severe Expected Prepare"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, Reason.IDENTICAL),
+        ({"text": b"other"}, Reason.TEXT_ONLY),
+        ({"expires_at": T0 + timedelta(hours=9)}, Reason.TEXT_ONLY),
+        ({"severity": Severity.EXTREME}, Reason.ESCALATED),
+        ({"severity": Severity.MODERATE}, Reason.EASED),
+        ({"urgency": Urgency.IMMEDIATE}, Reason.URGENCY),
+        ({"responses": frozenset({ResponseType.EVACUATE})}, Reason.RESPONSE),
+        ({"responses": frozenset()}, Reason.IDENTICAL),
+        ({"instruction": b"else"}, Reason.INSTRUCTION),
+        ({"instruction": b"else", "text": b"else", "minor": True}, Reason.TEXT_ONLY),
+        ({"instruction": b""}, Reason.IDENTICAL),
+        ({"ends": True}, Reason.ENDED),
+    ],
+)
+def test_an_update_interrupts_only_for_what_changes(
+    change: dict[str, object], reason: Reason
+) -> None:
+    citizen = Citizen()
+    citizen.meets(FIRST)
+    assert citizen.meets(later(10, **change)).reason is reason
+
+
+def test_another_place_of_the_citizens_is_news() -> None:
+    citizen = Citizen()
+    citizen.meets(FIRST, places=0b01)
+    assert citizen.meets(later(5), places=0b11).reason is Reason.ENTERED
+    assert citizen.meets(later(9), places=0b10).reason is Reason.IDENTICAL
+
+
+def test_an_older_version_that_comes_late_is_not_sent() -> None:
+    citizen = Citizen()
+    citizen.meets(later(30))
+    assert citizen.meets(later(10, severity=Severity.EXTREME), minutes=31).reason is (
+        Reason.SUPERSEDED
+    )
+
+
+def test_the_end_goes_once_and_only_to_those_who_were_told() -> None:
+    citizen = Citizen()
+    end = later(20, ends=True, severity=Severity.MINOR)
+    assert citizen.meets(end).reason is Reason.NEVER_TOLD
+    citizen = Citizen()
+    citizen.meets(FIRST)
+    found = citizen.meets(end)
+    assert (found.reason, found.weight, found.after) == (Reason.ENDED, Severity.SEVERE, "ended")
+    assert citizen.meets(later(25, ends=True)).reason is Reason.ALREADY_ENDED
+    assert citizen.meets(later(40)).reason is Reason.NEW
+
+
+def test_nobody_hears_that_it_is_over_while_another_alert_of_the_event_stands() -> None:
+    citizen = Citizen()
+    citizen.meets(FIRST)
+    copy = replace(FIRST, key="b1", thread="b", sender="fire@example.org", sent_at=later(1).sent_at)
+    assert citizen.meets(copy).reason is Reason.COVERED
+    assert citizen.meets(later(20, ends=True)).reason is Reason.GOES_ON
+    end = replace(copy, key="b2", ends=True, sent_at=later(30).sent_at)
+    assert citizen.meets(end).reason is Reason.ENDED
+
+
+def test_a_cancelled_copy_does_not_keep_the_end_back() -> None:
+    citizen = Citizen()
+    citizen.meets(FIRST)
+    copy = replace(FIRST, key="b1", thread="b", sender="fire@example.org", sent_at=later(1).sent_at)
+    citizen.meets(copy, over=True)
+    assert citizen.meets(later(20, ends=True)).reason is Reason.ENDED
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, Reason.COVERED),
+        ({"text": b"x", "instruction": b"y"}, Reason.COVERED),
+        ({"severity": Severity.MODERATE}, Reason.COVERED),
+        ({"severity": Severity.EXTREME}, Reason.ESCALATED),
+        ({"hazard": "fire"}, Reason.NEW),
+        ({"responses": frozenset({ResponseType.EVACUATE})}, Reason.RESPONSE),
+        ({"responses": frozenset({ResponseType.MONITOR})}, Reason.COVERED),
+        ({"expires_at": T0 + timedelta(hours=9)}, Reason.TEXT_ONLY),
+    ],
+)
+def test_another_agencys_copy_is_spared_unless_it_says_more(
+    change: dict[str, object], reason: Reason
+) -> None:
+    citizen = Citizen()
+    citizen.meets(FIRST)
+    copy = later(5, thread="b", sender="fire@example.org", msg_type=MsgType.ALERT, **change)
+    assert citizen.meets(copy).reason is reason
+
+
+def test_a_grave_danger_announced_anew_interrupts_again_after_a_while() -> None:
+    citizen = Citizen()
+    siren = replace(
+        FIRST,
+        severity=Severity.EXTREME,
+        urgency=Urgency.IMMEDIATE,
+        expires_at=T0 + timedelta(minutes=10),
+    )
+    citizen.meets(siren)
+
+    def again(minutes: float) -> Reason:
+        return citizen.meets(
+            replace(
+                siren,
+                key=minutes,
+                thread=minutes,
+                sent_at=T0 + timedelta(minutes=minutes),
+                expires_at=T0 + timedelta(minutes=minutes + 10),
+            )
+        ).reason
+
+    assert [again(m) for m in (0.5, 3, 5, 8, 10, 25)] == [
+        Reason.TEXT_ONLY,
+        Reason.TEXT_ONLY,
+        Reason.REPEATED,
+        Reason.TEXT_ONLY,
+        Reason.REPEATED,
+        Reason.NEW,
+    ]
+
+
+def test_what_has_run_out_is_no_longer_known() -> None:
+    citizen = Citizen()
+    citizen.meets(FIRST)
+    found = citizen.meets(later(6 * 60 + 1, expires_at=T0 + timedelta(hours=12)))
+    assert (found.reason, found.before) == (Reason.NEW, "expired")
+
+
+def test_what_was_withheld_was_not_told() -> None:
+    past = [Past(FIRST, 1, told=False, silent=False, over=False, at=T0)]
+    found = assess(later(5), past, places=1, now=T0 + timedelta(minutes=5), repeat=Repeat(1, 1))
+    assert found.reason is Reason.NEW
+
+
+STAGES = st.builds(
+    lambda minutes, thread, severity, urgency, ends, text: replace(
+        FIRST,
+        key=(minutes, thread),
+        thread=thread,
+        sender=f"{thread}@example.org",
+        sent_at=T0 + timedelta(minutes=minutes),
+        expires_at=T0 + timedelta(minutes=minutes + 60),
+        severity=severity,
+        urgency=urgency,
+        msg_type=MsgType.UPDATE if minutes else MsgType.ALERT,
+        ends=ends,
+        text=text,
+    ),
+    st.integers(0, 240),
+    st.sampled_from("ab"),
+    st.sampled_from(Severity),
+    st.sampled_from(Urgency),
+    st.booleans(),
+    st.sampled_from([b"x", b"y"]),
+)
+
+
+@given(st.lists(st.tuples(STAGES, st.integers(1, 3)), max_size=12))
+def test_whatever_is_withheld_the_citizen_already_knows(
+    steps: list[tuple[Stage, int]],
+) -> None:
+    """Invariants 1 and 2: a danger is only withheld from who was told as much and is in it."""
+    citizen = Citizen()
+    for stage, places in sorted(steps, key=lambda s: s[0].sent_at):
+        before = [p for p in citizen.past if p.told]
+        found = citizen.meets(stage, places=places)
+        if found.reason in INTERRUPTING or found.reason is Reason.SUPERSEDED:
+            continue
+        if stage.ends:
+            assert found.reason in {Reason.NEVER_TOLD, Reason.ALREADY_ENDED, Reason.GOES_ON}
+            if found.reason is Reason.NEVER_TOLD:
+                assert not before
+            continue
+        enough = [
+            p
+            for p in before
+            if not p.stage.ends
+            and p.stage.severity.rank <= stage.severity.rank
+            and p.stage.expires_at > stage.sent_at
+        ]
+        assert enough
+        assert not places & ~_all(before)
+
+
+def _all(past: list[Past]) -> int:
+    places = 0
+    for p in past:
+        places |= p.places
+    return places
