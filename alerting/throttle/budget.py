@@ -1,7 +1,18 @@
-"""A citizen's budget of interruptions: what it is asked, and what it answers."""
+"""The citizen's attention budget: how many interruptions of which gravity, and how far apart.
+
+Two kinds of windows, both GCRA, which keeps one instant for each: the instant at which all that
+has been charged is paid off ("TAT"). HOUR spaces the interruptions of all classes together. DAY
+bounds those of one class over a day: `per_day` of them at once when the budget is untouched, one
+more each `per_day`-th part of a day after that.
+
+A message charges the spacing, the day of its own class and the days of all lesser classes. So a
+grave message uses up the room of lesser ones and never the other way round. Extreme and Severe are
+always admitted and always charged. No debt outgrows its window, however many such messages came.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -9,50 +20,112 @@ from typing import Protocol
 
 from alerting.domain.alert import Severity
 
+DAY_S = 86_400
+
+#: Waits are told in whole units of this, rounded up, so that a verdict fits into two bytes.
+WAIT_UNIT_S = 5
+
+#: The longest wait that two bytes can tell.
+LONGEST_WAIT_S = 32_767 * WAIT_UNIT_S
+
+#: How long after its last new verdict an occasion is remembered.
+REMEMBERED_S = DAY_S
+
+#: Occasions are remembered, and budgets stored, by buckets of this many citizens.
+BUCKET = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class ClassLimit:
-    """at_once: how many may follow one another directly. per_day: how many in any 24 hours."""
+    """What one class may take: `at_once` by the spacing, `per_day` by the day."""
 
     at_once: int
     per_day: int
 
+    def __post_init__(self) -> None:
+        if self.at_once < 1 or not 1 <= self.per_day <= DAY_S:
+            raise ValueError(f"{self}: at_once is at least 1, per_day from 1 to {DAY_S}.")
+
+    @property
+    def day_step_s(self) -> int:
+        """By how much one message moves the day's TAT; whole seconds, rounded up."""
+        return -(-DAY_S // self.per_day)
+
+    @property
+    def day_window_s(self) -> int:
+        """The most a day's TAT stands ahead: every one of `per_day` used."""
+        return self.day_step_s * self.per_day
+
+    @property
+    def day_room_s(self) -> int:
+        """The debt with which one more message still fits into the day."""
+        return self.day_window_s - self.day_step_s
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """spacing_s: one interruption each so long, in the long run. routine: severity Unknown."""
+    """The figures of one policy. Unknown severity is `routine`. `spacing_s` 0 spaces nothing."""
 
     spacing_s: int
     moderate: ClassLimit
     minor: ClassLimit
     routine: ClassLimit
 
+    def __post_init__(self) -> None:
+        if self.spacing_s < 0 or self.spacing_window_s > LONGEST_WAIT_S:
+            raise ValueError(
+                f"{self}: spacing_s times at_once lies between 0 and {LONGEST_WAIT_S}."
+            )
+
+    @property
+    def classes(self) -> tuple[ClassLimit, ClassLimit, ClassLimit]:
+        """The limited classes, the gravest first."""
+        return self.moderate, self.minor, self.routine
+
+    @property
+    def spacing_window_s(self) -> int:
+        """The most the spacing's TAT stands ahead: the largest `at_once` used."""
+        return self.spacing_s * max(c.at_once for c in self.classes)
+
+    @property
+    def longest_window_s(self) -> int:
+        """After this long without a message every budget is untouched again."""
+        return max(self.spacing_window_s, *(c.day_window_s for c in self.classes))
+
 
 class Window(Enum):
-    """Which limit refused."""
+    """Which window refused. DAY where both do."""
 
-    NONE = 0
-    HOUR = 1
-    DAY = 2
+    NONE = "none"
+    HOUR = "hour"
+    DAY = "day"
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
+    """May this citizen be interrupted by a message of this severity?"""
+
     citizen_id: int
     severity: Severity
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """wait_s: after how long it would be admitted, if nothing else came; 0 where it is."""
+    """The verdict. `wait_s` is how long until it would be admitted if nothing else came.
+
+    `wait_s` is 0 when admitted, else a multiple of WAIT_UNIT_S and never too short.
+    """
 
     admitted: bool
     window: Window
     wait_s: int
 
 
+ADMITTED = Answer(True, Window.NONE, 0)
+
+
 class Budget(Protocol):
-    """Every citizen's budget."""
+    """Answers for many citizens at once."""
 
     async def ask(
         self,
@@ -62,10 +135,37 @@ class Budget(Protocol):
         *,
         timeout_s: float | None = None,
     ) -> list[Answer]:
-        """Admit and charge, or refuse, each ask in order.
+        """The verdicts, in order; an admitted message is charged by the same step.
 
-        Extreme and Severe are always admitted and charged. occasion: what is being decided; who
-        is asked again for the same occasion is charged nothing and answered the same, for a day.
-        Raises Unavailable when the budgets do not answer within `timeout_s`.
+        occasion: names what is being decided. Whoever asks again for the same citizen under the
+        same name, in whatever company, charges nothing and hears the same answer for at least a
+        day; so a retry, a redelivered chunk and a second worker are all harmless. A citizen who
+        stands twice in one call is charged once, by the gravest severity. One answer may change:
+        who was refused under this name and is now asked for with Extreme or Severe is admitted.
+
+        Raises Unavailable when there is no answer within `timeout_s`. Verdicts may have been
+        charged even so; asking again under the same name finds them.
         """
         ...
+
+
+#: The class that is always admitted; 1 to 3 are Moderate, Minor and routine.
+GRAVE = 0
+
+_CLASSES = {
+    Severity.EXTREME: GRAVE,
+    Severity.SEVERE: GRAVE,
+    Severity.MODERATE: 1,
+    Severity.MINOR: 2,
+    Severity.UNKNOWN: 3,
+}
+
+
+def class_of(severity: Severity) -> int:
+    """The budget's class of a severity, the gravest being 0."""
+    return _CLASSES[severity]
+
+
+def refused(window: Window, wait_s: int) -> Answer:
+    """A refusal whose wait is rounded up to the unit."""
+    return Answer(False, window, math.ceil(wait_s / WAIT_UNIT_S) * WAIT_UNIT_S)
