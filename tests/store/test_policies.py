@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import insert, select
+
+from alerting.errors import NotFound
+from alerting.store import policies
+from alerting.store.db import Database
+from alerting.store.schema import alert, audit
+
+ONE, TWO = "[budget]\nspacing_s = 60\n", "[budget]\nspacing_s = 120\n"
+
+
+async def put(db: Database, toml: str, role: policies.Role = "live", note: str = "") -> int:
+    async with db.begin() as c:
+        stored = await policies.put(c, toml, role=role, name="p.toml", by="cli:a", note=note)
+    return stored.version
+
+
+async def an_alert(db: Database) -> UUID:
+    alert_id, at = uuid4(), datetime(2026, 11, 1, tzinfo=UTC)
+    values: dict[str, Any] = {
+        "id": alert_id, "sender": "s", "identifier": str(alert_id), "sent_at": at,
+        "status": "Actual", "msg_type": "Alert", "scope": "Public", "lane": "routine",
+        "thread_id": alert_id, "event_id": alert_id, "document": {}, "source": b"",
+        "source_hash": b"",
+        "state": "completed", "expires_at": at, "submitted_by": "test",
+    }  # fmt: skip
+    async with db.begin() as c:
+        await c.execute(insert(alert).values(values))
+    return alert_id
+
+
+async def test_nothing_is_in_force_at_first(db: Database) -> None:
+    async with db.begin() as c:
+        assert await policies.current(c, "live") is None
+        assert await policies.current(c, "shadow") is None
+        assert await policies.last_shadow(c) is None
+        assert await policies.history(c) == []
+
+
+async def test_a_new_version_retires_the_one_before(db: Database) -> None:
+    first = await put(db, ONE)
+    second = await put(db, TWO, note="Quieter")
+    async with db.begin() as c:
+        live = await policies.current(c, "live")
+        found = await policies.history(c)
+    assert live is not None
+    assert (live.version, live.toml, live.note, live.changed_by) == (
+        second, TWO, "Quieter", "cli:a",
+    )  # fmt: skip
+    assert live.sha256 == hashlib.sha256(TWO.encode()).digest()
+    assert [(p.version, p.state) for p in found] == [(second, "live"), (first, "past")]
+
+
+async def test_the_same_text_again_is_no_new_version(db: Database) -> None:
+    assert await put(db, ONE) == await put(db, ONE, note="again")
+    async with db.begin() as c:
+        assert len(await policies.history(c)) == 1
+
+
+async def test_each_change_leaves_a_line_in_the_audit(db: Database) -> None:
+    await put(db, ONE)
+    await put(db, TWO, "shadow")
+    async with db.begin() as c:
+        assert await policies.clear(c, "shadow", by="cli:b", action="policy.shadow-off")
+        assert not await policies.clear(c, "shadow", by="cli:b", action="policy.shadow-off")
+    async with db.begin() as c:
+        rows = await c.execute(select(audit.c.actor, audit.c.action).order_by(audit.c.id))
+        assert [tuple(row) for row in rows] == [
+            ("cli:a", "policy.set"), ("cli:a", "policy.shadow"), ("cli:b", "policy.shadow-off"),
+        ]  # fmt: skip
+
+
+async def test_live_and_shadow_do_not_disturb_each_other(db: Database) -> None:
+    live = await put(db, ONE)
+    first_shadow = await put(db, ONE, "shadow")
+    shadow = await put(db, TWO, "shadow")
+    async with db.begin() as c:
+        found = {p.version: p.state for p in await policies.history(c)}
+    assert found == {live: "live", first_shadow: "past", shadow: "shadow"}
+
+
+async def test_many_who_set_at_once_leave_one_live(db: Database) -> None:
+    texts = [f"[budget]\nspacing_s = {n}\n" for n in range(8)]
+    await asyncio.gather(*(put(db, t) for t in texts))
+    async with db.begin() as c:
+        states = [p.state for p in await policies.history(c)]
+    assert states == ["live"] + ["past"] * 7
+
+
+@pytest.mark.parametrize("version", [0, 7, -1, 2**40])
+async def test_an_unknown_version_is_not_found(db: Database, version: int) -> None:
+    async with db.begin() as c:
+        with pytest.raises(NotFound, match=f"no policy version {version}"):
+            await policies.get(c, version)
+
+
+async def test_what_a_shadow_decided_otherwise_adds_up(db: Database) -> None:
+    version, alerts = await put(db, TWO, "shadow"), [await an_alert(db), await an_alert(db)]
+    same, other = ("send", "new", "send", "new"), ("send", "new", "defer", "budget")
+    for alert_id, counts in [
+        (alerts[0], {same: 900, other: 100}), (alerts[0], {same: 50}), (alerts[1], {other: 1}),
+        (alerts[1], {}),
+    ]:  # fmt: skip
+        async with db.begin() as c:
+            await policies.add_shadow_counts(c, version, alert_id, counts)
+    async with db.begin() as c:
+        rows = await policies.shadow_report(c, version)
+    assert [(r.count, r.alerts, r.same) for r in rows] == [(950, 1, True), (101, 2, False)]
+
+
+async def test_workers_that_count_at_once_lose_nothing(db: Database) -> None:
+    version, alert_id = await put(db, TWO, "shadow"), await an_alert(db)
+    keys = [("send", "new", verdict, "x") for verdict in "abcdefgh"]
+
+    async def count(forward: bool) -> None:
+        order = keys if forward else keys[::-1]
+        async with db.begin() as c:
+            await policies.add_shadow_counts(c, version, alert_id, dict.fromkeys(order, 1))
+
+    await asyncio.gather(*(count(n % 2 == 0) for n in range(10)))
+    async with db.begin() as c:
+        rows = await policies.shadow_report(c, version)
+    assert [r.count for r in rows] == [10] * len(keys)
+
+
+async def test_the_report_is_of_the_shadow_that_runs_or_the_last_that_counted(
+    db: Database,
+) -> None:
+    first = await put(db, ONE, "shadow")
+    alert_id = await an_alert(db)
+    async with db.begin() as c:
+        await policies.add_shadow_counts(c, first, alert_id, {("send", "new", "drop", "x"): 1})
+        await policies.clear(c, "shadow", by="cli:a", action="policy.shadow-off")
+    async with db.begin() as c:
+        found = await policies.last_shadow(c)
+    assert found is not None
+    assert found.version == first
+    running = await put(db, TWO, "shadow")
+    async with db.begin() as c:
+        found = await policies.last_shadow(c)
+    assert found is not None
+    assert found.version == running
