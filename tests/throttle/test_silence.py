@@ -76,7 +76,8 @@ def test_a_matcher_that_does_not_fit(matcher: str) -> None:
     [
         ("event!=Storm", True), ("event!=river flood", False), ("category!=Geo", False),
         ("category!=Fire", True), ("event!~.*storm.*", True), ("event!~.*FLOOD", False),
-        ("source=", True), ("source!=", False), ("parameter:none!=x", True),
+        ("source=", True), ("source!=", False), ("parameter:none=", True), ("parameter:none!=", False),
+        ("eventCode:none~(x|)", True), ("parameter:none!=x", True),
         ("parameter:level!~o.*", False),
     ],
 )  # fmt: skip
@@ -104,6 +105,25 @@ def test_the_first_that_holds_is_named() -> None:
     first, second = silence("event=Storm"), silence("sender~weather.*")
     assert silenced_by(alert(info()), 0, 0, [first, second], AT) is second
     assert silenced_by(alert(info()), 0, 0, [], AT) is None
+
+
+@pytest.mark.parametrize(
+    "a",
+    [
+        alert(info(), msg_type=MsgType.CANCEL),
+        alert(info(severity=Severity.EXTREME)),
+        alert(info(urgency=Urgency.PAST)),
+        alert(info(response_types=(ResponseType.MONITOR, ResponseType.ALL_CLEAR))),
+    ],
+)
+def test_what_no_silence_reaches(a: Alert) -> None:
+    assert not holds(silence("event=River Flood"), a)
+
+
+def test_extreme_somewhere_does_not_keep_its_fringe_from_being_silenced() -> None:
+    a = alert(info(severity=Severity.EXTREME), info(severity=Severity.MINOR))
+    s = silence("event=River Flood")
+    assert [silenced_by(a, n, 0, [s], AT) for n in (0, 1)] == [None, s]
 
 
 severities = st.sampled_from(list(Severity))
@@ -226,6 +246,8 @@ def test_whatever_is_taken_is_quick(text: str) -> None:
 
 
 def test_a_text_too_long_to_compare_is_not_silenced() -> None:
+    assert pattern.matches("a*", "a" * 200)
+    assert not pattern.matches("a*", "a" * 201)
     a = alert(info(event="River Flood " * 40))
     assert not holds(silence("event~River.*"), a)
     assert not holds(silence("sender~weather.*", "event!~Storm.*"), a)
