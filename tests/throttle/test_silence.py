@@ -76,8 +76,8 @@ def test_a_matcher_that_does_not_fit(matcher: str) -> None:
     [
         ("event!=Storm", True), ("event!=river flood", False), ("category!=Geo", False),
         ("category!=Fire", True), ("event!~.*storm.*", True), ("event!~.*FLOOD", False),
-        ("source=", True), ("source!=", False), ("parameter:none=", True), ("parameter:none!=", False),
-        ("eventCode:none~(x|)", True), ("parameter:none!=x", True),
+        ("source=", True), ("source!=", False), ("parameter:none=", True),
+        ("parameter:none!=", False), ("eventCode:none~(x|)", True), ("parameter:none!=x", True),
         ("parameter:level!~o.*", False),
     ],
 )  # fmt: skip
