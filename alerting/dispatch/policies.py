@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -61,18 +61,27 @@ class InForce:
 async def live(connection: AsyncConnection) -> Versioned:
     """The live policy, the default one as version 0.
 
-    Raises PolicyRefused for a text that an older version of this software took and this does not.
+    A text that an older version of this software took and this one does not is left aside for the
+    default policy: no alert is refused for a policy's fault.
     """
     stored = await policies.current(connection, "live")
-    if stored is None:
-        return Versioned(DEFAULT_VERSION, default_policy())
-    return Versioned(stored.version, _read(stored.toml))
+    return _versioned(stored) or Versioned(DEFAULT_VERSION, default_policy())
 
 
 async def shadow(connection: AsyncConnection) -> Versioned | None:
-    """The policy in shadow, if there is one. Raises PolicyRefused as `live` does."""
-    stored = await policies.current(connection, "shadow")
-    return None if stored is None else Versioned(stored.version, _read(stored.toml))
+    """The policy in shadow, if there is one that can be read."""
+    return _versioned(await policies.current(connection, "shadow"))
+
+
+def _versioned(stored: StoredPolicy | None) -> Versioned | None:
+    """What a stored text means; None where there is none, or none that is taken any more."""
+    if stored is None:
+        return None
+    try:
+        return Versioned(stored.version, _read(stored.toml))
+    except PolicyRefused:
+        log.warning("policy.refused", version=stored.version, state=stored.state)
+        return None
 
 
 async def set_live(
@@ -127,14 +136,19 @@ async def rollback(connection: AsyncConnection, version: int, *, by: str, note: 
 
 
 async def describe(connection: AsyncConnection) -> dict[str, Any]:
-    """The live policy as the command and the API show it, with the one in shadow."""
+    """The live policy as the command and the API show it, with the one in shadow.
+
+    in_force: the version whose values `policy` shows; another one than `version` only where the
+    live text is no longer taken.
+    """
     stored = await policies.current(connection, "live")
     beside = await policies.current(connection, "shadow")
-    toml = default_toml() if stored is None else stored.toml
+    decides = await live(connection)
     return {
         **(to_json(stored) if stored else {"version": DEFAULT_VERSION, "name": "policy.toml"}),
-        "toml": toml,
-        "policy": _read(toml).model_dump(mode="json", by_alias=True),
+        "toml": stored.toml if stored else default_toml(),
+        "in_force": decides.version,
+        "policy": decides.policy.model_dump(mode="json", by_alias=True),
         "shadow": to_json(beside) if beside else None,
     }
 
@@ -215,21 +229,15 @@ class PolicyCache:
         shadow: StoredPolicy | None,
         standing: tuple[Silence, ...],
     ) -> InForce:
-        known = replace(self._known, silences=standing)
-        try:
-            known = replace(
-                known,
-                live=_read(live.toml) if live else default_policy(),
-                live_version=live.version if live else DEFAULT_VERSION,
-            )
-        except PolicyRefused:
-            # A newer version of this software may refuse what an older one took.
-            log.warning("policy.refused", refused=live and live.version, kept=known.live_version)
-        try:
-            return replace(
-                known,
-                shadow=_read(shadow.toml) if shadow else None,
-                shadow_version=shadow.version if shadow else None,
-            )
-        except PolicyRefused:
-            return replace(known, shadow=None, shadow_version=None)
+        now, beside = _versioned(live), _versioned(shadow)
+        if live is None:
+            now = Versioned(DEFAULT_VERSION, default_policy())
+        elif now is None:
+            now = Versioned(self._known.live_version, self._known.live)
+        return InForce(
+            now.policy,
+            now.version,
+            beside.policy if beside else None,
+            beside.version if beside else None,
+            standing,
+        )

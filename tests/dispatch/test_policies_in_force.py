@@ -160,6 +160,10 @@ async def test_a_stored_text_that_is_no_longer_taken_is_not_put_in_force(
     found = await cache.in_force()
     assert (found.live_version, found.live.budget.spacing_s, found.shadow) == (version, 60, None)
     assert len(found.silences) == 1, "what can be read holds"
+    async with db.begin() as c:
+        assert await policies.live(c) == policies.Versioned(0, default_policy())
+        assert await policies.shadow(c) is None
+        assert (await policies.describe(c))["in_force"] == 0
 
 
 async def test_many_who_ask_at_once_read_once(
