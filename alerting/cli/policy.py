@@ -46,9 +46,7 @@ def show(as_json: bool) -> int:
             f"# version {found['version']}, set by {found['changed_by']} at {found['at']}{note}"
         )
     if found["in_force"] != found["version"]:
-        click.echo(
-            "# this text is no longer taken and the default decides; `alerting policy check` says why"
-        )
+        click.echo("# this text is no longer taken; until it is mended the default decides")
     if found["shadow"]:
         click.echo(f"# version {found['shadow']['version']} runs in shadow")
     click.echo(found["toml"].rstrip())
