@@ -16,6 +16,9 @@ from alerting.clock import Clock, SystemClock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.plan import Planner
+from alerting.dispatch.policies import PolicyCache
+from alerting.dispatch.sweep import House
+from alerting.dispatch.verdict import Verdicts
 from alerting.dispatch.work import Worker
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links, new_key
@@ -25,6 +28,9 @@ from alerting.errors import Unavailable
 from alerting.settings import Settings
 from alerting.store.db import Database
 from alerting.store.secrets import get_or_create
+from alerting.throttle.budget import Budget
+from alerting.throttle.budget_memory import MemoryBudget
+from alerting.throttle.budget_redis import RedisBudget, connect
 
 
 def database_url(settings: Settings) -> str:
@@ -110,6 +116,24 @@ class Runtime:
             token=SANDBOX_TOKEN,
         )
 
+    def verdicts(self, budget: Budget) -> Verdicts:
+        """What judges chunks, by citizens' budgets that all workers share."""
+        return Verdicts(
+            self.db,
+            self.clock,
+            PolicyCache(self.db, clock=self.clock),
+            budget=budget,
+            fallback=MemoryBudget(self._now_s),
+            # A policy in shadow spends budgets of its own, which only this process counts.
+            shadow_budget=MemoryBudget(self._now_s),
+        )
+
+    def _now_s(self) -> float:
+        return self.clock.now().timestamp()
+
+    def house(self) -> House:
+        return House(self.db, self.clock, self.doorbell, self.settings)
+
     @asynccontextmanager
     async def channels(self) -> AsyncIterator[dict[str, Channel]]:
         """Every configured channel, opened on the running loop and closed with the block."""
@@ -125,11 +149,20 @@ class Runtime:
 async def open_worker(settings: Settings, lanes: Collection[Lane]) -> AsyncIterator[Worker]:
     """A worker for these lanes with its channels open, sweeping until the block ends."""
     async with Runtime.open(settings) as runtime, runtime.channels() as channels:
+        budgets = connect(redis_url(settings))
         worker = Worker(
             runtime.db,
             runtime.clock,
             Planner(runtime.db, runtime.clock, runtime.doorbell, settings),
-            Deliverer(runtime.db, runtime.clock, channels, runtime.links, settings),
+            Deliverer(
+                runtime.db,
+                runtime.clock,
+                channels,
+                runtime.verdicts(RedisBudget(budgets)),
+                runtime.links,
+                settings,
+            ),
+            runtime.house(),
             settings,
             lanes,
         )
@@ -140,3 +173,4 @@ async def open_worker(settings: Settings, lanes: Collection[Lane]) -> AsyncItera
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
+            await budgets.aclose()

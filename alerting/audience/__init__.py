@@ -1,5 +1,5 @@
 """Audience: the citizens an alert's areas hold."""
 
-from alerting.audience.find import find
+from alerting.audience.find import count, find
 
-__all__ = ["find"]
+__all__ = ["count", "find"]

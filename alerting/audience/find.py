@@ -47,6 +47,25 @@ async def find(
             yield await _recipients(driver, zones, dict.fromkeys(ids, _MISS))
 
 
+async def count(connection: AsyncConnection, alert: Alert) -> int:
+    """About how many citizens a public alert's areas hold: a little too many, never too few."""
+    zones = Zones(alert)
+    if not zones.zones:
+        return 0
+    driver = await raw(connection)
+    return await citizens.count_candidates(driver, *await _where(driver, zones))
+
+
+async def _where(
+    driver: psycopg.AsyncConnection[Any], zones: Zones
+) -> tuple[list[int], list[int], list[tuple[str, str, int, int]]]:
+    """What to look for: cell ranges and geocodes."""
+    widest_m = await citizens.widest_radius_m(driver)
+    lows, highs = cover.ranges(grown(zones.reach, widest_m))
+    geocodes = [(g.name, g.value, no, geocode_bit(g.name, g.value)) for g, no in zones.geocodes()]
+    return lows, highs, geocodes
+
+
 async def _candidates(
     driver: psycopg.AsyncConnection[Any],
     zones: Zones,
@@ -56,10 +75,7 @@ async def _candidates(
     batch: int,
 ) -> AsyncIterator[list[Candidate]]:
     """Everyone the index cannot rule out."""
-    reach = zones.reach
-    widest_m = await citizens.widest_radius_m(driver)
-    lows, highs = cover.ranges(grown(reach, widest_m))
-    geocodes = [(g.name, g.value, no, geocode_bit(g.name, g.value)) for g, no in zones.geocodes()]
+    lows, highs, geocodes = await _where(driver, zones)
     return citizens.candidates(
         driver, lows, highs, geocodes, after=after, groups=groups, batch=batch
     )

@@ -13,7 +13,6 @@ import uvloop
 from alerting.api import create_app
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
-from alerting.dispatch.sweep import keep_house
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import configure, logger
 from alerting.settings import Settings, settings
@@ -45,7 +44,7 @@ def serve() -> int:
 
 @click.command()
 def scheduler() -> int:
-    """Keep house every second: receipts, expiry, alerts whose last worker died."""
+    """Keep house every second: receipts, digests, expiry, alerts whose last worker died."""
     config = settings()
     configure(config.log_level, config.log_format)
     uvloop.run(_keep_house(config))
@@ -72,9 +71,10 @@ async def _keep_house(config: Settings) -> None:
     for sig in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sig, stop.set)
     async with Runtime.open(config) as runtime:
+        house = runtime.house()
         while not stop.is_set():
             try:
-                await keep_house(runtime.db, runtime.clock)
+                await house.keep()
             except AlertingError as e:
                 log.warning("house.failed", error=e.detail)
             except Exception:

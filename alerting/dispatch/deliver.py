@@ -45,9 +45,7 @@ class Pause:
     next_seq: int = 0
 
 
-def windows(
-    sendable: Sequence[Sending], size: int, *, start: int
-) -> Iterator[Sequence[Sending]]:
+def windows(sendable: Sequence[Sending], size: int, *, start: int) -> Iterator[Sequence[Sending]]:
     """Groups of at most `size` in order of place, from place `start` on and then from the first."""
     ahead = [s for s in sendable if s.delivery.seq >= start]
     behind = [s for s in sendable if s.delivery.seq < start]

@@ -26,6 +26,7 @@ from alerting.store import alerts, deliveries, digests, outbox
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import NewDelivery, Settlement
 from alerting.store.digests import DueItem
+from alerting.store.schema import CHUNK_SPAN
 from alerting.throttle.assess import INTERRUPTING, Repeat, assess
 from alerting.throttle.stage import Stage, stage_of
 
@@ -111,9 +112,7 @@ class Digests:
                     settled.append(_settled(item, DeliveryState.SUPPRESSED, reason))
         return alive, settled
 
-    async def _send(
-        self, connection: AsyncConnection, items: Sequence[_Item]
-    ) -> list[int]:
+    async def _send(self, connection: AsyncConnection, items: Sequence[_Item]) -> list[int]:
         """One delivery per address, grouped by the alert that leads its digest."""
         leads: dict[tuple[UUID, str], list[tuple[_Item, list[_Item]]]] = defaultdict(list)
         ordered = sorted(items, key=lambda i: (i.due.citizen_id, i.due.address_id))
@@ -149,7 +148,7 @@ class Digests:
         ]
         await deliveries.add_chunk(connection, chunk_id, alert_id, channel, rows)
         carriers = {
-            item.due.delivery_id: chunk_id * deliveries.CHUNK_SPAN + seq
+            item.due.delivery_id: chunk_id * CHUNK_SPAN + seq
             for seq, (_, together) in enumerate(part)
             for item in together
         }

@@ -11,18 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting import audience
 from alerting.cap import from_json
 from alerting.clock import Clock
+from alerting.dispatch import policies, storm
 from alerting.dispatch.broker import Doorbell
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.citizen import Recipient, Target
 from alerting.domain.lane import Lane
 from alerting.domain.language import best_info
+from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import alerts, deliveries, outbox
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.deliveries import NewDelivery
 from alerting.store.outbox import Work
+
+log = logger(__name__)
 
 
 class Planner:
@@ -46,6 +50,8 @@ class Planner:
         if stored is None:
             return
         alert = from_json(stored.document)
+        if await self._held(work, stored, alert):
+            return
         # A correction goes by every way the alert went.
         every = alert.msg_type is MsgType.CANCEL or work.lane in self._settings.all_channels_lanes
         # The reading transaction stays open for the stream; batches are written by another.
@@ -58,6 +64,27 @@ class Planner:
             await outbox.finish(connection, work)
             await alerts.mark_planned(connection, work.alert_id)
             await alerts.complete_if_done(connection, work.alert_id)
+
+    async def _held(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
+        """Stop before the first message where so many people need a second person's word."""
+        if stored.approved_by or work.cursor or not alert.for_public:
+            return False
+        async with self._db.begin() as connection:
+            policy = (await policies.live(connection)).policy
+            # Counting costs; it is not done for alerts that no number of people would hold up.
+            if storm.too_wide(alert, work.lane, policy, audience=policy.storm.audience_max + 1):
+                found = await audience.count(connection, alert)
+                reason = storm.too_wide(alert, work.lane, policy, audience=found)
+            else:
+                reason = None
+        if reason is None:
+            return False
+        async with self._db.begin() as connection:
+            await outbox.hold(connection, work, lease_s=self._settings.lease_s)
+            await alerts.set_state(connection, work.alert_id, AlertState.HELD, state_reason=reason)
+            await outbox.finish(connection, work)
+        log.warning("alert.held", alert=str(work.alert_id))
+        return True
 
     def _audience(
         self, connection: AsyncConnection, stored: StoredAlert, alert: Alert, after: int

@@ -12,9 +12,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import read, to_json
+from alerting.cap import from_json, read, to_json
 from alerting.clock import Clock
+from alerting.dispatch import events, policies, storm
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.start import start
 from alerting.domain.alert import Alert, MsgType, Repair, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane, lane_of
@@ -23,6 +25,8 @@ from alerting.errors import BadInput, Conflict
 from alerting.store import alerts, audit, outbox
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
+from alerting.throttle.cover import covers
+from alerting.throttle.hazard import hazard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,19 @@ async def submit(
             return _repeat_of_triple(twin, content_hash, alert)
         expires_at = _expiry(alert, clock.now(), default_expiry_s)
         stored, more = await _store(
-            connection, alert, data, content_hash, expires_at=expires_at, actor=actor
+            connection,
+            alert,
+            data,
+            content_hash,
+            expires_at=expires_at,
+            actor=actor,
+            now=clock.now(),
         )
         if idempotency_key is not None:
             await alerts.remember(connection, actor, idempotency_key, request_hash, stored.alert_id)
         plan_id = None
         if stored.state is AlertState.ACCEPTED:
-            plan_id = await outbox.add_plan(connection, stored.alert_id, stored.lane)
+            plan_id = await start(connection, stored.alert_id)
     if plan_id is not None and await doorbell.ring(stored.lane, [plan_id]):
         async with db.begin() as connection:
             await outbox.rung(connection, [plan_id])
@@ -196,20 +206,29 @@ async def _store(
     *,
     expires_at: datetime,
     actor: str,
+    now: datetime,
 ) -> tuple[Submitted, list[str]]:
     alert_id, lane, notes = uuid4(), lane_of(alert), []
-    threads = await alerts.threads_of(connection, alert.references)
-    thread_id = threads[0] if threads else uuid4()
-    if alert.references and not threads:
+    policy = (await policies.live(connection)).policy
+    found = await events.place(connection, alert, policy.same_event)
+    if alert.references and not found.threads:
         notes.append("None of the alerts it refers to is known here; it starts a thread.")
+    if found.question is not None:
+        notes.append(
+            f"It may tell of event {found.question.event_id}, which a coordinator should decide: "
+            f"{found.question.likeness.sentence}"
+        )
     state, reason = AlertState.ACCEPTED, ""
-    newest = await alerts.newest_sent(connection, thread_id)
     if alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
         state, reason = AlertState.RECORDED, f"{alert.msg_type} is kept, not sent"
     elif alert.status in {Status.SYSTEM, Status.DRAFT}:
         state, reason = AlertState.RECORDED, f"status {alert.status} is never sent"
-    elif newest is not None and newest > alert.sent:
+    elif await _late(connection, alert, found.thread_id):
         state, reason = AlertState.SUPERSEDED, "a newer version of its thread was here first"
+    else:
+        held = await storm.too_many(connection, alert, lane, policy, now=now)
+        if held is not None:
+            state, reason = AlertState.HELD, held
     await alerts.add(
         connection,
         alert.references,
@@ -221,8 +240,11 @@ async def _store(
         msg_type=alert.msg_type.value,
         scope=alert.scope.value,
         lane=lane.value,
-        thread_id=thread_id,
-        event_id=thread_id,
+        thread_id=found.thread_id,
+        event_id=found.event_id,
+        event_reason=found.reason,
+        blocks=list(found.blocks),
+        hazards=sorted({hazard_of(i) for i in alert.infos}),
         document=to_json(alert),
         source=data,
         source_hash=content_hash,
@@ -231,18 +253,21 @@ async def _store(
         expires_at=expires_at,
         submitted_by=actor,
     )
-    if state is AlertState.ACCEPTED and alert.msg_type in {MsgType.UPDATE, MsgType.CANCEL}:
-        end = AlertState.CANCELLED if alert.msg_type is MsgType.CANCEL else AlertState.SUPERSEDED
-        for thread in threads:
-            await alerts.end_older(
-                connection, thread, before=alert.sent, state=end, reason=f"by {alert_id}"
-            )
-    if reason:
+    await events.record(connection, alert_id, found)
+    if state is AlertState.HELD:
+        notes.append(f"It waits for a second person (alerting approve {alert_id}): {reason}")
+    elif reason:
         notes.append(f"It will not be sent: {reason}.")
     await audit.record(
         connection, actor, "alert.submit", str(alert_id), {"lane": lane.value, "state": state.value}
     )
     return Submitted(alert_id, True, lane, state, (), alert.repairs), notes
+
+
+async def _late(connection: AsyncConnection, alert: Alert, thread_id: UUID) -> bool:
+    """True when newer versions speak for everyone this one concerns."""
+    newer = await alerts.newer(connection, thread_id, alert.sent)
+    return any(n.msg_type == MsgType.CANCEL or covers(from_json(n.document), alert) for n in newer)
 
 
 def _content_hash(alert: Alert) -> bytes:

@@ -12,7 +12,6 @@ from functools import partial
 
 from alerting.cap import from_json
 from alerting.clock import Clock
-from alerting.dispatch import silences
 from alerting.dispatch.history import Histories, Known
 from alerting.dispatch.policies import PolicyCache
 from alerting.domain.alert_state import AlertState
@@ -97,12 +96,11 @@ class Verdicts:
         now = self._clock.now()
         if digest:
             return [_carries(stored, d, now) for d in pending]
-        in_force = await self._policies.get()
+        in_force = await self._policies.in_force()
         async with self._db.begin() as connection:
             known = await self._histories.of(
                 connection, stored, [d.citizen_id for d in pending], now=now
             )
-            silenced = await silences.active(connection, now)
         subjects = [_subject(d, known.get(d.citizen_id)) for d in pending]
         desk = partial(
             Desk,
@@ -114,15 +112,15 @@ class Verdicts:
             submitted_at=stored.submitted_at,
             now=now,
             can_be_silent=can_be_silent,
-            silences=silenced,
+            silences=in_force.silences,
         )
-        live = desk(policy=in_force.live.policy)
+        live = desk(policy=in_force.live)
         judged = await self._judge(live, stored, pending, subjects, self._budget)
-        self._charge(live.charges(subjects, judged), str(stored.id), in_force.live.policy)
-        if in_force.shadow is not None:
-            beside = desk(policy=in_force.shadow.policy)
+        self._charge(live.charges(subjects, judged), str(stored.id), in_force.live)
+        if in_force.shadow is not None and in_force.shadow_version is not None:
+            beside = desk(policy=in_force.shadow)
             others = await self._judge(beside, stored, pending, subjects, self._shadow_budget)
-            await self._compare(in_force.shadow.version, stored, pending, judged, others)
+            await self._compare(in_force.shadow_version, stored, pending, judged, others)
         return [j.decision for j in judged]
 
     async def _judge(

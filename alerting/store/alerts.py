@@ -57,8 +57,12 @@ def _stored(row: Row[Any]) -> StoredAlert:
     return StoredAlert(**values)
 
 
-async def get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert | None:
-    row = (await connection.execute(select(*_FIELDS).where(alert.c.id == alert_id))).first()
+async def get(
+    connection: AsyncConnection, alert_id: UUID, *, lock: bool = False
+) -> StoredAlert | None:
+    """One alert; with `lock` nobody else changes it before the transaction ends."""
+    query = select(*_FIELDS).where(alert.c.id == alert_id)
+    row = (await connection.execute(query.with_for_update() if lock else query)).first()
     return None if row is None else _stored(row)
 
 
@@ -119,47 +123,95 @@ async def add(connection: AsyncConnection, references: Sequence[Reference], **va
         await connection.execute(insert(alert_reference), rows)
 
 
-async def threads_of(connection: AsyncConnection, references: Sequence[Reference]) -> list[UUID]:
-    """The threads of the stored alerts among `references`, oldest first."""
-    if not references:
-        return []
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A thread that an alert refers to, and its event."""
+
+    thread_id: UUID
+    event_id: UUID
+
+
+async def linked(
+    connection: AsyncConnection, references: Sequence[Reference], *, triple: Reference
+) -> list[Linked]:
+    """The threads of stored alerts among `references`, or that refer to `triple`; oldest first.
+
+    An alert may arrive after the update that refers to it.
+    """
     named = tuple_(alert.c.sender, alert.c.identifier, alert.c.sent_at)
+    later = select(alert_reference.c.alert_id).where(
+        alert_reference.c.sender == triple.sender,
+        alert_reference.c.identifier == triple.identifier,
+        alert_reference.c.sent_at == triple.sent,
+    )
+    ours = [alert.c.id.in_(later)]
+    if references:
+        ours.append(named.in_([(r.sender, r.identifier, r.sent) for r in references]))
     query = (
-        select(alert.c.thread_id, func.min(alert.c.sent_at).label("first"))
-        .where(named.in_([(r.sender, r.identifier, r.sent) for r in references]))
-        .group_by(alert.c.thread_id)
+        select(alert.c.thread_id, alert.c.event_id, func.min(alert.c.sent_at).label("first"))
+        .where(or_(*ours))
+        .group_by(alert.c.thread_id, alert.c.event_id)
         .order_by("first")
     )
-    return [row.thread_id for row in await connection.execute(query)]
+    return [Linked(row.thread_id, row.event_id) for row in await connection.execute(query)]
 
 
-async def newest_sent(connection: AsyncConnection, thread_id: UUID) -> datetime | None:
-    """When the thread's newest version was sent; None for an empty thread."""
-    query = select(func.max(alert.c.sent_at)).where(alert.c.thread_id == thread_id)
-    newest: datetime | None = (await connection.execute(query)).scalar()
-    return newest
-
-
-async def end_older(
-    connection: AsyncConnection,
-    thread_id: UUID,
-    *,
-    before: datetime,
-    state: AlertState,
-    reason: str,
-) -> list[UUID]:
-    """Move every live version of a thread sent before `before` to `state`; returns their ids."""
-    query = (
-        update(alert)
-        .where(
-            alert.c.thread_id == thread_id,
-            alert.c.sent_at < before,
-            alert.c.state.not_in([s.value for s in ENDED]),
-        )
-        .values(state=state.value, state_reason=reason)
-        .returning(alert.c.id)
+async def newer(
+    connection: AsyncConnection, thread_id: UUID, than: datetime, *, limit: int = 50
+) -> list[StoredAlert]:
+    """The versions of a thread that were sent after `than` and are for citizens."""
+    return await select_alerts(
+        connection,
+        alert.c.thread_id == thread_id,
+        alert.c.sent_at > than,
+        alert.c.state.not_in([AlertState.RECORDED, AlertState.HELD]),
+        limit=limit,
     )
-    return [row.id for row in await connection.execute(query)]
+
+
+async def live(
+    connection: AsyncConnection, thread_ids: Sequence[UUID], *, before: datetime
+) -> list[StoredAlert]:
+    """The versions of these threads sent before `before` that have not ended."""
+    return await select_alerts(
+        connection,
+        alert.c.thread_id.in_(thread_ids),
+        alert.c.sent_at < before,
+        alert.c.state.not_in([s.value for s in ENDED]),
+        limit=1000,
+    )
+
+
+async def end(
+    connection: AsyncConnection, alert_ids: Sequence[UUID], state: AlertState, reason: str
+) -> None:
+    """Move live alerts to `state`; what has ended stays as it is."""
+    if alert_ids:
+        await connection.execute(
+            update(alert)
+            .where(alert.c.id.in_(alert_ids), alert.c.state.not_in([s.value for s in ENDED]))
+            .values(state=state.value, state_reason=reason)
+        )
+
+
+async def issued(
+    connection: AsyncConnection, sender: str, *, since: datetime, until: datetime
+) -> int:
+    """How many Actual alerts of a sender were accepted in a span of time."""
+    query = select(func.count()).where(
+        alert.c.sender == sender,
+        alert.c.status == "Actual",
+        alert.c.submitted_at >= since,
+        alert.c.submitted_at < until,
+    )
+    return int(await connection.scalar(query) or 0)
+
+
+async def first_issued(connection: AsyncConnection, sender: str) -> datetime | None:
+    """When a sender's first alert was accepted."""
+    query = select(func.min(alert.c.submitted_at)).where(alert.c.sender == sender)
+    first: datetime | None = await connection.scalar(query)
+    return first
 
 
 async def set_state(

@@ -28,8 +28,9 @@ _CANDIDATES = """
     from unnest(%(names)s::text[], %(values)s::text[], %(nos)s::int4[], %(places)s::int4[])
       as z(name, value, no, place)
     join citizen_geocode g on g.name = z.name and g.value = z.value
-    where g.citizen_id > %(after)s {groups}
-    order by 1"""
+    where g.citizen_id > %(after)s {groups}"""
+
+_COUNT = f"select count(distinct citizen_id) from ({_CANDIDATES.format(groups='')}) as found"  # noqa: S608
 
 _IN_GROUPS = (
     " and exists (select from citizen c where c.id = citizen_id and c.groups && %(groups)s)"
@@ -75,7 +76,7 @@ async def candidates(
     geocodes: (name, value, zone number, bit). groups: only members of one of them; None for all.
     A citizen's rows are never split over two batches.
     """
-    query = _CANDIDATES.format(groups="" if groups is None else _IN_GROUPS)
+    query = _CANDIDATES.format(groups="" if groups is None else _IN_GROUPS) + " order by 1"
     async with driver.cursor(name="candidates", row_factory=class_row(Candidate)) as cursor:
         await cursor.execute(
             query,
@@ -99,6 +100,29 @@ async def candidates(
             held = held[len(whole) :]
         if held:
             yield held
+
+
+async def count_candidates(
+    driver: Driver,
+    lows: Sequence[int],
+    highs: Sequence[int],
+    geocodes: Sequence[tuple[str, str, int, int]],
+) -> int:
+    """How many citizens `candidates` would find."""
+    cursor = await driver.execute(
+        _COUNT,
+        {
+            "lows": list(lows),
+            "highs": list(highs),
+            "names": [g[0] for g in geocodes],
+            "values": [g[1] for g in geocodes],
+            "nos": [g[2] for g in geocodes],
+            "places": [g[3] for g in geocodes],
+            "after": 0,
+        },
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 async def members(

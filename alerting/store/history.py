@@ -49,9 +49,7 @@ class Earlier:
     at: datetime
 
 
-async def of_event(
-    connection: AsyncConnection, event_id: UUID, *, but: UUID
-) -> list[StoredAlert]:
+async def of_event(connection: AsyncConnection, event_id: UUID, *, but: UUID) -> list[StoredAlert]:
     """The latest alerts of an event, except `but` and what was never for citizens."""
     return await select_alerts(
         connection,

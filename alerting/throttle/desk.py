@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import TypedDict
 
 from alerting.domain.alert import Alert, Severity, Status
 from alerting.domain.alert_state import AlertState
@@ -60,6 +61,13 @@ class Judged:
     @property
     def assessment(self) -> Assessment:
         return self.facts.assessment
+
+
+class _Hours(TypedDict):
+    zone: str
+    start: time | None
+    end: time | None
+    policy: Policy
 
 
 class Desk:
@@ -115,12 +123,12 @@ class Desk:
         assessment = assess(
             stage, subject.history, places=subject.places, now=now, repeat=self._repeat
         )
-        hours = {
-            "zone": subject.time_zone,
-            "start": subject.quiet_from,
-            "end": subject.quiet_to,
-            "policy": self._policy,
-        }
+        hours = _Hours(
+            zone=subject.time_zone,
+            start=subject.quiet_from,
+            end=subject.quiet_to,
+            policy=self._policy,
+        )
         return Facts(
             now=now,
             alert_state=self._state,

@@ -25,7 +25,27 @@ from alerting.store.deliveries import OpenDelivery
 
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
 D = OpenDelivery(
-    7, 1, 1, 0, 0, "planned", 0, None, "x", None, True, True, "", "en", already_told=False
+    id=7,
+    citizen_id=1,
+    address_id=1,
+    info_no=0,
+    area_no=0,
+    places=1,
+    state="planned",
+    tries=0,
+    deferrals=0,
+    due_at=None,
+    attempted_at=None,
+    endpoint="x",
+    keys=None,
+    consent=True,
+    verified=True,
+    suspended_reason="",
+    language="en",
+    time_zone="UTC",
+    quiet_from=None,
+    quiet_to=None,
+    already_told=False,
 )
 SETTINGS = Settings(max_tries=3, in_doubt_wait_s=5, in_doubt_hold_s=60, retry_s=2, retry_max_s=8)
 

@@ -18,7 +18,10 @@ from alerting.demo.judge import Told, expected_audience
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.plan import Planner
+from alerting.dispatch.policies import PolicyCache
 from alerting.dispatch.submit import Submitted, submit
+from alerting.dispatch.sweep import House
+from alerting.dispatch.verdict import Verdicts
 from alerting.dispatch.work import Worker
 from alerting.domain.alert import MsgType
 from alerting.domain.lane import Lane
@@ -27,6 +30,8 @@ from alerting.settings import Settings
 from alerting.store import alerts, deliveries
 from alerting.store.db import Database
 from alerting.store.schema import outbox
+from alerting.throttle.budget import Budget
+from alerting.throttle.budget_memory import MemoryBudget
 
 
 @dataclass
@@ -35,6 +40,7 @@ class Recorder:
 
     name: str
     concurrency: int = 16
+    can_be_silent: bool = False
     sent: list[Outgoing] = field(default_factory=list)
     answer: Callable[[Outgoing], Outcome] = lambda m: Outcome(m.delivery_id, provider_ref="ok")
 
@@ -58,16 +64,40 @@ class Town:
     settings: Settings
     channels: dict[str, Recorder]
     citizens: list[SyntheticCitizen]
+    budget: Budget = field(init=False)
 
-    def worker(self, *lanes: Lane) -> Worker:
+    def __post_init__(self) -> None:
+        self.budget = MemoryBudget(self._now_s)
+
+    def worker(self, *lanes: Lane, budget: Budget | None = None) -> Worker:
+        links = Links(b"k" * 32)
         return Worker(
             self.db,
             self.clock,
             Planner(self.db, self.clock, self.doorbell, self.settings),
-            Deliverer(self.db, self.clock, self.channels, Links(b"k" * 32), self.settings),
+            Deliverer(
+                self.db, self.clock, self.channels, self.verdicts(budget), links, self.settings
+            ),
+            self.house(),
             self.settings,
             lanes or tuple(Lane),
         )
+
+    def verdicts(self, budget: Budget | None = None) -> Verdicts:
+        return Verdicts(
+            self.db,
+            self.clock,
+            PolicyCache(self.db, max_age_s=0, clock=self.clock),
+            budget=budget or self.budget,
+            fallback=MemoryBudget(self._now_s),
+            shadow_budget=MemoryBudget(self._now_s),
+        )
+
+    def house(self) -> House:
+        return House(self.db, self.clock, self.doorbell, self.settings)
+
+    def _now_s(self) -> float:
+        return self.clock.now().timestamp()
 
     async def submit(self, data: bytes, **options: object) -> Submitted:
         values: dict[str, object] = {"actor": "test", "now": True} | options

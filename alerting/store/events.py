@@ -1,0 +1,157 @@
+"""Events: threads that tell of one danger, and the questions whether they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert_state import AlertState
+from alerting.errors import Conflict, NotFound
+from alerting.store import audit
+from alerting.store.alerts import StoredAlert, select_alerts
+from alerting.store.schema import alert, event_question
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """Whether an alert tells of an event; answer: empty while open, `merged` or `apart`."""
+
+    id: int
+    alert_id: UUID
+    identifier: str
+    sender: str
+    event_id: UUID
+    score: float
+    sentence: str
+    created_at: datetime
+    answer: str
+    answered_by: str
+
+
+async def candidates(
+    connection: AsyncConnection,
+    blocks: Sequence[str],
+    *,
+    status: str,
+    since: datetime,
+    limit: int,
+) -> list[StoredAlert]:
+    """The newest alerts that share a block, so that one of them may be like a new alert."""
+    if not blocks:
+        return []
+    return await select_alerts(
+        connection,
+        alert.c.blocks.overlap(list(blocks)),
+        alert.c.status == status,
+        alert.c.sent_at >= since,
+        alert.c.state.not_in([AlertState.RECORDED, AlertState.CANCELLED]),
+        limit=limit,
+    )
+
+
+async def merge(connection: AsyncConnection, event_id: UUID, *, into: UUID) -> int:
+    """Make every alert of one event part of another; returns how many alerts moved."""
+    query = update(alert).where(alert.c.event_id == event_id).values(event_id=into)
+    return (await connection.execute(query)).rowcount
+
+
+async def ask(
+    connection: AsyncConnection, alert_id: UUID, event_id: UUID, *, score: float, sentence: str
+) -> None:
+    """Put an unsure match to the coordinators."""
+    await connection.execute(
+        insert(event_question).values(
+            alert_id=alert_id, event_id=event_id, score=score, sentence=sentence
+        )
+    )
+
+
+async def open_questions(connection: AsyncConnection, *, limit: int) -> list[AskedQuestion]:
+    """Unanswered questions, the newest first."""
+    columns = [event_question.c[name] for name in AskedQuestion.__slots__ if name not in _ALERTS]
+    query = (
+        select(*columns, alert.c.identifier, alert.c.sender)
+        .join(alert, alert.c.id == event_question.c.alert_id)
+        .where(event_question.c.answer == "")
+        .order_by(event_question.c.id.desc())
+        .limit(limit)
+    )
+    return [AskedQuestion(**row._mapping) for row in await connection.execute(query)]
+
+
+_ALERTS = {"identifier", "sender"}
+
+
+async def join(connection: AsyncConnection, alert_id: UUID, other_id: UUID, *, by: str) -> UUID:
+    """Say that two alerts tell of one event; returns the event. Raises NotFound."""
+    mine, other = await _event(connection, alert_id), await _event(connection, other_id)
+    if mine != other:
+        await merge(connection, mine, into=other)
+    await _answer(connection, mine, other, "merged", by)
+    await audit.record(connection, by, "event.merge", str(other), {"merged": str(mine)})
+    return other
+
+
+async def part(connection: AsyncConnection, alert_id: UUID, *, by: str) -> UUID:
+    """Make an alert's thread an event of its own; returns it.
+
+    Raises NotFound, and Conflict where the thread is all there is of the event.
+    """
+    row = (
+        await connection.execute(
+            select(alert.c.thread_id, alert.c.event_id).where(alert.c.id == alert_id)
+        )
+    ).first()
+    if row is None:
+        raise NotFound(f"There is no alert {alert_id}.")
+    others = select(func.count()).where(
+        alert.c.event_id == row.event_id, alert.c.thread_id != row.thread_id
+    )
+    if not await connection.scalar(others):
+        raise Conflict("This alert's thread is an event of its own already.")
+    # The thread that gave the event its id keeps it; then the others are given the new one.
+    mine = row.thread_id == row.event_id
+    which = alert.c.thread_id != row.thread_id if mine else alert.c.thread_id == row.thread_id
+    new = await connection.scalar(
+        select(alert.c.thread_id)
+        .where(alert.c.event_id == row.event_id, which)
+        .order_by(alert.c.sent_at)
+        .limit(1)
+    )
+    await connection.execute(
+        update(alert).where(alert.c.event_id == row.event_id, which).values(event_id=new)
+    )
+    event_id: UUID = row.event_id if mine or new is None else new
+    await _answer(connection, event_id, row.event_id, "apart", by)
+    await audit.record(connection, by, "event.split", str(event_id), {"from": str(row.event_id)})
+    return event_id
+
+
+async def _event(connection: AsyncConnection, alert_id: UUID) -> UUID:
+    found: UUID | None = await connection.scalar(
+        select(alert.c.event_id).where(alert.c.id == alert_id)
+    )
+    if found is None:
+        raise NotFound(f"There is no alert {alert_id}.")
+    return found
+
+
+async def _answer(
+    connection: AsyncConnection, event_id: UUID, other: UUID, answer: str, by: str
+) -> None:
+    """Close the open questions about these events."""
+    of_them = select(alert.c.id).where(alert.c.event_id.in_([event_id, other]))
+    await connection.execute(
+        update(event_question)
+        .where(
+            event_question.c.answer == "",
+            event_question.c.alert_id.in_(of_them),
+            event_question.c.event_id.in_([event_id, other]),
+        )
+        .values(answer=answer, answered_by=by, answered_at=func.now())
+    )

@@ -1,0 +1,40 @@
+"""Whether a later version of an alert speaks for everyone the earlier one concerned."""
+
+from __future__ import annotations
+
+from alerting.domain.alert import Alert, Area
+from alerting.domain.geometry import ring_shape, union
+
+#: Rounding in the fifth decimal, about a metre, makes no new area.
+_ROUNDING_DEG = 1e-5
+
+
+def covers(newer: Alert, older: Alert) -> bool:
+    """True where every area of `older` lies in areas of `newer`.
+
+    Where shapes and geocodes would have to be compared with one another nothing is known, and the
+    answer is False: then both versions stand, each for its own people.
+    """
+    areas = [a for i in newer.infos for a in i.areas]
+    missing = [a for i in older.infos for a in i.areas if not any(_same(a, b) for b in areas)]
+    if not missing:
+        return bool(areas)
+    geocodes = {g for a in areas for g in a.geocodes}
+    circles = {c for a in areas for c in a.circles}
+    if not all(set(a.geocodes) <= geocodes and set(a.circles) <= circles for a in missing):
+        return False
+    polygons = [p for a in missing for p in a.polygons]
+    if not polygons:
+        return True
+    ground = union([ring_shape(p.points) for a in areas for p in a.polygons])
+    return bool(
+        ground.buffer(_ROUNDING_DEG).covers(union([ring_shape(p.points) for p in polygons]))
+    )
+
+
+def _same(one: Area, other: Area) -> bool:
+    return (one.polygons, one.circles, one.geocodes) == (
+        other.polygons,
+        other.circles,
+        other.geocodes,
+    )
