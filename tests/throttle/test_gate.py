@@ -1,3 +1,5 @@
+"""The gate's rules, each by itself and in their order."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -7,17 +9,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerting.domain.alert import Severity
 from alerting.domain.alert_state import AlertState
-from alerting.domain.decision import Reason, Verdict
-from alerting.throttle.gate import Facts, decide
+from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.throttle.assess import INTERRUPTING, Assessment
+from alerting.throttle.budget import Answer, Window
+from alerting.throttle.gate import RULES, AskBudget, Facts, after_budget, decide, trace
 
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
-OPEN = Facts(NOW, AlertState.DELIVERING, NOW + timedelta(hours=1), True, True, False, False)
+SLOT = NOW + timedelta(hours=2)
+OPEN = Facts(
+    now=NOW,
+    alert_state=AlertState.DELIVERING,
+    expires_at=NOW + timedelta(hours=6),
+    consent=True,
+    verified=True,
+    suspended=False,
+    already_told=False,
+    assessment=Assessment(Reason.NEW, Severity.SEVERE, "none", "active"),
+    can_be_silent=True,
+    silenced_by="",
+    graver_told=None,
+    quiet_until=None,
+    slot_at=SLOT,
+    group_until=NOW,
+)
 
 
-def test_a_first_alert_goes_out() -> None:
-    decision = decide(OPEN)
-    assert (decision.verdict, decision.reason) == (Verdict.SEND, Reason.NEW)
+def facts(
+    reason: Reason = Reason.NEW, weight: Severity = Severity.MODERATE, **more: object
+) -> Facts:
+    found = replace(OPEN, assessment=Assessment(reason, weight, "", ""))
+    return replace(found, **more)  # type: ignore[arg-type]
+
+
+def test_a_first_grave_alert_goes_out() -> None:
+    assert decide(OPEN) == Decision(Verdict.SEND, Reason.NEW)
 
 
 @pytest.mark.parametrize(
@@ -31,26 +58,136 @@ def test_a_first_alert_goes_out() -> None:
         ({"verified": False}, Reason.UNVERIFIED),
         ({"suspended": True}, Reason.SUSPENDED),
         ({"already_told": True}, Reason.ALREADY_TOLD),
+        ({"silenced_by": "somebody"}, Reason.SILENCED),
     ],
 )
 def test_each_rule_drops_with_its_reason(change: dict[str, object], reason: Reason) -> None:
-    decision = decide(replace(OPEN, **change))  # type: ignore[arg-type]
-    assert (decision.verdict, decision.reason) == (Verdict.DROP, reason)
-    assert reason.sentence
+    assert decide(replace(OPEN, **change)) == Decision(Verdict.DROP, reason)  # type: ignore[arg-type]
+
+
+def test_lesser_alerts_are_asked_for_by_their_weight() -> None:
+    assert decide(facts()) == AskBudget(Severity.MODERATE)
+    assert decide(facts(weight=Severity.UNKNOWN)) == AskBudget(Severity.UNKNOWN)
+
+
+def test_quiet_hours_hold_lesser_alerts_for_the_digest_and_grave_ones_never() -> None:
+    quiet = {"quiet_until": NOW + timedelta(hours=1)}
+    assert decide(facts(**quiet)) == Decision(Verdict.DIGEST, Reason.QUIET_HOURS, SLOT)
+    for weight in (Severity.EXTREME, Severity.SEVERE):
+        assert decide(facts(weight=weight, **quiet)) == Decision(Verdict.SEND, Reason.NEW)
+
+
+def test_what_would_not_live_to_see_the_digest_goes_out_silently_where_that_is_possible() -> None:
+    short = {"quiet_until": SLOT, "expires_at": SLOT - timedelta(minutes=1)}
+    assert decide(facts(**short)) == Decision(Verdict.SILENT, Reason.QUIET_HOURS)
+    loud = decide(facts(**short, can_be_silent=False))
+    assert loud == Decision(Verdict.DIGEST, Reason.QUIET_HOURS, SLOT)
+
+
+@pytest.mark.parametrize("weight", Severity)
+@pytest.mark.parametrize("can_be_silent", [True, False])
+@pytest.mark.parametrize("quiet", [NOW + timedelta(hours=1), None])
+@pytest.mark.parametrize("silenced_by", ["", "somebody"])
+def test_the_end_of_a_danger_always_goes_out(
+    weight: Severity, can_be_silent: bool, quiet: datetime | None, silenced_by: str
+) -> None:
+    decision = decide(
+        facts(
+            Reason.ENDED,
+            weight,
+            can_be_silent=can_be_silent,
+            quiet_until=quiet,
+            silenced_by=silenced_by,
+            graver_told=Severity.EXTREME,
+            group_until=SLOT,
+        )
+    )
+    assert isinstance(decision, Decision)
+    assert decision.verdict is Verdict.SEND or (
+        can_be_silent and decision.verdict is Verdict.SILENT
+    )
+
+
+def test_a_graver_alert_of_the_hazard_covers_lesser_ones_only() -> None:
+    told = {"graver_told": Severity.SEVERE}
+    assert decide(facts(**told)) == Decision(Verdict.SILENT, Reason.INHIBITED)
+    assert decide(facts(graver_told=Severity.MODERATE)) == AskBudget(Severity.MODERATE)
+
+
+def test_lesser_alerts_wait_for_their_group() -> None:
+    waits = {"group_until": NOW + timedelta(seconds=30)}
+    assert decide(facts(**waits)) == Decision(
+        Verdict.DEFER, Reason.GROUPED, NOW + timedelta(seconds=30)
+    )
+    assert decide(facts(weight=Severity.SEVERE, **waits)) == Decision(Verdict.SEND, Reason.NEW)
+
+
+def test_a_refusal_of_the_hour_is_a_short_wait_and_of_the_day_a_digest() -> None:
+    soon = after_budget(facts(), Answer(False, Window.HOUR, 600))
+    assert soon == Decision(Verdict.DEFER, Reason.BUDGET_HOUR, NOW + timedelta(seconds=600))
+    late = after_budget(facts(), Answer(False, Window.HOUR, 3 * 3600))
+    assert late == Decision(Verdict.DIGEST, Reason.BUDGET_HOUR, SLOT)
+    day = after_budget(facts(), Answer(False, Window.DAY, 600))
+    assert day == Decision(Verdict.DIGEST, Reason.BUDGET_DAY, SLOT)
+    assert after_budget(facts(), Answer(True, Window.NONE, 0)).verdict is Verdict.SEND
+
+
+def test_a_rehearsal_knows_no_hour() -> None:
+    decision = decide(facts(rehearsal=True, quiet_until=SLOT))
+    assert decision == Decision(Verdict.SEND, Reason.NEW)
+
+
+def test_every_rule_can_be_asked() -> None:
+    asked = trace(facts(quiet_until=SLOT))
+    assert [a.rule for a in asked] == [r.__name__ for r in RULES]
+    answers = {a.rule: a.answer for a in asked}
+    assert answers["quiet"] == Decision(Verdict.DIGEST, Reason.QUIET_HOURS, SLOT)
+    assert answers["expired"] is None
+
+
+def test_every_reason_has_its_sentence() -> None:
+    assert all(r.sentence.endswith(".") for r in Reason)
 
 
 @given(
-    st.sampled_from(list(AlertState)),
-    st.integers(-5, 5),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
+    state=st.sampled_from(list(AlertState)),
+    left_s=st.integers(-5, 5),
+    consent=st.booleans(),
+    verified=st.booleans(),
+    suspended=st.booleans(),
+    told=st.booleans(),
+    reason=st.sampled_from(sorted(INTERRUPTING)),
+    weight=st.sampled_from([Severity.EXTREME, Severity.SEVERE]),
+    quiet=st.booleans(),
+    graver=st.sampled_from([None, *Severity]),
 )
-def test_sent_only_when_nothing_speaks_against_it(
-    state: AlertState, left_s: int, consent: bool, verified: bool, suspended: bool, told: bool
+def test_a_grave_change_goes_out_unless_it_is_over_or_the_citizen_has_left(
+    state: AlertState,
+    left_s: int,
+    consent: bool,
+    verified: bool,
+    suspended: bool,
+    told: bool,
+    reason: Reason,
+    weight: Severity,
+    quiet: bool,
+    graver: Severity | None,
 ) -> None:
-    facts = Facts(NOW, state, NOW + timedelta(seconds=left_s), consent, verified, suspended, told)
-    free = consent and verified and not suspended and not told and left_s > 0
-    live = state in {AlertState.ACCEPTED, AlertState.DELIVERING, AlertState.COMPLETED}
-    assert (decide(facts).verdict is Verdict.SEND) == (free and live)
+    found = decide(
+        facts(
+            reason,
+            weight,
+            alert_state=state,
+            expires_at=NOW + timedelta(seconds=left_s),
+            consent=consent,
+            verified=verified,
+            suspended=suspended,
+            already_told=told,
+            quiet_until=SLOT if quiet else None,
+            graver_told=graver,
+        )
+    )
+    over = state in {AlertState.CANCELLED, AlertState.SUPERSEDED, AlertState.EXPIRED} or left_s <= 0
+    free = consent and verified and not suspended and not told and not over
+    assert isinstance(found, Decision)
+    assert (found.verdict is Verdict.SEND) == free
