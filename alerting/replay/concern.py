@@ -11,6 +11,7 @@ from shapely import Point
 
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert, MsgType, NamedValue
+from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geometry import grown
 from alerting.domain.language import best_info
 from alerting.replay.links import Links, Thread
@@ -22,7 +23,7 @@ class Concerned:
     """One citizen an alert concerns.
 
     info_no, area_no: what of the alert applies to them; -1 where none does (a cancel's notice).
-    places: which of the citizen's places, then geocodes, are hit, as bits from the lowest.
+    places: which of the citizen's places and geocodes are hit, as the live path's bits.
     area: the geocode hit as `name=value`, or the area's description.
     """
 
@@ -43,9 +44,9 @@ class Concern:
     def __init__(self, population: Population) -> None:
         self._citizens = population.citizens
         spots = [
-            (p.lat, p.lon, p.radius_m, no, bit)
+            (p.lat, p.lon, p.radius_m, no, place_bit(place_no))
             for no, c in enumerate(population.citizens)
-            for bit, p in enumerate(c.places)
+            for place_no, p in enumerate(c.places)
         ]
         columns = np.array(spots, dtype=np.float64).reshape(-1, 5)
         self._lats, self._lons, self._radii_m = columns[:, 0], columns[:, 1], columns[:, 2]
@@ -57,8 +58,8 @@ class Concern:
         )
         self._by_geocode: dict[NamedValue, list[tuple[int, int]]] = defaultdict(list)
         for no, c in enumerate(population.citizens):
-            for bit, g in enumerate(c.geocodes, len(c.places)):
-                self._by_geocode[g].append((no, bit))
+            for g in c.geocodes:
+                self._by_geocode[g].append((no, geocode_bit(g.name, g.value)))
         self._links = Links()
         #: The citizens each thread has concerned, with the area they were in.
         self._threads: dict[Thread, dict[int, str]] = {}
@@ -94,12 +95,12 @@ class Concern:
         for code, zone_no in zones.geocodes():
             for no, bit in self._by_geocode.get(code, ()):
                 hits[no] |= 1 << zone_no
-                places[no] |= 1 << bit
+                places[no] |= bit
                 codes.setdefault(no, code)
         for zone_no, spot in self._touched(zones):
             no = int(self._owners[spot])
             hits[no] |= 1 << zone_no
-            places[no] |= 1 << int(self._bits[spot])
+            places[no] |= int(self._bits[spot])
         result = []
         for no in sorted(hits):
             info_no, area_no = zones.choose(hits[no], self._citizens[no].language)

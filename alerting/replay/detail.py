@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import TracebackType
 
 from alerting.errors import BadInput
 from alerting.replay.delivery import Delivery, Outcome
@@ -35,15 +34,7 @@ class Detail:
                 remedy="Check the path and its rights.",
             ) from e
 
-    def __enter__(self) -> Detail:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._file.close()
 
     def judged(self, delivery: Delivery, outcome: Outcome | None) -> None:

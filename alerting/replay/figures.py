@@ -122,7 +122,7 @@ def _spread(counts: NDArray[np.int64]) -> dict[str, float]:
         return {"mean": 0.0, "p95": 0.0, "max": 0}
     return {
         "mean": round(float(counts.mean()), 4),
-        "p95": float(np.percentile(counts, 95)),
+        "p95": round(float(np.percentile(counts, 95)), 4),
         "max": int(counts.max()),
     }
 

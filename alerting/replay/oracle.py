@@ -68,6 +68,9 @@ _CLASS = {
 _IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})
 
 
+#: Name, urgency class, response types, instruction, language and categories of an info.
+_Said = tuple[str, int, frozenset[ResponseType], str, str, frozenset[Category]]
+
 #: What a newer alert of a thread replaces.
 _SAID = (
     "thread", "sender", "name", "area", "rank", "urgency", "responses", "instruction", "language",
@@ -171,6 +174,8 @@ class Oracle:
         self._waiting: dict[Delivery, tuple[Thread, _Change | None]] = {}
         self._thread: Thread = ("", "", "")
         self._alert: Alert | None = None
+        #: By info of that alert.
+        self._said: dict[int, _Said] = {}
         self.findings = Findings()
 
     def judged(self, delivery: Delivery) -> bool:
@@ -179,6 +184,7 @@ class Oracle:
         if self._alert is not delivery.alert:
             self._alert = delivery.alert
             self._thread, _ = self._links.place(delivery.alert)
+            self._said.clear()
         change = None
         if now < delivery.expires_at:
             dangers = self._known(delivery.citizen, now)
@@ -283,18 +289,22 @@ class Oracle:
         return change
 
     def _danger(self, delivery: Delivery) -> _Danger:
-        alert, info = delivery.alert, delivery.info
+        """What the delivery says; what is the same for all who get this info is put down once."""
+        no = delivery.concerned.info_no
+        if no not in self._said:
+            self._said[no] = _said(delivery)
+        name, urgency, responses, instruction, language, categories = self._said[no]
         return _Danger(
             thread=self._thread,
-            sender=alert.sender,
-            name=info.event if info else "",
+            sender=delivery.alert.sender,
+            name=name,
             area=delivery.concerned.area,
             rank=delivery.severity.rank,
-            urgency=_CLASS[info.urgency] if info else _CLASS[Urgency.UNKNOWN],
-            responses=frozenset(info.response_types) - _IDLE if info else frozenset(),
-            instruction=" ".join((info.instruction or "").split()).casefold() if info else "",
-            language=info.language if info else "",
-            categories=frozenset(info.categories) if info else frozenset(),
+            urgency=urgency,
+            responses=responses,
+            instruction=instruction,
+            language=language,
+            categories=categories,
             expires_at=delivery.expires_at,
             event=delivery.event,
             incident=delivery.incident,
@@ -385,6 +395,20 @@ class Oracle:
             gravest = min(gravest, change.said.rank)
         if gravest > _SEVERE and self._quiet(delivery.citizen, at):
             self.findings.quiet_hour_violations += 1
+
+
+def _said(delivery: Delivery) -> _Said:
+    info = delivery.info
+    if info is None:
+        return "", _CLASS[Urgency.UNKNOWN], frozenset(), "", "", frozenset()
+    return (
+        info.event,
+        _CLASS[info.urgency],
+        frozenset(info.response_types) - _IDLE,
+        " ".join((info.instruction or "").split()).casefold(),
+        info.language,
+        frozenset(info.categories),
+    )
 
 
 def _alike(a: _Danger, b: _Danger) -> bool:

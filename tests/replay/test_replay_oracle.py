@@ -1,4 +1,4 @@
-"""The judge must be able to find the throttle wrong: decisions that suppress too much are caught."""
+"""The judge must be able to find the throttle wrong: it catches whatever suppresses too much."""
 
 from __future__ import annotations
 

@@ -1,0 +1,119 @@
+"""The ledger of a replay, in memory: which alerts concerned each citizen, and what they were told.
+
+It answers as the live path's ledger does (`alerting.dispatch.history`), so that the same rules see
+the same facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from alerting.domain.alert import Alert
+from alerting.domain.alert_state import AlertState
+from alerting.domain.lane import Lane, lane_of
+from alerting.throttle.assess import Past
+from alerting.throttle.hazard import hazard_of
+from alerting.throttle.stage import Stage
+
+#: How long after its end an alert may still bear on another: the longest a policy compares.
+KEPT = timedelta(days=14)
+#: An event's latest alerts; more never matter to one decision.
+_MOST = 200
+
+
+@dataclass(slots=True, eq=False)
+class Source:
+    """An alert as it stands. `state` moves when its thread goes on or is cancelled."""
+
+    no: int
+    alert: Alert
+    thread: Hashable
+    event: Hashable
+    expires_at: datetime
+    state: AlertState = AlertState.DELIVERING
+    hazards: frozenset[str] = field(init=False)
+    lane: Lane = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hazards = frozenset(hazard_of(i) for i in self.alert.infos)
+        self.lane = lane_of(self.alert)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One alert of one citizen, as the ledger would have it."""
+
+    source: Source
+    stage: Stage
+    places: int
+    at: datetime
+    told: bool = False
+    silent: bool = False
+    _past: Past | None = None
+
+    def tell(self, at: datetime, *, silent: bool) -> None:
+        """It reached the citizen."""
+        self.told, self.silent, self.at, self._past = True, silent, at, None
+
+    def past(self) -> Past:
+        over = self.source.state is AlertState.CANCELLED
+        if self._past is None or self._past.over != over:
+            self._past = Past(self.stage, self.places, self.told, self.silent, over, self.at)
+        return self._past
+
+
+class Memory:
+    """Grows with every delivery; what can bear on nothing any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._citizens: dict[int, _Citizen] = {}
+
+    def add(self, citizen: int, entry: Entry) -> None:
+        kept = self._citizens.setdefault(citizen, _Citizen())
+        kept.by_event.setdefault(entry.source.event, []).append(entry)
+        for hazard in entry.source.hazards:
+            kept.by_hazard.setdefault(hazard, []).append(entry)
+
+    def known(self, citizen: int, source: Source, now: datetime) -> tuple[list[Past], list[Past]]:
+        """The citizen's past that bears on an alert: of its event, and of others of its hazards."""
+        kept = self._citizens.get(citizen)
+        if kept is None:
+            return [], []
+        kept.forget(now)
+        same = kept.by_event.get(source.event, [])[-_MOST:]
+        past = [e.past() for e in same if e.source is not source]
+        if source.lane in {Lane.EXTREME, Lane.SEVERE}:
+            return past, []
+        return past, [e.past() for e in kept.others(source, now)]
+
+
+@dataclass(slots=True)
+class _Citizen:
+    by_event: dict[Hashable, list[Entry]] = field(default_factory=dict)
+    by_hazard: dict[str, list[Entry]] = field(default_factory=dict)
+    forgot_at: datetime | None = None
+
+    def others(self, source: Source, now: datetime) -> list[Entry]:
+        """The latest of other events for a hazard of this alert that have not ended."""
+        found: dict[Entry, None] = {}
+        for hazard in source.hazards:
+            entries = self.by_hazard.get(hazard)
+            if entries is None:
+                continue
+            entries[:] = [e for e in entries if e.source.expires_at > now]
+            for e in entries[-_MOST:]:
+                if e.source.event != source.event and e.source.state is not AlertState.CANCELLED:
+                    found[e] = None
+        return list(found)[-_MOST:]
+
+    def forget(self, now: datetime) -> None:
+        """Look once in a day of the trace, not for every alert."""
+        if self.forgot_at is not None and now - self.forgot_at < timedelta(days=1):
+            return
+        self.forgot_at = now
+        for event, entries in list(self.by_event.items()):
+            entries[:] = [e for e in entries if e.source.expires_at + KEPT > now]
+            if not entries:
+                del self.by_event[event]

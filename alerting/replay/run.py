@@ -1,0 +1,326 @@
+"""Run: play a trace before the live path's desk on a simulated clock, sending nothing.
+
+Every alert is submitted at the instant it was sent. Whoever must approve, approves at once; every
+channel can deliver silently and never fails; every citizen consents.
+"""
+
+from __future__ import annotations
+
+import time as wall
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from alerting.clock import ManualClock
+from alerting.domain.alert import MsgType, Reference
+from alerting.domain.alert_state import AlertState
+from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.replay.book import Book
+from alerting.replay.citizens import Clocks
+from alerting.replay.concern import Concern, Concerned
+from alerting.replay.delivery import AT_ONCE, Delivery, Outcome
+from alerting.replay.detail import Detail
+from alerting.replay.digesting import sift
+from alerting.replay.figures import Figures
+from alerting.replay.grouping import Grouping
+from alerting.replay.grouping import judge as judge_grouping
+from alerting.replay.memory import Entry, Memory, Source
+from alerting.replay.oracle import Findings, Oracle
+from alerting.replay.placing import Placing
+from alerting.replay.population import Population
+from alerting.replay.reading import Played, Refused, Trace
+from alerting.replay.waiting import Due, Pending, Waiting
+from alerting.throttle.assess import Assessment
+from alerting.throttle.budget_memory import MemoryBudget
+from alerting.throttle.desk import Desk, Judged, Subject, limits_of
+from alerting.throttle.policy import Policy
+from alerting.throttle.stage import Stage
+
+_NOT_SENT = frozenset({MsgType.ACK, MsgType.ERROR})
+_GONE = {Reason.EXPIRED: Outcome.EXPIRED} | dict.fromkeys(
+    (Reason.SUPERSEDED, Reason.CANCELLED), Outcome.SUPERSEDED
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a replay. grouping: None where nothing is known of incidents."""
+
+    trace: Trace
+    population: Population
+    figures: Figures
+    findings: Findings
+    grouping: Grouping | None
+    policy: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        found = self.findings
+        return {
+            "policy": self.policy,
+            "citizens": len(self.population.citizens),
+            "citizens_refused": len(self.population.refused),
+            **self.figures.to_json(),
+            "state_changes": found.state_changes,
+            "state_changes_missed": found.state_changes_missed,
+            "missed_by": dict(found.missed_by),
+            "missed_examples": [
+                {"identifier": i, "citizen": self.population.citizens[c].name}
+                for i, c in found.examples
+            ],
+            "extreme_suppressed": found.extreme_suppressed,
+            "quiet_hour_violations": found.quiet_hour_violations,
+            "grouping": None if self.grouping is None else self.grouping.to_json(),
+            "refused": len(self.trace.refused),
+            "ignored_files": self.trace.ignored,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+async def replay(
+    trace: Trace,
+    population: Population,
+    policy: Policy,
+    *,
+    policy_name: str = "default",
+    default_expiry_s: float = 24 * 3600,
+    detail: Path | None = None,
+    progress: Callable[[int], None] = lambda _played: None,
+) -> Result:
+    """Decide every alert of a trace for every citizen it concerns, and sum up.
+
+    default_expiry_s: how long an alert without an end is in force. detail: where a line for each
+    alert and citizen goes. progress: hears how many alerts have been played.
+    """
+    began = wall.monotonic()
+    clocks = Clocks(population, policy)
+    figures, oracle = Figures(), Oracle(clocks.quiet)
+    names = [c.name for c in population.citizens]
+    lines = None if detail is None else Detail(detail, names)
+    try:
+        book = Book(figures, oracle, lines, clocks.day)
+        run = _Run(trace, population, policy, figures, book, default_expiry_s)
+        for number, played in enumerate(trace.played, 1):
+            await run.play(played)
+            progress(number)
+        await run.drain()
+    finally:
+        if lines is not None:
+            lines.close()
+    grouping = judge_grouping(run.grouped) if trace.truth else None
+    seconds = wall.monotonic() - began
+    return Result(trace, population, figures, oracle.finish(), grouping, policy_name, seconds)
+
+
+class _Run:
+    """One replay under way."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        population: Population,
+        policy: Policy,
+        figures: Figures,
+        book: Book,
+        default_expiry_s: float,
+    ) -> None:
+        self._trace = trace
+        self._citizens = population.citizens
+        self._policy = policy
+        self._figures = figures
+        self._book = book
+        self._default_expiry = timedelta(seconds=default_expiry_s)
+        self._clock = ManualClock(trace.played[0].alert.sent)
+        self._budget = MemoryBudget(lambda: self._clock.now().timestamp())
+        self._concern = Concern(population)
+        self._placing = Placing(policy)
+        self._memory = Memory()
+        self._waiting = Waiting()
+        self._submitted: dict[Reference, Source] = {}
+        #: Event and incident of each message, where anything is known of its incident.
+        self.grouped: list[tuple[object, str | None]] = []
+
+    async def play(self, played: Played) -> None:
+        """Let everything happen that is due before an alert, then the alert."""
+        alert = played.alert
+        await self._until(alert.sent)
+        self._clock.at = alert.sent
+        self._figures.messages += 1
+        if alert.msg_type in _NOT_SENT:
+            self._figures.not_sent += 1
+        elif not alert.for_public:
+            self._figures.not_public += 1
+        else:
+            await self._public(played)
+
+    async def drain(self) -> None:
+        """Let everything happen that still waits."""
+        await self._until(None)
+
+    async def _until(self, now: datetime | None) -> None:
+        while (due := self._waiting.due(now)) is not None:
+            self._clock.at = due.at
+            if due.digest:
+                self._digest(due)
+            else:
+                await self._again(due)
+
+    async def _public(self, played: Played) -> None:
+        alert, now = played.alert, played.alert.sent
+        twin = self._submitted.get(alert.triple)
+        if twin is not None:
+            self._twin(played, twin)
+            return
+        expires_at = alert.expires_at or now + self._default_expiry
+        place = self._placing.place(alert, expires_at)
+        source = self._submitted[alert.triple] = place.source
+        for older, state in place.ended:
+            self._end(older, state, now)
+        incident = self._incident(played, source)
+        concerned = self._concern.of(alert)
+        if not concerned:
+            self._figures.nobody += 1
+            return
+        subjects = [self._subject(c, source, now) for c in concerned]
+        desk, judged = await self._judge(source, subjects, 0)
+        for c, subject, j in zip(concerned, subjects, judged, strict=True):
+            stage = desk.stage(c.info_no)
+            delivery = _delivery(source, c, stage, j.decision, j.assessment, incident)
+            entry = Entry(source, stage, subject.places, now)
+            self._memory.add(c.citizen, entry)
+            self._book.judged(delivery)
+            self._carry_out(Pending(delivery, source, subject, entry), j.decision, now)
+
+    def _twin(self, played: Played, first: Source) -> None:
+        """An alert of the same name came before: as on submission, it is known or refused."""
+        alert = played.alert
+        if replace(alert, repairs=()) != replace(first.alert, repairs=()):
+            why = f"{alert.sender} sent another {alert.identifier} at that time."
+            self._trace.refused.append(Refused(played.file, why))
+            return
+        incident = self._incident(played, first)
+        desk = self._desk(first)
+        again = Decision(Verdict.DROP, Reason.IDENTICAL)
+        for c in self._concern.of(alert):
+            facts = desk.facts(self._subject(c, first, alert.sent))
+            unmoved = replace(facts.assessment, after=facts.assessment.before)
+            stage = desk.stage(c.info_no)
+            self._book.judged(_delivery(first, c, stage, again, unmoved, incident))
+
+    def _incident(self, played: Played, source: Source) -> str | None:
+        truth, name = self._trace.truth, (played.file, played.alert.identifier)
+        incident = truth.incident(*name)
+        if truth.knows(*name):
+            self.grouped.append((source.event, incident))
+        return incident
+
+    def _end(self, source: Source, state: AlertState, now: datetime) -> None:
+        """A newer version has come: what of the older one still waits goes to nobody."""
+        source.state = state
+        for pending in self._waiting.revoke(source):
+            self._book.settled(pending.delivery, Outcome.SUPERSEDED, now)
+
+    def _carry_out(self, pending: Pending, decision: Decision, now: datetime) -> None:
+        """Do to memory and queue what a decision says; the book is the caller's."""
+        match decision:
+            case Decision(Verdict.SEND) | Decision(Verdict.SILENT):
+                pending.entry.tell(now, silent=decision.verdict is Verdict.SILENT)
+            case Decision(Verdict.DEFER, until=datetime() as until):
+                self._waiting.defer(pending, until)
+            case Decision(Verdict.DIGEST, until=datetime() as until):
+                self._waiting.digest(pending, until)
+
+    async def _again(self, due: Due) -> None:
+        """Judge anew what was deferred, with what its citizens know by now."""
+        source, rounds = due.items[0].source, due.items[0].deferrals
+        subjects = [self._subject(p.delivery.concerned, source, due.at) for p in due.items]
+        _, judged = await self._judge(source, subjects, rounds)
+        for pending, j in zip(due.items, judged, strict=True):
+            outcome = AT_ONCE.get(j.decision.verdict)
+            if outcome is Outcome.DROPPED:
+                outcome = _GONE.get(j.decision.reason, outcome)
+            if outcome is not None:
+                self._book.settled(pending.delivery, outcome, due.at)
+            self._carry_out(pending, j.decision, due.at)
+
+    def _digest(self, due: Due) -> None:
+        """Send one citizen's digest, if anything in it still tells them something."""
+        citizen = due.items[0].delivery.citizen
+        alive, gone = sift(due.items, self._memory, due.at)
+        for pending, outcome in gone:
+            self._book.settled(pending.delivery, outcome, due.at)
+        if not alive:
+            return
+        gravest = min((p.entry.stage.severity for p in alive), key=lambda s: s.rank)
+        self._book.digest_sent(citizen, gravest, due.at)
+        for pending in alive:
+            pending.entry.tell(due.at, silent=False)
+            self._book.settled(pending.delivery, Outcome.DIGESTED, due.at)
+
+    async def _judge(
+        self, source: Source, subjects: Sequence[Subject], rounds: int
+    ) -> tuple[Desk, list[Judged]]:
+        desk = self._desk(source)
+        judged = await desk.judge(
+            subjects,
+            occasion=f"{source.no}:{rounds}",
+            budget=self._budget,
+            fallback=self._budget,
+        )
+        charges = desk.charges(subjects, judged)
+        if charges:
+            await self._budget.ask(str(source.no), charges, limits_of(self._policy))
+        return desk, judged
+
+    def _desk(self, source: Source) -> Desk:
+        return Desk(
+            source.alert,
+            self._policy,
+            key=source.no,
+            thread=source.thread,
+            state=source.state,
+            expires_at=source.expires_at,
+            submitted_at=source.alert.sent,
+            now=self._clock.now(),
+            can_be_silent=True,
+        )
+
+    def _subject(self, c: Concerned, source: Source, now: datetime) -> Subject:
+        citizen = self._citizens[c.citizen]
+        history, elsewhere = self._memory.known(c.citizen, source, now)
+        start, end = citizen.quiet or (None, None)
+        return Subject(
+            c.citizen,
+            c.info_no,
+            c.area_no,
+            c.places,
+            time_zone=citizen.time_zone or "",
+            quiet_from=start,
+            quiet_to=end,
+            history=history,
+            elsewhere=elsewhere,
+        )
+
+
+def _delivery(
+    source: Source,
+    c: Concerned,
+    stage: Stage,
+    decision: Decision,
+    assessment: Assessment,
+    incident: str | None,
+) -> Delivery:
+    return Delivery(
+        source.alert,
+        c,
+        min(source.expires_at, stage.expires_at),
+        decision.verdict,
+        decision.reason,
+        source.event,
+        incident,
+        str(source.thread),
+        assessment.before,
+        assessment.after,
+    )

@@ -1,0 +1,83 @@
+"""What waits in a replay: deferred deliveries and digests, on the simulated clock."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+
+from alerting.replay.delivery import Delivery
+from alerting.replay.memory import Entry, Source
+from alerting.throttle.desk import Subject
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A delivery that waits. `deferrals` counts how often it was put off."""
+
+    delivery: Delivery
+    source: Source
+    subject: Subject
+    entry: Entry
+    deferrals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What falls due at one instant: deliveries of one alert and round, or one citizen's digest."""
+
+    at: datetime
+    digest: bool
+    items: list[Pending]
+
+
+class Waiting:
+    """A queue by time; what falls due together comes in the order it was put in."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, int, Hashable]] = []
+        self._groups: dict[Hashable, list[Pending]] = {}
+        self._open: dict[Source, set[Pending]] = {}
+        self._numbers = count()
+
+    def defer(self, pending: Pending, until: datetime) -> None:
+        """Judge it again then."""
+        pending.deferrals += 1
+        self._put(("again", until, pending.source.no, pending.deferrals), pending, until)
+
+    def digest(self, pending: Pending, slot_at: datetime) -> None:
+        """Put it into its citizen's digest."""
+        self._put(("digest", slot_at, pending.delivery.citizen), pending, slot_at)
+
+    def due(self, now: datetime | None) -> Due | None:
+        """The next that is due by `now`; without a `now`, the next at all; None where none is."""
+        while self._heap and (now is None or self._heap[0][0] <= now):
+            at, _, key = heapq.heappop(self._heap)
+            items = [p for p in self._groups.pop(key) if self._is_open(p)]
+            for p in items:
+                self._close(p)
+            if items:
+                return Due(at, isinstance(key, tuple) and key[0] == "digest", items)
+        return None
+
+    def revoke(self, source: Source) -> list[Pending]:
+        """Everything of an alert that still waits, which then waits no longer."""
+        return sorted(self._open.pop(source, ()), key=lambda p: p.delivery.citizen)
+
+    def _put(self, key: Hashable, pending: Pending, at: datetime) -> None:
+        if key not in self._groups:
+            self._groups[key] = []
+            heapq.heappush(self._heap, (at, next(self._numbers), key))
+        self._groups[key].append(pending)
+        self._open.setdefault(pending.source, set()).add(pending)
+
+    def _is_open(self, pending: Pending) -> bool:
+        return pending in self._open.get(pending.source, ())
+
+    def _close(self, pending: Pending) -> None:
+        group = self._open[pending.source]
+        group.discard(pending)
+        if not group:
+            del self._open[pending.source]
