@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from alerting.domain.decision import Verdict
@@ -49,14 +50,17 @@ def _days(axes: Any, before: NDArray[np.int64], after: NDArray[np.int64]) -> Non
             continue
         # Only where the share changes: a year of alerts is no longer than its busiest day.
         levels, days = np.unique(counts, return_counts=True)
-        at_least = days[::-1].cumsum()[::-1] / len(counts)
+        at_least = days[::-1].cumsum()[::-1] / len(counts) * 100
         shown = levels > 0
-        steps = np.concatenate(([1], levels[shown], levels[shown][-1:] + 1))
+        if not shown.any():
+            continue
+        # Each number of interruptions owns the half step to both sides of it.
+        edges = np.concatenate(([0.5], levels[shown] + 0.5, levels[shown][-1:] + 0.5))
         shares = np.concatenate((at_least[shown][:1], at_least[shown], [0]))
         mean = f"{label}: mean {counts.mean():.2f}, p95 {np.percentile(counts, 95):.0f}, "
         axes.step(
-            steps,
-            shares * 100,
+            edges,
+            shares,
             where="pre",
             color=colour,
             linestyle=style,
@@ -64,14 +68,17 @@ def _days(axes: Any, before: NDArray[np.int64], after: NDArray[np.int64]) -> Non
             label=f"{mean}max {counts.max()}",
         )
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else "")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(left=0.5)
     axes.set_ylim(0, 102)
     axes.set_xlabel("interruptions of one citizen in one day, at least")
     axes.set_ylabel("share of citizens' days, %")
     axes.set_title("Interruptions per citizen and day")
     axes.grid(visible=True, alpha=0.3)
     if len(before) or len(after):
-        axes.legend(loc="upper right")
+        axes.legend(loc="best")
 
 
 def _reasons(axes: Any, figures: Figures) -> None:
@@ -87,5 +94,7 @@ def _reasons(axes: Any, figures: Figures) -> None:
     axes.bar_label(bars, labels=[f"{n:,}" for _, n in rows], padding=3)
     axes.set_xlabel("deliveries")
     axes.set_title("Decisions and their reasons (hatched: interrupts)")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.margins(x=0.18)
     axes.grid(visible=True, axis="x", alpha=0.3)
