@@ -46,7 +46,7 @@ async def candidates(
         return []
     return await select_alerts(
         connection,
-        alert.c.blocks.overlap(list(blocks)),
+        alert.c.blocks.bool_op("&&")(list(blocks)),
         alert.c.status == status,
         alert.c.sent_at >= since,
         alert.c.state.not_in([AlertState.RECORDED, AlertState.CANCELLED]),

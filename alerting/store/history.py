@@ -71,7 +71,7 @@ async def of_hazards(
     """The latest alerts in force for any of these hazards, of other events than `not_of`."""
     return await select_alerts(
         connection,
-        alert.c.hazards.overlap(list(hazards)),
+        alert.c.hazards.bool_op("&&")(list(hazards)),
         alert.c.event_id != not_of,
         alert.c.status == status,
         alert.c.expires_at > now,

@@ -65,9 +65,11 @@ class Town:
     channels: dict[str, Recorder]
     citizens: list[SyntheticCitizen]
     budget: Budget = field(init=False)
+    shadow_budget: Budget = field(init=False)
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self._now_s)
+        self.shadow_budget = MemoryBudget(self._now_s)
 
     def worker(self, *lanes: Lane, budget: Budget | None = None) -> Worker:
         links = Links(b"k" * 32)
@@ -90,7 +92,7 @@ class Town:
             PolicyCache(self.db, max_age_s=0, clock=self.clock),
             budget=budget or self.budget,
             fallback=MemoryBudget(self._now_s),
-            shadow_budget=MemoryBudget(self._now_s),
+            shadow_budget=self.shadow_budget,
         )
 
     def house(self) -> House:

@@ -1,0 +1,275 @@
+"""The way of several alerts of one event: who is interrupted, who is spared, and what waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from town import Recorder, Town
+
+from alerting.cap import read, to_xml
+from alerting.clock import ManualClock
+from alerting.dispatch.approve import OwnAlert, approve
+from alerting.domain.alert import (
+    Alert,
+    Info,
+    MsgType,
+    Polygon,
+    Reference,
+    ResponseType,
+    Severity,
+    Urgency,
+)
+from alerting.domain.alert_state import AlertState
+from alerting.errors import Conflict, Unavailable
+from alerting.store import alerts
+from alerting.store import policies as stored_policies
+from alerting.throttle.budget import Answer, Ask, Limits
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def noon(town: Town) -> None:
+    """Nobody's quiet time."""
+    town.clock = ManualClock(NOON)
+    town.__post_init__()
+    town.channels = {
+        name: Recorder(name, can_be_silent=name == "push") for name in ("sms", "email", "push")
+    }
+
+
+@pytest.fixture
+def flood(alert_xml: bytes) -> Alert:
+    return read(alert_xml).alerts[0]
+
+
+def at(alert: Alert, town: Town, *, minutes: float = 0, **changes: object) -> Alert:
+    """The alert as sent so long after the clock's time, every info changed alike."""
+    sent = town.clock.now() + timedelta(minutes=minutes)
+    infos = tuple(
+        replace(i, expires=sent + timedelta(hours=8), onset=None, **changes)  # type: ignore[arg-type]
+        for i in alert.infos
+    )
+    return replace(alert, sent=sent, infos=infos)
+
+
+def update(old: Alert, town: Town, **changes: object) -> Alert:
+    """An update of it ten minutes later; the clock moves there."""
+    town.clock.advance(600)
+    new = at(old, town, **changes)
+    reference = Reference(old.sender, old.identifier, old.sent)
+    return replace(
+        new,
+        identifier=f"{old.identifier}+",
+        msg_type=MsgType.UPDATE,
+        references=(reference,),
+    )
+
+
+async def play(town: Town, alert: Alert) -> list[str]:
+    """Submit and deliver it; the endpoints that got something, push ones marked when silent."""
+    before = len(town.sent)
+    by_channel = {name: len(c.sent) for name, c in town.channels.items()}
+    await town.submit(to_xml(alert), now=False)
+    await town.due_now()
+    await town.worker().sweep()
+    new = [m for name, c in town.channels.items() for m in c.sent[by_channel[name] :]]
+    assert len(new) == len(town.sent) - before
+    return sorted(f"{'silent ' if m.silent else ''}{m.endpoint}" for m in new)
+
+
+async def test_new_wording_reaches_push_silently_and_nobody_else(town: Town, flood: Alert) -> None:
+    first = at(flood, town)
+    told = await play(town, first)
+    again = await play(town, update(first, town, headline="Other words"))
+    assert again == [f"silent {e}" for e in told if "push" in e]
+    assert again
+
+
+async def test_an_identical_update_reaches_nobody(town: Town, flood: Alert) -> None:
+    first = at(flood, town)
+    await play(town, first)
+    same = replace(
+        update(first, town),
+        infos=first.infos,
+    )
+    assert await play(town, same) == []
+
+
+async def test_an_escalation_interrupts_everybody_again(town: Town, flood: Alert) -> None:
+    first = at(flood, town)
+    told = await play(town, first)
+    graver = update(first, town, severity=Severity.EXTREME)
+    # Extreme goes out on every channel.
+    assert set(told) <= set(await play(town, graver))
+
+
+async def test_the_end_goes_to_exactly_those_who_were_told(town: Town, flood: Alert) -> None:
+    first = at(flood, town)
+    west = replace(first, infos=tuple(_half(i) for i in first.infos))
+    told = await play(town, west)
+    end = update(
+        west,
+        town,
+        severity=Severity.MINOR,
+        urgency=Urgency.PAST,
+        response_types=(ResponseType.ALL_CLEAR,),
+    )
+    end = replace(
+        end,
+        infos=tuple(replace(i, areas=f.areas) for i, f in zip(end.infos, first.infos, strict=True)),
+    )
+    assert await play(town, end) == told
+    assert await play(town, update(end, town)) == []
+
+
+async def test_an_update_for_some_leaves_the_rest_their_first_alert(
+    town: Town, flood: Alert
+) -> None:
+    """Invariant 1: whoever an update leaves out is still told of what they had not heard."""
+    first = at(flood, town)
+    await town.submit(to_xml(first), now=False)
+    part = update(first, town, headline="For the west")
+    part = replace(part, infos=tuple(_half(i) for i in part.infos))
+    await town.submit(to_xml(part), now=False)
+    await town.due_now()
+    await town.worker().sweep()
+    wanted = sorted(e for _, e in town.expected(to_xml(first)))
+    assert sorted({m.endpoint for m in town.sent if not m.silent}) == wanted
+
+
+def _half(info: Info) -> Info:
+    west = Polygon(((54.46, 2.40), (54.60, 2.50), (54.56, 2.38), (54.46, 2.40)))
+    return replace(info, areas=tuple(replace(a, polygons=(west,)) for a in info.areas))
+
+
+async def test_quiet_hours_end_in_one_digest(town: Town, flood: Alert) -> None:
+    town.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    first = at(flood, town, severity=Severity.MODERATE, urgency=Urgency.EXPECTED)
+    first = replace(
+        first,
+        infos=tuple(replace(i, expires=first.sent + timedelta(hours=14)) for i in first.infos),
+    )
+    assert await play(town, first) == []
+    other = replace(
+        first,
+        identifier="other",
+        infos=tuple(
+            replace(i, event="Wildfire", headline="Wildfire", categories=i.categories)
+            for i in first.infos
+        ),
+    )
+    town.clock.advance(60)
+    assert await play(town, replace(other, sent=town.clock.now())) == []
+    town.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    assert await town.house().keep()
+    await town.due_now()
+    await town.worker().sweep()
+    wanted = sorted(e for _, e in town.expected(to_xml(first)))
+    assert sorted(m.endpoint for m in town.sent) == wanted
+    for m in town.sent:
+        assert "Wildfire" in m.rendering.text + m.rendering.subject
+    await town.house().keep()
+    async with town.db.begin() as connection:
+        ids = [await alerts.resolve(connection, name) for name in ("other", first.identifier)]
+    reasons = {(s, r) for i in ids for _, s, r in await town.ledger(i)}
+    assert reasons == {("suppressed", "digested"), ("accepted", "digested")}
+
+
+async def test_a_second_lesser_alert_waits_for_its_turn(town: Town, flood: Alert) -> None:
+    first = at(flood, town, severity=Severity.MODERATE)
+    told = await play(town, first)
+    other = replace(
+        at(flood, town, severity=Severity.MODERATE, event="Wildfire", headline="Wildfire"),
+        identifier="other",
+    )
+    assert await play(town, other) == []
+    town.clock.advance(601)
+    await town.due_now()
+    await town.worker().sweep()
+    assert sorted(m.endpoint for m in town.sent) == sorted([*told, *told])
+
+
+class GoneBudget:
+    """A Redis that is not there."""
+
+    async def ask(
+        self, occasion: str, asks: list[Ask], limits: Limits, *, timeout_s: float | None = None
+    ) -> list[Answer]:
+        raise Unavailable("The budgets do not answer.")
+
+
+@pytest.mark.parametrize(
+    ("severity", "now", "later"),
+    [
+        (Severity.EXTREME, True, True),
+        (Severity.SEVERE, True, True),
+        (Severity.MODERATE, True, True),
+        (Severity.MINOR, False, True),
+    ],
+)
+async def test_without_budgets_the_grave_go_out_and_the_least_wait_a_while(
+    town: Town, flood: Alert, severity: Severity, now: bool, later: bool
+) -> None:
+    town.budget = GoneBudget()
+    # How long it waits is counted by the database's clock, which is not the town's.
+    town.clock.at = datetime.now(UTC)
+    await _policy(town, '[quiet]\nfrom = "03:00"\nto = "03:00"\n')
+    first = at(flood, town, severity=severity)
+    assert bool(await play(town, first)) is now
+    town.clock.advance(605)
+    await town.due_now()
+    await town.worker().sweep()
+    assert bool(town.sent) is later
+
+
+async def test_a_storm_waits_for_a_second_person(town: Town, flood: Alert) -> None:
+    await _policy(town, "[storm]\naudience_max = 10\n")
+    first = at(flood, town)
+    assert await play(town, first) == []
+    async with town.db.begin() as connection:
+        alert_id = await alerts.resolve(connection, first.identifier)
+        stored = await alerts.get(connection, alert_id)
+    assert stored is not None
+    assert stored.state is AlertState.HELD
+    assert "second" not in stored.state_reason
+    assert "more than the 10" in stored.state_reason
+    with pytest.raises(OwnAlert, match="their own"):
+        await approve(town.db, town.doorbell, alert_id, actor="test")
+    assert await approve(town.db, town.doorbell, alert_id, actor="other")
+    assert not await approve(town.db, town.doorbell, alert_id, actor="other")
+    await town.due_now()
+    await town.worker().sweep()
+    assert sorted(m.endpoint for m in town.sent) == sorted(
+        e for _, e in town.expected(to_xml(first))
+    )
+    with pytest.raises(Conflict):
+        await approve(town.db, town.doorbell, alert_id, actor="third")
+
+
+async def test_an_extreme_alert_waits_for_nobody(town: Town, flood: Alert) -> None:
+    await _policy(town, "[storm]\naudience_max = 10\n")
+    assert await play(town, at(flood, town, severity=Severity.EXTREME))
+
+
+async def test_a_shadow_policy_decides_nothing_and_is_counted(town: Town, flood: Alert) -> None:
+    await _policy(town, "[budget.moderate]\nper_day = 1\n", role="shadow")
+    for n in range(2):
+        alert = at(flood, town, severity=Severity.MODERATE, event=f"Event {n}", headline=f"{n}")
+        assert await play(town, replace(alert, identifier=f"a{n}"))
+        town.clock.advance(3600)
+    async with town.db.begin() as connection:
+        shadow = await stored_policies.current(connection, "shadow")
+        assert shadow is not None
+        rows = await stored_policies.shadow_report(connection, shadow.version)
+    assert {(r.live_verdict, r.shadow_verdict) for r in rows} == {
+        ("send", "send"),
+        ("send", "digest"),
+    }
+
+
+async def _policy(town: Town, toml: str, role: str = "live") -> None:
+    async with town.db.begin() as connection:
+        await stored_policies.put(connection, toml, role=role, name="test", by="test", note="")  # type: ignore[arg-type]
