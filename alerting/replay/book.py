@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime
 
 from alerting.domain.alert import Severity
@@ -46,6 +46,10 @@ class Book:
         if self._detail is not None:
             self._detail.settled(delivery, outcome)
         self._settle(delivery, outcome, at)
+
+    def merged(self, event: Hashable, into: Hashable) -> None:
+        """Note that two events have turned out to be one."""
+        self._oracle.merged(event, into)
 
     def digest_sent(self, citizen: int, gravest: Severity, at: datetime) -> None:
         """Note a digest; each delivery in it is settled on its own."""

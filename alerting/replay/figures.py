@@ -37,6 +37,8 @@ class Figures:
     not_public: int = 0
     not_sent: int = 0
     nobody: int = 0
+    unsure: int = 0
+    held: int = 0
     deliveries: int = 0
     digests: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -100,6 +102,8 @@ class Figures:
             "not_public": self.not_public,
             "not_sent": self.not_sent,
             "nobody_concerned": self.nobody,
+            "unsure_events": self.unsure,
+            "held_for_approval": self.held,
             "deliveries_without_throttle": self.deliveries,
             "interruptions": self.interruptions,
             "sent": self.outcomes[Outcome.SENT],

@@ -76,6 +76,13 @@ class Memory:
         for hazard in entry.source.hazards:
             kept.by_hazard.setdefault(hazard, []).append(entry)
 
+    def merge(self, event: Hashable, into: Hashable) -> None:
+        """Two events have turned out to be one."""
+        for kept in self._citizens.values():
+            moved = kept.by_event.pop(event, None)
+            if moved is not None:
+                kept.by_event.setdefault(into, []).extend(moved)
+
     def known(self, citizen: int, source: Source, now: datetime) -> tuple[list[Past], list[Past]]:
         """The citizen's past that bears on an alert: of its event, and of others of its hazards."""
         kept = self._citizens.get(citizen)

@@ -176,6 +176,7 @@ class Oracle:
         self._alert: Alert | None = None
         #: By info of that alert.
         self._said: dict[int, _Said] = {}
+        self._merged: dict[Hashable, Hashable] = {}
         self.findings = Findings()
 
     def judged(self, delivery: Delivery) -> bool:
@@ -204,6 +205,10 @@ class Oracle:
             self._told(delivery, thread)
         elif change is not None:
             self._lost(delivery, change, outcome, at)
+
+    def merged(self, event: Hashable, into: Hashable) -> None:
+        """Note that the throttle now takes two events for one."""
+        self._merged[event] = into
 
     def digest_sent(self, citizen: int, gravest: Severity, at: datetime) -> None:
         """Note that a digest interrupted a citizen."""
@@ -340,7 +345,13 @@ class Oracle:
             return True
         if a.incident is not None and b.incident is not None:
             return a.incident == b.incident
-        return a.event == b.event and bool(a.categories & b.categories)
+        return self._event(a) == self._event(b) and bool(a.categories & b.categories)
+
+    def _event(self, danger: _Danger) -> Hashable:
+        event = danger.event
+        while event in self._merged:
+            event = self._merged[event]
+        return event
 
     # What became of it.
 

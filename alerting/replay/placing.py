@@ -1,45 +1,136 @@
-"""Which thread and which event each alert of a trace belongs to, and what older ones it ends."""
+"""Which thread and which event each alert of a trace belongs to, and what older ones it ends.
+
+It asks the throttle the questions the live path asks (`alerting.dispatch.events` and `start`), of
+the alerts played so far instead of those stored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import defaultdict, deque
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from alerting.domain.alert import Alert, MsgType
+from alerting.domain.alert import Alert, MsgType, Reference
 from alerting.domain.alert_state import ENDED, AlertState
-from alerting.replay.links import Links
 from alerting.replay.memory import Source
+from alerting.throttle.cover import covers
 from alerting.throttle.policy import Policy
+from alerting.throttle.same_event import Match, Pool, Signature, best_match, blocks, signature
+
+#: A match is sought among so many of the newest alerts that may be like it.
+_CANDIDATES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """ended: older alerts of the thread, with what they have become."""
+    """ended: older alerts of the thread, with what they have become. merged: events that this
+    alert's references show to be one with its own. unsure: a coordinator would be asked whether it
+    is of another event too."""
 
     source: Source
     ended: list[tuple[Source, AlertState]]
+    merged: list[Hashable]
+    unsure: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Kept:
+    source: Source
+    signature: Signature
+    blocks: tuple[str, ...]
 
 
 class Placing:
+    """Takes alerts in the order they were sent."""
+
     def __init__(self, policy: Policy) -> None:
-        self._links = Links()
-        self._live: dict[Hashable, list[Source]] = {}
+        self._window = timedelta(seconds=policy.same_event.window_s)
         self._number = 0
+        self._by_triple: dict[Reference, Source] = {}
+        #: Alerts by a triple they refer to: one may come after the update that names it.
+        self._referring: dict[Reference, list[Source]] = defaultdict(list)
+        self._live: dict[Hashable, list[Source]] = defaultdict(list)
+        self._of_event: dict[Hashable, list[Source]] = defaultdict(list)
+        self._by_block: dict[str, deque[_Kept]] = defaultdict(deque)
 
     def place(self, alert: Alert, expires_at: datetime) -> Place:
-        thread, absorbed = self._links.place(alert)
-        live = self._live.setdefault(thread, [])
-        for other in absorbed:
-            live += self._live.pop(other, [])
-        source = Source(self._number, alert, thread, thread, expires_at)
-        self._number += 1
+        """Find an alert's thread and event among those played, and what it ends."""
+        mine = signature(alert)
+        keys = tuple(sorted(map(str, blocks(mine))))
+        linked = self._linked(alert)
+        merged: list[Hashable] = []
+        unsure = False
+        if linked:
+            thread, event = linked[0].thread, linked[0].event
+            merged = [e for e in dict.fromkeys(s.event for s in linked) if e != event]
+        else:
+            thread = event = f"{self._number}:{alert.identifier}"
+            found = self._match(alert, mine, keys)
+            if found is not None:
+                unsure = found[1] is not Match.SURE
+                event = event if unsure else found[0].event
+        source = Source(self._number, alert, thread, event, expires_at)
+        ended = self._ended(alert, {thread, *(s.thread for s in linked)})
+        self._keep(_Kept(source, mine, keys))
+        for other in merged:
+            self._merge(other, event)
+        return Place(source, ended, merged, unsure)
+
+    def _linked(self, alert: Alert) -> list[Source]:
+        """Those it refers to and those that refer to it, the oldest first."""
+        found = [self._by_triple[r] for r in alert.references if r in self._by_triple]
+        found += self._referring.get(alert.triple, ())
+        return sorted(dict.fromkeys(found), key=lambda s: (s.alert.sent, s.no))
+
+    def _match(
+        self, alert: Alert, mine: Signature, keys: Iterable[str]
+    ) -> tuple[Source, Match] | None:
+        since = alert.sent - self._window
+        near: dict[_Kept, None] = {}
+        for key in keys:
+            kept = self._by_block[key]
+            while kept and kept[0].source.alert.sent < since:
+                kept.popleft()
+            near |= dict.fromkeys(k for k in kept if k.source.state is not AlertState.CANCELLED)
+        if not near:
+            return None
+        newest = sorted(near, key=lambda k: (k.source.alert.sent, k.source.no), reverse=True)
+        newest = newest[:_CANDIDATES]
+        pool = Pool()
+        for k in newest:
+            pool.add(k.signature)
+        pool.add(mine)
+        found = best_match(mine, [(k.source, k.signature) for k in newest], pool)
+        return None if found is None else (found[0], found[1].verdict)
+
+    def _ended(self, alert: Alert, threads: set[Hashable]) -> list[tuple[Source, AlertState]]:
+        """An update ends those it speaks for; a cancel ends them all."""
+        if alert.msg_type not in {MsgType.UPDATE, MsgType.CANCEL}:
+            return []
+        cancel = alert.msg_type is MsgType.CANCEL
+        state = AlertState.CANCELLED if cancel else AlertState.SUPERSEDED
         ended = []
-        if alert.msg_type in {MsgType.UPDATE, MsgType.CANCEL}:
-            state = (
-                AlertState.CANCELLED if alert.msg_type is MsgType.CANCEL else AlertState.SUPERSEDED
-            )
-            ended = [(s, state) for s in live if s.state not in ENDED and s.alert.sent < alert.sent]
-            live[:] = [s for s in live if s.alert.sent >= alert.sent]
-        live.append(source)
-        return Place(source, ended)
+        for thread in threads:
+            live = self._live[thread]
+            live[:] = [s for s in live if s.state not in ENDED]
+            older = [s for s in live if s.alert.sent < alert.sent]
+            ended += [(s, state) for s in older if cancel or covers(alert, s.alert)]
+        return ended
+
+    def _keep(self, kept: _Kept) -> None:
+        self._number += 1
+        source = kept.source
+        self._by_triple[source.alert.triple] = source
+        for r in source.alert.references:
+            self._referring[r].append(source)
+        self._live[source.thread].append(source)
+        self._of_event[source.event].append(source)
+        for key in kept.blocks:
+            self._by_block[key].append(kept)
+
+    def _merge(self, event: Hashable, into: Hashable) -> None:
+        moved = self._of_event.pop(event, [])
+        for source in moved:
+            source.event = into
+        self._of_event[into] += moved

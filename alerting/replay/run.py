@@ -7,7 +7,7 @@ channel can deliver silently and never fails; every citizen consents.
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from alerting.domain.alert import MsgType, Reference
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.replay.book import Book
+from alerting.replay.braking import Brake
 from alerting.replay.citizens import Clocks
 from alerting.replay.concern import Concern, Concerned
 from alerting.replay.delivery import AT_ONCE, Delivery, Outcome
@@ -109,7 +110,7 @@ async def replay(
     finally:
         if lines is not None:
             lines.close()
-    grouping = judge_grouping(run.grouped) if trace.truth else None
+    grouping = judge_grouping(run.grouped()) if trace.truth else None
     seconds = wall.monotonic() - began
     return Result(trace, population, figures, oracle.finish(), grouping, policy_name, seconds)
 
@@ -136,11 +137,12 @@ class _Run:
         self._budget = MemoryBudget(lambda: self._clock.now().timestamp())
         self._concern = Concern(population)
         self._placing = Placing(policy)
+        self._brake = Brake(policy)
         self._memory = Memory()
         self._waiting = Waiting()
         self._submitted: dict[Reference, Source] = {}
-        #: Event and incident of each message, where anything is known of its incident.
-        self.grouped: list[tuple[object, str | None]] = []
+        #: The incident of each message of which anything is known.
+        self._incidents: list[tuple[Source, str | None]] = []
 
     async def play(self, played: Played) -> None:
         """Let everything happen that is due before an alert, then the alert."""
@@ -159,6 +161,10 @@ class _Run:
         """Let everything happen that still waits."""
         await self._until(None)
 
+    def grouped(self) -> list[tuple[Hashable, str | None]]:
+        """Event, as it was known in the end, and incident of each message with a known truth."""
+        return [(source.event, incident) for source, incident in self._incidents]
+
     async def _until(self, now: datetime | None) -> None:
         while (due := self._waiting.due(now)) is not None:
             self._clock.at = due.at
@@ -176,10 +182,15 @@ class _Run:
         expires_at = alert.expires_at or now + self._default_expiry
         place = self._placing.place(alert, expires_at)
         source = self._submitted[alert.triple] = place.source
+        self._figures.unsure += place.unsure
+        for event in place.merged:
+            self._memory.merge(event, source.event)
+            self._book.merged(event, source.event)
         for older, state in place.ended:
             self._end(older, state, now)
         incident = self._incident(played, source)
         concerned = self._concern.of(alert)
+        self._figures.held += self._brake.holds(alert, source.lane, audience=len(concerned))
         if not concerned:
             self._figures.nobody += 1
             return
@@ -213,7 +224,7 @@ class _Run:
         truth, name = self._trace.truth, (played.file, played.alert.identifier)
         incident = truth.incident(*name)
         if truth.knows(*name):
-            self.grouped.append((source.event, incident))
+            self._incidents.append((source, incident))
         return incident
 
     def _end(self, source: Source, state: AlertState, now: datetime) -> None:
