@@ -1,0 +1,29 @@
+"""Benches: what this system does in a second, measured on this machine beside what others do.
+
+A bench is a function that takes `Options` and gives a `Report`. Its engines are its own and end
+with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from alerting.bench.report import Bench
+from alerting.errors import NotFound
+
+#: name → (module:function, what it measures). A module is imported only when its bench runs.
+BENCHES = {
+    "verdicts": (
+        "alerting.bench.verdicts:run",
+        "Attention budgets in Redis: verdicts a second beside other limiters, and memory.",
+    ),
+}
+
+
+def find(name: str) -> Bench:
+    """The bench of this name. Raises NotFound naming those there are."""
+    if name not in BENCHES:
+        raise NotFound(f"There is no bench {name}.", remedy=f"There are: {', '.join(BENCHES)}.")
+    module, _, function = BENCHES[name][0].partition(":")
+    return cast(Bench, getattr(importlib.import_module(module), function))
