@@ -7,7 +7,6 @@ back meanwhile. An event only decides what each citizen already knows; it never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -26,6 +25,7 @@ from alerting.throttle.same_event import (
     Signature,
     best_match,
     blocks,
+    seek,
     signature,
 )
 
@@ -62,7 +62,7 @@ class Place:
 async def place(connection: AsyncConnection, alert: Alert, same: SameEvent) -> Place:
     """Find an alert's thread and event among those stored."""
     mine = signature(alert)
-    keys = tuple(sorted(map(str, blocks(mine))))
+    keys = tuple(sorted(blocks(mine)))
     linked = await alerts.linked(connection, alert.references, triple=alert.triple)
     if linked:
         event_id = linked[0].event_id
@@ -78,7 +78,7 @@ async def place(connection: AsyncConnection, alert: Alert, same: SameEvent) -> P
             keys,
         )
     thread_id = uuid4()
-    found = await _match(connection, alert, mine, keys, same)
+    found = await _match(connection, alert, mine, same)
     if found is None:
         return Place(thread_id, thread_id, (), (), "", None, mine, keys)
     stored, likeness = found
@@ -106,12 +106,11 @@ async def _match(
     connection: AsyncConnection,
     alert: Alert,
     mine: Signature,
-    keys: Sequence[str],
     same: SameEvent,
 ) -> tuple[StoredAlert, Likeness] | None:
     since: datetime = alert.sent - timedelta(seconds=same.window_s)
     stored = await events.candidates(
-        connection, keys, status=alert.status.value, since=since, limit=_CANDIDATES
+        connection, sorted(seek(mine)), status=alert.status.value, since=since, limit=_CANDIDATES
     )
     if not stored:
         return None
@@ -119,4 +118,10 @@ async def _match(
     pool = Pool()
     for other in (*others, mine):
         pool.add(other)
-    return best_match(mine, list(zip(stored, others, strict=True)), pool)
+    return best_match(
+        mine,
+        list(zip(stored, others, strict=True)),
+        pool,
+        sure=same.sure,
+        unsure=same.unsure,
+    )
