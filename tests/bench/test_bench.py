@@ -1,0 +1,77 @@
+"""The bench command: everything runs, in its smallest sizes; whether it is fast is not tested."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from alerting import bench as benches
+from alerting.bench import rivals
+from alerting.bench.report import Target
+from alerting.cli.bench import bench
+from alerting.errors import BadInput
+
+OTHERS = {"limits", "throttled-py", "pyrate-limiter"}
+
+
+def test_verdicts_as_one_json_object() -> None:
+    done = CliRunner().invoke(bench, ["verdicts", "--quick", "--json"], standalone_mode=False)
+    assert done.exception is None, done.output
+    found = json.loads(done.stdout)
+    assert found["quick"] is True
+    verdicts = found["benches"]["verdicts"]
+    assert verdicts["memory"]["budgets_mb"] > 0
+    assert len(verdicts["ours"]) == 4
+    assert {row["who"].split()[0] for row in verdicts["rivals"]} == OTHERS
+    for row in (*verdicts["ours"], *verdicts["rivals"]):
+        assert row["installed"]
+        assert row["per_s"] > 0
+    # Every rival's citizens are new and admitted: refusing would be less work.
+    assert not [note for note in verdicts["notes"] if "refused" in note]
+    assert all(target["measured"] is not None for target in verdicts["targets"])
+
+
+def test_a_limiter_that_is_not_there_has_a_row_that_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = rivals.Rival("no-such-limiter", "GCRA", rivals.RIVALS[0].make)
+    monkeypatch.setattr("alerting.bench.verdicts.RIVALS", (gone,))
+    done = CliRunner().invoke(bench, ["--quick"], standalone_mode=False)
+    assert done.exception is None, done.output
+    (row,) = [line for line in done.stdout.splitlines() if "no-such-limiter" in line]
+    assert "not installed" in row
+    assert "not measured" in done.stdout
+
+
+def test_an_unknown_name_is_told_which_there_are() -> None:
+    done = CliRunner().invoke(bench, ["verdict"], standalone_mode=False)
+    assert isinstance(done.exception, BadInput)
+    assert done.exception.exit_code == 2
+    assert str(done.exception).startswith("There is no bench verdict. There are: ")
+    assert "verdicts" in done.exception.remedy
+
+
+def test_nothing_is_measured_when_one_name_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerting.bench.verdicts.run", lambda _: pytest.fail("it ran"))
+    done = CliRunner().invoke(bench, ["verdicts", "other"], standalone_mode=False)
+    assert isinstance(done.exception, BadInput)
+
+
+@pytest.mark.parametrize("name", benches.BENCHES)
+def test_every_bench_can_be_imported(name: str) -> None:
+    assert callable(benches.find(name))
+    assert sys.modules[benches.BENCHES[name][0].partition(":")[0]]
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_most", "reached"),
+    [(10, False, True), (9.9, False, False), (10, True, True), (10.1, True, False),
+     (None, False, False), (None, True, False)],
+)  # fmt: skip
+def test_a_target_is_reached_at_its_figure(
+    measured: float | None, at_most: bool, reached: bool
+) -> None:
+    assert Target("speed", 10, measured, at_most).reached is reached

@@ -1,0 +1,80 @@
+"""budget.lua against its plain Python reference, on a real Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+from budget_worlds import Time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerting.domain.alert import Severity
+from alerting.embedded.engines import Engines
+from alerting.throttle.budget import Ask, ClassLimit, Limits
+from alerting.throttle.budget_memory import MemoryBudget
+from alerting.throttle.budget_redis import RedisBudget, connect
+
+
+@dataclass(frozen=True)
+class Step:
+    """The clock moves, then somebody asks."""
+
+    moves_s: float
+    occasion: str
+    asks: list[Ask]
+    limits: Limits
+
+
+#: Beside the borders of buckets, halves of buckets, spans and shards.
+BORDERS = st.sampled_from(
+    [0, 1, 32, 33, 34, 499, 500, 501, 967, 999, 1_000, 1_001, 1_999, 999_999, 1_000_000, 1_000_001]
+)
+SEVERITIES = st.sampled_from(list(Severity))
+#: Runs of neighbours, so that long spans and full lists of verdicts come up.
+RUNS = st.builds(
+    lambda first, count, step, severity: [
+        Ask(first + n * step, severity) for n in range(count)
+    ],
+    BORDERS,
+    st.sampled_from([1, 2, 70, 127, 128, 129, 300, 1_001]),
+    st.sampled_from([1, 2, 33, 34]),
+    SEVERITIES,
+)  # fmt: skip
+ASKS = st.one_of(
+    st.lists(st.builds(Ask, BORDERS, SEVERITIES), max_size=8),
+    st.builds(lambda *parts: [a for p in parts for a in p], RUNS, RUNS),
+)
+CLASSES = st.builds(ClassLimit, st.integers(1, 4), st.integers(1, 7))
+LIMITS = st.builds(Limits, st.sampled_from([0, 1, 7, 600, 14_400]), CLASSES, CLASSES, CLASSES)
+MOVES = st.one_of(
+    st.just(0.0),
+    st.sampled_from([0.5, 1.0, 600.0, 86_399.0, 86_400.0, 90_000.0, -1.0, -600.0, -20_000.0]),
+    st.floats(-40_000, 90_000),
+)
+OCCASIONS = st.sampled_from(["flood", "fire", "frost"])
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> list[Step]:
+    """Policies change seldom, occasions come again often."""
+    policies = draw(st.lists(LIMITS, min_size=1, max_size=2))
+    step = st.builds(Step, MOVES, OCCASIONS, ASKS, st.sampled_from(policies))
+    return draw(st.lists(step, min_size=1, max_size=12))
+
+
+@given(steps())
+@settings(max_examples=150, deadline=None)
+async def test_every_sequence_of_questions_has_the_answers_of_the_reference(
+    engines: Engines, sequence: list[Step]
+) -> None:
+    time = Time()
+    reference = MemoryBudget(time)
+    with redis.Redis.from_url(engines.redis_url) as emptying:
+        emptying.flushall()
+    async with connect(engines.redis_url) as client:
+        budget = RedisBudget(client, now_s=time, timeout_s=30)
+        for step in sequence:
+            time.at += step.moves_s
+            expected = reference.decide(step.occasion, step.asks, step.limits)
+            assert await budget.ask(step.occasion, step.asks, step.limits) == expected

@@ -1,0 +1,295 @@
+"""What only the budget in Redis can do wrong: retries, other workers, a Redis that is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time as clock
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from budget_worlds import (
+    EXTREME,
+    LIMITS,
+    YES,
+    Time,
+    World,
+    asks,
+    budget_keys,
+    hour,
+    redis_world,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.cluster import key_slot
+
+from alerting.embedded import redis
+from alerting.embedded.redis import Redis as Server
+from alerting.errors import Unavailable
+from alerting.throttle.budget import Ask
+from alerting.throttle.budget_redis import RedisBudget, connect
+from alerting.throttle.budget_wire import CALL, SPANS, plan
+
+TOWN = [*range(2_000), *range(5_000, 40_000, 501), 999_999, 1_000_000]
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A Redis that a test may hurt."""
+    server = redis.start(tmp_path / "redis")
+    yield server
+    # A stopped process does not hear that it should end.
+    if server._process.poll() is None:
+        os.kill(server.pid, signal.SIGCONT)
+    server.stop()
+
+
+async def refuses(budget: RedisBudget, *, within_s: float) -> float:
+    """Ask in vain; how long that took. The limit on the caller's patience is far above it."""
+    start = clock.monotonic()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(budget.ask("x", asks([1]), LIMITS, timeout_s=within_s), 20)
+    return clock.monotonic() - start
+
+
+def address(server: asyncio.Server) -> str:
+    return f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+
+
+async def test_two_workers_at_once_charge_once_and_hear_the_same(redis_url: str) -> None:
+    async with redis_world(redis_url) as one, redis_world(redis_url) as two:
+        for n in range(20):
+            first, second = await asyncio.gather(
+                one.together(f"flood {n}", asks(TOWN)),
+                two.together(f"flood {n}", asks(list(reversed(TOWN)))),
+            )
+            assert first == list(reversed(second)) == [YES] * len(TOWN)
+            # Just what one charge takes; two would use up the day after a few rounds.
+            one.time.at = two.time.at = one.time.at + 86_400 / 6
+
+
+async def test_the_servers_clock_is_asked_when_no_other_is_given(redis_url: str) -> None:
+    async with connect(redis_url) as client:
+        budget = RedisBudget(client)
+        assert await budget.ask("a", asks([1]), LIMITS) == [YES]
+        (answer,) = await budget.ask("b", asks([1]), LIMITS)
+        assert 580 < answer.wait_s <= 600
+
+
+async def test_a_server_that_lost_the_script_is_given_it_again(redis_url: str) -> None:
+    async with redis_world(redis_url) as world, connect(redis_url) as client:
+        for round_ in range(3):
+            await client.script_flush()
+            assert set(await world.together(f"one {round_}", asks([1]))) == {YES}
+            await client.script_flush()
+            # Several scripts in one pipeline, none of which is known.
+            assert set(await world.together(f"many {round_}", asks(TOWN[2:]))) == {YES}
+            world.time.at += 86_400
+
+
+async def test_an_emptied_redis_admits_too_much_rather_than_too_little(redis_url: str) -> None:
+    async with redis_world(redis_url) as world, connect(redis_url) as client:
+        await world.together("flood", asks(TOWN))
+        await client.flushall()
+        assert set(await world.together("fire", asks(TOWN))) == {YES}
+        assert await world.together("frost", asks(TOWN)) == [hour(600)] * len(TOWN)
+
+
+async def test_a_lost_reply_charges_once(redis_url: str) -> None:
+    async with losing_replies(redis_url, count=1) as (url, lost), redis_world(url) as world:
+        world.limits = LIMITS
+        assert await world.together("flood", asks([1, 2, 3])) == [YES] * 3
+        assert lost == [1]
+        await assert_charged_once(world, [1, 2, 3])
+
+
+async def test_a_reply_lost_for_good_is_found_by_asking_again(redis_url: str) -> None:
+    async with losing_replies(redis_url, count=2) as (url, lost), redis_world(url) as world:
+        with pytest.raises(Unavailable):
+            await world.together("flood", asks([1, 2, 3]))
+        assert lost == [1, 2]
+        assert await world.together("flood", asks([3, 2, 1])) == [YES] * 3
+        await assert_charged_once(world, [1, 2, 3])
+
+
+async def assert_charged_once(world: World, citizens: list[int]) -> None:
+    """Moderate has 6 a day; exactly 5 of them are left."""
+    for n in range(5):
+        world.time.at += 600
+        assert set(await world.together(f"left {n}", asks(citizens))) == {YES}
+    world.time.at += 600
+    assert {a.admitted for a in await world.together("over", asks(citizens))} == {False}
+
+
+async def test_a_killed_redis_is_unavailable(own_server: Server) -> None:
+    async with connect(own_server.url) as client:
+        budget = RedisBudget(client)
+        assert await budget.ask("flood", asks([1]), LIMITS) == [YES]
+        os.kill(own_server.pid, signal.SIGKILL)
+        own_server._process.wait()
+        assert await refuses(budget, within_s=5) < 4
+
+
+async def test_a_frozen_redis_is_unavailable_in_time_and_answers_when_it_thaws(
+    own_server: Server,
+) -> None:
+    async with connect(own_server.url) as client:
+        budget = RedisBudget(client, now_s=Time())
+        assert await budget.ask("flood", asks([1]), LIMITS) == [YES]
+        os.kill(own_server.pid, signal.SIGSTOP)
+        assert await refuses(budget, within_s=0.05) < 1
+        assert await refuses(budget, within_s=0.05) < 1
+        os.kill(own_server.pid, signal.SIGCONT)
+        # Not the reply to what was asked while it was frozen.
+        answers = await budget.ask("fire", asks([1, 2, 3]), LIMITS, timeout_s=10)
+        assert answers == [hour(600), YES, YES]
+
+
+async def test_a_redis_that_accepts_and_never_answers_is_unavailable_in_time() -> None:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server, connect(address(server)) as client:
+        assert await refuses(RedisBudget(client), within_s=0.05) < 1
+        start = clock.monotonic()
+        with pytest.raises(Unavailable):
+            await RedisBudget(client, timeout_s=0.05).ask("x", asks([1]), LIMITS)
+        assert clock.monotonic() - start < 1
+
+
+async def test_nothing_listens() -> None:
+    async with connect("redis://127.0.0.1:9/0") as client:
+        assert await refuses(RedisBudget(client), within_s=5) < 4
+
+
+async def test_a_redis_that_still_loads_is_unavailable() -> None:
+    async def load(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1 << 20):
+            writer.write(b"-LOADING Redis is loading the dataset in memory\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(load, "127.0.0.1", 0)
+    async with server, connect(address(server)) as client:
+        assert await refuses(RedisBudget(client), within_s=5) < 4
+
+
+@pytest.mark.parametrize("wrong", [b"", b"\1\0\1\0\1\0", b"\0\0\0\0", 7, None])
+async def test_a_reply_that_the_script_never_gives_is_unavailable(wrong: object) -> None:
+    class Liar:
+        async def evalsha(self, *words: object) -> object:
+            return wrong
+
+    with pytest.raises(Unavailable, match="never says"):
+        await RedisBudget(Liar()).ask("flood", asks([1, 2]), LIMITS)  # type: ignore[arg-type]
+
+
+async def test_a_key_that_is_none_of_ours_is_unavailable(redis_url: str) -> None:
+    async with redis_world(redis_url) as world, connect(redis_url) as client:
+        await client.rpush("alerting:{budget-0}:0", "?")
+        with pytest.raises(Unavailable):
+            await world.together("flood", asks([1]))
+
+
+async def test_a_full_redis_is_unavailable_and_charges_nobody(own_server: Server) -> None:
+    async with redis_world(own_server.url) as world, connect(own_server.url) as client:
+        await client.config_set("maxmemory", 1)
+        with pytest.raises(Unavailable):
+            await world.together("flood", asks([1]))
+        await client.config_set("maxmemory", 0)
+        assert await client.dbsize() == 0
+        assert await world.together("flood", asks([1])) == [YES]
+
+
+@given(
+    st.lists(
+        st.one_of(st.integers(0, 3_000), st.integers(998_000, 1_002_000), st.integers(0, 2**40)),
+        min_size=1,
+        max_size=60,
+    ),
+    st.sampled_from([1, 31, 34, 1_000]),
+    st.integers(1, 40),
+    st.text(max_size=20),
+)
+def test_the_keys_of_one_call_are_in_one_slot_of_a_cluster(
+    seeds: list[int], step: int, run: int, occasion: str
+) -> None:
+    kinds = {seed + n * step: 1 for seed in seeds for n in range(run)}
+    calls = list(plan(occasion, kinds))
+    for call in calls:
+        assert len({key_slot(key.encode()) for key in call.keys}) == 1
+        assert len(call.citizen_ids) <= CALL
+        assert len(call.keys) <= 2 * SPANS
+    assert [c for call in calls for c in call.citizen_ids] == sorted(kinds)
+
+
+async def test_few_citizens_take_little_memory(redis_url: str) -> None:
+    async with redis_world(redis_url) as world, connect(redis_url) as client:
+        await world.together("flood", asks([5]))
+        assert [await client.strlen(key) for key in await budget_keys(client)] == [6 * 16]
+
+
+async def test_many_citizens_take_no_more_than_their_records(redis_url: str) -> None:
+    """A string that grows bit by bit would end up with twice the room it needs."""
+    async with redis_world(redis_url) as world, connect(redis_url) as client:
+        for first in range(0, 1_000, 50):
+            await world.together(f"flood {first}", asks(range(first, first + 50)))
+        (key,) = await budget_keys(client)
+        assert await client.strlen(key) == 16_000
+        assert await client.memory_usage(key) < 17_000
+        assert await world.together("fire", asks(range(1_000))) == [hour(600)] * 1_000
+
+
+async def test_what_is_over_leaves_redis(redis_url: str) -> None:
+    async with redis_world(redis_url) as world, connect(redis_url) as client:
+        await world.together("flood", asks(TOWN))
+        records = await budget_keys(client)
+        verdicts = [k async for k in client.scan_iter("alerting:*") if k not in records]
+        assert len(records) == len(verdicts) > 10
+        for key in records:
+            assert 86_400 - 60 < await client.ttl(key) <= 86_400 + 3_600
+        for key in verdicts:
+            assert 86_400 - 60 < await client.ttl(key) <= 86_400
+
+
+async def test_records_that_are_used_again_live_on(redis_url: str) -> None:
+    async with redis_world(redis_url) as world, connect(redis_url) as client:
+        await world.together("flood", [Ask(1, EXTREME)])
+        (key,) = await budget_keys(client)
+        await client.expire(key, 100)
+        await world.together("fire", [Ask(1, EXTREME)])
+        assert await client.ttl(key) > 86_000
+
+
+@asynccontextmanager
+async def losing_replies(redis_url: str, *, count: int) -> AsyncIterator[tuple[str, list[int]]]:
+    """A way to Redis that breaks after each of the first scripts was run and before its reply."""
+    host, port = redis_url.removeprefix("redis://").removesuffix("/0").split(":")
+    lost: list[int] = []
+    busy: set[asyncio.Task[None] | None] = set()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        busy.add(asyncio.current_task())
+        there, back = await asyncio.open_connection(host, int(port))
+        try:
+            while data := await reader.read(1 << 20):
+                back.write(data)
+                reply = await there.read(1 << 20)
+                # The first call of all finds that the script is not known.
+                if b"EVAL" in data and not reply.startswith(b"-") and len(lost) < count:
+                    lost.append(len(lost) + 1)
+                    break
+                writer.write(reply)
+        finally:
+            for end in (back, writer):
+                end.close()
+                await end.wait_closed()
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    async with server:
+        yield address(server), lost
+    await asyncio.gather(*(t for t in busy if t), return_exceptions=True)
