@@ -7,7 +7,7 @@ the alerts played so far instead of those stored.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from alerting.domain.alert_state import ENDED, AlertState
 from alerting.replay.memory import Source
 from alerting.throttle.cover import covers
 from alerting.throttle.policy import Policy
-from alerting.throttle.same_event import Match, Pool, Signature, best_match, blocks, signature
+from alerting.throttle.same_event import Match, Pool, Signature, best_match, blocks, seek, signature
 
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100
@@ -38,7 +38,6 @@ class Place:
 class _Kept:
     source: Source
     signature: Signature
-    blocks: tuple[str, ...]
 
 
 class Placing:
@@ -57,7 +56,6 @@ class Placing:
     def place(self, alert: Alert, expires_at: datetime) -> Place:
         """Find an alert's thread and event among those played, and what it ends."""
         mine = signature(alert)
-        keys = tuple(sorted(map(str, blocks(mine))))
         linked = self._linked(alert)
         merged: list[Hashable] = []
         unsure = False
@@ -66,13 +64,13 @@ class Placing:
             merged = [e for e in dict.fromkeys(s.event for s in linked) if e != event]
         else:
             thread = event = f"{self._number}:{alert.identifier}"
-            found = self._match(alert, mine, keys)
+            found = self._match(alert, mine)
             if found is not None:
                 unsure = found[1] is not Match.SURE
                 event = event if unsure else found[0].event
         source = Source(self._number, alert, thread, event, expires_at)
         ended = self._ended(alert, {thread, *(s.thread for s in linked)})
-        self._keep(_Kept(source, mine, keys))
+        self._keep(_Kept(source, mine))
         for other in merged:
             self._merge(other, event)
         return Place(source, ended, merged, unsure)
@@ -83,12 +81,10 @@ class Placing:
         found += self._referring.get(alert.triple, ())
         return sorted(dict.fromkeys(found), key=lambda s: (s.alert.sent, s.no))
 
-    def _match(
-        self, alert: Alert, mine: Signature, keys: Iterable[str]
-    ) -> tuple[Source, Match] | None:
+    def _match(self, alert: Alert, mine: Signature) -> tuple[Source, Match] | None:
         since = alert.sent - self._window
         near: dict[_Kept, None] = {}
-        for key in keys:
+        for key in seek(mine):
             kept = self._by_block[key]
             while kept and kept[0].source.alert.sent < since:
                 kept.popleft()
@@ -126,7 +122,7 @@ class Placing:
             self._referring[r].append(source)
         self._live[source.thread].append(source)
         self._of_event[source.event].append(source)
-        for key in kept.blocks:
+        for key in blocks(kept.signature):
             self._by_block[key].append(kept)
 
     def _merge(self, event: Hashable, into: Hashable) -> None:

@@ -119,33 +119,36 @@ _WIND_FR = Text(
 _FLOOD = Text(
     "Flash flood",
     _voices(
-        civil_protection="The river rises quickly; {place} is being flooded.",
-        police="Flash flood in {place}: the river has left its bed.",
-        fire_brigade="Flash flood, water rising fast in {place}.",
-        municipality="The river floods {place}; low streets are under water.",
+        civil_protection="The river Wend has left its bed at Gorsebridge; {place} is flooding.",
+        police="Flash flood: the Wend is over its banks at Gorsebridge, {place} is flooding.",
+        fire_brigade="Water of the Wend rises fast between Gorsebridge and the sea ({place}).",
+        municipality="The Wend floods {place} below Gorsebridge; low streets are under water.",
     ),
     (
         "Move what you need upstairs.",
-        "Leave the valley now by the eastern road.",
+        "Leave the valley now by the road to Highmoor.",
     ),
 )
 _GAS = Text(
     "Toxic smoke",
     _voices(
-        fire_brigade="A fire at the chemical works sends toxic smoke over {place}.",
-        police="Toxic smoke from a fire at the chemical works {place}.",
-        civil_protection="Fire at the chemical works: toxic smoke {place}.",
+        fire_brigade="Fire at the Brackwater works sends toxic smoke over the houses {place}.",
+        police="Toxic smoke from the fire at the Brackwater works: danger {place}.",
+        civil_protection="The Brackwater works are burning, toxic smoke drifts {place}.",
     ),
     ("Go inside, close doors and windows, switch ventilation off.",),
 )
 _GAS_FR = Text(
     "Fumée toxique",
-    _voices(fire_brigade="Un incendie à l'usine chimique répand une fumée toxique ({place})."),
+    _voices(fire_brigade="L'incendie de l'usine Brackwater répand une fumée toxique ({place})."),
     ("Rentrez, fermez portes et fenêtres, coupez la ventilation.",),
 )
 _MISSING = Text(
     "Missing child",
-    _voices(police="A girl of seven in a yellow coat was last seen in {place} at the market."),
+    _voices(
+        police="A girl of seven, Wren, in a yellow coat was last seen at Tanner Market.",
+        municipality="Wren, seven years old, yellow coat, is missing from Tanner Market.",
+    ),
     ("If you see her, stay with her and call the police.",),
 )
 _POWER = Text(
@@ -220,10 +223,10 @@ STEPS: tuple[Step, ...] = (
     Step(23.0, "smoke", FIRE, "end", languages=("en", "fr"), size=1.5),
     # What else is said on such a day.
     Step(4.0, "missing", POLICE, "new"),
+    Step(4.5, "missing", TOWN, "copy"),
     Step(5.0, "missing", POLICE, "text"),
     Step(8.0, "missing", POLICE, "cancel"),
     Step(12.0, "power", TOWN, "new", MINOR),
-    Step(13.0, "power", TOWN, "text", MINOR),
     Step(17.5, "ice", WEATHER, "new", MINOR, FUTURE),
     Step(13.5, "drill", CIVIL, "new", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
 )
