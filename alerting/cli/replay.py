@@ -18,7 +18,7 @@ from alerting.errors import BadInput
 from alerting.replay import storm_files
 from alerting.replay.population import from_register, generated
 from alerting.replay.reading import read_trace
-from alerting.replay.run import Result
+from alerting.replay.result import Result
 from alerting.replay.run import replay as run
 from alerting.replay.storm import generate
 from alerting.settings import settings

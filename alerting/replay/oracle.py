@@ -46,9 +46,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from alerting.domain.alert import Alert, Category, ResponseType, Severity, Urgency
+from alerting.domain.alert import Alert, Severity
 from alerting.domain.decision import Verdict
-from alerting.domain.language import primary
+from alerting.replay.danger import NEVER, Change, Danger, Said, alike, differ, said_of
 from alerting.replay.delivery import Delivery, Outcome
 from alerting.replay.links import Links, Thread
 
@@ -56,97 +56,6 @@ from alerting.replay.links import Links, Thread
 END_IS_NEWS = timedelta(days=1)
 
 _EXTREME, _SEVERE = Severity.EXTREME.rank, Severity.SEVERE.rank
-_NEVER = 99
-
-_CLASS = {
-    Urgency.IMMEDIATE: 0,
-    Urgency.EXPECTED: 0,
-    Urgency.FUTURE: 1,
-    Urgency.UNKNOWN: 2,
-    Urgency.PAST: 3,
-}
-_IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})
-
-
-#: Name, urgency class, response types, instruction, language and categories of an info.
-_Said = tuple[str, int, frozenset[ResponseType], str, str, frozenset[Category]]
-
-#: What a newer alert of a thread replaces.
-_SAID = (
-    "thread", "sender", "name", "area", "rank", "urgency", "responses", "instruction", "language",
-    "categories", "expires_at", "event", "incident",
-)  # fmt: skip
-
-
-@dataclass(slots=True, eq=False)
-class _Danger:
-    """One thread as one citizen should know it, and what of it they were told.
-
-    told: the rank of the last message of the thread that reached them. messages: how many did.
-    owed: ranks of state changes that waited and were replaced; the thread must still be told of.
-    """
-
-    thread: Thread
-    sender: str
-    name: str
-    area: str
-    rank: int
-    urgency: int
-    responses: frozenset[ResponseType]
-    instruction: str
-    language: str
-    categories: frozenset[Category]
-    expires_at: datetime
-    event: Hashable
-    incident: str | None
-    ended: bool = False
-    told: int = _NEVER
-    messages: int = 0
-    owed: list[int] = field(default_factory=list)
-
-    def in_force(self, now: datetime) -> bool:
-        return not self.ended and now < self.expires_at
-
-    def follow(self, newer: _Danger, *, forget: bool) -> None:
-        """Become what a newer alert of the thread says; `forget` what was told of an older one."""
-        if forget:
-            self.told = _NEVER
-        self.ended = False
-        for name in _SAID:
-            setattr(self, name, getattr(newer, name))
-
-    def take_in(self, other: _Danger) -> None:
-        """Stand for another danger as well; the graver of the two counts."""
-        if self.ended or (other.rank < self.rank and not other.ended):
-            self.rank, self.ended = other.rank, other.ended
-        self.expires_at = max(self.expires_at, other.expires_at)
-        self.told = min(self.told, other.told)
-        self.messages += other.messages
-        self.owed += other.owed
-
-    def says(self, other: _Danger) -> bool:
-        """True where it is as grave and as urgent and asks for all that the other asks for."""
-        return (
-            self.told <= other.rank
-            and self.urgency <= other.urgency
-            and self.responses >= other.responses
-        )
-
-
-@dataclass(slots=True)
-class _Change:
-    """A state change until it is settled.
-
-    about: the danger that begins or changes, or those that end. said: it as the delivery puts it.
-    begins: it is no change of a danger in force. messages: of its thread, before it was judged.
-    """
-
-    about: list[_Danger]
-    said: _Danger
-    begins: bool
-    ends: bool
-    messages: int
-    excused: bool = False
 
 
 @dataclass(slots=True)
@@ -170,12 +79,12 @@ class Oracle:
     def __init__(self, quiet: Callable[[int, datetime], bool]) -> None:
         self._quiet = quiet
         self._links = Links()
-        self._dangers: dict[int, list[_Danger]] = {}
-        self._waiting: dict[Delivery, tuple[Thread, _Change | None]] = {}
+        self._dangers: dict[int, list[Danger]] = {}
+        self._waiting: dict[Delivery, tuple[Thread, Change | None]] = {}
         self._thread: Thread = ("", "", "")
         self._alert: Alert | None = None
         #: By info of that alert.
-        self._said: dict[int, _Said] = {}
+        self._said: dict[int, Said] = {}
         self._merged: dict[Hashable, Hashable] = {}
         self.findings = Findings()
 
@@ -228,7 +137,7 @@ class Oracle:
 
     # What is so, whatever was decided.
 
-    def _own(self, dangers: list[_Danger]) -> _Danger | None:
+    def _own(self, dangers: list[Danger]) -> Danger | None:
         """The danger of the alert's thread; two whose threads have become one are made one."""
         mine = [d for d in dangers if self._links.root(d.thread) == self._thread]
         for other in mine[1:]:
@@ -236,7 +145,7 @@ class Oracle:
             dangers.remove(other)
         return mine[0] if mine else None
 
-    def _known(self, citizen: int, now: datetime) -> list[_Danger]:
+    def _known(self, citizen: int, now: datetime) -> list[Danger]:
         """The citizen's dangers that may still matter; the others are forgotten."""
         dangers = self._dangers.setdefault(citizen, [])
         gone = [d for d in dangers if d.expires_at + END_IS_NEWS <= now]
@@ -247,25 +156,25 @@ class Oracle:
         return dangers
 
     def _going(
-        self, delivery: Delivery, own: _Danger | None, dangers: list[_Danger]
-    ) -> _Change | None:
+        self, delivery: Delivery, own: Danger | None, dangers: list[Danger]
+    ) -> Change | None:
         """A danger begins, goes on or changes."""
         now = delivery.alert.sent
         said = self._danger(delivery)
         if said.rank == _EXTREME and delivery.verdict is not Verdict.SEND:
             told = [d.told for d in dangers if d.in_force(now) and self._same(d, said)]
-            self.findings.extreme_suppressed += min(told, default=_NEVER) > _EXTREME
+            self.findings.extreme_suppressed += min(told, default=NEVER) > _EXTREME
         begins = own is None or not own.in_force(now)
         if own is None or begins:
             changed = not any(
-                _alike(d, said)
+                alike(d, said)
                 and d.in_force(now)
                 and d.rank <= said.rank
                 and d.urgency <= said.urgency
                 for d in dangers
             )
         else:
-            changed = _differ(own, said)
+            changed = differ(own, said)
         if own is None:
             dangers.append(said)
             own = said
@@ -273,33 +182,33 @@ class Oracle:
             own.follow(said, forget=begins)
         if not changed:
             return None
-        change = _Change([own], said, begins, ends=False, messages=own.messages)
+        change = Change([own], said, begins, ends=False, messages=own.messages)
         change.excused = self._covered(change, dangers, now)
         return change
 
     def _ending(
-        self, delivery: Delivery, own: _Danger | None, dangers: list[_Danger]
-    ) -> _Change | None:
+        self, delivery: Delivery, own: Danger | None, dangers: list[Danger]
+    ) -> Change | None:
         """Dangers end: that of the thread, else those the sender would call the same."""
         said = self._danger(delivery)
-        about = [d for d in dangers if _alike(d, said)] if own is None else [own]
+        about = [d for d in dangers if alike(d, said)] if own is None else [own]
         about = [d for d in about if not d.ended]
         if not about:
             return None
         for d in about:
             d.ended = True
         said.rank = min(d.rank for d in about)
-        change = _Change(about, said, begins=False, ends=True, messages=0)
+        change = Change(about, said, begins=False, ends=True, messages=0)
         change.excused = self._goes_on(change, dangers, delivery.alert.sent)
         return change
 
-    def _danger(self, delivery: Delivery) -> _Danger:
+    def _danger(self, delivery: Delivery) -> Danger:
         """What the delivery says; what is the same for all who get this info is put down once."""
         no = delivery.concerned.info_no
         if no not in self._said:
-            self._said[no] = _said(delivery)
+            self._said[no] = said_of(delivery)
         name, urgency, responses, instruction, language, categories = self._said[no]
-        return _Danger(
+        return Danger(
             thread=self._thread,
             sender=delivery.alert.sender,
             name=name,
@@ -315,7 +224,7 @@ class Oracle:
             incident=delivery.incident,
         )
 
-    def _covered(self, change: _Change, dangers: list[_Danger], now: datetime) -> bool:
+    def _covered(self, change: Change, dangers: list[Danger], now: datetime) -> bool:
         """Invariant 2: a message of another thread says as much about the same event."""
         return any(
             d not in change.about
@@ -325,7 +234,7 @@ class Oracle:
             for d in dangers
         )
 
-    def _goes_on(self, change: _Change, dangers: list[_Danger], now: datetime) -> bool:
+    def _goes_on(self, change: Change, dangers: list[Danger], now: datetime) -> bool:
         """A danger of the same event goes on; what the citizen knows now rests on that one."""
         others = [
             d
@@ -336,18 +245,18 @@ class Oracle:
         ]
         told = min(d.told for d in change.about)
         for d in others:
-            if d.told == _NEVER:
+            if d.told == NEVER:
                 d.told = told
         return bool(others)
 
-    def _same(self, a: _Danger, b: _Danger) -> bool:
-        if self._links.root(a.thread) == self._links.root(b.thread) or _alike(a, b):
+    def _same(self, a: Danger, b: Danger) -> bool:
+        if self._links.root(a.thread) == self._links.root(b.thread) or alike(a, b):
             return True
         if a.incident is not None and b.incident is not None:
             return a.incident == b.incident
         return self._event(a) == self._event(b) and bool(a.categories & b.categories)
 
-    def _event(self, danger: _Danger) -> Hashable:
+    def _event(self, danger: Danger) -> Hashable:
         event = danger.event
         while event in self._merged:
             event = self._merged[event]
@@ -370,12 +279,12 @@ class Oracle:
             if d.owed and self._same(d, own):
                 d.owed = [rank for rank in d.owed if rank < own.told]
 
-    def _lost(self, delivery: Delivery, change: _Change, outcome: Outcome, at: datetime) -> None:
+    def _lost(self, delivery: Delivery, change: Change, outcome: Outcome, at: datetime) -> None:
         """A state change will not reach the citizen."""
         if change.excused:
             return
         if change.ends:
-            if any(d.told < _NEVER for d in change.about):
+            if any(d.told < NEVER for d in change.about):
                 self._miss(delivery.alert.identifier, delivery.citizen, outcome)
             return
         (own,) = change.about
@@ -388,7 +297,7 @@ class Oracle:
         else:
             self._miss(delivery.alert.identifier, delivery.citizen, outcome)
 
-    def _default(self, citizen: int, danger: _Danger) -> None:
+    def _default(self, citizen: int, danger: Danger) -> None:
         """A danger is forgotten: what it still owes was never told."""
         for _ in danger.owed:
             self._miss(danger.thread[1], citizen, Outcome.SUPERSEDED)
@@ -400,35 +309,9 @@ class Oracle:
         if len(self.findings.examples) < 20:
             self.findings.examples.append((identifier, citizen))
 
-    def _interrupted(self, delivery: Delivery, change: _Change | None, at: datetime) -> None:
+    def _interrupted(self, delivery: Delivery, change: Change | None, at: datetime) -> None:
         gravest = delivery.severity.rank
         if change is not None and change.ends:
             gravest = min(gravest, change.said.rank)
         if gravest > _SEVERE and self._quiet(delivery.citizen, at):
             self.findings.quiet_hour_violations += 1
-
-
-def _said(delivery: Delivery) -> _Said:
-    info = delivery.info
-    if info is None:
-        return "", _CLASS[Urgency.UNKNOWN], frozenset(), "", "", frozenset()
-    return (
-        info.event,
-        _CLASS[info.urgency],
-        frozenset(info.response_types) - _IDLE,
-        " ".join((info.instruction or "").split()).casefold(),
-        info.language,
-        frozenset(info.categories),
-    )
-
-
-def _alike(a: _Danger, b: _Danger) -> bool:
-    """What a reader would take for the same warning said again."""
-    return (a.sender, a.name, a.area) == (b.sender, b.name, b.area)
-
-
-def _differ(old: _Danger, new: _Danger) -> bool:
-    if (old.rank, old.urgency, old.responses) != (new.rank, new.urgency, new.responses):
-        return True
-    # A translation words everything anew and changes nothing.
-    return primary(old.language) == primary(new.language) and old.instruction != new.instruction

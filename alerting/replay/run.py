@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time as wall
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from alerting.clock import ManualClock
 from alerting.domain.alert import MsgType, Reference
@@ -25,13 +24,13 @@ from alerting.replay.delivery import AT_ONCE, Delivery, Outcome
 from alerting.replay.detail import Detail
 from alerting.replay.digesting import sift
 from alerting.replay.figures import Figures
-from alerting.replay.grouping import Grouping
 from alerting.replay.grouping import judge as judge_grouping
 from alerting.replay.memory import Entry, Memory, Source
-from alerting.replay.oracle import Findings, Oracle
+from alerting.replay.oracle import Oracle
 from alerting.replay.placing import Placing
 from alerting.replay.population import Population
 from alerting.replay.reading import Played, Refused, Trace
+from alerting.replay.result import Result
 from alerting.replay.waiting import Due, Pending, Waiting
 from alerting.throttle.assess import Assessment
 from alerting.throttle.budget_memory import MemoryBudget
@@ -43,41 +42,6 @@ _NOT_SENT = frozenset({MsgType.ACK, MsgType.ERROR})
 _GONE = {Reason.EXPIRED: Outcome.EXPIRED} | dict.fromkeys(
     (Reason.SUPERSEDED, Reason.CANCELLED), Outcome.SUPERSEDED
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of a replay. grouping: None where nothing is known of incidents."""
-
-    trace: Trace
-    population: Population
-    figures: Figures
-    findings: Findings
-    grouping: Grouping | None
-    policy: str
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        found = self.findings
-        return {
-            "policy": self.policy,
-            "citizens": len(self.population.citizens),
-            "citizens_refused": len(self.population.refused),
-            **self.figures.to_json(),
-            "state_changes": found.state_changes,
-            "state_changes_missed": found.state_changes_missed,
-            "missed_by": dict(found.missed_by),
-            "missed_examples": [
-                {"identifier": i, "citizen": self.population.citizens[c].name}
-                for i, c in found.examples
-            ],
-            "extreme_suppressed": found.extreme_suppressed,
-            "quiet_hour_violations": found.quiet_hour_violations,
-            "grouping": None if self.grouping is None else self.grouping.to_json(),
-            "refused": len(self.trace.refused),
-            "ignored_files": self.trace.ignored,
-            "seconds": round(self.seconds, 2),
-        }
 
 
 async def replay(
