@@ -7,7 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from alerting.api.access import RuntimeDep, having
+from alerting.api.body import whole_body
 from alerting.cap import from_json, to_xml
+from alerting.dispatch.approve import approve as approve_alert
+from alerting.dispatch.explain import explain
 from alerting.dispatch.status import status as read_status
 from alerting.dispatch.submit import submit as submit_alert
 from alerting.errors import BadInput, NotFound
@@ -18,12 +21,9 @@ router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
 Reader = Annotated[ApiKey, Depends(having("read"))]
 Submitter = Annotated[ApiKey, Depends(having("submit"))]
+Approver = Annotated[ApiKey, Depends(having("approve"))]
 
 _TYPES = ("application/cap+xml", "application/xml", "text/xml", "application/json")
-
-
-class TooLarge(BadInput):
-    http_status = 413
 
 
 class WrongType(BadInput):
@@ -65,7 +65,7 @@ async def submit(
         raise WrongType(f"Content-Type {kind!r} is not read.", remedy=f"Use {', '.join(_TYPES)}.")
     submitted = await submit_alert(
         run.db,
-        await _body(request, run.settings.max_alert_bytes),
+        await whole_body(request, run.settings.max_alert_bytes),
         actor=f"key:{key.name}",
         clock=run.clock,
         doorbell=run.doorbell,
@@ -85,6 +85,32 @@ async def status(alert: str, run: RuntimeDep, _: Reader) -> dict[str, Any]:
     """Counts by channel. `alert` is the id or the CAP identifier."""
     async with run.db.begin() as connection:
         return (await read_status(connection, await alerts.resolve(connection, alert))).to_json()
+
+
+@router.post(
+    "/{alert}/approval",
+    summary="Let a held alert go",
+    responses={
+        403: {"description": "Nobody approves their own alert."},
+        409: {"description": "It is not held."},
+    },
+)
+async def approve(alert: str, run: RuntimeDep, key: Approver) -> dict[str, Any]:
+    """Approve an alert that waits for a second person. Approving twice changes nothing."""
+    async with run.db.begin() as connection:
+        alert_id = await alerts.resolve(connection, alert)
+    await approve_alert(run.db, run.doorbell, alert_id, actor=f"key:{key.name}")
+    async with run.db.begin() as connection:
+        return (await read_status(connection, alert_id)).to_json()
+
+
+@router.get("/{alert}/citizens/{citizen}", summary="Why a citizen was or was not told")
+async def why(alert: str, citizen: str, run: RuntimeDep, _: Reader) -> dict[str, Any]:
+    """Every rule's answer for one citizen, in words. `citizen` is the register's key."""
+    async with run.db.begin() as connection:
+        alert_id = await alerts.resolve(connection, alert)
+        found = await explain(connection, alert_id, citizen, now=run.clock.now())
+    return {"alert": str(alert_id), "citizen": citizen, "deliveries": [e.to_json() for e in found]}
 
 
 @router.get("/{alert}/deliveries", summary="Its deliveries, page by page")
@@ -110,14 +136,3 @@ async def cap(alert: str, run: RuntimeDep, _: Reader) -> Response:
     if stored is None:
         raise NotFound(f"There is no alert {alert}.")
     return Response(to_xml(from_json(stored.document)), media_type="application/cap+xml")
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """The whole body, refused while it is read when it is too large."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise TooLarge(f"The alert is larger than {limit:,} bytes.", remedy="Send a link.")
-        parts.append(part)
-    return b"".join(parts)

@@ -9,7 +9,16 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI, Request, Response
 
-from alerting.api import alerts, health, problems, reference, webhooks
+from alerting.api import (
+    alerts,
+    events,
+    health,
+    policy,
+    problems,
+    reference,
+    silences,
+    webhooks,
+)
 from alerting.bootstrap import Runtime
 from alerting.observe.metrics import REQUEST_SECONDS, REQUESTS
 from alerting.settings import Settings
@@ -43,7 +52,8 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for router in (alerts.router, webhooks.router, health.router, reference.router, *pages):
+    ours = (alerts, events, silences, policy, webhooks, health, reference)
+    for router in (*(part.router for part in ours), *pages):
         app.include_router(router)
     app.middleware("http")(_observed)
     return app

@@ -12,16 +12,26 @@ from alerting.errors import AlertingError
 #: command → (module:attribute, what the overview says of it). A module is imported only when its
 #: command runs, so that `alerting --help` is quick.
 COMMANDS = {
+    "approve": ("alerting.cli.approve:approve", "Let a held alert go, as a second person."),
+    "bench": ("alerting.cli.bench:bench", "Measure us beside the alternatives, in one run."),
     "cap": ("alerting.cli.cap:cap", "Judge CAP documents before they are sent."),
     "carriers": ("alerting.cli.carriers:carriers", "Run the stand-in carriers alone."),
     "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),
     "demo": ("alerting.cli.demo:demo", "Send an example alert to synthetic citizens."),
     "doctor": ("alerting.cli.operate:doctor", "Check this installation."),
+    "event": ("alerting.cli.events:event", "Say which alerts tell of one event."),
     "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),
     "migrate": ("alerting.cli.operate:migrate", "Bring the database to this version's schema."),
+    "policy": ("alerting.cli.policy:policy", "Show, check, change and try out the policy."),
+    "replay": (
+        "alerting.cli.replay:replay",
+        "Play alerts through the throttle, sending none.",
+    ),
     "scheduler": ("alerting.cli.serve:scheduler", "Keep house: receipts, expiry, loose ends."),
     "serve": ("alerting.cli.serve:serve", "Serve the REST API and the citizens' pages."),
+    "silence": ("alerting.cli.silences:silence", "Keep alerts from interrupting, for a while."),
     "status": ("alerting.cli.alerts:status", "Show how far an alert has come."),
+    "storm": ("alerting.cli.replay:storm", "Write a made-up stormy day as CAP files."),
     "submit": ("alerting.cli.alerts:submit", "Send a CAP alert to the citizens in its area."),
     "up": ("alerting.cli.up:up", "Run everything until Ctrl-C."),
     "why": ("alerting.cli.alerts:why", "Say why a citizen was or was not told."),

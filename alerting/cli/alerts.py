@@ -13,7 +13,7 @@ import click
 from alerting.bootstrap import Runtime
 from alerting.cli import options
 from alerting.cli.follow import follow, print_status
-from alerting.dispatch.explain import explain
+from alerting.dispatch.explain import Explained, explain
 from alerting.dispatch.status import AlertStatus
 from alerting.dispatch.status import status as read_status
 from alerting.dispatch.submit import Submitted
@@ -73,17 +73,22 @@ def status(alert: str, as_json: bool) -> int:
 def why(alert: str, citizen: str, as_json: bool) -> int:
     """Say why CITIZEN (their register key) was or was not told of ALERT."""
 
-    async def run() -> list[dict[str, str]]:
+    async def run() -> list[Explained]:
         async with Runtime.open(settings()) as runtime, runtime.db.begin() as connection:
             alert_id = await alerts.resolve(connection, alert)
-            return await explain(connection, alert_id, citizen)
+            return await explain(connection, alert_id, citizen, now=runtime.clock.now())
 
-    lines = asyncio.run(run())
+    found = asyncio.run(run())
     if as_json:
+        lines = [one.to_json() for one in found]
         click.echo(json.dumps({"alert": alert, "citizen": citizen, "lines": lines}, indent=2))
-    else:
-        for line in lines:
-            click.echo(f"{line['channel'] or '-':6} {line['state']:10} {line['sentence']}")
+        return 0
+    for one in found:
+        click.echo(f"{one.channel or '-':6} {one.state:10} {one.sentence}")
+        if one.before:
+            click.echo(f"       the citizen's belief: {one.before} → {one.after}")
+        for rule in one.rules:
+            click.echo(f"  {'→' if rule.decides else ' '} {rule.question:56} {rule.answer}")
     return 0
 
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 import json
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import click
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.bootstrap import database_url
 from alerting.cli import options
-from alerting.settings import settings
+from alerting.cli.database import actor, do
 from alerting.store import keys as store
-from alerting.store.db import Database
-
-T = TypeVar("T")
 
 
 @click.group()
@@ -31,14 +22,14 @@ def keys() -> None:
     "--right",
     "rights",
     multiple=True,
-    default=store.RIGHTS,
+    default=store.USUAL_RIGHTS,
     show_default=True,
     help="What it may do; may be repeated.",
 )
 @options.as_json
 def create(name: str, rights: tuple[str, ...], as_json: bool) -> int:
     """Make a key for NAME and show it, for the only time."""
-    key = _do(lambda c: store.create(c, name, rights, actor=_actor()))
+    key = do(lambda c: store.create(c, name, rights, actor=actor()))
     if as_json:
         click.echo(json.dumps({"name": name, "rights": list(rights), "key": key}))
     else:
@@ -51,7 +42,7 @@ def create(name: str, rights: tuple[str, ...], as_json: bool) -> int:
 @options.as_json
 def list_(as_json: bool) -> int:
     """Show every key, without its secret."""
-    found = _do(store.every)
+    found = do(store.every)
     if as_json:
         rows = [
             {
@@ -75,22 +66,6 @@ def list_(as_json: bool) -> int:
 @click.argument("name")
 def revoke(name: str) -> int:
     """End the key of NAME at once."""
-    _do(lambda c: store.revoke(c, name, actor=_actor()))
+    do(lambda c: store.revoke(c, name, actor=actor()))
     click.echo(f"The key {name!r} is revoked.")
     return 0
-
-
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
-
-
-def _do(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    async def run() -> T:
-        db = Database(database_url(settings()))
-        try:
-            async with db.begin() as connection:
-                return await work(connection)
-        finally:
-            await db.close()
-
-    return asyncio.run(run())

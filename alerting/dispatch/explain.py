@@ -1,16 +1,28 @@
-"""Explain: one line per decision about one citizen and one alert, in a coordinator's words."""
+"""Explain: what became of one alert for one citizen, and what every rule said of it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.cap import from_json
 from alerting.channels.base import ERROR_CLASSES
-from alerting.domain.decision import Reason
+from alerting.dispatch import policies, silences
+from alerting.dispatch.history import Histories, Known
+from alerting.dispatch.verdict import subject_of
+from alerting.domain.alert_state import AlertState
+from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.errors import NotFound
 from alerting.store import alerts, deliveries
+from alerting.store.alerts import StoredAlert
+from alerting.store.deliveries import OpenDelivery
+from alerting.throttle.desk import Desk
+from alerting.throttle.gate import AskBudget, Asked, Facts, trace
 
 _STATES = {
     DeliveryState.PLANNED: "waits to be sent",
@@ -33,6 +45,70 @@ _OTHER = {
     "undelivered": "The provider reports that it could not deliver it.",
 }
 
+_QUESTIONS = {
+    "cancelled": "Was the alert cancelled or replaced?",
+    "expired": "Had it run out?",
+    "opted_out": "Does the citizen want messages at this address?",
+    "already_told": "Was this endpoint told by another delivery of it?",
+    "silenced": "Did a coordinator's silence cover it?",
+    "nothing_new": "Did it tell the citizen anything new?",
+    "grave": "Was it about a Severe or Extreme danger?",
+    "inhibited": "Did the citizen know of something graver of this kind?",
+    "grouped": "Did it wait for copies and corrections of itself?",
+    "quiet": "Was it the citizen's quiet time?",
+    "end_of_danger": "Was it the end of a danger?",
+    "budget": "Did the citizen's budget admit it?",
+}
+
+_WORDS = {
+    Verdict.SEND: "it goes out",
+    Verdict.SILENT: "it goes out without interrupting",
+    Verdict.DEFER: "it waits",
+    Verdict.DIGEST: "it joins the digest",
+    Verdict.DROP: "it does not go out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One rule's answer in words; `decides` for the first that had one."""
+
+    rule: str
+    question: str
+    answer: str
+    decides: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One delivery, or the sentence that says why there is none.
+
+    before, after: what the citizen believed of the event, and would after this.
+    """
+
+    channel: str
+    state: str
+    reason: str
+    sentence: str
+    before: str = ""
+    after: str = ""
+    rules: tuple[Answer, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        rules = [
+            {"rule": r.rule, "question": r.question, "answer": r.answer, "decides": r.decides}
+            for r in self.rules
+        ]
+        return {
+            "channel": self.channel,
+            "state": self.state,
+            "reason": self.reason,
+            "sentence": self.sentence,
+            "before": self.before,
+            "after": self.after,
+            "rules": rules,
+        }
+
 
 def sentence(reason: str) -> str:
     """What a reason in the ledger means."""
@@ -44,11 +120,13 @@ def sentence(reason: str) -> str:
 
 
 async def explain(
-    connection: AsyncConnection, alert_id: UUID, citizen: str
-) -> list[dict[str, str]]:
-    """One line per delivery of this alert to this citizen, or one that says why there is none.
+    connection: AsyncConnection, alert_id: UUID, citizen: str, *, now: datetime
+) -> list[Explained]:
+    """Each delivery of this alert to this citizen, with every rule asked again.
 
-    citizen: the register's key. Raises NotFound for a citizen or alert that is not there.
+    The rules are asked with what the citizen had been told when it was decided, and with the
+    policy, silences and consent that stand now. citizen: the register's key. Raises NotFound for a
+    citizen or alert that is not there.
     """
     stored = await alerts.get(connection, alert_id)
     if stored is None:
@@ -57,31 +135,97 @@ async def explain(
     if found is None:
         raise NotFound(f"There is no citizen {citizen}.")
     if not found:
-        text = (
-            f"The alert is not sent to anyone: {stored.state_reason}."
-            if stored.state_reason and stored.planned_at is None
-            else "No delivery was planned: the citizen was outside its area or had no address."
-            if stored.planned_at is not None
-            else "The audience is still being planned."
+        return [Explained("", "", "", _no_delivery(stored))]
+    judged = await deliveries.as_judged(connection, alert_id, found[0]["citizen_id"])
+    policy = (await policies.live(connection)).policy
+    standing = await silences.standing(connection, now)
+    explained = []
+    for row in found:
+        at: datetime = now if row["state"] == "planned" else row["decided_at"]
+        known = await Histories().of(connection, stored, [row["citizen_id"]], now=at)
+        desk = Desk(
+            from_json(stored.document),
+            policy,
+            key=stored.id,
+            thread=stored.thread_id,
+            state=_state_then(stored, row["reason"]),
+            expires_at=stored.expires_at,
+            submitted_at=stored.submitted_at,
+            now=at,
+            can_be_silent=row["channel"] == "push",
+            silences=standing,
         )
-        return [{"channel": "", "state": "", "reason": "", "sentence": text}]
-    return [
-        {
-            "channel": d["channel"],
-            "state": d["state"],
-            "reason": d["reason"],
-            "sentence": _line(d["channel"], d["state"], d["reason"], d["code"], d["tries"]),
-        }
-        for d in found
-    ]
+        facts = desk.facts(_subject_then(judged[row["id"]], known.get(row["citizen_id"]), at))
+        explained.append(
+            Explained(
+                channel=row["channel"],
+                state=row["state"],
+                reason=row["reason"],
+                sentence=_line(row),
+                before=facts.assessment.before,
+                after=facts.assessment.after,
+                rules=tuple(_answers(trace(facts), facts, row["reason"])),
+            )
+        )
+    return explained
 
 
-def _line(channel: str, state: str, reason: str, code: str, tries: int) -> str:
-    parts = [f"The {channel} {_STATES[DeliveryState(state)]}."]
-    if reason and reason != Reason.NEW:
+def _no_delivery(stored: StoredAlert) -> str:
+    if stored.state is AlertState.HELD:
+        return f"The alert waits for a second person: {stored.state_reason}"
+    if stored.state_reason and stored.planned_at is None:
+        return f"The alert is not sent to anyone: {stored.state_reason}."
+    if stored.planned_at is not None:
+        return "No delivery was planned: the citizen was outside its area or had no address."
+    return "The audience is still being planned."
+
+
+def _state_then(stored: StoredAlert, reason: str) -> AlertState:
+    """An alert that has ended since was still alive when most of it was decided."""
+    ends = {Reason.CANCELLED.value, Reason.SUPERSEDED.value, Reason.EXPIRED.value}
+    return stored.state if reason in ends else AlertState.DELIVERING
+
+
+def _subject_then(d: OpenDelivery, known: Known | None, at: datetime) -> Any:
+    earlier = None
+    if known is not None:
+        earlier = Known(
+            [p for p in known.event if p.at < at], [p for p in known.elsewhere if p.at < at]
+        )
+    return subject_of(d, earlier)
+
+
+def _answers(asked: list[Asked], facts: Facts, reason: str) -> list[Answer]:
+    answers, decided = [], False
+    for one in asked:
+        decides = not decided and one.answer is not None
+        decided = decided or decides
+        answers.append(Answer(one.rule, _QUESTIONS[one.rule], _words(one, facts, reason), decides))
+    return answers
+
+
+def _words(one: Asked, facts: Facts, reason: str) -> str:
+    if isinstance(one.answer, AskBudget):
+        if reason in {Reason.BUDGET_HOUR, Reason.BUDGET_DAY, Reason.NO_BUDGET}:
+            return f"No. {Reason(reason).sentence}"
+        return f"It is asked for {one.answer.severity} when no rule before it decides."
+    if isinstance(one.answer, Decision):
+        until = f" until {one.answer.until:%Y-%m-%d %H:%M %Z}" if one.answer.until else ""
+        return f"{one.answer.reason.sentence} So {_WORDS[one.answer.verdict]}{until}."
+    if one.rule == "nothing_new":
+        return f"Yes. {facts.assessment.reason.sentence}"
+    if one.rule == "opted_out":
+        return "Yes."
+    return "No."
+
+
+def _line(row: dict[str, Any]) -> str:
+    state, reason = DeliveryState(row["state"]), row["reason"]
+    parts = [f"The {row['channel']} {_STATES[state]}."]
+    if reason:
         parts.append(sentence(reason))
-    if code:
-        parts.append(f"The provider's code was {code}.")
-    if tries > 1:
-        parts.append(f"It was tried {tries} times.")
+    if row["code"]:
+        parts.append(f"The provider's code was {row['code']}.")
+    if row["tries"] > 1:
+        parts.append(f"It was tried {row['tries']} times.")
     return " ".join(parts)

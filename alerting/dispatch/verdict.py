@@ -101,7 +101,7 @@ class Verdicts:
             known = await self._histories.of(
                 connection, stored, [d.citizen_id for d in pending], now=now
             )
-        subjects = [_subject(d, known.get(d.citizen_id)) for d in pending]
+        subjects = [subject_of(d, known.get(d.citizen_id)) for d in pending]
         desk = partial(
             Desk,
             from_json(stored.document),
@@ -194,7 +194,7 @@ def _carries(stored: StoredAlert, d: OpenDelivery, now: datetime) -> Decision:
     return Decision(Verdict.SEND, Reason.DIGESTED)
 
 
-def _subject(d: OpenDelivery, known: Known | None) -> Subject:
+def subject_of(d: OpenDelivery, known: Known | None) -> Subject:
     """What the desk may know of one delivery. An address that is gone counts as no consent."""
     return Subject(
         citizen_id=d.citizen_id,

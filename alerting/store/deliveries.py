@@ -27,7 +27,7 @@ _COPY_TYPES = ["int8", "uuid", "int8", "int8", "text", "int2", "int2", "int2"]
 #: Deferred without a time of its own, a delivery waits for its citizen's digest and is not open.
 _IS_OPEN = "(d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null)"
 
-_OPEN = f"""
+_JUDGED = """
     select d.id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.places, d.state, d.tries,
            d.deferrals, d.due_at, d.attempted_at, a.endpoint, a.keys, a.consent, a.verified,
            coalesce(a.suspended_reason, '') as suspended_reason,
@@ -44,8 +44,9 @@ _OPEN = f"""
     from delivery d
     left join address a on a.id = d.address_id
     left join citizen c on c.id = d.citizen_id
-    where d.id >= %(first)s and d.id < %(end)s and {_IS_OPEN}
-    order by d.id"""  # noqa: S608 - only our own constant is put in
+"""
+
+_OPEN = f"{_JUDGED} where d.id >= %(first)s and d.id < %(end)s and {_IS_OPEN} order by d.id"
 
 _SETTLE = """
     update delivery d set
@@ -169,6 +170,19 @@ async def open_of_chunk(
         first = chunk_id * CHUNK_SPAN
         await cursor.execute(_OPEN, {"first": first, "end": first + size})
         return await cursor.fetchall()
+
+
+async def as_judged(
+    connection: AsyncConnection, alert_id: UUID, citizen_id: int
+) -> dict[int, OpenDelivery]:
+    """One citizen's deliveries of one alert as they were put before the throttle, by id."""
+    driver = await raw(connection)
+    async with driver.cursor(row_factory=class_row(OpenDelivery)) as cursor:
+        await cursor.execute(
+            _JUDGED + " where d.citizen_id = %(citizen)s and d.alert_id = %(alert)s order by d.id",
+            {"citizen": citizen_id, "alert": alert_id},
+        )
+        return {d.id: d for d in await cursor.fetchall()}
 
 
 async def settle(
@@ -323,7 +337,8 @@ async def of_citizen(
     driver = await raw(connection)
     async with driver.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            """select c.id as citizen_id, d.channel, d.state, d.reason, d.code, d.tries
+            """select c.id as citizen_id, d.id, d.channel, d.state, d.reason, d.code, d.tries,
+                      coalesce(d.attempted_at, d.settled_at, d.planned_at) as decided_at
                from citizen c
                left join delivery d on d.citizen_id = c.id and d.alert_id = %(alert)s
                where c.ref = %(ref)s order by d.id""",

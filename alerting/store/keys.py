@@ -16,7 +16,11 @@ from alerting.errors import BadInput, Conflict, NotAllowed, NotFound
 from alerting.store import audit
 from alerting.store.schema import api_key
 
-RIGHTS = ("submit", "read")
+#: approve: let held alerts go, and say which alerts are one event.
+RIGHTS = ("submit", "read", "approve", "silence", "policy")
+
+#: What a key has whose maker names no right.
+USUAL_RIGHTS = ("submit", "read")
 
 
 @dataclass(frozen=True, slots=True)

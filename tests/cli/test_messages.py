@@ -155,7 +155,7 @@ def test_keys_are_shown_once_and_can_be_ended(shell: Shell) -> None:
     assert shell("keys", "revoke", "centre")[0] == 2
     code, _, err = shell("keys", "create", "x", "--right", "fly")
     assert code == 2
-    assert "There is no right 'fly'. Use submit, read." in err
+    assert "There is no right 'fly'. Use submit, read, approve, silence, policy." in err
 
 
 def test_an_import_with_broken_rows_says_where_they_are(shell: Shell) -> None:
@@ -183,7 +183,7 @@ def test_the_doctor_says_what_to_do(bare: Shell, shell: Shell) -> None:
     code, out, _ = shell("doctor", "--json")
     checks = {c["name"]: c for c in json.loads(out)["checks"]}
     assert code == 0, checks
-    assert checks["database"]["found"].startswith("answers, schema 0001")
+    assert checks["database"]["found"].startswith("answers, schema 0002")
     code, out, _ = shell("doctor", ALERTING_CARRIERS="real")
     assert code == 1
     assert "ALERTING_TWILIO_ACCOUNT_SID" in out
@@ -196,6 +196,6 @@ def test_the_doctor_says_what_to_do(bare: Shell, shell: Shell) -> None:
 
 def test_migrate_makes_the_schema_and_says_so(bare: Shell, empty_database_url: str) -> None:
     code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
-    assert (code, out) == (0, "Schema: None → 0001.\n")
+    assert (code, out) == (0, "Schema: None → 0002.\n")
     code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
     assert (code, out) == (0, "The schema is at 0001 already.\n")
