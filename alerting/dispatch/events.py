@@ -1,127 +1,126 @@
-"""Events: which thread and which event an alert belongs to, asked of everything stored.
-
-A reference decides first. Without one, alerts that speak of the same danger at the same place and
-time are one event: a sure match is made, an unsure one is put to a coordinator and keeps nothing
-back meanwhile. An event only decides what each citizen already knows; it never stops an alert.
-"""
+"""Events: an alert's thread and event, found among those stored (see `throttle.placing`)."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
 from alerting.domain.alert import Alert
+from alerting.domain.lane import Lane, lane_of
 from alerting.store import alerts, events
 from alerting.store.alerts import StoredAlert
+from alerting.throttle import placing
+from alerting.throttle.placing import Candidate, EventWords, Linked, Placement, says_over
 from alerting.throttle.policy_model import SameEvent
-from alerting.throttle.same_event import (
-    Likeness,
-    Match,
-    Pool,
-    Signature,
-    best_match,
-    blocks,
-    seek,
-    signature,
-)
+from alerting.throttle.same_event import Signature, blocks, seek, signature
 
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100
 
+#: How common words are is learnt from so many of the newest alerts. An Extreme one is not kept
+#: waiting for that: with fewer words known to be rare it is rather sent than spared.
+_RECENT = 200
+
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """An unsure match, for a coordinator to answer."""
+class _Seen:
+    signature: Signature
+    ends: bool
 
-    event_id: UUID
-    likeness: Likeness
+
+#: An alert never changes, so neither does what is compared of it.
+_seen: OrderedDict[UUID, _Seen] = OrderedDict()
+_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an alert belongs.
-
-    threads: the threads it refers to; the alert joins the first. merged: events that its
-    references show to be one with `event_id`. reason: why that event, in words.
-    """
+    """thread_id, event_id: new ones where the alert is on its own. linked: it refers to a known
+    alert, or one refers to it."""
 
     thread_id: UUID
     event_id: UUID
-    threads: tuple[UUID, ...]
-    merged: tuple[UUID, ...]
-    reason: str
-    question: Question | None
-    signature: Signature
+    placement: Placement[UUID]
+    linked: bool
     blocks: tuple[str, ...]
 
 
 async def place(connection: AsyncConnection, alert: Alert, same: SameEvent) -> Place:
     """Find an alert's thread and event among those stored."""
     mine = signature(alert)
-    keys = tuple(sorted(blocks(mine)))
-    linked = await alerts.linked(connection, alert.references, triple=alert.triple)
-    if linked:
-        event_id = linked[0].event_id
-        merged = {one.event_id for one in linked} - {event_id}
-        return Place(
-            linked[0].thread_id,
-            event_id,
-            tuple(dict.fromkeys(one.thread_id for one in linked)),
-            tuple(merged),
-            "It refers to an alert of this event, or one of them refers to it.",
-            None,
-            mine,
-            keys,
-        )
-    thread_id = uuid4()
-    found = await _match(connection, alert, mine, same)
-    if found is None:
-        return Place(thread_id, thread_id, (), (), "", None, mine, keys)
-    stored, likeness = found
-    if likeness.verdict is Match.SURE:
-        return Place(thread_id, stored.event_id, (), (), likeness.sentence, None, mine, keys)
-    question = Question(stored.event_id, likeness)
-    return Place(thread_id, thread_id, (), (), "", question, mine, keys)
+    linked = [
+        Linked(one.thread_id, one.event_id)
+        for one in await alerts.linked(connection, alert.references, triple=alert.triple)
+    ]
+    candidates: list[Candidate[UUID]] = []
+    words = EventWords()
+    if not linked:
+        candidates = await _near(connection, alert, mine, same, words)
+    found = placing.place(mine, linked, candidates, words, same, ends=says_over(alert))
+    thread_id = found.thread or uuid4()
+    filed = tuple(sorted(blocks(mine)))
+    return Place(thread_id, found.event or thread_id, found, bool(linked), filed)
 
 
 async def record(connection: AsyncConnection, alert_id: UUID, found: Place) -> None:
     """Write what placing an alert means for others: events made one, a question to answer."""
-    for event_id in found.merged:
+    for event_id in found.placement.merged:
         await events.merge(connection, event_id, into=found.event_id)
-    if found.question is not None:
+    if found.placement.question is not None:
+        event_id, likeness = found.placement.question
         await events.ask(
-            connection,
-            alert_id,
-            found.question.event_id,
-            score=found.question.likeness.score,
-            sentence=found.question.likeness.sentence,
+            connection, alert_id, event_id, score=likeness.score, sentence=likeness.sentence
         )
 
 
-async def _match(
+async def _near(
     connection: AsyncConnection,
     alert: Alert,
     mine: Signature,
     same: SameEvent,
-) -> tuple[StoredAlert, Likeness] | None:
-    since: datetime = alert.sent - timedelta(seconds=same.window_s)
-    stored = await events.candidates(
+    words: EventWords,
+) -> list[Candidate[UUID]]:
+    """Alerts that may be like this one; what they and others say is added to `words`."""
+    since = alert.sent - timedelta(seconds=same.window_s)
+    near = await events.candidates(
         connection, sorted(seek(mine)), status=alert.status.value, since=since, limit=_CANDIDATES
     )
-    if not stored:
-        return None
-    others = [signature(from_json(s.document)) for s in stored]
-    pool = Pool()
-    for other in (*others, mine):
-        pool.add(other)
-    return best_match(
-        mine,
-        list(zip(stored, others, strict=True)),
-        pool,
-        sure=same.sure,
-        unsure=same.unsure,
-    )
+    candidates = []
+    for stored in near:
+        seen = _see(stored)
+        words.add(seen.signature, stored.event_id)
+        candidates.append(
+            Candidate(stored.thread_id, stored.event_id, stored.sent_at, seen.signature, seen.ends)
+        )
+    if near and lane_of(alert) is not Lane.EXTREME:
+        await _learn(connection, words, near, alert)
+    return candidates
+
+
+async def _learn(
+    connection: AsyncConnection, words: EventWords, near: Sequence[StoredAlert], alert: Alert
+) -> None:
+    known = {s.id for s in near}
+    recent = await events.recent(connection, status=alert.status.value, limit=_RECENT)
+    new = [alert_id for alert_id, _ in recent if alert_id not in _seen]
+    for stored in await alerts.get_many(connection, new):
+        _see(stored)
+    for alert_id, event_id in recent:
+        if alert_id not in known and alert_id in _seen:
+            words.add(_seen[alert_id].signature, event_id)
+
+
+def _see(stored: StoredAlert) -> _Seen:
+    found = _seen.get(stored.id)
+    if found is None:
+        alert = from_json(stored.document)
+        found = _seen[stored.id] = _Seen(signature(alert), says_over(alert))
+        if len(_seen) > _KEPT:
+            _seen.popitem(last=False)
+    return found

@@ -211,12 +211,13 @@ async def _store(
     alert_id, lane, notes = uuid4(), lane_of(alert), []
     policy = (await policies.live(connection)).policy
     found = await events.place(connection, alert, policy.same_event)
-    if alert.references and not found.threads:
+    if alert.references and not found.linked:
         notes.append("None of the alerts it refers to is known here; it starts a thread.")
-    if found.question is not None:
+    if found.placement.question is not None:
+        event_id, likeness = found.placement.question
         notes.append(
-            f"It may tell of event {found.question.event_id}, which a coordinator should decide: "
-            f"{found.question.likeness.sentence}"
+            f"It may tell of event {event_id}, which a coordinator should decide: "
+            f"{likeness.sentence}"
         )
     state, reason = AlertState.ACCEPTED, ""
     if alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
@@ -242,7 +243,7 @@ async def _store(
         lane=lane.value,
         thread_id=found.thread_id,
         event_id=found.event_id,
-        event_reason=found.reason,
+        event_reason=found.placement.reason,
         blocks=list(found.blocks),
         hazards=sorted({hazard_of(i) for i in alert.infos}),
         document=to_json(alert),

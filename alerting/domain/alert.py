@@ -79,7 +79,10 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """0 is the gravest; Unknown ranks last."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Certainty(StrEnum):

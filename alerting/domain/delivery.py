@@ -32,9 +32,7 @@ S = DeliveryState
 TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     S.PLANNED: frozenset({S.ATTEMPTING, S.DEFERRED, S.SUPPRESSED, S.EXPIRED, S.REVOKED, S.FAILED}),
     # FAILED when the digest that carried it did.
-    S.DEFERRED: frozenset(
-        {S.PLANNED, S.ATTEMPTING, S.SUPPRESSED, S.EXPIRED, S.REVOKED, S.FAILED}
-    ),
+    S.DEFERRED: frozenset({S.PLANNED, S.ATTEMPTING, S.SUPPRESSED, S.EXPIRED, S.REVOKED, S.FAILED}),
     # Back to PLANNED only after a definite refusal that may be tried again.
     S.ATTEMPTING: frozenset(
         {S.PLANNED, S.IN_DOUBT, S.ACCEPTED, S.DELIVERED, S.FAILED, S.SUPPRESSED, S.EXPIRED}

@@ -74,6 +74,13 @@ async def select_alerts(
     return [_stored(row) for row in await connection.execute(query)]
 
 
+async def get_many(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> list[StoredAlert]:
+    """Those of these alerts that are there, the newest first."""
+    if not alert_ids:
+        return []
+    return await select_alerts(connection, alert.c.id.in_(alert_ids), limit=len(alert_ids))
+
+
 async def by_triple(connection: AsyncConnection, triple: Reference) -> StoredAlert | None:
     """The alert that CAP names by (sender, identifier, sent)."""
     query = select(*_FIELDS).where(
@@ -134,22 +141,24 @@ class Linked:
 async def linked(
     connection: AsyncConnection, references: Sequence[Reference], *, triple: Reference
 ) -> list[Linked]:
-    """The threads of stored alerts among `references`, or that refer to `triple`; oldest first.
+    """The threads tied to an alert by references, its own or theirs; oldest first.
 
     An alert may arrive after the update that refers to it.
     """
     named = tuple_(alert.c.sender, alert.c.identifier, alert.c.sent_at)
-    later = select(alert_reference.c.alert_id).where(
-        alert_reference.c.sender == triple.sender,
-        alert_reference.c.identifier == triple.identifier,
-        alert_reference.c.sent_at == triple.sent,
+    refers_to = tuple_(
+        alert_reference.c.sender, alert_reference.c.identifier, alert_reference.c.sent_at
     )
-    ours = [alert.c.id.in_(later)]
-    if references:
-        ours.append(named.in_([(r.sender, r.identifier, r.sent) for r in references]))
+    names = [(r.sender, r.identifier, r.sent) for r in references]
+    ours = (triple.sender, triple.identifier, triple.sent)
+    # Two updates of an alert that has not come yet belong together as well.
+    later = select(alert_reference.c.alert_id).where(refers_to.in_([ours, *names]))
+    tied = [alert.c.id.in_(later)]
+    if names:
+        tied.append(named.in_(names))
     query = (
         select(alert.c.thread_id, alert.c.event_id, func.min(alert.c.sent_at).label("first"))
-        .where(or_(*ours))
+        .where(or_(*tied))
         .group_by(alert.c.thread_id, alert.c.event_id)
         .order_by("first")
     )

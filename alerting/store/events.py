@@ -54,6 +54,19 @@ async def candidates(
     )
 
 
+async def recent(
+    connection: AsyncConnection, *, status: str, limit: int
+) -> list[tuple[UUID, UUID]]:
+    """The newest alerts, each with its event."""
+    query = (
+        select(alert.c.id, alert.c.event_id)
+        .where(alert.c.status == status)
+        .order_by(alert.c.submitted_at.desc())
+        .limit(limit)
+    )
+    return [(row.id, row.event_id) for row in await connection.execute(query)]
+
+
 async def merge(connection: AsyncConnection, event_id: UUID, *, into: UUID) -> int:
     """Make every alert of one event part of another; returns how many alerts moved."""
     query = update(alert).where(alert.c.event_id == event_id).values(event_id=into)

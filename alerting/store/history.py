@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from psycopg.rows import class_row
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
@@ -68,14 +69,21 @@ async def of_hazards(
     not_of: UUID,
     now: datetime,
 ) -> list[StoredAlert]:
-    """The latest alerts in force for any of these hazards, of other events than `not_of`."""
-    return await select_alerts(
-        connection,
+    """The latest alerts of other events than `not_of` that have threads in force for a hazard.
+
+    All of such a thread, so that a danger that was ended is known to be over.
+    """
+    in_force = select(alert.c.thread_id).where(
         alert.c.hazards.bool_op("&&")(list(hazards)),
         alert.c.event_id != not_of,
         alert.c.status == status,
         alert.c.expires_at > now,
         alert.c.state.not_in([AlertState.RECORDED, AlertState.HELD, AlertState.CANCELLED]),
+    )
+    return await select_alerts(
+        connection,
+        alert.c.thread_id.in_(in_force),
+        alert.c.state.not_in([AlertState.RECORDED, AlertState.HELD]),
         limit=_MOST,
     )
 

@@ -1,0 +1,132 @@
+"""Placing: which thread and which event an alert belongs to.
+
+A reference decides first. Without one, alerts that speak of the same danger at the same place and
+time are one event: a sure match is made, an unsure one is put to a coordinator and keeps nothing
+back meanwhile. An event only decides what each citizen already knows; it never stops an alert.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from alerting.domain.alert import Alert
+from alerting.throttle.event_text import Pool
+from alerting.throttle.policy_model import SameEvent
+from alerting.throttle.same_event import Likeness, Match, Signature, best_match
+
+Id = TypeVar("Id", bound=Hashable)
+
+REFERRED = "It refers to an alert of this event, or one of them refers to it."
+
+
+@dataclass(frozen=True, slots=True)
+class Linked(Generic[Id]):
+    """A thread that an alert's references tie it to, and that thread's event."""
+
+    thread: Id
+    event: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Generic[Id]):
+    """An earlier alert that may be like a new one. ends: it says that its danger is over."""
+
+    thread: Id
+    event: Id
+    sent_at: datetime
+    signature: Signature
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Placement(Generic[Id]):
+    """Where an alert belongs; None for a thread or an event of its own.
+
+    merged: events that its references show to be one with `event`. reason: why that event.
+    question: an event it may belong to, for a coordinator to say.
+    """
+
+    thread: Id | None
+    event: Id | None
+    merged: tuple[Id, ...] = ()
+    reason: str = ""
+    question: tuple[Id, Likeness] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    words: frozenset[str]
+
+
+class EventWords:
+    """How common words are, counted by event: an event's own names would seem common otherwise."""
+
+    def __init__(self) -> None:
+        self.pool = Pool()
+        self._events: dict[Hashable, Counter[str]] = {}
+
+    def add(self, alert: Signature, event: Hashable) -> None:
+        known = self._events.setdefault(event, Counter())
+        self.pool.add(_Words(frozenset(w for w in alert.words if not known[w])))
+        known.update(alert.words)
+
+    def drop(self, alert: Signature, event: Hashable) -> None:
+        """Forget an alert that was added as one of this event."""
+        known = self._events[event]
+        known.subtract(alert.words)
+        self.pool.drop(_Words(frozenset(w for w in alert.words if not known[w])))
+        if not +known:
+            del self._events[event]
+
+
+def says_over(alert: Alert) -> bool:
+    """True where all of an alert says that its danger is over."""
+    return bool(alert.infos) and all(i.ends_danger for i in alert.infos)
+
+
+def place(
+    mine: Signature,
+    linked: Sequence[Linked[Id]],
+    candidates: Sequence[Candidate[Id]],
+    words: EventWords,
+    same: SameEvent,
+    *,
+    ends: bool,
+) -> Placement[Id]:
+    """Find an alert's thread and event.
+
+    linked: what its references tie it to, the oldest first. candidates: earlier alerts that share
+    a block with it, cancelled ones left out; not needed where `linked` decides. words: of the
+    alerts before it. ends: it says that its danger is over.
+    """
+    if linked:
+        first = linked[0]
+        others = dict.fromkeys(one.event for one in linked if one.event != first.event)
+        return Placement(first.thread, first.event, tuple(others), REFERRED)
+    standing = [(c, c.signature) for c in _standing(candidates)]
+    words.pool.add(mine)
+    found = best_match(mine, standing, words.pool, sure=same.sure, unsure=same.unsure)
+    words.pool.drop(mine)
+    if found is None:
+        return Placement(None, None)
+    candidate, likeness = found
+    if likeness.verdict is not Match.SURE:
+        return Placement(None, None, question=(candidate.event, likeness))
+    # A sender that ends a danger without naming its alert means the one it told of.
+    ends_it = ends and mine.sender == candidate.signature.sender
+    return Placement(
+        candidate.thread if ends_it else None, candidate.event, reason=likeness.sentence
+    )
+
+
+def _standing(candidates: Sequence[Candidate[Id]]) -> list[Candidate[Id]]:
+    """Those of threads that have not ended: what comes after an all-clear is a new event."""
+    newest: dict[Id, Candidate[Id]] = {}
+    for c in candidates:
+        if c.thread not in newest or newest[c.thread].sent_at < c.sent_at:
+            newest[c.thread] = c
+    return [c for c in candidates if not newest[c.thread].ends]
