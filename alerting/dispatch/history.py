@@ -73,6 +73,7 @@ class Histories:
             silent=bool(row.silent),
             over=source.state is AlertState.CANCELLED,
             at=row.at,
+            waits=row.waits,
         )
 
     def _stage(self, source: StoredAlert, info_no: int) -> Stage:

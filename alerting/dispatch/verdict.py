@@ -27,7 +27,7 @@ from alerting.throttle.desk import Desk, Judged, Subject, limits_of
 from alerting.throttle.policy import Policy
 
 #: Where a delivery ends that was refused because its alert had; any other refusal suppresses it.
-_ENDS = {
+ENDS = {
     Reason.EXPIRED: DeliveryState.EXPIRED,
     Reason.CANCELLED: DeliveryState.REVOKED,
     Reason.SUPERSEDED: DeliveryState.REVOKED,
@@ -224,11 +224,11 @@ def withheld(d: OpenDelivery, decision: Decision) -> Settlement:
         case Verdict.SILENT:
             return Settlement(d.id, DeliveryState.SUPPRESSED, reason, silent=True)
         case _:
-            state = _ENDS.get(decision.reason, DeliveryState.SUPPRESSED)
+            state = ENDS.get(decision.reason, DeliveryState.SUPPRESSED)
             return Settlement(d.id, state, reason)
 
 
 def ended_as(state: AlertState) -> tuple[DeliveryState, str]:
     """How deliveries end that were still planned when their alert did."""
     reason = _REASONS.get(state, Reason.CANCELLED)
-    return _ENDS[reason], reason.value
+    return ENDS[reason], reason.value

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     NEVER_TOLD = "never-told"
     ALREADY_ENDED = "already-ended"
     GOES_ON = "goes-on"
+    OVER = "over"
     # What stands against sending it.
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -76,6 +77,7 @@ _SENTENCES = {
     Reason.NEVER_TOLD: "It ends a danger the citizen had never been told of.",
     Reason.ALREADY_ENDED: "The citizen had been told before that the danger was over.",
     Reason.GOES_ON: "Another alert of the same event was still in force for the citizen.",
+    Reason.OVER: "The danger was over before the citizen's digest told of it.",
     Reason.EXPIRED: "The alert had expired.",
     Reason.CANCELLED: "The alert had been cancelled.",
     Reason.SUPERSEDED: "A newer version of the alert had replaced this one.",

@@ -23,6 +23,7 @@ _MOST = 200
 _EARLIER = """
     select d.citizen_id, d.alert_id, min(d.info_no) as info_no, bit_or(d.places) as places,
            bool_or(w.told) as told, bool_and(d.silent) filter (where w.told) as silent,
+           bool_or(d.state = 'deferred') as waits,
            min(coalesce(d.accepted_at, d.attempted_at, d.settled_at, d.planned_at)) as at
     from unnest(%(citizens)s::int8[]) as c(id)
     join delivery d on d.citizen_id = c.id and d.alert_id = any(%(alerts)s)
@@ -38,7 +39,7 @@ class Earlier:
     """One earlier alert that concerned a citizen, whatever number of deliveries it made.
 
     told: it reached them or may have, by itself or in a digest. silent: without interrupting;
-    None where they were not told.
+    None where they were not told. waits: it was held back and may yet be sent.
     """
 
     citizen_id: int
@@ -47,6 +48,7 @@ class Earlier:
     places: int
     told: bool
     silent: bool | None
+    waits: bool
     at: datetime
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from alerting.domain.alert import MsgType, ResponseType, Severity, Urgency
 from alerting.domain.decision import Reason
+from alerting.throttle.hazard import compatible
 from alerting.throttle.stage import Stage
 
 #: Responses that move people; another agency that adds one of these says something new.
@@ -26,7 +27,10 @@ _ACTIVE = frozenset(
     }
 )
 
-#: What an assessment may say that interrupts; of the rest only TEXT_ONLY goes out, silently.
+#: What goes out without interrupting.
+SILENT = frozenset({Reason.TEXT_ONLY, Reason.OVER})
+
+#: What an assessment may say that interrupts.
 INTERRUPTING = frozenset(
     {
         Reason.NEW,
@@ -51,6 +55,7 @@ class Past:
     silent: it reached them without interrupting.
     over: it was cancelled.
     at: when it was decided.
+    waits: it was held back and may yet reach them.
     """
 
     stage: Stage
@@ -59,6 +64,7 @@ class Past:
     silent: bool
     over: bool
     at: datetime
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,8 @@ def _ending(stage: Stage, past: Sequence[Past], now: datetime) -> Reason:
     told = [p for p in past if p.told]
     unended = _unended(told)
     if not unended:
+        if any(p.waits and not p.stage.ends for p in past):
+            return Reason.OVER
         return Reason.ALREADY_ENDED if told else Reason.NEVER_TOLD
     newest: dict[Hashable, Past] = {p.stage.thread: p for p in past}
     others = [p for thread, p in newest.items() if thread != stage.thread]
@@ -167,9 +175,19 @@ def _update(stage: Stage, own: Past, belief: Mapping[Hashable, Past], rank: int)
     others = [p for thread, p in belief.items() if thread != stage.thread]
     if min([stage.severity.rank, *(p.stage.severity.rank for p in others)]) > rank:
         return Reason.EASED
-    if stage.urgency is not told.urgency:
-        return Reason.URGENCY
-    return _wording(stage, told)
+    reason = Reason.URGENCY if stage.urgency is not told.urgency else _wording(stage, told)
+    if reason in INTERRUPTING and any(_said(stage, told, p.stage) for p in others):
+        return Reason.TEXT_ONLY
+    return reason
+
+
+def _said(stage: Stage, told: Stage, other: Stage) -> bool:
+    """True where another sender of the event has said it since this one last spoke."""
+    return (
+        other.sent_at > told.sent_at
+        and other.urgency is stage.urgency
+        and other.responses >= stage.responses
+    )
 
 
 def _reissue(stage: Stage, told: Stage) -> Reason:
@@ -192,7 +210,11 @@ def _wording(stage: Stage, told: Stage) -> Reason:
 
 def _copy(stage: Stage, told: Sequence[Stage]) -> Reason:
     """Another sender speaks of what the citizen knows; no two agencies word it alike."""
-    if all(t.hazard != stage.hazard for t in told):
+    # Of something grave only the very same kind of danger may spare anybody.
+    grave = stage.severity in {Severity.EXTREME, Severity.SEVERE}
+    if not any(
+        t.hazard == stage.hazard or (not grave and compatible(t.hazard, stage.hazard)) for t in told
+    ):
         return Reason.NEW
     if (stage.responses & _ACTIVE) - frozenset().union(*(t.responses for t in told)):
         return Reason.RESPONSE
@@ -237,7 +259,7 @@ def _after(reason: Reason, before: str, stage: Stage, belief: Mapping[Hashable, 
     if reason is Reason.ENDED:
         return "ended"
     if reason not in INTERRUPTING and reason is not Reason.TEXT_ONLY:
-        return before
+        return before  # a danger that was over before it was told of leaves no belief behind
     others = [p.stage for thread, p in belief.items() if thread != stage.thread]
     return _active(min([stage, *others], key=lambda s: s.severity.rank))
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from alerting.domain.alert import Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
-from alerting.throttle.assess import INTERRUPTING, Assessment
+from alerting.throttle.assess import INTERRUPTING, SILENT, Assessment
 from alerting.throttle.budget import Answer, Window
 
 #: Exempt from the budget and from quiet hours.
@@ -110,7 +110,7 @@ def nothing_new(facts: Facts) -> Decision | None:
     reason = facts.assessment.reason
     if reason in INTERRUPTING:
         return None
-    return Decision(Verdict.SILENT if reason is Reason.TEXT_ONLY else Verdict.DROP, reason)
+    return Decision(Verdict.SILENT if reason in SILENT else Verdict.DROP, reason)
 
 
 def grave(facts: Facts) -> Decision | None:
