@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from alerting.domain.alert_state import ENDED
+from alerting.domain.decision import Reason
 from alerting.replay.delivery import Outcome
 from alerting.replay.memory import Memory
 from alerting.replay.waiting import Pending
-from alerting.throttle.assess import INTERRUPTING, Repeat, assess
+from alerting.throttle.digesting import Held
+from alerting.throttle.digesting import sift as sift_held
 
-#: Nothing that waits for a digest is grave enough to be repeated.
-_NO_REPEAT = Repeat(float("inf"), float("inf"))
+_OUTCOMES = {
+    Reason.EXPIRED: Outcome.EXPIRED,
+    Reason.SUPERSEDED: Outcome.SUPERSEDED,
+    Reason.CANCELLED: Outcome.SUPERSEDED,
+}
 
 
 def sift(
     items: Sequence[Pending], memory: Memory, now: datetime
 ) -> tuple[list[Pending], list[tuple[Pending, Outcome]]]:
-    """The items that go into the digest, one for each event, and how the others ended."""
-    gone: list[tuple[Pending, Outcome]] = []
-    newest: dict[Hashable, Pending] = {}
-    for p in sorted(items, key=lambda p: p.source.alert.sent):
-        if now >= p.delivery.expires_at:
-            gone.append((p, Outcome.EXPIRED))
-        elif p.source.state in ENDED:
-            gone.append((p, Outcome.SUPERSEDED))
-        else:
-            older = newest.get(p.source.event)
-            if older is not None:
-                gone.append((older, Outcome.SUPERSEDED))
-            newest[p.source.event] = p
-    alive = []
-    for p in newest.values():
-        history, _ = memory.known(p.delivery.citizen, p.source, now)
-        told = [past for past in history if past.told or past.stage.ends]
-        found = assess(p.entry.stage, told, places=p.entry.places, now=now, repeat=_NO_REPEAT)
-        if found.reason in INTERRUPTING:
-            alive.append(p)
-        else:
-            gone.append((p, Outcome.DROPPED))
-    return alive, gone
+    """The items that go into the digest, and how the others ended."""
+    held = {
+        n: Held(
+            key=n,
+            event=p.source.event,
+            stage=p.entry.stage,
+            state=p.source.state,
+            expires_at=p.delivery.expires_at,
+            places=p.entry.places,
+            history=memory.known(p.delivery.citizen, p.source, now)[0],
+        )
+        for n, p in enumerate(items)
+    }
+    alive, gone = sift_held(list(held.values()), now)
+    numbers = {id(h): n for n, h in held.items()}
+    return (
+        [items[numbers[id(h)]] for h in alive],
+        [(items[numbers[id(h)]], _OUTCOMES.get(r, Outcome.DROPPED)) for h, r in gone],
+    )

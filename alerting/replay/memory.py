@@ -51,16 +51,24 @@ class Entry:
     at: datetime
     told: bool = False
     silent: bool = False
+    waits: bool = False
     _past: Past | None = None
 
     def tell(self, at: datetime, *, silent: bool) -> None:
         """It reached the citizen."""
-        self.told, self.silent, self.at, self._past = True, silent, at, None
+        self.told, self.silent, self.at, self.waits = True, silent, at, False
+        self._past = None
+
+    def wait(self, waits: bool) -> None:
+        """It is held back and may yet reach them, or no longer."""
+        self.waits, self._past = waits, None
 
     def past(self) -> Past:
         over = self.source.state is AlertState.CANCELLED
         if self._past is None or self._past.over != over:
-            self._past = Past(self.stage, self.places, self.told, self.silent, over, self.at)
+            self._past = Past(
+                self.stage, self.places, self.told, self.silent, over, self.at, self.waits
+            )
         return self._past
 
 
@@ -109,7 +117,9 @@ class _Citizen:
             entries = self.by_hazard.get(hazard)
             if entries is None:
                 continue
-            entries[:] = [e for e in entries if e.source.expires_at > now]
+            # All of a thread in force, so that a danger that was ended is known to be over.
+            in_force = {e.source.thread for e in entries if e.source.expires_at > now}
+            entries[:] = [e for e in entries if e.source.thread in in_force]
             for e in entries[-_MOST:]:
                 if e.source.event != source.event and e.source.state is not AlertState.CANCELLED:
                     found[e] = None

@@ -1,7 +1,6 @@
 """Which thread and which event each alert of a trace belongs to, and what older ones it ends.
 
-It asks the throttle the questions the live path asks (`alerting.dispatch.events` and `start`), of
-the alerts played so far instead of those stored.
+The rule is the live path's (`throttle.placing`), asked of the alerts played so far.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ from datetime import datetime, timedelta
 from alerting.domain.alert import Alert, MsgType, Reference
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.replay.memory import Source
+from alerting.throttle import placing
 from alerting.throttle.cover import covers
+from alerting.throttle.placing import Candidate, EventWords, Linked, says_over
 from alerting.throttle.policy import Policy
-from alerting.throttle.same_event import Match, Pool, Signature, best_match, blocks, seek, signature
+from alerting.throttle.same_event import Signature, blocks, seek, signature
 
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100
@@ -36,15 +37,22 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class _Kept:
+    """counted_as: the event its words were counted for, though it may have been merged since."""
+
     source: Source
     signature: Signature
+    counted_as: Hashable
+    ends: bool
 
 
 class Placing:
     """Takes alerts in the order they were sent."""
 
     def __init__(self, policy: Policy) -> None:
+        self._same = policy.same_event
         self._window = timedelta(seconds=policy.same_event.window_s)
+        self._words = EventWords()
+        self._recent: deque[_Kept] = deque()
         self._number = 0
         self._by_triple: dict[Reference, Source] = {}
         #: Alerts by a triple they refer to: one may come after the update that names it.
@@ -57,48 +65,47 @@ class Placing:
         """Find an alert's thread and event among those played, and what it ends."""
         mine = signature(alert)
         linked = self._linked(alert)
-        merged: list[Hashable] = []
-        unsure = False
-        if linked:
-            thread, event = linked[0].thread, linked[0].event
-            merged = [e for e in dict.fromkeys(s.event for s in linked) if e != event]
-        else:
-            thread = event = f"{self._number}:{alert.identifier}"
-            found = self._match(alert, mine)
-            if found is not None:
-                unsure = found[1] is not Match.SURE
-                event = event if unsure else found[0].event
+        found = placing.place(
+            mine,
+            [Linked(s.thread, s.event) for s in linked],
+            [] if linked else self._near(alert, mine),
+            self._words,
+            self._same,
+            ends=says_over(alert),
+        )
+        thread = found.thread or f"{self._number}:{alert.identifier}"
+        event = found.event or thread
         source = Source(self._number, alert, thread, event, expires_at)
         ended = self._ended(alert, {thread, *(s.thread for s in linked)})
-        self._keep(_Kept(source, mine))
-        for other in merged:
+        self._keep(_Kept(source, mine, event, says_over(alert)))
+        for other in found.merged:
             self._merge(other, event)
-        return Place(source, ended, merged, unsure)
+        return Place(source, ended, list(found.merged), found.question is not None)
 
     def _linked(self, alert: Alert) -> list[Source]:
-        """Those it refers to and those that refer to it, the oldest first."""
+        """Those it refers to, those that refer to it or to the same, the oldest first."""
         found = [self._by_triple[r] for r in alert.references if r in self._by_triple]
-        found += self._referring.get(alert.triple, ())
+        for r in (alert.triple, *alert.references):
+            found += self._referring.get(r, ())
         return sorted(dict.fromkeys(found), key=lambda s: (s.alert.sent, s.no))
 
-    def _match(self, alert: Alert, mine: Signature) -> tuple[Source, Match] | None:
+    def _near(self, alert: Alert, mine: Signature) -> list[Candidate[Hashable]]:
+        """Earlier alerts that may be like this one, the newest of them."""
         since = alert.sent - self._window
+        while self._recent and self._recent[0].source.alert.sent < since:
+            old = self._recent.popleft()
+            self._words.drop(old.signature, old.counted_as)
         near: dict[_Kept, None] = {}
         for key in seek(mine):
             kept = self._by_block[key]
             while kept and kept[0].source.alert.sent < since:
                 kept.popleft()
             near |= dict.fromkeys(k for k in kept if k.source.state is not AlertState.CANCELLED)
-        if not near:
-            return None
         newest = sorted(near, key=lambda k: (k.source.alert.sent, k.source.no), reverse=True)
-        newest = newest[:_CANDIDATES]
-        pool = Pool()
-        for k in newest:
-            pool.add(k.signature)
-        pool.add(mine)
-        found = best_match(mine, [(k.source, k.signature) for k in newest], pool)
-        return None if found is None else (found[0], found[1].verdict)
+        return [
+            Candidate(k.source.thread, k.source.event, k.source.alert.sent, k.signature, k.ends)
+            for k in newest[:_CANDIDATES]
+        ]
 
     def _ended(self, alert: Alert, threads: set[Hashable]) -> list[tuple[Source, AlertState]]:
         """An update ends those it speaks for; a cancel ends them all."""
@@ -122,6 +129,8 @@ class Placing:
             self._referring[r].append(source)
         self._live[source.thread].append(source)
         self._of_event[source.event].append(source)
+        self._recent.append(kept)
+        self._words.add(kept.signature, kept.counted_as)
         for key in blocks(kept.signature):
             self._by_block[key].append(kept)
 

@@ -203,8 +203,10 @@ class _Run:
             case Decision(Verdict.SEND) | Decision(Verdict.SILENT):
                 pending.entry.tell(now, silent=decision.verdict is Verdict.SILENT)
             case Decision(Verdict.DEFER, until=datetime() as until):
+                pending.entry.wait(True)
                 self._waiting.defer(pending, until)
             case Decision(Verdict.DIGEST, until=datetime() as until):
+                pending.entry.wait(True)
                 self._waiting.digest(pending, until)
 
     async def _again(self, due: Due) -> None:
@@ -225,6 +227,7 @@ class _Run:
         citizen = due.items[0].delivery.citizen
         alive, gone = sift(due.items, self._memory, due.at)
         for pending, outcome in gone:
+            pending.entry.wait(False)
             self._book.settled(pending.delivery, outcome, due.at)
         if not alive:
             return
