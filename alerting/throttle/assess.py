@@ -237,9 +237,11 @@ def _again(stage: Stage, belief: Mapping[Hashable, Past], now: datetime, repeat:
 
 
 def _weight(stage: Stage, past: Sequence[Past]) -> Severity:
-    """An end weighs what the danger weighed: who was woken for it may be woken for its end."""
-    about = [p.stage.severity for p in _unended([p for p in past if p.told])] if stage.ends else []
-    return min([stage.severity, *about], key=lambda s: s.rank)
+    """An end weighs what the danger last weighed: who was woken for it may be woken for its end."""
+    if not stage.ends:
+        return stage.severity
+    latest = {p.stage.thread: p.stage.severity for p in _unended([p for p in past if p.told])}
+    return min([stage.severity, *latest.values()], key=lambda s: s.rank)
 
 
 def _gravest(rows: Iterable[Past]) -> Stage:
