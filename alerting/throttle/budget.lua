@@ -111,7 +111,7 @@ local function decide(kind, record)
   return ADMITTED, pack('<I4I4I4I4', now + debt_0, tat_1, tat_2, now + debt_3)
 end
 
--- Write records back. A string that grows by SETRANGE may take twice its size, so once it is to
+-- Write records back, `known` bytes of which were there. A string that grows by SETRANGE may take twice its size, so once it is to
 -- be longer than half a bucket it becomes a whole bucket, which never grows again.
 local function store(key, from, records, known)
   local upto = from + #records
@@ -238,7 +238,6 @@ for k = 1, #KEYS, 2 do
     at = at + 2 + 2 * count
     if charged then
       any_charged = true
-      records[r + 1] = sub(stored, (copied - first) * 16 + 1)
       store(key, from, concat(records), length)
     end
   end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from budget_worlds import (
@@ -110,6 +111,14 @@ async def test_a_clock_that_steps_back_blocks_nobody_for_longer_than_one_window(
     assert await world.ask(MODERATE, ROUTINE) == [day(14_400), day(DAY_S)]
     world.time.at += DAY_S
     assert await world.ask(ROUTINE) == [day(DAY_S)]
+
+
+@pytest.mark.parametrize("year", [1971, 2024, 2025, 2160])
+async def test_any_year_will_do(world: World, year: int) -> None:
+    world.time.at = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+    assert await world.ask(MODERATE, MODERATE) == [YES, hour(600)]
+    world.time.at += 600
+    assert await world.ask(MODERATE, ROUTINE) == [YES, day(DAY_S)]
 
 
 async def test_a_shorter_spacing_applies_to_what_was_charged_before(world: World) -> None:
