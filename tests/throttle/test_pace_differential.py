@@ -1,0 +1,110 @@
+"""pace.lua against its plain Python reference, on a real Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerting.domain.lane import Lane
+from alerting.embedded.engines import Engines
+from alerting.throttle.budget_redis import connect
+from alerting.throttle.pace import Rate
+from alerting.throttle.pace_memory import MemoryPace
+from alerting.throttle.pace_redis import RedisPace
+
+
+@dataclass
+class Time:
+    """Seconds since 1970 that stand still until moved."""
+
+    at: float = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@dataclass(frozen=True)
+class Reserve:
+    moves_s: float
+    sender: str
+    lane: Lane
+    tenant: str
+    worker: str
+    tokens: int
+    unit: int
+
+
+@dataclass(frozen=True)
+class Report:
+    moves_s: float
+    sender: str
+    throttled: bool
+    retry_after_s: float | None
+
+
+SENDERS = st.sampled_from(["sms", "sms:extreme", "a} b"])
+MOVES = st.one_of(
+    st.sampled_from([0.0, 0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 10.0, 300.0, -0.01, -5.0]),
+    st.floats(0, 0.05),
+    st.floats(-1, 12),
+)
+RESERVES = st.builds(
+    Reserve,
+    MOVES,
+    SENDERS,
+    st.sampled_from(Lane),
+    st.sampled_from(["police", "fire", "112", ""]),
+    st.sampled_from(["a", "b", "c"]),
+    st.one_of(st.integers(0, 5), st.sampled_from([64, 1_000, 5_000])),
+    st.sampled_from([1, 1, 2, 3, 7]),
+)
+REPORTS = st.builds(
+    Report,
+    MOVES,
+    SENDERS,
+    st.booleans(),
+    st.sampled_from([None, -1.0, 0.0, 0.5, 1.0, 30.0, 1e9, float("nan")]),
+)
+RATES = st.builds(
+    Rate,
+    st.one_of(st.sampled_from([0.0, 0.3, 1.0, 10.0, 1_000.0, 100_000.0]), st.floats(0.1, 5_000)),
+    st.sampled_from([0.05, 0.25, 0.5]),
+    st.sampled_from([0.0, 0.2, 0.9]),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Rate], list[Reserve | Report]]:
+    """A sequence of steps, often a flood of one kind, under rates that may change."""
+    kinds = draw(st.sampled_from([RESERVES, st.one_of(RESERVES, RESERVES, RESERVES, REPORTS)]))
+    steps = draw(st.lists(kinds, min_size=1, max_size=60))
+    rates = draw(st.lists(RATES, min_size=1, max_size=2))
+    return rates, steps
+
+
+@given(histories())
+@settings(max_examples=200, deadline=None)
+async def test_every_sequence_gets_the_grants_of_the_reference(
+    engines: Engines, history: tuple[list[Rate], list[Reserve | Report]]
+) -> None:
+    rates, steps = history
+    time = Time()
+    reference = MemoryPace(time)
+    with redis.Redis.from_url(engines.redis_url) as emptying:
+        emptying.flushall()
+    async with connect(engines.redis_url) as client:
+        paces = {w: RedisPace(client, worker=w, now_s=time, timeout_s=30) for w in "abc"}
+        for n, step in enumerate(steps):
+            time.at += step.moves_s
+            rate = rates[n * len(rates) // len(steps)]
+            if isinstance(step, Report):
+                said = {"throttled": step.throttled, "retry_after_s": step.retry_after_s}
+                reference.note(step.sender, rate, **said)  # type: ignore[arg-type]
+                await paces["a"].report(step.sender, rate, **said)  # type: ignore[arg-type]
+                continue
+            words = (step.sender, step.lane, step.tenant, step.tokens, rate)
+            expected = reference.decide(*words, unit=step.unit, worker=step.worker)
+            assert await paces[step.worker].reserve(*words, unit=step.unit) == expected
