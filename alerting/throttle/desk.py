@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import TypedDict
 
 from alerting.domain.alert import Alert, Severity, Status
 from alerting.domain.alert_state import AlertState
@@ -63,13 +62,6 @@ class Judged:
         return self.facts.assessment
 
 
-class _Hours(TypedDict):
-    zone: str
-    start: time | None
-    end: time | None
-    policy: Policy
-
-
 class Desk:
     """Judges one alert at one instant.
 
@@ -102,6 +94,10 @@ class Desk:
         self._silences = silences
         self._stages: dict[int, Stage] = {}
         self._silenced: dict[tuple[int, int], str] = {}
+        self._unknown: dict[int, Assessment] = {}
+        self._clocks: dict[
+            tuple[str, time | None, time | None], tuple[datetime | None, datetime]
+        ] = {}
         self._repeat = Repeat(policy.thread.repeat_extreme_s, policy.thread.repeat_severe_s)
 
     def stage(self, info_no: int) -> Stage:
@@ -120,15 +116,8 @@ class Desk:
     def facts(self, subject: Subject) -> Facts:
         """Everything the rules may know of one delivery."""
         now, stage = self._now, self.stage(subject.info_no)
-        assessment = assess(
-            stage, subject.history, places=subject.places, now=now, repeat=self._repeat
-        )
-        hours = _Hours(
-            zone=subject.time_zone,
-            start=subject.quiet_from,
-            end=subject.quiet_to,
-            policy=self._policy,
-        )
+        assessment = self._assess(subject, stage)
+        quiet, slot_at = self._hours(subject.time_zone, subject.quiet_from, subject.quiet_to)
         return Facts(
             now=now,
             alert_state=self._state,
@@ -141,11 +130,34 @@ class Desk:
             can_be_silent=self._can_be_silent,
             silenced_by=self._silence(subject.info_no, subject.area_no),
             graver_told=_graver(subject.elsewhere, stage, now),
-            quiet_until=quiet_until(now, **hours),
-            slot_at=next_slot(now, **hours),
+            quiet_until=quiet,
+            slot_at=slot_at,
             group_until=self._group_until(assessment.weight),
             rehearsal=self._alert.status is not Status.ACTUAL,
         )
+
+    def _assess(self, subject: Subject, stage: Stage) -> Assessment:
+        if subject.history:
+            return assess(
+                stage, subject.history, places=subject.places, now=self._now, repeat=self._repeat
+            )
+        # Most citizens of a first alert know nothing of it, wherever they are.
+        found = self._unknown.get(subject.info_no)
+        if found is None:
+            found = assess(stage, (), places=0, now=self._now, repeat=self._repeat)
+            self._unknown[subject.info_no] = found
+        return found
+
+    def _hours(
+        self, zone: str, start: time | None, end: time | None
+    ) -> tuple[datetime | None, datetime]:
+        key = (zone, start, end)
+        found = self._clocks.get(key)
+        if found is None:
+            quiet = quiet_until(self._now, zone=zone, start=start, end=end, policy=self._policy)
+            slot = next_slot(self._now, zone=zone, start=start, end=end, policy=self._policy)
+            found = self._clocks[key] = (quiet, slot)
+        return found
 
     async def judge(
         self, subjects: Sequence[Subject], *, occasion: str, budget: Budget, fallback: Budget
