@@ -1,99 +1,111 @@
 """How strongly two texts speak of one incident: by the rare words they share.
 
 A sender reports many incidents of one kind with the same words. What tells them apart, and ties a
-follow-up to its first report, are numbers and names: words that few other alerts hold. How rare a
+follow-up to its first report, are numbers and names: words that few other events hold. How rare a
 word is, is learnt from the alerts at hand, and no sender's way of writing is known here.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Hashable, Iterable
 from typing import Protocol
 
 from rapidfuzz import fuzz
 
-#: So many alerts' worth of experience stands in for the first ones: how often a word of its kind
-#: is found in an alert at all.
-_EXPERIENCE = 50
-_NUMBER_SHARE = 0.01
-_WORD_SHARE = 0.10
+from alerting.throttle.wording import TELLING, Wording, share_of_kind, wording
 
-#: A word tells nothing until it is rarer than one alert in twelve.
+__all__ = ["Pool", "Wording", "agreement", "name_alike", "wording"]
+
+#: So many events' worth of experience stands in for the first ones.
+_EXPERIENCE = 50
+
+#: A word tells nothing until it is rarer than one event in twelve.
 _COMMON = math.log(12)
 
-#: Evidence that suffices, about that of three or four words each found in one alert of a hundred,
-#: and the part of the shorter text's own evidence that must be shared.
-_ENOUGH = 8.0
+#: Evidence that suffices, about that of four words each found in one event of a hundred, and the
+#: part of the shorter text's own evidence that must be shared.
+_ENOUGH = 9.5
 _SHARE = 0.3
 
-#: What agreement is left where the numbers disagree.
+#: A word that so many events put beside a number makes a field of it, such as a case number.
+_FIELD = 0.3
+
+#: What agreement is left where fields differ; and where they agree and other numbers differ beside
+#: one word, such as two houses in one street.
 _UNTOLD = 0.5
+_DOUBTFUL = 0.65
 
 #: Texts with less of their own than this are formulas; only the same formula is the same.
 _FORMULA = 6.0
 _SAME_FORMULA = 0.92
 
-_WORD = re.compile(r"\w+")
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
-_MOST_CHARACTERS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """The words of one alert in one language. script: that of most of its letters."""
-
-    language: str
-    script: str
-    text: str
-    words: frozenset[str]
-
 
 class Worded(Protocol):
+    """An alert's words, and the labels of its numbers."""
+
     @property
     def words(self) -> frozenset[str]: ...
 
 
 class Pool:
-    """How many alerts each word was found in. Cheap to add to and to take from."""
+    """In how many events each word was found. Cheap to add to and to take from.
+
+    It serves with two alerts, where only long numbers count, and better the more alerts of the
+    same senders it holds, of whatever place; two hundred are plenty.
+    """
 
     def __init__(self) -> None:
         self._found: Counter[str] = Counter()
-        self._alerts = 0
+        self._events: dict[Hashable, Counter[str]] = {}
+        self._alone = 0
 
-    def add(self, alert: Worded) -> None:
-        self._found.update(alert.words)
-        self._alerts += 1
+    def __len__(self) -> int:
+        """How many events it knows."""
+        return len(self._events) + self._alone
 
-    def drop(self, alert: Worded) -> None:
-        """Forget an alert that was added."""
-        self._found.subtract(alert.words)
-        self._alerts -= 1
+    def add(self, alert: Worded, event: Hashable = None) -> None:
+        """event: what the alert is known to belong to; reports of one event repeat its rare words,
+        which makes these no more common. None for an alert on its own."""
+        if event is None:
+            self._alone += 1
+            self._found.update(alert.words)
+            return
+        held = self._events.setdefault(event, Counter())
+        self._found.update(w for w in alert.words if not held[w])
+        held.update(alert.words)
+
+    def drop(self, alert: Worded, event: Hashable = None) -> None:
+        """Forget an alert that was added, under the event it was added with."""
+        lost: Iterable[str] = alert.words
+        if event is None:
+            self._alone -= 1
+        else:
+            held = self._events[event]
+            held.subtract(alert.words)
+            lost = [w for w in alert.words if not held[w]]
+            for word in lost:
+                del held[word]
+            if not held:
+                del self._events[event]
+        for word in lost:
+            self._found[word] -= 1
+            if not self._found[word]:
+                del self._found[word]
+
+    def share(self, word: str) -> float:
+        """In what part of the events this word, or a number beside this label, was found."""
+        return self._found[word] / max(1, len(self))
 
     def weight(self, word: str, *, but: int) -> float:
         """What finding this word in two alerts says; 0 for a common one.
 
-        but: how many of those that hold it are the very alerts compared.
+        but: how many of the events that hold it are those of the very alerts compared.
         """
-        share = _NUMBER_SHARE if _telling(word) else _WORD_SHARE
         others = max(0, self._found[word] - but)
-        seen = max(1, self._alerts + _EXPERIENCE)
-        return max(0.0, math.log(seen / (others + _EXPERIENCE * share)) - _COMMON)
-
-
-def wording(language: str, texts: Iterable[str | None]) -> Wording:
-    """The words of these texts, whatever language they are in."""
-    text = unicodedata.normalize("NFKC", " ".join(t for t in texts if t))[:_MOST_CHARACTERS]
-    text = " ".join(text.casefold().split())
-    words = set(_WORD.findall(_UNSPACED.sub(" ", text)))
-    for run in _UNSPACED.findall(text):
-        words |= {run[i : i + 2] for i in range(len(run) - 1)} or {run}
-    return Wording(language, _script(text), text, frozenset(words))
+        seen = len(self) + _EXPERIENCE
+        return max(0.0, math.log(seen / (others + _EXPERIENCE * share_of_kind(word))) - _COMMON)
 
 
 def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
@@ -108,44 +120,57 @@ def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
         return 1.0
     same_language = one.language == other.language
     shared = sum(pool.weight(w, but=2) for w in one.words & other.words)
-    own = min(_own(one, pool), _own(other, pool))
-    if own < _FORMULA:
-        if not same_language:
-            return None
-        alike = fuzz.token_set_ratio(one.text, other.text) / 100
-        return 1.0 if alike >= _SAME_FORMULA and _numbers_agree(one, other) else 0.0
-    found = min(1.0, shared / _ENOUGH) * min(1.0, shared / own / _SHARE)
-    if _contradict(one, other, pool):
-        found = min(found, _UNTOLD)
+    rest = min(_evidence(one.words - other.words, pool), _evidence(other.words - one.words, pool))
+    own = shared + rest
+    found = min(1.0, shared / _ENOUGH) * min(1.0, shared / own / _SHARE) if own else 0.0
+    if own < _FORMULA and same_language and _numbers_agree(one, other):
+        alike = fuzz.ratio(one.text, other.text) / 100
+        found = 1.0 if alike >= _SAME_FORMULA else found
+    found = min(found, _most(one, other, pool))
     return found if same_language or found > 0 else None
 
 
-def _contradict(one: Wording, other: Wording, pool: Pool) -> bool:
-    """True where both name rare numbers (a house, a case, a road) and none in common."""
-    ours, theirs = _numbers(one, pool), _numbers(other, pool)
-    return bool(ours and theirs) and not ours & theirs
+def name_alike(one: Wording, other: Wording, pool: Pool) -> bool:
+    """True where two texts of different wording hold one rare number, as a case and its outcome do.
+
+    A formula sent again is no such pair: a siren sounds the same for every attack.
+    """
+    return one.text != other.text and bool(
+        _numbers(one, pool, but=2) & _numbers(other, pool, but=2)
+    )
 
 
-def _numbers(one: Wording, pool: Pool) -> set[str]:
-    return {w for w in one.words if len(w) >= 3 and w.isdigit() and pool.weight(w, but=1) > 0}
+def _most(one: Wording, other: Wording, pool: Pool) -> float:
+    """How far two texts may agree, given the numbers in which they differ."""
+    ours, theirs = _numbers(one, pool, but=1), _numbers(other, pool, but=1)
+    if ours and theirs and not ours & theirs:
+        return _UNTOLD
+    agreed = fields_differ = names_differ = counts_differ = False
+    for label in one.numbers.keys() & other.numbers.keys():
+        values, others = one.numbers[label], other.numbers[label]
+        long = any(len(v) >= TELLING for v in values | others)
+        field = long and pool.share(label) >= _FIELD
+        if values & others:
+            agreed |= field and any(pool.weight(v, but=2) > 0 for v in values & others)
+        elif field:
+            fields_differ = True
+        elif pool.weight(label.strip("# "), but=2) > 0:
+            names_differ |= long
+            counts_differ |= not long
+    if fields_differ:
+        return _DOUBTFUL if agreed else _UNTOLD
+    return _DOUBTFUL if names_differ or (counts_differ and not agreed) else 1.0
 
 
-def _own(one: Wording, pool: Pool) -> float:
-    return sum(pool.weight(w, but=1) for w in one.words)
+def _numbers(one: Wording, pool: Pool, *, but: int) -> set[str]:
+    """Its rare numbers that are long enough to name things."""
+    numbers = {w for w in one.words if len(w) >= TELLING and w.isdigit()}
+    return {n for n in numbers if pool.weight(n, but=but) > 0}
 
 
 def _numbers_agree(one: Wording, other: Wording) -> bool:
-    numbers = {w for w in one.words ^ other.words if any(c.isdigit() for c in w)}
-    return not numbers
+    return not any(c.isdigit() for w in one.words ^ other.words for c in w)
 
 
-@lru_cache(maxsize=65536)
-def _telling(word: str) -> bool:
-    """Numbers of three digits and more, and what is spelt with digits, are hardly ever chance."""
-    return len(word) >= 3 and any(c.isdigit() for c in word)
-
-
-def _script(text: str) -> str:
-    """LATIN, CYRILLIC, HEBREW …: of the letters in a text's first part the most common."""
-    names = Counter(unicodedata.name(c, "?").split(" ", 1)[0] for c in text[:400] if c.isalpha())
-    return names.most_common(1)[0][0] if names else ""
+def _evidence(words: Iterable[str], pool: Pool) -> float:
+    return sum(pool.weight(w, but=1) for w in words)

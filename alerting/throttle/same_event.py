@@ -24,7 +24,7 @@ from alerting.domain.alert import Alert, Area, NamedValue
 from alerting.domain.geometry import circle_shape, ring_shape, union
 from alerting.domain.language import primary
 from alerting.throttle.canon import content_hash
-from alerting.throttle.event_text import Pool, Wording, agreement, wording
+from alerting.throttle.event_text import Pool, Wording, agreement, name_alike, wording
 from alerting.throttle.hazard import VAGUE, compatible, hazard_of
 
 __all__ = [
@@ -46,6 +46,12 @@ _HAZARD, _AREA, _TIME, _TEXT = 0.35, 0.35, 0.15, 0.15
 
 #: An alert without an end is taken to stand for so long.
 _STANDS = timedelta(hours=24)
+
+#: So long after an alert's end its sender's words are still listened to.
+_LATE = timedelta(hours=12)
+
+#: One sender's translation follows within this time.
+_TOGETHER = timedelta(minutes=10)
 
 #: Shapes are compared with about a hundred metres' detail, and with no more parts than these.
 _DETAIL_DEG = 0.001
@@ -81,8 +87,8 @@ class Signature:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Of all its languages, for a Pool."""
-        return frozenset().union(*(w.words for w in self.wordings))
+        """Of all its languages, with the labels of its numbers, for a Pool."""
+        return frozenset().union(*(w.words | w.numbers.keys() for w in self.wordings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,12 @@ def signature(alert: Alert) -> Signature:
         sent=alert.sent,
         until=max(ends, default=alert.sent + _STANDS),
         wordings=tuple(
-            wording(primary(i.language), (i.event, i.headline, i.description)) for i in alert.infos
+            wording(
+                primary(i.language),
+                (i.event, i.headline, i.description),
+                (a.area_desc for a in i.areas),
+            )
+            for i in alert.infos
         ),
     )
 
@@ -127,7 +138,7 @@ def likeness(
         return _judged(0.0, hazard, area or 0.0, time, None, Match.NO)
     text = _text(new, old, pool)
     if new.sender == old.sender:
-        return _own(new, old, hazard, area, time, text)
+        return _own(new, old, pool, (hazard, area, time, text), sure, unsure)
     parts = _HAZARD * hazard + _AREA * area + _TIME * time
     score = parts / (1 - _TEXT) if text is None else parts + _TEXT * text
     verdict = Match.SURE if score >= sure else Match.UNSURE if score >= unsure else Match.NO
@@ -142,17 +153,22 @@ _LITTLE = 0.2
 
 
 def _own(
-    new: Signature, old: Signature, hazard: float, area: float, time: float, text: float | None
+    new: Signature,
+    old: Signature,
+    pool: Pool,
+    parts: tuple[float, float, float, float | None],
+    sure: float,
+    unsure: float,
 ) -> Likeness:
     """Two alerts of one sender: its words decide, else a translation sent along."""
+    hazard, area, time, text = parts
     if text is None:
-        together = abs(new.sent - old.sent) <= timedelta(minutes=10)
-        translated = together and area > 0.95 and hazard == 1
-        verdict = Match.SURE if translated else Match.NO
-    else:
-        verdict = Match.SURE if text >= 1 else Match.UNSURE if text >= UNSURE else Match.NO
-    score = 1.0 if text is None else text
-    return _judged(score if verdict is not Match.NO else 0.0, hazard, area, time, text, verdict)
+        together = abs(new.sent - old.sent) <= _TOGETHER
+        text = 1.0 if together and time == 1 and area > 0.95 and hazard == 1 else 0.0
+    elif time < 1 and not _named_alike(new, old, pool):
+        text = 0.0
+    verdict = Match.SURE if text >= sure else Match.UNSURE if text >= unsure else Match.NO
+    return _judged(text, hazard, area, time, parts[3], verdict)
 
 
 def best_match(
@@ -254,9 +270,13 @@ def _overlap(one: BaseGeometry, other: BaseGeometry) -> float:
 
 
 def _time(new: Signature, old: Signature) -> float:
-    """1 while the earlier one is in force; after that it is another event."""
+    """1 while the earlier one is in force; after that it is another event, unless one sender's
+    words say otherwise: reports often come late and in batches."""
     first, second = (new, old) if new.sent < old.sent else (old, new)
-    return 1.0 if second.sent < first.until else 0.0
+    if second.sent < first.until:
+        return 1.0
+    late = new.sender == old.sender and second.sent < first.until + _LATE
+    return 0.5 if late else 0.0
 
 
 def _text(new: Signature, old: Signature, pool: Pool) -> float | None:
@@ -265,6 +285,10 @@ def _text(new: Signature, old: Signature, pool: Pool) -> float | None:
         return 1.0
     found = [agreement(a, b, pool) for a in new.wordings for b in old.wordings]
     return max((f for f in found if f is not None), default=None)
+
+
+def _named_alike(new: Signature, old: Signature, pool: Pool) -> bool:
+    return any(name_alike(a, b, pool) for a in new.wordings for b in old.wordings)
 
 
 def _judged(
