@@ -148,18 +148,18 @@ def _most(one: Wording, other: Wording, pool: Pool) -> float:
     agreed = fields_differ = names_differ = counts_differ = False
     for label in one.numbers.keys() & other.numbers.keys():
         values, others = one.numbers[label], other.numbers[label]
-        long = any(len(v) >= TELLING for v in values | others)
-        field = long and pool.share(label) >= _FIELD
+        lengths = [len(v) for v in values | others]
+        field = max(lengths) >= TELLING and pool.share(label) >= _FIELD
+        rare = pool.weight(label.strip("# "), but=2) > 0
         if values & others:
             agreed |= field and any(pool.weight(v, but=2) > 0 for v in values & others)
-        elif field:
-            fields_differ = True
-        elif pool.weight(label.strip("# "), but=2) > 0:
-            names_differ |= long
-            counts_differ |= not long
-    if fields_differ:
-        return _DOUBTFUL if agreed else _UNTOLD
-    return _DOUBTFUL if names_differ or (counts_differ and not agreed) else 1.0
+        elif field or rare:
+            fields_differ |= field
+            names_differ |= min(lengths) >= TELLING
+            counts_differ = True
+    if agreed:
+        return _DOUBTFUL if names_differ else 1.0
+    return _UNTOLD if fields_differ else _DOUBTFUL if counts_differ else 1.0
 
 
 def _numbers(one: Wording, pool: Pool, *, but: int) -> set[str]:

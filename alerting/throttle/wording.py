@@ -1,0 +1,106 @@
+"""Wording: a text of any language as words that can be compared with those of another.
+
+Numbers are kept with the word beside them: "case 4711" and "case 4712" are two cases, while "12
+hurt" and "14 hurt" may be one accident.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+#: Numbers of so many digits name things; shorter ones mostly count them.
+TELLING = 3
+
+#: In what share of all events a word of its kind is found. Long numbers are hardly ever chance;
+#: codes such as units or roads come in lists that a place's events have in common.
+_LONG_NUMBER_SHARE = 0.002
+_NUMBER_SHARE = 0.01
+_CODE_SHARE = 0.05
+_WORD_SHARE = 0.10
+
+#: Marks belong to their letters; in Indic scripts they are no letters of their own.
+_WORD = re.compile(r"[\w\u0900-\u0dff]+")
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+_DATE = re.compile(r"(19|20)\d\d((0[1-9]|1[0-2])([0-2]\d|3[01]))?")
+_MOST_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The words of one alert in one language.
+
+    script: that of most of its letters. text, words: without the names of the place, which is
+    compared as such; text in alphabetical order. numbers: by the word they stand beside, such as
+    "case #" or "# high".
+    """
+
+    language: str
+    script: str
+    text: str
+    words: frozenset[str]
+    numbers: Mapping[str, frozenset[str]]
+
+
+def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = ()) -> Wording:
+    """The words of these texts, at most 20,000 characters of them; places: names of their areas."""
+    text = _plain(" ".join(t for t in texts if t)[:_MOST_CHARACTERS])
+    named = set(_tokens(_plain(" ".join(places)[:_MOST_CHARACTERS])))
+    tokens = _tokens(text)
+    own = [t for t in tokens if t not in named]
+    words = set(own)
+    numbers: dict[str, set[str]] = defaultdict(set)
+    for before, number, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
+        if not number.isdigit():
+            continue
+        labels = [f"{before} #"] * _is_name(before) + [f"# {after}"] * _is_name(after)
+        for label in labels:
+            numbers[label].add(number)
+        if labels and len(number) >= TELLING:
+            words.add(labels[0].replace("#", number))
+    found = {label: frozenset(values) for label, values in numbers.items()}
+    return Wording(language, _script(text), " ".join(sorted(own)), frozenset(words), found)
+
+
+@lru_cache(maxsize=65536)
+def share_of_kind(word: str) -> float:
+    """In what part of all events a word of this kind is found, before any has been seen."""
+    word = next((w for w in word.split() if w.isdigit()), word)
+    if len(word) < TELLING or not any(c.isdigit() for c in word) or _DATE.fullmatch(word):
+        return _WORD_SHARE
+    if not word.isdigit():
+        return _CODE_SHARE
+    return _NUMBER_SHARE if len(word) == TELLING else _LONG_NUMBER_SHARE
+
+
+def _is_name(word: str) -> bool:
+    return bool(word) and not any(c.isdigit() for c in word)
+
+
+def _tokens(text: str) -> list[str]:
+    """Words in order; where a script has no spaces, pairs of its letters."""
+    tokens: list[str] = []
+    for word in _WORD.findall(_UNSPACED.sub(lambda run: f" {run[0]} ", text)):
+        if _UNSPACED.fullmatch(word) and len(word) > 2:
+            tokens += [word[i : i + 2] for i in range(len(word) - 1)]
+        else:
+            tokens.append(word)
+    return tokens
+
+
+def _plain(text: str) -> str:
+    """One spelling: compatible characters, digits of any script as ours, single spaces."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if not text.isascii():
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+    return " ".join(text.split())
+
+
+def _script(text: str) -> str:
+    """LATIN, CYRILLIC, HEBREW …: of the letters in a text's first part the most common."""
+    names = Counter(unicodedata.name(c, "?").split(" ", 1)[0] for c in text[:400] if c.isalpha())
+    return names.most_common(1)[0][0] if names else ""
