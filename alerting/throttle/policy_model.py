@@ -85,8 +85,8 @@ class _Section(BaseModel):
 class Allowance(_Section):
     """How many interruptions of one class of severity a citizen has.
 
-    at_once: how many may follow one another directly. per_day: how many a day in the long run; after a quiet day
-    as many may come at once, so that one day may see nearly twice that.
+    at_once: how many may follow one another directly. per_day: how many a day in the long run;
+    after a quiet day as many may come at once, so that one day may see nearly twice that.
     """
 
     at_once: int = _number(1, 1, 10, "0 would let nothing through, and more is a flood")

@@ -1,0 +1,153 @@
+"""What coordinators do beside submitting: approve, merge, split, ask why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from served import Served
+
+from alerting.audience.register import read_row
+from alerting.channels.base import Outcome
+from alerting.dispatch import policies
+from alerting.dispatch.deliver import Deliverer
+from alerting.dispatch.plan import Planner
+from alerting.dispatch.work import Worker
+from alerting.domain.lane import Lane
+from alerting.store import keys
+from alerting.store.db import raw
+from alerting.store.import_citizens import merge
+from alerting.throttle.budget_memory import MemoryBudget
+
+CITIZEN = {"ref": "c-1", "language": "en", "lat": "54.5", "lon": "2.5", "sms": "+447700900001"}
+
+
+class Phones:
+    """A channel that takes everything."""
+
+    name = "sms"
+    concurrency = 8
+    can_be_silent = False
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def send(self, message: Any) -> Outcome:
+        return Outcome(message.delivery_id, provider_ref="ok")
+
+
+@pytest.fixture
+async def second(served: Served) -> dict[str, str]:
+    """Another person's key, with the right to approve."""
+    async with served.runtime.db.begin() as connection:
+        key = await keys.create(connection, "second", ["read", "approve"], actor="test")
+        driver = await raw(connection)
+        await merge(driver, [read_row(CITIZEN)])
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def submit(served: Served, body: bytes, auth: dict[str, str] | None = None) -> dict[str, Any]:
+    answer = await served.http.post(
+        "/v1/alerts?now=true",
+        content=body,
+        headers={**(auth or served.auth), "Content-Type": "application/cap+xml"},
+    )
+    document: dict[str, Any] = answer.json()
+    assert answer.status_code == 202, document
+    return document
+
+
+async def work(served: Served) -> None:
+    """Let a worker do what waits."""
+    run = served.runtime
+    settings = run.settings.model_copy(update={"sweep_s": 0.0001, "sweep_extreme_s": 0.0001})
+    budget = MemoryBudget(lambda: run.clock.now().timestamp())
+    deliverer = Deliverer(
+        run.db, run.clock, {"sms": Phones()}, run.verdicts(budget), run.links, settings
+    )
+    planner = Planner(run.db, run.clock, run.doorbell, settings)
+    async with run.db.begin() as connection:
+        await connection.exec_driver_sql("update outbox set rung_at = null")
+    await Worker(run.db, run.clock, planner, deliverer, run.house(), settings, tuple(Lane)).sweep()
+
+
+async def test_a_held_alert_needs_another_person(
+    served: Served, second: dict[str, str], alert_xml: bytes
+) -> None:
+    async with served.runtime.db.begin() as connection:
+        held = "[storm]\naudience_max = 1\nwindow_s = 60\nat_least = 2\nusual_factor = 2\n"
+        await policies.set_live(connection, held, by="test")
+    for n in range(2):
+        await submit(served, alert_xml.replace(b"flood-0001", b"flood-%d" % n))
+    third = await submit(served, alert_xml.replace(b"flood-0001", b"flood-held"))
+    assert third["state"] == "held"
+    assert "alerting approve" in str(third["notes"])
+    url = f"/v1/alerts/{third['id']}/approval"
+    assert (await served.http.post(url, headers=served.auth)).status_code == 403
+    async with served.runtime.db.begin() as connection:
+        own = await keys.create(connection, "own", ["submit", "approve"], actor="test")
+    mine = {"Authorization": f"Bearer {own}"}
+    fourth = await submit(served, alert_xml.replace(b"flood-0001", b"flood-own"), mine)
+    refused = await served.http.post(f"/v1/alerts/{fourth['id']}/approval", headers=mine)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        403,
+        "Nobody approves their own alert. Let another coordinator approve it, by their own "
+        "account or key.",
+    )
+    for _ in range(2):
+        answer = await served.http.post(url, headers=second)
+        assert (answer.status_code, answer.json()["state"]) == (200, "accepted")
+    again = await served.http.post(f"/v1/alerts/{third['id']}/approval", headers=mine)
+    assert again.status_code == 409
+
+
+async def test_every_rule_says_its_answer(
+    served: Served, second: dict[str, str], alert_xml: bytes
+) -> None:
+    first = await submit(served, alert_xml)
+    await work(served)
+    url = f"/v1/alerts/{first['id']}/citizens/c-1"
+    (told,) = (await served.http.get(url, headers=served.auth)).json()["deliveries"]
+    assert (told["state"], told["reason"]) == ("accepted", "new")
+    assert (told["before"], told["after"]) == ("none", "active Severe Immediate Evacuate")
+    deciding = [r for r in told["rules"] if r["decides"]]
+    assert [r["rule"] for r in deciding] == ["grave"]
+    assert len(told["rules"]) == 12
+    assert all(r["answer"] and r["question"].endswith("?") for r in told["rules"])
+    copy = alert_xml.replace(b"flood-0001", b"flood-copy").replace(b"centre@", b"police@")
+    second_alert = await submit(served, copy)
+    await work(served)
+    url = f"/v1/alerts/{second_alert['id']}/citizens/c-1"
+    (spared,) = (await served.http.get(url, headers=served.auth)).json()["deliveries"]
+    assert (spared["state"], spared["reason"]) in {
+        ("suppressed", "covered"),
+        ("suppressed", "text-only"),
+    }
+    assert spared["before"] == "active Severe Immediate Evacuate"
+    missing = await served.http.get(
+        f"/v1/alerts/{first['id']}/citizens/nobody", headers=served.auth
+    )
+    assert missing.status_code == 404
+
+
+async def test_events_are_merged_and_split(
+    served: Served, second: dict[str, str], alert_xml: bytes
+) -> None:
+    one = await submit(served, alert_xml)
+    other = await submit(
+        served,
+        alert_xml.replace(b"flood-0001", b"quake").replace(b"Storm surge", b"Earthquake"),
+    )
+    pair = {"alert": one["id"], "other": other["id"]}
+    assert (
+        await served.http.post("/v1/events/merge", json=pair, headers=served.auth)
+    ).status_code == 403
+    merged = await served.http.post("/v1/events/merge", json=pair, headers=second)
+    assert merged.status_code == 200
+    split = await served.http.post("/v1/events/split", json={"alert": one["id"]}, headers=second)
+    assert split.json()["event"] != merged.json()["event"] or split.status_code == 200
+    again = await served.http.post("/v1/events/split", json={"alert": one["id"]}, headers=second)
+    assert again.status_code == 409
+    questions = await served.http.get("/v1/events/questions", headers=served.auth)
+    assert questions.json() == {"questions": []}
