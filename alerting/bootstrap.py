@@ -15,6 +15,7 @@ from alerting.channels.vapid import generate
 from alerting.clock import Clock, SystemClock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.deliver import Deliverer
+from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.policies import PolicyCache
 from alerting.dispatch.sweep import House
@@ -31,6 +32,8 @@ from alerting.store.secrets import get_or_create
 from alerting.throttle.budget import Budget
 from alerting.throttle.budget_memory import MemoryBudget
 from alerting.throttle.budget_redis import RedisBudget, connect
+from alerting.throttle.pace_redis import RedisPace
+from alerting.throttle.pacer import Pacer
 
 
 def database_url(settings: Settings) -> str:
@@ -116,12 +119,15 @@ class Runtime:
             token=SANDBOX_TOKEN,
         )
 
-    def verdicts(self, budget: Budget) -> Verdicts:
+    def policies(self) -> PolicyCache:
+        return PolicyCache(self.db, clock=self.clock)
+
+    def verdicts(self, policies: PolicyCache, budget: Budget) -> Verdicts:
         """What judges chunks, by citizens' budgets that all workers share."""
         return Verdicts(
             self.db,
             self.clock,
-            PolicyCache(self.db, clock=self.clock),
+            policies,
             budget=budget,
             fallback=MemoryBudget(self._now_s),
             # A policy in shadow spends budgets of its own, which only this process counts.
@@ -149,7 +155,9 @@ class Runtime:
 async def open_worker(settings: Settings, lanes: Collection[Lane]) -> AsyncIterator[Worker]:
     """A worker for these lanes with its channels open, sweeping until the block ends."""
     async with Runtime.open(settings) as runtime, runtime.channels() as channels:
-        budgets = connect(redis_url(settings))
+        redis = connect(redis_url(settings))
+        policies = runtime.policies()
+        pacer = Pacer(RedisPace(redis))
         worker = Worker(
             runtime.db,
             runtime.clock,
@@ -158,7 +166,8 @@ async def open_worker(settings: Settings, lanes: Collection[Lane]) -> AsyncItera
                 runtime.db,
                 runtime.clock,
                 channels,
-                runtime.verdicts(RedisBudget(budgets)),
+                runtime.verdicts(policies, RedisBudget(redis)),
+                Pacing(pacer, policies, settings),
                 runtime.links,
                 settings,
             ),
@@ -173,4 +182,5 @@ async def open_worker(settings: Settings, lanes: Collection[Lane]) -> AsyncItera
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
-            await budgets.aclose()
+            await pacer.close()
+            await redis.aclose()

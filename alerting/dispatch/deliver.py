@@ -17,6 +17,7 @@ from alerting.channels.base import Channel, Outcome
 from alerting.clock import Clock
 from alerting.dispatch.compose import Group
 from alerting.dispatch.outcome import Doubt, after_send, asked_to_wait, doubt, next_try
+from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Verdict
@@ -63,6 +64,7 @@ class Deliverer:
         clock: Clock,
         channels: Mapping[str, Channel],
         verdicts: Verdicts,
+        pacing: Pacing,
         links: Links,
         settings: Settings,
     ) -> None:
@@ -70,6 +72,7 @@ class Deliverer:
         self._clock = clock
         self._channels = channels
         self._verdicts = verdicts
+        self._pacing = pacing
         self._links = links
         self._settings = settings
 
@@ -163,7 +166,8 @@ class Deliverer:
         group = await self._group(work, stored)
         done: list[Settlement] = []
         pause = Pause()
-        size = min(self._settings.window, channel.concurrency)
+        rate = await self._pacing.rate(work.channel)
+        size = self._pacing.window(rate, min(self._settings.window, channel.concurrency))
         for window in windows(sendable, size, start=work.cursor):
             state = await self._write(
                 work,
@@ -175,7 +179,14 @@ class Deliverer:
             if state in ENDED or self._clock.now() >= stored.expires_at:
                 break
             attempted_at = self._clock.now()
-            outcomes = await asyncio.gather(*(channel.send(group.message(s)) for s in window))
+            outcomes = await asyncio.gather(
+                *(
+                    self._pacing.send(
+                        channel, group.message(s), work.lane, stored.submitted_by, rate
+                    )
+                    for s in window
+                )
+            )
             done = [
                 after_send(
                     s.delivery,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from alerting.audience.register import read_row
 from alerting.channels.base import Outcome
 from alerting.dispatch import policies
 from alerting.dispatch.deliver import Deliverer
+from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.work import Worker
 from alerting.domain.lane import Lane
@@ -18,6 +20,8 @@ from alerting.store import keys
 from alerting.store.db import raw
 from alerting.store.import_citizens import merge
 from alerting.throttle.budget_memory import MemoryBudget
+from alerting.throttle.pace_memory import MemoryPace
+from alerting.throttle.pacer import Pacer
 
 CITIZEN = {"ref": "c-1", "language": "en", "lat": "54.5", "lon": "2.5", "sms": "+447700900001"}
 
@@ -64,7 +68,13 @@ async def work(served: Served) -> None:
     settings = run.settings.model_copy(update={"sweep_s": 0.0001, "sweep_extreme_s": 0.0001})
     budget = MemoryBudget(lambda: run.clock.now().timestamp())
     deliverer = Deliverer(
-        run.db, run.clock, {"sms": Phones()}, run.verdicts(budget), run.links, settings
+        run.db,
+        run.clock,
+        {"sms": Phones()},
+        run.verdicts(run.policies(), budget),
+        Pacing(Pacer(MemoryPace(time.monotonic)), run.policies(), settings),
+        run.links,
+        settings,
     )
     planner = Planner(run.db, run.clock, run.doorbell, settings)
     async with run.db.begin() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from town import Recorder, Town
 
 from alerting.cap import read, to_xml
+from alerting.channels.base import Outcome, Outgoing
 from alerting.clock import ManualClock
 from alerting.dispatch.approve import OwnAlert, approve
 from alerting.domain.alert import (
@@ -22,6 +24,7 @@ from alerting.domain.alert import (
     Urgency,
 )
 from alerting.domain.alert_state import AlertState
+from alerting.domain.segments import measure
 from alerting.errors import Conflict, Unavailable
 from alerting.store import alerts
 from alerting.store import policies as stored_policies
@@ -273,3 +276,37 @@ async def test_a_shadow_policy_decides_nothing_and_is_counted(town: Town, flood:
 async def _policy(town: Town, toml: str, role: str = "live") -> None:
     async with town.db.begin() as connection:
         await stored_policies.put(connection, toml, role=role, name="test", by="test", note="")  # type: ignore[arg-type]
+
+
+async def test_a_paced_channel_is_not_used_faster_than_its_rate(town: Town, flood: Alert) -> None:
+    await _policy(town, "[pace.sms]\nper_second = 400\n")
+    sent_at: list[float] = []
+
+    def answer(message: Outgoing) -> Outcome:
+        sent_at.append(time.monotonic())
+        return Outcome(message.delivery_id, provider_ref="ok")
+
+    town.channels["sms"].answer = answer
+    town.settings = town.settings.model_copy(update={"window": 64})
+    told = await play(town, at(flood, town))
+    texts = [e for e in told if e.startswith("+")]
+    assert len(sent_at) == len(texts)
+    segments = sum(measure(m.rendering.text).count for m in town.channels["sms"].sent)
+    # The clock is real here, so only what holds on the slowest machine is asked.
+    assert sent_at[-1] - sent_at[0] >= (segments - 64) / 400 * 0.9
+
+
+async def test_what_gets_no_turn_is_not_lost(town: Town, flood: Alert) -> None:
+    await _policy(town, "[pace.sms]\nper_second = 1\n")
+    town.settings = town.settings.model_copy(update={"lease_s": 0.03})
+    first = at(flood, town)
+    await play(town, first)
+    await _policy(town, "[pace.sms]\nper_second = 0\n")
+    town.settings = town.settings.model_copy(update={"lease_s": 30.0})
+    for _ in range(3):
+        town.clock.advance(120)
+        await town.due_now()
+        await town.worker().sweep()
+    assert sorted(m.endpoint for m in town.sent) == sorted(
+        e for _, e in town.expected(to_xml(first))
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from alerting.clock import ManualClock
 from alerting.demo.judge import Told, expected_audience
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.deliver import Deliverer
+from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.policies import PolicyCache
 from alerting.dispatch.submit import Submitted, submit
@@ -32,6 +34,8 @@ from alerting.store.db import Database
 from alerting.store.schema import outbox
 from alerting.throttle.budget import Budget
 from alerting.throttle.budget_memory import MemoryBudget
+from alerting.throttle.pace_memory import MemoryPace
+from alerting.throttle.pacer import Pacer
 
 
 @dataclass
@@ -78,7 +82,13 @@ class Town:
             self.clock,
             Planner(self.db, self.clock, self.doorbell, self.settings),
             Deliverer(
-                self.db, self.clock, self.channels, self.verdicts(budget), links, self.settings
+                self.db,
+                self.clock,
+                self.channels,
+                self.verdicts(budget),
+                self.pacing(),
+                links,
+                self.settings,
             ),
             self.house(),
             self.settings,
@@ -89,11 +99,17 @@ class Town:
         return Verdicts(
             self.db,
             self.clock,
-            PolicyCache(self.db, max_age_s=0, clock=self.clock),
+            self.policies(),
             budget=budget or self.budget,
             fallback=MemoryBudget(self._now_s),
             shadow_budget=self.shadow_budget,
         )
+
+    def policies(self) -> PolicyCache:
+        return PolicyCache(self.db, max_age_s=0, clock=self.clock)
+
+    def pacing(self) -> Pacing:
+        return Pacing(Pacer(MemoryPace(time.monotonic)), self.policies(), self.settings)
 
     def house(self) -> House:
         return House(self.db, self.clock, self.doorbell, self.settings)

@@ -1,0 +1,75 @@
+"""Pacing: each send waits for its turn at the provider, by the rate all workers share."""
+
+from __future__ import annotations
+
+import asyncio
+
+from alerting.channels.base import THROTTLED, Channel, Outcome, Outgoing
+from alerting.dispatch.policies import PolicyCache
+from alerting.domain.lane import Lane
+from alerting.domain.segments import measure
+from alerting.settings import Settings
+from alerting.throttle.pace import Rate
+from alerting.throttle.pacer import Pacer
+
+#: A window spans no more than this at the configured rate, so that a cancel stops the last call
+#: within a second and no lease runs out while a slow provider is waited for.
+WINDOW_S = 0.5
+
+#: The code in the ledger of what got no turn in time; no provider was called for it.
+NO_TURN = "no-turn"
+
+
+class Pacing:
+    """Sends through channels at their configured rates. Lives on one event loop."""
+
+    def __init__(self, pacer: Pacer, policies: PolicyCache, settings: Settings) -> None:
+        self._pacer = pacer
+        self._policies = policies
+        self._patience_s = settings.lease_s / 3
+        self._own_extreme = {"sms"} if settings.twilio_from_extreme else set()
+
+    async def rate(self, channel: str) -> Rate:
+        """What the live policy lets a channel's sender do."""
+        pace = getattr((await self._policies.in_force()).live.pace, channel, None)
+        if pace is None:
+            return Rate(0)
+        return Rate(pace.per_second, pace.horizon_s, pace.severe_share)
+
+    @staticmethod
+    def window(rate: Rate, most: int) -> int:
+        """How many sends may be open at once."""
+        return most if rate.per_second <= 0 else max(1, min(most, int(rate.per_second * WINDOW_S)))
+
+    async def send(
+        self, channel: Channel, message: Outgoing, lane: Lane, tenant: str, rate: Rate
+    ) -> Outcome:
+        """Send when it is this message's turn.
+
+        What gets no turn in time was not sent: it comes back as throttled, to be tried again.
+        """
+        if rate.per_second <= 0:
+            return await channel.send(message)
+        sender = self._sender(channel.name, lane)
+        cost = measure(message.rendering.text).count if channel.name == "sms" else 1
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._pacer.turn(sender, lane, tenant, cost, rate)
+        except TimeoutError:
+            return Outcome(message.delivery_id, THROTTLED, provider_code=NO_TURN)
+        outcome = await channel.send(message)
+        await self._pacer.said(
+            sender,
+            rate,
+            throttled=outcome.error is THROTTLED,
+            retry_after_s=outcome.retry_after_s,
+        )
+        return outcome
+
+    def _sender(self, channel: str, lane: Lane) -> str:
+        """Extreme may have a sender of its own, which then has the rate to itself."""
+        return (
+            f"{channel}:extreme"
+            if lane is Lane.EXTREME and channel in self._own_extreme
+            else channel
+        )
