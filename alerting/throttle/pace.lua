@@ -22,8 +22,9 @@ local NEVER = -1e15
 local WHOLE, LEAST_SHARE, SLOW_SHARE = 1000000, 50000, 100000
 local FIRST_STEP, LAST_STEP = 20000, 320000
 local USED_ENOUGH, WINDOW, OUTAGE = 0.8, 1000000, 10000000
-local BURST, CHUNK_HIGH, CHUNK_LOW, MOST_TOKENS = 5000, 100000, 20000, 1000
-local HORIZON_HIGH, LIVE, ACTIVE, BLOCK_HIGH = 1000000, 2000000, 500000, 1000000
+local BURST, CHUNK_HIGH, CHUNK_LOW, MOST_TOKENS = 5000, 100000, 10000, 1000
+local HORIZON_HIGH, HORIZON_SHARED = 1000000, 50000
+local LIVE, ACTIVE, BLOCK_HIGH = 2000000, 500000, 1000000
 local SLACK_CHUNKS, FAIR_WAIT_LEAST, FAIR_WAIT_MOST, WAIT_LEAST = 2, 5000, 50000, 1000
 local WORKER = 10000000
 local LIFE_MS, LINE_LIFE_MS = '3600000', '60000'
@@ -154,8 +155,12 @@ end
 forget('-inf', text(now - ACTIVE))
 forget('(' .. now_text, '+inf')
 
-local place = tonumber(call('ZSCORE', KEYS[3], tenant) or 0)
-if not call('ZSCORE', KEYS[5], tenant) then place = max(place, virtual) end
+local place = tonumber(call('ZSCORE', KEYS[3], tenant) or virtual)
+if not call('ZSCORE', KEYS[5], tenant) then
+  -- Who had to write or wait for a moment catches up on its part of that.
+  local others = max(call('ZCARD', KEYS[3]), 1)
+  place = max(place, virtual - floor(ACTIVE / interval / others))
+end
 
 local function note(granted)
   local finish = text(place + granted)
@@ -186,7 +191,9 @@ end
 
 local start = max(high, now - BURST)
 if not is_high then start = max(start, low) end
-local to = now + (is_high and HORIZON_HIGH or horizon)
+if is_high then horizon = HORIZON_HIGH end
+if call('ZCARD', KEYS[3]) > 1 then horizon = min(horizon, HORIZON_SHARED) end
+local to = now + horizon
 if start >= to then
   note(0)
   return reply(0, now, 0, max(start - to, WAIT_LEAST))

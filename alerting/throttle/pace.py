@@ -31,16 +31,20 @@ BURST_US = 5_000
 #: The most that one reservation takes, of the rate's time and in tokens. Little below Severe, so
 #: that a worker asks again soon and hears what has changed.
 CHUNK_HIGH_US = 100_000
-CHUNK_LOW_US = 20_000
+CHUNK_LOW_US = 10_000
 MOST_TOKENS = 1_000
 
 #: So far ahead Extreme and Severe may reserve; what a worker owned that died is lost.
 HORIZON_HIGH_US = 1_000_000
 
+#: No lane reserves further ahead while several tenants are in it: who asks for a few now and then
+#: would have to wait behind all that the others own.
+HORIZON_SHARED_US = 50_000
+
 #: For so long after a reservation of Severe or above one of these is live.
 LIVE_US = 2_000_000
 
-#: Who asked within this time is waiting; who did not has gone.
+#: Who asked within this time is still there, and may catch up on its part of it.
 ACTIVE_US = 500_000
 
 #: How many reservations' worth a tenant may be ahead of another that waits.

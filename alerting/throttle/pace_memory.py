@@ -19,6 +19,7 @@ from alerting.throttle.pace import (
     HEADROOM,
     HIGH,
     HORIZON_HIGH_US,
+    HORIZON_SHARED_US,
     LAST_STEP,
     LEAST_SHARE,
     LIVE_US,
@@ -47,7 +48,8 @@ class _Line:
     """The tenants of one lane, as start-time fair queueing sees them.
 
     A tenant's finish is how many tokens it has had, in a time that passes as they are granted.
-    Who asks for less than its share does not save up: it starts again where the others are.
+    Who asks for less than its share hardly saves up: it falls back by no more than what half a
+    second would have given it, so that it catches up on a moment in which it had to write or wait.
     """
 
     virtual: int = 0
@@ -62,10 +64,15 @@ class _Line:
                 del self.asked[tenant], self.finish[tenant]
                 self.hungry.discard(tenant)
 
-    def start(self, tenant: str) -> int:
+    def start(self, tenant: str, interval: float) -> int:
         """Where the tenant stands: who waits keeps its place, others come up to the present."""
-        finish = self.finish.get(tenant, 0)
-        return finish if tenant in self.hungry else max(finish, self.virtual)
+        if tenant not in self.finish:
+            return self.virtual
+        finish = self.finish[tenant]
+        if tenant in self.hungry:
+            return finish
+        credit = math.floor(ACTIVE_US / interval / len(self.finish))
+        return max(finish, self.virtual - credit)
 
     def least_of_others(self, tenant: str) -> int | None:
         """The place of the waiting tenant that has had least."""
@@ -248,7 +255,7 @@ class MemoryPace:
         chunk = min(max(chunk, unit), MOST_TOKENS)
         line = state.lines.setdefault(lane, _Line())
         line.forget(now)
-        place = line.start(tenant)
+        place = line.start(tenant, interval)
         least = line.least_of_others(tenant)
         if least is not None and place - least > SLACK_CHUNKS * chunk:
             ahead = place - least - SLACK_CHUNKS * chunk
@@ -258,10 +265,11 @@ class MemoryPace:
 
         if high:
             start = max(state.high, now - BURST_US)
-            until = now + HORIZON_HIGH_US
+            horizon = HORIZON_HIGH_US
         else:
             start = max(state.low, state.high, now - BURST_US)
-            until = now + round(rate.horizon_s * MICRO)
+            horizon = round(rate.horizon_s * MICRO)
+        until = now + (min(horizon, HORIZON_SHARED_US) if len(line.finish) > 1 else horizon)
         if start >= until:
             line.place(tenant, now, place, 0, tokens)
             return grant(wait=max(start - until, WAIT_LEAST_US))

@@ -31,7 +31,7 @@ TIMEOUT_LOW_S = 1.0
 LATE_S = 0.015
 
 #: So long before its last instant a line asks for more.
-AHEAD_S = 0.02
+AHEAD_S = 0.01
 
 #: Who waits asks this often, or the others would think it gone.
 POLL_S = 0.25
