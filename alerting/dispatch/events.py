@@ -16,9 +16,9 @@ from alerting.domain.lane import Lane, lane_of
 from alerting.store import alerts, events
 from alerting.store.alerts import StoredAlert
 from alerting.throttle import placing
-from alerting.throttle.placing import Candidate, EventWords, Linked, Placement, says_over
+from alerting.throttle.placing import Candidate, Linked, Placement, says_over
 from alerting.throttle.policy_model import SameEvent
-from alerting.throttle.same_event import Signature, blocks, seek, signature
+from alerting.throttle.same_event import Pool, Signature, blocks, seek, signature
 
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100
@@ -59,10 +59,10 @@ async def place(connection: AsyncConnection, alert: Alert, same: SameEvent) -> P
         for one in await alerts.linked(connection, alert.references, triple=alert.triple)
     ]
     candidates: list[Candidate[UUID]] = []
-    words = EventWords()
+    pool = Pool()
     if not linked:
-        candidates = await _near(connection, alert, mine, same, words)
-    found = placing.place(mine, linked, candidates, words, same, ends=says_over(alert))
+        candidates = await _near(connection, alert, mine, same, pool)
+    found = placing.place(mine, linked, candidates, pool, same, ends=says_over(alert))
     thread_id = found.thread or uuid4()
     filed = tuple(sorted(blocks(mine)))
     return Place(thread_id, found.event or thread_id, found, bool(linked), filed)
@@ -84,9 +84,9 @@ async def _near(
     alert: Alert,
     mine: Signature,
     same: SameEvent,
-    words: EventWords,
+    pool: Pool,
 ) -> list[Candidate[UUID]]:
-    """Alerts that may be like this one; what they and others say is added to `words`."""
+    """Alerts that may be like this one; what they and others say is added to `pool`."""
     since = alert.sent - timedelta(seconds=same.window_s)
     near = await events.candidates(
         connection, sorted(seek(mine)), status=alert.status.value, since=since, limit=_CANDIDATES
@@ -94,17 +94,17 @@ async def _near(
     candidates = []
     for stored in near:
         seen = _see(stored)
-        words.add(seen.signature, stored.event_id)
+        pool.add(seen.signature, stored.event_id, sender=stored.sender)
         candidates.append(
             Candidate(stored.thread_id, stored.event_id, stored.sent_at, seen.signature, seen.ends)
         )
     if near and lane_of(alert) is not Lane.EXTREME:
-        await _learn(connection, words, near, alert)
+        await _learn(connection, pool, near, alert)
     return candidates
 
 
 async def _learn(
-    connection: AsyncConnection, words: EventWords, near: Sequence[StoredAlert], alert: Alert
+    connection: AsyncConnection, pool: Pool, near: Sequence[StoredAlert], alert: Alert
 ) -> None:
     known = {s.id for s in near}
     recent = await events.recent(connection, status=alert.status.value, limit=_RECENT)
@@ -113,7 +113,8 @@ async def _learn(
         _see(stored)
     for alert_id, event_id in recent:
         if alert_id not in known and alert_id in _seen:
-            words.add(_seen[alert_id].signature, event_id)
+            seen = _seen[alert_id].signature
+            pool.add(seen, event_id, sender=seen.sender)
 
 
 def _see(stored: StoredAlert) -> _Seen:

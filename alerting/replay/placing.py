@@ -15,9 +15,9 @@ from alerting.domain.alert_state import ENDED, AlertState
 from alerting.replay.memory import Source
 from alerting.throttle import placing
 from alerting.throttle.cover import covers
-from alerting.throttle.placing import Candidate, EventWords, Linked, says_over
+from alerting.throttle.placing import Candidate, Linked, says_over
 from alerting.throttle.policy import Policy
-from alerting.throttle.same_event import Signature, blocks, seek, signature
+from alerting.throttle.same_event import Pool, Signature, blocks, seek, signature
 
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100
@@ -51,7 +51,7 @@ class Placing:
     def __init__(self, policy: Policy) -> None:
         self._same = policy.same_event
         self._window = timedelta(seconds=policy.same_event.window_s)
-        self._words = EventWords()
+        self._pool = Pool()
         self._recent: deque[_Kept] = deque()
         self._number = 0
         self._by_triple: dict[Reference, Source] = {}
@@ -69,7 +69,7 @@ class Placing:
             mine,
             [Linked(s.thread, s.event) for s in linked],
             [] if linked else self._near(alert, mine),
-            self._words,
+            self._pool,
             self._same,
             ends=says_over(alert),
         )
@@ -94,7 +94,7 @@ class Placing:
         since = alert.sent - self._window
         while self._recent and self._recent[0].source.alert.sent < since:
             old = self._recent.popleft()
-            self._words.drop(old.signature, old.counted_as)
+            self._pool.drop(old.signature, old.counted_as, sender=old.signature.sender)
         near: dict[_Kept, None] = {}
         for key in seek(mine):
             kept = self._by_block[key]
@@ -130,7 +130,7 @@ class Placing:
         self._live[source.thread].append(source)
         self._of_event[source.event].append(source)
         self._recent.append(kept)
-        self._words.add(kept.signature, kept.counted_as)
+        self._pool.add(kept.signature, kept.counted_as, sender=kept.signature.sender)
         for key in blocks(kept.signature):
             self._by_block[key].append(kept)
 

@@ -7,7 +7,6 @@ back meanwhile. An event only decides what each citizen already knows; it never 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,32 +56,6 @@ class Placement(Generic[Id]):
     question: tuple[Id, Likeness] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    words: frozenset[str]
-
-
-class EventWords:
-    """How common words are, counted by event: an event's own names would seem common otherwise."""
-
-    def __init__(self) -> None:
-        self.pool = Pool()
-        self._events: dict[Hashable, Counter[str]] = {}
-
-    def add(self, alert: Signature, event: Hashable) -> None:
-        known = self._events.setdefault(event, Counter())
-        self.pool.add(_Words(frozenset(w for w in alert.words if not known[w])))
-        known.update(alert.words)
-
-    def drop(self, alert: Signature, event: Hashable) -> None:
-        """Forget an alert that was added as one of this event."""
-        known = self._events[event]
-        known.subtract(alert.words)
-        self.pool.drop(_Words(frozenset(w for w in alert.words if not known[w])))
-        if not +known:
-            del self._events[event]
-
-
 def says_over(alert: Alert) -> bool:
     """True where all of an alert says that its danger is over."""
     return bool(alert.infos) and all(i.ends_danger for i in alert.infos)
@@ -92,7 +65,7 @@ def place(
     mine: Signature,
     linked: Sequence[Linked[Id]],
     candidates: Sequence[Candidate[Id]],
-    words: EventWords,
+    pool: Pool,
     same: SameEvent,
     *,
     ends: bool,
@@ -100,17 +73,17 @@ def place(
     """Find an alert's thread and event.
 
     linked: what its references tie it to, the oldest first. candidates: earlier alerts that share
-    a block with it, cancelled ones left out; not needed where `linked` decides. words: of the
-    alerts before it. ends: it says that its danger is over.
+    a block with it, cancelled ones left out; not needed where `linked` decides. pool: the words
+    of the alerts before it. ends: it says that its danger is over.
     """
     if linked:
         first = linked[0]
         others = dict.fromkeys(one.event for one in linked if one.event != first.event)
         return Placement(first.thread, first.event, tuple(others), REFERRED)
     standing = [(c, c.signature) for c in _standing(candidates)]
-    words.pool.add(mine)
-    found = best_match(mine, standing, words.pool, sure=same.sure, unsure=same.unsure)
-    words.pool.drop(mine)
+    pool.add(mine, sender=mine.sender)
+    found = best_match(mine, standing, pool, sure=same.sure, unsure=same.unsure)
+    pool.drop(mine, sender=mine.sender)
     if found is None:
         return Placement(None, None)
     candidate, likeness = found
