@@ -5,18 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from alerting.domain.alert import Alert, Area, Info
+from alerting.domain.alert import Alert, Area, Info, NamedValue, Resource
 
 
 def content_hash(alert: Alert) -> bytes:
-    """SHA-256 over what an alert says, without its name, its times and what it refers to.
+    """SHA-256 over what an alert says, without its name, its times, its note and what it refers to.
 
-    Equal whatever the order of infos and areas and however the text is spaced.
+    Equal whatever the order of infos, areas and codes, however the text is spaced, and in whatever
+    case the names of codes are written.
     """
-    head = (alert.sender, alert.status, alert.msg_type, alert.scope, *sorted(alert.addresses))
-    return _hash([*head, sorted((_info(i) for i in alert.infos), key=json.dumps)])
+    head = (
+        alert.sender,
+        alert.status,
+        alert.msg_type,
+        alert.scope,
+        alert.source,
+        alert.restriction,
+    )
+    return _hash(
+        [*head, sorted(alert.addresses), sorted(alert.codes), _sorted(map(_info, alert.infos))]
+    )
 
 
 def info_text_hash(info: Info) -> bytes:
@@ -43,20 +53,38 @@ def _info(info: Info) -> list[object]:
         info.severity,
         info.certainty,
         sorted(info.response_types),
-        sorted([c.name.casefold(), c.value] for c in info.event_codes),
+        plain(info.audience),
+        plain(info.sender_name),
+        _named(info.event_codes),
+        _named(info.parameters),
         info_text_hash(info).hex(),
         instruction_hash(info).hex(),
-        sorted((_area(a) for a in info.areas), key=json.dumps),
+        _sorted(map(_resource, info.resources)),
+        _sorted(map(_area, info.areas)),
     ]
 
 
 def _area(area: Area) -> list[object]:
     return [
         plain(area.area_desc),
-        sorted([g.name.casefold(), g.value] for g in area.geocodes),
+        _named(area.geocodes),
         sorted(p.points for p in area.polygons),
         sorted((c.lat, c.lon, c.radius_km) for c in area.circles),
+        area.altitude,
+        area.ceiling,
     ]
+
+
+def _resource(one: Resource) -> list[object]:
+    return [plain(one.resource_desc), one.mime_type, one.uri, one.digest]
+
+
+def _named(pairs: Iterable[NamedValue]) -> list[list[str]]:
+    return sorted([p.name.casefold(), p.value] for p in pairs)
+
+
+def _sorted(parts: Iterable[list[object]]) -> list[list[object]]:
+    return sorted(parts, key=json.dumps)
 
 
 def _hash(parts: Sequence[object]) -> bytes:

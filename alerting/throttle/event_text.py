@@ -57,6 +57,7 @@ class Pool:
     """
 
     def __init__(self) -> None:
+        self._senders: dict[str, Pool] = {}
         self._found: Counter[str] = Counter()
         self._events: dict[Hashable, Counter[str]] = {}
         self._alone = 0
@@ -65,9 +66,11 @@ class Pool:
         """How many events it knows."""
         return len(self._events) + self._alone
 
-    def add(self, alert: Worded, event: Hashable = None) -> None:
+    def add(self, alert: Worded, event: Hashable = None, *, sender: str = "") -> None:
         """event: what the alert is known to belong to; reports of one event repeat its rare words,
         which makes these no more common. None for an alert on its own."""
+        if sender:
+            self._senders.setdefault(sender, Pool()).add(alert, event)
         if event is None:
             self._alone += 1
             self._found.update(alert.words)
@@ -76,8 +79,12 @@ class Pool:
         self._found.update(w for w in alert.words if not held[w])
         held.update(alert.words)
 
-    def drop(self, alert: Worded, event: Hashable = None) -> None:
-        """Forget an alert that was added, under the event it was added with."""
+    def drop(self, alert: Worded, event: Hashable = None, *, sender: str = "") -> None:
+        """Forget an alert that was added, with what it was added with."""
+        if sender:
+            self._senders[sender].drop(alert, event)
+            if not len(self._senders[sender]):
+                del self._senders[sender]
         lost: Iterable[str] = alert.words
         if event is None:
             self._alone -= 1
@@ -93,6 +100,10 @@ class Pool:
             self._found[word] -= 1
             if not self._found[word]:
                 del self._found[word]
+
+    def of(self, sender: str) -> Pool:
+        """What is known of one sender's way of writing; all there is where none was named."""
+        return self._senders.get(sender, self)
 
     def share(self, word: str) -> float:
         """In what part of the events this word, or a number beside this label, was found."""

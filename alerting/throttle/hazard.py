@@ -16,6 +16,9 @@ from alerting.domain.alert import Category, Info
 
 _CODE = re.compile(r"[A-Z]{3}")
 
+#: From here on scripts are written without spaces.
+_UNSPACED = "\u2e80"
+
 #: Classes that follow from a category alone; nothing is known but that.
 VAGUE = frozenset({"geo", "weather", "safety", "environment", "other"})
 
@@ -87,7 +90,8 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 def _stem(word: str) -> str:
     """Short stems only count at the beginning of a word: `ice`, not `police`."""
-    start = r"\b" if len(word) <= 5 and word.isascii() else ""
+    short = len(word) <= (5 if word.isascii() else 4) and max(word) < _UNSPACED
+    start = r"\b" if short else ""
     return start + re.escape(word.casefold())
 
 

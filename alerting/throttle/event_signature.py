@@ -1,0 +1,156 @@
+"""Signature: of an alert what is compared with others, worked out once.
+
+Bounded work however large the alert is: shapes are simplified, texts and lists of areas cut.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from alerting.domain.alert import Alert, Area, NamedValue
+from alerting.domain.geometry import circle_shape, grown, ring_shape, union
+from alerting.domain.language import primary
+from alerting.throttle.canon import content_hash
+from alerting.throttle.hazard import hazard_of
+from alerting.throttle.wording import Wording, wording
+
+#: An alert without an end is taken to stand for so long.
+_STANDS = timedelta(hours=24)
+
+#: Shapes are compared with about a hundred metres' detail, and with no more parts than these.
+_DETAIL_DEG = 0.001
+_MOST_SHAPES = 200
+_MOST_POINTS = 600
+
+#: A spot smaller than this stands for its surroundings: positions are rarely more exact.
+_POINT_DEG = 0.01
+_POINT_M = 1_000.0
+
+#: Of alerts larger than so many cells of one degree only the coarse cells are told.
+_FINE_CELLS = 16
+_MOST_CELLS = 400
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What is compared of an alert.
+
+    events: what its sender calls the danger. unshaped: the geocodes of areas without any shape.
+    shape: in degrees, simplified. until: when it ends, a day after `sent` where it does not say.
+    """
+
+    sender: str
+    kind: tuple[str, str]
+    content: bytes
+    hazards: frozenset[str]
+    events: frozenset[str]
+    geocodes: frozenset[NamedValue]
+    unshaped: frozenset[NamedValue]
+    places: frozenset[str]
+    shape: BaseGeometry | None
+    sent: datetime
+    until: datetime
+    wordings: tuple[Wording, ...]
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Of all its languages, with the labels of its numbers, for a Pool."""
+        return frozenset().union(*(w.words | w.numbers.keys() for w in self.wordings))
+
+
+def signature(alert: Alert) -> Signature:
+    """Built once per alert; bounded work however large the alert is."""
+    areas = [a for i in alert.infos for a in i.areas]
+    ends = [i.expires for i in alert.infos if i.expires is not None]
+    return Signature(
+        sender=alert.sender,
+        kind=(alert.status, alert.scope),
+        content=content_hash(alert),
+        hazards=frozenset(hazard_of(i) for i in alert.infos),
+        events=frozenset(_plain(i.event) for i in alert.infos),
+        geocodes=frozenset(g for a in areas for g in a.geocodes),
+        unshaped=frozenset(g for a in areas if not _has_shape(a) for g in a.geocodes),
+        places=frozenset(filter(None, (_plain(a.area_desc) for a in areas))),
+        shape=_shape(areas),
+        sent=alert.sent,
+        until=max(ends, default=alert.sent + _STANDS),
+        wordings=tuple(
+            wording(
+                primary(i.language),
+                (i.event, i.headline, i.description),
+                (a.area_desc for a in i.areas),
+            )
+            for i in alert.infos
+        ),
+    )
+
+
+def blocks(one: Signature) -> set[str]:
+    """Where an alert is filed: any two that may be alike meet by `blocks` of one, `seek` of the
+    other."""
+    fine, coarse = _cells(one.shape)
+    return _named(one) | ({f"s{c}" for c in coarse} | fine if fine else {f"l{c}" for c in coarse})
+
+
+def seek(one: Signature) -> set[str]:
+    """Where to look for alerts like this one; small areas need not look at all small neighbours."""
+    fine, coarse = _cells(one.shape)
+    large = {f"l{c}" for c in coarse}
+    return _named(one) | large | (fine or {f"s{c}" for c in coarse})
+
+
+def _named(one: Signature) -> set[str]:
+    return {f"g{g}" for g in one.geocodes} | {f"p{p}" for p in one.places}
+
+
+def _cells(shape: BaseGeometry | None) -> tuple[set[str], set[str]]:
+    """Cells of one degree, none where they are many, and of ten degrees; by the bounds of parts."""
+    if shape is None:
+        return set(), set()
+    fine: set[str] = set()
+    coarse: set[str] = set()
+    for part in shapely.get_parts(shape):
+        fine |= {f"1:{cell}" for cell in _squares(part.bounds, 1)}
+        coarse |= {f"10:{cell}" for cell in _squares(part.bounds, 10)}
+    return (fine if len(fine) <= _FINE_CELLS else set()), coarse
+
+
+def _squares(bounds: tuple[float, float, float, float], side: int) -> Iterable[str]:
+    west, south, east, north = (math.floor(b / side) for b in bounds)
+    cells = [f"{x},{y}" for x in range(west, east + 1) for y in range(south, north + 1)]
+    return cells[:_MOST_CELLS]
+
+
+def _has_shape(area: Area) -> bool:
+    return bool(area.polygons or area.circles)
+
+
+def _shape(areas: Sequence[Area]) -> BaseGeometry | None:
+    rings = {p.points: None for a in areas for p in a.polygons}
+    circles = {c: None for a in areas for c in a.circles}
+    shapes = [ring_shape(points) for points in list(rings)[:_MOST_SHAPES]]
+    shapes += [circle_shape(c.lat, c.lon, c.radius_km) for c in list(circles)[:_MOST_SHAPES]]
+    if not shapes:
+        return None
+    detail = _DETAIL_DEG
+    whole = union([s.simplify(detail) for s in shapes])
+    while shapely.get_num_coordinates(whole) > _MOST_POINTS and detail < 1:
+        detail *= 3
+        whole = union([whole.simplify(detail)])
+    if whole.is_empty:
+        return None
+    west, south, east, north = whole.bounds
+    return grown(whole, _POINT_M) if max(east - west, north - south) < _POINT_DEG else whole
+
+
+def _plain(text: str) -> str:
+    """Names in one spelling, whatever their order, case and punctuation."""
+    return " ".join(sorted(re.findall(r"\w+", text.casefold())))
