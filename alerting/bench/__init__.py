@@ -18,6 +18,10 @@ BENCHES = {
         "alerting.bench.verdicts:run",
         "Attention budgets in Redis: verdicts a second beside other limiters, and memory.",
     ),
+    "pace": (
+        "alerting.bench.pace:run",
+        "Many workers at one provider's rate: kept, used, fair, and soon back after 429s.",
+    ),
 }
 
 
