@@ -14,7 +14,7 @@ from alerting.dispatch.explain import explain
 from alerting.dispatch.status import status as read_status
 from alerting.dispatch.submit import submit as submit_alert
 from alerting.errors import BadInput, NotFound
-from alerting.store import alerts, deliveries
+from alerting.store import alerts, ledger
 from alerting.store.keys import ApiKey
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
@@ -124,7 +124,7 @@ async def page(
     """Who was told and why or why not, without addresses. `next` is null on the last page."""
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
-        rows = await deliveries.page(connection, alert_id, after=after, limit=limit)
+        rows = await ledger.page(connection, alert_id, after=after, limit=limit)
     return {"deliveries": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cap import from_json
 from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane, lane_of
-from alerting.store import alerts, events
+from alerting.store import alerts, events, threads
 from alerting.store.alerts import StoredAlert
 from alerting.throttle import placing
 from alerting.throttle.placing import Candidate, Linked, Placement, says_over
@@ -56,7 +56,7 @@ async def place(connection: AsyncConnection, alert: Alert, same: SameEvent) -> P
     mine = signature(alert)
     linked = [
         Linked(one.thread_id, one.event_id)
-        for one in await alerts.linked(connection, alert.references, triple=alert.triple)
+        for one in await threads.linked(connection, alert.references, triple=alert.triple)
     ]
     candidates: list[Candidate[UUID]] = []
     pool = Pool()

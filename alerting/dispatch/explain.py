@@ -18,7 +18,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, deliveries
+from alerting.store import alerts, deliveries, ledger
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
 from alerting.throttle.desk import Desk
@@ -131,7 +131,7 @@ async def explain(
     stored = await alerts.get(connection, alert_id)
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
-    found = await deliveries.of_citizen(connection, alert_id, citizen)
+    found = await ledger.of_citizen(connection, alert_id, citizen)
     if found is None:
         raise NotFound(f"There is no citizen {citizen}.")
     if not found:

@@ -10,7 +10,7 @@ from alerting.cap import from_json
 from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
 from alerting.errors import NotFound
-from alerting.store import alerts, outbox
+from alerting.store import alerts, outbox, threads
 from alerting.throttle.cover import covers
 
 
@@ -26,16 +26,16 @@ async def start(connection: AsyncConnection, alert_id: UUID) -> int:
         raise NotFound(f"There is no alert {alert_id}.")
     alert = from_json(stored.document)
     if alert.msg_type in {MsgType.UPDATE, MsgType.CANCEL}:
-        threads = {stored.thread_id}
-        threads |= {
+        tied = {stored.thread_id}
+        tied |= {
             one.thread_id
-            for one in await alerts.linked(connection, alert.references, triple=alert.triple)
+            for one in await threads.linked(connection, alert.references, triple=alert.triple)
         }
-        older = await alerts.live(connection, list(threads), before=alert.sent)
+        older = await threads.live(connection, list(tied), before=alert.sent)
         if alert.msg_type is MsgType.CANCEL:
             ended, state = [o.id for o in older], AlertState.CANCELLED
         else:
             ended = [o.id for o in older if covers(alert, from_json(o.document))]
             state = AlertState.SUPERSEDED
-        await alerts.end(connection, ended, state, f"by {alert_id}")
+        await threads.end(connection, ended, state, f"by {alert_id}")
     return await outbox.add_plan(connection, alert_id, stored.lane)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.delivery import SETTLED, DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, deliveries
+from alerting.store import alerts, ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
     tallies: dict[str, dict[tuple[DeliveryState, str], int]] = defaultdict(dict)
-    for channel, state, reason, count in await deliveries.counts(connection, alert_id):
+    for channel, state, reason, count in await ledger.counts(connection, alert_id):
         tallies[channel][DeliveryState(state), reason] = count
-    seconds = {row[0]: row[1:] for row in await deliveries.latencies(connection, alert_id)}
+    seconds = {row[0]: row[1:] for row in await ledger.latencies(connection, alert_id)}
     return AlertStatus(
         id=stored.id,
         sender=stored.sender,

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane
-from alerting.store import alerts
+from alerting.store import threads
 from alerting.throttle.brake import hold
 from alerting.throttle.policy import Policy
 
@@ -19,11 +19,11 @@ async def too_many(
     """Why an alert must wait because of how many its sender issues; None where it need not."""
     storm = policy.storm
     window = timedelta(seconds=storm.window_s)
-    recent = await alerts.issued(connection, alert.sender, since=now - window, until=now)
+    recent = await threads.issued(connection, alert.sender, since=now - window, until=now)
     if recent < storm.at_least:
         return None
     since = now - timedelta(seconds=storm.history_s)
-    before = await alerts.issued(connection, alert.sender, since=since, until=now - window)
+    before = await threads.issued(connection, alert.sender, since=since, until=now - window)
     windows = max(1.0, (storm.history_s - storm.window_s) / storm.window_s)
     return hold(
         alert,

@@ -22,7 +22,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane, lane_of
 from alerting.domain.retime import sent_now
 from alerting.errors import BadInput, Conflict
-from alerting.store import alerts, audit, outbox
+from alerting.store import alerts, audit, idempotency, outbox, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.throttle.cover import covers
@@ -90,7 +90,7 @@ async def submit(
     async with db.begin() as connection:
         await _take_turns(connection, alert, actor, idempotency_key)
         if idempotency_key is not None:
-            known = await alerts.remembered(connection, actor, idempotency_key)
+            known = await idempotency.remembered(connection, actor, idempotency_key)
             if known is not None:
                 return await _repeat_of_key(connection, known, request_hash, idempotency_key)
         twin = await alerts.by_triple(connection, alert.triple)
@@ -107,7 +107,9 @@ async def submit(
             now=clock.now(),
         )
         if idempotency_key is not None:
-            await alerts.remember(connection, actor, idempotency_key, request_hash, stored.alert_id)
+            await idempotency.remember(
+                connection, actor, idempotency_key, request_hash, stored.alert_id
+            )
         plan_id = None
         if stored.state is AlertState.ACCEPTED:
             plan_id = await start(connection, stored.alert_id)
@@ -267,7 +269,7 @@ async def _store(
 
 async def _late(connection: AsyncConnection, alert: Alert, thread_id: UUID) -> bool:
     """True when newer versions speak for everyone this one concerns."""
-    newer = await alerts.newer(connection, thread_id, alert.sent)
+    newer = await threads.newer(connection, thread_id, alert.sent)
     return any(n.msg_type == MsgType.CANCEL or covers(from_json(n.document), alert) for n in newer)
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.delivery import TOLD, TRANSITIONS, DeliveryState
@@ -307,75 +306,3 @@ async def told_in_thread(
             held = held[len(whole) :]
         if held:
             yield held
-
-
-async def page(
-    connection: AsyncConnection, alert_id: UUID, *, after: int, limit: int
-) -> list[dict[str, Any]]:
-    """An alert's deliveries with ids above `after`, in order, without any address."""
-    driver = await raw(connection)
-    async with driver.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(
-            """select d.id, c.ref as citizen, d.channel, d.state, d.reason, d.code,
-                      d.possible_duplicate, d.tries, d.planned_at, d.attempted_at,
-                      d.accepted_at, d.settled_at
-               from outbox o
-               join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-               left join citizen c on c.id = d.citizen_id
-               where o.alert_id = %(alert)s and o.kind = 'deliver' and d.id > %(after)s
-                 and (o.id + 1) * %(span)s > %(after)s
-               order by d.id limit %(limit)s""",
-            {"span": CHUNK_SPAN, "alert": alert_id, "after": after, "limit": limit},
-        )
-        return await cursor.fetchall()
-
-
-async def of_citizen(
-    connection: AsyncConnection, alert_id: UUID, ref: str
-) -> list[dict[str, Any]] | None:
-    """One citizen's deliveries of one alert, by the register's key; None without such a citizen."""
-    driver = await raw(connection)
-    async with driver.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(
-            """select c.id as citizen_id, d.id, d.channel, d.state, d.reason, d.code, d.tries,
-                      coalesce(d.attempted_at, d.settled_at, d.planned_at) as decided_at
-               from citizen c
-               left join delivery d on d.citizen_id = c.id and d.alert_id = %(alert)s
-               where c.ref = %(ref)s order by d.id""",
-            {"alert": alert_id, "ref": ref},
-        )
-        rows = await cursor.fetchall()
-    return [r for r in rows if r["channel"] is not None] if rows else None
-
-
-async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str, str, str, int]]:
-    """How many deliveries stand where: rows of (channel, state, reason, count)."""
-    driver = await raw(connection)
-    cursor = await driver.execute(
-        """select d.channel, d.state, d.reason, count(*)
-           from outbox o
-           join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-           where o.alert_id = %(alert)s and o.kind = 'deliver'
-           group by 1, 2, 3 order by 1, 2, 3""",
-        {"span": CHUNK_SPAN, "alert": alert_id},
-    )
-    return await cursor.fetchall()
-
-
-async def latencies(
-    connection: AsyncConnection, alert_id: UUID
-) -> list[tuple[str, float, float, float, float]]:
-    """Seconds from submission to acceptance: rows of (channel, p50, p95, p99, last)."""
-    driver = await raw(connection)
-    cursor = await driver.execute(
-        """select d.channel,
-                  percentile_cont(array[0.5, 0.95, 0.99, 1.0]) within group (
-                    order by extract(epoch from d.accepted_at - a.submitted_at)::float8) as p
-           from alert a
-           join outbox o on o.alert_id = a.id and o.kind = 'deliver'
-           join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-           where a.id = %(alert)s and d.accepted_at is not null
-           group by 1 order by 1""",
-        {"span": CHUNK_SPAN, "alert": alert_id},
-    )
-    return [(channel, *p) for channel, p in await cursor.fetchall()]

@@ -198,4 +198,4 @@ def test_migrate_makes_the_schema_and_says_so(bare: Shell, empty_database_url: s
     code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
     assert (code, out) == (0, "Schema: None → 0002.\n")
     code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
-    assert (code, out) == (0, "The schema is at 0001 already.\n")
+    assert (code, out) == (0, "The schema is at 0002 already.\n")

@@ -29,7 +29,7 @@ from alerting.domain.alert import MsgType
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links
 from alerting.settings import Settings
-from alerting.store import alerts, deliveries
+from alerting.store import alerts, ledger
 from alerting.store.db import Database
 from alerting.store.schema import outbox
 from alerting.throttle.budget import Budget
@@ -149,11 +149,11 @@ class Town:
 
     async def rows(self, alert_id: UUID) -> list[dict[str, Any]]:
         async with self.db.begin() as connection:
-            return await deliveries.page(connection, alert_id, after=0, limit=10_000)
+            return await ledger.page(connection, alert_id, after=0, limit=10_000)
 
     async def ledger(self, alert_id: UUID) -> dict[tuple[str, str, str], int]:
         async with self.db.begin() as connection:
-            return {(c, s, r): n for c, s, r, n in await deliveries.counts(connection, alert_id)}
+            return {(c, s, r): n for c, s, r, n in await ledger.counts(connection, alert_id)}
 
     @property
     def sent(self) -> list[Outgoing]:
