@@ -4,7 +4,7 @@
 -- what the figures mean. A call that is repeated because its reply was lost reserves twice, so
 -- that capacity is lost and the rate is kept.
 --
--- KEYS[1]  the sender: a hash
+-- KEYS[1]  the sender: a hash; also the channel that tells its new epochs
 -- KEYS[2]  its workers, by when they last asked
 -- KEYS[3]  tenants of the lane by how many tokens they have had
 -- KEYS[4]  the same tenants by when they last asked
@@ -23,7 +23,7 @@ local WHOLE, LEAST_SHARE, SLOW_SHARE = 1000000, 50000, 100000
 local FIRST_STEP, LAST_STEP = 20000, 320000
 local USED_ENOUGH, WINDOW, OUTAGE = 0.8, 1000000, 10000000
 local BURST, CHUNK_HIGH, CHUNK_LOW, MOST_TOKENS = 5000, 100000, 10000, 1000
-local HORIZON_HIGH, HORIZON_SHARED = 1000000, 50000
+local HORIZON_HIGH, HORIZON_SHORT = 1000000, 50000
 local LIVE, ACTIVE, BLOCK_HIGH = 2000000, 500000, 1000000
 local SLACK_CHUNKS, FAIR_WAIT_LEAST, FAIR_WAIT_MOST, WAIT_LEAST = 2, 5000, 50000, 1000
 local WORKER = 10000000
@@ -70,6 +70,12 @@ local function save()
   call('PEXPIRE', KEYS[1], LIFE_MS)
 end
 
+-- Told at once, because those who own what is now void may not ask again for a while.
+local function new_epoch()
+  epoch = epoch + 1
+  call('PUBLISH', KEYS[1], text(epoch))
+end
+
 local function reply(granted, start, length, wait)
   save()
   return {now, epoch, granted, start, length, wait, workers}
@@ -100,11 +106,9 @@ end
 
 if verb == 'throttled' then
   local pause = tonumber(ARGV[5])
-  if now + pause > blocked then
-    -- What is reserved for the time of the pause must not be used.
-    if pause > 0 and blocked <= now then epoch = epoch + 1 end
-    blocked = now + pause
-  end
+  -- What is reserved for the time of the pause must not be used.
+  if pause > 0 and blocked <= now then new_epoch() end
+  blocked = max(blocked, now + pause)
   if now - cut_at >= WINDOW then
     share = max(LEAST_SHARE, floor(share * 7 / 10))
     cut_at = now
@@ -140,7 +144,8 @@ if until_unblocked > now then
   return reply(0, now, 0, max(until_unblocked - now, WAIT_LEAST))
 end
 
-local interval = interval_of(not is_high and live())
+local limited = not is_high and live()
+local interval = interval_of(limited)
 local chunk = floor((is_high and CHUNK_HIGH or CHUNK_LOW) / interval)
 chunk = min(max(chunk, unit), MOST_TOKENS)
 
@@ -192,7 +197,7 @@ end
 local start = max(high, now - BURST)
 if not is_high then start = max(start, low) end
 if is_high then horizon = HORIZON_HIGH end
-if call('ZCARD', KEYS[3]) > 1 then horizon = min(horizon, HORIZON_SHARED) end
+if limited or call('ZCARD', KEYS[3]) > 1 then horizon = min(horizon, HORIZON_SHORT) end
 local to = now + horizon
 if start >= to then
   note(0)
@@ -202,7 +207,7 @@ local fitting = min(chunk, ceil((to - start) / interval))
 local granted = min(tokens, ceil(fitting / unit) * unit)
 local length = ceil(granted * interval)
 if is_high then
-  if not live() then epoch = epoch + 1 end
+  if not live() then new_epoch() end
   high_at, high, low = now, start + length, low + length
 else
   low = start + length

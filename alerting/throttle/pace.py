@@ -14,6 +14,7 @@ again while what there is gets used.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,9 +38,10 @@ MOST_TOKENS = 1_000
 #: So far ahead Extreme and Severe may reserve; what a worker owned that died is lost.
 HORIZON_HIGH_US = 1_000_000
 
-#: No lane reserves further ahead while several tenants are in it: who asks for a few now and then
-#: would have to wait behind all that the others own.
-HORIZON_SHARED_US = 50_000
+#: No lane reserves further ahead while several tenants are in it, or who asks for a few now and
+#: then would wait behind all that the others own; nor any below Severe while a graver one is live,
+#: or what it owns would come on top of what that one takes.
+HORIZON_SHORT_US = 50_000
 
 #: For so long after a reservation of Severe or above one of these is live.
 LIVE_US = 2_000_000
@@ -151,6 +153,14 @@ class Pace(Protocol):
         """Say what the provider said: that it was too much, with its wish for a pause, or yes.
 
         Too much cuts the rate, at most once a second. Raises Unavailable as `reserve` does.
+        """
+        ...
+
+    def epochs(self, sender: str) -> AsyncGenerator[int, None]:
+        """Each new epoch, as it begins and not only with the next grant.
+
+        One may be missed, as while the connection is made; the next grant tells it. Raises
+        Unavailable when nothing more will be heard.
         """
         ...
 

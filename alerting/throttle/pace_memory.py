@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from alerting.domain.lane import Lane
@@ -19,7 +20,7 @@ from alerting.throttle.pace import (
     HEADROOM,
     HIGH,
     HORIZON_HIGH_US,
-    HORIZON_SHARED_US,
+    HORIZON_SHORT_US,
     LAST_STEP,
     LEAST_SHARE,
     LIVE_US,
@@ -153,11 +154,7 @@ class _Sender:
         return interval / (1 - rate.severe_share) if limited else interval
 
     def throttled(self, now: int, pause: int) -> None:
-        if now + pause > self.blocked:
-            if pause > 0 and self.blocked <= now:
-                # What is reserved for the time of the pause must not be used.
-                self.epoch += 1
-            self.blocked = now + pause
+        self.blocked = max(self.blocked, now + pause)
         if now - self.cut_at >= WINDOW_US:
             self.share = max(LEAST_SHARE, self.share * 7 // 10)
             self.cut_at = now
@@ -183,6 +180,7 @@ class MemoryPace:
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._senders: dict[str, _Sender] = {}
+        self._listening: dict[str, list[asyncio.Queue[int]]] = {}
 
     async def reserve(
         self,
@@ -209,6 +207,16 @@ class MemoryPace:
     ) -> None:
         """See Pace.report. Never waits and never raises Unavailable."""
         self.note(sender, rate, throttled=throttled, retry_after_s=retry_after_s)
+
+    async def epochs(self, sender: str) -> AsyncGenerator[int, None]:
+        """See Pace.epochs. Never ends by itself."""
+        heard: asyncio.Queue[int] = asyncio.Queue()
+        self._listening.setdefault(sender, []).append(heard)
+        try:
+            while True:
+                yield await heard.get()
+        finally:
+            self._listening[sender].remove(heard)
 
     def share(self, sender: str) -> float:
         """The part of the configured rate that the provider is known to bear."""
@@ -250,7 +258,8 @@ class MemoryPace:
         if blocked > now:
             return grant(wait=max(blocked - now, WAIT_LEAST_US))
 
-        interval = state.interval(rate, limited=not high and state.live(now))
+        limited = not high and state.live(now)
+        interval = state.interval(rate, limited=limited)
         chunk = math.floor((CHUNK_HIGH_US if high else CHUNK_LOW_US) / interval)
         chunk = min(max(chunk, unit), MOST_TOKENS)
         line = state.lines.setdefault(lane, _Line())
@@ -269,7 +278,9 @@ class MemoryPace:
         else:
             start = max(state.low, state.high, now - BURST_US)
             horizon = round(rate.horizon_s * MICRO)
-        until = now + (min(horizon, HORIZON_SHARED_US) if len(line.finish) > 1 else horizon)
+        if limited or len(line.finish) > 1:
+            horizon = min(horizon, HORIZON_SHORT_US)
+        until = now + horizon
         if start >= until:
             line.place(tenant, now, place, 0, tokens)
             return grant(wait=max(start - until, WAIT_LEAST_US))
@@ -278,7 +289,7 @@ class MemoryPace:
         length = math.ceil(granted * interval)
         if high:
             if not state.live(now):
-                state.epoch += 1
+                self._new_epoch(sender, state)
             state.high_at = now
             state.high = start + length
             state.low += length
@@ -296,9 +307,18 @@ class MemoryPace:
             return
         now, state = self._state(sender, rate)
         if throttled:
-            state.throttled(now, pause_us(retry_after_s))
+            pause = pause_us(retry_after_s)
+            if pause > 0 and state.blocked <= now:
+                # What is reserved for the time of the pause must not be used.
+                self._new_epoch(sender, state)
+            state.throttled(now, pause)
         else:
             state.succeeded(now)
+
+    def _new_epoch(self, sender: str, state: _Sender) -> None:
+        state.epoch += 1
+        for heard in self._listening.get(sender, ()):
+            heard.put_nowait(state.epoch)
 
     def _state(self, sender: str, rate: Rate) -> tuple[int, _Sender]:
         now = math.floor(self._now_s() * MICRO)

@@ -7,7 +7,7 @@ import hashlib
 import math
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cache
 from importlib.resources import files
 from typing import cast
@@ -98,6 +98,17 @@ class RedisPace:
             return
         said = ("throttled", pause_us(retry_after_s)) if throttled else ("succeeded", 0)
         await self._run(sender, Lane.ROUTINE, rate, said, timeout_s)
+
+    async def epochs(self, sender: str) -> AsyncGenerator[int, None]:
+        """See Pace.epochs. Keeps a connection of its own for as long as it is listened to."""
+        channel = _keys(sender, Lane.ROUTINE)[0]
+        try:
+            async with self._client.pubsub(ignore_subscribe_messages=True) as heard:
+                await heard.subscribe(channel)
+                async for message in heard.listen():
+                    yield int(message["data"])
+        except (RedisError, OSError) as e:
+            raise Unavailable(f"The pace hears nothing from Redis: {type(e).__name__}.") from e
 
     async def _run(
         self,

@@ -8,6 +8,7 @@ no instant is lost to the asking.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -70,6 +71,7 @@ class _Sender:
     told_success_s: float = float("-inf")
     told_throttled_s: float = float("-inf")
     lines: dict[tuple[Lane, str], _Line] = field(default_factory=dict)
+    listening: asyncio.Task[None] | None = None
 
 
 class _Line:
@@ -181,6 +183,8 @@ class Pacer:
             key = (sender, lane, tenant)
             line = _Line(lambda own: asyncio.create_task(self._drain(own, known, key)), rate)
             known.lines[lane, tenant] = line
+        if known.listening is None:
+            known.listening = asyncio.create_task(self._listen(sender, known))
         line.rate = rate
         wait = _Wait(max(cost, 1), asyncio.get_running_loop().create_future())
         line.add(wait)
@@ -216,6 +220,9 @@ class Pacer:
         """End everything; who still waits is cancelled."""
         self._closed = True
         for known in self._senders.values():
+            if known.listening is not None:
+                known.listening.cancel()
+                await asyncio.gather(known.listening, return_exceptions=True)
             for line in list(known.lines.values()):
                 await line.close()
         for task in self._telling:
@@ -236,6 +243,18 @@ class Pacer:
             )
         except Unavailable as e:
             log.debug("pace.report_lost", sender=sender, error=e.detail)
+
+    async def _listen(self, sender: str, known: _Sender) -> None:
+        """Take granted instants back the moment they become void."""
+        while True:
+            try:
+                async with contextlib.aclosing(self._pace.epochs(sender)) as epochs:
+                    async for epoch in epochs:
+                        if known.epoch is None or epoch > known.epoch:
+                            self._begin(known, epoch)
+            except Unavailable as e:
+                log.debug("pace.deaf", sender=sender, error=e.detail)
+            await asyncio.sleep(AWAY_S)
 
     async def _drain(self, line: _Line, known: _Sender, key: _Key) -> None:
         try:
@@ -291,8 +310,7 @@ class Pacer:
         if known.epoch is not None and asked_s <= known.epoch_heard_s:
             # The reply was overtaken by that to a later question.
             return grant if lane in HIGH else replace(grant, granted=0)
-        known.epoch, known.epoch_heard_s = grant.epoch, self._now_s()
-        self._take_back(known)
+        self._begin(known, grant.epoch)
         return grant
 
     def _assign(self, line: _Line, known: _Sender, key: _Key, grant: Grant) -> float:
@@ -333,6 +351,10 @@ class Pacer:
     def _drop_if_empty(self, line: _Line, known: _Sender, key: _Key) -> None:
         if not line.granted and not line.waiting and known.lines.get(key[1:]) is line:
             del known.lines[key[1:]]
+
+    def _begin(self, known: _Sender, epoch: int) -> None:
+        known.epoch, known.epoch_heard_s = epoch, self._now_s()
+        self._take_back(known)
 
     def _take_back(self, known: _Sender) -> None:
         """What is granted below Severe must not be used any more."""

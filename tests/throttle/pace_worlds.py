@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -101,6 +101,11 @@ class FarPace:
     ) -> None:
         await asyncio.sleep(next(self._delays_s))
         self._pace.note(sender, rate, throttled=throttled, retry_after_s=retry_after_s)
+
+    async def epochs(self, sender: str) -> AsyncGenerator[int, None]:
+        async for epoch in self._pace.epochs(sender):
+            await asyncio.sleep(next(self._delays_s))
+            yield epoch
 
 
 @dataclass
