@@ -226,16 +226,16 @@ class _Run:
         """Send one citizen's digest, if anything in it still tells them something."""
         citizen = due.items[0].delivery.citizen
         alive, gone = sift(due.items, self._memory, due.at)
-        for pending, outcome in gone:
-            pending.entry.wait(False)
-            self._book.settled(pending.delivery, outcome, due.at)
-        if not alive:
-            return
-        gravest = min((p.entry.stage.severity for p in alive), key=lambda s: s.rank)
-        self._book.digest_sent(citizen, gravest, due.at)
+        if alive:
+            gravest = min((p.entry.stage.severity for p in alive), key=lambda s: s.rank)
+            self._book.digest_sent(citizen, gravest, due.at)
         for pending in alive:
             pending.entry.tell(due.at, silent=False)
             self._book.settled(pending.delivery, Outcome.DIGESTED, due.at)
+        # What the digest says already is dropped after it was said.
+        for pending, outcome in gone:
+            pending.entry.wait(False)
+            self._book.settled(pending.delivery, outcome, due.at)
 
     async def _judge(
         self, source: Source, subjects: Sequence[Subject], rounds: int
