@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from alerting.domain.lane import Lane
-from alerting.throttle.pace import Grant, Pace, Rate
+from alerting.throttle.pace import Grant, Rate
 from alerting.throttle.pace_memory import MemoryPace
 from alerting.throttle.pacer import Pacer
 
@@ -216,8 +216,3 @@ def flock(
     paces = [FarPace(shared, str(n), delays) for n in range(workers)]
     pacers = [Pacer(pace, now_s=now_s) for pace in paces]
     return Flock(pacers, paces, shared, provider or Provider())
-
-
-def as_pace(pace: Pace) -> Pace:
-    """Only to have it checked that what is given is a pace."""
-    return pace

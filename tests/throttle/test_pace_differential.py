@@ -76,13 +76,40 @@ RATES = st.builds(
 )
 
 
+def crowd(moves_s: float, lane: Lane, tenants: list[str], tokens: int, count: int) -> list[Reserve]:
+    """Tenants asking again and again, often for more than there is, so that some get ahead."""
+    names = tenants * (count // len(tenants) + 1)
+    return [Reserve(moves_s, "sms", lane, t, "a", tokens, 1) for t in names[:count]]
+
+
+#: Sequences that lead somewhere: a crowd in one lane, and a rate that recovers while it is used.
+CROWDS = st.builds(
+    crowd,
+    st.sampled_from([0.0, 0.002, 0.01, 0.05]),
+    st.sampled_from(Lane),
+    st.lists(st.sampled_from(["police", "fire", "112"]), min_size=1, max_size=6),
+    st.sampled_from([1, 8, 64]),
+    st.integers(5, 40),
+)
+RECOVERIES = st.builds(
+    lambda waits, lane: [
+        *(Report(1.0, "sms", True, wait) for wait in waits),
+        Report(0.5, "sms", False, None),
+        *crowd(0.1, lane, ["police"], 1_000, 90),
+    ],
+    st.lists(st.sampled_from([None, 0.5, 11.0]), min_size=1, max_size=6),
+    st.sampled_from(Lane),
+)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Rate], list[Reserve | Report]]:
-    """A sequence of steps, often a flood of one kind, under rates that may change."""
-    kinds = draw(st.sampled_from([RESERVES, st.one_of(RESERVES, RESERVES, RESERVES, REPORTS)]))
-    steps = draw(st.lists(kinds, min_size=1, max_size=60))
+    """Single steps, crowds and recoveries, under rates that may change."""
+    single = st.one_of(RESERVES, RESERVES, RESERVES, REPORTS).map(lambda step: [step])
+    kind = draw(st.sampled_from([single, st.one_of(single, CROWDS), st.one_of(single, RECOVERIES)]))
+    parts = draw(st.lists(kind, min_size=1, max_size=40 if kind is single else 5))
     rates = draw(st.lists(RATES, min_size=1, max_size=2))
-    return rates, steps
+    return rates, [step for part in parts for step in part]
 
 
 @given(histories())
