@@ -22,6 +22,8 @@ from alerting.throttle.canon import content_hash
 from alerting.throttle.hazard import hazard_of
 from alerting.throttle.wording import Wording, wording
 
+Point = tuple[float, float]
+
 #: An alert without an end is taken to stand for so long.
 _STANDS = timedelta(hours=24)
 
@@ -29,6 +31,7 @@ _STANDS = timedelta(hours=24)
 _DETAIL_DEG = 0.001
 _MOST_SHAPES = 200
 _MOST_POINTS = 600
+_RAW_POINTS = 6_000
 
 #: A spot smaller than this stands for its surroundings: positions are rarely more exact.
 _POINT_DEG = 0.01
@@ -136,7 +139,8 @@ def _has_shape(area: Area) -> bool:
 def _shape(areas: Sequence[Area]) -> BaseGeometry | None:
     rings = {p.points: None for a in areas for p in a.polygons}
     circles = {c: None for a in areas for c in a.circles}
-    shapes = [ring_shape(points) for points in list(rings)[:_MOST_SHAPES]]
+    kept = list(rings)[:_MOST_SHAPES]
+    shapes = [ring_shape(_thinned(points, _RAW_POINTS // len(kept))) for points in kept]
     shapes += [circle_shape(c.lat, c.lon, c.radius_km) for c in list(circles)[:_MOST_SHAPES]]
     if not shapes:
         return None
@@ -145,10 +149,18 @@ def _shape(areas: Sequence[Area]) -> BaseGeometry | None:
     while shapely.get_num_coordinates(whole) > _MOST_POINTS and detail < 1:
         detail *= 3
         whole = union([whole.simplify(detail)])
+    if shapely.get_num_coordinates(whole) > _MOST_POINTS:
+        whole = whole.convex_hull
     if whole.is_empty:
         return None
     west, south, east, north = whole.bounds
     return grown(whole, _POINT_M) if max(east - west, north - south) < _POINT_DEG else whole
+
+
+def _thinned(points: Sequence[Point], most: int) -> Sequence[Point]:
+    """A ring with no more than about so many points, evenly chosen."""
+    step = -(-len(points) // max(16, most))
+    return points if step == 1 else (*points[:-1:step], points[0])
 
 
 def _plain(text: str) -> str:

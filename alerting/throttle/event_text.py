@@ -24,9 +24,10 @@ _EXPERIENCE = 50
 #: A word tells nothing until it is rarer than one event in twelve.
 _COMMON = math.log(12)
 
-#: Evidence that suffices, about that of four words each found in one event of a hundred, and the
-#: part of the shorter text's own evidence that must be shared.
-_ENOUGH = 9.5
+#: Evidence that suffices, about that of six words each found in one event of a hundred, and the
+#: part of the shorter text's own evidence that must be shared. High, for two incidents taken for
+#: one may hide the second.
+_ENOUGH = 13.5
 _SHARE = 0.3
 
 #: A word that so many events put beside a number makes a field of it, such as a case number.

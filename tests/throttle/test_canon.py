@@ -1,0 +1,106 @@
+"""Canonical content: equal for equal meaning, different for different meaning."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from alert_examples import AT, FLOOD, TOWN, alert, box, info
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerting.domain.alert import Alert, Area, MsgType, NamedValue, Reference, Severity, Status
+from alerting.throttle.canon import content_hash, info_text_hash, instruction_hash
+
+VILLAGE = Area(
+    "Village",
+    polygons=(box(52, 8, 53, 9), box(54, 8, 55, 9)),
+    geocodes=(NamedValue("UGC", "XXC002"), NamedValue("SAME", "000002")),
+)
+RICH = alert(
+    info(language="en", headline="River rising", areas=(TOWN, VILLAGE)),
+    info(language="de", headline="Fluss steigt", instruction="Meiden Sie die Ufer."),
+)
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_lists_means_nothing(rng: random.Random) -> None:
+    def mixed(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(rng.sample(parts, len(parts)))
+
+    def area(a: Area) -> Area:
+        return replace(a, polygons=mixed(a.polygons), geocodes=mixed(a.geocodes))
+
+    infos = [replace(i, areas=mixed(tuple(map(area, i.areas)))) for i in RICH.infos]
+    assert content_hash(replace(RICH, infos=mixed(tuple(infos)))) == content_hash(RICH)
+
+
+def test_names_times_notes_and_references_are_no_part_of_it() -> None:
+    later = AT + timedelta(hours=1)
+    infos = tuple(replace(i, effective=later, onset=later, expires=later) for i in RICH.infos)
+    other = replace(
+        RICH,
+        identifier="b-7",
+        sent=later,
+        note="sent again",
+        references=(Reference("x@example.org", "y", AT),),
+        incidents=("storm",),
+        infos=infos,
+    )
+    assert content_hash(other) == content_hash(RICH)
+
+
+def test_spacing_and_the_case_of_code_names_mean_nothing() -> None:
+    area = replace(TOWN, area_desc=" Town\n", geocodes=(NamedValue("ugc", "XXC001"),))
+    same = alert(info(event="River   Flood ", areas=(area,)))
+    assert content_hash(same) == content_hash(alert(FLOOD))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"severity": Severity.SEVERE},
+        {"event": "Flash Flood"},
+        {"instruction": "Leave."},
+        {"areas": (replace(TOWN, geocodes=(NamedValue("UGC", "xxc001"),)),)},
+        {"areas": (replace(TOWN, polygons=(box(50, 8, 51, 9.1),)),)},
+        {"areas": (replace(TOWN, ceiling=10_000.0),)},
+        {"parameters": (NamedValue("level", "3"),)},
+        {"language": "fr"},
+    ],
+)
+def test_another_meaning_is_another_content(change: dict[str, Any]) -> None:
+    assert content_hash(alert(info(**change))) != content_hash(alert(FLOOD))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RICH, status=Status.EXERCISE),
+        replace(RICH, msg_type=MsgType.UPDATE),
+        replace(RICH, sender="other@example.org"),
+        replace(RICH, infos=RICH.infos[:1]),
+    ],
+)
+def test_another_head_is_another_content(other: Alert) -> None:
+    assert content_hash(other) != content_hash(RICH)
+
+
+def test_what_is_read_and_what_is_to_be_done_are_told_apart() -> None:
+    calm = info(headline="River rising", instruction="Stay away.")
+    loud = replace(calm, instruction="Leave now.")
+    reworded = replace(calm, headline="River rising fast")
+    assert info_text_hash(calm) == info_text_hash(loud)
+    assert instruction_hash(calm) != instruction_hash(loud)
+    assert info_text_hash(calm) != info_text_hash(reworded)
+    assert instruction_hash(calm) == instruction_hash(reworded)
+    assert instruction_hash(calm) == instruction_hash(replace(calm, instruction=" Stay  away. "))
+
+
+def test_composed_and_decomposed_letters_are_one() -> None:
+    assert info_text_hash(info(headline="Ue\u0301ber")) == info_text_hash(
+        info(headline="U\u00e9ber")
+    )
