@@ -76,39 +76,50 @@ RATES = st.builds(
 )
 
 
-def crowd(moves_s: float, lane: Lane, tenants: list[str], tokens: int, count: int) -> list[Reserve]:
-    """Tenants asking again and again, often for more than there is, so that some get ahead."""
-    names = tenants * (count // len(tenants) + 1)
-    return [Reserve(moves_s, "sms", lane, t, "a", tokens, 1) for t in names[:count]]
+def crowd(
+    moves_s: float, lane: Lane, asks: list[tuple[str, int]], count: int
+) -> list[Reserve | Report]:
+    """Tenants asking again and again, some for more than there is, so that some get ahead."""
+    turns = asks * (count // len(asks) + 1)
+    return [Reserve(moves_s, "sms", lane, t, "a", tokens, 1) for t, tokens in turns[:count]]
 
 
 #: Sequences that lead somewhere: a crowd in one lane, and a rate that recovers while it is used.
 CROWDS = st.builds(
     crowd,
-    st.sampled_from([0.0, 0.002, 0.01, 0.05]),
+    st.sampled_from([0.002, 0.004, 0.01, 0.05]),
     st.sampled_from(Lane),
-    st.lists(st.sampled_from(["police", "fire", "112"]), min_size=1, max_size=6),
-    st.sampled_from([1, 8, 64]),
-    st.integers(5, 40),
+    st.lists(
+        st.tuples(st.sampled_from(["police", "fire", "112"]), st.sampled_from([2, 9, 64, 1_000])),
+        min_size=2,
+        max_size=6,
+    ),
+    st.integers(20, 60),
 )
 RECOVERIES = st.builds(
-    lambda waits, lane: [
-        *(Report(1.0, "sms", True, wait) for wait in waits),
+    lambda moves, wait_s, tokens: [
+        *(Report(move_s, "sms", True, wait_s) for move_s in moves),
         Report(0.5, "sms", False, None),
-        *crowd(0.1, lane, ["police"], 1_000, 90),
+        *crowd(0.1, Lane.SEVERE, [("police", tokens)], 90),
     ],
-    st.lists(st.sampled_from([None, 0.5, 11.0]), min_size=1, max_size=6),
-    st.sampled_from(Lane),
+    st.lists(st.sampled_from([1.0, 4.0]), min_size=1, max_size=6),
+    st.sampled_from([None, 0.5]),
+    st.integers(1, 110),
 )
+SINGLES = st.one_of(RESERVES, RESERVES, RESERVES, REPORTS).map(lambda step: [step])
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Rate], list[Reserve | Report]]:
-    """Single steps, crowds and recoveries, under rates that may change."""
-    single = st.one_of(RESERVES, RESERVES, RESERVES, REPORTS).map(lambda step: [step])
-    kind = draw(st.sampled_from([single, st.one_of(single, CROWDS), st.one_of(single, RECOVERIES)]))
-    parts = draw(st.lists(kind, min_size=1, max_size=40 if kind is single else 5))
-    rates = draw(st.lists(RATES, min_size=1, max_size=2))
+    """Single steps, crowds or recoveries, under rates that may change."""
+    kind = draw(st.sampled_from(["singles", "crowds", "recoveries"]))
+    if kind == "singles":
+        parts = draw(st.lists(SINGLES, min_size=1, max_size=60))
+        rates = draw(st.lists(RATES, min_size=1, max_size=2))
+    else:
+        part = CROWDS if kind == "crowds" else RECOVERIES
+        parts = draw(st.lists(st.one_of(part, SINGLES), min_size=1, max_size=4))
+        rates = [Rate(draw(st.sampled_from([200.0, 1_000.0, 3_000.0])))]
     return rates, [step for part in parts for step in part]
 
 
