@@ -40,7 +40,8 @@ _DOUBTFUL = 0.65
 
 #: Texts with less of their own than this are formulas; only the same formula is the same.
 _FORMULA = 6.0
-_SAME_FORMULA = 0.92
+_SAME_FORMULA = 92
+_SAME_WORD = 75
 
 
 class Worded(Protocol):
@@ -135,9 +136,8 @@ def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
     rest = min(_evidence(one.words - other.words, pool), _evidence(other.words - one.words, pool))
     own = shared + rest
     found = min(1.0, shared / _ENOUGH) * min(1.0, shared / own / _SHARE) if own else 0.0
-    if own < _FORMULA and same_language and _numbers_agree(one, other):
-        alike = fuzz.ratio(one.text, other.text) / 100
-        found = 1.0 if alike >= _SAME_FORMULA else found
+    if own < _FORMULA and same_language and _same_formula(one, other):
+        found = 1.0
     found = min(found, _most(one, other, pool))
     return found if same_language or found > 0 else None
 
@@ -180,8 +180,14 @@ def _numbers(one: Wording, pool: Pool, *, but: int) -> set[str]:
     return {n for n in numbers if pool.weight(n, but=but) > 0}
 
 
-def _numbers_agree(one: Wording, other: Wording) -> bool:
-    return not any(c.isdigit() for w in one.words ^ other.words for c in w)
+def _same_formula(one: Wording, other: Wording) -> bool:
+    """True for one text with a slip mended or a word added, not with another name put in."""
+    if fuzz.ratio(one.text, other.text) < _SAME_FORMULA:
+        return False
+    ours, theirs = sorted(one.words - other.words), sorted(other.words - one.words)
+    if any(c.isdigit() for word in (*ours, *theirs) for c in word):
+        return False
+    return not (ours and theirs) or fuzz.ratio(" ".join(ours), " ".join(theirs)) >= _SAME_WORD
 
 
 def _evidence(words: Iterable[str], pool: Pool) -> float:

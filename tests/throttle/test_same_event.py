@@ -190,6 +190,12 @@ def test_a_late_report_of_a_named_case_is_still_of_it() -> None:
     assert compare(too_late, one).verdict is Match.NO
 
 
+def test_the_same_words_about_a_numbered_thing_are_new_after_their_end() -> None:
+    gate = report("Flood", "Gauge 48211 at 1204 Mill Street is high.", hours_valid=1)
+    assert compare(copied(gate, minutes=30), gate).verdict is Match.SURE
+    assert compare(copied(gate, minutes=90), gate).verdict is Match.NO
+
+
 def test_of_two_agencies_only_what_stands_is_compared() -> None:
     german = flood("Wehr", "de", VALLEY, sender="d@example.org", event="Hochwasser", minutes=361)
     assert compare(german, ENGLISH).verdict is Match.NO
@@ -317,6 +323,18 @@ def test_reports_of_one_event_do_not_make_its_name_common() -> None:
     assert together.weight("48211", but=1) > alone.weight("48211", but=1)
 
 
+def test_a_senders_formula_is_no_evidence_however_rare_among_others() -> None:
+    form = "Level advice. Location {}. Council area {}. Status under control. Type bush fire. Size "
+    form += "nil. Responsible agency rural service. Updated today by the duty desk officer."
+    spots = ["Gorge", "Bay", "Ridge", "Lagoon", "Summit", "Quarry", "Meadow", "Forest"]
+    ours = [report("Bushfire", form.format(s, s.lower()), minutes=n) for n, s in enumerate(spots)]
+    others = [
+        report("Traffic", f"Jam {n}", sender=f"{n}@example.org", category=Category.TRANSPORT)
+        for n in range(300)
+    ]
+    assert compare(ours[1], ours[0], *ours[2:], *others).verdict is not Match.SURE
+
+
 def test_what_every_alert_of_a_sender_says_is_common() -> None:
     pool = Pool()
     for a, _ in fires(60, 2):
@@ -371,6 +389,14 @@ def test_blocks_leave_few_of_ten_thousand_alerts_to_compare() -> None:
             there = shaped(f"{lat} {lon}", box(lat + 0.4, lon + 0.4, lat + 0.6, lon + 0.6))
             far += bool(blocks(signature(alert(info(areas=(there,))))) & seek(near))
     assert far <= 1
+
+
+@pytest.mark.parametrize("size", [0.1, 2.0, 9.0, 40.0])
+def test_areas_of_any_two_sizes_find_each_other(size: float) -> None:
+    land = signature(alert(info(areas=(shaped("Land", box(1, 1, 41, 41)),))))
+    spot = signature(alert(info(areas=(shaped("Spot", box(20, 20, 20 + size, 20 + size)),))))
+    assert blocks(land) & seek(spot)
+    assert blocks(spot) & seek(land)
 
 
 def test_severity_does_not_make_another_event() -> None:
