@@ -31,16 +31,22 @@ WAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. storm_s: before, during and after the storm."""
+    """How much is measured.
+
+    busy: how many of the workers have something to send. storm_s: before, during and after the
+    storm. after: what the provider then takes, as a part of the rate.
+    """
 
     workers: int
+    busy: tuple[int, ...]
     per_second: float
     seconds: float
     storm_s: tuple[float, float, float]
+    after: tuple[float, ...]
 
 
-FULL = Sizes(8, 1_000, 8.0, (4.0, 5.0, 16.0))
-QUICK = Sizes(2, 200, 2.2, (1.2, 0.2, 2.0))
+FULL = Sizes(8, (8, 2), 1_000, 8.0, (4.0, 5.0, 16.0), (1.0, 0.6))
+QUICK = Sizes(2, (2,), 200, 1.2, (0.5, 0.2, 1.5), (1.0,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def run(options: Options) -> Report:
 
 def _rows(own: Server, sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
     for way, words in WAYS.items():
-        for busy in (sizes.workers, max(sizes.workers // 4, 1)):
+        for busy in sizes.busy:
             say(f"{words}; {busy} of {sizes.workers} workers have something to send …")
             own.client.flushall()
             own.client.config_resetstat()
@@ -116,7 +122,7 @@ def _rows(own: Server, sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row
 def _storms(own: Server, sizes: Sizes, say: Callable[[str], None]) -> Iterator[Storm]:
     """The provider takes a fifth for a while; then all again, or three fifths for good."""
     calm_s, storm_s, after_s = sizes.storm_s
-    for part in (1.0, 0.6):
+    for part in sizes.after:
         limit = part * sizes.per_second
         say(f"A storm of 429s, after which the provider takes {limit:,.0f} a second …")
         phases = [
