@@ -212,10 +212,14 @@ class Days(RuleBasedStateMachine):
         self._issue(Issued(self._refer(old, MsgType.UPDATE, sent, info), areas, old.hazard))
 
     @precondition(lambda self: self.issued)
-    @rule(data=st.data(), kind=st.sampled_from(["clear", "cancel"]))
-    def end(self, data: st.DataObject, kind: str) -> None:
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["clear", "cancel"]),
+        areas=st.sampled_from(["A", "AB"]),
+    )
+    def end(self, data: st.DataObject, kind: str, areas: str) -> None:
         old = data.draw(st.sampled_from(self.issued))
-        info = self._info(Severity.MINOR, Urgency.PAST, old.areas, old.hazard, 3, "It is over.")
+        info = self._info(Severity.MINOR, Urgency.PAST, areas, old.hazard, 3, "It is over.")
         info = replace(info, response_types=(ResponseType.ALL_CLEAR,))
         kinds = {"clear": MsgType.UPDATE, "cancel": MsgType.CANCEL}
         self._issue(Issued(self._refer(old, kinds[kind], self.now, info), old.areas, old.hazard))
@@ -286,7 +290,14 @@ class Days(RuleBasedStateMachine):
             quiet = at.time() >= time(22) or at.time() < time(7)
             assert not quiet, "a lesser alert interrupted in quiet hours"
         if row["reason"] in SPARED:
-            assert any(self._knew(other, row) for other in rows), row["reason"]
+            knew = [other for other in rows if self._knew(other, row)]
+            assert knew, row["reason"]
+            told_of = 0
+            for other in rows:
+                same = (other["name"], other["event"]) == (row["name"], row["event"])
+                if same and other["told"]:
+                    told_of |= other["places"]
+            assert not row["places"] & ~told_of, "a place of theirs was never told of"
         if info.severity in GRAVE and not ends and row["name"] not in self.left:
             allowed = {*SPARED, "superseded", "cancelled", "expired"}
             assert sent or row["reason"] in allowed, (row["state"], row["reason"])
@@ -317,7 +328,8 @@ class Days(RuleBasedStateMachine):
         async with self.world.town.db.begin() as connection:
             found = await connection.exec_driver_sql(
                 """select c.ref as name, a.id as alert, a.event_id as event, a.status, a.msg_type,
-                          a.document, a.expires_at, d.info_no, d.state, d.reason, d.silent,
+                          a.document, a.expires_at, d.info_no, d.places, d.state, d.reason,
+                          d.silent,
                           coalesce(d.attempted_at, d.settled_at, d.planned_at) as at,
                           d.reason = 'digested' or d.state in ('accepted','delivered') as told
                    from delivery d join alert a on a.id = d.alert_id
