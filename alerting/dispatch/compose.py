@@ -49,7 +49,7 @@ class Group:
     def message(self, sending: Sending) -> Outgoing:
         """The message for one delivery. The end of a danger knocks less hard than the danger."""
         d = sending.delivery
-        ended = sending.decision.reason is Reason.ENDED
+        ended = sending.decision.reason in {Reason.ENDED, Reason.PARTLY_ENDED}
         return Outgoing(
             delivery_id=d.id,
             endpoint=d.endpoint or "",

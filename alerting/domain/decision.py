@@ -38,6 +38,7 @@ class Reason(StrEnum):
     NEVER_TOLD = "never-told"
     ALREADY_ENDED = "already-ended"
     GOES_ON = "goes-on"
+    PARTLY_ENDED = "partly-ended"
     OVER = "over"
     # What stands against sending it.
     EXPIRED = "expired"
@@ -77,6 +78,7 @@ _SENTENCES = {
     Reason.NEVER_TOLD: "It ends a danger the citizen had never been told of.",
     Reason.ALREADY_ENDED: "The citizen had been told before that the danger was over.",
     Reason.GOES_ON: "Another alert of the same event was still in force for the citizen.",
+    Reason.PARTLY_ENDED: "It was over, while another alert the citizen has still stood.",
     Reason.OVER: "The danger was over before the citizen's digest told of it.",
     Reason.EXPIRED: "The alert had expired.",
     Reason.CANCELLED: "The alert had been cancelled.",

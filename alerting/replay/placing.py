@@ -22,6 +22,9 @@ from alerting.throttle.same_event import Pool, Signature, blocks, seek, signatur
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100
 
+#: How common words are is learnt from so many of the newest alerts.
+_RECENT = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -92,7 +95,7 @@ class Placing:
     def _near(self, alert: Alert, mine: Signature) -> list[Candidate[Hashable]]:
         """Earlier alerts that may be like this one, the newest of them."""
         since = alert.sent - self._window
-        while self._recent and self._recent[0].source.alert.sent < since:
+        while len(self._recent) > _RECENT:
             old = self._recent.popleft()
             self._pool.drop(old.signature, old.counted_as, sender=old.signature.sender)
         near: dict[_Kept, None] = {}

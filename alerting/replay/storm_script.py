@@ -13,7 +13,7 @@ EXTREME, SEVERE, MODERATE, MINOR = (
     Severity.MODERATE,
     Severity.MINOR,
 )
-IMMEDIATE, EXPECTED, FUTURE = Urgency.IMMEDIATE, Urgency.EXPECTED, Urgency.FUTURE
+IMMEDIATE, EXPECTED = Urgency.IMMEDIATE, Urgency.EXPECTED
 SHELTER, EVACUATE, PREPARE, MONITOR = (
     ResponseType.SHELTER,
     ResponseType.EVACUATE,
@@ -132,8 +132,8 @@ _FLOOD = Text(
 _GAS = Text(
     "Toxic smoke",
     _voices(
-        fire_brigade="Fire at the Brackwater works sends toxic smoke over the houses {place}.",
-        police="Toxic smoke from the fire at the Brackwater works: danger {place}.",
+        fire_brigade="Fire at the Brackwater works in Quay Street sends toxic smoke over {place}.",
+        police="Toxic smoke from the fire at the Brackwater works, Quay Street: danger {place}.",
         civil_protection="The Brackwater works are burning, toxic smoke drifts {place}.",
     ),
     ("Go inside, close doors and windows, switch ventilation off.",),
@@ -156,19 +156,12 @@ _POWER = Text(
     _voices(municipality="There is no electricity in {place}."),
     ("Switch off cookers and irons.",),
 )
-_ICE = Text(
-    "Slippery roads",
-    _voices(weather_service="Wet leaves and frost make roads slippery in {place} tomorrow."),
-    ("Allow more time for your way.",),
-)
-
 DANGERS: Mapping[str, Danger] = {
     "wind": Danger(Category.MET, "region", 14, {"en": _WIND, "fr": _WIND_FR}),
     "flood": Danger(Category.MET, "valley", 12, {"en": _FLOOD}),
     "smoke": Danger(Category.CBRNE, "plant", 8, {"en": _GAS, "fr": _GAS_FR}),
     "missing": Danger(Category.RESCUE, "region", 24, {"en": _MISSING}),
     "power": Danger(Category.INFRA, "district", 10, {"en": _POWER}),
-    "ice": Danger(Category.MET, "region", 20, {"en": _ICE}),
     "drill": Danger(Category.MET, "valley", 4, {"en": _FLOOD}, Status.EXERCISE),
 }
 
@@ -201,6 +194,7 @@ STEPS: tuple[Step, ...] = (
     Step(8.5, "wind", WEATHER, "text", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
     Step(10.0, "wind", WEATHER, "text", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
     Step(11.5, "wind", TOWN, "text", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(12.5, "wind", CIVIL, "text", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
     Step(14.0, "wind", WEATHER, "end"),
     Step(14.3, "wind", WEATHER, "end", languages=("fr",), thread="weather-fr"),
     Step(14.6, "wind", CIVIL, "end"),
@@ -227,6 +221,5 @@ STEPS: tuple[Step, ...] = (
     Step(5.0, "missing", POLICE, "text"),
     Step(8.0, "missing", POLICE, "cancel"),
     Step(12.0, "power", TOWN, "new", MINOR),
-    Step(17.5, "ice", WEATHER, "new", MINOR, FUTURE),
     Step(13.5, "drill", CIVIL, "new", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
 )

@@ -109,36 +109,60 @@ def assess(
 
 def _belief(past: Sequence[Past], now: datetime) -> dict[Hashable, Past]:
     """For each thread the latest step the citizen was told of, where it is still in force."""
-    latest: dict[Hashable, Past] = {}
-    for p in past:
-        if p.told:
-            latest[p.stage.thread] = p
-    return {
-        thread: p
-        for thread, p in latest.items()
-        if not p.stage.ends and not p.over and p.stage.expires_at > now
-    }
+    latest = {p.stage.thread: p for p in _unended(past)}
+    return {thread: p for thread, p in latest.items() if not p.over and p.stage.expires_at > now}
 
 
 def _ending(stage: Stage, past: Sequence[Past], now: datetime) -> Reason:
-    """An end goes to exactly those who were told, and only when nothing else goes on."""
-    told = [p for p in past if p.told]
-    unended = _unended(told)
+    """An end goes to exactly those who were told; while something else goes on, quietly or not."""
+    unended = _unended(past)
     if not unended:
         if any(p.waits and not p.stage.ends for p in past):
             return Reason.OVER
-        return Reason.ALREADY_ENDED if told else Reason.NEVER_TOLD
-    newest: dict[Hashable, Past] = {p.stage.thread: p for p in past}
-    others = [p for thread, p in newest.items() if thread != stage.thread]
-    if any(not p.stage.ends and not p.over and p.stage.expires_at > now for p in others):
-        return Reason.GOES_ON
-    return Reason.ENDED
+        return Reason.ALREADY_ENDED if any(p.told for p in past) else Reason.NEVER_TOLD
+    live = _live(past, but=stage.thread, at=now)
+    if not live:
+        return Reason.ENDED
+    # Who was spared an alert because of this one must go on believing, or nobody warns them of it.
+    known = {p.stage.thread for p in unended}
+    told_all = {p.stage.thread for p in live} <= known
+    return Reason.PARTLY_ENDED if stage.thread in known and told_all else Reason.GOES_ON
 
 
-def _unended(told: Sequence[Past]) -> list[Past]:
-    """What the citizen was told of since they were last told that it was over."""
-    ends = [n for n, p in enumerate(told) if p.stage.ends]
-    return list(told[ends[-1] + 1 :]) if ends else list(told)
+def _unended(past: Sequence[Past]) -> list[Past]:
+    """What the citizen was told of and has not been told is over.
+
+    An end that came while other alerts of the event stood ended its own thread alone.
+    """
+    told: list[Past] = []
+    for p in past:
+        if not p.told:
+            continue
+        if not p.stage.ends:
+            told.append(p)
+        elif _live(past, but=p.stage.thread, at=p.at, sent_by=p.stage.sent_at):
+            told = [t for t in told if t.stage.thread != p.stage.thread]
+        else:
+            told = []
+    return told
+
+
+def _live(
+    past: Sequence[Past], *, but: Hashable, at: datetime, sent_by: datetime | None = None
+) -> list[Past]:
+    """The newest step of each other thread, where it stands: told or not, it covers the citizen.
+
+    sent_by: as it was when that was sent; what has been cancelled since may still have stood.
+    """
+    newest = {p.stage.thread: p for p in past if sent_by is None or p.stage.sent_at <= sent_by}
+    return [
+        p
+        for thread, p in newest.items()
+        if thread != but
+        and not p.stage.ends
+        and p.stage.expires_at > at
+        and not (p.over and sent_by is None)
+    ]
 
 
 def _danger(
@@ -240,7 +264,7 @@ def _weight(stage: Stage, past: Sequence[Past]) -> Severity:
     """An end weighs what the danger last weighed: who was woken for it may be woken for its end."""
     if not stage.ends:
         return stage.severity
-    latest = {p.stage.thread: p.stage.severity for p in _unended([p for p in past if p.told])}
+    latest = {p.stage.thread: p.stage.severity for p in _unended(past)}
     return min([stage.severity, *latest.values()], key=lambda s: s.rank)
 
 
@@ -260,6 +284,9 @@ def _label(belief: Mapping[Hashable, Past], past: Sequence[Past]) -> str:
 def _after(reason: Reason, before: str, stage: Stage, belief: Mapping[Hashable, Past]) -> str:
     if reason is Reason.ENDED:
         return "ended"
+    if reason is Reason.PARTLY_ENDED:
+        rest = [p for thread, p in belief.items() if thread != stage.thread]
+        return _active(_gravest(rest)) if rest else "ended"
     if reason not in INTERRUPTING and reason is not Reason.TEXT_ONLY:
         return before  # a danger that was over before it was told of leaves no belief behind
     others = [p.stage for thread, p in belief.items() if thread != stage.thread]

@@ -44,6 +44,13 @@ _SAME_FORMULA = 92
 _SAME_WORD = 75
 
 
+#: So many common names tie the words of two agencies together, where no more than this share of
+#: events holds them; with few events nobody knows yet what is common.
+_NAMES = 2
+_NAMED = 0.1
+_FEW = 20
+
+
 class Worded(Protocol):
     """An alert's words, and the labels of its numbers."""
 
@@ -140,6 +147,13 @@ def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
         found = 1.0
     found = min(found, _most(one, other, pool))
     return found if same_language or found > 0 else None
+
+
+def share_names(one: Wording, other: Wording, pool: Pool) -> bool:
+    """True where two texts speak of two names or more that few other events do, and no number
+    speaks against it. Agencies word an event each in its own way; its names they share."""
+    names = [n for n in one.names & other.names if len(pool) < _FEW or pool.share(n) < _NAMED]
+    return len(names) >= _NAMES and _most(one, other, pool) == 1.0
 
 
 def name_alike(one: Wording, other: Wording, pool: Pool) -> bool:

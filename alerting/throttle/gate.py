@@ -16,6 +16,9 @@ from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.throttle.assess import INTERRUPTING, SILENT, Assessment
 from alerting.throttle.budget import Answer, Window
 
+#: What says that a danger is over.
+_ENDS = frozenset({Reason.ENDED, Reason.PARTLY_ENDED, Reason.OVER})
+
 #: Exempt from the budget and from quiet hours.
 GRAVE = frozenset({Severity.EXTREME, Severity.SEVERE})
 
@@ -100,7 +103,7 @@ def already_told(facts: Facts) -> Decision | None:
 def silenced(facts: Facts) -> Decision | None:
     """A coordinator's silence holds back everything but Extreme and the ends of dangers."""
     reason, weight = facts.assessment.reason, facts.assessment.weight
-    if facts.silenced_by and weight is not Severity.EXTREME and reason is not Reason.ENDED:
+    if facts.silenced_by and weight is not Severity.EXTREME and reason not in _ENDS:
         return Decision(Verdict.DROP, Reason.SILENCED)
     return None
 
@@ -110,6 +113,8 @@ def nothing_new(facts: Facts) -> Decision | None:
     reason = facts.assessment.reason
     if reason in INTERRUPTING:
         return None
+    if reason is Reason.PARTLY_ENDED:
+        return Decision(_quietest(facts), reason)
     return Decision(Verdict.SILENT if reason in SILENT else Verdict.DROP, reason)
 
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from shapely.geometry.base import BaseGeometry
 
 from alerting.throttle.event_signature import Signature, blocks, seek, signature
-from alerting.throttle.event_text import Pool, agreement, name_alike
+from alerting.throttle.event_text import Pool, agreement, name_alike, share_names
 from alerting.throttle.hazard import VAGUE, compatible
 
 __all__ = [
@@ -43,10 +43,27 @@ _LATE = timedelta(hours=12)
 #: Texts of two agencies that share less than this speak of different things, unless it is a danger
 #: of which a place has but one at a time.
 _LITTLE = 0.2
-_ONE_AT_A_TIME = frozenset({"earthquake", "tsunami", "volcano", "nuclear", "air-raid"})
+_ONE_AT_A_TIME = frozenset(
+    {
+        "air-quality",
+        "air-raid",
+        "cold",
+        "drought",
+        "dust",
+        "earthquake",
+        "fog",
+        "heat",
+        "nuclear",
+        "space",
+        "storm",
+        "tsunami",
+        "volcano",
+        "wind",
+    }
+)
 
 #: One sender's translation follows within this time.
-_TOGETHER = timedelta(minutes=10)
+_TOGETHER = timedelta(minutes=30)
 
 Key = TypeVar("Key")
 
@@ -83,6 +100,8 @@ def likeness(
         return _own(new, old, pool, (hazard, area, time, text), sure, unsure)
     if text is not None and text < _LITTLE and new.hazards & old.hazards & _ONE_AT_A_TIME:
         text = None
+    if text is not None and text < _LITTLE and _share_names(new, old, pool):
+        text = _LITTLE
     parts = _HAZARD * hazard + _AREA * area + _TIME * time
     score = parts / (1 - _TEXT) if text is None else parts + _TEXT * text
     verdict = _verdict(score, sure, unsure)
@@ -102,15 +121,19 @@ def _own(
 ) -> Likeness:
     """Two alerts of one sender: its words decide, else a translation sent along."""
     hazard, area, time, text = parts
-    if text is None:
-        together = abs(new.sent - old.sent) <= _TOGETHER
+    together = abs(new.sent - old.sent) <= _TOGETHER
+    if _no_common_language(new, old):
         score = 1.0 if together and time == 1 and area > 0.95 and hazard == 1 else 0.0
     else:
-        score = text
+        score = text or 0.0
     verdict = _verdict(score, sure, unsure)
     if verdict is Match.SURE and min(time, hazard) < 1 and not _named_alike(new, old, pool):
         verdict = Match.NO if time < 1 else Match.UNSURE
     return _judged(score, hazard, area, time, text, verdict)
+
+
+def _no_common_language(new: Signature, old: Signature) -> bool:
+    return not {w.language for w in new.wordings} & {w.language for w in old.wordings}
 
 
 def _verdict(score: float, sure: float, unsure: float) -> Match:
@@ -192,6 +215,10 @@ def _text(new: Signature, old: Signature, pool: Pool) -> float | None:
         return 1.0
     found = [agreement(a, b, pool) for a in new.wordings for b in old.wordings]
     return max((f for f in found if f is not None), default=None)
+
+
+def _share_names(new: Signature, old: Signature, pool: Pool) -> bool:
+    return any(share_names(a, b, pool) for a in new.wordings for b in old.wordings)
 
 
 def _named_alike(new: Signature, old: Signature, pool: Pool) -> bool:

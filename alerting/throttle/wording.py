@@ -29,6 +29,10 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+
 _DATE = re.compile(r"(19|20)\d\d((0[1-9]|1[0-2])([0-2]\d|3[01]))?")
 _MOST_CHARACTERS = 20_000
 
+#: A capital and small letters, with a small letter or a comma before it.
+_NAME = re.compile(r"(?<=[a-zà-ÿа-яα-ω,(] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ω]{2,}")
+_NOUNS_LOOK_LIKE_NAMES = frozenset({"de", "lb"})
+
 
 @dataclass(frozen=True, slots=True)
 class Wording:
@@ -36,7 +40,7 @@ class Wording:
 
     script: that of most of its letters. text, words: without the names of the place, which is
     compared as such; text in alphabetical order. numbers: by the word they stand beside, such as
-    "case #" or "# high".
+    "case #" or "# high". names: words written as names are, in the middle of a sentence.
     """
 
     language: str
@@ -44,11 +48,14 @@ class Wording:
     text: str
     words: frozenset[str]
     numbers: Mapping[str, frozenset[str]]
+    names: frozenset[str]
 
 
 def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = ()) -> Wording:
     """The words of these texts, at most 20,000 characters of them; places: names of their areas."""
-    text = _plain(" ".join(t for t in texts if t)[:_MOST_CHARACTERS])
+    # Each text begins a sentence.
+    raw = " . ".join(t for t in texts if t)[:_MOST_CHARACTERS]
+    text = _plain(raw.replace(" . ", " "))
     named = set(_tokens(_plain(" ".join(places)[:_MOST_CHARACTERS])))
     tokens = _tokens(text)
     own = [t for t in tokens if t not in named]
@@ -63,7 +70,10 @@ def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = 
         if labels and len(number) >= TELLING:
             words.add(labels[0].replace("#", number))
     found = {label: frozenset(values) for label, values in numbers.items()}
-    return Wording(language, _script(text), " ".join(sorted(own)), frozenset(words), found)
+    names = set() if language in _NOUNS_LOOK_LIKE_NAMES else _names(raw) - named
+    return Wording(
+        language, _script(text), " ".join(sorted(own)), frozenset(words), found, frozenset(names)
+    )
 
 
 @lru_cache(maxsize=65536)
@@ -75,6 +85,12 @@ def share_of_kind(word: str) -> float:
     if not word.isdigit():
         return _CODE_SHARE
     return _NUMBER_SHARE if len(word) == TELLING else _LONG_NUMBER_SHARE
+
+
+def _names(raw: str) -> set[str]:
+    """Words that begin with a capital within a sentence and are nowhere written without it."""
+    found = {_plain(word) for word in _NAME.findall(raw)}
+    return found - {word for word in _WORD.findall(raw) if word.islower()}
 
 
 def _is_name(word: str) -> bool:

@@ -44,8 +44,8 @@ class Citizen:
     ) -> Assessment:
         now = stage.sent_at if minutes is None else T0 + timedelta(minutes=minutes)
         found = assess(stage, self.past, places=places, now=now, repeat=Repeat(300, 1800))
-        told = found.reason in INTERRUPTING or found.reason is Reason.TEXT_ONLY
-        silent = found.reason is Reason.TEXT_ONLY
+        silent = found.reason in {Reason.TEXT_ONLY, Reason.PARTLY_ENDED, Reason.OVER}
+        told = found.reason in INTERRUPTING or silent
         self.past.append(Past(stage, places, told, silent, over, now))
         return found
 
@@ -238,7 +238,12 @@ def test_whatever_is_withheld_the_citizen_already_knows(
         if found.reason in INTERRUPTING or found.reason is Reason.SUPERSEDED:
             continue
         if stage.ends:
-            assert found.reason in {Reason.NEVER_TOLD, Reason.ALREADY_ENDED, Reason.GOES_ON}
+            assert found.reason in {
+                Reason.NEVER_TOLD,
+                Reason.ALREADY_ENDED,
+                Reason.GOES_ON,
+                Reason.PARTLY_ENDED,
+            }
             if found.reason is Reason.NEVER_TOLD:
                 assert not before
             continue
