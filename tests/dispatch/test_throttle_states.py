@@ -51,10 +51,33 @@ from alerting.store.import_citizens import merge
 from alerting.store.schema import address, citizen
 from alerting.throttle.budget_redis import RedisBudget, connect
 
-START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+START = datetime(2026, 11, 24, 19, tzinfo=UTC)
 GRAVE = {Severity.EXTREME, Severity.SEVERE}
 SPARED = {"identical", "covered", "text-only"}
 FINAL = {"accepted", "delivered", "failed", "suppressed", "expired", "revoked"}
+
+SEVERITY = st.sampled_from([*Severity, Severity.MODERATE, Severity.MODERATE])
+ACTUAL_MOSTLY = st.sampled_from([Status.ACTUAL] * 5 + [Status.EXERCISE])
+WHERE = st.sampled_from(["A", "B", "AB"])
+MINUTES = st.sampled_from([-2, 1, 9, 45, 240, 700])
+HAPPENINGS = ["alert", "alert", "update", "update", "update", "end", "clock", "clock", "again"]
+ALERT = {
+    "severity": SEVERITY,
+    "urgency": st.sampled_from([Urgency.IMMEDIATE, Urgency.EXPECTED]),
+    "areas": WHERE,
+    "sender": st.sampled_from(["police", "fire"]),
+    "hazard": st.sampled_from(["Flood", "Earthquake"]),
+    "hours": st.sampled_from([1, 6, 30]),
+    "status": ACTUAL_MOSTLY,
+}
+UPDATE = {
+    "severity": SEVERITY,
+    "areas": WHERE,
+    "words": st.sampled_from(["As measured.", "As measured again."]),
+    "response": st.sampled_from([ResponseType.SHELTER, ResponseType.EVACUATE]),
+    "late": st.booleans(),
+}
+END = {"kind": st.sampled_from(["clear", "cancel"]), "areas": st.sampled_from(["A", "AB"])}
 
 
 def _box(west: float) -> Polygon:
@@ -151,15 +174,24 @@ class Days(RuleBasedStateMachine):
     def now(self) -> datetime:
         return self.world.town.clock.now().replace(microsecond=0)
 
-    @rule(
-        severity=st.sampled_from(Severity),
-        urgency=st.sampled_from([Urgency.IMMEDIATE, Urgency.EXPECTED]),
-        areas=st.sampled_from(["A", "B", "AB"]),
-        sender=st.sampled_from(["police", "fire"]),
-        hazard=st.sampled_from(["Flood", "Earthquake"]),
-        hours=st.sampled_from([1, 6, 30]),
-        status=st.sampled_from([Status.ACTUAL, Status.ACTUAL, Status.ACTUAL, Status.EXERCISE]),
-    )
+    @rule(data=st.data())
+    def some_hours(self, data: st.DataObject) -> None:
+        """Several things happen, mostly alerts about what is known."""
+        for _ in range(data.draw(st.integers(4, 9))):
+            match data.draw(st.sampled_from(HAPPENINGS)):
+                case "alert":
+                    self.alert(**{k: data.draw(v) for k, v in ALERT.items()})
+                case "update" if self.issued:
+                    self.update(data, **{k: data.draw(v) for k, v in UPDATE.items()})
+                case "end" if self.issued:
+                    self.end(data, **{k: data.draw(v) for k, v in END.items()})
+                case "clock":
+                    self.clock(data.draw(MINUTES))
+                case _:
+                    self.again()
+            self.the_ledger_keeps_its_promises()
+
+    @rule(**ALERT)
     def alert(
         self,
         severity: Severity,
@@ -188,14 +220,7 @@ class Days(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.issued)
-    @rule(
-        data=st.data(),
-        severity=st.sampled_from(Severity),
-        areas=st.sampled_from(["A", "B", "AB"]),
-        words=st.sampled_from(["As measured.", "As measured again."]),
-        response=st.sampled_from([ResponseType.SHELTER, ResponseType.EVACUATE]),
-        late=st.booleans(),
-    )
+    @rule(data=st.data(), **UPDATE)
     def update(
         self,
         data: st.DataObject,
@@ -212,11 +237,7 @@ class Days(RuleBasedStateMachine):
         self._issue(Issued(self._refer(old, MsgType.UPDATE, sent, info), areas, old.hazard))
 
     @precondition(lambda self: self.issued)
-    @rule(
-        data=st.data(),
-        kind=st.sampled_from(["clear", "cancel"]),
-        areas=st.sampled_from(["A", "AB"]),
-    )
+    @rule(data=st.data(), **END)
     def end(self, data: st.DataObject, kind: str, areas: str) -> None:
         old = data.draw(st.sampled_from(self.issued))
         info = self._info(Severity.MINOR, Urgency.PAST, areas, old.hazard, 3, "It is over.")
@@ -224,7 +245,7 @@ class Days(RuleBasedStateMachine):
         kinds = {"clear": MsgType.UPDATE, "cancel": MsgType.CANCEL}
         self._issue(Issued(self._refer(old, kinds[kind], self.now, info), old.areas, old.hazard))
 
-    @rule(minutes=st.sampled_from([-2, 1, 9, 45, 240, 700]))
+    @rule(minutes=MINUTES)
     def clock(self, minutes: int) -> None:
         self.world.town.clock.advance(60 * minutes)
         self._work()
@@ -255,6 +276,7 @@ class Days(RuleBasedStateMachine):
         town = self.world.town
         town.budget = RedisBudget(client, now_s=lambda: town.clock.now().timestamp())
 
+    @precondition(lambda self: not self.left)
     @rule(name=st.sampled_from(sorted(PEOPLE)))
     def leave(self, name: str) -> None:
         async def withdraw() -> None:
@@ -412,8 +434,8 @@ def test_no_sequence_breaks_an_invariant(database_url: str, redis_url: str) -> N
     run_state_machine_as_test(
         Days,
         settings=settings(
-            max_examples=25,
-            stateful_step_count=14,
+            max_examples=50,
+            stateful_step_count=8,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
