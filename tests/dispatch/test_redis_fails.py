@@ -1,0 +1,153 @@
+"""Redis killed, wiped and stopped while alerts of every lane flow: what each lane did."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis as Client
+from town import Town
+
+from alerting.cap import read, to_xml
+from alerting.clock import ManualClock
+from alerting.dispatch import policies
+from alerting.domain.alert import Alert, Severity
+from alerting.embedded import redis as embedded
+from alerting.store import alerts
+from alerting.throttle.budget_redis import RedisBudget, connect
+
+TIMEOUT_S = 0.05
+EVENTS = {
+    Severity.EXTREME: "Earthquake",
+    Severity.SEVERE: "Flood",
+    Severity.MODERATE: "Wildfire",
+    Severity.MINOR: "Fog",
+}
+
+
+@dataclass
+class Failing:
+    """A Redis of our own, and a town whose budgets it holds."""
+
+    server: embedded.Redis
+    client: Client
+    town: Town
+    first: Alert
+
+    def signal(self, sig: signal.Signals) -> None:
+        os.kill(self.server.pid, sig)
+
+    async def issue(self, severity: Severity) -> float:
+        """Send an alert of this severity to everybody; seconds it took to be dealt with."""
+        town = self.town
+        sent = town.clock.now()
+        infos = tuple(
+            replace(
+                i,
+                event=EVENTS[severity],
+                headline=EVENTS[severity],
+                severity=severity,
+                expires=sent + timedelta(hours=8),
+                onset=None,
+            )
+            for i in self.first.infos
+        )
+        alert = replace(self.first, identifier=severity.value, sent=sent, infos=infos)
+        began = time.monotonic()
+        await town.submit(to_xml(alert), now=False)
+        await self.work()
+        return time.monotonic() - began
+
+    async def work(self) -> None:
+        await self.town.due_now()
+        await self.town.worker().sweep()
+
+    async def told(self, severity: Severity) -> dict[tuple[str, str], int]:
+        async with self.town.db.begin() as connection:
+            alert_id = await alerts.resolve(connection, severity.value)
+        found: dict[tuple[str, str], int] = {}
+        for (_, state, reason), n in (await self.town.ledger(alert_id)).items():
+            found[state, reason] = found.get((state, reason), 0) + n
+        return found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[embedded.Redis]:
+    running = embedded.start(tmp_path / "redis")
+    yield running
+    os.kill(running.pid, signal.SIGCONT)
+    running.stop()
+
+
+@pytest.fixture
+async def failing(town: Town, server: embedded.Redis, alert_xml: bytes) -> AsyncIterator[Failing]:
+    # Budgets are held for a while from when the database took an alert: its clock is ours.
+    town.clock = ManualClock(datetime.now(UTC))
+    town.__post_init__()
+    client = connect(server.url)
+    town.budget = RedisBudget(client, now_s=lambda: town.clock.now().timestamp())
+    async with town.db.begin() as connection:
+        awake = f'[quiet]\nfrom = "03:00"\nto = "03:00"\n[redis]\ntimeout_s = {TIMEOUT_S}\n'
+        await policies.set_live(connection, awake, by="test")
+    yield Failing(server, client, town, read(alert_xml).alerts[0])
+    await client.aclose()
+
+
+def kill(f: Failing) -> None:
+    f.signal(signal.SIGKILL)
+
+
+def stop(f: Failing) -> None:
+    """It takes connections and never answers."""
+    f.signal(signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("fail", [kill, stop])
+async def test_the_grave_go_out_at_once_and_the_least_wait_for_it(
+    failing: Failing, fail: object
+) -> None:
+    assert callable(fail)
+    fail(failing)
+    for severity in (Severity.EXTREME, Severity.SEVERE):
+        took_s = await failing.issue(severity)
+        assert {state for state, _ in await failing.told(severity)} == {"accepted"}
+        # Sixty chunks that each waited for Redis would take three seconds more.
+        assert took_s < 10
+    await failing.issue(Severity.MODERATE)
+    assert {state for state, _ in await failing.told(Severity.MODERATE)} == {"accepted"}
+    await failing.issue(Severity.MINOR)
+    assert set(await failing.told(Severity.MINOR)) == {("deferred", "no-budget")}
+    # Ten minutes on nobody waits for it any longer; the worker's own budget still says when.
+    failing.town.clock.advance(605)
+    await failing.work()
+    assert {state for state, _ in await failing.told(Severity.MINOR)} == {"accepted"}
+
+
+async def test_what_waited_goes_on_when_it_is_back(failing: Failing, tmp_path: Path) -> None:
+    stop(failing)
+    await failing.issue(Severity.MINOR)
+    assert set(await failing.told(Severity.MINOR)) == {("deferred", "no-budget")}
+    failing.signal(signal.SIGCONT)
+    failing.town.clock.advance(31)
+    await failing.work()
+    assert {state for state, _ in await failing.told(Severity.MINOR)} == {"accepted"}
+
+
+async def test_an_emptied_one_forgets_and_sends_rather_than_spares(failing: Failing) -> None:
+    await failing.issue(Severity.MODERATE)
+    await failing.client.flushall()
+    # Without the wipe this would wait ten minutes for its turn.
+    await failing.issue(Severity.MINOR)
+    assert {state for state, _ in await failing.told(Severity.MINOR)} == {"accepted"}
+
+
+async def test_while_it_is_there_budgets_hold(failing: Failing) -> None:
+    await failing.issue(Severity.MODERATE)
+    await failing.issue(Severity.MINOR)
+    assert set(await failing.told(Severity.MINOR)) == {("deferred", "budget-hour")}
