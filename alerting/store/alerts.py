@@ -62,7 +62,9 @@ async def get(
 ) -> StoredAlert | None:
     """One alert; with `lock` nobody else changes it before the transaction ends."""
     query = select(*_FIELDS).where(alert.c.id == alert_id)
-    row = (await connection.execute(query.with_for_update() if lock else query)).first()
+    if lock:
+        query = query.with_for_update(key_share=True)
+    row = (await connection.execute(query)).first()
     return None if row is None else _stored(row)
 
 
@@ -162,7 +164,11 @@ async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
     The alert's row is locked first, so that of two chunks ending together the second sees the
     first. An ended alert keeps its state and gets its time.
     """
-    await connection.execute(select(alert.c.id).where(alert.c.id == alert_id).with_for_update())
+    # Not the stronger FOR UPDATE: writing an outbox row twice in one transaction holds a key share
+    # of its alert, so that two chunks ending together would each wait for the other.
+    await connection.execute(
+        select(alert.c.id).where(alert.c.id == alert_id).with_for_update(key_share=True)
+    )
     open_work = select(outbox.c.id).where(
         outbox.c.alert_id == alert_id, outbox.c.state.in_(["ready", "leased"])
     )

@@ -13,9 +13,10 @@ from town import Town
 
 from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.status import status
+from alerting.domain.alert_state import AlertState
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import outbox
+from alerting.store import alerts, outbox
 from alerting.store.deliveries import Settlement
 from alerting.store.deliveries import settle as write
 from alerting.store.outbox import Fenced
@@ -158,3 +159,16 @@ async def test_work_that_ends_every_worker_is_set_aside_and_the_rest_goes_on(
     assert {r for c, _, r in ledger if c == "email"} <= {"in-doubt", "poisoned"}
     async with town.db.begin() as c:
         assert (await status(c, submitted.alert_id)).state == "completed"
+
+
+async def test_chunks_that_end_together_do_not_wait_for_each_other(
+    town: Town, alert_xml: bytes
+) -> None:
+    town.settings = town.settings.model_copy(update={"chunk_size": 6})
+    submitted = await town.submit(alert_xml)
+    await asyncio.gather(*(town.worker().sweep() for _ in range(8)))
+    # Two of them waiting for one another would have left one chunk for later.
+    async with town.db.begin() as connection:
+        stored = await alerts.get(connection, submitted.alert_id)
+    assert stored is not None
+    assert stored.state is AlertState.COMPLETED
