@@ -13,13 +13,12 @@ from town import Town
 
 from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.status import status
-from alerting.domain.alert_state import AlertState
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.store import alerts, outbox
 from alerting.store.deliveries import Settlement
 from alerting.store.deliveries import settle as write
-from alerting.store.outbox import Fenced
+from alerting.store.outbox import Fenced, Work
 from alerting.store.schema import outbox as table
 
 
@@ -164,11 +163,19 @@ async def test_work_that_ends_every_worker_is_set_aside_and_the_rest_goes_on(
 async def test_chunks_that_end_together_do_not_wait_for_each_other(
     town: Town, alert_xml: bytes
 ) -> None:
-    town.settings = town.settings.model_copy(update={"chunk_size": 6})
     submitted = await town.submit(alert_xml)
-    await asyncio.gather(*(town.worker().sweep() for _ in range(8)))
-    # Two of them waiting for one another would have left one chunk for later.
     async with town.db.begin() as connection:
-        stored = await alerts.get(connection, submitted.alert_id)
-    assert stored is not None
-    assert stored.state is AlertState.COMPLETED
+        ids = [await outbox.add_plan(connection, submitted.alert_id, Lane.ROUTINE) for _ in "ab"]
+        claimed = [await outbox.claim(connection, i, owner="test", lease_s=30) for i in ids]
+    both_wrote = asyncio.Barrier(2)
+
+    async def end(work: Work | None) -> None:
+        assert work is not None
+        async with town.db.begin() as connection:
+            await outbox.hold(connection, work, lease_s=30)
+            await outbox.finish(connection, work)
+            await both_wrote.wait()
+            await alerts.complete_if_done(connection, submitted.alert_id)
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(end(w) for w in claimed))
