@@ -30,10 +30,10 @@ from alerting.settings import Settings
 from alerting.store.db import Database
 from alerting.store.secrets import get_or_create
 from alerting.throttle.budget import Budget
-from alerting.throttle.budget_memory import MemoryBudget
-from alerting.throttle.budget_redis import RedisBudget, connect
-from alerting.throttle.pace_redis import RedisPace
-from alerting.throttle.pacer import Pacer
+from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.pace.pacer import Pacer
+from alerting.throttle.pace.redis import RedisPace
 
 
 def database_url(settings: Settings) -> str:

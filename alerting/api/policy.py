@@ -12,7 +12,7 @@ from alerting.api.problems import problem
 from alerting.dispatch import policies
 from alerting.errors import BadInput
 from alerting.store.keys import ApiKey
-from alerting.throttle.policy import MAX_CHARACTERS, PolicyRefused
+from alerting.throttle.policy.parse import MAX_CHARACTERS, PolicyRefused
 
 router = APIRouter(prefix="/v1/policy", tags=["policy"])
 

@@ -12,7 +12,7 @@ from alerting.api.access import RuntimeDep, having
 from alerting.dispatch import silences
 from alerting.store import silences as store
 from alerting.store.keys import ApiKey
-from alerting.throttle.matcher import Matcher, Op
+from alerting.throttle.silence.matcher import Matcher, Op
 
 router = APIRouter(prefix="/v1/silences", tags=["silences"])
 

@@ -13,10 +13,10 @@ import uvloop
 
 from alerting.bench.pace_sink import ANSWER, ASK
 from alerting.domain.lane import Lane
-from alerting.throttle.budget_redis import connect
+from alerting.throttle.budget.redis import connect
 from alerting.throttle.pace import Rate
-from alerting.throttle.pace_redis import RedisPace
-from alerting.throttle.pacer import Pacer
+from alerting.throttle.pace.pacer import Pacer
+from alerting.throttle.pace.redis import RedisPace
 
 SENDER = "bench"
 

@@ -24,8 +24,8 @@ from alerting.bench.server import Server, Work, server
 from alerting.domain.alert import Severity
 from alerting.embedded.wait import until
 from alerting.throttle.budget import BUCKET, Ask, ClassLimit, Limits
-from alerting.throttle.budget_redis import RedisBudget, connect
-from alerting.throttle.budget_wire import EPOCH, SHARD
+from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.wire import EPOCH, SHARD
 
 BATCH = 1_000
 LIMITS = Limits(600, ClassLimit(1, 6), ClassLimit(1, 3), ClassLimit(1, 1))

@@ -19,7 +19,7 @@ from alerting.dispatch import policies
 from alerting.errors import BadInput
 from alerting.store import policies as store
 from alerting.store.policies import ShadowRow, StoredPolicy
-from alerting.throttle.policy import MAX_CHARACTERS, PolicyRefused, parse_policy
+from alerting.throttle.policy.parse import MAX_CHARACTERS, PolicyRefused, parse_policy
 
 _note = click.option("--note", default="", help="Why, for those who read the history.")
 _file = click.argument("file", type=click.Path(allow_dash=True))

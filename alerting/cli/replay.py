@@ -22,7 +22,7 @@ from alerting.replay.result import Result
 from alerting.replay.run import replay as run
 from alerting.replay.storm import generate
 from alerting.settings import settings
-from alerting.throttle.policy import MAX_CHARACTERS, Policy, default_policy, parse_policy
+from alerting.throttle.policy.parse import MAX_CHARACTERS, Policy, default_policy, parse_policy
 
 _path = click.Path(path_type=Path)
 #: Of each kind of trouble, so many are printed.

@@ -16,7 +16,7 @@ from alerting.dispatch import silences
 from alerting.errors import BadInput
 from alerting.store import silences as store
 from alerting.store.silences import StoredSilence
-from alerting.throttle.matcher import Matcher
+from alerting.throttle.silence.matcher import Matcher
 
 _UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
 

@@ -15,10 +15,10 @@ from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane, lane_of
 from alerting.store import alerts, events, threads
 from alerting.store.alerts import StoredAlert
-from alerting.throttle import placing
-from alerting.throttle.placing import Candidate, Linked, Placement, says_over
-from alerting.throttle.policy_model import SameEvent
-from alerting.throttle.same_event import Pool, Signature, blocks, seek, signature
+from alerting.throttle.events import placing
+from alerting.throttle.events.placing import Candidate, Linked, Placement, says_over
+from alerting.throttle.events.same import Pool, Signature, blocks, seek, signature
+from alerting.throttle.policy.model import SameEvent
 
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100

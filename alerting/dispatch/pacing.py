@@ -10,7 +10,7 @@ from alerting.domain.lane import Lane
 from alerting.domain.segments import measure
 from alerting.settings import Settings
 from alerting.throttle.pace import Rate
-from alerting.throttle.pacer import Pacer
+from alerting.throttle.pace.pacer import Pacer
 
 #: A window spans no more than this at the configured rate, so that a cancel stops the last call
 #: within a second and no lease runs out while a slow provider is waited for.

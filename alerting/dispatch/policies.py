@@ -18,8 +18,7 @@ from alerting.observe.logs import logger
 from alerting.store import policies
 from alerting.store.db import Database
 from alerting.store.policies import StoredPolicy
-from alerting.throttle.matcher import storable
-from alerting.throttle.policy import (
+from alerting.throttle.policy.parse import (
     Policy,
     PolicyRefused,
     default_policy,
@@ -27,6 +26,7 @@ from alerting.throttle.policy import (
     parse_policy,
 )
 from alerting.throttle.silence import Silence
+from alerting.throttle.silence.matcher import storable
 
 log = logger(__name__)
 

@@ -16,8 +16,8 @@ from alerting.errors import BadInput
 from alerting.observe.logs import logger
 from alerting.store import silences
 from alerting.store.silences import StoredSilence
-from alerting.throttle.matcher import Matcher, Op
 from alerting.throttle.silence import Silence
+from alerting.throttle.silence.matcher import Matcher, Op
 
 log = logger(__name__)
 

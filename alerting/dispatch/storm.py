@@ -10,7 +10,7 @@ from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane
 from alerting.store import threads
 from alerting.throttle.brake import hold
-from alerting.throttle.policy import Policy
+from alerting.throttle.policy.parse import Policy
 
 
 async def too_many(

@@ -26,7 +26,7 @@ from alerting.store import alerts, audit, idempotency, outbox, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.throttle.cover import covers
-from alerting.throttle.hazard import hazard_of
+from alerting.throttle.events.hazard import hazard_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from alerting.store.db import Database
 from alerting.store.deliveries import OpenDelivery, Settlement
 from alerting.throttle.budget import Ask, Budget
 from alerting.throttle.desk import Desk, Judged, Subject, limits_of
-from alerting.throttle.policy import Policy
+from alerting.throttle.policy.parse import Policy
 
 #: Where a delivery ends that was refused because its alert had; any other refusal suppresses it.
 ENDS = {

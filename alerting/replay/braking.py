@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from alerting.domain.alert import Alert, Status
 from alerting.domain.lane import Lane
 from alerting.throttle.brake import hold
-from alerting.throttle.policy import Policy
+from alerting.throttle.policy.parse import Policy
 
 
 class Brake:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time, tzinfo
 from zoneinfo import ZoneInfo
 
 from alerting.replay.population import Population
-from alerting.throttle.policy import Policy
+from alerting.throttle.policy.parse import Policy
 
 
 class Clocks:

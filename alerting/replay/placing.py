@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from alerting.domain.alert import Alert, MsgType, Reference
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.replay.memory import Source
-from alerting.throttle import placing
 from alerting.throttle.cover import covers
-from alerting.throttle.placing import Candidate, Linked, says_over
-from alerting.throttle.policy import Policy
-from alerting.throttle.same_event import Pool, Signature, blocks, seek, signature
+from alerting.throttle.events import placing
+from alerting.throttle.events.placing import Candidate, Linked, says_over
+from alerting.throttle.events.same import Pool, Signature, blocks, seek, signature
+from alerting.throttle.policy.parse import Policy
 
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100

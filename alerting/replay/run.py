@@ -33,9 +33,9 @@ from alerting.replay.reading import Played, Refused, Trace
 from alerting.replay.result import Result
 from alerting.replay.waiting import Due, Pending, Waiting
 from alerting.throttle.assess import Assessment
-from alerting.throttle.budget_memory import MemoryBudget
+from alerting.throttle.budget.memory import MemoryBudget
 from alerting.throttle.desk import Desk, Judged, Subject, limits_of
-from alerting.throttle.policy import Policy
+from alerting.throttle.policy.parse import Policy
 from alerting.throttle.stage import Stage
 
 _NOT_SENT = frozenset({MsgType.ACK, MsgType.ERROR})

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from alerting.domain.alert import MsgType, ResponseType, Severity, Urgency
 from alerting.domain.decision import Reason
-from alerting.throttle.hazard import compatible
+from alerting.throttle.events.hazard import compatible
 from alerting.throttle.stage import Stage
 
 #: Responses that move people; another agency that adds one of these says something new.

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from alerting.domain.alert import Alert, MsgType, Status
 from alerting.domain.lane import Lane
-from alerting.throttle.policy_model import Policy, Storm
+from alerting.throttle.policy.model import Policy, Storm
 
 _HELD = frozenset({MsgType.ALERT, MsgType.UPDATE})
 

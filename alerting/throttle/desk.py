@@ -17,7 +17,7 @@ from alerting.errors import Unavailable
 from alerting.throttle.assess import Assessment, Past, Repeat, assess
 from alerting.throttle.budget import Ask, Budget, ClassLimit, Limits
 from alerting.throttle.gate import GRAVE, AskBudget, Facts, after_budget, decide
-from alerting.throttle.policy import Policy
+from alerting.throttle.policy.parse import Policy
 from alerting.throttle.quiet import next_slot, quiet_until
 from alerting.throttle.silence import Silence, silenced_by
 from alerting.throttle.stage import Stage, stage_of

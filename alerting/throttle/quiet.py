@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from alerting.throttle.policy_model import Policy
+from alerting.throttle.policy.model import Policy
 
 # A citizen's clock is at most a day off UTC, and a jump of the date line skips one.
 _AROUND = range(-2, 4)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerting.domain.alert import Alert, MsgType, ResponseType, Severity, Urgency
-from alerting.throttle.canon import info_text_hash, instruction_hash
-from alerting.throttle.hazard import hazard_of
+from alerting.throttle.events.canon import info_text_hash, instruction_hash
+from alerting.throttle.events.hazard import hazard_of
 
 #: Responses that ask nothing of a citizen.
 _IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})

@@ -19,9 +19,9 @@ from alerting.domain.lane import Lane
 from alerting.store import keys
 from alerting.store.db import raw
 from alerting.store.import_citizens import merge
-from alerting.throttle.budget_memory import MemoryBudget
-from alerting.throttle.pace_memory import MemoryPace
-from alerting.throttle.pacer import Pacer
+from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.pace.memory import MemoryPace
+from alerting.throttle.pace.pacer import Pacer
 
 CITIZEN = {"ref": "c-1", "language": "en", "lat": "54.5", "lon": "2.5", "sms": "+447700900001"}
 

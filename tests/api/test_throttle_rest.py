@@ -10,7 +10,7 @@ from served import Served
 
 from alerting.store import keys
 from alerting.store import policies as store
-from alerting.throttle.policy import default_policy, default_toml
+from alerting.throttle.policy.parse import default_policy, default_toml
 
 TOML = "[budget]\nspacing_s = 60\n"
 

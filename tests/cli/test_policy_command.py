@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from alerting.cli.policy import policy
 from alerting.errors import AlertingError
-from alerting.throttle.policy import default_policy, default_toml, parse_policy
+from alerting.throttle.policy.parse import default_policy, default_toml, parse_policy
 
 #: Types `alerting policy …`: the exit code, what it printed, and what went wrong.
 Run = Callable[..., tuple[int, str, str]]

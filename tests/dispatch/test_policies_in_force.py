@@ -11,8 +11,8 @@ from alerting.dispatch.policies import PolicyCache
 from alerting.errors import BadInput, NotFound
 from alerting.store import policies as store
 from alerting.store.db import Database
-from alerting.throttle.matcher import Matcher
-from alerting.throttle.policy import default_policy
+from alerting.throttle.policy.parse import default_policy
+from alerting.throttle.silence.matcher import Matcher
 
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
 ONE, TWO = "[budget]\nspacing_s = 60\n", "[budget]\nspacing_s = 120\n"

@@ -20,7 +20,7 @@ from alerting.dispatch import policies
 from alerting.domain.alert import Alert, Severity
 from alerting.embedded import redis as embedded
 from alerting.store import alerts
-from alerting.throttle.budget_redis import RedisBudget, connect
+from alerting.throttle.budget.redis import RedisBudget, connect
 
 TIMEOUT_S = 0.05
 EVENTS = {

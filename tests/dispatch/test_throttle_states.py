@@ -49,7 +49,7 @@ from alerting.store import citizens as directory
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import merge
 from alerting.store.schema import address, citizen
-from alerting.throttle.budget_redis import RedisBudget, connect
+from alerting.throttle.budget.redis import RedisBudget, connect
 
 START = datetime(2026, 11, 24, 19, tzinfo=UTC)
 GRAVE = {Severity.EXTREME, Severity.SEVERE}

@@ -33,9 +33,9 @@ from alerting.store import alerts, ledger
 from alerting.store.db import Database
 from alerting.store.schema import outbox
 from alerting.throttle.budget import Budget
-from alerting.throttle.budget_memory import MemoryBudget
-from alerting.throttle.pace_memory import MemoryPace
-from alerting.throttle.pacer import Pacer
+from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.pace.memory import MemoryPace
+from alerting.throttle.pace.pacer import Pacer
 
 
 @dataclass

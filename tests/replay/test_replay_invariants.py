@@ -12,7 +12,7 @@ from alerting.replay.reading import read_trace
 from alerting.replay.run import replay
 from alerting.replay.storm import generate
 from alerting.replay.storm_files import write
-from alerting.throttle.policy import default_policy
+from alerting.throttle.policy.parse import default_policy
 
 
 def _held(found: dict[str, Any]) -> None:

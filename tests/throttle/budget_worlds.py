@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from alerting.domain.alert import Severity
 from alerting.throttle.budget import Answer, Ask, Budget, ClassLimit, Limits, Window
-from alerting.throttle.budget_memory import MemoryBudget
-from alerting.throttle.budget_redis import RedisBudget, connect
+from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.budget.redis import RedisBudget, connect
 
 #: 10 minutes between any two; 6 Moderate, 3 Minor and 1 routine a day.
 LIMITS = Limits(600, ClassLimit(1, 6), ClassLimit(1, 3), ClassLimit(1, 1))

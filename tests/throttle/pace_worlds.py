@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from alerting.domain.lane import Lane
 from alerting.throttle.pace import Grant, Rate
-from alerting.throttle.pace_memory import MemoryPace
-from alerting.throttle.pacer import Pacer
+from alerting.throttle.pace.memory import MemoryPace
+from alerting.throttle.pace.pacer import Pacer
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from alerting.domain.alert import (
 )
 from alerting.domain.lane import lane_of
 from alerting.throttle.brake import hold
-from alerting.throttle.policy import default_policy, parse_policy
+from alerting.throttle.policy.parse import default_policy, parse_policy
 
 SEVERE = alert(info(severity=Severity.SEVERE))
 EXTREME = alert(info(severity=Severity.EXTREME))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from alerting.domain.alert import Severity
 from alerting.embedded.engines import Engines
 from alerting.throttle.budget import Ask, ClassLimit, Limits
-from alerting.throttle.budget_memory import MemoryBudget
-from alerting.throttle.budget_redis import RedisBudget, connect
+from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.budget.redis import RedisBudget, connect
 
 
 @dataclass(frozen=True)

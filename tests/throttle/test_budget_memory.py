@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from budget_worlds import LIMITS, MODERATE, Time, asks
 
-from alerting.throttle.budget_memory import MemoryBudget
+from alerting.throttle.budget.memory import MemoryBudget
 
 
 def test_weeks_of_alerts_leave_no_more_than_two_days_of_them() -> None:

@@ -30,8 +30,8 @@ from alerting.embedded import redis
 from alerting.embedded.redis import Redis as Server
 from alerting.errors import Unavailable
 from alerting.throttle.budget import Ask
-from alerting.throttle.budget_redis import RedisBudget, connect
-from alerting.throttle.budget_wire import CALL, SPANS, plan
+from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.wire import CALL, SPANS, plan
 
 TOWN = [*range(2_000), *range(5_000, 40_000, 501), 999_999, 1_000_000]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.domain.alert import Alert, Area, MsgType, NamedValue, Reference, Severity, Status
-from alerting.throttle.canon import content_hash, info_text_hash, instruction_hash
+from alerting.throttle.events.canon import content_hash, info_text_hash, instruction_hash
 
 VILLAGE = Area(
     "Village",

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from alerting.domain.lane import Lane
 from alerting.embedded.engines import Engines
-from alerting.throttle.budget_redis import connect
+from alerting.throttle.budget.redis import connect
 from alerting.throttle.pace import Rate
-from alerting.throttle.pace_memory import MemoryPace
-from alerting.throttle.pace_redis import RedisPace
+from alerting.throttle.pace.memory import MemoryPace
+from alerting.throttle.pace.redis import RedisPace
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pace_worlds import EXTREME, ROUTINE, SEVERE, now_s, simulate
 from alerting.domain.lane import Lane
 from alerting.errors import Unavailable
 from alerting.throttle.pace import HEADROOM, Grant, Rate
-from alerting.throttle.pace_memory import MemoryPace
-from alerting.throttle.pacer import ALONE_SHARE, TIMEOUT_HIGH_S, Pacer
+from alerting.throttle.pace.memory import MemoryPace
+from alerting.throttle.pace.pacer import ALONE_SHARE, TIMEOUT_HIGH_S, Pacer
 
 RATE = Rate(100)
 

@@ -19,11 +19,11 @@ from alerting.domain.lane import Lane
 from alerting.embedded import redis
 from alerting.embedded.redis import Redis as Server
 from alerting.errors import Unavailable
-from alerting.throttle import pace_redis
-from alerting.throttle.budget_redis import connect
+from alerting.throttle.budget.redis import connect
 from alerting.throttle.pace import HEADROOM, MICRO, Grant, Rate
-from alerting.throttle.pace_redis import RedisPace
-from alerting.throttle.pacer import Pacer
+from alerting.throttle.pace import redis as pace_redis
+from alerting.throttle.pace.pacer import Pacer
+from alerting.throttle.pace.redis import RedisPace
 
 RATE = Rate(1_000)
 EXTREME, ROUTINE = Lane.EXTREME, Lane.ROUTINE

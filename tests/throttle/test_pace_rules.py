@@ -17,7 +17,7 @@ from alerting.throttle.pace import (
     Grant,
     Rate,
 )
-from alerting.throttle.pace_memory import MemoryPace
+from alerting.throttle.pace.memory import MemoryPace
 
 RATE = Rate(1_000)
 

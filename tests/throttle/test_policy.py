@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.errors import BadInput
-from alerting.throttle.policy import PolicyRefused, default_policy, default_toml, parse_policy
-from alerting.throttle.policy_errors import key_lines
-from alerting.throttle.policy_model import Policy, bounds, field_at, keys_of
+from alerting.throttle.policy.errors import key_lines
+from alerting.throttle.policy.model import Policy, bounds, field_at, keys_of
+from alerting.throttle.policy.parse import PolicyRefused, default_policy, default_toml, parse_policy
 
 DOC = Path(__file__).parents[2] / "docs" / "policy.md"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from alerting.throttle.policy import default_policy, parse_policy
+from alerting.throttle.policy.parse import default_policy, parse_policy
 from alerting.throttle.quiet import local, next_slot, quiet_until, within
 
 POLICY = default_policy()

@@ -23,7 +23,7 @@ from alerting.domain.alert import (
     Severity,
     Status,
 )
-from alerting.throttle.same_event import (
+from alerting.throttle.events.same import (
     Likeness,
     Match,
     Pool,

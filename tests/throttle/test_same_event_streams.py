@@ -15,7 +15,7 @@ from event_worlds import fires, jams
 
 from alerting.cap import read
 from alerting.domain.alert import Alert
-from alerting.throttle.same_event import Match, Pool, best_match, blocks, seek, signature
+from alerting.throttle.events.same import Match, Pool, best_match, blocks, seek, signature
 
 WINDOW = timedelta(hours=48)
 

@@ -22,10 +22,9 @@ from alerting.domain.alert import (
     Urgency,
 )
 from alerting.errors import BadInput
-from alerting.throttle import pattern
-from alerting.throttle.hazard import hazard_of
-from alerting.throttle.matcher import Matcher
-from alerting.throttle.silence import Silence, silenced_by, touch
+from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.silence import Silence, pattern, silenced_by, touch
+from alerting.throttle.silence.matcher import Matcher
 
 HOUR = timedelta(hours=1)
 

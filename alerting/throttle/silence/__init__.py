@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon, Severity
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape, union
 from alerting.errors import BadInput
-from alerting.throttle.matcher import Matcher, Op, storable
+from alerting.throttle.silence.matcher import Matcher, Op, storable
 
 LONGEST = timedelta(days=7)
 _MOST_MATCHERS = 20

@@ -23,8 +23,8 @@ from alerting.domain.alert import (
     Urgency,
 )
 from alerting.errors import BadInput
-from alerting.throttle import pattern
-from alerting.throttle.hazard import hazard_of
+from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.silence import pattern
 
 
 class Op(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from alerting.throttle.policy_errors import (
+from alerting.throttle.policy.errors import (
     PolicyRefused,
     Problem,
     key_lines,
@@ -17,7 +17,7 @@ from alerting.throttle.policy_errors import (
     problems_of,
     read_toml,
 )
-from alerting.throttle.policy_model import DAY_S, Allowance, Pace, Path, Policy
+from alerting.throttle.policy.model import DAY_S, Allowance, Pace, Path, Policy
 from alerting.throttle.quiet import within
 
 __all__ = [
@@ -77,7 +77,7 @@ def default_policy() -> Policy:
 
 def default_toml() -> str:
     """The default policy's own file, with its comments."""
-    return files("alerting.throttle").joinpath("policy.toml").read_text(encoding="utf-8")
+    return files("alerting.throttle.policy").joinpath("policy.toml").read_text(encoding="utf-8")
 
 
 def _remove(raw: dict[str, Any], path: Path) -> None:

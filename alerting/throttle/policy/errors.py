@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from alerting.errors import BadInput
-from alerting.throttle.policy_model import Path, bounds, field_at, keys_of, section_at
+from alerting.throttle.policy.model import Path, bounds, field_at, keys_of, section_at
 
 
 @dataclass(frozen=True, slots=True)

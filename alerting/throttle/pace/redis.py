@@ -27,7 +27,7 @@ _REPLY_LENGTH = 7
 class RedisPace:
     """The pace of all workers.
 
-    client: made by `budget_redis.connect`, or another that returns bytes. worker: names this
+    client: made by `budget.redis.connect`, or another that returns bytes. worker: names this
     process among the workers. timeout_s: for calls that name none. now_s: seconds since 1970, for
     tests and simulated time; None takes the server's own clock, so that workers whose clocks
     differ still agree. An emptied Redis has forgotten what is reserved: for as long as that
@@ -171,7 +171,7 @@ def _local_us() -> int:
 
 @cache
 def _script() -> str:
-    return files("alerting.throttle").joinpath("pace.lua").read_text(encoding="utf-8")
+    return files("alerting.throttle.pace").joinpath("pace.lua").read_text(encoding="utf-8")
 
 
 @cache

@@ -18,9 +18,9 @@ from shapely.geometry.base import BaseGeometry
 from alerting.domain.alert import Alert, Area, NamedValue
 from alerting.domain.geometry import circle_shape, grown, ring_shape, union
 from alerting.domain.language import primary
-from alerting.throttle.canon import content_hash
-from alerting.throttle.hazard import hazard_of
-from alerting.throttle.wording import Wording, wording
+from alerting.throttle.events.canon import content_hash
+from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.events.wording import Wording, wording
 
 Point = tuple[float, float]
 

@@ -19,7 +19,7 @@ from alerting.domain.lane import Lane
 from alerting.errors import Unavailable
 from alerting.observe.logs import logger
 from alerting.throttle.pace import HIGH, Grant, Pace, Rate
-from alerting.throttle.pace_memory import MemoryPace
+from alerting.throttle.pace.memory import MemoryPace
 
 log = logger(__name__)
 

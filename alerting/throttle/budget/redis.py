@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from alerting.errors import Unavailable
 from alerting.throttle.budget import Answer, Ask, Limits, class_of
-from alerting.throttle.budget_wire import Call, pack_figures, plan, read_reply
+from alerting.throttle.budget.wire import Call, pack_figures, plan, read_reply
 
 TIMEOUT_S = 1.0
 
@@ -109,7 +109,7 @@ class RedisBudget:
 
 @cache
 def _script() -> str:
-    return files("alerting.throttle").joinpath("budget.lua").read_text(encoding="utf-8")
+    return files("alerting.throttle.budget").joinpath("budget.lua").read_text(encoding="utf-8")
 
 
 @cache

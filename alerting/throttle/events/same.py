@@ -16,9 +16,9 @@ from typing import TypeVar
 
 from shapely.geometry.base import BaseGeometry
 
-from alerting.throttle.event_signature import Signature, blocks, seek, signature
-from alerting.throttle.event_text import Pool, agreement, name_alike, share_names
-from alerting.throttle.hazard import VAGUE, compatible
+from alerting.throttle.events.hazard import VAGUE, compatible
+from alerting.throttle.events.signature import Signature, blocks, seek, signature
+from alerting.throttle.events.text import Pool, agreement, name_alike, share_names
 
 __all__ = [
     "Likeness",

@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from alerting.domain.alert import Alert
-from alerting.throttle.event_text import Pool
-from alerting.throttle.policy_model import SameEvent
-from alerting.throttle.same_event import Likeness, Match, Signature, best_match
+from alerting.throttle.events.same import Likeness, Match, Signature, best_match
+from alerting.throttle.events.text import Pool
+from alerting.throttle.policy.model import SameEvent
 
 Id = TypeVar("Id", bound=Hashable)
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from rapidfuzz import fuzz
 
-from alerting.throttle.wording import TELLING, Wording, share_of_kind, wording
+from alerting.throttle.events.wording import TELLING, Wording, share_of_kind, wording
 
 __all__ = ["Pool", "Wording", "agreement", "name_alike", "wording"]
 

@@ -1,0 +1,1 @@
+"""The policy: every figure the throttle decides by, one TOML file, checked whole."""
