@@ -149,6 +149,33 @@ def test_a_tenant_in_every_worker_takes_no_more_than_one_in_a_single_worker() ->
     simulate(run)
 
 
+def test_a_crowding_tenant_delays_small_ones_to_less_than_twice() -> None:
+    """Each of eight has an eighth of the rate, whatever one of them asks for."""
+
+    async def last_of_each(*, crowding: bool) -> list[float]:
+        rate, small, count = Rate(1_000), 7, 100
+        flock_ = flock(8, delays_s=jittery(7))
+        if crowding:
+            for worker in range(8):
+                flock_.keep_sending(worker, ROUTINE, rate, tenant="crowd")
+            await asyncio.sleep(2)
+        begun = now_s()
+        for tenant in range(small):
+            flock_.keep_sending(tenant, ROUTINE, rate, tenant=str(tenant), count=count)
+        await asyncio.sleep(4)
+        await flock_.stop()
+        times: list[float] = []
+        for tenant in range(small):
+            mine = [at for at, who, _ in flock_.provider.sent if who.split("/")[1] == str(tenant)]
+            assert len(mine) == count
+            times.append(mine[-1] - begun)
+        return times
+
+    without = simulate(lambda: last_of_each(crowding=False))
+    beside = simulate(lambda: last_of_each(crowding=True))
+    assert max(beside) <= 2 * max(without)
+
+
 def test_few_script_calls_serve_many_sends() -> None:
     async def run() -> None:
         flock_ = flock(8, delays_s=jittery(6))
