@@ -219,10 +219,13 @@ outbox = Table(
     _at("rung_at"),
     _at("created_at", now=True),
     _at("done_at"),
+    _at("check_at"),
     CheckConstraint("kind in ('plan','deliver')", name="kind"),
     CheckConstraint("state in ('ready','leased','done','poisoned')", name="state"),
     Index(None, "alert_id"),
     Index("ix_outbox_open", "lane", "id", postgresql_where=text("state in ('ready','leased')")),
+    # When it is time to see whose receipts are missing.
+    Index("ix_outbox_check", "check_at", postgresql_where=text("check_at is not null")),
 )
 
 delivery = Table(
@@ -239,7 +242,9 @@ delivery = Table(
     Column("state", Text, nullable=False, server_default="planned"),
     Column("reason", Text, nullable=False, server_default=""),
     Column("code", Text, nullable=False, server_default="", comment="the provider's own"),
+    Column("provider", Text, nullable=False, server_default="", comment="who was last called"),
     Column("provider_ref", Text, nullable=False, server_default=""),
+    Column("follows", BigInteger, comment="the delivery that did not arrive"),
     Column("tries", SmallInteger, nullable=False, server_default="0"),
     Column("possible_duplicate", Boolean, nullable=False, server_default="false"),
     Column("silent", Boolean, nullable=False, server_default="false", comment="no interruption"),
@@ -250,6 +255,10 @@ delivery = Table(
     _at("accepted_at"),
     _at("settled_at"),
     Index(None, "citizen_id", "alert_id"),
+    # Once only, whoever finds it first.
+    Index(
+        "ix_delivery_follows", "follows", unique=True, postgresql_where=text("follows is not null")
+    ),
     postgresql_with={"fillfactor": "85"},
 )
 
@@ -326,6 +335,39 @@ silence = Table(
     Column("ended_by", Text, nullable=False, server_default=""),
     _at("ended_at"),
     Index(None, "ends_at"),
+)
+
+# ── what is wrong with the way out ───────────────────────────────────────────────────────────
+
+provider = Table(
+    "provider",
+    metadata,
+    Column("name", Text, primary_key=True, comment="as in the settings"),
+    Column("channel", Text, nullable=False),
+    Column("penalty", SmallInteger, nullable=False, server_default="0", comment="0 is preferred"),
+    Column("reason", Text, nullable=False, server_default=""),
+    _at("changed_at", now=True),
+)
+
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="a provider, a chunk"),
+    Column("sentence", Text, nullable=False, comment="what is wrong and what to do"),
+    Column("count", Integer, nullable=False, server_default="1"),
+    _at("opened_at", now=True),
+    _at("seen_at", now=True),
+    _at("closed_at"),
+    Column("closed_by", Text, nullable=False, server_default=""),
+    Index(
+        "ix_alarm_open",
+        "kind",
+        "subject",
+        unique=True,
+        postgresql_where=text("closed_at is null"),
+    ),
 )
 
 # ── who did what ────────────────────────────────────────────────────────────────────────────
