@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from alerting.domain.lane import Lane
 
@@ -127,6 +127,7 @@ class Outcome:
     provider_ref: the provider's own id, where it gave one.
     provider_code: the provider's code as it wrote it (`21610`, `550 5.1.1`, `410`).
     retry_after_s: how long the provider asked us to wait.
+    provider: who was called, as the settings name it; empty where nobody was.
     """
 
     delivery_id: int
@@ -134,6 +135,7 @@ class Outcome:
     provider_ref: str = ""
     provider_code: str = ""
     retry_after_s: float | None = None
+    provider: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -158,3 +160,20 @@ class Channel(Protocol):
     async def close(self) -> None: ...
 
     async def send(self, message: Outgoing) -> Outcome: ...
+
+
+class CannotLookUp(Exception):
+    """The provider could not be asked; what it took stays unknown."""
+
+
+@runtime_checkable
+class CanLookUp(Protocol):
+    """A channel whose provider can be asked what it took, after an answer was lost."""
+
+    async def look_up(self, message: Outgoing, *, since: datetime) -> Outcome | None:
+        """How the provider's own records say this very message ended, tried at or after `since`.
+
+        An Outcome without an error where it was taken, with one where it was taken and refused
+        later; None where the provider answers and does not know it. Raises CannotLookUp.
+        """
+        ...
