@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 from typing import Any
@@ -28,13 +29,19 @@ def _app() -> Celery:
 app = _app()
 _loops: dict[int, LoopThread[Worker]] = {}
 
+#: Shared with the children: set once the worker is told to end, so that they leave their chunks
+#: between two windows instead of working them off.
+_ending = mmap.mmap(-1, 1)
+
 
 def _loop() -> LoopThread[Worker]:
     """This process's loop; a forked child opens its own."""
     pid = os.getpid()
     if pid not in _loops:
         lanes = [Lane(name) for name in app.amqp.queues.consume_from if name in set(Lane)]
-        _loops[pid] = LoopThread(lambda: open_worker(settings(), lanes))
+        _loops[pid] = LoopThread(
+            lambda: open_worker(settings(), lanes, ending=lambda: _ending[0] != 0)
+        )
     return _loops[pid]
 
 
@@ -49,11 +56,16 @@ def _open(**_: Any) -> None:
     _loop()
 
 
+@signals.worker_shutting_down.connect
+def _end(**_: Any) -> None:
+    _ending[0] = 1
+
+
 @signals.worker_process_shutdown.connect
 def _close(**_: Any) -> None:
     loop = _loops.pop(os.getpid(), None)
     if loop is not None:
-        loop.close()
+        loop.close(settings().drain_s + 5)
 
 
 @app.task(name=TASK, acks_late=True, ignore_result=True)

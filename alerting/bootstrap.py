@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +27,7 @@ from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN
 from alerting.errors import Unavailable
 from alerting.settings import Settings
 from alerting.store.db import Database
+from alerting.store.presence import Presence
 from alerting.store.secrets import get_or_create
 from alerting.throttle.budget import Budget
 from alerting.throttle.budget.memory import MemoryBudget
@@ -152,16 +152,28 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings, lanes: Collection[Lane]) -> AsyncIterator[Worker]:
-    """A worker for these lanes with its channels open, sweeping until the block ends."""
+async def open_worker(
+    settings: Settings, lanes: Collection[Lane], *, ending: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Worker]:
+    """A worker for these lanes with its channels open, sweeping until the block ends.
+
+    ending: True once this process has been told to end; the worker then leaves what it has in good
+    order.
+    """
+    left = False
+
+    def stopping() -> bool:
+        return left or ending()
+
     async with Runtime.open(settings) as runtime, runtime.channels() as channels:
+        presence = Presence(database_url(settings))
         redis = connect(redis_url(settings))
         policies = runtime.policies()
         pacer = Pacer(RedisPace(redis))
         worker = Worker(
             runtime.db,
             runtime.clock,
-            Planner(runtime.db, runtime.clock, runtime.doorbell, settings),
+            Planner(runtime.db, runtime.clock, runtime.doorbell, settings, stopping=stopping),
             Deliverer(
                 runtime.db,
                 runtime.clock,
@@ -170,17 +182,20 @@ async def open_worker(settings: Settings, lanes: Collection[Lane]) -> AsyncItera
                 Pacing(pacer, policies, settings),
                 runtime.links,
                 settings,
+                stopping=stopping,
             ),
             runtime.house(),
             settings,
             lanes,
+            owner=presence.owner,
+            stopping=stopping,
         )
-        sweeping = asyncio.create_task(worker.sweep_forever())
         try:
-            yield worker
+            async with presence.shown(), worker.serving():
+                try:
+                    yield worker
+                finally:
+                    left = True
         finally:
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
             await pacer.close()
             await redis.aclose()

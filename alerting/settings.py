@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     max_tries: int = Field(5, ge=1)
     in_doubt_wait_s: float = Field(5, ge=0)
     in_doubt_hold_s: float = Field(120, ge=0)
+    drain_s: float = Field(25, ge=0)
+    # After so long without a receipt the citizen's next channel is tried; 0 is never
+    receipt_extreme_s: float = Field(60, ge=0)
+    receipt_severe_s: float = Field(120, ge=0)
+    receipt_routine_s: float = Field(1800, ge=0)
     all_channels_lanes: Annotated[tuple[str, ...], NoDecode] = ("extreme",)
     workers: int = Field(2, ge=1)
 

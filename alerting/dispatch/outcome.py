@@ -10,13 +10,9 @@ from enum import Enum, auto
 from alerting.channels.base import AMBIGUOUS, TOO_LATE, Fault, Outcome
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
-from alerting.domain.lane import Lane
+from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.settings import Settings
 from alerting.store.deliveries import OpenDelivery, Settlement
-
-#: Lanes in which a doubled message is better than a missing one.
-RESENT_IN_DOUBT = frozenset({Lane.EXTREME, Lane.SEVERE})
-
 
 #: Faults that lie with the provider or with us, not with one citizen.
 _WHOLE_PROVIDER = frozenset({Fault.OURS, Fault.CAPACITY, Fault.PROVIDER})
@@ -99,11 +95,16 @@ def asked_to_wait(outcomes: Sequence[Outcome]) -> float:
 def doubt(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> Doubt:
     """Resend the grave and flag it; hold the rest for a receipt, then close it."""
     since = now - (d.attempted_at or now)
-    if lane in RESENT_IN_DOUBT:
+    if lane in GRAVE_LANES:
         if d.tries >= settings.max_tries:
             return Doubt.CLOSE
         return Doubt.RESEND if since >= _wait(lane, settings) else Doubt.WAIT
     return Doubt.CLOSE if since >= _wait(lane, settings) else Doubt.WAIT
+
+
+def held_long_enough(d: OpenDelivery, now: datetime, settings: Settings) -> bool:
+    """True when a receipt that could settle a doubt is not waited for any longer."""
+    return now - (d.attempted_at or now) >= timedelta(seconds=settings.in_doubt_hold_s)
 
 
 def next_try(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> datetime:
@@ -121,6 +122,6 @@ def next_try(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> 
 
 def _wait(lane: Lane, settings: Settings) -> timedelta:
     """How long a receipt may still settle a doubt before we act."""
-    if lane in RESENT_IN_DOUBT:
+    if lane in GRAVE_LANES:
         return timedelta(seconds=settings.in_doubt_wait_s)
     return timedelta(seconds=settings.in_doubt_hold_s)

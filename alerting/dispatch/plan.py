@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import groupby
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,6 +13,7 @@ from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch import policies, storm
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.lease import Lease
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.citizen import Recipient, Target
@@ -35,9 +36,20 @@ class Planner:
     Each batch of citizens is one fenced transaction that also moves the plan's cursor, so a
     planner that dies is followed by one that goes on after the last whole batch. Memory holds one
     batch, whatever the audience.
+
+    stopping: True once this process is to end; the plan is then left between two batches.
     """
 
-    def __init__(self, db: Database, clock: Clock, doorbell: Doorbell, settings: Settings) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        doorbell: Doorbell,
+        settings: Settings,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._stopping = stopping
         self._db = db
         self._clock = clock
         self._doorbell = doorbell
@@ -54,9 +66,13 @@ class Planner:
             return
         # A correction goes by every way the alert went.
         every = alert.msg_type is MsgType.CANCEL or work.lane in self._settings.all_channels_lanes
+        lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         # The reading transaction stays open for the stream; batches are written by another.
-        async with self._db.begin() as reading:
+        async with lease.kept(), self._db.begin() as reading:
             async for batch in self._audience(reading, stored, alert, work.cursor):
+                if self._stopping():
+                    await self._leave(work)
+                    return
                 if not await self._write(work, batch, all_channels=every):
                     break
         async with self._db.begin() as connection:
@@ -64,6 +80,11 @@ class Planner:
             await outbox.finish(connection, work)
             await alerts.mark_planned(connection, work.alert_id)
             await alerts.complete_if_done(connection, work.alert_id)
+
+    async def _leave(self, work: Work) -> None:
+        """Give the plan back where it stands: this process is to end."""
+        async with self._db.begin() as connection:
+            await outbox.abandon(connection, work, not_before=self._clock.now())
 
     async def _held(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
         """Stop before the first message where so many people need a second person's word."""

@@ -95,7 +95,7 @@ class Verdicts:
             return []
         now = self._clock.now()
         if digest:
-            return [_carries(stored, d, now) for d in pending]
+            return [_only_open(stored, d, now, Reason.DIGESTED) for d in pending]
         in_force = await self._policies.in_force()
         async with self._db.begin() as connection:
             known = await self._histories.of(
@@ -122,6 +122,11 @@ class Verdicts:
             others = await self._judge(beside, stored, pending, subjects, self._shadow_budget)
             await self._compare(in_force.shadow_version, stored, pending, judged, others)
         return [j.decision for j in judged]
+
+    def unjudged(self, stored: StoredAlert, pending: Sequence[OpenDelivery]) -> list[Decision]:
+        """The decisions where the throttle itself fails: what may go out at all does."""
+        now = self._clock.now()
+        return [_only_open(stored, d, now, Reason.UNJUDGED) for d in pending]
 
     async def _judge(
         self,
@@ -184,14 +189,14 @@ class Verdicts:
         task.add_done_callback(self._charging.discard)
 
 
-def _carries(stored: StoredAlert, d: OpenDelivery, now: datetime) -> Decision:
-    """The decision for a delivery that carries a digest."""
+def _only_open(stored: StoredAlert, d: OpenDelivery, now: datetime, reason: Reason) -> Decision:
+    """SEND with this reason, unless the alert has ended or the address is closed."""
     state = AlertState.EXPIRED if now >= stored.expires_at else stored.state
     if state in _REASONS:
         return Decision(Verdict.DROP, _REASONS[state])
     if not d.consent or d.suspended_reason or not d.verified:
         return Decision(Verdict.DROP, Reason.OPTED_OUT)
-    return Decision(Verdict.SEND, Reason.DIGESTED)
+    return Decision(Verdict.SEND, reason)
 
 
 def subject_of(d: OpenDelivery, known: Known | None) -> Subject:

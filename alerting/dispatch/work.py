@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import uuid4
 
 from alerting.clock import Clock
 from alerting.dispatch.deliver import Deliverer
+from alerting.dispatch.lease import Lease
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.sweep import House
 from alerting.domain.delivery import DeliveryState
@@ -19,7 +21,7 @@ from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import alerts, deliveries, outbox
-from alerting.store.db import Database
+from alerting.store.db import AWAY, Database
 from alerting.store.outbox import Fenced, Work
 
 log = logger(__name__)
@@ -28,8 +30,11 @@ log = logger(__name__)
 class Worker:
     """One process's hands. Lives on one event loop.
 
-    `handle` answers the doorbell; `sweep_forever` needs no doorbell: it takes whatever its lanes
-    have left waiting too long, so that an emptied or absent broker costs a second, not an alert.
+    `handle` answers the doorbell; `serving` needs no doorbell: it takes whatever its lanes have
+    left waiting too long, so that an emptied or absent broker costs a second, not an alert.
+
+    owner: the name work is claimed by. stopping: True once this process is to end; nothing new is
+    begun then, and chunks are left between two windows.
     """
 
     def __init__(
@@ -41,6 +46,9 @@ class Worker:
         house: House,
         settings: Settings,
         lanes: Collection[Lane],
+        *,
+        owner: str = "",
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -48,18 +56,45 @@ class Worker:
         self._deliverer = deliverer
         self._house = house
         self._settings = settings
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
+        self._owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
+        self._stopping = stopping
         self._overdue_s = {
             lane: settings.sweep_extreme_s if lane is Lane.EXTREME else settings.sweep_s
             for lane in lanes
         }
 
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Sweep and keep house every second while the block lasts.
+
+        Leaving it waits for what is under way: `stopping` ends that between two windows.
+        """
+        sweeping = asyncio.create_task(self._every_second(self.sweep))
+        keeping = asyncio.create_task(self._every_second(self._house.keep))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            _, late = await asyncio.wait({sweeping}, timeout=self._settings.drain_s)
+            sweeping.cancel()
+            for task in (sweeping, keeping):
+                with suppress(asyncio.CancelledError):
+                    await task
+            if late:
+                log.warning("worker.not_drained", waited_s=self._settings.drain_s)
+
     async def handle(self, outbox_id: int) -> bool:
         """Do one row's work if it is ours to do; False when another has it or it is done."""
-        async with self._db.begin() as connection:
-            work = await outbox.claim(
-                connection, outbox_id, owner=self._owner, lease_s=self._settings.lease_s
-            )
+        if self._stopping():
+            return False
+        try:
+            async with self._db.begin() as connection:
+                work = await outbox.claim(
+                    connection, outbox_id, owner=self._owner, lease_s=self._settings.lease_s
+                )
+        except AWAY as e:
+            log.warning("work.left", work=outbox_id, error=type(e).__name__)
+            return False
         if work is None:
             return False
         await self._do(work)
@@ -68,7 +103,7 @@ class Worker:
     async def sweep(self) -> int:
         """Do everything overdue in our lanes, gravest first; returns how many rows."""
         count = 0
-        while True:
+        while not self._stopping():
             async with self._db.begin() as connection:
                 work = await outbox.claim_overdue(
                     connection, self._overdue_s, owner=self._owner, lease_s=self._settings.lease_s
@@ -78,15 +113,17 @@ class Worker:
             log.info("work.overdue", work=work.id, kind=work.kind, lane=work.lane.value)
             await self._do(work)
             count += 1
+        return count
 
-    async def sweep_forever(self) -> None:
-        """Sweep and keep house every second until cancelled; a fault is logged, never the end."""
-        while True:
+    async def _every_second(self, act: Callable[[], Awaitable[object]]) -> None:
+        """A fault is logged, never the end."""
+        while not self._stopping():
             try:
-                await self.sweep()
-                await self._house.keep()
+                await act()
             except AlertingError as e:
                 log.warning("sweep.failed", error=e.detail)
+            except AWAY as e:
+                log.warning("sweep.failed", error=type(e).__name__)
             except Exception:
                 log.exception("sweep.failed")
             await asyncio.sleep(self._settings.sweep_extreme_s)
@@ -107,12 +144,9 @@ class Worker:
 
     async def _give_back(self, work: Work) -> None:
         not_before = self._clock.now() + timedelta(seconds=self._settings.retry_s * work.tries)
-        try:
-            async with self._db.begin() as connection:
-                await outbox.abandon(connection, work, not_before=not_before)
-        except Exception as e:
-            # The lease ends by itself; the next owner starts from the open window.
-            log.warning("work.left", work=work.id, error=type(e).__name__)
+        lease = Lease(self._db, work, lease_s=self._settings.lease_s)
+        with suppress(Fenced):
+            await lease.write(lambda c, _: outbox.abandon(c, work, not_before=not_before))
 
     async def _set_aside(self, work: Work) -> None:
         log.error("work.poisoned", work=work.id, kind=work.kind, alert=str(work.alert_id))

@@ -56,6 +56,9 @@ class Reason(StrEnum):
     BUDGET_DAY = "budget-day"
     NO_BUDGET = "no-budget"
     DIGESTED = "digested"
+    # What lets it go past the rules.
+    UNREACHED = "unreached"
+    UNJUDGED = "unjudged"
 
     @property
     def sentence(self) -> str:
@@ -95,6 +98,8 @@ _SENTENCES = {
     Reason.BUDGET_DAY: "The citizen had had as many messages of this kind as a day allows.",
     Reason.NO_BUDGET: "The citizens' budgets could not be read; it waits for them a while.",
     Reason.DIGESTED: "It went out in the citizen's digest.",
+    Reason.UNREACHED: "Another channel had not reached the citizen in time.",
+    Reason.UNJUDGED: "The throttle failed, and a grave alert does not wait for it.",
 }
 
 

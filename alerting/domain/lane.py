@@ -16,6 +16,10 @@ class Lane(StrEnum):
     DRILL = "drill"
 
 
+#: Lanes in which a doubled message is better than a missing one.
+GRAVE_LANES = frozenset({Lane.EXTREME, Lane.SEVERE})
+
+
 def lane_of(alert: Alert) -> Lane:
     """Say which lane an alert travels in.
 

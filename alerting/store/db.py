@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from alerting.errors import Unavailable
@@ -59,6 +59,11 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+#: What is raised while PostgreSQL is away, is starting, or has ended our connection.
+AWAY = (Unavailable, OperationalError, InterfaceError, psycopg.OperationalError,
+        psycopg.InterfaceError)  # fmt: skip
 
 
 async def raw(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
+from alerting.store.presence import owner_is_gone
 from alerting.store.schema import alert, outbox
 
 
@@ -64,7 +65,7 @@ def _seconds(s: float) -> ColumnElement[Any]:
 def _claimable() -> ColumnElement[bool]:
     return or_(
         and_(outbox.c.state == "ready", outbox.c.not_before <= func.now()),
-        and_(outbox.c.state == "leased", outbox.c.lease_until < func.now()),
+        and_(outbox.c.state == "leased", or_(outbox.c.lease_until < func.now(), owner_is_gone())),
     )
 
 
@@ -213,6 +214,7 @@ async def release(
         not_before=not_before,
         window_from=0,
         window_to=0,
+        rung_at=None,
     )
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")
@@ -220,7 +222,9 @@ async def release(
 
 async def abandon(connection: AsyncConnection, work: Work, *, not_before: datetime) -> None:
     """Give the row back after a fault, its open window kept: what is in it is in doubt."""
-    query = _mine(work).values(state="ready", lease_until=None, owner="", not_before=not_before)
+    query = _mine(work).values(
+        state="ready", lease_until=None, owner="", not_before=not_before, rung_at=None
+    )
     await connection.execute(query)
 
 

@@ -1,0 +1,91 @@
+"""Lease: a claimed row of the outbox, the proof that it is still ours, and writes that need it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert_state import AlertState
+from alerting.observe.logs import logger
+from alerting.store import outbox
+from alerting.store.db import AWAY, Database
+from alerting.store.outbox import Fenced, Work
+
+log = logger(__name__)
+
+#: What is written under a lease, with the alert's state at that moment.
+Act = Callable[[AsyncConnection, AlertState], Awaitable[object]]
+
+_PAUSE_S = 0.05
+_PAUSE_MAX_S = 1.0
+
+
+class Lease:
+    """Holds one claimed row. Lives on one event loop.
+
+    `write` survives PostgreSQL being away: what a provider has answered must not be forgotten, and
+    the fence keeps a later owner's work from being overwritten. What is written has to bear being
+    written twice, for the answer to a commit may be lost.
+    """
+
+    def __init__(self, db: Database, work: Work, *, lease_s: float) -> None:
+        self.work = work
+        self._db = db
+        self._lease_s = lease_s
+        self._held_at = time.monotonic()
+
+    @property
+    def sure(self) -> bool:
+        """False when the lease may have run out meanwhile: then no provider may be called."""
+        return time.monotonic() - self._held_at < self._lease_s / 2
+
+    async def write(self, act: Act | None = None, **values: int) -> AlertState:
+        """Prove and extend the lease, set `values` and do `act`, in one transaction.
+
+        Returns the alert's state. Tries again while PostgreSQL is away. Raises Fenced when
+        another worker has taken over.
+        """
+        pause_s = _PAUSE_S
+        while True:
+            asked_at = time.monotonic()
+            try:
+                async with self._db.begin() as connection:
+                    state = await outbox.hold(
+                        connection, self.work, lease_s=self._lease_s, **values
+                    )
+                    if act is not None:
+                        await act(connection, state)
+            except AWAY as e:
+                log.warning("lease.waits", work=self.work.id, error=type(e).__name__)
+                await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311 - spreads load only
+                pause_s = min(_PAUSE_MAX_S, pause_s * 2)
+            else:
+                self._held_at = asked_at
+                return state
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Extend the lease in the background while the block lasts."""
+        task = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _beat(self) -> None:
+        every_s = self._lease_s / 5
+        while True:
+            await asyncio.sleep(every_s)
+            if time.monotonic() - self._held_at >= every_s:
+                try:
+                    await self.write()
+                except Fenced:
+                    # Whoever works under this lease learns it at their next write.
+                    return

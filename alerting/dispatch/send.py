@@ -1,0 +1,218 @@
+"""Send: the judged deliveries of a chunk, window by window, and what came of each.
+
+The crash window: before a provider is called, the chunk's row says which places of the chunk are
+open (`window_from`, `window_to`). A worker that dies there leaves at most one window of
+deliveries in doubt, and the next owner knows exactly which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.channels.base import PROVIDER_DOWN, REFUSED_CONTENT, Channel, Outcome
+from alerting.clock import Clock
+from alerting.dispatch.compose import Group
+from alerting.dispatch.lease import Lease
+from alerting.dispatch.outcome import after_send, asked_to_wait
+from alerting.dispatch.pacing import Pacing
+from alerting.dispatch.turns import Turn, Turns
+from alerting.dispatch.verdict import Sending
+from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.delivery import DeliveryState
+from alerting.observe.logs import logger
+from alerting.settings import Settings
+from alerting.store import citizens, deliveries
+from alerting.store.alerts import StoredAlert
+from alerting.store.deliveries import Settlement
+from alerting.throttle.pace import Rate
+
+log = logger(__name__)
+
+#: The code of a delivery whose message could not be made; no provider was called.
+NOT_COMPOSED = "not-composed"
+#: The code of one that was not sent because the lease may have run out.
+LEASE_LOST = "lease-lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a chunk stopped early: leave the provider alone for `wait_s`, then start at `next_seq`.
+
+    Starting behind what was refused keeps the rest of a chunk from waiting for its first window.
+    """
+
+    wait_s: float = 0.0
+    next_seq: int = 0
+
+
+def windows(sendable: Sequence[Sending], size: int, *, start: int) -> Iterator[Sequence[Sending]]:
+    """Groups of at most `size` in order of place, from place `start` on and then from the first.
+
+    What was in doubt more than once comes last and one at a time: one of them may be what ends
+    its workers, and the others must not end with it.
+    """
+    suspects = [s for s in sendable if is_suspect(s)]
+    rest = [s for s in sendable if not is_suspect(s)]
+    ahead = [s for s in rest if s.delivery.seq >= start]
+    behind = [s for s in rest if s.delivery.seq < start]
+    for part in (ahead, behind):
+        for i in range(0, len(part), size):
+            yield part[i : i + size]
+    for one in suspects:
+        yield [one]
+
+
+def is_suspect(s: Sending) -> bool:
+    return s.delivery.state == DeliveryState.IN_DOUBT and s.delivery.tries > 1
+
+
+class Sender:
+    """Sends what was judged, on one event loop.
+
+    stopping: True once this process is to end; a chunk is then left between two windows.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        pacing: Pacing,
+        settings: Settings,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._clock = clock
+        self._pacing = pacing
+        self._settings = settings
+        self._stopping = stopping
+        self._turns = Turns()
+
+    async def send_all(
+        self,
+        lease: Lease,
+        channel: Channel,
+        stored: StoredAlert,
+        group: Group,
+        sendable: Sequence[Sending],
+    ) -> Pause:
+        """Open a window, call the provider for each in it, write the outcomes, and so on.
+
+        Stops between two windows when the alert has ended, when this process is to end, or when
+        the provider as a whole wants time; then says for how long and where to go on. A graver
+        chunk of this process goes first. Raises Fenced.
+        """
+        async with self._turns.turn(lease.work.lane) as turn:
+            return await self._windows(lease, turn, channel, stored, group, sendable)
+
+    async def _windows(
+        self,
+        lease: Lease,
+        turn: Turn,
+        channel: Channel,
+        stored: StoredAlert,
+        group: Group,
+        sendable: Sequence[Sending],
+    ) -> Pause:
+        work, pause, done = lease.work, Pause(), _Done()
+        rate = await self._pacing.rate(work.channel)
+        size = self._pacing.window(rate, min(self._settings.window, channel.concurrency))
+        for window in windows(sendable, size, start=work.cursor):
+            if self._stopping():
+                pause = Pause(0, window[0].delivery.seq)
+                break
+            if turn.wanted:
+                await self._write(lease, done, window_from=0, window_to=0)
+                done = _Done()
+                await turn.pass_on()
+            state = await self._write(
+                lease,
+                done,
+                window_from=window[0].delivery.seq,
+                window_to=window[-1].delivery.seq + 1,
+            )
+            done = _Done()
+            if state in ENDED or self._clock.now() >= stored.expires_at:
+                break
+            attempted_at = self._clock.now()
+            send = partial(self._send, lease, channel, stored, group, rate)
+            outcomes = await asyncio.gather(*(send(s) for s in window))
+            done = self._done(window, outcomes, attempted_at)
+            wait_s = asked_to_wait(outcomes)
+            if wait_s:
+                pause = Pause(wait_s, window[-1].delivery.seq + 1)
+                break
+        await self._write(lease, done, window_from=0, window_to=0)
+        return pause
+
+    async def _send(
+        self,
+        lease: Lease,
+        channel: Channel,
+        stored: StoredAlert,
+        group: Group,
+        rate: Rate,
+        sending: Sending,
+    ) -> Outcome:
+        delivery_id = sending.delivery.id
+        try:
+            message = group.message(sending)
+        except Exception:
+            # One text that cannot be made must not keep the others of its chunk from going out.
+            log.exception("message.not_composed", delivery=delivery_id)
+            return Outcome(delivery_id, REFUSED_CONTENT, provider_code=NOT_COMPOSED)
+        if not lease.sure:
+            return Outcome(delivery_id, PROVIDER_DOWN, provider_code=LEASE_LOST)
+        return await self._pacing.send(channel, message, lease.work.lane, stored.submitted_by, rate)
+
+    def _done(
+        self, window: Sequence[Sending], outcomes: Sequence[Outcome], attempted_at: datetime
+    ) -> _Done:
+        dead: dict[str, list[int]] = defaultdict(list)
+        for s, o in zip(window, outcomes, strict=True):
+            if o.error is not None and o.error.suspend:
+                dead[o.error.code].append(s.delivery.address_id)
+        settlements = [
+            after_send(
+                s.delivery,
+                o,
+                attempted_at,
+                self._settings,
+                reason=s.decision.reason.value,
+                silent=s.silent,
+            )
+            for s, o in zip(window, outcomes, strict=True)
+        ]
+        return _Done(settlements, dead)
+
+    async def _write(
+        self, lease: Lease, done: _Done, *, window_from: int, window_to: int
+    ) -> AlertState:
+        """Write what is done and set the window, in one transaction."""
+
+        async def act(connection: AsyncConnection, _: AlertState) -> None:
+            await deliveries.settle(connection, done.settlements, now=self._clock.now())
+            for reason, address_ids in done.dead.items():
+                await citizens.suspend(connection, address_ids, reason)
+
+        # Only claims in a row that bring nothing count against a chunk.
+        counted = {"tries": 1} if done.settlements else {}
+        return await lease.write(
+            act if done.settlements else None,
+            window_from=window_from,
+            window_to=window_to,
+            **counted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """One window's outcomes. dead: addresses not to be used again, by reason."""
+
+    settlements: Sequence[Settlement] = ()
+    dead: Mapping[str, Sequence[int]] = field(default_factory=dict)
