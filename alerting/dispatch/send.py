@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -91,7 +90,7 @@ class Sender:
         self._pacing = pacing
         self._settings = settings
         self._stopping = stopping
-        self._turns = Turns()
+        self._turns = Turns(settings.window)
 
     async def send_all(
         self,
@@ -107,22 +106,16 @@ class Sender:
         the provider as a whole wants time; then says for how long and where to go on. A graver
         chunk of this process goes first. Raises Fenced.
         """
-        async with self._turns.turn(lease.work.lane) as turn:
-            return await self._windows(lease, turn, channel, stored, group, sendable)
-
-    async def _windows(
-        self,
-        lease: Lease,
-        turn: Turn,
-        channel: Channel,
-        stored: StoredAlert,
-        group: Group,
-        sendable: Sequence[Sending],
-    ) -> Pause:
-        work, pause, done = lease.work, Pause(), _Done()
+        work = lease.work
         rate = await self._pacing.rate(work.channel)
         size = self._pacing.window(rate, min(self._settings.window, channel.concurrency))
-        for window in windows(sendable, size, start=work.cursor):
+        job = _Job(lease, channel, stored, group, rate)
+        async with self._turns.turn(work.lane, size) as turn:
+            return await self._windows(job, turn, windows(sendable, size, start=work.cursor))
+
+    async def _windows(self, job: _Job, turn: Turn, parts: Iterable[Sequence[Sending]]) -> Pause:
+        lease, pause, done = job.lease, Pause(), _Done()
+        for window in parts:
             if self._stopping():
                 pause = Pause(0, window[0].delivery.seq)
                 break
@@ -137,11 +130,10 @@ class Sender:
                 window_to=window[-1].delivery.seq + 1,
             )
             done = _Done()
-            if state in ENDED or self._clock.now() >= stored.expires_at:
+            if state in ENDED or self._clock.now() >= job.stored.expires_at:
                 break
             attempted_at = self._clock.now()
-            send = partial(self._send, lease, channel, stored, group, rate)
-            outcomes = await asyncio.gather(*(send(s) for s in window))
+            outcomes = await asyncio.gather(*(self._send(job, s) for s in window))
             done = self._done(window, outcomes, attempted_at)
             wait_s = asked_to_wait(outcomes)
             if wait_s:
@@ -150,25 +142,19 @@ class Sender:
         await self._write(lease, done, window_from=0, window_to=0)
         return pause
 
-    async def _send(
-        self,
-        lease: Lease,
-        channel: Channel,
-        stored: StoredAlert,
-        group: Group,
-        rate: Rate,
-        sending: Sending,
-    ) -> Outcome:
+    async def _send(self, job: _Job, sending: Sending) -> Outcome:
         delivery_id = sending.delivery.id
         try:
-            message = group.message(sending)
+            message = job.group.message(sending)
         except Exception:
             # One text that cannot be made must not keep the others of its chunk from going out.
             log.exception("message.not_composed", delivery=delivery_id)
             return Outcome(delivery_id, REFUSED_CONTENT, provider_code=NOT_COMPOSED)
-        if not lease.sure:
+        if not job.lease.sure:
             return Outcome(delivery_id, PROVIDER_DOWN, provider_code=LEASE_LOST)
-        return await self._pacing.send(channel, message, lease.work.lane, stored.submitted_by, rate)
+        return await self._pacing.send(
+            job.channel, message, job.lease.work.lane, job.stored.submitted_by, job.rate
+        )
 
     def _done(
         self, window: Sequence[Sending], outcomes: Sequence[Outcome], attempted_at: datetime
@@ -208,6 +194,17 @@ class Sender:
             window_to=window_to,
             **counted,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What all sends of one chunk share."""
+
+    lease: Lease
+    channel: Channel
+    stored: StoredAlert
+    group: Group
+    rate: Rate
 
 
 @dataclass(frozen=True, slots=True)

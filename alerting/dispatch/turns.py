@@ -1,4 +1,7 @@
-"""Turns: one open window in a process at a time, so that a kill leaves one window in doubt."""
+"""Turns: how many deliveries a process may have open at once, over all chunks it sends.
+
+Whatever is open when a process is killed is in doubt; this bounds it.
+"""
 
 from __future__ import annotations
 
@@ -13,57 +16,65 @@ _GRAVEST_FIRST = {lane: n for n, lane in enumerate(Lane)}
 
 
 class Turns:
-    """Lets one chunk send at a time, the gravest lane first. Lives on one event loop."""
+    """Hands out `places` to chunks, the gravest lane first. Lives on one event loop."""
 
-    def __init__(self) -> None:
-        self._busy = False
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self._number = count()
 
-    def turn(self, lane: Lane) -> Turn:
-        """A turn for a chunk of this lane: had while its `async with` lasts."""
-        return Turn(self, lane)
+    def turn(self, lane: Lane, places: int) -> Turn:
+        """A turn for a chunk with windows of so many; had while its `async with` lasts."""
+        return Turn(self, lane, places)
 
     def wanted(self, lane: Lane) -> bool:
         """True when a graver chunk waits."""
         self._drop_cancelled()
         return bool(self._waiting) and self._waiting[0][0] < _GRAVEST_FIRST[lane]
 
-    async def take(self, lane: Lane) -> None:
-        if not self._busy:
-            self._busy = True
+    async def take(self, lane: Lane, places: int) -> None:
+        if not self._waiting and places <= self._free:
+            self._free -= places
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (_GRAVEST_FIRST[lane], next(self._number), turn))
+        entry = (_GRAVEST_FIRST[lane], next(self._number), places, turn)
+        heapq.heappush(self._waiting, entry)
+        self._hand_out()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.give_back()
+                self.give_back(places)
             raise
 
-    def give_back(self) -> None:
+    def give_back(self, places: int) -> None:
+        self._free += places
+        self._hand_out()
+
+    def _hand_out(self) -> None:
         self._drop_cancelled()
-        if self._waiting:
-            heapq.heappop(self._waiting)[2].set_result(None)
-        else:
-            self._busy = False
+        while self._waiting and self._waiting[0][2] <= self._free:
+            _, _, places, turn = heapq.heappop(self._waiting)
+            self._free -= places
+            turn.set_result(None)
+            self._drop_cancelled()
 
     def _drop_cancelled(self) -> None:
-        while self._waiting and self._waiting[0][2].done():
+        while self._waiting and self._waiting[0][3].done():
             heapq.heappop(self._waiting)
 
 
 class Turn:
     """One chunk's turn."""
 
-    def __init__(self, turns: Turns, lane: Lane) -> None:
+    def __init__(self, turns: Turns, lane: Lane, places: int) -> None:
         self._turns = turns
         self._lane = lane
+        self._places = places
         self._mine = False
 
     async def __aenter__(self) -> Turn:
-        await self._turns.take(self._lane)
+        await self._turns.take(self._lane, self._places)
         self._mine = True
         return self
 
@@ -74,7 +85,7 @@ class Turn:
         trace: TracebackType | None,
     ) -> None:
         if self._mine:
-            self._turns.give_back()
+            self._turns.give_back(self._places)
 
     @property
     def wanted(self) -> bool:
@@ -84,6 +95,6 @@ class Turn:
     async def pass_on(self) -> None:
         """Let the graver go first and return when it is our turn again."""
         self._mine = False
-        self._turns.give_back()
-        await self._turns.take(self._lane)
+        self._turns.give_back(self._places)
+        await self._turns.take(self._lane, self._places)
         self._mine = True
