@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from alerting.api.access import RuntimeDep, having
 from alerting.api.body import whole_body
 from alerting.cap import from_json, to_xml
 from alerting.dispatch.approve import approve as approve_alert
+from alerting.dispatch.cancel import MAX_REASON, call_back_all
+from alerting.dispatch.cancel import cancel as cancel_alert
 from alerting.dispatch.explain import explain
 from alerting.dispatch.status import status as read_status
 from alerting.dispatch.submit import submit as submit_alert
@@ -24,6 +27,16 @@ Submitter = Annotated[ApiKey, Depends(having("submit"))]
 Approver = Annotated[ApiKey, Depends(having("approve"))]
 
 _TYPES = ("application/cap+xml", "application/xml", "text/xml", "application/json")
+
+
+class CancelRequest(BaseModel):
+    """How to cancel. An empty body ends the alert without giving a reason."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=MAX_REASON, description="In the citizens' words.")
+    false_alarm: bool = Field(False, description="Say that there was never any danger.")
+    dry_run: bool = Field(False, description="Say whom it would reach, and change nothing.")
 
 
 class WrongType(BadInput):
@@ -102,6 +115,48 @@ async def approve(alert: str, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     await approve_alert(run.db, run.doorbell, alert_id, actor=f"key:{key.name}")
     async with run.db.begin() as connection:
         return (await read_status(connection, alert_id)).to_json()
+
+
+@router.post(
+    "/{alert}/cancel",
+    status_code=202,
+    summary="Cancel an alert",
+    responses={
+        200: {"description": "It had ended before, or it was a dry run; nothing was changed."},
+        422: {"description": "The request was refused; nothing was changed."},
+    },
+)
+async def cancel(
+    alert: str,
+    response: Response,
+    run: RuntimeDep,
+    key: Submitter,
+    later: BackgroundTasks,
+    how: CancelRequest | None = None,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> dict[str, Any]:
+    """End an alert and every live version of it, and tell those it reached, and nobody else."""
+    how = how or CancelRequest()
+    async with run.db.begin() as connection:
+        alert_id = await alerts.resolve(connection, alert)
+    done = await cancel_alert(
+        run.db,
+        alert_id,
+        actor=f"key:{key.name}",
+        clock=run.clock,
+        doorbell=run.doorbell,
+        reason=how.reason,
+        false_alarm=how.false_alarm,
+        dry_run=how.dry_run,
+        idempotency_key=idempotency_key,
+        valid_s=run.settings.default_expiry_s,
+    )
+    if done.notice is None or not done.notice.created:
+        response.status_code = 200
+    else:
+        response.headers["Location"] = f"/v1/alerts/{done.notice.alert_id}"
+        later.add_task(call_back_all, run.db, run.clock, done.ended)
+    return done.to_json()
 
 
 @router.get("/{alert}/citizens/{citizen}", summary="Why a citizen was or was not told")

@@ -20,6 +20,7 @@ RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur"
 class Phrases:
     """One language's words. `until`, `since`, `sent` hold {time}; `issued_by` holds {sender}.
 
+    false_alarm: as it stands inside a sentence or in brackets.
     exercise, test: the word that stands before everything else of an alert that is not real.
     colon: what stands between a label and its text.
     """
@@ -31,6 +32,8 @@ class Phrases:
     test_note: str
     cancelled: str
     cancel_note: str
+    false_alarm: str
+    false_alarm_note: str
     updated: str
     all_clear: str
     ended: str

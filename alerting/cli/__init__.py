@@ -14,6 +14,7 @@ from alerting.errors import AlertingError
 COMMANDS = {
     "approve": ("alerting.cli.approve:approve", "Let a held alert go, as a second person."),
     "bench": ("alerting.cli.bench:bench", "Measure us beside the alternatives, in one run."),
+    "cancel": ("alerting.cli.cancel:cancel", "End an alert and tell those it reached."),
     "cap": ("alerting.cli.cap:cap", "Judge CAP documents before they are sent."),
     "carriers": ("alerting.cli.carriers:carriers", "Run the stand-in carriers alone."),
     "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),

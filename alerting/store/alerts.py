@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import Reference
@@ -169,12 +169,9 @@ async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
     await connection.execute(
         select(alert.c.id).where(alert.c.id == alert_id).with_for_update(key_share=True)
     )
-    open_work = select(outbox.c.id).where(
-        outbox.c.alert_id == alert_id, outbox.c.state.in_(["ready", "leased"])
-    )
     query = (
         update(alert)
-        .where(alert.c.id == alert_id, alert.c.finished_at.is_(None), ~open_work.exists())
+        .where(alert.c.id == alert_id, alert.c.finished_at.is_(None), ~_open_work().exists())
         .values(finished_at=func.now())
         .returning(alert.c.state)
     )
@@ -185,19 +182,28 @@ async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
 
 
 async def unfinished(connection: AsyncConnection) -> list[UUID]:
-    """Alerts whose work is all done but whose end was not written (a worker died just there)."""
-    open_work = select(outbox.c.id).where(
-        outbox.c.alert_id == alert.c.id, outbox.c.state.in_(["ready", "leased"])
-    )
+    """Alerts whose work is all done but whose end was not written (a worker died just there).
+
+    Also those that ended before any work was made for them.
+    """
+    states = {AlertState.ACCEPTED, AlertState.DELIVERING} | ENDED - {AlertState.RECORDED}
     query = select(alert.c.id).where(
         alert.c.finished_at.is_(None),
-        or_(
-            alert.c.state.in_([AlertState.ACCEPTED, AlertState.DELIVERING]),
-            and_(alert.c.state.in_([s.value for s in ENDED]), alert.c.planned_at.is_not(None)),
-        ),
-        ~open_work.exists(),
+        alert.c.state.in_([s.value for s in states]),
+        ~_open_work().exists(),
     )
     return [row.id for row in await connection.execute(query)]
+
+
+def _open_work() -> Select[Any]:
+    """The work of `alert` that is still to be done, calling back what was not sent included."""
+    return select(outbox.c.id).where(
+        outbox.c.alert_id == alert.c.id,
+        or_(
+            outbox.c.state.in_(["ready", "leased"]),
+            and_(outbox.c.state == "done", outbox.c.done_at.is_(None)),
+        ),
+    )
 
 
 async def expire(connection: AsyncConnection, *, now: datetime) -> list[UUID]:

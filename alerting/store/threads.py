@@ -77,6 +77,17 @@ async def live(
     )
 
 
+async def standing(connection: AsyncConnection, thread_id: UUID) -> list[StoredAlert]:
+    """The versions of a thread that a Cancel would end, newest first; held ones too."""
+    return await select_alerts(
+        connection,
+        alert.c.thread_id == thread_id,
+        alert.c.msg_type.in_(["Alert", "Update"]),
+        alert.c.state.not_in([s.value for s in ENDED]),
+        limit=1000,
+    )
+
+
 async def end(
     connection: AsyncConnection, alert_ids: Sequence[UUID], state: AlertState, reason: str
 ) -> None:

@@ -1,0 +1,79 @@
+"""`alerting cancel`: end an alert, in an emergency by one command and without a question."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import click
+
+from alerting.bootstrap import Runtime
+from alerting.cli import options
+from alerting.cli.database import actor
+from alerting.dispatch.cancel import Cancelled, call_back_all
+from alerting.dispatch.cancel import cancel as cancel_alert
+from alerting.settings import settings
+from alerting.store import alerts
+
+
+@click.command()
+@click.argument("alert")
+@click.option("--reason", default="", help="Why, in the citizens' words; they will read it.")
+@click.option("--false-alarm", is_flag=True, help="Say that there was never any danger.")
+@click.option("--dry-run", is_flag=True, help="Say whom it would reach, and change nothing.")
+@click.option("--key", help="Idempotency key: the same key never cancels twice.")
+@options.as_json
+def cancel(
+    alert: str, reason: str, false_alarm: bool, dry_run: bool, key: str | None, as_json: bool
+) -> int:
+    """End ALERT (its id or CAP identifier) at once and tell those it has reached.
+
+    Nobody else hears of it. What was not sent yet is called back.
+    """
+    config = settings()
+
+    async def run() -> None:
+        async with Runtime.open(config) as runtime:
+            async with runtime.db.begin() as connection:
+                alert_id = await alerts.resolve(connection, alert)
+            done = await cancel_alert(
+                runtime.db,
+                alert_id,
+                actor=actor(),
+                clock=runtime.clock,
+                doorbell=runtime.doorbell,
+                reason=reason,
+                false_alarm=false_alarm,
+                dry_run=dry_run,
+                idempotency_key=key,
+                valid_s=config.default_expiry_s,
+            )
+            click.echo(json.dumps(done.to_json(), indent=2) if as_json else _words(done))
+            if not done.dry_run:
+                await call_back_all(runtime.db, runtime.clock, done.ended)
+
+    asyncio.run(run())
+    return 0
+
+
+def _words(done: Cancelled) -> str:
+    if done.dry_run and done.ended:
+        return (
+            f"Would cancel alert {done.alert_id}. {_told(done.reached, 'would be')} "
+            "Nothing was changed."
+        )
+    if done.notice is None or not done.notice.created:
+        how = f"{done.state} {done.reason}".strip()
+        return f"Already ended: alert {done.alert_id} ({how}). Nothing was sent."
+    return (
+        f"Cancelled: alert {done.alert_id}. {_told(done.reached, 'are')} "
+        f"Their notice is alert {done.notice.alert_id}."
+    )
+
+
+def _told(reached: Mapping[str, int], verb: str) -> str:
+    if not reached:
+        return f"It had reached nobody, so nobody {'would be' if verb != 'are' else 'is'} told."
+    counts = ", ".join(f"{n:,} by {channel}" for channel, n in reached.items())
+    return f"Only those it had reached {verb} told: {counts}."

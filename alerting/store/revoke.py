@@ -1,0 +1,137 @@
+"""Call back what an ended alert has not sent yet.
+
+An alert's state is what workers go by: they read it before each window. Its rows follow in two
+steps. `stop`, in the transaction that ends the alert, takes its chunks out of the workers' hands;
+`call_back`, right after and in small transactions, settles their deliveries as revoked. Between
+the two a chunk is `done` without a `done_at`.
+
+Outbox rows are locked before alert rows, as workers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert_state import AlertState
+from alerting.store.db import raw
+from alerting.store.schema import CHUNK_SPAN
+
+#: The cursor of a chunk all of whose deliveries were called back but those in doubt.
+_CALLED_BACK = -1
+
+#: States of alerts whose unsent deliveries are called back.
+_ENDS = [AlertState.CANCELLED.value, AlertState.SUPERSEDED.value]
+
+
+async def stop(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> bool:
+    """Take the open work of these alerts away from workers; True when a provider is being called.
+
+    Planning ends. A chunk that nobody has touched, or that is between two windows, is sent no
+    further: whoever holds it is fenced. A chunk inside a window keeps its owner, who alone knows
+    what came of it and stops before the next one. Call it just before the alerts' state is set
+    and the transaction ends: workers wait for both.
+    """
+    if not alert_ids:
+        return False
+    driver = await raw(connection)
+    # A planner at work is waited for, so that no chunk comes after those taken below.
+    await driver.execute(
+        """update outbox set state = 'done', fence = fence + 1, lease_until = null, owner = '',
+                  done_at = now()
+           where alert_id = any(%s) and kind = 'plan' and state in ('ready','leased')""",
+        (list(alert_ids),),
+    )
+    cursor = await driver.execute(
+        """select id, state, fence, window_to > window_from from outbox
+           where alert_id = any(%s) and kind = 'deliver' and state in ('ready','leased')
+           order by id for update""",
+        (list(alert_ids),),
+    )
+    rows = await cursor.fetchall()
+    calling = [i for i, _, _, inside in rows if inside]
+    fresh = [i for i, state, fence, inside in rows if state == "ready" and not fence and not inside]
+    begun = {i for i, _, _, _ in rows} - set(calling) - set(fresh)
+    await driver.execute("update outbox set state = 'done' where id = any(%s)", (fresh,))
+    await driver.execute(
+        """update outbox set state = 'ready', fence = fence + 1, lease_until = null, owner = '',
+                  not_before = now()
+           where id = any(%s)""",
+        (list(begun),),
+    )
+    await driver.execute("update outbox set not_before = now() where id = any(%s)", (calling,))
+    return bool(calling)
+
+
+async def call_back(
+    connection: AsyncConnection, reasons: Mapping[AlertState, str], *, chunks: int, now: datetime
+) -> int:
+    """Settle the unsent deliveries of up to `chunks` stopped chunks as revoked; returns how many
+    chunks. What may have been sent stays in doubt, and its chunk open.
+
+    reasons: the ledger's reason by the state that ended the alert.
+    """
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """select o.id, o.size, o.state, o.alert_id, a.state
+           from alert a join outbox o on o.alert_id = a.id
+           where a.state = any(%(ends)s) and a.finished_at is null and o.kind = 'deliver'
+             and (o.state = 'done' and o.done_at is null
+                  or o.state = 'ready' and o.window_to <= o.window_from
+                     and o.cursor <> %(called_back)s)
+           order by o.id limit %(chunks)s for no key update of o skip locked""",
+        {"ends": _ENDS, "called_back": _CALLED_BACK, "chunks": chunks},
+    )
+    rows = await cursor.fetchall()
+    if not rows:
+        return 0
+    ranges = {
+        "ids": [r[0] for r in rows],
+        "firsts": [r[0] * CHUNK_SPAN for r in rows],
+        "ends": [r[0] * CHUNK_SPAN + r[1] for r in rows],
+    }
+    await driver.execute(
+        """update delivery d set state = 'revoked', reason = r.reason, settled_at = %(now)s
+           from unnest(%(firsts)s::int8[], %(ends)s::int8[], %(reasons)s::text[])
+             as r(first, "end", reason)
+           where d.id >= r.first and d.id < r."end" and d.state in ('planned','deferred')""",
+        {**ranges, "now": now, "reasons": [reasons[AlertState(r[4])] for r in rows]},
+    )
+    touched = [r[0] for r in rows if r[2] == "ready"]
+    cursor = await driver.execute(
+        """select o.id from outbox o where o.id = any(%(touched)s) and exists (
+             select from delivery d where d.id >= o.id * %(span)s
+               and d.id < o.id * %(span)s + o.size and d.state = 'in_doubt')""",
+        {"touched": touched, "span": CHUNK_SPAN},
+    )
+    doubtful = [row[0] for row in await cursor.fetchall()]
+    await driver.execute(
+        "update outbox set cursor = %s where id = any(%s)", (_CALLED_BACK, doubtful)
+    )
+    await driver.execute(
+        """update outbox set state = 'done', done_at = now()
+           where id = any(%s) and not id = any(%s)""",
+        (ranges["ids"], doubtful),
+    )
+    return len(rows)
+
+
+async def call_back_deferred(
+    connection: AsyncConnection, alert_ids: Sequence[UUID], reason: str, *, now: datetime
+) -> int:
+    """Revoke what of these alerts waits for citizens' digests; returns how many deliveries."""
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """with gone as (
+             delete from digest_item i using delivery d
+             where d.id = i.delivery_id and i.digest_id is null
+               and d.alert_id = any(%(alerts)s) and d.state = 'deferred'
+             returning i.delivery_id)
+           update delivery d set state = 'revoked', reason = %(reason)s, settled_at = %(now)s
+           from gone where d.id = gone.delivery_id and d.state = 'deferred'""",
+        {"alerts": list(alert_ids), "reason": reason, "now": now},
+    )
+    return cursor.rowcount

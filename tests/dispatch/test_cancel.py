@@ -1,0 +1,364 @@
+"""A cancel stops what it ends, and exactly those who were reached hear of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text, update
+from town import Recorder, Town
+
+from alerting.cap import from_json, read, to_xml
+from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, Outcome, Outgoing
+from alerting.channels.phrases import table
+from alerting.dispatch.accept import KeyReused
+from alerting.dispatch.cancel import Cancelled, call_back_all, cancel, see_through
+from alerting.dispatch.status import status
+from alerting.domain.alert import Alert, MsgType
+from alerting.domain.alert_state import AlertState
+from alerting.errors import BadInput, NotFound
+from alerting.store import alerts
+from alerting.store.schema import alert as alert_table
+
+
+@dataclass
+class Slow(Recorder):
+    """A provider that answers only when it is let."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, message: Outgoing) -> Outcome:
+        self.sent.append(message)
+        self.begun.set()
+        await self.may_answer.wait()
+        return self.answer(message)
+
+
+async def cancelled(town: Town, alert_id: UUID, **options: object) -> Cancelled:
+    values: dict[str, object] = {"actor": "test"} | options
+    return await cancel(town.db, alert_id, clock=town.clock, doorbell=town.doorbell, **values)  # type: ignore[arg-type]
+
+
+async def look_again(town: Town) -> int:
+    """The sweeper's round; returns for how many chunks it would ring."""
+    async with town.db.begin() as connection:
+        chunks = await see_through(connection, now=town.clock.now())
+    return sum(map(len, chunks.values()))
+
+
+async def tell_some(town: Town, data: bytes, count: int) -> UUID:
+    """Submit, and let the providers take the first `count` messages and no more."""
+    submitted = await town.submit(data)
+
+    def cut(m: Outgoing) -> Outcome:
+        return Outcome(m.delivery_id, None if len(town.sent) <= count else PROVIDER_DOWN)
+
+    for channel in town.channels.values():
+        channel.answer = cut
+    await town.worker().sweep()
+    town.channels |= {name: Recorder(name) for name in town.channels}
+    return submitted.alert_id
+
+
+async def told(town: Town, alert_id: UUID) -> set[tuple[str, str]]:
+    """(citizen, channel) of deliveries that a provider took."""
+    rows = await town.rows(alert_id)
+    return {(r["citizen"], r["channel"]) for r in rows if r["state"] == "accepted"}
+
+
+async def states(town: Town, alert_id: UUID) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for (_, state, reason), n in (await town.ledger(alert_id)).items():
+        found[state, reason] += n
+    return found
+
+
+async def open_rows(town: Town, alert_id: UUID) -> int:
+    async with town.db.begin() as c:
+        found = await c.execute(
+            text(
+                "select count(*) from outbox where alert_id = :a and (state in ('ready','leased')"
+                " or done_at is null)"
+            ),
+            {"a": alert_id},
+        )
+        return int(found.scalar_one())
+
+
+async def notice_text(town: Town, done: Cancelled) -> Alert:
+    assert done.notice is not None
+    async with town.db.begin() as c:
+        stored = await alerts.get(c, done.notice.alert_id)
+    assert stored is not None
+    return from_json(stored.document)
+
+
+async def test_those_told_hear_of_it_and_the_rest_is_called_back(
+    town: Town, alert_xml: bytes
+) -> None:
+    alert_id = await tell_some(town, alert_xml, 40)
+    before = await told(town, alert_id)
+    planned = len(await town.rows(alert_id))
+    assert 0 < len(before) < planned
+    done = await cancelled(town, alert_id, reason="The barrier holds.")
+    assert done.state is AlertState.CANCELLED
+    assert done.ended == (alert_id,)
+    assert sum(done.reached.values()) == len(before)
+    # No worker runs: the ledger says at once what became of the rest.
+    await call_back_all(town.db, town.clock, done.ended)
+    assert await states(town, alert_id) == Counter(
+        {("accepted", "new"): len(before), ("revoked", "cancelled"): planned - len(before)}
+    )
+    assert await open_rows(town, alert_id) == 0
+    await town.worker().sweep()
+    await town.house().keep()
+    assert done.notice is not None
+    assert await told(town, done.notice.alert_id) == before
+    assert len(town.sent) == len(before)
+    for alert in (alert_id, done.notice.alert_id):
+        async with town.db.begin() as c:
+            assert (await status(c, alert)).settled
+
+
+async def test_an_alert_told_to_everybody_can_still_be_a_false_alarm(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    everybody = await told(town, submitted.alert_id)
+    town.channels |= {name: Recorder(name) for name in town.channels}
+    await cancelled(town, submitted.alert_id, false_alarm=True, reason="A sensor failed.")
+    await town.worker().sweep()
+    assert len(town.sent) == len(everybody)
+    wanted = {e: c.language for c in town.citizens for e in c.endpoints.values()}
+    for m in town.sent:
+        words = table()[wanted[m.endpoint]]
+        said = f"{m.rendering.subject} {m.rendering.text}"
+        assert words.false_alarm in said
+        assert words.false_alarm_note in said
+        assert "A sensor failed." in said
+        # Nothing of what people were told to do.
+        assert "Beacon Hill" not in said
+        assert "waterfront now" not in said
+
+
+async def test_the_notice_is_a_proper_cancel(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    original = read(alert_xml).alerts[0]
+    done = await cancelled(town, submitted.alert_id, reason="Wrong\x00 <b>area</b>.")
+    notice = await notice_text(town, done)
+    assert notice.msg_type is MsgType.CANCEL
+    assert (notice.sender, notice.status, notice.scope) == (
+        original.sender,
+        original.status,
+        original.scope,
+    )
+    assert [(r.sender, r.identifier) for r in notice.references] == [
+        (original.sender, original.identifier)
+    ]
+    # Cancelled within the second in which it was sent.
+    assert notice.sent > notice.references[0].sent
+    assert notice.note == "Wrong area."
+    assert [i.language for i in notice.infos] == [i.language for i in original.infos]
+    assert [i.areas for i in notice.infos] == [i.areas for i in original.infos]
+    assert all(i.ends_danger and not i.instruction for i in notice.infos)
+    assert read(to_xml(notice)).alerts[0].repairs == ()
+
+
+async def test_the_second_cancel_finds_it_ended(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    count = len(town.sent)
+    both = await asyncio.gather(
+        cancelled(town, submitted.alert_id), cancelled(town, submitted.alert_id, actor="other")
+    )
+    assert sorted(d.notice is None for d in both) == [False, True]
+    late = next(d for d in both if d.notice is None)
+    assert late.state is AlertState.CANCELLED
+    await town.worker().sweep()
+    assert len(town.sent) == 2 * count
+    by_notice = next(d.notice for d in both if d.notice is not None)
+    assert (await cancelled(town, by_notice.alert_id)).notice is None
+    await town.worker().sweep()
+    assert len(town.sent) == 2 * count
+
+
+async def test_a_key_cancels_once_and_means_one_thing(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    first = await cancelled(town, submitted.alert_id, idempotency_key="k")
+    again = await cancelled(town, submitted.alert_id, idempotency_key="k")
+    assert first.notice is not None
+    assert again.notice is not None
+    assert (again.notice.alert_id, again.notice.created) == (first.notice.alert_id, False)
+    with pytest.raises(KeyReused):
+        await cancelled(town, submitted.alert_id, idempotency_key="k", false_alarm=True)
+
+
+async def test_what_waits_for_a_second_person_ends_without_a_notice(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        await c.execute(text("delete from outbox"))
+        await c.execute(update(alert_table).values(state="held", state_reason="So many."))
+    done = await cancelled(town, submitted.alert_id)
+    assert (done.state, done.reached) == (AlertState.CANCELLED, {})
+    await town.worker().sweep()
+    await town.house().keep()
+    assert town.sent == []
+    async with town.db.begin() as c:
+        assert (await status(c, submitted.alert_id)).settled
+
+
+async def test_a_dry_run_changes_nothing(town: Town, alert_xml: bytes) -> None:
+    alert_id = await tell_some(town, alert_xml, 40)
+    before = await states(town, alert_id)
+    done = await cancelled(town, alert_id, dry_run=True)
+    assert sum(done.reached.values()) == len(await told(town, alert_id))
+    assert (done.ended, done.notice) == ((alert_id,), None)
+    assert await states(town, alert_id) == before
+    async with town.db.begin() as c:
+        assert len(await alerts.select_alerts(c, limit=10)) == 1
+
+
+async def test_bad_input_changes_nothing(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    with pytest.raises(NotFound):
+        await cancelled(town, UUID(int=0))
+    with pytest.raises(BadInput, match="longer than 1,000"):
+        await cancelled(town, submitted.alert_id, reason="x" * 1001)
+    async with town.db.begin() as c:
+        assert (await status(c, submitted.alert_id)).state == "accepted"
+
+
+async def test_whom_the_last_window_reaches_hears_of_it_too(town: Town, alert_xml: bytes) -> None:
+    """The notice is planned while providers are still being called."""
+    slow: dict[str, Recorder] = {name: Slow(name) for name in town.channels}
+    others, town.channels = town.channels, slow
+    submitted = await town.submit(alert_xml)
+    working = asyncio.create_task(town.worker().sweep())
+    channels = [c for c in slow.values() if isinstance(c, Slow)]
+    await asyncio.wait(
+        [asyncio.create_task(c.begun.wait()) for c in channels],
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    done = await cancelled(town, submitted.alert_id)
+    assert done.notice is not None
+    assert done.reached == {}
+    begun = [m for c in slow.values() for m in c.sent]
+    assert 0 < len(begun) <= town.settings.window
+    # Another worker plans and sends the notice meanwhile.
+    town.channels = others
+    await town.worker().sweep()
+    assert town.sent == []
+    assert await look_again(town) == 0
+    async with town.db.begin() as c:
+        assert not (await status(c, done.notice.alert_id)).settled
+    for channel in channels:
+        channel.may_answer.set()
+    await working
+    # No provider call began after the cancel.
+    assert [m for c in slow.values() for m in c.sent] == begun
+    reached = await told(town, submitted.alert_id)
+    assert len(reached) == len(begun)
+    assert await look_again(town) > 0
+    assert await look_again(town) == 0
+    await town.worker().sweep()
+    assert await told(town, done.notice.alert_id) == reached
+    assert sorted(m.endpoint for m in town.sent) == sorted(m.endpoint for m in begun)
+    async with town.db.begin() as c:
+        found = await status(c, done.notice.alert_id)
+    assert found.settled
+    assert found.audience == len({citizen for citizen, _ in reached})
+
+
+async def test_whoever_is_in_doubt_counts_as_reached(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    for channel in town.channels.values():
+        channel.answer = lambda m: Outcome(m.delivery_id, AMBIGUOUS)
+    await town.worker().sweep()
+    doubtful = {m.endpoint for m in town.sent}
+    town.channels |= {name: Recorder(name) for name in town.channels}
+    done = await cancelled(town, submitted.alert_id)
+    await call_back_all(town.db, town.clock, done.ended)
+    await town.worker().sweep()
+    assert {m.endpoint for m in town.sent} == doubtful
+    assert {s for s, _ in await states(town, submitted.alert_id)} == {"in_doubt", "revoked"}
+
+
+async def test_planning_stops(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    worker = town.worker()
+    planner = worker._planner
+    write = planner._write
+    batches = planned = 0
+
+    async def cancel_after_two(*args: object, **options: object) -> bool:
+        nonlocal batches, planned
+        batches += 1
+        if batches == 3:
+            planned = len(await town.rows(submitted.alert_id))
+            await cancelled(town, submitted.alert_id)
+        return await write(*args, **options)  # type: ignore[arg-type]
+
+    planner._write = cancel_after_two  # type: ignore[method-assign]
+    await worker.sweep()
+    await call_back_all(town.db, town.clock, [submitted.alert_id])
+    assert batches == 3
+    rows = await town.rows(submitted.alert_id)
+    assert 0 < len(rows) == planned < len(town.expected(alert_xml))
+    assert await open_rows(town, submitted.alert_id) == 0
+    assert town.sent == []
+    assert {(r["state"], r["reason"]) for r in rows} == {("revoked", "cancelled")}
+
+
+async def test_an_update_stops_what_it_corrects(town: Town, alert_xml: bytes) -> None:
+    slow: dict[str, Recorder] = {name: Slow(name) for name in town.channels}
+    others, town.channels = town.channels, slow
+    submitted = await town.submit(alert_xml)
+    working = asyncio.create_task(town.worker().sweep())
+    channels = [c for c in slow.values() if isinstance(c, Slow)]
+    await asyncio.wait(
+        [asyncio.create_task(c.begun.wait()) for c in channels],
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    async with town.db.begin() as c:
+        stored = await alerts.get(c, submitted.alert_id)
+    assert stored is not None
+    first = from_json(stored.document)
+    town.clock.advance(1)
+    correction = replace(
+        first,
+        identifier="corrected",
+        sent=town.clock.now().replace(microsecond=0),
+        msg_type=MsgType.UPDATE,
+        references=(first.triple,),
+        infos=tuple(replace(i, instruction="Stay upstairs.") for i in first.infos),
+    )
+    corrected = await town.submit(to_xml(correction), now=False)
+    begun = [m for c in slow.values() for m in c.sent]
+    for channel in channels:
+        channel.may_answer.set()
+    await working
+    older = str(submitted.alert_id)
+    assert [m for c in slow.values() for m in c.sent if older in m.rendering.link] == begun
+    await call_back_all(town.db, town.clock, [])
+    found = await states(town, submitted.alert_id)
+    assert found["accepted", "new"] == len(begun)
+    assert found["revoked", "superseded"] == found.total() - len(begun)
+    assert await open_rows(town, submitted.alert_id) == 0
+    town.channels = others
+    await town.worker().sweep()
+    everybody = {e for _, e in town.expected(alert_xml)}
+    told_anew = [
+        m.endpoint
+        for c in (*slow.values(), *others.values())
+        for m in c.sent
+        if older not in m.rendering.link
+    ]
+    assert sorted(told_anew) == sorted(everybody)
+    assert len(await told(town, corrected.alert_id)) == len(everybody)
