@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,6 +11,7 @@ from alerting.cap import from_json
 from alerting.channels.base import Channel
 from alerting.clock import Clock
 from alerting.dispatch.compose import Group
+from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.outcome import Doubt, doubt, held_long_enough, next_try
 from alerting.dispatch.pacing import Pacing
@@ -23,7 +24,7 @@ from alerting.domain.lane import GRAVE_LANES
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, deliveries, digests, outbox
+from alerting.store import alerts, deliveries, digests, escalations, outbox
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import AWAY, Database
 from alerting.store.deliveries import OpenDelivery, Settlement
@@ -205,7 +206,18 @@ class Deliverer:
                     connection, work, not_before=max(due, resume), cursor=pause.next_seq
                 )
             else:
-                await outbox.finish(connection, work)
+                await outbox.finish(
+                    connection, work, check_at=await self._look_at(connection, work)
+                )
                 await alerts.complete_if_done(connection, work.alert_id)
 
         await lease.write(end)
+
+    async def _look_at(self, connection: AsyncConnection, work: Work) -> datetime | None:
+        """When to see whom a finished chunk did not reach. A digest is not told another way."""
+        if work.digest:
+            return None
+        wait_s = receipt_wait_s(work.channel, work.lane, self._settings)
+        return await escalations.first_look(
+            connection, work.id, work.size, now=self._clock.now(), wait_s=wait_s
+        )

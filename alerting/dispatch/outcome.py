@@ -60,6 +60,7 @@ def after_send(
         tried=1,
         attempted_at=attempted_at,
         silent=silent,
+        provider=outcome.provider,
     )
 
 

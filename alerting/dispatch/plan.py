@@ -132,7 +132,8 @@ class Planner:
             if state is AlertState.ACCEPTED:
                 await alerts.set_state(connection, work.alert_id, AlertState.DELIVERING)
             await alerts.add_audience(connection, work.alert_id, len(batch))
-            ids = await outbox.add_chunks(connection, work, [(c, len(rows)) for c, rows in parts])
+            sizes = [(c, len(rows)) for c, rows in parts]
+            ids = await outbox.add_chunks(connection, work.alert_id, work.lane, sizes)
             for chunk_id, (channel, rows) in zip(ids, parts, strict=True):
                 await deliveries.add_chunk(connection, chunk_id, work.alert_id, channel, rows)
         await ring(self._db, self._doorbell, work.lane, ids)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.channels.base import ErrorClass
 from alerting.channels.twilio_codes import callback_state, classify
 from alerting.domain.delivery import TRANSITIONS, DeliveryState
-from alerting.store import citizens
+from alerting.store import citizens, escalations
 from alerting.store.db import raw
 
 BATCH = 5000
@@ -35,7 +35,7 @@ _MOVE = """
     where d.id = r.id and (d.state, r.state) in (select * from
       unnest(%(from)s::text[], %(to)s::text[]))
       and (d.provider_ref = '' or d.provider_ref = r.ref)
-    returning d.address_id, d.code, d.state"""
+    returning d.id, d.address_id, d.code, d.state"""
 
 _RANK = {DeliveryState.ACCEPTED: 0, DeliveryState.FAILED: 1, DeliveryState.DELIVERED: 2}
 
@@ -55,7 +55,8 @@ async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> 
 
     Doubled, late and reordered receipts are harmless: only a move the transition table allows is
     made. A receipt that names a provider reference moves only the attempt that bears it. An
-    address that the provider calls dead is suspended.
+    address that the provider calls dead is suspended. Whoever a failure leaves unreached is looked
+    after by `escalate`.
     """
     driver = await raw(connection)
     rows = await (await driver.execute(_TAKE, {"limit": limit})).fetchall()
@@ -97,8 +98,12 @@ async def _move(
     }
     cursor = await driver.execute(_MOVE, {**columns, "from": _FROM, "to": _TO})
     dead: dict[str, list[int]] = {}
-    for address_id, code, state in await cursor.fetchall():
+    failed = []
+    for delivery_id, address_id, code, state in await cursor.fetchall():
+        if state == DeliveryState.FAILED:
+            failed.append(delivery_id)
         if state == DeliveryState.FAILED and code in classes and classes[code].suspend:
             dead.setdefault(classes[code].code, []).append(address_id)
     for reason, address_ids in dead.items():
         await citizens.suspend(connection, address_ids, reason)
+    await escalations.look_now(connection, failed)

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.digest import Digests
+from alerting.dispatch.escalate import Escalations
 from alerting.dispatch.plan import ring
 from alerting.dispatch.receipts import apply_receipts
 from alerting.domain.lane import Lane
@@ -26,9 +27,11 @@ class House:
         self._clock = clock
         self._doorbell = doorbell
         self._digests = Digests(clock, chunk_size=settings.chunk_size)
+        self._escalations = Escalations(settings)
 
     async def keep(self) -> bool:
-        """Apply receipts, send what digests are due, end expired alerts, finish loose ends.
+        """Apply receipts, send what digests are due, tell by other channels whom one did not
+        reach, end expired alerts, finish loose ends.
 
         One transaction a round under an advisory lock that ends with it, whatever happens; False
         when another is at it.
@@ -36,11 +39,14 @@ class House:
         async with self._db.begin() as connection:
             if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return False
+            now = self._clock.now()
             await apply_receipts(connection)
-            await alerts.expire(connection, now=self._clock.now())
-            await digests.settle_carried(connection, now=self._clock.now())
+            await alerts.expire(connection, now=now)
+            await digests.settle_carried(connection, now=now)
             chunk_ids = await self._digests.flush(connection)
+            escalated = await self._escalations.write(connection, now=now)
             for alert_id in await alerts.unfinished(connection):
                 await alerts.complete_if_done(connection, alert_id)
-        await ring(self._db, self._doorbell, Lane.ROUTINE, chunk_ids)
+        for lane, ids in [(Lane.ROUTINE, chunk_ids), *escalated]:
+            await ring(self._db, self._doorbell, lane, ids)
         return True

@@ -96,6 +96,19 @@ class Verdicts:
         now = self._clock.now()
         if digest:
             return [_only_open(stored, d, now, Reason.DIGESTED) for d in pending]
+        followers = {d.id: _follows(stored, d, now) for d in pending if d.follows is not None}
+        first = [d for d in pending if d.id not in followers]
+        judged = dict(
+            zip((d.id for d in first), await self._of(stored, first, can_be_silent), strict=True)
+        )
+        return [(followers | judged)[d.id] for d in pending]
+
+    async def _of(
+        self, stored: StoredAlert, pending: Sequence[OpenDelivery], can_be_silent: bool
+    ) -> list[Decision]:
+        if not pending:
+            return []
+        now = self._clock.now()
         in_force = await self._policies.in_force()
         async with self._db.begin() as connection:
             known = await self._histories.of(
@@ -197,6 +210,13 @@ def _only_open(stored: StoredAlert, d: OpenDelivery, now: datetime, reason: Reas
     if not d.consent or d.suspended_reason or not d.verified:
         return Decision(Verdict.DROP, Reason.OPTED_OUT)
     return Decision(Verdict.SEND, reason)
+
+
+def _follows(stored: StoredAlert, d: OpenDelivery, now: datetime) -> Decision:
+    """The decision for what another channel did not bring: it was judged when it was first sent."""
+    if d.already_told:
+        return Decision(Verdict.DROP, Reason.ALREADY_TOLD)
+    return _only_open(stored, d, now, Reason.UNREACHED)
 
 
 def subject_of(d: OpenDelivery, known: Known | None) -> Subject:

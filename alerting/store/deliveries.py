@@ -19,16 +19,17 @@ from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 
 _COPY = """
-    copy delivery (id, alert_id, citizen_id, address_id, channel, info_no, area_no, places)
+    copy delivery (id, alert_id, citizen_id, address_id, channel, info_no, area_no, places, follows)
     from stdin (format binary)"""
-_COPY_TYPES = ["int8", "uuid", "int8", "int8", "text", "int2", "int2", "int2"]
+_COPY_TYPES = ["int8", "uuid", "int8", "int8", "text", "int2", "int2", "int2", "int8"]
 
 #: Deferred without a time of its own, a delivery waits for its citizen's digest and is not open.
 _IS_OPEN = "(d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null)"
 
 _JUDGED = """
     select d.id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.places, d.state, d.tries,
-           d.deferrals, d.due_at, d.attempted_at, a.endpoint, a.keys, a.consent, a.verified,
+           d.deferrals, d.due_at, d.attempted_at, d.provider, d.follows,
+           a.endpoint, a.keys, a.consent, a.verified,
            coalesce(a.suspended_reason, '') as suspended_reason,
            coalesce(c.language, 'en') as language, coalesce(c.time_zone, '') as time_zone,
            c.quiet_from, c.quiet_to,
@@ -52,6 +53,7 @@ _SETTLE = """
       state = case when d.state = any(%(movable)s) then r.state else d.state end,
       reason = r.reason, code = r.code, silent = r.silent, due_at = r.due_at,
       deferrals = d.deferrals + (r.state = 'deferred')::int,
+      provider = case when r.provider = '' then d.provider else r.provider end,
       provider_ref = case when r.provider_ref = '' then d.provider_ref else r.provider_ref end,
       possible_duplicate = d.possible_duplicate or r.possible_duplicate,
       tries = d.tries + r.tried,
@@ -63,9 +65,10 @@ _SETTLE = """
                         then coalesce(d.settled_at, %(now)s) else d.settled_at end
     from unnest(%(id)s::int8[], %(state)s::text[], %(reason)s::text[], %(code)s::text[],
                 %(provider_ref)s::text[], %(possible_duplicate)s::bool[], %(tried)s::int2[],
-                %(attempted_at)s::timestamptz[], %(silent)s::bool[], %(due_at)s::timestamptz[])
+                %(attempted_at)s::timestamptz[], %(silent)s::bool[], %(due_at)s::timestamptz[],
+                %(provider)s::text[])
       as r(id, state, reason, code, provider_ref, possible_duplicate, tried, attempted_at, silent,
-           due_at)
+           due_at, provider)
     where d.id = r.id"""
 
 
@@ -76,13 +79,16 @@ class NewDelivery:
     info_no: int
     area_no: int
     places: int = 0
+    #: The delivery by another channel that did not reach the citizen.
+    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OpenDelivery:
     """A delivery still to be decided or sent, with what stands about its address right now.
 
-    due_at: when a deferred one is to be decided again.
+    due_at: when a deferred one is to be decided again. provider: who was last called. follows: the
+    delivery by another channel that did not reach the citizen.
     """
 
     id: int
@@ -106,6 +112,8 @@ class OpenDelivery:
     quiet_from: time | None
     quiet_to: time | None
     already_told: bool
+    provider: str = ""
+    follows: int | None = None
 
     @property
     def seq(self) -> int:
@@ -131,6 +139,7 @@ class Settlement:
     attempted_at: datetime | None = None
     silent: bool = False
     due_at: datetime | None = None
+    provider: str = ""
 
 
 async def add_chunk(
@@ -156,6 +165,7 @@ async def add_chunk(
                     r.info_no,
                     r.area_no,
                     r.places,
+                    r.follows,
                 )
             )
 
@@ -207,6 +217,7 @@ async def settle(
         "attempted_at": [r.attempted_at for r in rows],
         "silent": [r.silent for r in rows],
         "due_at": [r.due_at for r in rows],
+        "provider": [r.provider for r in rows],
     }
     await driver.execute(
         _SETTLE,

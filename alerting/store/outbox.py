@@ -76,19 +76,21 @@ async def add_plan(connection: AsyncConnection, alert_id: UUID, lane: Lane) -> i
 
 
 async def add_chunks(
-    connection: AsyncConnection, work: Work, sizes: Sequence[tuple[str, int]]
+    connection: AsyncConnection, alert_id: UUID, lane: Lane, sizes: Sequence[tuple[str, int]]
 ) -> list[int]:
     """Write one chunk row per (channel, size); returns their ids in the same order."""
     rows = [
         {
-            "alert_id": work.alert_id,
+            "alert_id": alert_id,
             "kind": "deliver",
-            "lane": work.lane.value,
+            "lane": lane.value,
             "channel": channel,
             "size": size,
         }
         for channel, size in sizes
     ]
+    if not rows:
+        return []
     query = insert(outbox).returning(outbox.c.id, sort_by_parameter_order=True)
     return [row.id for row in await connection.execute(query, rows)]
 
@@ -193,9 +195,13 @@ async def hold(
     return AlertState(state)
 
 
-async def finish(connection: AsyncConnection, work: Work) -> None:
-    """Mark the row done. Raises Fenced."""
-    query = _mine(work).values(state="done", done_at=func.now(), lease_until=None, owner="")
+async def finish(
+    connection: AsyncConnection, work: Work, *, check_at: datetime | None = None
+) -> None:
+    """Mark the row done. check_at: when to see who was not reached. Raises Fenced."""
+    query = _mine(work).values(
+        state="done", done_at=func.now(), lease_until=None, owner="", check_at=check_at
+    )
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")
 
