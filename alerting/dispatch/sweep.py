@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.cancel import see_through
 from alerting.dispatch.digest import Digests
 from alerting.dispatch.escalate import Escalations
 from alerting.dispatch.plan import ring
@@ -31,7 +32,7 @@ class House:
 
     async def keep(self) -> bool:
         """Apply receipts, send what digests are due, tell by other channels whom one did not
-        reach, end expired alerts, finish loose ends.
+        reach, see cancels through, end expired alerts, finish loose ends.
 
         One transaction a round under an advisory lock that ends with it, whatever happens; False
         when another is at it.
@@ -45,8 +46,9 @@ class House:
             await digests.settle_carried(connection, now=now)
             chunk_ids = await self._digests.flush(connection)
             escalated = await self._escalations.write(connection, now=now)
+            notices = await see_through(connection, now=now)
             for alert_id in await alerts.unfinished(connection):
                 await alerts.complete_if_done(connection, alert_id)
-        for lane, ids in [(Lane.ROUTINE, chunk_ids), *escalated]:
+        for lane, ids in [(Lane.ROUTINE, chunk_ids), *escalated, *notices.items()]:
             await ring(self._db, self._doorbell, lane, ids)
         return True
