@@ -75,12 +75,17 @@ class Town:
         self.budget = MemoryBudget(self._now_s)
         self.shadow_budget = MemoryBudget(self._now_s)
 
-    def worker(self, *lanes: Lane, budget: Budget | None = None) -> Worker:
+    def worker(
+        self,
+        *lanes: Lane,
+        budget: Budget | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Worker:
         links = Links(b"k" * 32)
         return Worker(
             self.db,
             self.clock,
-            Planner(self.db, self.clock, self.doorbell, self.settings),
+            Planner(self.db, self.clock, self.doorbell, self.settings, stopping=stopping),
             Deliverer(
                 self.db,
                 self.clock,
@@ -89,10 +94,12 @@ class Town:
                 self.pacing(),
                 links,
                 self.settings,
+                stopping=stopping,
             ),
             self.house(),
             self.settings,
             lanes or tuple(Lane),
+            stopping=stopping,
         )
 
     def verdicts(self, budget: Budget | None = None) -> Verdicts:

@@ -1,0 +1,321 @@
+"""Workers that are killed, stopped, cut off or told to end, and what is in doubt afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import psycopg
+import pytest
+from sqlalchemy import func, select, text, update
+from town import Town
+
+from alerting.channels.base import Outcome, Outgoing
+from alerting.dispatch.lease import Lease
+from alerting.dispatch.turns import Turns
+from alerting.domain.lane import Lane
+from alerting.store import deliveries, outbox
+from alerting.store.outbox import Fenced
+from alerting.store.presence import Presence
+from alerting.store.schema import outbox as table
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what PostgreSQL or another task does."""
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110 - raises no event here
+            await asyncio.sleep(0.01)
+
+
+async def lease_until(town: Town, outbox_id: int) -> float:
+    async with town.db.begin() as c:
+        left = func.extract("epoch", table.c.lease_until - func.clock_timestamp())
+        return float(await c.scalar(select(left).where(table.c.id == outbox_id)) or 0)
+
+
+async def test_a_lease_is_extended_while_its_chunk_takes_long(town: Town, alert_xml: bytes) -> None:
+    await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="slow", lease_s=0.5)
+    assert work is not None
+    lease = Lease(town.db, work, lease_s=0.5)
+    started = asyncio.get_running_loop().time()
+
+    async def outlived() -> bool:
+        return asyncio.get_running_loop().time() - started > 1
+
+    async with lease.kept():
+        await until(outlived)
+        assert lease.sure
+        assert await lease_until(town, work.id) > 0
+        async with town.db.begin() as c:
+            assert await outbox.claim(c, work.id, owner="other", lease_s=1) is None
+
+
+async def test_whoever_lost_the_lease_calls_no_provider(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lease, "sure", property(lambda lease: False))
+        await town.worker().sweep()
+    assert town.sent == []
+    rows = await town.rows(submitted.alert_id)
+    assert {r["state"] for r in rows} == {"planned"}
+    assert {r["tries"] for r in rows if r["code"] == "lease-lost"} == {1}
+
+
+@asynccontextmanager
+async def shown(town: Town, url: str) -> AsyncIterator[Presence]:
+    presence = Presence(url)
+    async with presence.shown():
+        yield presence
+
+
+async def test_the_work_of_a_killed_worker_is_free_at_once(
+    town: Town, alert_xml: bytes, database_url: str
+) -> None:
+    await town.submit(alert_xml)
+    async with AsyncExitStack() as stack:
+        dying = await stack.enter_async_context(shown(town, database_url))
+        async with town.db.begin() as c:
+            work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner=dying.owner, lease_s=3600)
+        assert work is not None
+
+        async def taken() -> bool:
+            async with town.db.begin() as c:
+                return await outbox.claim(c, work.id, owner="next", lease_s=60) is not None
+
+        for _ in range(5):
+            assert not await taken()
+    await until(taken)
+
+
+async def test_a_worker_without_presence_is_waited_for(town: Town, alert_xml: bytes) -> None:
+    await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="host:1:ab", lease_s=60)
+        assert work is not None
+        assert await outbox.claim(c, work.id, owner="next", lease_s=60) is None
+
+
+async def test_presence_comes_back_after_its_connection_was_cut(
+    town: Town, database_url: str
+) -> None:
+    async with shown(town, database_url) as presence:
+        key = int(presence.owner.split("#")[1])
+
+        async def held_by() -> int | None:
+            async with town.db.begin() as c:
+                pid: int | None = await c.scalar(
+                    text("select pid from pg_locks where locktype = 'advisory' and objid = :key"),
+                    {"key": key},
+                )
+                return pid
+
+        first = await held_by()
+        assert first is not None
+        async with town.db.begin() as c:
+            await c.execute(select(func.pg_terminate_backend(first)))
+
+        async def back() -> bool:
+            return await held_by() not in {None, first}
+
+        await until(back)
+
+
+def cut_connections(url: str) -> None:
+    """What a restart of PostgreSQL does to everybody connected."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            """select pg_terminate_backend(pid) from pg_stat_activity
+               where datname = current_database() and pid <> pg_backend_pid()"""
+        )
+
+
+async def test_outcomes_outlive_a_postgresql_that_goes_away(
+    town: Town, alert_xml: bytes, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted = await town.submit(alert_xml)
+    writes = cuts = 0
+    settle = deliveries.settle
+
+    async def cut_before_writing(*args: object, **options: object) -> None:
+        """Every third write finds its transaction gone."""
+        nonlocal writes, cuts
+        writes += 1
+        if writes % 3 == 0:
+            cuts += 1
+            await asyncio.to_thread(cut_connections, database_url)
+        await settle(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(deliveries, "settle", cut_before_writing)
+    async with asyncio.timeout(60):
+        await town.worker().sweep()
+    assert cuts > 5
+    rows = await town.rows(submitted.alert_id)
+    assert {r["state"] for r in rows} == {"accepted"}
+    # Every answer was written: nothing was in doubt, so nothing was sent twice.
+    assert not any(r["possible_duplicate"] for r in rows)
+    assert Counter(m.endpoint for m in town.sent).most_common(1)[0][1] == 1
+
+
+async def kill_all(town: Town, sweeps: int, deadly: str) -> None:
+    """Let workers try again and again while the message to `deadly` ends each of them."""
+
+    def end(m: Outgoing) -> Outcome:
+        if m.endpoint == deadly:
+            raise asyncio.CancelledError
+        return Outcome(m.delivery_id, provider_ref="ok")
+
+    for channel in town.channels.values():
+        channel.answer = end
+    past = func.now() - text("interval '1 second'")
+    for _ in range(sweeps):
+        with suppress(asyncio.CancelledError):
+            await town.worker().sweep()
+        async with town.db.begin() as c:
+            await c.execute(
+                update(table)
+                .where(table.c.state == "leased")
+                .values(lease_until=past, rung_at=None)
+            )
+            await c.execute(update(table).values(not_before=past))
+
+
+async def test_one_message_that_ends_every_worker_ends_nobody_elses(
+    town: Town, alert_xml: bytes
+) -> None:
+    town.settings.in_doubt_wait_s = 0
+    submitted = await town.submit(alert_xml)
+    _, deadly = sorted(t for t in town.expected(alert_xml) if t[0] == "sms")[3]
+    await kill_all(town, 30, deadly)
+    rows = await town.rows(submitted.alert_id)
+    assert {r["state"] for r in rows} == {"accepted", "failed"}
+    (lost,) = [r for r in rows if r["state"] == "failed"]
+    assert (lost["channel"], lost["reason"]) == ("sms", "in-doubt")
+    told = {m.endpoint for m in town.sent}
+    assert told >= {e for _, e in town.expected(alert_xml)}
+
+
+async def test_told_to_end_it_leaves_its_chunks_between_two_windows(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    ending = False
+
+    def after_ten(m: Outgoing) -> Outcome:
+        nonlocal ending
+        ending = len(town.sent) >= 10
+        return Outcome(m.delivery_id, provider_ref="ok")
+
+    for channel in town.channels.values():
+        channel.answer = after_ten
+    await town.worker(stopping=lambda: ending).sweep()
+    rows = await town.rows(submitted.alert_id)
+    sent = [r for r in rows if r["state"] == "accepted"]
+    assert 10 <= len(sent) < 10 + town.settings.window
+    assert {r["state"] for r in rows} == {"accepted", "planned"}
+    async with town.db.begin() as c:
+        open_rows = (await c.execute(select(table).where(table.c.state != "done"))).all()
+    assert {r.state for r in open_rows} == {"ready"}
+    assert {r.window_to for r in open_rows} == {0}
+    ending = False
+    await town.due_now()
+    await town.worker().sweep()
+    assert {m.endpoint for m in town.sent} == {e for _, e in town.expected(alert_xml)}
+    assert len(town.sent) == len(town.expected(alert_xml))
+
+
+async def test_leaving_waits_for_what_is_under_way(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    ending = False
+    worker = town.worker(stopping=lambda: ending)
+    hold = town.channels["sms"]
+    original = hold.send
+
+    async def wait(message: Outgoing) -> Outcome:
+        begun.set()
+        await go_on.wait()
+        return await original(message)
+
+    for channel in town.channels.values():
+        channel.send = wait  # type: ignore[method-assign]
+    async with asyncio.timeout(20):
+        async with worker.serving():
+            await begun.wait()
+            ending = True
+            asyncio.get_running_loop().call_later(0.05, go_on.set)
+    rows = await town.rows(submitted.alert_id)
+    assert {r["state"] for r in rows} <= {"accepted", "planned"}
+    assert any(r["state"] == "accepted" for r in rows)
+
+
+async def test_a_worker_whose_lease_was_taken_learns_it_and_writes_nothing(
+    town: Town, alert_xml: bytes
+) -> None:
+    await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="first", lease_s=60)
+        assert work is not None
+        await c.execute(update(table).values(lease_until=func.now() - text("interval '1 s'")))
+    async with town.db.begin() as c:
+        assert await outbox.claim(c, work.id, owner="second", lease_s=60) is not None
+    wrote = False
+
+    async def act(*_: object) -> None:
+        nonlocal wrote
+        wrote = True
+
+    with pytest.raises(Fenced):
+        await Lease(town.db, work, lease_s=60).write(act)
+    assert not wrote
+
+
+async def test_a_process_has_no_more_open_than_its_places_and_the_gravest_go_first() -> None:
+    turns, order, open_now, most = Turns(8), [], 0, 0
+    release = asyncio.Event()
+
+    async def chunk(name: str, lane: Lane, places: int) -> None:
+        nonlocal open_now, most
+        async with turns.turn(lane, places):
+            open_now += places
+            most = max(most, open_now)
+            order.append(name)
+            await release.wait()
+            open_now -= places
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(chunk("first", Lane.ROUTINE, 8))
+        await asyncio.sleep(0)
+        group.create_task(chunk("drill", Lane.DRILL, 4))
+        group.create_task(chunk("routine", Lane.ROUTINE, 4))
+        gone = group.create_task(chunk("gone", Lane.EXTREME, 8))
+        group.create_task(chunk("extreme", Lane.EXTREME, 8))
+        await asyncio.sleep(0)
+        assert turns.wanted(Lane.SEVERE)
+        gone.cancel()
+        release.set()
+    assert order == ["first", "extreme", "routine", "drill"]
+    assert most == 8
+
+
+async def test_a_turn_passed_on_lets_the_graver_go_first() -> None:
+    turns, order = Turns(4), []
+
+    async def routine() -> None:
+        async with turns.turn(Lane.ROUTINE, 4) as turn:
+            order.append("routine")
+            await asyncio.sleep(0)
+            assert turn.wanted
+            await turn.pass_on()
+            order.append("routine again")
+
+    async def extreme() -> None:
+        async with turns.turn(Lane.EXTREME, 4) as turn:
+            assert not turn.wanted
+            order.append("extreme")
+
+    await asyncio.gather(routine(), extreme())
+    assert order == ["routine", "extreme", "routine again"]
