@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -20,11 +23,19 @@ from alerting.store.db import driver_url
 LOCK = 0x616C6572
 
 
-def migrate(database_url: str) -> tuple[str | None, str]:
-    """Upgrade the schema to the newest revision under an advisory lock.
+#: How often a start that waits for another's migration looks again.
+_TURN_S = 0.2
 
-    Returns (revision before, revision now). Raises Unavailable when PostgreSQL does not answer,
-    WorkFailed when the database was made by a newer version of this program: nothing is changed.
+_WORKS_WITH = re.compile(r"works with (\d{4})")
+
+
+def migrate(database_url: str) -> tuple[str | None, str]:
+    """Upgrade the schema to the newest revision this version knows, one start at a time.
+
+    Workers of the version before may go on sending meanwhile. Returns (revision before, revision
+    now). A newer schema that this version works with is left alone. Raises Unavailable when
+    PostgreSQL does not answer, WorkFailed when the schema is newer and this version does not work
+    with it: nothing is changed.
     """
     config = _config()
     engine = create_engine(
@@ -32,11 +43,14 @@ def migrate(database_url: str) -> tuple[str | None, str]:
     )
     try:
         with engine.connect() as connection:
-            connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
-            connection.commit()
+            _take_turn(connection)
             before = current(connection)
-            _refuse_newer(before, config)
+            if before not in _known_revisions():
+                _refuse_incompatible(before, connection)
+                return before, str(before)
             if before != head():
+                # Each revision has transactions of its own.
+                connection.commit()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 connection.commit()
@@ -51,7 +65,7 @@ def migrate(database_url: str) -> tuple[str | None, str]:
 
 
 def head() -> str:
-    """The revision this version of the program needs."""
+    """The revision this version of the program makes."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
@@ -61,8 +75,35 @@ def current(connection: Connection) -> str | None:
 
 
 async def at_head(connection: AsyncConnection) -> bool:
-    """True when the database has exactly this version's schema."""
-    return await connection.run_sync(current) == head()
+    """True when this version works with the database's schema: its own, or a newer one that says
+    so. A process that was started before a migration thus stays in service after it."""
+    return await connection.run_sync(_fits)
+
+
+def _fits(connection: Connection) -> bool:
+    revision = current(connection)
+    if revision == head():
+        return True
+    return revision not in _known_revisions() and _oldest(connection) <= head()
+
+
+def _oldest(connection: Connection) -> str:
+    """The oldest revision whose programs work on this schema; the schema's own where it says
+    nothing. Revisions are numbers of four digits, so they compare as texts."""
+    words = connection.execute(
+        text("select obj_description(to_regclass('alembic_version'), 'pg_class')")
+    ).scalar()
+    found = _WORKS_WITH.search(words or "")
+    return found[1] if found else current(connection) or ""
+
+
+def _take_turn(connection: Connection) -> None:
+    """Wait for the migration lock, without a transaction: building an index waits for those."""
+    taking = text("select pg_try_advisory_lock(:lock)")
+    while not connection.execute(taking, {"lock": LOCK}).scalar():
+        connection.commit()
+        time.sleep(_TURN_S)
+    connection.commit()
 
 
 def _config() -> Config:
@@ -71,9 +112,14 @@ def _config() -> Config:
     return config
 
 
-def _refuse_newer(revision: str | None, config: Config) -> None:
-    known = {s.revision for s in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision is not None and revision not in known:
+@cache
+def _known_revisions() -> frozenset[str | None]:
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return frozenset({s.revision for s in scripts} | {None})
+
+
+def _refuse_incompatible(revision: str | None, connection: Connection) -> None:
+    if _oldest(connection) > head():
         raise WorkFailed(
             f"The database's schema is at revision {revision}, which this version does not know.",
             remedy="A newer version made it: install that version, or restore a matching backup.",

@@ -9,8 +9,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from alerting.errors import Unavailable, WorkFailed
-from alerting.store.db import driver_url
-from alerting.store.migrate import migrate
+from alerting.store.db import Database, driver_url
+from alerting.store.migrate import at_head, migrate
 from alerting.store.schema import metadata
 
 
@@ -44,6 +44,29 @@ def test_a_newer_schema_is_refused_and_left_alone(empty_database_url: str) -> No
         ).scalar()
     assert tables == 1
     engine.dispose()
+
+
+@pytest.mark.parametrize(("oldest", "fits"), [("0001", True), ("9998", False)])
+async def test_a_newer_schema_says_whether_this_version_works_with_it(
+    db: Database, database_url: str, oldest: str, fits: bool
+) -> None:
+    async with db.begin() as connection:
+        assert await at_head(connection)
+        await connection.execute(text("update alembic_version set version_num = '9999'"))
+        await connection.execute(text(f"comment on table alembic_version is 'works with {oldest}'"))
+    async with db.begin() as connection:
+        assert await at_head(connection) is fits
+    if fits:
+        assert migrate(database_url) == ("9999", "9999")
+    else:
+        with pytest.raises(WorkFailed, match="does not know"):
+            migrate(database_url)
+
+
+async def test_an_older_schema_does_not_fit(db: Database) -> None:
+    async with db.begin() as connection:
+        await connection.execute(text("update alembic_version set version_num = '0002'"))
+        assert not await at_head(connection)
 
 
 def test_no_database_says_where_to_look() -> None:

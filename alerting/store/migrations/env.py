@@ -6,6 +6,10 @@ from alembic import context
 
 from alerting.store.schema import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transaction_per_migration=True,
+)
 with context.begin_transaction():
     context.run_migrations()

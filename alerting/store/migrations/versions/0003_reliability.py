@@ -1,9 +1,11 @@
-"""Reliability: which provider, what follows what, when receipts are missed, alarms."""
+"""Reliability: which provider, what follows what, when receipts are missed, alarms, restores."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from alerting.store.migrations.gently import gently, index_concurrently, works_with
 
 revision = "0003"
 down_revision = "0002"
@@ -11,35 +13,77 @@ branch_labels = None
 depends_on = None
 
 
+_HOME = """
+    create or replace function alerting_home() returns bytea language sql stable as $$
+      select convert_to(concat_ws('/',
+        (select system_identifier from pg_control_system()),
+        (select oid from pg_database where datname = current_database()),
+        'secret'::regclass::oid), 'UTF8')
+    $$"""
+
+#: Every dump carries the name of the place it was made in, so a restored one is told by it.
+_GUARD = """
+    create or replace function alerting_guard() returns trigger language plpgsql as $$
+    declare
+      home bytea;
+    begin
+      if current_setting('alerting.reconciling', true) = 'on' then
+        return new;
+      end if;
+      select value into home from secret where name = 'home';
+      if home is null then
+        insert into secret (name, value) values ('home', alerting_home()) on conflict do nothing;
+      elsif home <> alerting_home() then
+        raise exception 'This database was restored from a backup: nothing is sent until '
+          '`alerting reconcile` has run.';
+      end if;
+      return new;
+    end
+    $$"""
+
+_CLAIMED = """
+    create or replace trigger outbox_claimed before update on outbox for each row
+    when (new.state = 'leased' and new.fence > old.fence) execute function alerting_guard()"""
+
+_CHUNKED = """
+    create or replace trigger outbox_chunked before insert on outbox for each row
+    when (new.kind = 'deliver') execute function alerting_guard()"""
+
+
 def upgrade() -> None:
-    # Old workers go on writing while this runs: columns have defaults or may be empty.
-    op.add_column(
-        "delivery",
-        sa.Column(
-            "provider", sa.Text(), server_default="", nullable=False, comment="who was last called"
-        ),
+    # Old workers go on writing while this runs: columns have defaults or may be empty, nothing
+    # waits long for a lock, and each step may be repeated.
+    with op.get_context().autocommit_block():
+        gently(_delivery_columns)
+        gently(_outbox_columns)
+        index_concurrently(
+            "ix_delivery_follows", "delivery", "follows", "follows is not null", unique=True
+        )
+        index_concurrently(
+            "ix_outbox_check", "outbox", "check_at", "check_at is not null", unique=False
+        )
+        op.execute(_HOME)
+        op.execute(_GUARD)
+        gently(lambda: op.execute(_CLAIMED))
+        gently(lambda: op.execute(_CHUNKED))
+    _tables()
+    works_with("0003")
+
+
+def _delivery_columns() -> None:
+    op.execute(
+        """alter table delivery add column if not exists provider text default '' not null,
+           add column if not exists follows bigint"""
     )
-    op.add_column(
-        "delivery",
-        sa.Column(
-            "follows", sa.BigInteger(), nullable=True, comment="the delivery that did not arrive"
-        ),
-    )
-    op.create_index(
-        "ix_delivery_follows",
-        "delivery",
-        ["follows"],
-        unique=True,
-        postgresql_where=sa.text("follows is not null"),
-    )
-    op.add_column("outbox", sa.Column("check_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_index(
-        "ix_outbox_check",
-        "outbox",
-        ["check_at"],
-        unique=False,
-        postgresql_where=sa.text("check_at is not null"),
-    )
+    op.execute("comment on column delivery.provider is 'who was last called'")
+    op.execute("comment on column delivery.follows is 'the delivery that did not arrive'")
+
+
+def _outbox_columns() -> None:
+    op.execute("alter table outbox add column if not exists check_at timestamptz")
+
+
+def _tables() -> None:
     op.create_table(
         "provider",
         sa.Column("name", sa.Text(), nullable=False, comment="as in the settings"),
@@ -90,6 +134,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("drop trigger outbox_chunked on outbox")
+    op.execute("drop trigger outbox_claimed on outbox")
+    op.execute("drop function alerting_guard()")
+    op.execute("drop function alerting_home()")
     op.drop_table("alarm")
     op.drop_table("provider")
     op.drop_index("ix_outbox_check", table_name="outbox")
