@@ -24,6 +24,10 @@ COMMANDS = {
     "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),
     "migrate": ("alerting.cli.operate:migrate", "Bring the database to this version's schema."),
     "policy": ("alerting.cli.policy:policy", "Show, check, change and try out the policy."),
+    "reconcile": (
+        "alerting.cli.reconcile:reconcile",
+        "Make a restored database fit to send again.",
+    ),
     "replay": (
         "alerting.cli.replay:replay",
         "Play alerts through the throttle, sending none.",

@@ -25,7 +25,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.language import best_info
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import alerts, deliveries, reached, revoke, threads
+from alerting.store import alerts, deliveries, outbox, reached, revoke, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.deliveries import NewDelivery
@@ -38,6 +38,9 @@ _TURNS = 10
 
 #: Chunks called back in one transaction.
 _CHUNKS = 20
+
+#: Deliveries in a chunk.
+_CHUNK = 1000
 
 _REASONS = {s: ended_as(s)[1] for s in (AlertState.CANCELLED, AlertState.SUPERSEDED)}
 
@@ -161,20 +164,22 @@ async def _tell(
     connection: AsyncConnection, stored: StoredAlert, missed: list[Reached]
 ) -> list[int]:
     """Chunks of a Cancel for these addresses."""
+    if not missed:
+        return []
     infos = list(enumerate(from_json(stored.document).infos))
     by_channel: dict[str, list[NewDelivery]] = defaultdict(list)
     for r in missed:
         info_no = best_info(infos, r.language)
         by_channel[r.channel].append(NewDelivery(r.citizen_id, r.address_id, info_no, -1))
-    chunk_ids = []
-    for channel, new in by_channel.items():
-        for i in range(0, len(new), 1000):
-            part = new[i : i + 1000]
-            chunk_id = await reached.add_chunk(
-                connection, stored.id, stored.lane, channel=channel, size=len(part)
-            )
-            await deliveries.add_chunk(connection, chunk_id, stored.id, channel, part)
-            chunk_ids.append(chunk_id)
+    parts = [
+        (channel, new[i : i + _CHUNK])
+        for channel, new in by_channel.items()
+        for i in range(0, len(new), _CHUNK)
+    ]
+    sizes = [(channel, len(part)) for channel, part in parts]
+    chunk_ids = await outbox.add_chunks(connection, stored.id, stored.lane, sizes)
+    for chunk_id, (channel, part) in zip(chunk_ids, parts, strict=True):
+        await deliveries.add_chunk(connection, chunk_id, stored.id, channel, part)
     await alerts.add_audience(connection, stored.id, len({r.citizen_id for r in missed}))
     return chunk_ids
 

@@ -42,6 +42,7 @@ _OTHER = {
     "in-doubt": "No receipt came in time to say whether the provider took it.",
     "worker-died": "A worker died while the provider was being called.",
     "poisoned": "Its chunk ended several workers and was set aside.",
+    "restored": "The database was restored from a backup; this is what was found out afterwards.",
     "undelivered": "The provider reports that it could not deliver it.",
 }
 
@@ -173,6 +174,10 @@ async def explain(
 def _no_delivery(stored: StoredAlert) -> str:
     if stored.state is AlertState.HELD:
         return f"The alert waits for a second person: {stored.state_reason}"
+    if stored.state in {AlertState.CANCELLED, AlertState.SUPERSEDED} and stored.planned_at is None:
+        return (
+            f"The alert was {stored.state} before anybody was planned to be told or this one was."
+        )
     if stored.state_reason and stored.planned_at is None:
         return f"The alert is not sent to anyone: {stored.state_reason}."
     if stored.planned_at is not None:

@@ -12,13 +12,12 @@ from datetime import datetime
 from uuid import UUID
 
 from psycopg.rows import class_row
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.delivery import TOLD
 from alerting.domain.lane import Lane
 from alerting.store.db import raw
-from alerting.store.schema import CHUNK_SPAN, outbox
+from alerting.store.schema import CHUNK_SPAN
 
 #: The cursor of a row that stands for the citizens a Cancel may have missed; no plan gets there.
 _LATE = 2**63 - 1
@@ -149,16 +148,6 @@ async def missed(connection: AsyncConnection, cancel_id: UUID) -> list[Reached]:
             {"span": CHUNK_SPAN, "cancel": cancel_id, "told": _TOLD},
         )
         return await cursor.fetchall()
-
-
-async def add_chunk(
-    connection: AsyncConnection, alert_id: UUID, lane: Lane, *, channel: str, size: int
-) -> int:
-    """Write the row of one more chunk of a planned alert; returns its id."""
-    query = insert(outbox).values(
-        alert_id=alert_id, kind="deliver", lane=lane.value, channel=channel, size=size
-    )
-    return int((await connection.execute(query.returning(outbox.c.id))).scalar_one())
 
 
 async def settle_late(connection: AsyncConnection, found: Late) -> None:

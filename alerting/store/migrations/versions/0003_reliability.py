@@ -67,7 +67,7 @@ def upgrade() -> None:
         gently(lambda: op.execute(_CLAIMED))
         gently(lambda: op.execute(_CHUNKED))
     _tables()
-    works_with("0003")
+    works_with("0002")
 
 
 def _delivery_columns() -> None:

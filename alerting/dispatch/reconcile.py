@@ -1,0 +1,228 @@
+"""Reconcile: make a restored database agree with what providers took since its backup was made.
+
+Between the dump and the end of the old system workers went on sending. The restored ledger knows
+nothing of it, so whatever it still calls open may have been sent, and some of it was never even
+planned. Providers' own records decide; what they cannot say is in doubt, and the lanes' rules for
+that apply: the grave is sent once more and flagged, the rest is held for a receipt and closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from alerting.cap import from_json
+from alerting.channels.base import CanLookUp, CannotLookUp, Channel
+from alerting.clock import Clock
+from alerting.dispatch.compose import Group
+from alerting.dispatch.maillog import MailLog
+from alerting.dispatch.plan import Planner
+from alerting.dispatch.verdict import Sending
+from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.delivery import DeliveryState
+from alerting.domain.links import Links
+from alerting.errors import BadInput, Conflict
+from alerting.observe.logs import logger
+from alerting.settings import Settings
+from alerting.store import alerts, audit, deliveries, outbox, restored
+from alerting.store.db import Database
+from alerting.store.deliveries import OpenDelivery, Settlement
+from alerting.store.outbox import Work
+from alerting.store.schema import CHUNK_SPAN
+
+log = logger(__name__)
+
+#: The ledger's reason for what was settled here.
+RESTORED = "restored"
+
+_LEASE_S = 3600.0
+
+#: Look-ups at a time.
+_TOGETHER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What became of the deliveries the backup called open.
+
+    planned: those of them that had not even been planned. accepted: a provider took them after
+    the backup. failed: it took them and could not deliver. unsent: nobody took them; they go out
+    now. in_doubt: nobody can say. alerts: what goes on when workers start.
+    """
+
+    planned: int
+    accepted: int
+    failed: int
+    unsent: int
+    in_doubt: int
+    alerts: tuple[UUID, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"alerts": [str(a) for a in self.alerts]}
+
+
+class Reconciler:
+    """Works on a database opened under `restored.reconciling`, while no worker does.
+
+    since: when the backup was begun. mail_log: the lines of the mail relay's log since then, all of
+    them; without it every open mail is in doubt. resend: channels whose doubts are sent again in
+    every lane.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        channels: Mapping[str, Channel],
+        links: Links,
+        settings: Settings,
+        planner: Planner,
+        *,
+        since: datetime,
+        mail_log: Iterable[str] | None = None,
+        resend: Sequence[str] = (),
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._channels = channels
+        self._links = links
+        self._settings = settings
+        self._planner = planner
+        self._since = since
+        self._lines = mail_log
+        self._mail_log: MailLog | None = None
+        self._resend = frozenset(resend)
+        self._turn = asyncio.Semaphore(_TOGETHER)
+
+    async def run(self, *, actor: str) -> Reconciled:
+        """Settle what providers know of, then let workers send from this database.
+
+        May be repeated after a failure. Workers that wait for it may run. Raises Conflict while
+        workers are at work, BadInput for a time to come.
+        """
+        if self._since > self._clock.now():
+            raise BadInput(
+                f"The backup cannot have been made at {self._since.isoformat()}, which is to come.",
+                remedy="Give the time at which it was begun, with its offset.",
+            )
+        async with self._db.begin() as connection:
+            present = await restored.workers_present(connection)
+            if present and await restored.is_home(connection):
+                raise Conflict(
+                    f"{present} workers are at work on this database.",
+                    remedy="Stop every worker first: what they send now would be taken for lost.",
+                )
+            known_below = await restored.known_below(connection, self._since) * CHUNK_SPAN
+            await restored.skip_numbers(connection)
+            await restored.free(connection)
+            before = await restored.open_work(connection, "deliver")
+            plans = await restored.open_work(connection, "plan")
+        if self._lines is not None:
+            self._mail_log = MailLog(self._lines, known_below=known_below)
+        await self._plan(plans)
+        async with self._db.begin() as connection:
+            chunk_ids = await restored.open_work(connection, "deliver")
+        counts: Counter[DeliveryState] = Counter()
+        planned = 0
+        known = set(before)
+        for chunk_id in chunk_ids:
+            found = await self._chunk(chunk_id)
+            counts += found
+            planned += 0 if chunk_id in known else found.total()
+        async with self._db.begin() as connection:
+            await restored.make_home(connection)
+            await audit.record(
+                connection,
+                actor,
+                "database.reconcile",
+                self._since.isoformat(),
+                {state.value: n for state, n in counts.items()},
+            )
+            going_on = await restored.open_alerts(connection)
+        return Reconciled(
+            planned,
+            counts[DeliveryState.ACCEPTED],
+            counts[DeliveryState.FAILED],
+            counts[DeliveryState.PLANNED],
+            counts[DeliveryState.IN_DOUBT],
+            tuple(going_on),
+        )
+
+    async def _plan(self, plan_ids: Sequence[int]) -> None:
+        """Plan what was not planned yet: some of it was, and went out, after the backup."""
+        for plan_id in plan_ids:
+            work = await self._claim(plan_id)
+            if work is not None:
+                await self._planner.run(work)
+
+    async def _chunk(self, chunk_id: int) -> Counter[DeliveryState]:
+        """Settle one chunk and give it back; counts its deliveries by where they stand now."""
+        work = await self._claim(chunk_id)
+        if work is None:
+            return Counter()
+        async with self._db.begin() as connection:
+            stored = await alerts.get(connection, work.alert_id)
+            pending = await deliveries.open_of_chunk(connection, work.id, work.size)
+        if stored is None:
+            return Counter()
+        group = Group(from_json(stored.document), stored, work, self._links, self._settings)
+        found = await asyncio.gather(*(self._settlement(work, group, d) for d in pending))
+        changes = [s for s in found if s is not None]
+        now = self._clock.now()
+        async with self._db.begin() as connection:
+            await outbox.hold(connection, work, lease_s=_LEASE_S)
+            await deliveries.settle(connection, changes, now=now)
+            await outbox.release(connection, work, not_before=now, cursor=work.cursor)
+        states = Counter(s.state if s else DeliveryState.PLANNED for s in found)
+        log.info("chunk.reconciled", chunk=work.id, channel=work.channel, count=len(pending))
+        return states
+
+    async def _settlement(self, work: Work, group: Group, d: OpenDelivery) -> Settlement | None:
+        """What became of one delivery; None where it was certainly not sent."""
+        if work.channel == "email" and self._mail_log is not None:
+            taken = self._mail_log.took(d.id, d.endpoint or "")
+            if taken is None:
+                return self._in_doubt(work, d)
+            return _accepted(d, "") if taken else None
+        channel = self._channels.get(work.channel)
+        # What a digest said then cannot be made again.
+        if not isinstance(channel, CanLookUp) or work.digest:
+            return self._in_doubt(work, d)
+        message = group.message(Sending(d, Decision(Verdict.SEND, Reason.NEW)))
+        try:
+            async with self._turn:
+                outcome = await channel.look_up(message, since=self._since)
+        except CannotLookUp:
+            return self._in_doubt(work, d)
+        if outcome is None:
+            return None
+        if outcome.error is None:
+            return _accepted(d, outcome.provider_ref)
+        return Settlement(
+            d.id,
+            DeliveryState.FAILED,
+            outcome.error.code,
+            code=outcome.provider_code,
+            provider_ref=outcome.provider_ref,
+            tried=1,
+        )
+
+    def _in_doubt(self, work: Work, d: OpenDelivery) -> Settlement:
+        if work.channel in self._resend:
+            return Settlement(d.id, DeliveryState.PLANNED, RESTORED, possible_duplicate=True)
+        return Settlement(
+            d.id, DeliveryState.IN_DOUBT, RESTORED, tried=1, attempted_at=self._clock.now()
+        )
+
+    async def _claim(self, outbox_id: int) -> Work | None:
+        async with self._db.begin() as connection:
+            return await outbox.claim(connection, outbox_id, owner="reconcile", lease_s=_LEASE_S)
+
+
+def _accepted(d: OpenDelivery, ref: str) -> Settlement:
+    return Settlement(d.id, DeliveryState.ACCEPTED, RESTORED, provider_ref=ref, tried=1)

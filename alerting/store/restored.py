@@ -1,0 +1,98 @@
+"""A database that was restored from a backup: knowing it, and making it fit to send again.
+
+Every database notes where it is when its first work is claimed. A dump carries that note along, so
+a database that stands elsewhere was restored from one. PostgreSQL itself then refuses every claim
+(see revision 0003), whichever version's worker asks.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.store.presence import CLASS
+
+#: Rows of the outbox that may have been numbered after the dump was taken. Their numbers, and those
+#: of their deliveries, are known to providers and must not be given to others.
+_NUMBERS_SKIPPED = 1_000_000
+
+
+def reconciling(database_url: str) -> str:
+    """The address under which work may be claimed before the database is fit for workers."""
+    joint = "&" if "?" in database_url else "?"
+    return f"{database_url}{joint}options=-calerting.reconciling%3Don"
+
+
+async def is_home(connection: AsyncConnection) -> bool:
+    """False for a database that was restored and not reconciled."""
+    query = "select coalesce((select value = alerting_home() from secret where name='home'), true)"
+    return bool(await connection.scalar(text(query)))
+
+
+async def make_home(connection: AsyncConnection) -> None:
+    """Let workers send from this database."""
+    await connection.execute(
+        text(
+            """insert into secret (name, value) values ('home', alerting_home())
+               on conflict (name) do update set value = excluded.value"""
+        )
+    )
+
+
+async def workers_present(connection: AsyncConnection) -> int:
+    """How many workers are at work on this database."""
+    query = """select count(*) from pg_locks where locktype = 'advisory' and classid = :class
+               and granted and database =
+                 (select oid from pg_database where datname = current_database())"""
+    return int(await connection.scalar(text(query), {"class": CLASS}) or 0)
+
+
+async def known_below(connection: AsyncConnection, since: datetime) -> int:
+    """The outbox id above which the backup knows nothing, also when called a second time."""
+    query = """
+        select coalesce(min(id) filter (where created_at > :since and id - before >= :skipped),
+                        max(id) + 1, 1)
+        from (select id, created_at, lag(id) over (order by id) as before from outbox) o"""
+    found = await connection.scalar(text(query), {"since": since, "skipped": _NUMBERS_SKIPPED})
+    return int(found or 1)
+
+
+async def skip_numbers(connection: AsyncConnection) -> None:
+    """Never again give out a number that work made after the dump may have had."""
+    await connection.execute(
+        text(
+            """select setval(pg_get_serial_sequence('outbox', 'id'),
+                             coalesce(max(id), 0) + :skipped) from outbox"""
+        ),
+        {"skipped": _NUMBERS_SKIPPED},
+    )
+
+
+async def free(connection: AsyncConnection) -> None:
+    """Take all open work from its owners, who are gone, and let it be due."""
+    await connection.execute(
+        text(
+            """update outbox set state = 'ready', fence = fence + 1, lease_until = null,
+                 owner = '', not_before = least(not_before, now())
+               where state in ('ready','leased') and (kind = 'deliver' or not_before <= now()
+                 or state = 'leased')"""
+        )
+    )
+
+
+async def open_work(connection: AsyncConnection, kind: str) -> list[int]:
+    """The ids of open rows of one kind, the gravest lane first."""
+    query = """select id from outbox where kind = :kind and state = 'ready'
+               order by array_position(array['extreme','severe'], lane), id"""
+    return [row.id for row in await connection.execute(text(query), {"kind": kind})]
+
+
+async def open_alerts(connection: AsyncConnection) -> list[UUID]:
+    """The alerts that will go on when workers start."""
+    query = """select id from alert a where state in ('accepted','delivering') and exists (
+                 select from outbox o where o.alert_id = a.id and o.state = 'ready')
+               order by sent_at"""
+    return [row.id for row in await connection.execute(text(query))]
