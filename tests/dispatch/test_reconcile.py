@@ -1,0 +1,310 @@
+"""A restored database agrees with its providers before anybody sends from it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from town import Recorder, Town
+
+from alerting.channels.base import DEAD_ADDRESS, CannotLookUp, Outcome, Outgoing
+from alerting.dispatch.maillog import MailLog
+from alerting.dispatch.plan import Planner
+from alerting.dispatch.reconcile import Reconciled, Reconciler
+from alerting.domain.links import Links
+from alerting.embedded.engines import Engines
+from alerting.errors import BadInput, Conflict
+from alerting.store import restored
+from alerting.store.db import Database
+from alerting.store.presence import Presence
+
+Restore = Callable[[], Awaitable[Town]]
+
+
+@dataclass
+class Remembers(Recorder):
+    """A provider that can be asked what it took."""
+
+    took: list[Outgoing] = field(default_factory=list)
+    ill: bool = False
+    dead: frozenset[str] = frozenset()
+
+    async def look_up(self, message: Outgoing, *, since: object) -> Outcome | None:
+        if self.ill:
+            raise CannotLookUp
+        for m in self.took:
+            if (m.endpoint, m.rendering.text) == (message.endpoint, message.rendering.text):
+                error = DEAD_ADDRESS if m.endpoint in self.dead else None
+                return Outcome(message.delivery_id, error, provider_ref="known")
+        return None
+
+
+@pytest.fixture
+async def restore(town: Town, engines: Engines, database_url: str) -> AsyncIterator[Restore]:
+    """Takes a backup of the town now; awaiting it twice gives the same town anew."""
+    opened: list[Database] = []
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    copies: list[str] = []
+
+    async def copy() -> Town:
+        # A copy stands elsewhere, as a dump that was restored does.
+        await town.db.close()
+        copies.append(f"{name}_{len(copies)}")
+        with psycopg.connect(engines.database_url, autocommit=True) as c:
+            c.execute(
+                sql.SQL("create database {} template {}").format(
+                    sql.Identifier(copies[-1]), sql.Identifier(name)
+                )
+            )
+        url = database_url.replace(f"/{name}?", f"/{copies[-1]}?")
+        opened.append(Database(url))
+        there = Town(
+            opened[-1],
+            town.clock,
+            town.doorbell,
+            town.settings,
+            {n: Recorder(n) for n in town.channels},
+            town.citizens,
+        )
+        there.url = url  # type: ignore[attr-defined]
+        return there
+
+    yield copy
+    for database in opened:
+        await database.close()
+    with psycopg.connect(engines.database_url, autocommit=True) as c:
+        for one in copies:
+            c.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(one)))
+
+
+async def reconcile(there: Town, **options: object) -> Reconciled:
+    db = Database(restored.reconciling(there.url))  # type: ignore[attr-defined]
+    values: dict[str, object] = {"since": there.clock.now() - timedelta(seconds=1)} | options
+    try:
+        return await Reconciler(
+            db,
+            there.clock,
+            there.channels,
+            Links(b"k" * 32),
+            there.settings,
+            Planner(db, there.clock, there.doorbell, there.settings),
+            **values,  # type: ignore[arg-type]
+        ).run(actor="test")
+    finally:
+        await db.close()
+
+
+async def half_planned(town: Town, alert_xml: bytes) -> UUID:
+    """An alert whose planner dies after two batches, with nobody told yet."""
+    submitted = await town.submit(alert_xml)
+    worker = town.worker()
+    write = worker._planner._write
+    batches = 0
+
+    async def die(*args: object, **options: object) -> bool:
+        nonlocal batches
+        batches += 1
+        if batches > 2:
+            raise asyncio.CancelledError
+        return await write(*args, **options)  # type: ignore[arg-type]
+
+    worker._planner._write = die  # type: ignore[method-assign]
+    with suppress(asyncio.CancelledError):
+        await worker.sweep()
+    return submitted.alert_id
+
+
+async def let_go(town: Town) -> None:
+    """The dead planner's lease runs out."""
+    async with town.db.begin() as c:
+        await c.execute(
+            text("update outbox set lease_until = now() - interval '1 s' where state = 'leased'")
+        )
+
+
+async def sent_on(town: Town, count: int) -> dict[str, list[Outgoing]]:
+    """The old system goes on until `count` messages are out; what providers took, by channel."""
+    await let_go(town)
+    for channel in town.channels.values():
+
+        def stop(m: Outgoing) -> Outcome:
+            if len(town.sent) > count:
+                raise asyncio.CancelledError
+            return Outcome(m.delivery_id, provider_ref="ok")
+
+        channel.answer = stop
+    with suppress(asyncio.CancelledError):
+        await town.worker().sweep()
+    return {name: list(c.sent) for name, c in town.channels.items()}
+
+
+def remembering(there: Town, took: dict[str, list[Outgoing]]) -> None:
+    there.channels["sms"] = Remembers("sms", took=took["sms"])
+
+
+def mail_log(took: dict[str, list[Outgoing]]) -> list[str]:
+    lines = []
+    for n, m in enumerate(took["email"]):
+        lines += [
+            f"mx postfix/qmgr[1]: 4F00{n:04X}: from=<b+{m.delivery_id}@bounce.example.org>, size=9",
+            f"mx postfix/smtp[1]: 4F00{n:04X}: to=<{m.endpoint}>, status=sent",
+        ]
+    return lines
+
+
+async def test_workers_refuse_until_it_is_reconciled(
+    town: Town, alert_xml: bytes, restore: Restore
+) -> None:
+    await half_planned(town, alert_xml)
+    there = await restore()
+    async with there.db.begin() as c:
+        assert not await restored.is_home(c)
+    await let_go(there)
+    with pytest.raises(DBAPIError, match=r"restored from a backup.*alerting reconcile"):
+        await there.worker().sweep()
+    assert there.sent == []
+    await reconcile(there)
+    there.settings.in_doubt_wait_s = 0
+    await there.due_now()
+    await there.worker().sweep()
+    assert {m.endpoint for m in there.sent} == {e for _, e in there.expected(alert_xml)}
+    async with there.db.begin() as c:
+        assert await restored.is_home(c)
+
+
+async def test_nobody_is_told_twice_and_nobody_forgotten(
+    town: Town, alert_xml: bytes, restore: Restore
+) -> None:
+    """Also of those who were not even planned when the backup was made."""
+    alert_id = await half_planned(town, alert_xml)
+    there = await restore()
+    in_backup = {r["id"] for r in await there.rows(alert_id)}
+    took = await sent_on(town, 190)
+    assert sum(map(len, took.values())) > len(in_backup)
+    remembering(there, took)
+    done = await reconcile(there, mail_log=mail_log(took))
+    assert done.alerts == (alert_id,)
+    assert done.planned == len(there.expected(alert_xml)) - len(in_backup)
+    there.settings.in_doubt_wait_s = 0
+    await there.due_now()
+    await there.worker().sweep()
+    twice = Counter(m.endpoint for m in there.sent) + Counter(
+        m.endpoint for part in took.values() for m in part
+    )
+    assert set(twice) == {e for _, e in there.expected(alert_xml)}
+    rows = await there.rows(alert_id)
+    assert {r["state"] for r in rows} == {"accepted"}
+    doubled = [e for e, n in twice.items() if n > 1]
+    sms = {m.endpoint for m in took["sms"]}
+    assert not sms & set(doubled)
+    assert len(doubled) <= sum(r["possible_duplicate"] for r in rows)
+    # Mails that were planned in the backup are known by their delivery.
+    known = {m.endpoint for m in took["email"] if m.delivery_id in in_backup}
+    assert known
+    assert not known & set(doubled)
+
+
+async def test_what_nobody_can_say_is_in_doubt(
+    town: Town, alert_xml: bytes, restore: Restore
+) -> None:
+    alert_id = await half_planned(town, alert_xml)
+    there = await restore()
+    took = await sent_on(town, 60)
+    remembering(there, took)
+    there.channels["sms"].ill = True  # type: ignore[attr-defined]
+    done = await reconcile(there, resend=["push"])
+    assert (done.accepted, done.failed) == (0, 0)
+    by_channel: dict[str, set[str]] = {}
+    for row in await there.rows(alert_id):
+        by_channel.setdefault(row["channel"], set()).add(row["state"])
+    assert by_channel == {"sms": {"in_doubt"}, "email": {"in_doubt"}, "push": {"planned"}}
+    assert all(
+        r["possible_duplicate"] for r in await there.rows(alert_id) if r["channel"] == "push"
+    )
+
+
+async def test_what_a_provider_took_and_lost_is_failed(
+    town: Town, alert_xml: bytes, restore: Restore
+) -> None:
+    alert_id = await half_planned(town, alert_xml)
+    there = await restore()
+    took = await sent_on(town, 60)
+    remembering(there, took)
+    dead = frozenset(m.endpoint for m in took["sms"][:3])
+    there.channels["sms"].dead = dead  # type: ignore[attr-defined]
+    done = await reconcile(there)
+    assert done.failed == len(dead) > 0
+    assert done.accepted == len(took["sms"]) - len(dead)
+    ledger = await there.ledger(alert_id)
+    assert ledger["sms", "failed", "dead-address"] == len(dead)
+
+
+async def test_it_can_be_run_again(town: Town, alert_xml: bytes, restore: Restore) -> None:
+    await half_planned(town, alert_xml)
+    there = await restore()
+    took = await sent_on(town, 60)
+    remembering(there, took)
+    since = there.clock.now() - timedelta(seconds=1)
+    first = await reconcile(there, since=since, mail_log=mail_log(took))
+    again = await reconcile(there, since=since, mail_log=mail_log(took))
+    assert again.accepted == 0
+    assert again.unsent <= first.unsent
+    await there.worker().sweep()
+    sms = [m.endpoint for m in there.channels["sms"].sent]
+    assert not set(sms) & {m.endpoint for m in took["sms"]}
+
+
+async def test_numbers_that_providers_may_know_are_not_given_again(
+    town: Town, alert_xml: bytes, restore: Restore
+) -> None:
+    alert_id = await half_planned(town, alert_xml)
+    there = await restore()
+    in_backup = {r["id"] for r in await there.rows(alert_id)}
+    took = await sent_on(town, 190)
+    await reconcile(there)
+    known = {m.delivery_id for part in took.values() for m in part}
+    assert known - in_backup
+    new = {r["id"] for r in await there.rows(alert_id)} - in_backup
+    assert new
+    assert not new & known
+
+
+async def test_it_refuses_while_workers_send(
+    town: Town, alert_xml: bytes, database_url: str
+) -> None:
+    await half_planned(town, alert_xml)
+    town.url = database_url  # type: ignore[attr-defined]
+    async with Presence(database_url).shown():
+        with pytest.raises(Conflict, match=r"1 workers are at work.*Stop every worker"):
+            await reconcile(town)
+    with pytest.raises(BadInput, match="to come"):
+        await reconcile(town, since=town.clock.now() + timedelta(hours=1))
+
+
+def test_what_a_mail_log_says() -> None:
+    log = MailLog(
+        [
+            "Nov  1 06:00:00 mx postfix/qmgr[9]: 4F1A2B3C4D: from=<b+7@bounce.example.org>, size=1",
+            "Nov  1 06:00:00 mx postfix/smtp[9]: 4F1A2B3C4D: to=<a@example.org>, status=sent",
+            "Nov  1 06:00:00 mx postfix/qmgr[9]: 5F1A2B3C4D: from=<B+90.x1@bounce.example.org>,",
+            "Nov  1 06:00:00 mx postfix/smtp[9]: 5F1A2B3C4D: to=<New@example.org>, status=sent",
+            "Nov  1 06:00:00 mx postfix/smtp[9]: 6F1A2B3C4D: to=<c@example.org>, status=sent",
+            "",
+        ],
+        known_below=50,
+    )
+    assert log.took(7, "a@example.org") is True
+    assert log.took(8, "a@example.org") is False
+    # Planned after the backup: known by its address alone, and not for certain.
+    assert log.took(1090, "new@example.org") is None
+    assert log.took(1091, "c@example.org") is False
