@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -362,3 +363,42 @@ async def test_an_update_stops_what_it_corrects(town: Town, alert_xml: bytes) ->
     ]
     assert sorted(told_anew) == sorted(everybody)
     assert len(await told(town, corrected.alert_id)) == len(everybody)
+
+
+async def test_a_worker_that_dies_in_its_last_window_leaves_nobody_out(
+    town: Town, alert_xml: bytes
+) -> None:
+    slow: dict[str, Recorder] = {name: Slow(name) for name in town.channels}
+    others, town.channels = town.channels, slow
+    submitted = await town.submit(alert_xml)
+    working = asyncio.create_task(town.worker().sweep())
+    channels = [c for c in slow.values() if isinstance(c, Slow)]
+    await asyncio.wait(
+        [asyncio.create_task(c.begun.wait()) for c in channels],
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    done = await cancelled(town, submitted.alert_id)
+    assert done.notice is not None
+    begun = [m.endpoint for c in slow.values() for m in c.sent]
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    town.channels = others
+    # The dead worker's lease still holds; its window is open and nobody may say who was reached.
+    await town.worker().sweep()
+    assert await look_again(town) == 0
+    assert town.sent == []
+    async with town.db.begin() as c:
+        await c.execute(
+            text("update outbox set lease_until = now() - interval '1 s' where state = 'leased'")
+        )
+    await town.worker().sweep()
+    assert await look_again(town) > 0
+    await town.worker().sweep()
+    assert sorted(m.endpoint for m in town.sent) == sorted(begun)
+    assert await states(town, submitted.alert_id) == Counter(
+        {
+            ("in_doubt", "worker-died"): len(begun),
+            ("revoked", "cancelled"): len(await town.rows(submitted.alert_id)) - len(begun),
+        }
+    )
