@@ -14,9 +14,14 @@ from alerting.errors import AlertingError
 COMMANDS = {
     "approve": ("alerting.cli.approve:approve", "Let a held alert go, as a second person."),
     "bench": ("alerting.cli.bench:bench", "Measure us beside the alternatives, in one run."),
+    "bounces": ("alerting.cli.bounces:bounces", "Take mails that come back as receipts."),
     "cancel": ("alerting.cli.cancel:cancel", "End an alert and tell those it reached."),
     "cap": ("alerting.cli.cap:cap", "Judge CAP documents before they are sent."),
     "carriers": ("alerting.cli.carriers:carriers", "Run the stand-in carriers alone."),
+    "chaos": (
+        "alerting.cli.chaos:chaos",
+        "Break things while an alert goes out, and judge.",
+    ),
     "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),
     "demo": ("alerting.cli.demo:demo", "Send an example alert to synthetic citizens."),
     "doctor": ("alerting.cli.operate:doctor", "Check this installation."),

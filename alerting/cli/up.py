@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -13,7 +12,8 @@ import aiohttp
 import click
 
 from alerting.embedded import engines
-from alerting.embedded.supervisor import Spec, Supervisor
+from alerting.embedded.processes import processes
+from alerting.embedded.supervisor import Supervisor
 from alerting.errors import BadInput, Unavailable
 from alerting.observe.logs import configure
 from alerting.settings import Settings, settings
@@ -78,35 +78,6 @@ async def running(config: Settings, *, quiet: bool = False) -> AsyncIterator[Sup
         async with Supervisor(specs, quiet=quiet) as supervisor:
             await _ready(config)
             yield supervisor
-
-
-def processes(config: Settings, database_url: str, redis_url: str) -> list[Spec]:
-    """The processes of one machine, in the order they start."""
-    urls = {
-        "database_url": database_url,
-        "redis_url": redis_url,
-        "broker_url": config.broker_url or redis_url,
-    }
-    env = config.model_copy(update=urls).to_environment()
-    alerting = (sys.executable, "-m", "alerting.cli")
-
-    def worker(name: str, lanes: str) -> Spec:
-        command = (
-            sys.executable, "-m", "celery", "-A", "worker", "worker", "-Q", lanes,
-            "-c", str(config.workers), "-n", f"{name}@%h", "-l", config.log_level,
-            "--without-gossip", "--without-mingle",
-        )  # fmt: skip
-        return Spec(f"{name}", command, env, stop_s=40)
-
-    specs = [
-        Spec("api", (*alerting, "serve"), env),
-        worker("fast", "extreme,severe"),
-        worker("bulk", "routine,drill"),
-        Spec("scheduler", (*alerting, "scheduler"), env),
-    ]
-    if config.carriers == "sandbox":
-        specs.insert(0, Spec("carriers", (*alerting, "carriers"), env))
-    return specs
 
 
 def _check_ports(config: Settings) -> None:

@@ -7,8 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from alerting.embedded.wait import until
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -64,3 +68,50 @@ def stop(process: subprocess.Popen[bytes], sig: signal.Signals, timeout_s: float
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process, eldest first; empty when it is gone.
+
+    Reads /proc, so it finds none where there is no such folder.
+    """
+    return sorted(_by_parent().get(pid, []))
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL a server and all that it started, as a power cut would, and see them gone."""
+    by_parent = _by_parent()
+    family, grown = [process.pid], 0
+    while grown < len(family):
+        family += by_parent.get(family[grown], [])
+        grown += 1
+    for pid in family:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+    until(lambda: not any(map(_alive, family)), timeout_s=10, what="killed processes to be gone")
+
+
+def _by_parent() -> dict[int, list[int]]:
+    found = defaultdict(list)
+    for entry in Path("/proc").glob("[0-9]*"):
+        stat = _stat(int(entry.name))
+        if stat is not None:
+            found[int(stat[1])].append(int(entry.name))
+    return found
+
+
+def _alive(pid: int) -> bool:
+    """False for a zombie too: nobody may have waited for it yet, but it holds nothing any more."""
+    stat = _stat(pid)
+    return stat is not None and stat[0] not in {"Z", "X"}
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on (proc(5)); None without such a process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The second field is the name in brackets, which may hold anything.
+    return text.rpartition(")")[2].split()

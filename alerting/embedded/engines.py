@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,11 +26,22 @@ class Found:
 
 
 class Engines:
-    """Running engines. Ended by `stop`, by leaving the `with` block, or with this process."""
+    """Running engines. Ended by `stop`, by leaving the `with` block, or with this process.
 
-    def __init__(self, found: Found, stack: ExitStack) -> None:
+    postgres, redis: the servers themselves, to be killed and started again; None where not wanted.
+    """
+
+    def __init__(
+        self,
+        found: Found,
+        stack: ExitStack,
+        server: postgres.Postgres | None,
+        cache: redis.Redis | None,
+    ) -> None:
         self.database_url = found.database_url
         self.redis_url = found.redis_url
+        self.postgres = server
+        self.redis = cache
         self._stack = stack
 
     def stop(self) -> None:
@@ -48,18 +60,26 @@ class Engines:
         self.stop()
 
 
-def start(var: Path, *, with_postgres: bool = True, with_redis: bool = True) -> Engines:
+def start(
+    var: Path,
+    *,
+    with_postgres: bool = True,
+    with_redis: bool = True,
+    postgres_config: Mapping[str, str] | None = None,
+) -> Engines:
     """Start the engines over `var`, making the folder on a first start.
 
-    An engine that is not wanted has an empty URL. Raises BadInput when another process runs on
-    the same folder, Unavailable when an engine does not come up.
+    An engine that is not wanted has an empty URL. postgres_config: see `postgres.start`. Raises
+    BadInput when another process runs on the same folder, Unavailable when an engine does not come
+    up.
     """
     run = _run_folder(var)
     with ExitStack() as stack:
         stack.callback(take(var).close)
         database_url = redis_url = ""
+        server, cache = None, None
         if with_postgres:
-            server = postgres.start(var.resolve() / "postgres")
+            server = postgres.start(var.resolve() / "postgres", postgres_config)
             stack.callback(server.stop)
             database_url = server.url
         if with_redis:
@@ -72,7 +92,7 @@ def start(var: Path, *, with_postgres: bool = True, with_redis: bool = True) -> 
         new.write_text(json.dumps(asdict(found)), encoding="utf-8")
         new.replace(address)
         stack.callback(address.unlink, missing_ok=True)
-        return Engines(found, stack.pop_all())
+        return Engines(found, stack.pop_all(), server, cache)
 
 
 def take(var: Path) -> IO[str]:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,7 +50,20 @@ class Postgres:
     """A running server on a unix socket. `url` names its database."""
 
     url: str
+    _folder: Path
+    _config: Mapping[str, str]
     _process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """SIGKILL the server and all its backends, as a power cut would."""
+        child.kill(self._process)
+
+    def start_again(self) -> None:
+        """Start a killed server over the same data and on the same socket.
+
+        Returns when it has recovered and answers. Raises Unavailable when it does not.
+        """
+        self._process = _launch(self._folder, self._config)
 
     def stop(self) -> None:
         """Disconnect everybody and shut down cleanly."""
@@ -73,14 +87,23 @@ def binaries() -> Path:
     )
 
 
-def start(folder: Path) -> Postgres:
+def start(folder: Path, config: Mapping[str, str] | None = None) -> Postgres:
     """Start the server over the data in `folder`, made on the first start.
 
     Data left by a killed server are recovered by PostgreSQL itself. A first start that was killed
     half-way leaves only a temporary folder, which is removed. Raises Unavailable with the server's
     own last words when it does not come up.
+
+    config: settings of the server above the usual ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    config = {**_CONFIG, **(config or {})}
+    process = _launch(folder, config)
+    url = f"postgresql://{USER}@/{DATABASE}?host={_socket_folder(folder)}"
+    return Postgres(url, folder, config, process)
+
+
+def _launch(folder: Path, config: Mapping[str, str]) -> subprocess.Popen[bytes]:
     data, log = folder / "data", folder / "postgres.log"
     prefix = _as_user(folder)
     if not (data / "PG_VERSION").exists():
@@ -92,7 +115,7 @@ def start(folder: Path) -> Postgres:
             remedy=f"Dump it with PostgreSQL {version} and restore, or move the folder away.",
         )
     sockets = _socket_folder(folder)
-    options = [f"-c{name}={value}" for name, value in _CONFIG.items()]
+    options = [f"-c{name}={value}" for name, value in config.items()]
     process = child.start(
         [*prefix, str(binaries() / "postgres"), "-D", str(data), "-k", str(sockets), *options],
         log=log,
@@ -104,7 +127,7 @@ def start(folder: Path) -> Postgres:
     except BaseException:
         child.stop(process, signal.SIGINT, 5)
         raise
-    return Postgres(f"postgresql://{USER}@/{DATABASE}?host={sockets}", process)
+    return process
 
 
 def _ready(sockets: Path, process: subprocess.Popen[bytes], log: Path) -> bool:

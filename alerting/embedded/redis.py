@@ -22,7 +22,19 @@ class Redis:
     """A running server on a loopback port."""
 
     url: str
+    _folder: Path
     _process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would: what was not on disk yet is lost."""
+        child.kill(self._process)
+
+    def start_again(self) -> None:
+        """Start a killed server over the same data and on the same port; returns when it answers.
+
+        Raises Unavailable when it does not come up.
+        """
+        self._process = _launch(self._folder, int(self.url.rpartition(":")[2].partition("/")[0]))
 
     def stop(self) -> None:
         """Flush the append-only file and end."""
@@ -56,7 +68,12 @@ def start(folder: Path) -> Redis:
     doorbell or counter is a lost one. Raises Unavailable when it does not come up.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port, log = _free_port(), folder / "redis.log"
+    port = _free_port()
+    return Redis(f"redis://127.0.0.1:{port}/0", folder, _launch(folder, port))
+
+
+def _launch(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    log = folder / "redis.log"
     options = {
         "port": str(port),
         "bind": "127.0.0.1",
@@ -74,7 +91,7 @@ def start(folder: Path) -> Redis:
     except BaseException:
         child.stop(process, signal.SIGTERM, 5)
         raise
-    return Redis(f"redis://127.0.0.1:{port}/0", process)
+    return process
 
 
 def _ready(port: int, process: subprocess.Popen[bytes], log: Path) -> bool:

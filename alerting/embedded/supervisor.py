@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -39,11 +39,23 @@ class Supervisor:
     Each child has its own process group, ends when this process does, and has its lines printed
     on standard error behind its name. A child that dies is restarted, sooner the longer it had
     run. Leaving the block ends them by SIGTERM in reverse order, by SIGKILL past their time.
+
+    quiet: print nothing. on_line: called with a child's name and each line it printed, printed
+    here or not. backoff_max_s: no restart is put off longer.
     """
 
-    def __init__(self, specs: Sequence[Spec], *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        *,
+        quiet: bool = False,
+        on_line: Callable[[str, str], None] = lambda _name, _line: None,
+        backoff_max_s: float = _BACKOFF_MAX_S,
+    ) -> None:
         self._specs = list(specs)
         self._quiet = quiet
+        self._on_line = on_line
+        self._backoff_max_s = backoff_max_s
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -83,7 +95,7 @@ class Supervisor:
             finally:
                 await lines
             ran_s = time.monotonic() - started
-            pause_s = _BACKOFF_S if ran_s > _WELL_S else min(_BACKOFF_MAX_S, pause_s * 2)
+            pause_s = _BACKOFF_S if ran_s > _WELL_S else min(self._backoff_max_s, pause_s * 2)
             log.warning("child.died", child=spec.name, code=code, restart_in_s=pause_s)
             await asyncio.sleep(pause_s)
 
@@ -103,8 +115,9 @@ class Supervisor:
         if child.stdout is None:
             return
         async for line in child.stdout:
+            text = line.decode("utf-8", errors="replace").rstrip()
+            self._on_line(spec.name, text)
             if not self._quiet:
-                text = line.decode("utf-8", errors="replace").rstrip()
                 sys.stderr.write(f"{spec.name:9} | {text}\n")
 
 

@@ -1,0 +1,174 @@
+"""A whole system to be hurt, in a folder of its own, with proxies where they are wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+
+from alerting.chaos.plan import GROUPS
+from alerting.chaos.proxy import Proxy
+from alerting.chaos.watch import ProcessLines
+from alerting.embedded import engines
+from alerting.embedded.child import children
+from alerting.embedded.engines import Engines
+from alerting.embedded.processes import processes
+from alerting.embedded.supervisor import Spec, Supervisor
+from alerting.errors import Unavailable
+from alerting.settings import Settings
+from alerting.store.migrate import migrate
+
+#: How long a process may take to come back before the run is given up.
+READY_S = 60.0
+
+#: What a proxy can stand in front of.
+PLACES = ("redis", "database", "http", "smtp")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Running. `config` names the real addresses, without any proxy between."""
+
+    config: Settings
+    engines: Engines
+    supervisor: Supervisor
+    proxies: Mapping[str, Proxy]
+    lines: ProcessLines
+
+    @property
+    def carriers_url(self) -> str:
+        return f"http://{self.config.local_host}:{self.config.sandbox_port}"
+
+    @property
+    def push_base(self) -> str:
+        """Where the workers find the push service."""
+        port = self.proxies["http"].port if "http" in self.proxies else self.config.sandbox_port
+        return f"http://{self.config.local_host}:{port}"
+
+    async def pid(self, name: str) -> int:
+        """A process, or the child `group/number`. Waits for one that is just being restarted."""
+        group, _, number = name.partition("/")
+        async with _in_time(f"{name} to run"):
+            while True:
+                pid = self.supervisor.pid(group)
+                if pid is not None and not number:
+                    return pid
+                found = children(pid) if pid is not None else []
+                if len(found) >= self.config.workers:
+                    return found[int(number) % len(found)]
+                await asyncio.sleep(0.05)
+
+    async def ready(self) -> None:
+        """Return when API and carriers answer and every group has its children."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+            api = f"http://{self.config.local_host}:{self.config.port}/readyz"
+            for url in (f"{self.carriers_url}/sandbox/healthz", api):
+                async with _in_time(url):
+                    while not await _answers(session, url):  # noqa: ASYNC110 - it has to be asked
+                        await asyncio.sleep(0.1)
+        for group in GROUPS:
+            await self.pid(f"{group}/0")
+
+
+@asynccontextmanager
+async def running(
+    config: Settings,
+    *,
+    proxied: Collection[str] = (),
+    shifts: Path | None = None,
+) -> AsyncIterator[System]:
+    """Everything started and ready inside the block; ended, engines last, when it is left.
+
+    proxied: of PLACES, those with a proxy before them. shifts: the folder whose files put workers'
+    clocks forward, None for clocks that are right.
+    """
+    async with AsyncExitStack() as stack:
+        started = stack.enter_context(
+            # So that it can be told when a cancel was committed.
+            engines.start(config.var, postgres_config={"track_commit_timestamp": "on"})
+        )
+        await asyncio.to_thread(migrate, started.database_url)
+        proxies = {}
+        for place in proxied:
+            proxies[place] = Proxy(_server(place, config, started))
+            await proxies[place].open()
+            stack.push_async_callback(proxies[place].close)
+        lines = ProcessLines(config.var / "processes.log")
+        stack.callback(lines.close)
+        supervisor = await stack.enter_async_context(
+            Supervisor(
+                _specs(config, started, proxies, shifts),
+                quiet=True,
+                on_line=lines.take,
+                backoff_max_s=1.0,
+            )
+        )
+        system = System(config, started, supervisor, proxies, lines)
+        await system.ready()
+        yield system
+
+
+def _server(place: str, config: Settings, started: Engines) -> tuple[str, int] | Path:
+    match place:
+        case "redis":
+            return config.local_host, urlsplit(started.redis_url).port or 0
+        case "database":
+            folder = parse_qs(urlsplit(started.database_url).query)["host"][0]
+            return Path(folder) / ".s.PGSQL.5432"
+        case "http":
+            return config.local_host, config.sandbox_port
+        case _:
+            return config.local_host, config.sandbox_smtp_port
+
+
+def _specs(
+    config: Settings, started: Engines, proxies: Mapping[str, Proxy], shifts: Path | None
+) -> list[Spec]:
+    """Carriers and API where they are; everything reaches the others through the proxies."""
+    database_url, redis_url = started.database_url, started.redis_url
+    if "database" in proxies:
+        database_url = (
+            f"postgresql://alerting@127.0.0.1:{proxies['database'].port}/alerting?sslmode=disable"
+        )
+    if "redis" in proxies:
+        redis_url = f"redis://127.0.0.1:{proxies['redis'].port}/0"
+    ports = {
+        setting: proxies[place].port
+        for setting, place in (("sandbox_port", "http"), ("sandbox_smtp_port", "smtp"))
+        if place in proxies
+    }
+    seen = config.model_copy(update=ports)
+    specs = processes(seen, database_url, redis_url, groups=GROUPS)
+    own = config.model_copy(update={"database_url": database_url, "redis_url": redis_url})
+    found = []
+    for spec in specs:
+        if spec.name == "carriers":
+            spec = replace(spec, env=own.to_environment())
+        elif shifts is not None and spec.name in GROUPS:
+            python, _, *words = spec.command
+            shifted = (python, "-m", "alerting.chaos.shifted", str(shifts / spec.name), *words)
+            spec = replace(spec, command=shifted)
+        found.append(spec)
+    return found
+
+
+@asynccontextmanager
+async def _in_time(what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(READY_S):
+            yield
+    except TimeoutError as e:
+        raise Unavailable(f"Waited {READY_S:g} s in vain for {what}.") from e
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
