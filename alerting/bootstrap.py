@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerting.channels import registry
-from alerting.channels.base import Channel
 from alerting.channels.registry import Sandbox
 from alerting.channels.vapid import generate
 from alerting.clock import Clock, SystemClock
+from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.policies import PolicyCache
+from alerting.dispatch.routes import Routes
 from alerting.dispatch.sweep import House
 from alerting.dispatch.verdict import Verdicts
 from alerting.dispatch.work import Worker
@@ -141,14 +142,20 @@ class Runtime:
         return House(self.db, self.clock, self.doorbell, self.settings)
 
     @asynccontextmanager
-    async def channels(self) -> AsyncIterator[dict[str, Channel]]:
-        """Every configured channel, opened on the running loop and closed with the block."""
+    async def routes(self) -> AsyncIterator[Routes]:
+        """Every channel's providers, opened on the running loop and closed with the block."""
         async with AsyncExitStack() as stack:
             built = registry.build(self.settings, vapid=self.vapid, sandbox=self._sandbox())
-            for channel in built.values():
-                await channel.open()
-                stack.push_async_callback(channel.close)
-            yield built
+            for provider in (p for several in built.values() for p in several):
+                await provider.channel.open()
+                stack.push_async_callback(provider.channel.close)
+            redis = connect(redis_url(self.settings))
+            stack.push_async_callback(redis.aclose)
+            pacer = Pacer(RedisPace(redis))
+            stack.push_async_callback(pacer.close)
+            alarms = Alarms(self.db)
+            stack.push_async_callback(alarms.drain)
+            yield Routes(built, Pacing(pacer, self.policies(), self.settings), alarms)
 
 
 @asynccontextmanager
@@ -165,11 +172,9 @@ async def open_worker(
     def stopping() -> bool:
         return left or ending()
 
-    async with Runtime.open(settings) as runtime, runtime.channels() as channels:
+    async with Runtime.open(settings) as runtime, runtime.routes() as routes:
         presence = Presence(database_url(settings))
         redis = connect(redis_url(settings))
-        policies = runtime.policies()
-        pacer = Pacer(RedisPace(redis))
         worker = Worker(
             runtime.db,
             runtime.clock,
@@ -177,9 +182,8 @@ async def open_worker(
             Deliverer(
                 runtime.db,
                 runtime.clock,
-                channels,
-                runtime.verdicts(policies, RedisBudget(redis)),
-                Pacing(pacer, policies, settings),
+                routes,
+                runtime.verdicts(runtime.policies(), RedisBudget(redis)),
                 runtime.links,
                 settings,
                 stopping=stopping,
@@ -197,5 +201,4 @@ async def open_worker(
                 finally:
                     left = True
         finally:
-            await pacer.close()
             await redis.aclose()

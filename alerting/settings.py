@@ -8,6 +8,7 @@ NAME_FILE to its path. Unset engine addresses mean the embedded engines below `v
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,8 +30,35 @@ SECRET_FILES = (
     "REDIS_URL",
     "BROKER_URL",
     "ALERTING_TWILIO_AUTH_TOKEN",
+    "ALERTING_TWILIO2_AUTH_TOKEN",
     "ALERTING_SMTP_PASSWORD",
+    "ALERTING_SMTP2_PASSWORD",
 )
+
+Tls = Literal["none", "starttls", "implicit"]
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioAccount:
+    """One account, or one that speaks Twilio's interface at `base_url`."""
+
+    sid: str
+    token: str = field(repr=False)
+    base_url: str
+    from_: str
+    from_extreme: str
+    messaging_service: str
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpRelay:
+    """One mail server that takes our mails."""
+
+    host: str
+    port: int
+    tls: Tls
+    username: str = ""
+    password: str = field(default="", repr=False)
 
 
 class Settings(BaseSettings):
@@ -85,19 +113,34 @@ class Settings(BaseSettings):
     twilio_from: str = ""
     twilio_from_extreme: str = ""
     twilio_messaging_service: str = ""
+    # A second account, used while the first is ill or refuses us
+    twilio2_base_url: str = "https://api.twilio.com"
+    twilio2_account_sid: str = ""
+    twilio2_auth_token: SecretStr = SecretStr("")
+    twilio2_from: str = ""
+    twilio2_from_extreme: str = ""
+    twilio2_messaging_service: str = ""
     twilio_timeout_s: float = Field(10, gt=0)
     twilio_concurrency: int = Field(64, ge=1)
 
     smtp_host: str = ""
     smtp_port: int = 587
-    smtp_tls: Literal["none", "starttls", "implicit"] = "starttls"
+    smtp_tls: Tls = "starttls"
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")
+    smtp2_host: str = ""
+    smtp2_port: int = 587
+    smtp2_tls: Tls = "starttls"
+    smtp2_username: str = ""
+    smtp2_password: SecretStr = SecretStr("")
     smtp_connections: int = Field(8, ge=1)
     smtp_timeout_s: float = Field(20, gt=0)
     mail_from: str = "alerts@example.org"
     mail_from_name: str = "Alerts"
     mail_bounce_domain: str = "bounce.example.org"
+    # Where `alerting bounces serve` takes bounces; the sandbox posts its own there
+    bounce_host: str = "127.0.0.1"
+    bounce_port: int = Field(8026, ge=0, le=65535)
 
     push_contact: str = "mailto:alerts@example.org"
     push_timeout_s: float = Field(10, gt=0)
@@ -117,6 +160,46 @@ class Settings(BaseSettings):
     def _default_public_url(self) -> Settings:
         self.public_url = (self.public_url or f"http://{self.local_host}:{self.port}").rstrip("/")
         return self
+
+    @property
+    def twilio_accounts(self) -> list[TwilioAccount]:
+        """The accounts there are, the preferred first."""
+        first = TwilioAccount(
+            self.twilio_account_sid,
+            self.twilio_auth_token.get_secret_value(),
+            self.twilio_base_url,
+            self.twilio_from,
+            self.twilio_from_extreme,
+            self.twilio_messaging_service,
+        )
+        second = TwilioAccount(
+            self.twilio2_account_sid,
+            self.twilio2_auth_token.get_secret_value(),
+            self.twilio2_base_url,
+            self.twilio2_from,
+            self.twilio2_from_extreme,
+            self.twilio2_messaging_service,
+        )
+        return [a for a in (first, second) if a.sid]
+
+    @property
+    def smtp_relays(self) -> list[SmtpRelay]:
+        """The relays there are, the preferred first."""
+        first = SmtpRelay(
+            self.smtp_host,
+            self.smtp_port,
+            self.smtp_tls,
+            self.smtp_username,
+            self.smtp_password.get_secret_value(),
+        )
+        second = SmtpRelay(
+            self.smtp2_host,
+            self.smtp2_port,
+            self.smtp2_tls,
+            self.smtp2_username,
+            self.smtp2_password.get_secret_value(),
+        )
+        return [r for r in (first, second) if r.host]
 
     @property
     def local_host(self) -> str:

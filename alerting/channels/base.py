@@ -127,7 +127,7 @@ class Outcome:
     provider_ref: the provider's own id, where it gave one.
     provider_code: the provider's code as it wrote it (`21610`, `550 5.1.1`, `410`).
     retry_after_s: how long the provider asked us to wait.
-    provider: who was called, as the settings name it; empty where nobody was.
+    provider: who was called, as the settings name it. called: False where nobody was.
     """
 
     delivery_id: int
@@ -136,6 +136,7 @@ class Outcome:
     provider_code: str = ""
     retry_after_s: float | None = None
     provider: str = ""
+    called: bool = True
 
     @property
     def accepted(self) -> bool:

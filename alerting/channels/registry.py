@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from alerting.channels.base import Channel
 from alerting.channels.email import SmtpConfig, SmtpEmail
 from alerting.channels.push import PushConfig, WebPush
 from alerting.channels.sms import TwilioConfig, TwilioSms
 from alerting.domain.lane import Lane
-from alerting.settings import Settings
-
-Tls = Literal["none", "starttls", "implicit"]
+from alerting.settings import Settings, SmtpRelay, TwilioAccount
 
 #: Every channel this system speaks, in the order used where a citizen has none.
 CHANNELS = ("push", "sms", "email")
@@ -29,26 +26,43 @@ class Sandbox:
     token: str
 
 
-def build(settings: Settings, *, vapid: bytes, sandbox: Sandbox | None) -> dict[str, Channel]:
-    """Every channel that has its settings, or all of them on the sandbox where one is given.
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One company or server that carries a channel.
+
+    name: `sms.1`, `sms.2`, … in the order of the settings. own_extreme: extreme alerts have a
+    sender of their own there, with a rate of its own.
+    """
+
+    name: str
+    channel: Channel
+    own_extreme: bool = False
+
+
+def build(
+    settings: Settings, *, vapid: bytes, sandbox: Sandbox | None
+) -> dict[str, tuple[Provider, ...]]:
+    """The providers of every channel, the preferred first; all on the sandbox where one is given.
 
     A channel without settings is left out: its deliveries wait and the log says so. Settings that
     cannot work raise BadInput.
     """
     if sandbox is not None:
         return {
-            "sms": TwilioSms(_sandbox_sms(settings, sandbox)),
-            "email": SmtpEmail(_email(settings, sandbox.host, sandbox.smtp_port, "none")),
-            "push": WebPush(_push(settings, vapid, loopback=True)),
+            "sms": (Provider("sms.1", TwilioSms(_sandbox_sms(settings, sandbox))),),
+            "email": (Provider("email.1", SmtpEmail(_sandbox_email(settings, sandbox))),),
+            "push": (Provider("push.1", WebPush(_push(settings, vapid, loopback=True))),),
         }
-    channels: dict[str, Channel] = {"push": WebPush(_push(settings, vapid, loopback=False))}
-    if settings.twilio_account_sid:
-        channels["sms"] = TwilioSms(_sms(settings))
-    if settings.smtp_host:
-        channels["email"] = SmtpEmail(
-            _email(settings, settings.smtp_host, settings.smtp_port, settings.smtp_tls)
-        )
-    return channels
+    sms = [_sms(settings, a) for a in settings.twilio_accounts]
+    email = [_email(settings, r) for r in settings.smtp_relays]
+    built = {
+        "push": (Provider("push.1", WebPush(_push(settings, vapid, loopback=False))),),
+        "sms": tuple(
+            Provider(f"sms.{n}", TwilioSms(c), bool(c.senders)) for n, c in enumerate(sms, 1)
+        ),
+        "email": tuple(Provider(f"email.{n}", SmtpEmail(c)) for n, c in enumerate(email, 1)),
+    }
+    return {channel: providers for channel, providers in built.items() if providers}
 
 
 def _sandbox_sms(settings: Settings, sandbox: Sandbox) -> TwilioConfig:
@@ -63,15 +77,15 @@ def _sandbox_sms(settings: Settings, sandbox: Sandbox) -> TwilioConfig:
     )
 
 
-def _sms(settings: Settings) -> TwilioConfig:
-    own = {Lane.EXTREME: settings.twilio_from_extreme} if settings.twilio_from_extreme else {}
+def _sms(settings: Settings, account: TwilioAccount) -> TwilioConfig:
+    own = {Lane.EXTREME: account.from_extreme} if account.from_extreme else {}
     return TwilioConfig(
-        account_sid=settings.twilio_account_sid,
-        auth_token=settings.twilio_auth_token.get_secret_value(),
-        base_url=settings.twilio_base_url,
-        default_sender=settings.twilio_from,
+        account_sid=account.sid,
+        auth_token=account.token,
+        base_url=account.base_url,
+        default_sender=account.from_,
         senders=own,
-        messaging_service=settings.twilio_messaging_service,
+        messaging_service=account.messaging_service,
         status_callback_url=_callback(settings),
         timeout_s=settings.twilio_timeout_s,
         concurrency=settings.twilio_concurrency,
@@ -82,13 +96,17 @@ def _callback(settings: Settings) -> str:
     return f"{settings.public_url}/webhooks/twilio/status"
 
 
-def _email(settings: Settings, host: str, port: int, tls: Tls) -> SmtpConfig:
+def _sandbox_email(settings: Settings, sandbox: Sandbox) -> SmtpConfig:
+    return _email(settings, SmtpRelay(sandbox.host, sandbox.smtp_port, "none"))
+
+
+def _email(settings: Settings, relay: SmtpRelay) -> SmtpConfig:
     return SmtpConfig(
-        host=host,
-        port=port,
-        tls=tls,
-        username=settings.smtp_username,
-        password=settings.smtp_password.get_secret_value(),
+        host=relay.host,
+        port=relay.port,
+        tls=relay.tls,
+        username=relay.username,
+        password=relay.password,
         connections=settings.smtp_connections,
         timeout_s=settings.smtp_timeout_s,
         mail_from=settings.mail_from,

@@ -45,11 +45,11 @@ def reconcile(since: str, mail_log: Path | None, resend: tuple[str, ...], as_jso
         config = settings()
         config = config.model_copy(update={"database_url": reconciling(database_url(config))})
         lines = _lines(mail_log) if mail_log is not None else None
-        async with Runtime.open(config) as runtime, runtime.channels() as channels:
+        async with Runtime.open(config) as runtime, runtime.routes() as routes:
             return await Reconciler(
                 runtime.db,
                 runtime.clock,
-                channels,
+                routes,
                 runtime.links,
                 config,
                 Planner(runtime.db, runtime.clock, runtime.doorbell, config),

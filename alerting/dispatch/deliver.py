@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
-from alerting.channels.base import Channel
 from alerting.clock import Clock
 from alerting.dispatch.compose import Group
 from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.outcome import Doubt, doubt, held_long_enough, next_try
-from alerting.dispatch.pacing import Pacing
+from alerting.dispatch.routes import Routes
 from alerting.dispatch.send import Pause, Sender
 from alerting.dispatch.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.domain.alert_state import ENDED, AlertState
@@ -44,9 +43,8 @@ class Deliverer:
         self,
         db: Database,
         clock: Clock,
-        channels: Mapping[str, Channel],
+        routes: Routes,
         verdicts: Verdicts,
-        pacing: Pacing,
         links: Links,
         settings: Settings,
         *,
@@ -54,11 +52,11 @@ class Deliverer:
     ) -> None:
         self._db = db
         self._clock = clock
-        self._channels = channels
+        self._routes = routes
         self._verdicts = verdicts
         self._links = links
         self._settings = settings
-        self._sender = Sender(clock, pacing, settings, stopping=stopping)
+        self._sender = Sender(clock, routes, settings, stopping=stopping)
 
     async def run(self, work: Work) -> None:
         """Bring the chunk as far as it can go now, then finish it or give it back for later.
@@ -68,16 +66,15 @@ class Deliverer:
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         async with lease.kept():
             stored, pending = await self._load(lease)
-            channel = self._channels.get(work.channel)
             pause = Pause()
-            if channel is None:
+            silent = self._routes.can_be_silent(work.channel)
+            sendable = await self._gate(lease, stored, pending, can_be_silent=silent)
+            if not self._routes.has(work.channel):
                 log.error("chunk.no_channel", chunk=work.id, channel=work.channel)
                 pause = Pause(self._settings.retry_max_s)
-            silent = channel is not None and channel.can_be_silent
-            sendable = await self._gate(lease, stored, pending, can_be_silent=silent)
-            if channel is not None and sendable:
+            elif sendable:
                 group = await self._group(work, stored)
-                pause = await self._sender.send_all(lease, channel, stored, group, sendable)
+                pause = await self._sender.send_all(lease, stored, group, sendable)
             await self._end(lease, stored, pause)
 
     async def _load(self, lease: Lease) -> tuple[StoredAlert, list[OpenDelivery]]:

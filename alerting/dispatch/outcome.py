@@ -57,8 +57,8 @@ def after_send(
         code=outcome.provider_code,
         provider_ref=outcome.provider_ref,
         possible_duplicate=was_in_doubt and state is not DeliveryState.IN_DOUBT,
-        tried=1,
-        attempted_at=attempted_at,
+        tried=int(outcome.called),
+        attempted_at=attempted_at if outcome.called else None,
         silent=silent,
         provider=outcome.provider,
     )
@@ -117,7 +117,7 @@ def next_try(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> 
         return (d.attempted_at or now) + _wait(lane, settings)
     if d.state == DeliveryState.DEFERRED and d.due_at is not None:
         return d.due_at
-    bound = min(settings.retry_max_s, settings.retry_s * 2 ** max(0, d.tries - 1))
+    bound = min(settings.retry_max_s, settings.retry_s * 2 ** min(20, max(0, d.tries - 1)))
     return now + timedelta(seconds=random.uniform(0, bound))  # noqa: S311 - spreads load only
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from alerting.channels.base import THROTTLED, Channel, Outcome, Outgoing
+from alerting.channels.base import THROTTLED, Outcome, Outgoing
+from alerting.channels.registry import Provider
 from alerting.dispatch.policies import PolicyCache
 from alerting.domain.lane import Lane
 from alerting.domain.segments import measure
@@ -21,13 +22,12 @@ NO_TURN = "no-turn"
 
 
 class Pacing:
-    """Sends through channels at their configured rates. Lives on one event loop."""
+    """Sends through providers at their configured rates. Lives on one event loop."""
 
     def __init__(self, pacer: Pacer, policies: PolicyCache, settings: Settings) -> None:
         self._pacer = pacer
         self._policies = policies
         self._patience_s = settings.lease_s / 3
-        self._own_extreme = {"sms"} if settings.twilio_from_extreme else set()
 
     async def rate(self, channel: str) -> Rate:
         """What the live policy lets a channel's sender do."""
@@ -41,22 +41,22 @@ class Pacing:
         """How many sends may be open at once."""
         return most if rate.per_second <= 0 else max(1, min(most, int(rate.per_second * WINDOW_S)))
 
-    async def send(
-        self, channel: Channel, message: Outgoing, lane: Lane, tenant: str, rate: Rate
-    ) -> Outcome:
-        """Send when it is this message's turn.
+    async def send(self, provider: Provider, message: Outgoing, lane: Lane, tenant: str) -> Outcome:
+        """Send when it is this message's turn at this provider.
 
         What gets no turn in time was not sent: it comes back as throttled, to be tried again.
         """
+        channel = provider.channel
+        rate = await self.rate(channel.name)
         if rate.per_second <= 0:
             return await channel.send(message)
-        sender = self._sender(channel.name, lane)
+        sender = _sender(provider, lane)
         cost = measure(message.rendering.text).count if channel.name == "sms" else 1
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._pacer.turn(sender, lane, tenant, cost, rate)
         except TimeoutError:
-            return Outcome(message.delivery_id, THROTTLED, provider_code=NO_TURN)
+            return Outcome(message.delivery_id, THROTTLED, provider_code=NO_TURN, called=False)
         outcome = await channel.send(message)
         await self._pacer.said(
             sender,
@@ -66,10 +66,8 @@ class Pacing:
         )
         return outcome
 
-    def _sender(self, channel: str, lane: Lane) -> str:
-        """Extreme may have a sender of its own, which then has the rate to itself."""
-        return (
-            f"{channel}:extreme"
-            if lane is Lane.EXTREME and channel in self._own_extreme
-            else channel
-        )
+
+def _sender(provider: Provider, lane: Lane) -> str:
+    """Extreme may have a sender of its own, which then has the rate to itself."""
+    own = lane is Lane.EXTREME and provider.own_extreme
+    return f"{provider.name}:extreme" if own else provider.name

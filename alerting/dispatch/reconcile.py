@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from alerting.cap import from_json
-from alerting.channels.base import CanLookUp, CannotLookUp, Channel
+from alerting.channels.base import CannotLookUp
 from alerting.clock import Clock
 from alerting.dispatch.compose import Group
 from alerting.dispatch.maillog import MailLog
 from alerting.dispatch.plan import Planner
+from alerting.dispatch.routes import Routes
 from alerting.dispatch.verdict import Sending
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
@@ -78,7 +79,7 @@ class Reconciler:
         self,
         db: Database,
         clock: Clock,
-        channels: Mapping[str, Channel],
+        routes: Routes,
         links: Links,
         settings: Settings,
         planner: Planner,
@@ -89,7 +90,7 @@ class Reconciler:
     ) -> None:
         self._db = db
         self._clock = clock
-        self._channels = channels
+        self._routes = routes
         self._links = links
         self._settings = settings
         self._planner = planner
@@ -189,14 +190,15 @@ class Reconciler:
             if taken is None:
                 return self._in_doubt(work, d)
             return _accepted(d, "") if taken else None
-        channel = self._channels.get(work.channel)
         # What a digest said then cannot be made again.
-        if not isinstance(channel, CanLookUp) or work.digest:
+        if work.digest:
             return self._in_doubt(work, d)
         message = group.message(Sending(d, Decision(Verdict.SEND, Reason.NEW)))
         try:
             async with self._turn:
-                outcome = await channel.look_up(message, since=self._since)
+                outcome = await self._routes.look_up(
+                    work.channel, d.provider, message, since=self._since
+                )
         except CannotLookUp:
             return self._in_doubt(work, d)
         if outcome is None:

@@ -15,12 +15,12 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.channels.base import PROVIDER_DOWN, REFUSED_CONTENT, Channel, Outcome
+from alerting.channels.base import PROVIDER_DOWN, REFUSED_CONTENT, Outcome
 from alerting.clock import Clock
 from alerting.dispatch.compose import Group
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.outcome import after_send, asked_to_wait
-from alerting.dispatch.pacing import Pacing
+from alerting.dispatch.routes import Routes
 from alerting.dispatch.turns import Turn, Turns
 from alerting.dispatch.verdict import Sending
 from alerting.domain.alert_state import ENDED, AlertState
@@ -30,7 +30,6 @@ from alerting.settings import Settings
 from alerting.store import citizens, deliveries
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import Settlement
-from alerting.throttle.pace import Rate
 
 log = logger(__name__)
 
@@ -81,13 +80,13 @@ class Sender:
     def __init__(
         self,
         clock: Clock,
-        pacing: Pacing,
+        routes: Routes,
         settings: Settings,
         *,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._clock = clock
-        self._pacing = pacing
+        self._routes = routes
         self._settings = settings
         self._stopping = stopping
         self._turns = Turns(settings.window)
@@ -95,7 +94,6 @@ class Sender:
     async def send_all(
         self,
         lease: Lease,
-        channel: Channel,
         stored: StoredAlert,
         group: Group,
         sendable: Sequence[Sending],
@@ -107,9 +105,8 @@ class Sender:
         chunk of this process goes first. Raises Fenced.
         """
         work = lease.work
-        rate = await self._pacing.rate(work.channel)
-        size = self._pacing.window(rate, min(self._settings.window, channel.concurrency))
-        job = _Job(lease, channel, stored, group, rate)
+        size = await self._routes.window(work.channel, self._settings.window)
+        job = _Job(lease, stored, group)
         async with self._turns.turn(work.lane, size) as turn:
             return await self._windows(job, turn, windows(sendable, size, start=work.cursor))
 
@@ -149,12 +146,11 @@ class Sender:
         except Exception:
             # One text that cannot be made must not keep the others of its chunk from going out.
             log.exception("message.not_composed", delivery=delivery_id)
-            return Outcome(delivery_id, REFUSED_CONTENT, provider_code=NOT_COMPOSED)
+            return Outcome(delivery_id, REFUSED_CONTENT, provider_code=NOT_COMPOSED, called=False)
         if not job.lease.sure:
-            return Outcome(delivery_id, PROVIDER_DOWN, provider_code=LEASE_LOST)
-        return await self._pacing.send(
-            job.channel, message, job.lease.work.lane, job.stored.submitted_by, job.rate
-        )
+            return Outcome(delivery_id, PROVIDER_DOWN, provider_code=LEASE_LOST, called=False)
+        work = job.lease.work
+        return await self._routes.send(work.channel, message, work.lane, job.stored.submitted_by)
 
     def _done(
         self, window: Sequence[Sending], outcomes: Sequence[Outcome], attempted_at: datetime
@@ -201,10 +197,8 @@ class _Job:
     """What all sends of one chunk share."""
 
     lease: Lease
-    channel: Channel
     stored: StoredAlert
     group: Group
-    rate: Rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ async def reconcile(there: Town, **options: object) -> Reconciled:
         return await Reconciler(
             db,
             there.clock,
-            there.channels,
+            there.routes(),
             Links(b"k" * 32),
             there.settings,
             Planner(db, there.clock, there.doorbell, there.settings),

@@ -14,13 +14,16 @@ from sqlalchemy import func, update
 from alerting.audience.synthetic import SyntheticCitizen
 from alerting.cap import from_json, read, to_xml
 from alerting.channels.base import Outcome, Outgoing
+from alerting.channels.registry import Provider
 from alerting.clock import ManualClock
 from alerting.demo.judge import Told, expected_audience
+from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.policies import PolicyCache
+from alerting.dispatch.routes import Routes
 from alerting.dispatch.submit import Submitted, submit
 from alerting.dispatch.sweep import House
 from alerting.dispatch.verdict import Verdicts
@@ -32,6 +35,7 @@ from alerting.settings import Settings
 from alerting.store import alerts, ledger
 from alerting.store.db import Database
 from alerting.store.schema import outbox
+from alerting.throttle.breaker import Limits
 from alerting.throttle.budget import Budget
 from alerting.throttle.budget.memory import MemoryBudget
 from alerting.throttle.pace.memory import MemoryPace
@@ -89,9 +93,8 @@ class Town:
             Deliverer(
                 self.db,
                 self.clock,
-                self.channels,
+                self.routes(),
                 self.verdicts(budget),
-                self.pacing(),
                 links,
                 self.settings,
                 stopping=stopping,
@@ -114,6 +117,12 @@ class Town:
 
     def policies(self) -> PolicyCache:
         return PolicyCache(self.db, max_age_s=0, clock=self.clock)
+
+    def routes(self) -> Routes:
+        """One provider a channel, with a breaker that never opens."""
+        never = Limits(few=10**9, many=10**9, slow_s=1e9)
+        providers = {name: (Provider(f"{name}.1", c),) for name, c in self.channels.items()}
+        return Routes(providers, self.pacing(), Alarms(self.db), limits=never)
 
     def pacing(self) -> Pacing:
         return Pacing(Pacer(MemoryPace(time.monotonic)), self.policies(), self.settings)

@@ -1,0 +1,100 @@
+"""Alarms: what an operator must look at, one line for each thing that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.errors import NotFound
+from alerting.store.schema import alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing that is, or was, wrong. count: how often it was seen."""
+
+    id: int
+    kind: str
+    subject: str
+    sentence: str
+    count: int
+    opened_at: datetime
+    seen_at: datetime
+    closed_at: datetime | None
+    closed_by: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "subject": self.subject,
+            "sentence": self.sentence,
+            "count": self.count,
+            "opened_at": self.opened_at.isoformat(),
+            "seen_at": self.seen_at.isoformat(),
+            "closed_at": self.closed_at.isoformat() if self.closed_at else None,
+            "closed_by": self.closed_by,
+        }
+
+
+_FIELDS = [alarm.c[name] for name in Alarm.__slots__]
+
+
+async def open_(connection: AsyncConnection, kind: str, subject: str, sentence: str) -> bool:
+    """Open an alarm, or note that it was seen again; True when it is new."""
+    new = insert(alarm).values(kind=kind, subject=subject, sentence=sentence)
+    query = new.on_conflict_do_update(
+        index_elements=["kind", "subject"],
+        index_where=text("closed_at is null"),
+        set_={"count": alarm.c.count + 1, "seen_at": func.now(), "sentence": sentence},
+    ).returning(alarm.c.count)
+    return int((await connection.execute(query)).scalar_one()) == 1
+
+
+async def close(connection: AsyncConnection, kind: str, subject: str, *, by: str) -> bool:
+    """Close an alarm because what was wrong is right again; False when none was open."""
+    query = (
+        update(alarm)
+        .where(alarm.c.kind == kind, alarm.c.subject == subject, alarm.c.closed_at.is_(None))
+        .values(closed_at=func.now(), closed_by=by)
+    )
+    return (await connection.execute(query)).rowcount == 1
+
+
+async def close_one(connection: AsyncConnection, alarm_id: int, *, by: str) -> Alarm:
+    """Close an alarm by its number; closed before, it stays as it was. Raises NotFound."""
+    await connection.execute(
+        update(alarm)
+        .where(alarm.c.id == alarm_id, alarm.c.closed_at.is_(None))
+        .values(closed_at=func.now(), closed_by=by)
+    )
+    row = (await connection.execute(select(*_FIELDS).where(alarm.c.id == alarm_id))).first()
+    if row is None:
+        raise NotFound(f"There is no alarm {alarm_id}.")
+    return Alarm(**row._mapping)
+
+
+async def open_alarms(connection: AsyncConnection, *, limit: int = 200) -> list[Alarm]:
+    """What is wrong now, the newest first."""
+    query = (
+        select(*_FIELDS)
+        .where(alarm.c.closed_at.is_(None))
+        .order_by(alarm.c.opened_at.desc())
+        .limit(limit)
+    )
+    return [Alarm(**row._mapping) for row in await connection.execute(query)]
+
+
+async def open_by_kind(connection: AsyncConnection) -> dict[str, int]:
+    """How many are open of each kind."""
+    query = (
+        select(alarm.c.kind, func.count().label("n"))
+        .where(alarm.c.closed_at.is_(None))
+        .group_by(alarm.c.kind)
+    )
+    return {row.kind: row.n for row in await connection.execute(query)}
