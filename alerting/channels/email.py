@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import ssl
 from dataclasses import dataclass, field
 from email.utils import format_datetime
@@ -29,6 +30,7 @@ from alerting.channels.smtp_pool import (
     SmtpPool,
 )
 from alerting.channels.smtp_replies import Stage, classify, provider_code
+from alerting.channels.verp import Verp
 from alerting.clock import Clock, SystemClock
 from alerting.errors import BadInput
 
@@ -49,7 +51,8 @@ class SmtpConfig:
 
     tls: `none`, `starttls` or `implicit`; never tried and given up silently.
     timeout_s: for each step of the conversation.
-    bounce_domain: bounces return to `b+{delivery_id}@` it.
+    bounce_domain: bounces return to an address in it that names the delivery (`verp`).
+    bounce_key: what those addresses are made with; whoever takes bounces needs the same.
     list_id: names the list in mail programs; by default derived from `mail_from`.
 
     Raises BadInput for a value no mail could be sent with.
@@ -65,6 +68,7 @@ class SmtpConfig:
     mail_from: str = "alerts@example.org"
     mail_from_name: str = ""
     bounce_domain: str = "bounce.example.org"
+    bounce_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     public_url: str = "http://localhost"
     list_id: str = ""
 
@@ -116,6 +120,7 @@ class SmtpEmail:
                 list_id=config.list_id or f"alerts.{config.domain}",
             )
         )
+        self._verp = Verp(config.bounce_key, config.bounce_domain)
         self._pool: SmtpPool | None = None
 
     async def open(self) -> None:
@@ -206,8 +211,7 @@ class SmtpEmail:
             if not client.supports_extension("smtputf8"):
                 raise _EnvelopeError(DEAD_ADDRESS, "no SMTPUTF8")
             options.append("SMTPUTF8")
-        sender = f"b+{delivery_id}@{self._config.bounce_domain}"
-        await client.mail(sender, options=options)
+        await client.mail(self._verp.address(delivery_id), options=options)
 
     async def _refused(
         self,

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.channels import reports
 from alerting.channels.base import ErrorClass
-from alerting.channels.twilio_codes import callback_state, classify
 from alerting.domain.delivery import TRANSITIONS, DeliveryState
 from alerting.store import citizens, escalations
-from alerting.store.db import raw
+from alerting.store.db import Database, raw
 
-BATCH = 5000
+#: Receipts of one transaction: it holds their deliveries, and workers write those too.
+BATCH = 2000
+
+#: How long one round goes on while receipts wait; the rest of the house waits meanwhile.
+ROUND_S = 0.5
 
 _TAKE = """
     select id, channel, delivery_id, provider_ref, status, code, received_at
     from receipt where applied_at is null order by id limit %(limit)s
     for update skip locked"""
 
-#: One row a delivery: the receipt that says most. PLANNED is movable because a receipt may
-#: overtake our own note that the provider took the message.
+#: Never waits for a worker that is writing one of them, so that neither can block the other.
+_LOCK = """
+    select id from delivery where id = any(%(ids)s) order by id for no key update skip locked"""
+
+_THERE = "select id from delivery where id = any(%(ids)s)"
+
+#: PLANNED is movable because a receipt may overtake our own note that the provider took the
+#: message. Who has it has it, by whichever try: only a failure is of the try it names.
 _MOVE = """
     update delivery d set
       state = r.state, code = r.code,
@@ -30,12 +44,15 @@ _MOVE = """
       accepted_at = case when r.state = 'failed' then d.accepted_at
                          else coalesce(d.accepted_at, r.at) end,
       settled_at = r.at
-    from unnest(%(id)s::int8[], %(state)s::text[], %(code)s::text[], %(reason)s::text[],
-                %(ref)s::text[], %(at)s::timestamptz[]) as r(id, state, code, reason, ref, at)
-    where d.id = r.id and (d.state, r.state) in (select * from
-      unnest(%(from)s::text[], %(to)s::text[]))
-      and (d.provider_ref = '' or d.provider_ref = r.ref)
-    returning d.id, d.address_id, d.code, d.state"""
+    from unnest(%(id)s::int8[], %(channel)s::text[], %(state)s::text[], %(code)s::text[],
+                %(reason)s::text[], %(ref)s::text[], %(at)s::timestamptz[])
+      as r(id, channel, state, code, reason, ref, at)
+    where d.id = r.id and d.channel = r.channel
+      and (d.state, r.state) in (select * from unnest(%(from)s::text[], %(to)s::text[]))
+      and (d.provider_ref = '' or r.ref = '' or d.provider_ref = r.ref or r.state = 'delivered')
+    returning d.id, d.address_id, d.state, d.reason"""
+
+_APPLIED = "update receipt set applied_at = now() where id = any(%(ids)s)"
 
 _RANK = {DeliveryState.ACCEPTED: 0, DeliveryState.FAILED: 1, DeliveryState.DELIVERED: 2}
 
@@ -50,60 +67,137 @@ def _moves() -> tuple[list[str], list[str]]:
 _FROM, _TO = _moves()
 
 
-async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> int:
-    """Apply up to `limit` waiting receipts in the order they came; returns how many.
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one batch came to. taken: how many receipts it looked at. left: how many of them wait
+    for a worker that is writing their deliveries. failed: the deliveries it moved to FAILED."""
+
+    taken: int = 0
+    left: int = 0
+    failed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    id: int
+    channel: str
+    delivery_id: int
+    ref: str
+    status: str
+    code: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    receipt: _Taken
+    report: reports.Report
+
+
+async def apply_waiting(db: Database, *, seconds: float = ROUND_S, batch: int = BATCH) -> int:
+    """Apply receipts, in transactions of their own, until none waits or the time is over.
+
+    Returns how many were looked at.
+    """
+    end = time.monotonic() + seconds
+    count = 0
+    while True:
+        async with db.begin() as connection:
+            applied = await apply_receipts(connection, limit=batch)
+        count += applied.taken
+        stuck = applied.taken == applied.left
+        if applied.taken < batch or stuck or time.monotonic() >= end:
+            return count
+
+
+async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> Applied:
+    """Apply up to `limit` waiting receipts in the order they came.
 
     Doubled, late and reordered receipts are harmless: only a move the transition table allows is
-    made. A receipt that names a provider reference moves only the attempt that bears it. An
-    address that the provider calls dead is suspended. Whoever a failure leaves unreached is looked
-    after by `escalate`.
+    made. A receipt that names a provider reference moves only the attempt that bears it, unless it
+    proves delivery. An address that the provider calls dead is suspended. Whoever a failure leaves
+    unreached is looked after by `escalate`.
     """
     driver = await raw(connection)
     rows = await (await driver.execute(_TAKE, {"limit": limit})).fetchall()
     if not rows:
-        return 0
-    best: dict[int, tuple[DeliveryState, str, str, datetime]] = {}
-    for _, _channel, delivery_id, ref, status, code, at in rows:
-        state = callback_state(status)
-        if state is None:
+        return Applied()
+    taken = [_Taken(*row) for row in rows]
+    held, busy = await _hold(driver, {r.delivery_id for r in taken})
+    failed: list[int] = []
+    for moves in _rounds(r for r in taken if r.delivery_id in held):
+        failed += await _move(connection, moves)
+    done = [r.id for r in taken if r.delivery_id not in busy]
+    await driver.execute(_APPLIED, {"ids": done})
+    await escalations.look_now(connection, failed)
+    return Applied(len(taken), len(taken) - len(done), tuple(failed))
+
+
+async def _hold(driver: Any, ids: set[int]) -> tuple[set[int], set[int]]:
+    """Lock the deliveries: those that are ours now, and those that another is writing."""
+    wanted = {"ids": sorted(ids)}
+    held = {row[0] for row in await (await driver.execute(_LOCK, wanted)).fetchall()}
+    if len(held) == len(ids):
+        return held, set()
+    missing = {"ids": sorted(ids - held)}
+    there = {row[0] for row in await (await driver.execute(_THERE, missing)).fetchall()}
+    return held, there
+
+
+def _rounds(receipts: Iterable[_Taken]) -> list[list[_Move]]:
+    """One receipt a try, the one that says most; several tries of a delivery one after the other,
+    since one statement moves a row once."""
+    best: dict[tuple[int, str, str], _Move] = {}
+    for r in receipts:
+        report = reports.read(r.channel, r.status, r.code)
+        if report is None:
             continue
-        known = best.get(delivery_id)
-        if known is None or _RANK[state] > _RANK[known[0]]:
-            best[delivery_id] = (state, code, ref, at)
-    await _move(connection, best)
-    await driver.execute(
-        "update receipt set applied_at = now() where id = any(%(ids)s)",
-        {"ids": [row[0] for row in rows]},
-    )
-    return len(rows)
+        key = (r.delivery_id, r.channel, r.ref)
+        known = best.get(key)
+        if known is None or _RANK[report.state] > _RANK[known.report.state]:
+            best[key] = _Move(r, report)
+    rounds: list[list[_Move]] = []
+    seen: dict[int, int] = defaultdict(int)
+    for (delivery_id, _, _), move in best.items():
+        number = seen[delivery_id]
+        seen[delivery_id] += 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(move)
+    return rounds
 
 
-async def _move(
-    connection: AsyncConnection, best: dict[int, tuple[DeliveryState, str, str, datetime]]
-) -> None:
+async def _move(connection: AsyncConnection, moves: list[_Move]) -> list[int]:
+    """Make the moves the table allows; returns the deliveries that have failed by them."""
     driver = await raw(connection)
-    classes: dict[str, ErrorClass] = {
-        code: classify(code) for state, code, _, _ in best.values() if state == "failed" and code
-    }
-    columns: dict[str, Any] = {
-        "id": list(best),
-        "state": [state.value for state, _, _, _ in best.values()],
-        "code": [code for _, code, _, _ in best.values()],
-        "reason": [
-            classes[code].code if code in classes else "undelivered"
-            for _, code, _, _ in best.values()
-        ],
-        "ref": [ref for _, _, ref, _ in best.values()],
-        "at": [at for _, _, _, at in best.values()],
-    }
-    cursor = await driver.execute(_MOVE, {**columns, "from": _FROM, "to": _TO})
-    dead: dict[str, list[int]] = {}
+    errors = {m.receipt.delivery_id: m.report.error for m in moves}
+    cursor = await driver.execute(
+        _MOVE,
+        {
+            "id": [m.receipt.delivery_id for m in moves],
+            "channel": [m.receipt.channel for m in moves],
+            "state": [m.report.state.value for m in moves],
+            "code": [m.receipt.code for m in moves],
+            "reason": [_reason(m.report.error) for m in moves],
+            "ref": [m.receipt.ref for m in moves],
+            "at": [m.receipt.at for m in moves],
+            "from": _FROM,
+            "to": _TO,
+        },
+    )
+    dead: dict[str, list[int]] = defaultdict(list)
     failed = []
-    for delivery_id, address_id, code, state in await cursor.fetchall():
-        if state == DeliveryState.FAILED:
-            failed.append(delivery_id)
-        if state == DeliveryState.FAILED and code in classes and classes[code].suspend:
-            dead.setdefault(classes[code].code, []).append(address_id)
+    for delivery_id, address_id, state, reason in await cursor.fetchall():
+        if state != DeliveryState.FAILED:
+            continue
+        failed.append(delivery_id)
+        error = errors[delivery_id]
+        if error is not None and error.suspend:
+            dead[reason].append(address_id)
     for reason, address_ids in dead.items():
         await citizens.suspend(connection, address_ids, reason)
-    await escalations.look_now(connection, failed)
+    return failed
+
+
+def _reason(error: ErrorClass | None) -> str:
+    return error.code if error is not None else "undelivered"

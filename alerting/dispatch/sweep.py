@@ -10,7 +10,7 @@ from alerting.dispatch.cancel import see_through
 from alerting.dispatch.digest import Digests
 from alerting.dispatch.escalate import Escalations
 from alerting.dispatch.plan import ring
-from alerting.dispatch.receipts import apply_receipts
+from alerting.dispatch.receipts import apply_waiting
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
 from alerting.store import alerts, digests
@@ -41,7 +41,7 @@ class House:
             if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return False
             now = self._clock.now()
-            await apply_receipts(connection)
+            await apply_waiting(self._db)
             await alerts.expire(connection, now=now)
             await digests.settle_carried(connection, now=now)
             chunk_ids = await self._digests.flush(connection)

@@ -35,6 +35,7 @@ from alerting.channels.base import (
 )
 from alerting.channels.email import SmtpConfig, SmtpEmail, mailbox
 from alerting.channels.texts import LEAVE_MARK
+from alerting.channels.verp import Verp
 from alerting.clock import ManualClock
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput
@@ -73,6 +74,7 @@ async def channel(port: int, **changes: Any) -> AsyncIterator[SmtpEmail]:
             "mail_from": "alerts@agency.example",
             "mail_from_name": "Служба Прикладу",
             "bounce_domain": "bounce.agency.example",
+            "bounce_key": b"k" * 32,
             "public_url": "https://alerts.agency.example/",
         }
         | changes
@@ -96,7 +98,7 @@ async def test_a_mail_arrives_whole_and_personal() -> None:
         outcome = await email.send(message(endpoint="citizen@bücher.example"))
     assert outcome == Outcome(41, provider_ref="4XyZ0123")
     [mail] = server.mails
-    assert mail.sender == "b+41@bounce.agency.example"
+    assert Verp(b"k" * 32, "bounce.agency.example").delivery_id(mail.sender) == 41
     assert mail.recipients == ["citizen@xn--bcher-kva.example"]
     parsed = mail.parsed
     assert parsed["Subject"] == RENDERING.subject
@@ -124,7 +126,7 @@ async def test_connections_are_held_and_never_more_than_configured() -> None:
     assert [o.delivery_id for o in outcomes] == list(range(1, 41))
     assert {m.connection for m in server.mails} == {0, 1}
     for mail in server.mails:
-        number = mail.sender.removeprefix("b+").partition("@")[0]
+        number = mail.sender.removeprefix("b+").partition(".")[0]
         assert mail.recipients == [f"citizen{number}@example.org"]
         links = f"{mail.parsed['List-Unsubscribe']}{mail.text('plain')}"
         assert links.count(f"token-{number}") == 2
@@ -166,7 +168,7 @@ async def test_each_refusal_is_named_and_the_next_mail_still_goes(
         server.say(stage, reply)
         assert await email.send(message(1)) == Outcome(1, error, provider_code=code)
         assert (await email.send(message(2))).accepted
-        assert server.mails[-1].sender.startswith("b+2@")
+        assert server.mails[-1].sender.startswith("b+2.")
 
 
 @pytest.mark.parametrize("how", [DROP, SILENCE])
@@ -189,7 +191,7 @@ async def test_a_connection_lost_or_silent_at_any_stage(
         assert (await email.send(message(1))).error is error
         assert (await email.send(message(2))).accepted
     assert [m.sender[:4] for m in server.mails] == (
-        ["b+1@", "b+2@"] if stage == "body" else ["b+2@"]
+        ["b+1.", "b+2."] if stage == "body" else ["b+2."]
     )
 
 

@@ -23,7 +23,7 @@ from alerting.embedded.carriers.intake import Intake
 from alerting.embedded.carriers.received import Received, tidy
 
 _DELIVERY = re.compile(r"<d(\d{1,19})@", re.ASCII)
-_VERP = re.compile(r"b\+(\d{1,19})@", re.ASCII)
+_VERP = re.compile(r"b\+(\d{1,19})(?:\.[a-z2-7]+)?@", re.ASCII)
 #: Pairs remembered by greylisting; the oldest make room and are strangers again.
 _PAIRS = 100_000
 

@@ -1,0 +1,107 @@
+"""`alerting bounces`: the two ways in which a mail server hands us what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+
+import click
+import uvloop
+
+from alerting.bootstrap import database_url
+from alerting.channels.bounces import MAX_BYTES
+from alerting.dispatch.bounces import receipt_of, receiving, return_addresses
+from alerting.errors import BadInput
+from alerting.observe.logs import configure, logger
+from alerting.settings import Settings, settings
+from alerting.store.db import Database
+from alerting.store.receipts import Intake
+
+log = logger(__name__)
+
+# sysexits.h, which Postfix's pipe(8) reads.
+_NO_USER = 67
+_TRY_AGAIN = 75
+
+
+@click.group()
+def bounces() -> None:
+    """Take mails that come back to the bounce domain and keep them as receipts."""
+
+
+@bounces.command()
+def serve() -> int:
+    """Take bounces by SMTP on ALERTING_BOUNCE_HOST and ALERTING_BOUNCE_PORT until Ctrl-C.
+
+    Have the mail server of the bounce domain pass its mail here. Only return addresses of ours
+    are taken.
+    """
+    config = settings()
+    configure(config.log_level, config.log_format)
+    with _listen(config) as listener:
+        uvloop.run(_serve(config, listener))
+    return 0
+
+
+@bounces.command()
+@click.argument("recipient")
+def pipe(recipient: str) -> int:
+    """Take one mail to RECIPIENT, the envelope's, from standard input.
+
+    For Postfix's pipe transport: exit code 0 once it is kept, 67 where the address is none of
+    ours, 75 to try again later.
+    """
+    config = settings()
+    configure(config.log_level, config.log_format)
+    try:
+        return asyncio.run(_pipe(config, recipient, sys.stdin.buffer.read(MAX_BYTES)))
+    except Exception as e:  # whatever it is, the mail server shall keep the mail
+        log.warning("bounce.not_kept", error=type(e).__name__)
+        return _TRY_AGAIN
+
+
+async def _serve(config: Settings, listener: socket.socket) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sig, stop.set)
+    db = Database(database_url(config))
+    try:
+        verp = await return_addresses(db, config.mail_bounce_domain)
+        async with receiving(listener, Intake(db), verp):
+            host, port = listener.getsockname()[:2]
+            log.info("bounces.ready", host=host, port=port, domain=config.mail_bounce_domain)
+            await stop.wait()
+    finally:
+        await db.close()
+
+
+async def _pipe(config: Settings, recipient: str, mail: bytes) -> int:
+    db = Database(database_url(config))
+    try:
+        verp = await return_addresses(db, config.mail_bounce_domain)
+        delivery_id = verp.delivery_id(recipient)
+        if delivery_id is None:
+            return _NO_USER
+        await Intake(db).keep(receipt_of(delivery_id, mail))
+        return 0
+    finally:
+        await db.close()
+
+
+def _listen(config: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.bounce_host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.bounce_host, config.bounce_port))
+    except OSError as e:
+        listener.close()
+        raise BadInput(
+            f"Port {config.bounce_port} on {config.bounce_host} cannot be used: {e.strerror}.",
+            remedy="Stop what listens there, or set ALERTING_BOUNCE_PORT to another port.",
+        ) from e
+    listener.setblocking(False)
+    return listener
