@@ -12,6 +12,7 @@ from alerting.channels.registry import Sandbox
 from alerting.channels.vapid import generate
 from alerting.clock import Clock, SystemClock
 from alerting.dispatch.alarms import Alarms
+from alerting.dispatch.bounces import BOUNCE_KEY
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.pacing import Pacing
@@ -75,6 +76,7 @@ class Runtime:
     doorbell: Doorbell
     links: Links
     vapid: bytes
+    bounce_key: bytes
 
     @staticmethod
     @asynccontextmanager
@@ -90,9 +92,12 @@ class Runtime:
             async with db.begin() as connection:
                 link_key = await get_or_create(connection, "link", new_key)
                 vapid = await get_or_create(connection, "vapid", generate)
+                bounce_key = await get_or_create(connection, BOUNCE_KEY, new_key)
             doorbell = Doorbell(broker_url(settings))
             stack.callback(doorbell.close)
-            yield Runtime(settings, db, clock or SystemClock(), doorbell, Links(link_key), vapid)
+            links = Links(link_key)
+            now = clock or SystemClock()
+            yield Runtime(settings, db, now, doorbell, links, vapid, bounce_key)
 
     @staticmethod
     def of(app: Any) -> Runtime:
@@ -103,11 +108,12 @@ class Runtime:
         return found
 
     @property
-    def twilio_token(self) -> str:
-        """What signs Twilio's callbacks: the sandbox's when that stands in."""
+    def twilio_tokens(self) -> tuple[str, ...]:
+        """What may sign Twilio's callbacks, one for each account: the sandbox's when that stands
+        in, none without an account."""
         if self.settings.carriers == "sandbox":
-            return SANDBOX_TOKEN
-        return self.settings.twilio_auth_token.get_secret_value()
+            return (SANDBOX_TOKEN,)
+        return tuple(a.token for a in self.settings.twilio_accounts if a.token)
 
     def _sandbox(self) -> Sandbox | None:
         if self.settings.carriers != "sandbox":
@@ -145,7 +151,12 @@ class Runtime:
     async def routes(self) -> AsyncIterator[Routes]:
         """Every channel's providers, opened on the running loop and closed with the block."""
         async with AsyncExitStack() as stack:
-            built = registry.build(self.settings, vapid=self.vapid, sandbox=self._sandbox())
+            built = registry.build(
+                self.settings,
+                vapid=self.vapid,
+                bounce_key=self.bounce_key,
+                sandbox=self._sandbox(),
+            )
             for provider in (p for several in built.values() for p in several):
                 await provider.channel.open()
                 stack.push_async_callback(provider.channel.close)

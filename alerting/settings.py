@@ -141,9 +141,6 @@ class Settings(BaseSettings):
     # Where `alerting bounces serve` takes bounces; the sandbox posts its own there
     bounce_host: str = "127.0.0.1"
     bounce_port: int = Field(8026, ge=0, le=65535)
-    # Where `alerting bounces serve` takes bounces; the sandbox posts its own there
-    bounce_host: str = "127.0.0.1"
-    bounce_port: int = Field(8026, ge=0, le=65535)
 
     push_contact: str = "mailto:alerts@example.org"
     push_timeout_s: float = Field(10, gt=0)

@@ -40,7 +40,7 @@ class Provider:
 
 
 def build(
-    settings: Settings, *, vapid: bytes, sandbox: Sandbox | None
+    settings: Settings, *, vapid: bytes, bounce_key: bytes, sandbox: Sandbox | None
 ) -> dict[str, tuple[Provider, ...]]:
     """The providers of every channel, the preferred first; all on the sandbox where one is given.
 
@@ -50,11 +50,13 @@ def build(
     if sandbox is not None:
         return {
             "sms": (Provider("sms.1", TwilioSms(_sandbox_sms(settings, sandbox))),),
-            "email": (Provider("email.1", SmtpEmail(_sandbox_email(settings, sandbox))),),
+            "email": (
+                Provider("email.1", SmtpEmail(_sandbox_email(settings, sandbox, bounce_key))),
+            ),
             "push": (Provider("push.1", WebPush(_push(settings, vapid, loopback=True))),),
         }
     sms = [_sms(settings, a) for a in settings.twilio_accounts]
-    email = [_email(settings, r) for r in settings.smtp_relays]
+    email = [_email(settings, r, bounce_key) for r in settings.smtp_relays]
     built = {
         "push": (Provider("push.1", WebPush(_push(settings, vapid, loopback=False))),),
         "sms": tuple(
@@ -96,11 +98,11 @@ def _callback(settings: Settings) -> str:
     return f"{settings.public_url}/webhooks/twilio/status"
 
 
-def _sandbox_email(settings: Settings, sandbox: Sandbox) -> SmtpConfig:
-    return _email(settings, SmtpRelay(sandbox.host, sandbox.smtp_port, "none"))
+def _sandbox_email(settings: Settings, sandbox: Sandbox, bounce_key: bytes) -> SmtpConfig:
+    return _email(settings, SmtpRelay(sandbox.host, sandbox.smtp_port, "none"), bounce_key)
 
 
-def _email(settings: Settings, relay: SmtpRelay) -> SmtpConfig:
+def _email(settings: Settings, relay: SmtpRelay, bounce_key: bytes) -> SmtpConfig:
     return SmtpConfig(
         host=relay.host,
         port=relay.port,
@@ -112,6 +114,7 @@ def _email(settings: Settings, relay: SmtpRelay) -> SmtpConfig:
         mail_from=settings.mail_from,
         mail_from_name=settings.mail_from_name,
         bounce_domain=settings.mail_bounce_domain,
+        bounce_key=bounce_key,
         public_url=settings.public_url,
     )
 

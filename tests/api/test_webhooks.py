@@ -11,7 +11,7 @@ PATH = "/webhooks/twilio/status?delivery=1024"
 
 
 def signed(served: Served, form: dict[str, str], path: str = PATH) -> dict[str, str]:
-    validator = RequestValidator(served.runtime.twilio_token)
+    validator = RequestValidator(served.runtime.twilio_tokens[0])
     return {
         "X-Twilio-Signature": validator.compute_signature(PUBLIC + path, form),
         "Content-Type": "application/x-www-form-urlencoded",
