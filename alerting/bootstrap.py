@@ -18,6 +18,7 @@ from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.policies import PolicyCache
+from alerting.dispatch.preference import Preference
 from alerting.dispatch.routes import Routes
 from alerting.dispatch.sweep import House
 from alerting.dispatch.verdict import Verdicts
@@ -166,7 +167,15 @@ class Runtime:
             stack.push_async_callback(pacer.close)
             alarms = Alarms(self.db)
             stack.push_async_callback(alarms.drain)
-            yield Routes(built, Pacing(pacer, self.policies(), self.settings), alarms)
+            names = {channel: [p.name for p in several] for channel, several in built.items()}
+            preference = Preference(self.db, self.clock, alarms, names)
+            await stack.enter_async_context(preference.kept())
+            yield Routes(
+                built,
+                Pacing(pacer, self.policies(), self.settings),
+                alarms,
+                penalties=preference.penalties,
+            )
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerting.api import (
+    alarms,
     alerts,
     events,
     health,
@@ -55,7 +56,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    ours = (webhooks, alerts, events, silences, policy, health, reference)
+    ours = (webhooks, alerts, alarms, events, silences, policy, health, reference)
     for router in (*(part.router for part in ours), *pages):
         app.include_router(router)
     app.add_middleware(_Observed)

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from alerting.api.access import RuntimeDep
 from alerting.bootstrap import redis_url
 from alerting.errors import AlertingError
-from alerting.store import outbox
+from alerting.store import alarms, outbox
 from alerting.store.migrate import at_head
 
 router = APIRouter(tags=["operation"])
@@ -50,6 +50,7 @@ async def metrics(run: RuntimeDep) -> Response:
     """This process's counters, and what waits in the outbox right now."""
     async with run.db.begin() as connection:
         waiting = await outbox.waiting(connection)
+        alarmed = await alarms.open_by_kind(connection)
     lines = [
         "# HELP alerting_outbox_open Work that waits or is being done",
         "# TYPE alerting_outbox_open gauge",
@@ -57,6 +58,9 @@ async def metrics(run: RuntimeDep) -> Response:
         "# HELP alerting_outbox_oldest_seconds Age of the oldest work that is due",
         "# TYPE alerting_outbox_oldest_seconds gauge",
         *(f'alerting_outbox_oldest_seconds{{lane="{lane}"}} {age}' for lane, _, age in waiting),
+        "# HELP alerting_alarms_open What is wrong and needs somebody",
+        "# TYPE alerting_alarms_open gauge",
+        *(f'alerting_alarms_open{{kind="{kind}"}} {n}' for kind, n in alarmed.items()),
         "",
     ]
     return Response(generate_latest() + "\n".join(lines).encode(), media_type=CONTENT_TYPE_LATEST)

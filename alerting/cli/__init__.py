@@ -12,6 +12,7 @@ from alerting.errors import AlertingError
 #: command → (module:attribute, what the overview says of it). A module is imported only when its
 #: command runs, so that `alerting --help` is quick.
 COMMANDS = {
+    "alarms": ("alerting.cli.alarms:alarms", "Show what is wrong and needs somebody."),
     "approve": ("alerting.cli.approve:approve", "Let a held alert go, as a second person."),
     "bench": ("alerting.cli.bench:bench", "Measure us beside the alternatives, in one run."),
     "bounces": ("alerting.cli.bounces:bounces", "Take mails that come back as receipts."),

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 from kombu.connection import Connection
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from sqlalchemy.pool import NullPool
 
 from alerting.bootstrap import broker_url, database_url, redis_url
@@ -20,6 +20,7 @@ from alerting.errors import AlertingError
 from alerting.settings import Settings
 from alerting.store.db import driver_url
 from alerting.store.migrate import current, head
+from alerting.store.schema import alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def examine(config: Settings) -> list[Check]:
         checks += _ports(config)
     else:
         checks.append(_try("database", lambda: _schema(database_url(config))))
+        checks.append(_try("alarms", lambda: _alarms(database_url(config))))
         checks.append(_try("redis", lambda: _ping(redis_url(config))))
         checks.append(_try("broker", lambda: _broker(broker_url(config))))
     return checks + _carriers(config)
@@ -76,6 +78,21 @@ def _schema(url: str) -> str:
             remedy="Run `alerting migrate`.",
         )
     return f"answers, schema {revision}"
+
+
+def _alarms(url: str) -> str:
+    engine = create_engine(driver_url(url), poolclass=NullPool, connect_args={"connect_timeout": 3})
+    try:
+        with engine.connect() as connection:
+            query = select(alarm.c.kind, alarm.c.subject).where(alarm.c.closed_at.is_(None))
+            found = [f"{row.kind} {row.subject}" for row in connection.execute(query)]
+    finally:
+        engine.dispose()
+    if found:
+        raise AlertingError(
+            f"{len(found)} open: {', '.join(found[:5])}.", remedy="`alerting alarms` says more."
+        )
+    return "none"
 
 
 def _ping(url: str) -> str:

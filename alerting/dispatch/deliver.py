@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.compose import Group
+from alerting.dispatch.doubts import look_up
 from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.outcome import Doubt, doubt, held_long_enough, next_try
@@ -106,20 +107,18 @@ class Deliverer:
     ) -> list[Sending]:
         """Get a verdict for everyone it is time for; write what is withheld; return the rest."""
         now, work = self._clock.now(), lease.work
-        asked, refused = [], []
+        asked, refused, doubts = [], [], []
         for d in pending:
             if d.state == DeliveryState.DEFERRED and d.due_at is not None and d.due_at > now:
                 continue
             if d.state == DeliveryState.IN_DOUBT:
-                match doubt(d, work.lane, now, self._settings):
-                    case Doubt.WAIT:
-                        continue
-                    case Doubt.CLOSE:
-                        refused.append(Settlement(d.id, DeliveryState.FAILED, "in-doubt"))
-                        continue
-                    case Doubt.RESEND:
-                        pass
-            asked.append(d)
+                doubts.append(d)
+            else:
+                asked.append(d)
+        if doubts:
+            closed, again = await self._doubts(work, stored, doubts)
+            refused += closed
+            asked += again
         decisions = await self._judged(work, stored, asked, can_be_silent=can_be_silent)
         sendable, digested = [], []
         for d, decision in zip(asked, decisions, strict=True):
@@ -142,6 +141,33 @@ class Deliverer:
 
             await lease.write(withhold)
         return sendable
+
+    async def _doubts(
+        self, work: Work, stored: StoredAlert, doubts: Sequence[OpenDelivery]
+    ) -> tuple[list[Settlement], list[OpenDelivery]]:
+        """What of the chunk's doubts is settled now, and what is to be sent again.
+
+        The provider is asked first; what it does not know of was not taken.
+        """
+        now = self._clock.now()
+        steps = [(d, doubt(d, work.lane, now, self._settings)) for d in doubts]
+        due = [(d, step) for d, step in steps if step is not Doubt.WAIT]
+        if not due:
+            return [], []
+        group = await self._group(work, stored)
+        answers = await look_up(self._routes, work, stored, group, [d for d, _ in due])
+        settled = {s.delivery_id for s in answers.settled}
+        closed, again = list(answers.settled), []
+        for d, step in due:
+            if d.id in settled:
+                continue
+            if step is Doubt.RESEND or (
+                d.id in answers.not_taken and d.tries < self._settings.max_tries
+            ):
+                again.append(d)
+            else:
+                closed.append(Settlement(d.id, DeliveryState.FAILED, "in-doubt"))
+        return closed, again
 
     async def _judged(
         self,

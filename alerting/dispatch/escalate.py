@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import deliveries, escalations, outbox
+from alerting.store import alarms, deliveries, escalations, outbox
 from alerting.store.deliveries import NewDelivery
 from alerting.store.escalations import Due, Step
 
@@ -66,7 +66,13 @@ class Escalations:
                 reporting=sorted(REPORTING),
             )
             if deaf:
-                log.error("receipts.none", chunk=chunk.id, count=known.silent)
+                await alarms.open_(
+                    connection,
+                    "receipts-missing",
+                    chunk.channel,
+                    f"Not one of {known.silent} {chunk.channel} of a chunk was reported on. Check "
+                    "that the provider can reach ALERTING_PUBLIC_URL; docs/receipts.md.",
+                )
             if steps:
                 log.info("chunk.escalated", chunk=chunk.id, count=len(steps))
             made[chunk.lane] += await self._chunks(connection, chunk, steps)

@@ -43,6 +43,7 @@ _OTHER = {
     "worker-died": "A worker died while the provider was being called.",
     "poisoned": "Its chunk ended several workers and was set aside.",
     "restored": "The database was restored from a backup; this is what was found out afterwards.",
+    "looked-up": "Its answer was lost; the provider's own records show that it took it.",
     "undelivered": "The provider reports that it could not deliver it.",
 }
 

@@ -56,8 +56,9 @@ def windows(sendable: Sequence[Sending], size: int, *, start: int) -> Iterator[S
     What was in doubt more than once comes last and one at a time: one of them may be what ends
     its workers, and the others must not end with it.
     """
-    suspects = [s for s in sendable if is_suspect(s)]
-    rest = [s for s in sendable if not is_suspect(s)]
+    in_order = sorted(sendable, key=lambda s: s.delivery.id)
+    suspects = [s for s in in_order if is_suspect(s)]
+    rest = [s for s in in_order if not is_suspect(s)]
     ahead = [s for s in rest if s.delivery.seq >= start]
     behind = [s for s in rest if s.delivery.seq < start]
     for part in (ahead, behind):

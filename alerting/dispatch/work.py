@@ -20,7 +20,7 @@ from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, deliveries, outbox
+from alerting.store import alarms, alerts, deliveries, outbox
 from alerting.store.db import AWAY, Database
 from alerting.store.outbox import Fenced, Work
 
@@ -152,6 +152,13 @@ class Worker:
         log.error("work.poisoned", work=work.id, kind=work.kind, alert=str(work.alert_id))
         async with self._db.begin() as connection:
             await outbox.poison(connection, work)
+            await alarms.open_(
+                connection,
+                "chunk-poisoned",
+                str(work.id),
+                f"Work {work.id} of alert {work.alert_id} ended {work.tries - 1} workers and was "
+                "set aside. The log of the workers says why; docs/runbooks/not-told.md.",
+            )
             if work.kind == "deliver":
                 await deliveries.close_chunk(
                     connection,

@@ -18,10 +18,14 @@ from alerting.channels.base import (
     Outcome,
 )
 from alerting.dispatch.outcome import Doubt, after_send, asked_to_wait, doubt, next_try
+from alerting.dispatch.send import windows
+from alerting.dispatch.verdict import Sending
+from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
 from alerting.store.deliveries import OpenDelivery
+from alerting.store.schema import CHUNK_SPAN
 
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
 D = OpenDelivery(
@@ -116,3 +120,15 @@ def test_retries_spread_below_a_growing_bound(tries: int) -> None:
     for _ in range(20):
         due = next_try(replace(D, tries=tries), Lane.ROUTINE, NOW, SETTINGS)
         assert NOW <= due <= NOW + timedelta(seconds=bound)
+
+
+def test_windows_go_by_place_whatever_order_the_deliveries_come_in() -> None:
+    def sending(place: int, *, tries: int = 0) -> Sending:
+        state = "in_doubt" if tries else "planned"
+        d = replace(D, id=5 * CHUNK_SPAN + place, tries=tries, state=state)
+        return Sending(d, Decision(Verdict.SEND, Reason.NEW))
+
+    places = [7, 3, 9, 1, 4, 8]
+    sendable = [*map(sending, places), sending(2, tries=2), sending(5, tries=1)]
+    found = [[s.delivery.seq for s in w] for w in windows(sendable, 3, start=4)]
+    assert found == [[4, 5, 7], [8, 9], [1, 3], [2]]

@@ -1,0 +1,33 @@
+"""`/v1/alarms`: what is wrong with this system and needs somebody."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from alerting.api.access import RuntimeDep, having
+from alerting.store import alarms, audit
+from alerting.store.keys import ApiKey
+
+router = APIRouter(prefix="/v1/alarms", tags=["alarms"])
+
+Reader = Annotated[ApiKey, Depends(having("read"))]
+Closer = Annotated[ApiKey, Depends(having("submit"))]
+
+
+@router.get("", summary="What is wrong now")
+async def open_alarms(run: RuntimeDep, _: Reader) -> dict[str, Any]:
+    """The open alarms, newest first, at most 200."""
+    async with run.db.begin() as connection:
+        found = await alarms.open_alarms(connection)
+    return {"alarms": [a.to_json() for a in found]}
+
+
+@router.post("/{alarm}/close", summary="Somebody has seen to it")
+async def close(alarm: int, run: RuntimeDep, key: Closer) -> dict[str, Any]:
+    """Close an alarm. It opens anew when the same thing goes wrong again."""
+    async with run.db.begin() as connection:
+        found = await alarms.close_one(connection, alarm, by=f"key:{key.name}")
+        await audit.record(connection, f"key:{key.name}", "alarm.close", str(alarm))
+    return found.to_json()

@@ -1,0 +1,50 @@
+"""`alerting alarms`: what is wrong with this system and needs somebody."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cli import options
+from alerting.cli.database import actor, do
+from alerting.store import alarms as store
+from alerting.store import audit
+from alerting.store.alarms import Alarm
+
+
+@click.group(invoke_without_command=True)
+@options.as_json
+@click.pass_context
+def alarms(context: click.Context, as_json: bool) -> int:
+    """Show what is wrong now. Exits 1 while anything is."""
+    if context.invoked_subcommand is not None:
+        return 0
+    found = do(store.open_alarms)
+    if as_json:
+        click.echo(json.dumps({"alarms": [a.to_json() for a in found]}))
+    for alarm in () if as_json else found:
+        click.echo(
+            f"{alarm.id:>5}  {alarm.opened_at:%Y-%m-%d %H:%M}  {alarm.kind} {alarm.subject}"
+            f"{f' ({alarm.count} times)' if alarm.count > 1 else ''}\n       {alarm.sentence}"
+        )
+    if not found and not as_json:
+        click.echo("Nothing is wrong.")
+    return 1 if found else 0
+
+
+@alarms.command()
+@click.argument("alarm", type=click.IntRange(1))
+@options.as_json
+def close(alarm: int, as_json: bool) -> int:
+    """Close ALARM because somebody has seen to it; it opens anew when it happens again."""
+
+    async def run(connection: AsyncConnection) -> Alarm:
+        found = await store.close_one(connection, alarm, by=actor())
+        await audit.record(connection, actor(), "alarm.close", str(alarm))
+        return found
+
+    found = do(run)
+    click.echo(json.dumps(found.to_json()) if as_json else f"Closed: {found.kind} {found.subject}.")
+    return 0

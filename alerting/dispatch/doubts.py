@@ -1,0 +1,81 @@
+"""Doubts: ask the provider for messages nobody knows the end of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from alerting.channels.base import CannotLookUp, Outcome
+from alerting.dispatch.compose import Group
+from alerting.dispatch.routes import Routes
+from alerting.dispatch.verdict import Sending
+from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.delivery import DeliveryState
+from alerting.observe.logs import logger
+from alerting.store.alerts import StoredAlert
+from alerting.store.deliveries import OpenDelivery, Settlement
+from alerting.store.outbox import Work
+
+log = logger(__name__)
+
+#: The reason in the ledger of what the provider's own records settled.
+LOOKED_UP = "looked-up"
+
+#: Look-ups under way at once: they use the capacity that messages need.
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """settled: what the provider knows of. not_taken: what it answered it does not know."""
+
+    settled: list[Settlement] = field(default_factory=list)
+    not_taken: set[int] = field(default_factory=set)
+
+
+async def look_up(
+    routes: Routes, work: Work, stored: StoredAlert, group: Group, doubts: Sequence[OpenDelivery]
+) -> Answers:
+    """Ask for each; what could not be asked is in neither part of the answer."""
+    answers = Answers()
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(d: OpenDelivery) -> None:
+        message = group.message(Sending(d, Decision(Verdict.SEND, Reason.NEW)))
+        try:
+            async with turn:
+                # Since the alert came: when the call was made died with its worker.
+                found = await routes.look_up(
+                    work.channel, d.provider, message, since=stored.submitted_at
+                )
+        except CannotLookUp:
+            return
+        if found is None:
+            answers.not_taken.add(d.id)
+        else:
+            answers.settled.append(_settlement(d, found))
+
+    # The text of a digest cannot be made again as it was.
+    if not work.digest:
+        await asyncio.gather(*(ask(d) for d in doubts))
+    if answers.settled or answers.not_taken:
+        log.info(
+            "chunk.looked_up",
+            chunk=work.id,
+            taken=len(answers.settled),
+            not_taken=len(answers.not_taken),
+        )
+    return answers
+
+
+def _settlement(d: OpenDelivery, found: Outcome) -> Settlement:
+    taken = found.error is None
+    return Settlement(
+        d.id,
+        DeliveryState.ACCEPTED if taken else DeliveryState.FAILED,
+        LOOKED_UP if found.error is None else found.error.code,
+        code=found.provider_code,
+        provider_ref=found.provider_ref,
+        provider=found.provider,
+    )

@@ -1,0 +1,88 @@
+"""Providers: how well each delivers what it accepts, and how much it is avoided for that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg.rows import class_row
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.store.db import raw
+from alerting.store.schema import CHUNK_SPAN, provider
+
+#: Late is what arrived later than `late_s` after it was accepted, has not arrived by then, or
+#: failed for a reason that does not lie with the address.
+_WELL = """
+    select d.provider as name, d.channel, count(*) as told,
+           count(*) filter (where
+             d.state = 'delivered' and d.settled_at - d.accepted_at > %(late)s
+             or d.state = 'accepted' and d.accepted_at < %(now)s - %(late)s
+             or d.state = 'failed' and d.reason not in
+                ('opted-out','dead-address','unreachable','refused-content','in-doubt')) as late
+    from outbox o
+    join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+    where o.kind = 'deliver' and o.channel = any(%(channels)s)
+      and (o.done_at is null or o.done_at > %(since)s)
+      and d.provider <> '' and d.accepted_at > %(since)s
+    group by 1, 2"""
+
+
+@dataclass(frozen=True, slots=True)
+class Well:
+    """How a provider did of late: messages it accepted, and those that came late or not at all."""
+
+    name: str
+    channel: str
+    told: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """penalty: 0 is preferred; the higher, the later it is called."""
+
+    name: str
+    channel: str
+    penalty: int
+    reason: str
+    changed_at: datetime
+
+
+_FIELDS = [provider.c[name] for name in Standing.__slots__]
+
+
+async def how_well(
+    connection: AsyncConnection, channels: list[str], *, now: datetime, span_s: float, late_s: float
+) -> list[Well]:
+    """How each provider of these channels did within the last `span_s`."""
+    driver = await raw(connection)
+    async with driver.cursor(row_factory=class_row(Well)) as cursor:
+        await cursor.execute(
+            _WELL,
+            {
+                "span": CHUNK_SPAN,
+                "channels": channels,
+                "now": now,
+                "since": now - timedelta(seconds=span_s),
+                "late": timedelta(seconds=late_s),
+            },
+        )
+        return await cursor.fetchall()
+
+
+async def standings(connection: AsyncConnection) -> dict[str, Standing]:
+    """Every provider that has ever been avoided, by name."""
+    rows = await connection.execute(select(*_FIELDS))
+    return {row.name: Standing(**row._mapping) for row in rows}
+
+
+async def set_penalty(
+    connection: AsyncConnection, name: str, channel: str, penalty: int, reason: str, *, at: datetime
+) -> None:
+    """Avoid a provider so much from now on."""
+    values = {"penalty": penalty, "reason": reason, "changed_at": at}
+    query = insert(provider).values(name=name, channel=channel, **values)
+    await connection.execute(query.on_conflict_do_update(index_elements=["name"], set_=values))
