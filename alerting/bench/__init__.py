@@ -22,6 +22,10 @@ BENCHES = {
         "alerting.bench.pace:run",
         "Many workers at one provider's rate: kept, used, fair, and soon back after 429s.",
     ),
+    "receipts": (
+        "alerting.bench.receipts:run",
+        "Status callbacks a second at the real API, none lost by kill -9, and applied.",
+    ),
 }
 
 
