@@ -1,4 +1,4 @@
-"""One HTTP POST to a provider, with the one thing a dispatcher must know: may it have been taken?
+"""One HTTP call to a provider, with the one thing a dispatcher must know: may it have been taken?
 
 Shared by the channels that speak HTTP. The transport never retries: a repeated POST is a repeated
 message, and whether to repeat is the dispatcher's decision.
@@ -15,11 +15,14 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 from aiohttp.abc import AbstractResolver, AbstractStreamWriter
 from aiohttp.payload import BytesPayload
+from yarl import URL
 
 from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, ErrorClass
 
 #: Providers answer in a few hundred bytes; a longer body is an attack or not the provider.
 MAX_ANSWER_BYTES = 65_536
+#: A page of what it took before is longer.
+MAX_PAGE_BYTES = 1_000_000
 #: Longer waits are left to the breaker; a provider cannot park an alert for hours.
 MAX_RETRY_AFTER_S = 3600.0
 
@@ -114,6 +117,23 @@ class HttpClient:
             code = "connect-timeout" if timed_out else "connect"
             raise NoAnswer(PROVIDER_DOWN, code) from None
 
+    async def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Ask once. Raises NoAnswer where no status line came back; nothing was changed then."""
+        if self._session is None:
+            raise RuntimeError("The channel was used before it was opened.")
+        try:
+            async with self._session.get(
+                # The very characters given: a query may hold an encoded plus.
+                URL(url, encoded=True),
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                read, whole = await _read(response, MAX_PAGE_BYTES)
+                return Answer(response.status, response.headers, read, whole)
+        except (aiohttp.ClientError, TimeoutError, OSError) as e:
+            code = "timeout" if isinstance(e, TimeoutError) else "connect"
+            raise NoAnswer(PROVIDER_DOWN, code) from None
+
 
 class _Body(BytesPayload):
     """A request body that knows whether any of it went out; without it no request is taken."""
@@ -129,15 +149,17 @@ class _Body(BytesPayload):
         await super().write_with_length(writer, content_length)
 
 
-async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+async def _read(
+    response: aiohttp.ClientResponse, limit: int = MAX_ANSWER_BYTES
+) -> tuple[bytes, bool]:
     """Read up to the cap. A status already seen is evidence, so a broken body is no error here."""
     body = bytearray()
     try:
         async for chunk in response.content.iter_any():
             body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
+            if len(body) > limit:
                 response.close()
-                return bytes(body[:MAX_ANSWER_BYTES]), False
+                return bytes(body[:limit]), False
     except (aiohttp.ClientError, TimeoutError, OSError):
         return bytes(body), False
     return bytes(body), True

@@ -1,19 +1,22 @@
 """SMS over Twilio's Messages resource.
 
 Twilio has no idempotency key for a create, so a lost answer stays AMBIGUOUS until a status
-callback, which carries our delivery id, or the dispatcher's patience settles it.
+callback, which carries our delivery id, Twilio's own records, or the dispatcher's patience settles
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from twilio.base import values
 from twilio.rest import Client
 
+from alerting.channels import twilio_lookup
 from alerting.channels.base import AMBIGUOUS, OUR_FAULT, TOO_LATE, Outcome, Outgoing
 from alerting.channels.http import HttpClient, NoAnswer
 from alerting.channels.twilio_codes import classify
@@ -124,6 +127,13 @@ class TwilioSms:
             # The SDK could not read a 2xx answer: something took the message, who knows what.
             return Outcome(message.delivery_id, AMBIGUOUS, provider_code="malformed")
         return _outcome(message.delivery_id, created)
+
+    async def look_up(self, message: Outgoing, *, since: datetime) -> Outcome | None:
+        """See `base.CanLookUp`."""
+        sender = self._senders[message.lane]
+        if not sender:
+            return None  # nothing was ever sent
+        return await twilio_lookup.look_up(self._messages, message, sender, since=since)
 
     def _callback_of(self, delivery_id: int) -> object:
         return f"{self._callback}delivery={delivery_id}" if self._callback else values.unset

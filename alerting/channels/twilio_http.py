@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64encode
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from twilio.http import AsyncHttpClient
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # the SDK carries no types
-    """Posts the SDK's requests to `base_url`, whatever host the SDK names.
+    """Carries the SDK's requests to `base_url`, whatever host the SDK names.
 
     `request` raises Refused for any answer but a 2xx, and NoAnswer where none came.
     """
@@ -52,15 +52,19 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # the SDK carries
         headers: dict[str, str] | None = None,
         **_ignored: Any,
     ) -> Response:
-        """Send one POST; the SDK's `auth` and `timeout` are the session's business here."""
-        if method != "POST" or params:
-            raise NotImplementedError(f"This transport only posts forms, not {method}.")
+        """Post one form, or get one resource; the SDK's `auth` and `timeout` are the session's
+        business here."""
         path = url.partition("://")[2].partition("/")[2]
-        answer = await self._client.post(
-            f"{self._base_url}/{path}",
-            urlencode(data or {}, doseq=True).encode(),
-            {**(headers or {}), "Authorization": self._authorization},
-        )
+        where = f"{self._base_url}/{path}"
+        said = {**(headers or {}), "Authorization": self._authorization}
+        if method == "POST" and not params:
+            form = urlencode(data or {}, doseq=True).encode()
+            answer = await self._client.post(where, form, said)
+        elif method == "GET" and not data:
+            query = urlencode(cast(dict[str, object], params or {}), doseq=True)
+            answer = await self._client.get(f"{where}?{query}" if query else where, said)
+        else:
+            raise NotImplementedError(f"This transport posts forms and gets pages, not {method}.")
         if not 200 <= answer.status < 300:
             raise refusal(answer)
         text = answer.body.decode("utf-8", "replace") if answer.whole else ""

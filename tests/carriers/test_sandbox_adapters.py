@@ -9,7 +9,7 @@ import pytest
 from carrier_client import until
 
 from alerting.channels import registry
-from alerting.channels.base import Outgoing, Rendering
+from alerting.channels.base import AMBIGUOUS, Outgoing, Rendering
 from alerting.channels.registry import Sandbox
 from alerting.channels.vapid import generate
 from alerting.domain.lane import Lane
@@ -113,3 +113,21 @@ async def test_callbacks_carry_the_delivery_to_our_address(where, receiver):
     await until(lambda: len(receiver.seen) == 2)
     assert receiver.statuses == ["sent", "delivered"]
     assert all(url.endswith("?delivery=77") for url, *_ in receiver.seen)
+
+
+async def test_a_lost_answer_is_found_in_the_carriers_own_records(where, http, receiver):
+    async with _channels(where, receiver.url.removesuffix("/status")) as channels:
+        sms = channels["sms"]
+        message = _outgoing("sms", 7, where)
+        since = datetime.now(UTC)
+        assert await sms.look_up(message, since=since) is None
+        faults = {"sms": {"ambiguous_rate": 1, "callback_delay_ms": 600_000}}
+        await http.post("/sandbox/faults", json=faults)
+        lost = await sms.send(message)
+        assert lost.error is AMBIGUOUS
+        found = await sms.look_up(message, since=since)
+        assert found is not None
+        assert found.accepted
+        assert found.provider_ref.startswith("SM")
+        # The same text of an hour ago is another message.
+        assert await sms.look_up(message, since=since + timedelta(hours=1)) is None
