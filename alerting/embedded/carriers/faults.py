@@ -63,6 +63,8 @@ class SmsFaults(CarrierFaults):
 class EmailFaults(CarrierFaults):
     """failure_reply: said after the text. unknown: addresses refused with 550 5.1.1.
     greylist_s: the first try of a sender and recipient gets 451; so do others for so long.
+    bounce_rate: of the mails taken, those reported back to their return address as undeliverable
+    after bounce_delay_ms, with bounce_status; one of 4.x.x reports a delay only.
     """
 
     failure_reply: Annotated[
@@ -70,6 +72,9 @@ class EmailFaults(CarrierFaults):
     ] = "451 4.3.0 The mail system is ill for a while"
     unknown: frozenset[str] = frozenset()
     greylist_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 0
+    bounce_rate: Rate = 0
+    bounce_delay_ms: Milliseconds = 250
+    bounce_status: Annotated[str, StringConstraints(pattern=r"^[45]\.\d\.\d{1,3}$")] = "5.1.1"
 
     @field_validator("unknown")
     @classmethod

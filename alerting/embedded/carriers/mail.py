@@ -19,6 +19,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from alerting.embedded.carriers.bounces import Bounces
 from alerting.embedded.carriers.intake import Intake
 from alerting.embedded.carriers.received import Received, tidy
 
@@ -31,8 +32,9 @@ _PAIRS = 100_000
 class MailHandler:
     """aiosmtpd calls these. Its hooks' names are given; each returns the reply."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, bounces: Bounces) -> None:
         self._intake = intake
+        self._bounces = bounces
         self._met: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._busy = 0
         self._idle = asyncio.Event()
@@ -95,6 +97,7 @@ class MailHandler:
         try:
             for mail in mails:
                 await self._intake.take(mail)
+                self._bounces.consider(mail, envelope.mail_from or "")
         except OSError:
             self._intake.phones.refuse("email")
             return "451 4.3.0 The sandbox cannot write its log"

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP
 
 from alerting.embedded.carriers import identity
+from alerting.embedded.carriers.bounces import Bounces
 from alerting.embedded.carriers.callbacks import Callbacks
 from alerting.embedded.carriers.intake import Intake, opened
 from alerting.embedded.carriers.journal import read_log
@@ -84,8 +85,10 @@ async def serving(settings: Settings) -> AsyncIterator[Where]:
         callbacks = Callbacks(identity.SANDBOX_ACCOUNT, identity.SANDBOX_TOKEN, intake.desk)
         await callbacks.open()
         stack.push_async_callback(callbacks.close)
+        bounces = Bounces(settings.bounce_host, settings.bounce_port, intake.desk)
+        stack.push_async_callback(bounces.close)
         await _serve_http(stack, http, _app(stack, settings, intake, callbacks))
-        await _serve_smtp(stack, smtp, intake)
+        await _serve_smtp(stack, smtp, intake, bounces)
         host = settings.local_host
         yield Where(f"http://{host}:{http.getsockname()[1]}", host, smtp.getsockname()[1])
 
@@ -115,9 +118,11 @@ async def _serve_http(stack: AsyncExitStack, bound: socket.socket, app: web.Appl
     await web.SockSite(runner, bound, backlog=_BACKLOG).start()
 
 
-async def _serve_smtp(stack: AsyncExitStack, bound: socket.socket, intake: Intake) -> None:
+async def _serve_smtp(
+    stack: AsyncExitStack, bound: socket.socket, intake: Intake, bounces: Bounces
+) -> None:
     loop = asyncio.get_running_loop()
-    handler = MailHandler(intake)
+    handler = MailHandler(intake, bounces)
     sessions: WeakSet[SMTP] = WeakSet()
 
     def session() -> SMTP:
