@@ -49,8 +49,8 @@ _TICK_S = 0.05
 #: After so long without a message nothing is under way any more.
 _QUIET_S = 2.0
 #: A run that takes so many times its span is stuck.
-_STUCK = 8.0
-_STUCK_S = 180.0
+_STUCK = 4.0
+_STUCK_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)

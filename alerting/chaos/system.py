@@ -150,10 +150,11 @@ def _specs(
         if spec.name == "carriers":
             spec = replace(spec, env=own.to_environment())
         elif shifts is not None and spec.name in GROUPS:
-            python, _, *words = spec.command
+            python, *words = spec.command
             shifted = (python, "-m", "alerting.chaos.shifted", str(shifts / spec.name), *words)
             spec = replace(spec, command=shifted)
-        found.append(spec)
+        # At the end nothing is left to be drained, and what hangs would hang for long.
+        found.append(replace(spec, stop_s=8))
     return found
 
 
