@@ -90,16 +90,15 @@ class Bounces:
     async def _post(self, report: bytes, to: str) -> bool | None:
         """True when it was taken, False when refused for good, None to try again."""
         try:
-            await aiosmtplib.send(
-                report,
-                sender="",
-                recipients=[to],
+            client = aiosmtplib.SMTP(
                 hostname=self._host,
                 port=self._port,
                 local_hostname=_NAME,
                 start_tls=False,
                 timeout=_TIMEOUT_S,
             )
+            async with client:
+                await client.sendmail("", [to], report)
         except aiosmtplib.SMTPRecipientsRefused as e:
             return False if all(r.code >= 500 for r in e.recipients) else None
         except aiosmtplib.SMTPResponseException as e:
