@@ -38,7 +38,7 @@ class Proxy:
         self._moving = asyncio.Event()
         self._moving.set()
         self._listener: asyncio.Server | None = None
-        self._links: set[_Link] = set()
+        self._links: dict[_Link, asyncio.Task[None]] = {}
         self.port = 0
 
     async def open(self) -> None:
@@ -48,9 +48,11 @@ class Proxy:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        await self._deafen()
+        self._deafen()
         self.reset()
         self._moving.set()
+        if self._links:
+            await asyncio.wait(self._links.values())
 
     async def set(self, mode: Mode) -> None:
         """Treat from now on what passes as `mode` says."""
@@ -62,7 +64,7 @@ class Proxy:
         else:
             self._moving.set()
         if mode is Mode.REFUSE:
-            await self._deafen()
+            self._deafen()
             self.reset()
 
     def reset(self) -> int:
@@ -72,14 +74,16 @@ class Proxy:
             link.reset()
         return count
 
-    async def _deafen(self) -> None:
+    def _deafen(self) -> None:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = _Link(writer)
-        self._links.add(link)
+        link, task = _Link(writer), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("A connection is served by a task.")
+        self._links[link] = task
         try:
             await self._moving.wait()
             await link.reach(self._server)
@@ -90,7 +94,7 @@ class Proxy:
             pass
         finally:
             link.reset()
-            self._links.discard(link)
+            del self._links[link]
 
     async def _pump(
         self,

@@ -64,13 +64,12 @@ class CarrierLogs:
 def silence_s(times: Sequence[datetime], since: datetime, until: datetime) -> float | None:
     """The longest time without a message between two instants; None where none came after.
 
-    times: in order. A silence that had begun before counts from `since`; one that lasts beyond
-    `until` counts in full.
+    times: in order. A silence counts as far as it lies between the two.
     """
     first = bisect_right(times, since)
     last, longest = since, 0.0
     for at in times[first:]:
-        longest = max(longest, (at - last).total_seconds())
+        longest = max(longest, (min(at, until) - last).total_seconds())
         if at > until:
             return longest
         last = at

@@ -1,0 +1,54 @@
+"""Plans: the same from the same seed, in order, and within what there is to strike."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from alerting.chaos.plan import GROUPS, Kind, Knobs
+from alerting.chaos.scenarios import SCENARIOS, find
+from alerting.chaos.system import PLACES
+from alerting.errors import BadInput
+
+ENGINES = {"redis", "postgres"}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_seed_reproduces_its_plan(name: str) -> None:
+    plan = SCENARIOS[name].plan
+    assert plan(Random(11), Knobs()) == plan(Random(11), Knobs())
+    assert plan(Random(11), Knobs()) != plan(Random(12), Knobs())
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("seed", range(20))
+def test_faults_come_in_order_and_strike_what_there_is(name: str, seed: int) -> None:
+    scenario = SCENARIOS[name]
+    faults = scenario.plan(Random(seed), Knobs(kills=30, workers=2))
+    assert [f.at for f in faults] == sorted(f.at for f in faults)
+    assert faults[0].at > 0
+    assert faults[-1].at < 0.9
+    for f in faults:
+        group, _, number = f.target.partition("/")
+        if number:
+            assert int(number) < 2
+        match f.kind:
+            case Kind.NETWORK | Kind.RESET:
+                assert f.target in scenario.proxied
+            case Kind.KILL | Kind.STOP | Kind.RESTART:
+                assert group in {*GROUPS, *ENGINES, "api", "scheduler"}
+            case Kind.CLOCK:
+                assert scenario.shifted
+                assert f.for_s > 0
+    assert set(scenario.proxied) <= set(PLACES)
+
+
+def test_fifty_kills_hit_everything() -> None:
+    struck = {f.name for f in SCENARIOS["kills"].plan(Random(1), Knobs(kills=50))}
+    assert {"kill worker", "kill workers", "kill api", "kill redis", "kill postgres"} <= struck
+
+
+def test_an_unknown_scenario_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="earthquake"):
+        find("earthquake")
