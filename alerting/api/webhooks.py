@@ -60,7 +60,7 @@ async def _signed_form(request: Request, run: Runtime) -> dict[str, str]:
     if kind == "application/x-www-form-urlencoded" and signature:
         form = _fields(body)
     query = request.scope["query_string"].decode("latin-1")
-    url = f"{run.settings.public_url}{request.scope['path']}?{query}"
+    url = f"{run.settings.public_url}{request.scope['path']}{query and '?'}{query}"
     # An empty form is refused first: the validator wants other parameters for other bodies.
     if not form or not any(_fits(t, url, form, signature) for t in run.twilio_tokens):
         BAD_SIGNATURES.inc()

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import random
 from itertools import permutations
 
 import pytest
 from sqlalchemy import select, update
 from town import Town
 
-from alerting.dispatch.receipts import apply_receipts
+from alerting.dispatch.receipts import Applied, apply_receipts, apply_waiting
 from alerting.store import receipts
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import address, delivery
@@ -83,3 +85,142 @@ async def test_what_nobody_understands_changes_nothing(
     id_, ref = await a_delivery(town, alert_xml)
     assert await report(town, id_, ref, status) == "accepted"
     assert await report(town, 999_999_999, ref, "delivered") == "None"
+
+
+async def suspended(town: Town, id_: int) -> str | None:
+    query = (
+        select(address.c.suspended_reason)
+        .join(delivery, address.c.id == delivery.c.address_id)
+        .where(delivery.c.id == id_)
+    )
+    async with town.db.begin() as c:
+        found: str | None = await c.scalar(query)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "dead"),
+    [
+        ("30005", "dead-address", True),
+        ("30006", "dead-address", True),
+        ("21610", "opted-out", True),
+        ("30003", "unreachable", False),
+        ("30008", "unreachable", False),
+        ("30007", "refused-content", False),
+        ("30034", "refused-content", False),
+        ("30002", "our-fault", False),
+        ("30036", "too-late", False),
+        ("30999", "unreachable", False),
+        ("", "undelivered", False),
+        ("soon", "refused-content", False),
+    ],
+)
+async def test_only_what_is_the_addresss_own_fault_costs_it(
+    town: Town, alert_xml: bytes, code: str, reason: str, dead: bool
+) -> None:
+    id_, ref = await a_delivery(town, alert_xml)
+    assert await report(town, id_, ref, "failed", code=code) == "failed"
+    async with town.db.begin() as c:
+        assert await c.scalar(select(delivery.c.reason).where(delivery.c.id == id_)) == reason
+    assert await suspended(town, id_) == (reason if dead else None)
+
+
+async def test_a_report_of_another_channel_moves_nothing(town: Town, alert_xml: bytes) -> None:
+    id_, _ = await a_delivery(town, alert_xml)
+    async with town.db.begin() as c:
+        await receipts.add(c, [NewReceipt("email", id_, "", "failed", "550 5.1.1")])
+        await apply_receipts(c)
+        state = await c.scalar(select(delivery.c.state).where(delivery.c.id == id_))
+    assert state == "accepted"
+    assert await suspended(town, id_) is None
+
+
+async def test_whoever_has_it_has_it_by_whichever_try(town: Town, alert_xml: bytes) -> None:
+    id_, ref = await a_delivery(town, alert_xml)
+    async with town.db.begin() as c:
+        tries = [("SM-first", "delivered"), (ref, "sent"), (ref, "undelivered")]
+        await receipts.add(c, [NewReceipt("sms", id_, r, s, "") for r, s in tries])
+        applied = await apply_receipts(c)
+        state = await c.scalar(select(delivery.c.state).where(delivery.c.id == id_))
+    assert (applied.taken, applied.failed, state) == (3, (), "delivered")
+
+
+async def test_what_failed_is_told_to_whoever_asks(town: Town, alert_xml: bytes) -> None:
+    id_, ref = await a_delivery(town, alert_xml)
+    async with town.db.begin() as c:
+        await receipts.add(c, [NewReceipt("sms", id_, ref, "failed", "30008")])
+        assert (await apply_receipts(c)).failed == (id_,)
+        assert (await apply_receipts(c)) == Applied()
+
+
+async def test_a_delivery_that_a_worker_is_writing_is_left_for_later(
+    town: Town, alert_xml: bytes
+) -> None:
+    id_, ref = await a_delivery(town, alert_xml)
+    async with town.db.begin() as c:
+        await receipts.add(c, [NewReceipt("sms", id_, ref, "delivered", "")])
+        await receipts.add(c, [NewReceipt("sms", 999_999_999, ref, "delivered", "")])
+    async with town.db.begin() as worker:
+        await worker.execute(update(delivery).where(delivery.c.id == id_).values(tries=2))
+        # It neither waits for the worker nor forgets the receipt, and ends.
+        async with asyncio.timeout(10):
+            assert await apply_waiting(town.db) == 2
+    assert await apply_waiting(town.db) == 1
+    assert await apply_waiting(town.db) == 0
+    async with town.db.begin() as c:
+        assert await c.scalar(select(delivery.c.state).where(delivery.c.id == id_)) == "delivered"
+
+
+async def test_a_round_goes_on_until_none_waits_or_its_time_is_over(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    ids = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
+    assert len(ids) > 20
+    async with town.db.begin() as c:
+        await receipts.add(c, [NewReceipt("sms", n, "ok", "delivered", "") for n in ids])
+    assert await apply_waiting(town.db, seconds=0, batch=7) == 7
+    assert await apply_waiting(town.db, seconds=60, batch=7) == len(ids) - 7
+    async with town.db.begin() as c:
+        states = await c.scalars(select(delivery.c.state).where(delivery.c.id.in_(ids)))
+        assert set(states) == {"delivered"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_order_any_doubles_and_any_batches_end_the_same(
+    town: Town, alert_xml: bytes, seed: int
+) -> None:
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    ids = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
+    dice = random.Random(seed)
+    said, ends = [], {}
+    for n in ids:
+        last, code, ends[n] = dice.choice(
+            [
+                ("delivered", "", "delivered"),
+                ("undelivered", "30003", "failed"),
+                ("sending", "", "accepted"),
+            ]
+        )
+        said += [NewReceipt("sms", n, "ok", status, "") for status in ("queued", "sent")]
+        said.append(NewReceipt("sms", n, "ok", last, code))
+        said += dice.choices(said[-3:], k=2)
+    dice.shuffle(said)
+    planned = set(dice.sample(ids, len(ids) // 4))
+    async with town.db.begin() as c:
+        ours_to_come = {"state": "planned", "provider_ref": "", "accepted_at": None}
+        query = update(delivery).where(delivery.c.id.in_(planned)).values(**ours_to_come)
+        await c.execute(query)
+    for start in range(0, len(said), 40):
+        async with town.db.begin() as c:
+            await receipts.add(c, said[start : start + 40])
+        if dice.random() < 0.6:
+            await apply_waiting(town.db, batch=dice.choice([3, 17, 500]))
+    await apply_waiting(town.db, seconds=60)
+    async with town.db.begin() as c:
+        rows = await c.execute(
+            select(delivery.c.id, delivery.c.state).where(delivery.c.id.in_(ids))
+        )
+        assert {row.id: row.state for row in rows} == ends
