@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,11 +18,12 @@ import redis.asyncio as redis
 
 from alerting.chaos.plan import GROUPS, Fault, Kind
 from alerting.chaos.proxy import Mode
-from alerting.chaos.system import READY_S, System
+from alerting.chaos.system import READY_S, System, sandbox_url
 from alerting.embedded import child
 from alerting.embedded.postgres import Postgres
 from alerting.embedded.redis import Redis
 from alerting.errors import Unavailable
+from alerting.settings import Settings
 
 
 @dataclass(slots=True)
@@ -105,7 +106,8 @@ class Hand:
                 self._later(struck, lambda: proxy.set(Mode.PASS))
             case Kind.CARRIERS:
                 struck = self._begin(fault)
-                await self.carriers({k: v for k, v in fault.how.items() if k != "name"})
+                faults = {k: v for k, v in fault.how.items() if k != "name"}
+                await self._carriers(_companies(system)[fault.target], faults)
                 if fault.for_s:
                     self._later(struck, self.calm)
             case Kind.CLOCK:
@@ -124,18 +126,19 @@ class Hand:
 
     async def calm(self) -> None:
         """Leave the carriers with nothing but what belongs to the run."""
-        async with aiohttp.ClientSession() as session:
-            await session.delete(f"{self._system.carriers_url}/sandbox/faults")
-        await self.carriers(self._calm)
+        await self._carriers(self._system.carriers, self._calm, anew=True)
 
-    async def carriers(self, faults: Mapping[str, Any]) -> None:
-        url = f"{self._system.carriers_url}/sandbox/faults"
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(url, json=dict(faults)) as answer,
-        ):
-            if answer.status != 200:
-                raise Unavailable(f"The carriers refused a fault: {await answer.text()}")
+    async def _carriers(
+        self, companies: Sequence[Settings], faults: Mapping[str, Any], *, anew: bool = False
+    ) -> None:
+        async with aiohttp.ClientSession() as session:
+            for company in companies:
+                url = f"{sandbox_url(company)}/faults"
+                if anew:
+                    await session.delete(url)
+                async with session.post(url, json=dict(faults)) as answer:
+                    if answer.status != 200:
+                        raise Unavailable(f"The carriers refused a fault: {await answer.text()}")
 
     def _begin(self, fault: Fault) -> Struck:
         return Struck(fault, _now(), self._lines())
@@ -207,6 +210,10 @@ class Hand:
             struck.lifted_at = _now()
 
         self._lifting.append(asyncio.create_task(lift()))
+
+
+def _companies(system: System) -> dict[str, list[Settings]]:
+    return {"all": system.carriers, "first": system.carriers[:1], "second": system.carriers[1:]}
 
 
 async def _signalled(pid: int, sig: signal.Signals) -> None:

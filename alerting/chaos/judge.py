@@ -31,6 +31,7 @@ class Row:
     state: str
     flagged: bool
     reason: str
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ async def ledger(database_url: str) -> dict[int, Row]:
     """Every delivery by its id."""
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         cursor = await connection.execute(
-            "select id, alert_id, state, possible_duplicate, reason from delivery"
+            "select id, alert_id, state, possible_duplicate, reason, provider from delivery"
         )
         return {row[0]: Row(*row[1:]) async for row in cursor}
 

@@ -35,6 +35,7 @@ class Report:
     planned: faults in the plan; those that struck are in `struck`, each with its recovery in
     `recovery_s`: the longest time all carriers were without a message from then to the next
     fault. in_doubt_elsewhere: deliveries in doubt that no killed or stopped worker accounts for.
+    providers: deliveries by who was called last.
     """
 
     scenario: str
@@ -49,6 +50,7 @@ class Report:
     in_doubt_elsewhere: int
     fenced: int
     errors: Mapping[str, int]
+    providers: Mapping[str, int]
     criteria: Sequence[Criterion]
     seconds: float
 
@@ -98,6 +100,7 @@ class Report:
             },
             "fenced": self.fenced,
             "errors": dict(self.errors),
+            "providers": dict(self.providers),
             "criteria": [asdict(c) | {"holds": c.holds} for c in self.criteria],
             "seconds": round(self.seconds, 1),
             "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},

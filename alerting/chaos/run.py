@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -81,6 +82,7 @@ async def run(own: Settings, example: bytes, order: Order) -> Report:
         config,
         proxied=order.scenario.proxied,
         shifts=shifts if order.scenario.shifted else None,
+        second=_second(config) if order.scenario.two_companies else None,
     ) as system:
         play = await _Play.open(system, example, order, shifts)
         await play.go()
@@ -106,6 +108,11 @@ def _settings(own: Settings, order: Order) -> Settings:
     return config.model_copy(update=changes)
 
 
+def _second(config: Settings) -> Settings:
+    """Another company on this machine, with its own logs and ports."""
+    return demo_settings(config).model_copy(update={"var": config.var / "second"})
+
+
 class _Play:
     """The alert on its way, and the faults that strike it."""
 
@@ -124,7 +131,7 @@ class _Play:
         self._runtime_settings = runtime_settings
         self.alert, self.want = alert, want
         self._client = client
-        self.logs = CarrierLogs(system.config.var, system.push_base)
+        self.logs = CarrierLogs([c.var for c in system.carriers], system.push_base)
         self._plan = order.scenario.plan(Random(order.seed), order.knobs)  # noqa: S311
         self.expected = len(want.any_of)
         self._hand = Hand(
@@ -257,9 +264,19 @@ async def _town(
         make_push=make_push,
         languages=LANGUAGES,
     )
+    if order.scenario.two_companies:
+        town = [_without_push(c) for c in town]
     async with runtime.db.begin() as connection:
         await store(connection, town)
     return town
+
+
+def _without_push(citizen: SyntheticCitizen) -> SyntheticCitizen:
+    """Push services are whose the phone is: there is never a second."""
+    channels = tuple(c for c in citizen.channels if c != "push")
+    return replace(
+        citizen, channels=channels, endpoints={c: citizen.endpoints[c] for c in channels}
+    )
 
 
 def _calm(order: Order, expected: int) -> dict[str, Any]:
@@ -305,6 +322,7 @@ def _report(
     processes = play.system_lines
     elsewhere = attribute(processes.doubted, struck)
     judgement = court.judge(want, lines, rows)
+    providers = Counter(r.provider for r in rows.values() if r.provider)
     course = Course(
         scenario=scenario,
         judgement=judgement,
@@ -316,6 +334,7 @@ def _report(
         chunks=chunks,
         stuck=play.stuck,
         cancel_s=cancel_s,
+        providers=providers,
     )
     disagree = disagreements(lines, rows) if scenario.receipts else None
     return Report(
@@ -331,6 +350,7 @@ def _report(
         in_doubt_elsewhere=elsewhere,
         fenced=processes.fenced,
         errors=processes.errors,
+        providers=providers,
         criteria=criteria(course, disagree=disagree),
         seconds=seconds,
     )

@@ -24,6 +24,8 @@ class Scenario:
     with a proxy before them. calm: what the carriers do all the time. silence_s: no longer may
     all carriers be without a message after a fault; None where that is not judged.
     settings: others than the usual ones. undoubled: not even a flagged duplicate may come.
+    cancelled, receipts: what is judged above the usual. shifted: workers' clocks can be put
+    forward. two_companies: SMS and mail have a second provider each, and there is no push.
     """
 
     sentence: str
@@ -41,6 +43,7 @@ class Scenario:
     cancelled: bool = False
     receipts: bool = False
     shifted: bool = False
+    two_companies: bool = False
 
     def span(self, knobs: Knobs) -> float:
         more = self.span_per_kill_s * knobs.kills + self.span_per_absence * knobs.absent_s
@@ -87,6 +90,27 @@ def _provider(dice: Random, knobs: Knobs) -> list[Fault]:
         storm("accept-then-drop", at[7], 4, ambiguous_rate=0.5),
         Fault(at[8], Kind.NETWORK, "http", 1, {"mode": "drop"}),
         Fault(at[9], Kind.NETWORK, "http", 3, {"mode": "refuse"}),
+    ]
+
+
+def _failover(dice: Random, knobs: Knobs) -> list[Fault]:
+    """Only the first of two companies is hurt."""
+
+    def ill(at: float, name: str, sms: dict[str, Any], email: dict[str, Any]) -> Fault:
+        return Fault(at, Kind.CARRIERS, "first", 5, {"name": name, "sms": sms, "email": email})
+
+    at = list(spread(dice, 9))
+    slow, fails, drops = {"rate_limit_per_s": 5}, {"failure_rate": 1}, {"ambiguous_rate": 0.5}
+    return [
+        Fault(at[0], Kind.NETWORK, "http", 5, {"mode": "refuse"}),
+        ill(at[1], "429-storm", slow, slow),
+        Fault(at[2], Kind.KILL, child(dice, knobs.workers)),
+        ill(at[3], "5xx-storm", fails, fails),
+        Fault(at[4], Kind.NETWORK, "http", 5, {"mode": "half-open"}),
+        Fault(at[5], Kind.NETWORK, "smtp", 5, {"mode": "refuse"}),
+        Fault(at[6], Kind.KILL, dice.choice(SENDING)),
+        ill(at[7], "accept-then-drop", drops, drops),
+        Fault(at[8], Kind.NETWORK, "smtp", 5, {"mode": "half-open"}),
     ]
 
 
@@ -175,6 +199,10 @@ SCENARIOS: dict[str, Scenario] = {
     "provider": Scenario(
         "providers swallow, refuse, fail and hang up", _provider,
         citizens=20_000, span_s=50, proxied=("http", "smtp"),
+    ),
+    "failover": Scenario(
+        "the first of two providers swallows, refuses, fails and hangs up", _failover,
+        citizens=20_000, span_s=45, proxied=("http", "smtp"), two_companies=True, silence_s=2.0,
     ),
     "cancel": Scenario(
         "the alert is cancelled in flight", _cancel,

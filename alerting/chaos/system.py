@@ -15,6 +15,7 @@ from alerting.chaos.plan import GROUPS
 from alerting.chaos.proxy import Proxy
 from alerting.chaos.watch import ProcessLines
 from alerting.embedded import engines
+from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN
 from alerting.embedded.child import children
 from alerting.embedded.engines import Engines
 from alerting.embedded.processes import processes
@@ -39,10 +40,12 @@ class System:
     supervisor: Supervisor
     proxies: Mapping[str, Proxy]
     lines: ProcessLines
+    second: Settings | None
 
     @property
-    def carriers_url(self) -> str:
-        return f"http://{self.config.local_host}:{self.config.sandbox_port}"
+    def carriers(self) -> list[Settings]:
+        """Of each stand-in company, the preferred first."""
+        return [self.config, *([self.second] if self.second else [])]
 
     @property
     def push_base(self) -> str:
@@ -67,12 +70,17 @@ class System:
         """Return when API and carriers answer and every group has its children."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
             api = f"http://{self.config.local_host}:{self.config.port}/readyz"
-            for url in (f"{self.carriers_url}/sandbox/healthz", api):
+            for url in (*(f"{sandbox_url(c)}/healthz" for c in self.carriers), api):
                 async with _in_time(url):
                     while not await _answers(session, url):  # noqa: ASYNC110 - it has to be asked
                         await asyncio.sleep(0.1)
         for group in GROUPS:
             await self.pid(f"{group}/0")
+
+
+def sandbox_url(carriers: Settings) -> str:
+    """Where carriers take their orders."""
+    return f"http://{carriers.local_host}:{carriers.sandbox_port}/sandbox"
 
 
 @asynccontextmanager
@@ -81,11 +89,13 @@ async def running(
     *,
     proxied: Collection[str] = (),
     shifts: Path | None = None,
+    second: Settings | None = None,
 ) -> AsyncIterator[System]:
     """Everything started and ready inside the block; ended, engines last, when it is left.
 
     proxied: of PLACES, those with a proxy before them. shifts: the folder whose files put workers'
-    clocks forward, None for clocks that are right.
+    clocks forward, None for clocks that are right. second: of a second company for SMS and mail,
+    with its own folder and ports; workers then go by their settings for real carriers.
     """
     async with AsyncExitStack() as stack:
         started = stack.enter_context(
@@ -102,13 +112,13 @@ async def running(
         stack.callback(lines.close)
         supervisor = await stack.enter_async_context(
             Supervisor(
-                _specs(config, started, proxies, shifts),
+                _specs(config, started, proxies, shifts, second),
                 quiet=True,
                 on_line=lines.take,
                 backoff_max_s=1.0,
             )
         )
-        system = System(config, started, supervisor, proxies, lines)
+        system = System(config, started, supervisor, proxies, lines, second)
         await system.ready()
         yield system
 
@@ -127,7 +137,11 @@ def _server(place: str, config: Settings, started: Engines) -> tuple[str, int] |
 
 
 def _specs(
-    config: Settings, started: Engines, proxies: Mapping[str, Proxy], shifts: Path | None
+    config: Settings,
+    started: Engines,
+    proxies: Mapping[str, Proxy],
+    shifts: Path | None,
+    second: Settings | None,
 ) -> list[Spec]:
     """Carriers and API where they are; everything reaches the others through the proxies."""
     database_url, redis_url = started.database_url, started.redis_url
@@ -144,17 +158,36 @@ def _specs(
     }
     seen = config.model_copy(update=ports)
     specs = processes(seen, database_url, redis_url, groups=GROUPS)
-    own = config.model_copy(update={"database_url": database_url, "redis_url": redis_url})
     found = []
     for spec in specs:
         if spec.name == "carriers":
-            spec = replace(spec, env=own.to_environment())
+            spec = replace(spec, env=config.to_environment())
+            if second is not None:
+                found.append(replace(spec, name="carriers-2", env=second.to_environment()))
+        elif spec.name in GROUPS and second is not None:
+            spec = replace(spec, env={**spec.env, **_two_companies(seen, second)})
         elif shifts is not None and spec.name in GROUPS:
             python, *words = spec.command
             shifted = (python, "-m", "alerting.chaos.shifted", str(shifts / spec.name), *words)
             spec = replace(spec, command=shifted)
         # At the end nothing is left to be drained, and what hangs would hang for long.
         found.append(replace(spec, stop_s=8))
+    return found
+
+
+def _two_companies(first: Settings, second: Settings) -> dict[str, str]:
+    """The settings that make workers call both through their real adapters."""
+    found = {"ALERTING_CARRIERS": "real"}
+    for n, company in (("", first), ("2", second)):
+        found |= {
+            f"ALERTING_TWILIO{n}_BASE_URL": f"http://{company.local_host}:{company.sandbox_port}",
+            f"ALERTING_TWILIO{n}_ACCOUNT_SID": SANDBOX_ACCOUNT,
+            f"ALERTING_TWILIO{n}_AUTH_TOKEN": SANDBOX_TOKEN,
+            f"ALERTING_TWILIO{n}_FROM": "+447700900000",
+            f"ALERTING_SMTP{n}_HOST": company.local_host,
+            f"ALERTING_SMTP{n}_PORT": str(company.sandbox_smtp_port),
+            f"ALERTING_SMTP{n}_TLS": "none",
+        }
     return found
 
 

@@ -34,6 +34,7 @@ class Course:
     chunks: int
     stuck: bool
     cancel_s: float | None
+    providers: Mapping[str, int]
 
 
 def attribute(doubted: Sequence[Doubted], struck: Sequence[Struck]) -> int:
@@ -114,6 +115,9 @@ def criteria(course: Course, *, disagree: int | None = None) -> list[Criterion]:
     if scenario.silence_s is not None:
         longest = max((s for s in course.recovery_s if s is not None), default=None)
         found.append(Criterion("seconds without a message", scenario.silence_s, longest))
+    if scenario.two_companies:
+        idle = sum(1 for name in ("sms.2", "email.2") if not course.providers.get(name))
+        found.append(Criterion("second providers that were never called", 0, idle))
     if scenario.cancelled:
         found.append(Criterion("seconds from cancel to last message", _CANCEL_S, course.cancel_s))
     if disagree is not None:

@@ -30,27 +30,27 @@ class Line:
 
 
 class CarrierLogs:
-    """The carriers' logs below `var`, read on and on. `push_base`: of the push endpoints."""
+    """All carriers' logs below these folders, read on and on. push_base: of push endpoints."""
 
-    def __init__(self, var: Path, push_base: str) -> None:
-        self._paths = {c: log_path(var, c) for c in CARRIERS}
-        self._read = dict.fromkeys(CARRIERS, 0)
+    def __init__(self, folders: Sequence[Path], push_base: str) -> None:
+        self._paths = {log_path(folder, c): c for folder in folders for c in CARRIERS}
+        self._read = dict.fromkeys(self._paths, 0)
         self._push_base = push_base
         self.lines: list[Line] = []
 
     def read_on(self) -> int:
         """Take up what has been written since; returns how many messages there are now."""
-        for channel, path in self._paths.items():
+        for path, channel in self._paths.items():
             try:
                 file = path.open("rb")
             except FileNotFoundError:
                 continue
             with file:
-                file.seek(self._read[channel])
+                file.seek(self._read[path])
                 new = file.read()
             # A line without its end is not in the log yet.
             whole = new[: new.rfind(b"\n") + 1]
-            self._read[channel] += len(whole)
+            self._read[path] += len(whole)
             self.lines += [self._line(channel, json.loads(row)) for row in whole.splitlines()]
         return len(self.lines)
 

@@ -150,6 +150,7 @@ def course(name: str = "kills") -> Course:
         chunks=0,
         stuck=False,
         cancel_s=0.5,
+        providers={"sms.2": 1, "email.2": 1},
     )
 
 
@@ -173,6 +174,8 @@ def test_each_failure_breaks_its_criterion() -> None:
     assert broken(replace(course("no-redis"), recovery_s=[2.5])) == ["seconds without a message"]
     slow = replace(course("cancel"), cancel_s=1.5)
     assert broken(slow) == ["seconds from cancel to last message"]
+    alone = replace(course("failover"), providers={"sms.1": 9, "email.2": 1})
+    assert broken(alone) == ["second providers that were never called"]
     doubled = judge(EACH, [*TWO, line(B, 2)], {1: row(), 2: row(flagged=True)})
     assert broken(replace(course("restart"), judgement=doubled)) == ["duplicates, flagged or not"]
     assert broken(good, disagree=1) == ["SMS the ledger and the carrier disagree on"]
