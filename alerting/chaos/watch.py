@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from alerting.embedded.carriers import CARRIERS, Carrier, log_path
+
+#: What differs each time in what a library says: task ids, addresses, pids, ports.
+_NUMBERED = re.compile(r"\[[^\]]*\]|0x[0-9a-f]+|\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,7 @@ class ProcessLines:
             case "work.fenced":
                 self.fenced += 1
         if event.get("level") in {"error", "critical"}:
-            # What a library says carries pids and times; its first words name it.
-            self.errors[str(event.get("event"))[:60]] += 1
+            self.errors[_NUMBERED.sub("…", str(event.get("event")))[:60].strip()] += 1
 
     def close(self) -> None:
         self._file.close()
