@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from alerting.chaos.order import Order
 from alerting.chaos.plan import Knobs
 from alerting.chaos.report import Report
-from alerting.chaos.run import Order, run
+from alerting.chaos.run import run
 from alerting.chaos.scenarios import SCENARIOS, find
 from alerting.cli import options
-from alerting.errors import BadInput
+from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import configure
 from alerting.settings import settings
 
@@ -60,7 +61,11 @@ def chaos(
         command = _command(name, count, seed, knobs)
         with _Bar(name, quiet=as_json) as bar:
             order = Order(name, scenario, count, seed, knobs, command, bar.show)
-            report = asyncio.run(run(own, EXAMPLE.read_bytes(), order))
+            try:
+                report = asyncio.run(run(own, EXAMPLE.read_bytes(), order))
+            except AlertingError:
+                click.echo(f"Broke off with seed {seed}. Again: {command}", err=True)
+                raise
         reports.append(report)
         if not as_json:
             _print(report)
