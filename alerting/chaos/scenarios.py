@@ -202,7 +202,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "failover": Scenario(
         "the first of two providers swallows, refuses, fails and hangs up", _failover,
-        citizens=20_000, span_s=45, proxied=("http", "smtp"), two_companies=True, silence_s=2.0,
+        citizens=20_000, span_s=45, proxied=("http", "smtp"), two_companies=True,
     ),
     "cancel": Scenario(
         "the alert is cancelled in flight", _cancel,
