@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import socket
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from alerting.embedded import engines, postgres
 from alerting.embedded import redis as embedded_redis
 from alerting.errors import AlertingError
 from alerting.settings import Settings
-from alerting.store.db import driver_url
+from alerting.store import restored
+from alerting.store.db import Database, driver_url
 from alerting.store.migrate import current, head
 from alerting.store.schema import alarm
 
@@ -49,6 +51,7 @@ def examine(config: Settings) -> list[Check]:
         checks += _ports(config)
     else:
         checks.append(_try("database", lambda: _schema(database_url(config))))
+        checks.append(_try("backup", lambda: _home(database_url(config))))
         checks.append(_try("alarms", lambda: _alarms(database_url(config))))
         checks.append(_try("redis", lambda: _ping(redis_url(config))))
         checks.append(_try("broker", lambda: _broker(broker_url(config))))
@@ -93,6 +96,23 @@ def _alarms(url: str) -> str:
             f"{len(found)} open: {', '.join(found[:5])}.", remedy="`alerting alarms` says more."
         )
     return "none"
+
+
+def _home(url: str) -> str:
+    async def ask() -> bool:
+        db = Database(url)
+        try:
+            async with db.begin() as connection:
+                return await restored.is_home(connection)
+        finally:
+            await db.close()
+
+    if not asyncio.run(ask()):
+        raise AlertingError(
+            "This database was restored from a backup; workers do not send from it.",
+            remedy="Run `alerting reconcile`; docs/runbooks/backup.md.",
+        )
+    return "ours"
 
 
 def _ping(url: str) -> str:

@@ -46,6 +46,10 @@ class Group:
         self._alerts = alerts or {}
         self._renderings: dict[object, Rendering] = {}
 
+    def says_nothing(self, d: OpenDelivery) -> bool:
+        """True for a digest all of whose items were called back since it was made."""
+        return self._work.digest and not self._digests.get(d.id)
+
     def message(self, sending: Sending) -> Outgoing:
         """The message for one delivery. The end of a danger knocks less hard than the danger."""
         d = sending.delivery

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,7 +18,7 @@ from alerting.dispatch.routes import Routes
 from alerting.dispatch.send import Pause, Sender
 from alerting.dispatch.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.domain.alert_state import ENDED, AlertState
-from alerting.domain.decision import Decision, Verdict
+from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import GRAVE_LANES
 from alerting.domain.links import Links
@@ -75,6 +75,7 @@ class Deliverer:
                 pause = Pause(self._settings.retry_max_s)
             elif sendable:
                 group = await self._group(work, stored)
+                sendable = await self._without_empty(lease, group, sendable)
                 pause = await self._sender.send_all(lease, stored, group, sendable)
             await self._end(lease, stored, pause)
 
@@ -190,6 +191,19 @@ class Deliverer:
             log.exception("chunk.unjudged", chunk=work.id)
             return self._verdicts.unjudged(stored, asked)
 
+    async def _without_empty(
+        self, lease: Lease, group: Group, sendable: Sequence[Sending]
+    ) -> list[Sending]:
+        """Leave out the digests that have nothing left to say."""
+        empty = [
+            Settlement(s.delivery.id, DeliveryState.REVOKED, Reason.CANCELLED.value)
+            for s in sendable
+            if group.says_nothing(s.delivery)
+        ]
+        if empty:
+            await lease.write(lambda c, _: deliveries.settle(c, empty, now=self._clock.now()))
+        return [s for s in sendable if not group.says_nothing(s.delivery)]
+
     async def _group(self, work: Work, stored: StoredAlert) -> Group:
         carried, others = {}, {stored.id: from_json(stored.document)}
         if work.digest:
@@ -224,10 +238,8 @@ class Deliverer:
             left = await deliveries.open_of_chunk(connection, work.id, work.size)
             if left:
                 due = min(next_try(d, work.lane, now, self._settings) for d in left)
-                resume = now + timedelta(seconds=pause.wait_s)
-                await outbox.release(
-                    connection, work, not_before=max(due, resume), cursor=pause.next_seq
-                )
+                delay_s = max((due - now).total_seconds(), pause.wait_s)
+                await outbox.release(connection, work, delay_s=delay_s, cursor=pause.next_seq)
             else:
                 await outbox.finish(
                     connection, work, check_at=await self._look_at(connection, work)

@@ -41,13 +41,14 @@ class Pacing:
         """How many sends may be open at once."""
         return most if rate.per_second <= 0 else max(1, min(most, int(rate.per_second * WINDOW_S)))
 
-    async def send(self, provider: Provider, message: Outgoing, lane: Lane, tenant: str) -> Outcome:
+    async def send(
+        self, provider: Provider, message: Outgoing, lane: Lane, tenant: str, rate: Rate
+    ) -> Outcome:
         """Send when it is this message's turn at this provider.
 
         What gets no turn in time was not sent: it comes back as throttled, to be tried again.
         """
         channel = provider.channel
-        rate = await self.rate(channel.name)
         if rate.per_second <= 0:
             return await channel.send(message)
         sender = _sender(provider, lane)

@@ -22,6 +22,7 @@ from alerting.domain.language import best_info
 from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import alerts, deliveries, outbox
+from alerting.store import reached as store
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.deliveries import NewDelivery
@@ -84,7 +85,7 @@ class Planner:
     async def _leave(self, work: Work) -> None:
         """Give the plan back where it stands: this process is to end."""
         async with self._db.begin() as connection:
-            await outbox.abandon(connection, work, not_before=self._clock.now())
+            await outbox.abandon(connection, work, delay_s=0)
 
     async def _held(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
         """Stop before the first message where so many people need a second person's word."""
@@ -176,15 +177,16 @@ async def reached(
 ) -> AsyncIterator[list[Recipient]]:
     """A cancel's audience: whoever was told of its thread, by the ways they were told."""
     candidates = list(enumerate(alert.infos))
-    rows = deliveries.told_in_thread(connection, stored.thread_id, after=after, batch=batch)
-    async for part in rows:
+    async for part in store.reached(connection, stored.thread_id, after=after, batch=batch):
         yield [
             Recipient(
                 citizen_id,
                 language,
                 best_info(candidates, language) if candidates else -1,
                 -1,
-                tuple(Target(channel, address_id, True) for _, address_id, channel, _ in same),
+                tuple(Target(r.channel, r.address_id, True) for r in same),
             )
-            for (citizen_id, language), same in groupby(part, key=lambda row: (row[0], row[3]))
+            for (citizen_id, language), same in groupby(
+                part, key=lambda r: (r.citizen_id, r.language)
+            )
         ]

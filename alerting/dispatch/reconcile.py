@@ -178,7 +178,7 @@ class Reconciler:
         async with self._db.begin() as connection:
             await outbox.hold(connection, work, lease_s=_LEASE_S)
             await deliveries.settle(connection, changes, now=now)
-            await outbox.release(connection, work, not_before=now, cursor=work.cursor)
+            await outbox.release(connection, work, delay_s=0, cursor=work.cursor)
         states = Counter(s.state if s else DeliveryState.PLANNED for s in found)
         log.info("chunk.reconciled", chunk=work.id, channel=work.channel, count=len(pending))
         return states

@@ -27,6 +27,7 @@ from alerting.dispatch.pacing import Pacing
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.observe.logs import logger
 from alerting.throttle.breaker import Breaker, Ending, Limits
+from alerting.throttle.pace import Rate
 
 log = logger(__name__)
 
@@ -60,6 +61,7 @@ class Routes:
         self._pacing = pacing
         self._alarms = alarms
         self._penalties = penalties
+        self._rates: dict[str, Rate] = {}
         self._routes = {
             channel: [
                 _Route(p, n, Breaker(now, limits=limits), alarms) for n, p in enumerate(several)
@@ -78,9 +80,10 @@ class Routes:
         return bool(routes) and all(r.provider.channel.can_be_silent for r in routes)
 
     async def window(self, channel: str, most: int) -> int:
-        """How many sends may be open at once."""
+        """How many sends may be open at once, by the rate the live policy gives the channel now;
+        the sends that follow keep to it."""
         concurrency = max(r.provider.channel.concurrency for r in self._routes[channel])
-        rate = await self._pacing.rate(channel)
+        rate = self._rates[channel] = await self._pacing.rate(channel)
         return self._pacing.window(rate, min(most, concurrency))
 
     def rest_s(self, channel: str) -> float:
@@ -100,7 +103,7 @@ class Routes:
                 continue
             ending = Ending.NOTHING
             try:
-                last = await self._call(route.provider, message, lane, tenant)
+                last = await self._call(route, message, lane, tenant)
                 ending = ending_of(last)
             finally:
                 route.breaker.ended(call, ending)
@@ -148,13 +151,20 @@ class Routes:
         penalties = self._penalties()
         return sorted(routes, key=lambda r: (penalties.get(r.provider.name, 0), r.rank))
 
-    async def _call(
-        self, provider: Provider, message: Outgoing, lane: Lane, tenant: str
-    ) -> Outcome:
+    async def _call(self, route: _Route, message: Outgoing, lane: Lane, tenant: str) -> Outcome:
+        provider = route.provider
         try:
-            outcome = await self._pacing.send(provider, message, lane, tenant)
-        except Exception:
-            log.exception("adapter.raised", provider=provider.name)
+            rate = self._rates.get(provider.channel.name) or Rate(0)
+            outcome = await self._pacing.send(provider, message, lane, tenant, rate)
+        except Exception as e:
+            # The whole story once; a window of them would say the same.
+            log.error(
+                "adapter.raised",
+                provider=provider.name,
+                error=type(e).__name__,
+                exc_info=not route.raised,
+            )
+            route.raised = True
             outcome = Outcome(message.delivery_id, AMBIGUOUS, provider_code=ADAPTER_ERROR)
         return _by(outcome, provider.name)
 
@@ -166,6 +176,7 @@ class _Route:
         self.provider = provider
         self.rank = rank
         self.breaker = breaker
+        self.raised = False
         self._alarms = alarms
         breaker.opened, breaker.closed = self._opened, self._closed
 

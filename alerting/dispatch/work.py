@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 from uuid import uuid4
 
 from alerting.clock import Clock
@@ -143,10 +142,10 @@ class Worker:
             await self._give_back(work)
 
     async def _give_back(self, work: Work) -> None:
-        not_before = self._clock.now() + timedelta(seconds=self._settings.retry_s * work.tries)
+        delay_s = self._settings.retry_s * work.tries
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         with suppress(Fenced):
-            await lease.write(lambda c, _: outbox.abandon(c, work, not_before=not_before))
+            await lease.write(lambda c, _: outbox.abandon(c, work, delay_s=delay_s))
 
     async def _set_aside(self, work: Work) -> None:
         log.error("work.poisoned", work=work.id, kind=work.kind, alert=str(work.alert_id))

@@ -6,7 +6,7 @@ called after `outbox.hold` in the same transaction, which fences them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.delivery import TOLD, TRANSITIONS, DeliveryState
+from alerting.domain.delivery import TRANSITIONS, DeliveryState
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 
@@ -280,40 +280,3 @@ async def close_chunk(
         },
     )
     return cursor.rowcount
-
-
-async def told_in_thread(
-    connection: AsyncConnection, thread_id: UUID, *, after: int, batch: int
-) -> AsyncIterator[list[tuple[int, int, str, str]]]:
-    """Who was told, or may have been, of any alert of a thread, by citizen above `after`.
-
-    Streams rows of (citizen_id, address_id, channel, language) through a server-side cursor, so
-    memory stays flat; a citizen's rows are never split over two batches.
-    """
-    driver = await raw(connection)
-    async with driver.cursor(name="told") as cursor:
-        await cursor.execute(
-            """select distinct d.citizen_id, d.address_id, d.channel, coalesce(c.language, 'en')
-               from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
-               join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-               left join citizen c on c.id = d.citizen_id
-               where a.thread_id = %(thread)s and d.citizen_id > %(after)s
-                 and d.state = any(%(told)s)
-               order by d.citizen_id, d.address_id""",
-            {
-                "span": CHUNK_SPAN,
-                "thread": thread_id,
-                "after": after,
-                "told": [s.value for s in TOLD],
-            },
-        )
-        held: list[tuple[int, int, str, str]] = []
-        while rows := await cursor.fetchmany(batch):
-            held += rows
-            # The last citizen may go on in the next fetch.
-            whole = [r for r in held if r[0] != held[-1][0]]
-            if whole:
-                yield whole
-            held = held[len(whole) :]
-        if held:
-            yield held

@@ -113,14 +113,17 @@ async def assign(connection: AsyncConnection, carriers: Mapping[int, int]) -> No
 async def carried(
     connection: AsyncConnection, chunk_id: int, size: int
 ) -> dict[int, list[Carried]]:
-    """What each digest of a chunk carries, the gravest lane's and newest first."""
+    """What each digest of a chunk carries, the gravest lane's and newest first.
+
+    What was called back since it was assigned is not carried; a digest may be left with nothing.
+    """
     driver = await raw(connection)
     cursor = await driver.execute(
         """select i.digest_id, d.alert_id, d.info_no, d.area_no
            from digest_item i
            join delivery d on d.id = i.delivery_id
            join alert a on a.id = d.alert_id
-           where i.digest_id >= %(first)s and i.digest_id < %(end)s
+           where i.digest_id >= %(first)s and i.digest_id < %(end)s and d.state = 'deferred'
            order by i.digest_id, array_position(array['extreme','severe'], a.lane) nulls last,
                     a.sent_at desc""",
         {"first": chunk_id * CHUNK_SPAN, "end": chunk_id * CHUNK_SPAN + size},

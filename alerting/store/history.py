@@ -30,6 +30,7 @@ _EARLIER = """
     left join digest_item i on i.delivery_id = d.id
     left join delivery carrier on carrier.id = i.digest_id
     cross join lateral (select d.reason = 'digested' or d.state = any(%(told)s)
+                               or d.state = 'failed' and d.reason = 'in-doubt'
                                or coalesce(carrier.state = any(%(told)s), false)) as w(told)
     group by d.citizen_id, d.alert_id"""
 

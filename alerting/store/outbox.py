@@ -184,14 +184,14 @@ async def hold(
     The row stays locked to the end of the transaction, so what is written beside it is fenced.
     Raises Fenced when another worker has taken over.
     """
-    query = (
-        _mine(work)
-        .values(lease_until=func.now() + _seconds(lease_s), **values)
-        .returning(select(alert.c.state).where(alert.c.id == work.alert_id).scalar_subquery())
-    )
-    state = (await connection.execute(query)).scalar()
-    if state is None:
+    query = _mine(work).values(lease_until=func.now() + _seconds(lease_s), **values)
+    if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")
+    # A statement of its own: the one above may have waited for a cancel, and would say how the
+    # alert stood before.
+    state = await connection.scalar(select(alert.c.state).where(alert.c.id == work.alert_id))
+    if state is None:
+        raise Fenced(f"alert {work.alert_id} is gone")
     return AlertState(state)
 
 
@@ -206,10 +206,12 @@ async def finish(
         raise Fenced(f"outbox row {work.id} has another owner")
 
 
-async def release(
-    connection: AsyncConnection, work: Work, *, not_before: datetime, cursor: int
-) -> None:
-    """Give the row back in good order, to go on at `cursor` from `not_before`. Raises Fenced."""
+async def release(connection: AsyncConnection, work: Work, *, delay_s: float, cursor: int) -> None:
+    """Give the row back in good order, to go on at `cursor` after `delay_s`. Raises Fenced.
+
+    The delay is counted by PostgreSQL's clock, which says what is due: a worker whose own clock is
+    behind must not find it due at once.
+    """
     query = _mine(work).values(
         state="ready",
         lease_until=None,
@@ -217,7 +219,7 @@ async def release(
         # Counts claims that ended without a word, so that a chunk that kills workers is found.
         tries=0,
         cursor=cursor,
-        not_before=not_before,
+        not_before=func.now() + _seconds(max(0.0, delay_s)),
         window_from=0,
         window_to=0,
         rung_at=None,
@@ -226,10 +228,14 @@ async def release(
         raise Fenced(f"outbox row {work.id} has another owner")
 
 
-async def abandon(connection: AsyncConnection, work: Work, *, not_before: datetime) -> None:
+async def abandon(connection: AsyncConnection, work: Work, *, delay_s: float) -> None:
     """Give the row back after a fault, its open window kept: what is in it is in doubt."""
     query = _mine(work).values(
-        state="ready", lease_until=None, owner="", not_before=not_before, rung_at=None
+        state="ready",
+        lease_until=None,
+        owner="",
+        not_before=func.now() + _seconds(max(0.0, delay_s)),
+        rung_at=None,
     )
     await connection.execute(query)
 

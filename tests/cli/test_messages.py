@@ -183,7 +183,7 @@ def test_the_doctor_says_what_to_do(bare: Shell, shell: Shell) -> None:
     code, out, _ = shell("doctor", "--json")
     checks = {c["name"]: c for c in json.loads(out)["checks"]}
     assert code == 0, checks
-    assert checks["database"]["found"].startswith("answers, schema 0002")
+    assert checks["database"]["found"].startswith("answers, schema 0003")
     code, out, _ = shell("doctor", ALERTING_CARRIERS="real")
     assert code == 1
     assert "ALERTING_TWILIO_ACCOUNT_SID" in out

@@ -112,7 +112,7 @@ async def test_a_worker_that_wakes_after_its_lease_writes_nothing(
     for act in (
         lambda c: outbox.hold(c, late, lease_s=30),
         lambda c: outbox.finish(c, late),
-        lambda c: outbox.release(c, late, not_before=town.clock.now(), cursor=0),
+        lambda c: outbox.release(c, late, delay_s=0, cursor=0),
     ):
         with pytest.raises(Fenced):
             await attempt(town, act)
