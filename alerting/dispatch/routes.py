@@ -158,7 +158,7 @@ class Routes:
             outcome = await self._pacing.send(provider, message, lane, tenant, rate)
         except Exception as e:
             # The whole story once; a window of them would say the same.
-            log.error(
+            log.exception(
                 "adapter.raised",
                 provider=provider.name,
                 error=type(e).__name__,
