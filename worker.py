@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+import threading
+import time
 from typing import Any
 
 from celery import Celery, signals
@@ -15,8 +17,10 @@ from alerting.dispatch.loop import LoopThread
 from alerting.dispatch.work import Worker
 from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
-from alerting.observe.logs import configure
+from alerting.observe.logs import configure, logger
 from alerting.settings import settings
+
+log = logger(__name__)
 
 
 def _app() -> Celery:
@@ -29,13 +33,28 @@ def _app() -> Celery:
 app = _app()
 _loops: dict[int, LoopThread[Worker]] = {}
 
+_opening = threading.Lock()
+_AGAIN_S = 0.5
+
 #: Shared with the children: set once the worker is told to end, so that they leave their chunks
 #: between two windows instead of working them off.
 _ending = mmap.mmap(-1, 1)
 
 
 def _loop() -> LoopThread[Worker]:
-    """This process's loop; a forked child opens its own."""
+    """This process's loop, open as soon as PostgreSQL answers; a forked child opens its own."""
+    with _opening:
+        while True:
+            try:
+                return _opened()
+            except AlertingError as e:
+                if _ending[0]:
+                    raise
+                log.warning("worker.waits", error=e.detail)
+                time.sleep(_AGAIN_S)
+
+
+def _opened() -> LoopThread[Worker]:
     pid = os.getpid()
     if pid not in _loops:
         lanes = [Lane(name) for name in app.amqp.queues.consume_from if name in set(Lane)]
@@ -52,8 +71,11 @@ def _log(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _open(**_: Any) -> None:
-    """Sweeping starts with the child, not with its first task."""
-    _loop()
+    """Sweeping starts with the child, not with its first task.
+
+    On a thread: a child that is not ready soon is killed, and PostgreSQL may be away for longer.
+    """
+    threading.Thread(target=_loop, name="opening", daemon=True).start()
 
 
 @signals.worker_shutting_down.connect

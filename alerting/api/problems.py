@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
+from alerting.store.db import AWAY
 
 log = logger(__name__)
 
@@ -45,6 +46,20 @@ def install(app: FastAPI) -> None:
         answer = problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
         answer.headers.update(error.headers or {})
         return answer
+
+    async def away(_: Request, error: Exception) -> JSONResponse:
+        log.warning("request.unavailable", error=type(error).__name__)
+        answer = problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Unavailable",
+            "The database went away while this was done. Ask again.",
+        )
+        answer.headers["Retry-After"] = "2"
+        return answer
+
+    for kind in AWAY:
+        if not issubclass(kind, AlertingError):
+            app.add_exception_handler(kind, away)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

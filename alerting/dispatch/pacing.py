@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from alerting.channels.base import THROTTLED, Outcome, Outgoing
+from alerting.channels.base import AMBIGUOUS, THROTTLED, Channel, Outcome, Outgoing
 from alerting.channels.registry import Provider
 from alerting.dispatch.policies import PolicyCache
 from alerting.domain.lane import Lane
@@ -19,6 +19,10 @@ WINDOW_S = 0.5
 
 #: The code in the ledger of what got no turn in time; no provider was called for it.
 NO_TURN = "no-turn"
+
+
+#: The code of what the provider did not answer while another one is there.
+HANGS = "hangs"
 
 
 class Pacing:
@@ -42,15 +46,24 @@ class Pacing:
         return most if rate.per_second <= 0 else max(1, min(most, int(rate.per_second * WINDOW_S)))
 
     async def send(
-        self, provider: Provider, message: Outgoing, lane: Lane, tenant: str, rate: Rate
+        self,
+        provider: Provider,
+        message: Outgoing,
+        lane: Lane,
+        tenant: str,
+        rate: Rate,
+        *,
+        hang_s: float | None = None,
     ) -> Outcome:
         """Send when it is this message's turn at this provider.
+
+        hang_s: an answer is waited for no longer; then nobody knows whether the message was taken.
 
         What gets no turn in time was not sent: it comes back as throttled, to be tried again.
         """
         channel = provider.channel
         if rate.per_second <= 0:
-            return await channel.send(message)
+            return await _answer(channel, message, hang_s)
         sender = _sender(provider, lane)
         cost = measure(message.rendering.text).count if channel.name == "sms" else 1
         try:
@@ -58,7 +71,7 @@ class Pacing:
                 await self._pacer.turn(sender, lane, tenant, cost, rate)
         except TimeoutError:
             return Outcome(message.delivery_id, THROTTLED, provider_code=NO_TURN, called=False)
-        outcome = await channel.send(message)
+        outcome = await _answer(channel, message, hang_s)
         await self._pacer.said(
             sender,
             rate,
@@ -66,6 +79,14 @@ class Pacing:
             retry_after_s=outcome.retry_after_s,
         )
         return outcome
+
+
+async def _answer(channel: Channel, message: Outgoing, hang_s: float | None) -> Outcome:
+    try:
+        async with asyncio.timeout(hang_s):
+            return await channel.send(message)
+    except TimeoutError:
+        return Outcome(message.delivery_id, AMBIGUOUS, provider_code=HANGS)
 
 
 def _sender(provider: Provider, lane: Lane) -> str:

@@ -104,6 +104,11 @@ async def apply_waiting(db: Database, *, seconds: float = ROUND_S, batch: int = 
     while True:
         async with db.begin() as connection:
             applied = await apply_receipts(connection, limit=batch)
+        if applied.failed:
+            # A worker may be finishing their chunks right now; waiting for it inside the
+            # transaction above could have each wait for the other.
+            async with db.begin() as connection:
+                await escalations.look_now(connection, applied.failed, only_done=False)
         count += applied.taken
         stuck = applied.taken == applied.left
         if applied.taken < batch or stuck or time.monotonic() >= end:

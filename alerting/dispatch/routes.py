@@ -62,6 +62,7 @@ class Routes:
         self._alarms = alarms
         self._penalties = penalties
         self._rates: dict[str, Rate] = {}
+        self._hang_s = (limits or Limits()).slow_s
         self._routes = {
             channel: [
                 _Route(p, n, Breaker(now, limits=limits), alarms) for n, p in enumerate(several)
@@ -155,7 +156,16 @@ class Routes:
         provider = route.provider
         try:
             rate = self._rates.get(provider.channel.name) or Rate(0)
-            outcome = await self._pacing.send(provider, message, lane, tenant, rate)
+            several = len(self._routes[provider.channel.name]) > 1
+            outcome = await self._pacing.send(
+                provider,
+                message,
+                lane,
+                tenant,
+                rate,
+                # Alone, a slow provider is better than none.
+                hang_s=self._hang_s if several else None,
+            )
         except Exception as e:
             # The whole story once; a window of them would say the same.
             log.exception(

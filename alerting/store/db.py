@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -11,6 +14,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from alerting.errors import Unavailable
+from alerting.observe.logs import logger
+
+log = logger(__name__)
 
 
 def driver_url(database_url: str) -> str:
@@ -22,6 +28,44 @@ def driver_url(database_url: str) -> str:
             remedy="It looks like postgresql://user:password@host:5432/name.",
         )
     return f"postgresql+psycopg://{rest}"
+
+
+#: A statement that has not ended after so long never will: the way to PostgreSQL is cut without a
+#: word. Counting citizens in a large area takes seconds.
+SILENT_S = 30.0
+
+
+class WatchedConnection(psycopg.AsyncConnection[Any]):
+    """Ends a wait for a PostgreSQL that says nothing, as if the connection had been closed.
+
+    Cancelling alone does not: psycopg then waits for the same dead socket once more.
+    """
+
+    silent_s = SILENT_S
+
+    async def wait(self, *args: Any, **options: Any) -> Any:
+        timer = asyncio.get_running_loop().call_later(self.silent_s, self._hang_up)
+        try:
+            return await super().wait(*args, **options)
+        finally:
+            timer.cancel()
+
+    def _hang_up(self) -> None:
+        log.warning("database.silent", waited_s=self.silent_s)
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.fileno())) as s:
+            s.shutdown(socket.SHUT_RDWR)
+
+
+#: What every session asks of PostgreSQL and of the network. A worker that stands still inside a
+#: transaction must not keep its locks; a peer that is gone is noticed.
+_SESSION = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "options": "-c idle_in_transaction_session_timeout=60s",
+}
 
 
 class Database:
@@ -36,7 +80,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 5},
+            connect_args=_session(database_url) | {"async_creator_fn": WatchedConnection.connect},
         )
 
     @asynccontextmanager
@@ -73,6 +117,13 @@ async def raw(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
     if not isinstance(driver, psycopg.AsyncConnection):
         raise TypeError(f"expected a psycopg connection, got {type(driver)}")
     return driver
+
+
+def _session(database_url: str) -> dict[str, Any]:
+    """What is set for every session; `options` of the URL itself stay."""
+    if "options=" in database_url:
+        return {k: v for k, v in _SESSION.items() if k != "options"}
+    return dict(_SESSION)
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
-from sqlalchemy import select, update
+from sqlalchemy import select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import Lane
@@ -96,7 +96,7 @@ async def due(connection: AsyncConnection, *, now: datetime, limit: int) -> list
     """Chunks whose time to look has come, locked for this transaction."""
     query = (
         select(outbox.c.id, outbox.c.alert_id, outbox.c.lane, outbox.c.channel, outbox.c.size)
-        .where(outbox.c.check_at <= now)
+        .where(outbox.c.check_at <= now, outbox.c.state == "done")
         .order_by(outbox.c.check_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -112,13 +112,22 @@ async def look_again(connection: AsyncConnection, chunk_id: int, at: datetime | 
     await connection.execute(update(outbox).where(outbox.c.id == chunk_id).values(check_at=at))
 
 
-async def look_now(connection: AsyncConnection, delivery_ids: Sequence[int]) -> None:
-    """Have the finished chunks of these deliveries looked at in the next round."""
+async def look_now(
+    connection: AsyncConnection, delivery_ids: Sequence[int], *, only_done: bool = True
+) -> None:
+    """Have the chunks of these deliveries looked at in the next round after they are done.
+
+    only_done: leave those alone that a worker holds, and do not wait for it.
+    """
     chunks = {i // CHUNK_SPAN for i in delivery_ids}
     if chunks:
         await connection.execute(
             update(outbox)
-            .where(outbox.c.id.in_(chunks), outbox.c.state == "done", ~outbox.c.digest)
+            .where(
+                outbox.c.id.in_(chunks),
+                ~outbox.c.digest,
+                outbox.c.state == "done" if only_done else true(),
+            )
             .values(check_at=_AT_ONCE)
         )
 

@@ -200,7 +200,12 @@ async def finish(
 ) -> None:
     """Mark the row done. check_at: when to see who was not reached. Raises Fenced."""
     query = _mine(work).values(
-        state="done", done_at=func.now(), lease_until=None, owner="", check_at=check_at
+        state="done",
+        done_at=func.now(),
+        lease_until=None,
+        owner="",
+        # A receipt that came meanwhile may have asked for an earlier look.
+        check_at=func.least(outbox.c.check_at, check_at),
     )
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")

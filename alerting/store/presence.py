@@ -19,7 +19,7 @@ from sqlalchemy import Boolean, case, func, literal_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from alerting.observe.logs import logger
-from alerting.store.db import driver_url
+from alerting.store.db import WatchedConnection, driver_url
 from alerting.store.schema import outbox
 
 log = logger(__name__)
@@ -39,6 +39,10 @@ _ABSENT = f"""
       select objid::int8 from pg_locks
       where locktype = 'advisory' and classid = {CLASS} and objsubid = 2 and granted
         and database = (select oid from pg_database where datname = current_database()))"""  # noqa: S608
+
+
+class _Watched(WatchedConnection):
+    silent_s = 5.0
 
 
 class Presence:
@@ -65,7 +69,7 @@ class Presence:
     async def _keep(self) -> None:
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
+                async with await _Watched.connect(
                     self._url, autocommit=True, connect_timeout=5
                 ) as connection:
                     await connection.execute("select pg_advisory_lock(%s, %s)", (CLASS, self._key))

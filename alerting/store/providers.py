@@ -13,15 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, provider
 
-#: Late is what arrived later than `late_s` after it was accepted, has not arrived by then, or
-#: failed for a reason that does not lie with the address.
+#: Late is what arrived later than `late_s` after it was accepted, or failed for a reason that
+#: does not lie with the address or the text.
 _WELL = """
     select d.provider as name, d.channel, count(*) as told,
+           count(*) filter (where d.state = 'delivered') as arrived,
            count(*) filter (where
              d.state = 'delivered' and d.settled_at - d.accepted_at > %(late)s
-             or d.state = 'accepted' and d.accepted_at < %(now)s - %(late)s
-             or d.state = 'failed' and d.reason not in
-                ('opted-out','dead-address','unreachable','refused-content','in-doubt')) as late
+             or d.state = 'failed' and d.reason <> all(%(not_theirs)s)) as late,
+           count(*) filter (where
+             d.state = 'accepted' and d.accepted_at < %(now)s - %(late)s) as silent
     from outbox o
     join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
     where o.kind = 'deliver' and o.channel = any(%(channels)s)
@@ -29,15 +30,25 @@ _WELL = """
       and d.provider <> '' and d.accepted_at > %(since)s
     group by 1, 2"""
 
+_NOT_THEIRS = [
+    "opted-out",
+    "dead-address",
+    "unreachable",
+    "refused-content",
+    "in-doubt",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Well:
-    """How a provider did of late: messages it accepted, and those that came late or not at all."""
+    """How a provider did of late; see `throttle.preference.Record`."""
 
     name: str
     channel: str
     told: int
+    arrived: int
     late: int
+    silent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,7 @@ async def how_well(
                 "now": now,
                 "since": now - timedelta(seconds=span_s),
                 "late": timedelta(seconds=late_s),
+                "not_theirs": _NOT_THEIRS,
             },
         )
         return await cursor.fetchall()

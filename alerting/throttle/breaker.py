@@ -46,7 +46,7 @@ class Limits:
     few: int = 5
     many: int = 20
     bad_share: float = 0.5
-    slow_s: float = 5.0
+    slow_s: float = 3.0
     rest_s: float = 2.0
     rest_max_s: float = 60.0
     refused_rest_s: float = 30.0

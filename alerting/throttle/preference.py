@@ -25,17 +25,19 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One provider of late. told: messages accepted; late: of them late or lost."""
+    """One provider of late.
+
+    told: messages it accepted. arrived: of them reported as delivered. late: delivered late, or
+    lost. silent: due by now and never heard of.
+    """
 
     name: str
-    told: int
-    late: int
-    penalty: int
-    changed_at: datetime | None
-
-    @property
-    def bad(self) -> bool:
-        return self.told >= LEAST and self.late >= LATE_SHARE * self.told
+    told: int = 0
+    arrived: int = 0
+    late: int = 0
+    silent: int = 0
+    penalty: int = 0
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +52,24 @@ class Change:
 def changes(channel: Sequence[Record], *, now: datetime) -> list[Change]:
     """What changes among the providers of one channel; each changes once in a span at most.
 
-    Where all are bad none is worse than another: then the fault is the network's, or ours.
+    Where all that are known are bad none is worse than another: then the fault is the network's,
+    or ours. Silence counts only where some provider of the channel does report what arrives: mail
+    relays never do, and where receipts are lost on their way to us nobody is at fault.
     """
     if len(channel) < 2:
         return []
-    all_bad = all(r.bad for r in channel if r.told >= LEAST)
+    reports = any(r.arrived for r in channel)
+    lost = {r.name: r.late + (r.silent if reports else 0) for r in channel}
+    known = [r for r in channel if r.told >= LEAST]
+    bad = {r.name for r in known if lost[r.name] >= LATE_SHARE * r.told}
+    nobody_is_better = len(known) > 1 and len(bad) == len(known)
     found = []
     for r in channel:
-        rested = r.changed_at is None or now - r.changed_at >= timedelta(seconds=SPAN_S)
-        if not rested:
+        if r.changed_at is not None and now - r.changed_at < timedelta(seconds=SPAN_S):
             continue
-        if r.bad and not (all_bad and _others_known(channel, r)):
-            worse = min(MOST, r.penalty + STEP)
-            if worse != r.penalty:
-                share = f"{r.late / r.told:.0%} of {r.told:,} messages came late or not at all"
-                found.append(Change(r.name, worse, share))
-        elif r.penalty and not r.bad:
+        if r.name in bad and r.penalty < MOST and not nobody_is_better:
+            share = f"{lost[r.name] / r.told:.0%} of {r.told:,} messages came late or not at all"
+            found.append(Change(r.name, min(MOST, r.penalty + STEP), share))
+        elif r.name not in bad and r.penalty:
             found.append(Change(r.name, max(0, r.penalty - STEP), "quiet"))
     return found
-
-
-def _others_known(channel: Sequence[Record], one: Record) -> bool:
-    return any(r.told >= LEAST for r in channel if r is not one)

@@ -20,6 +20,9 @@ from alerting.throttle.budget.wire import Call, pack_figures, plan, read_reply
 
 TIMEOUT_S = 1.0
 
+#: uvloop raises RuntimeError where a connection that was reset is written to.
+GONE = (RedisError, OSError, RuntimeError)
+
 
 def connect(url: str) -> Redis:
     """A client fit for RedisBudget: bytes out, and one retry on a fresh connection.
@@ -76,7 +79,7 @@ class RedisBudget:
         try:
             async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):
                 replies = await self._run(calls, figures)
-        except (RedisError, OSError) as e:
+        except GONE as e:
             # TimeoutError is an OSError.
             raise Unavailable(f"The budget has no answer from Redis: {type(e).__name__}.") from e
         answers: dict[int, Answer] = {}

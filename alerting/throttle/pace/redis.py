@@ -21,6 +21,9 @@ from alerting.throttle.pace import HEADROOM, HIGH, MICRO, Grant, Rate, pause_us,
 
 TIMEOUT_S = 1.0
 
+#: uvloop raises RuntimeError where a connection that was reset is written to.
+GONE = (RedisError, OSError, RuntimeError)
+
 _REPLY_LENGTH = 7
 
 
@@ -107,7 +110,7 @@ class RedisPace:
                 await heard.subscribe(channel)
                 async for message in heard.listen():
                     yield int(message["data"])
-        except (RedisError, OSError) as e:
+        except GONE as e:
             raise Unavailable(f"The pace hears nothing from Redis: {type(e).__name__}.") from e
 
     async def _run(
@@ -126,7 +129,7 @@ class RedisPace:
         try:
             async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):
                 reply = await self._call(len(keys), *keys, *figures, *words)
-        except (RedisError, OSError) as e:
+        except GONE as e:
             # TimeoutError is an OSError.
             raise Unavailable(f"The pace has no answer from Redis: {type(e).__name__}.") from e
         if (
