@@ -27,9 +27,10 @@ from alerting.store.db import AWAY
 _TICK_S = 0.05
 #: After so long without a message nothing is under way any more.
 _QUIET_S = 2.0
-#: A run that takes so many times its span is stuck.
+#: A run that takes so many times its span, at no more than so many messages a second, is stuck.
 _STUCK = 4.0
 _STUCK_S = 120.0
+_SLOWEST = 200
 
 
 class Play:
@@ -97,7 +98,8 @@ class Play:
         self.alert_id = await self._client.submit(self.alert)
         striking = asyncio.create_task(self._strike())
         ending = asyncio.create_task(self._settled())
-        limit = time.monotonic() + _STUCK_S + _STUCK * self._order.scenario.span(self._order.knobs)
+        span_s = self._order.scenario.span(self._order.knobs)
+        limit = time.monotonic() + _STUCK_S + _STUCK * span_s + self.expected / _SLOWEST
         try:
             while not (self._ended and striking.done() and self._quiet()):
                 if striking.done():

@@ -115,7 +115,7 @@ def _failover(dice: Random, knobs: Knobs) -> list[Fault]:
 
 
 def _cancel(dice: Random, _: Knobs) -> list[Fault]:
-    return [Fault(dice.uniform(0.2, 0.4), Kind.CANCEL, "alert")]
+    return [Fault(dice.uniform(0.08, 0.16), Kind.CANCEL, "alert")]
 
 
 def _zombie(dice: Random, knobs: Knobs) -> list[Fault]:
