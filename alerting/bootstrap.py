@@ -18,7 +18,7 @@ from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.policies import PolicyCache
-from alerting.dispatch.preference import Preference
+from alerting.dispatch.preference import JUDGE_EVERY_S, Preference
 from alerting.dispatch.routes import Routes
 from alerting.dispatch.sweep import House
 from alerting.dispatch.verdict import Verdicts
@@ -37,6 +37,7 @@ from alerting.throttle.budget.memory import MemoryBudget
 from alerting.throttle.budget.redis import RedisBudget, connect
 from alerting.throttle.pace.pacer import Pacer
 from alerting.throttle.pace.redis import RedisPace
+from alerting.throttle.rests import Rests
 
 
 def database_url(settings: Settings) -> str:
@@ -168,7 +169,15 @@ class Runtime:
             alarms = Alarms(self.db)
             stack.push_async_callback(alarms.drain)
             names = {channel: [p.name for p in several] for channel, several in built.items()}
-            preference = Preference(self.db, self.clock, alarms, names)
+            rests = Rests(redis)
+
+            async def judging() -> bool:
+                try:
+                    return await rests.turn("preference", JUDGE_EVERY_S)
+                except Unavailable:
+                    return True
+
+            preference = Preference(self.db, self.clock, alarms, names, judging)
             await stack.enter_async_context(preference.kept())
             yield Routes(
                 built,
