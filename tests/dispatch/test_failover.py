@@ -1,0 +1,271 @@
+"""Two providers of one channel: who is called when one is ill, and that nobody is told twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from sqlalchemy import select
+from town import Town
+
+from alerting.channels.base import Outcome, Outgoing, Rendering
+from alerting.channels.registry import Provider
+from alerting.channels.sms import TwilioConfig, TwilioSms
+from alerting.dispatch.alarms import Alarms
+from alerting.dispatch.preference import Preference
+from alerting.dispatch.routes import CIRCUIT_OPEN, Routes
+from alerting.domain.lane import Lane
+from alerting.store import alarms, providers
+from alerting.store.schema import address
+from alerting.throttle.breaker import Limits
+
+GOOD = b'{"sid": "SM1", "status": "queued", "error_code": null}'
+
+
+class Twilio:
+    """A small server that answers every request with one status, or not at all."""
+
+    def __init__(self, status: int | None, body: bytes = GOOD) -> None:
+        self.status = status
+        self.body = body
+        self.asked: list[bytes] = []
+        self.url = ""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+                self.asked.append(await reader.readexactly(length))
+                if self.status is None:
+                    await asyncio.Event().wait()
+                elif self.status == 0:
+                    break
+                answer = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (
+                    self.status,
+                    len(self.body),
+                )
+                writer.write(answer + self.body)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+MakeRoutes = Callable[..., Awaitable[Routes]]
+
+
+@pytest.fixture
+async def route(town: Town) -> AsyncIterator[MakeRoutes]:
+    """Makes Routes over such servers, the preferred first."""
+    async with AsyncExitStack() as stack:
+
+        async def make(*servers: Twilio, limits: Limits | None = None) -> Routes:
+            made = []
+            for n, server in enumerate(servers, 1):
+                listening = await asyncio.start_server(server.answer, "127.0.0.1", 0)
+                stack.callback(listening.close)
+                port = listening.sockets[0].getsockname()[1]
+                server.url = f"http://127.0.0.1:{port}"
+                channel = TwilioSms(
+                    TwilioConfig(
+                        account_sid="AC" + "0" * 32,
+                        auth_token="x",
+                        base_url=server.url,
+                        default_sender="+447700900000",
+                        timeout_s=20,
+                    )
+                )
+                await channel.open()
+                stack.push_async_callback(channel.close)
+                made.append(Provider(f"sms.{n}", channel))
+            told = Alarms(town.db)
+            stack.push_async_callback(told.drain)
+            return Routes({"sms": made}, town.pacing(), told, limits=limits or Limits())
+
+        yield make
+
+
+def message(n: int, lane: Lane = Lane.SEVERE) -> Outgoing:
+    return Outgoing(
+        delivery_id=n,
+        endpoint=f"+4477009{n:05d}",
+        rendering=Rendering("sms", "en", "", "Go uphill now."),
+        lane=lane,
+        thread="t",
+    )
+
+
+async def send(routes: Routes, count: int, lane: Lane = Lane.SEVERE) -> list[Outcome]:
+    await routes.window("sms", 64)
+    return await asyncio.gather(
+        *(routes.send("sms", message(n, lane), lane, "t") for n in range(count))
+    )
+
+
+REFUSALS = [
+    pytest.param(503, b"{}", id="it is ill"),
+    pytest.param(401, b'{"code": 20003}', id="it refuses our credentials"),
+    pytest.param(400, b'{"code": 21606}', id="it refuses our sender"),
+    pytest.param(429, b'{"code": 20429}', id="it wants fewer"),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), REFUSALS)
+async def test_a_definite_refusal_goes_to_the_second_at_once(
+    route: MakeRoutes, status: int, body: bytes
+) -> None:
+    first, second = Twilio(status, body), Twilio(201)
+    routes = await route(first, second)
+    outcomes = await send(routes, 30)
+    assert {(o.accepted, o.provider) for o in outcomes} == {(True, "sms.2")}
+    assert len(second.asked) == len(set(second.asked)) == 30
+
+
+async def test_nothing_listens_where_the_first_should_be(route: MakeRoutes) -> None:
+    first, second = Twilio(201), Twilio(201)
+    routes = await route(first, second)
+    # Its port is one that nobody has any more.
+    gone = await asyncio.start_server(first.answer, "127.0.0.1", 0)
+    port = gone.sockets[0].getsockname()[1]
+    gone.close()
+    await gone.wait_closed()
+    dead = TwilioSms(
+        TwilioConfig(
+            account_sid="AC" + "0" * 32,
+            auth_token="x",
+            base_url=f"http://127.0.0.1:{port}",
+            default_sender="+447700900000",
+        )
+    )
+    async with opened(dead):
+        routes._routes["sms"][0].provider = Provider("sms.1", dead)
+        outcomes = await send(routes, 10)
+    assert {(o.accepted, o.provider) for o in outcomes} == {(True, "sms.2")}
+
+
+@asynccontextmanager
+async def opened(channel: TwilioSms) -> AsyncIterator[None]:
+    await channel.open()
+    try:
+        yield
+    finally:
+        await channel.close()
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(None, id="never answers"),
+        pytest.param(0, id="takes it and hangs up"),
+        pytest.param(500, id="fails after it may have taken it"),
+    ],
+)
+async def test_what_may_have_been_taken_is_never_handed_over(
+    route: MakeRoutes, status: int | None
+) -> None:
+    first, second = Twilio(status, b"{}"), Twilio(201)
+    routes = await route(first, second, limits=Limits(slow_s=0.2))
+    outcomes = await send(routes, 40)
+    in_doubt = {o.delivery_id for o in outcomes if o.error and o.error.code == "ambiguous"}
+    assert in_doubt
+    told = {o.delivery_id for o in outcomes if o.accepted}
+    assert in_doubt | told == set(range(40))
+    bodies = [*first.asked, *second.asked]
+    assert len(bodies) == len(set(bodies))
+    # By now the first is left alone, so the next do not wait for it.
+    again = [await routes.send("sms", message(100 + n), Lane.SEVERE, "t") for n in range(5)]
+    assert {(o.accepted, o.provider) for o in again} == {(True, "sms.2")}
+
+
+async def test_an_address_that_is_refused_is_refused_once(route: MakeRoutes) -> None:
+    first, second = Twilio(400, b'{"code": 21614}'), Twilio(201)
+    routes = await route(first, second)
+    outcomes = await send(routes, 10)
+    assert {o.error.code for o in outcomes if o.error} == {"dead-address"}
+    assert second.asked == []
+
+
+async def test_below_severe_a_full_provider_is_waited_for(route: MakeRoutes) -> None:
+    first, second = Twilio(429, b'{"code": 20429}'), Twilio(201)
+    routes = await route(first, second)
+    outcomes = await send(routes, 5, Lane.ROUTINE)
+    assert {o.error.code for o in outcomes if o.error} == {"throttled"}
+    assert second.asked == []
+
+
+async def test_a_provider_that_refuses_us_is_left_alone_with_an_alarm_and_no_address_suffers(
+    town: Town, alert_xml: bytes, route: MakeRoutes
+) -> None:
+    only = Twilio(401, b'{"code": 20003}')
+    routes = await route(only)
+    # Window after window, as a worker does.
+    outcomes = [o for _ in range(5) for o in await send(routes, 40)]
+    assert len(only.asked) == 40
+    assert CIRCUIT_OPEN in {o.provider_code for o in await send(routes, 5)}
+    assert routes.rest_s("sms") > 10
+    assert not any(o.error and o.error.suspend for o in outcomes)
+    await routes._alarms.drain()
+    async with town.db.begin() as c:
+        kinds = {a.kind: a.subject for a in await alarms.open_alarms(c)}
+        suspended = (
+            await c.execute(select(address.c.id).where(address.c.suspended_reason.is_not(None)))
+        ).all()
+    assert kinds == {"provider-refuses-us": "sms.1", "no-provider-left": "sms"}
+    assert suspended == []
+
+
+async def test_the_alarm_ends_when_it_works_again(town: Town, route: MakeRoutes) -> None:
+    now = 0.0
+    ill = Twilio(503, b"{}")
+    routes: Routes = await route(ill)
+    routes._routes["sms"][0].breaker._now = lambda: now
+    await send(routes, 10)
+    ill.status, ill.body = 201, GOOD
+    for _ in range(20):
+        now += 2
+        await send(routes, 1)
+    assert routes.rest_s("sms") == 0
+    await routes._alarms.drain()
+    async with town.db.begin() as c:
+        assert await alarms.open_alarms(c) == []
+
+
+async def test_a_provider_that_delivers_late_is_called_after_the_other(
+    town: Town, alert_xml: bytes
+) -> None:
+    async def mine() -> bool:
+        return True
+
+    submitted = await town.submit(alert_xml)
+    told = Alarms(town.db)
+    preference = Preference(town.db, town.clock, told, {"sms": ["sms.1", "sms.2"]}, mine)
+    await town.worker().sweep()
+    rows = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
+    assert len(rows) > 50
+    await preference.look()
+    assert preference.penalties().get("sms.1", 0) == 0
+    # Nothing of what the first took has arrived after ten minutes.
+    town.clock.advance(600)
+    await preference.look()
+    assert preference.penalties() == {"sms.1": 10}
+    await told.drain()
+    async with town.db.begin() as c:
+        assert [a.kind for a in await alarms.open_alarms(c)] == ["provider-slow"]
+    town.clock.advance(3600)
+    await preference.look()
+    assert preference.penalties() == {"sms.1": 0}
+    async with town.db.begin() as c:
+        assert (await providers.standings(c))["sms.1"].reason == "quiet"
+
+
+async def test_the_preferred_is_called_first_and_a_penalty_turns_it_round(
+    route: MakeRoutes,
+) -> None:
+    first, second = Twilio(201), Twilio(201)
+    routes: Routes = await route(first, second)
+    assert {o.provider for o in await send(routes, 5)} == {"sms.1"}
+    routes._penalties = lambda: {"sms.1": 10}
+    assert {o.provider for o in await send(routes, 5)} == {"sms.2"}
+    assert len(first.asked) == len(second.asked) == 5
