@@ -75,7 +75,16 @@ def _open(**_: Any) -> None:
 
     On a thread: a child that is not ready soon is killed, and PostgreSQL may be away for longer.
     """
-    threading.Thread(target=_loop, name="opening", daemon=True).start()
+    threading.Thread(target=_open_or_end, name="opening", daemon=True).start()
+
+
+def _open_or_end() -> None:
+    try:
+        _loop()
+    except Exception:
+        # A child that never opens would take doorbells and do nothing; Celery starts another.
+        log.exception("worker.not_opened")
+        os._exit(1)
 
 
 @signals.worker_shutting_down.connect
