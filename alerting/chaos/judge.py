@@ -21,6 +21,7 @@ from alerting.errors import WorkFailed
 from alerting.store.schema import CHUNK_SPAN
 
 _TOOK = ("accepted", "delivered")
+_NEVER = ("suppressed", "expired", "revoked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +142,7 @@ def judge(want: Wanted, lines: Sequence[Line], rows: Mapping[int, Row]) -> Judge
         flagged=sum(1 for r in rows.values() if r.flagged),
         unfinished=sum(1 for r in rows.values() if r.state not in final),
         phantoms=sum(1 for i, r in rows.items() if r.state in _TOOK and i not in taken),
-        denied=sum(
-            1
-            for i, r in rows.items()
-            if i in taken and r.state not in _TOOK and r.state not in {"failed", "in_doubt"}
-        ),
+        denied=sum(1 for i, r in rows.items() if i in taken and r.state in _NEVER),
         held=sum(1 for r in rows.values() if r.state == "failed" and r.reason == "in-doubt"),
     )
 
