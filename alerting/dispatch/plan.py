@@ -69,7 +69,7 @@ class Planner:
         every = alert.msg_type is MsgType.CANCEL or work.lane in self._settings.all_channels_lanes
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         # The reading transaction stays open for the stream; batches are written by another.
-        async with lease.kept(), self._db.begin() as reading:
+        async with lease.kept(), self._db.begin(patient=True) as reading:
             async for batch in self._audience(reading, stored, alert, work.cursor):
                 if self._stopping():
                     await self._leave(work)
@@ -91,7 +91,7 @@ class Planner:
         """Stop before the first message where so many people need a second person's word."""
         if stored.approved_by or work.cursor or not alert.for_public:
             return False
-        async with self._db.begin() as connection:
+        async with self._db.begin(patient=True) as connection:
             policy = (await policies.live(connection)).policy
             # Counting costs; it is not done for alerts that no number of people would hold up.
             if storm.too_wide(alert, work.lane, policy, audience=policy.storm.audience_max + 1):

@@ -31,8 +31,9 @@ def driver_url(database_url: str) -> str:
 
 
 #: A statement that has not ended after so long never will: the way to PostgreSQL is cut without a
-#: word. Counting citizens in a large area takes seconds.
-SILENT_S = 30.0
+#: word. One that may take long has more time.
+SILENT_S = 12.0
+PATIENT_S = 300.0
 
 
 class WatchedConnection(psycopg.AsyncConnection[Any]):
@@ -84,8 +85,11 @@ class Database:
         )
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: committed when the block ends, rolled back when it raises."""
+    async def begin(self, *, patient: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed when the block ends, rolled back when it raises.
+
+        patient: its statements may take minutes, as looking for all citizens of an area does.
+        """
         connection = self._engine.connect()
         try:
             await connection.start()
@@ -95,10 +99,15 @@ class Database:
                 f"PostgreSQL does not answer at {where}: {_first_line(e)}.",
                 remedy="Start it, or correct DATABASE_URL; `alerting doctor` tells more.",
             ) from e
+        driver = await raw(connection) if patient else None
         try:
+            if isinstance(driver, WatchedConnection):
+                driver.silent_s = PATIENT_S
             async with connection.begin():
                 yield connection
         finally:
+            if isinstance(driver, WatchedConnection):
+                driver.silent_s = SILENT_S
             await connection.close()
 
     async def close(self) -> None:
