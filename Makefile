@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup node_modules demo up test check format lock clean
+.PHONY: help setup node_modules demo up test check bench-deps format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: setup ## Lint, types and import direction
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-deps: ## Install what benches need from Debian: nginx and Postfix's smtp-sink (as root)
+	apt-get install -y nginx-light postfix
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

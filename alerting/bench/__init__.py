@@ -14,6 +14,10 @@ from alerting.errors import NotFound
 
 #: name → (module:function, what it measures). A module is imported only when its bench runs.
 BENCHES = {
+    "sms": (
+        "alerting.bench.sms:run",
+        "SMS from end to end beside a Celery task a message and a bare loop.",
+    ),
     "verdicts": (
         "alerting.bench.verdicts:run",
         "Attention budgets in Redis: verdicts a second beside other limiters, and memory.",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 
 import pytest
@@ -39,11 +41,23 @@ def test_a_limiter_that_is_not_there_has_a_row_that_says_so(
 ) -> None:
     gone = rivals.Rival("no-such-limiter", "GCRA", rivals.RIVALS[0].make)
     monkeypatch.setattr("alerting.bench.verdicts.RIVALS", (gone,))
-    done = CliRunner().invoke(bench, ["--quick"], standalone_mode=False)
+    done = CliRunner().invoke(bench, ["verdicts", "--quick"], standalone_mode=False)
     assert done.exception is None, done.output
     (row,) = [line for line in done.stdout.splitlines() if "no-such-limiter" in line]
     assert "not installed" in row
     assert "not measured" in done.stdout
+
+
+@pytest.mark.skipif(
+    not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
+    reason="there is no nginx to stand in for the provider: make bench-deps",
+)
+def test_sms_from_end_to_end_beside_the_others() -> None:
+    done = CliRunner().invoke(bench, ["sms", "--quick", "--json"], standalone_mode=False)
+    assert done.exception is None, done.output
+    sms = json.loads(done.stdout)["benches"]["sms"]
+    assert set(sms["per_second"]) == {"ours", "a Celery task a message", "bare aiohttp loop"}
+    assert all(rate > 0 for rates in sms["per_second"].values() for rate in rates)
 
 
 def test_an_unknown_name_is_told_which_there_are() -> None:
