@@ -19,6 +19,7 @@ from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.policies import PolicyCache
 from alerting.dispatch.preference import JUDGE_EVERY_S, Preference
+from alerting.dispatch.rests import SharedRests
 from alerting.dispatch.routes import Routes
 from alerting.dispatch.sweep import House
 from alerting.dispatch.verdict import Verdicts
@@ -179,12 +180,16 @@ class Runtime:
 
             preference = Preference(self.db, self.clock, alarms, names, judging)
             await stack.enter_async_context(preference.kept())
-            yield Routes(
+            routes = Routes(
                 built,
                 Pacing(pacer, self.policies(), self.settings),
                 alarms,
                 penalties=preference.penalties,
             )
+            shared = SharedRests(rests, routes.breakers)
+            routes.rests = shared.found
+            await stack.enter_async_context(shared.kept())
+            yield routes
 
 
 @asynccontextmanager

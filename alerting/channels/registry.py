@@ -31,12 +31,20 @@ class Provider:
     """One company or server that carries a channel.
 
     name: `sms.1`, `sms.2`, … in the order of the settings. own_extreme: extreme alerts have a
-    sender of their own there, with a rate of its own.
+    sender of their own there, with a rate of its own. slow_s: an answer that takes longer is slow
+    for one of its kind. by_origin: the servers behind the addresses are what works or does not,
+    each for itself.
     """
 
     name: str
     channel: Channel
     own_extreme: bool = False
+    slow_s: float = 3.0
+    by_origin: bool = False
+
+
+#: A relay may look into a mail before it takes it.
+_RELAY_SLOW_S = 5.0
 
 
 def build(
@@ -50,21 +58,30 @@ def build(
     if sandbox is not None:
         return {
             "sms": (Provider("sms.1", TwilioSms(_sandbox_sms(settings, sandbox))),),
-            "email": (
-                Provider("email.1", SmtpEmail(_sandbox_email(settings, sandbox, bounce_key))),
-            ),
-            "push": (Provider("push.1", WebPush(_push(settings, vapid, loopback=True))),),
+            "email": _mail([_sandbox_email(settings, sandbox, bounce_key)]),
+            "push": _web_push(_push(settings, vapid, loopback=True)),
         }
     sms = [_sms(settings, a) for a in settings.twilio_accounts]
     email = [_email(settings, r, bounce_key) for r in settings.smtp_relays]
     built = {
-        "push": (Provider("push.1", WebPush(_push(settings, vapid, loopback=False))),),
+        "push": _web_push(_push(settings, vapid, loopback=False)),
         "sms": tuple(
             Provider(f"sms.{n}", TwilioSms(c), bool(c.senders)) for n, c in enumerate(sms, 1)
         ),
-        "email": tuple(Provider(f"email.{n}", SmtpEmail(c)) for n, c in enumerate(email, 1)),
+        "email": _mail(email),
     }
     return {channel: providers for channel, providers in built.items() if providers}
+
+
+def _mail(relays: list[SmtpConfig]) -> tuple[Provider, ...]:
+    return tuple(
+        Provider(f"email.{n}", SmtpEmail(c), slow_s=min(_RELAY_SLOW_S, c.timeout_s / 2))
+        for n, c in enumerate(relays, 1)
+    )
+
+
+def _web_push(config: PushConfig) -> tuple[Provider, ...]:
+    return (Provider("push.1", WebPush(config), by_origin=True),)
 
 
 def _sandbox_sms(settings: Settings, sandbox: Sandbox) -> TwilioConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from alerting.channels.base import AMBIGUOUS, THROTTLED, Channel, Outcome, Outgoing
+from alerting.channels.base import THROTTLED, Outcome, Outgoing
 from alerting.channels.registry import Provider
 from alerting.dispatch.policies import PolicyCache
 from alerting.domain.lane import Lane
@@ -17,16 +17,9 @@ from alerting.throttle.pace.pacer import Pacer
 #: within a second and no lease runs out while a slow provider is waited for.
 WINDOW_S = 0.5
 
-#: The code in the ledger of what got no turn in time; no provider was called for it.
-NO_TURN = "no-turn"
-
-
-#: The code of what the provider did not answer while another one is there.
-HANGS = "hangs"
-
 
 class Pacing:
-    """Sends through providers at their configured rates. Lives on one event loop."""
+    """Hands out turns at providers by their configured rates. Lives on one event loop."""
 
     def __init__(self, pacer: Pacer, policies: PolicyCache, settings: Settings) -> None:
         self._pacer = pacer
@@ -45,48 +38,29 @@ class Pacing:
         """How many sends may be open at once."""
         return most if rate.per_second <= 0 else max(1, min(most, int(rate.per_second * WINDOW_S)))
 
-    async def send(
-        self,
-        provider: Provider,
-        message: Outgoing,
-        lane: Lane,
-        tenant: str,
-        rate: Rate,
-        *,
-        hang_s: float | None = None,
-    ) -> Outcome:
-        """Send when it is this message's turn at this provider.
-
-        hang_s: an answer is waited for no longer; then nobody knows whether the message was taken.
-
-        What gets no turn in time was not sent: it comes back as throttled, to be tried again.
-        """
-        channel = provider.channel
+    async def turn(
+        self, provider: Provider, message: Outgoing, lane: Lane, tenant: str, rate: Rate
+    ) -> bool:
+        """Return when it is this message's turn at this provider; False when none came in time."""
         if rate.per_second <= 0:
-            return await _answer(channel, message, hang_s)
-        sender = _sender(provider, lane)
-        cost = measure(message.rendering.text).count if channel.name == "sms" else 1
+            return True
+        cost = measure(message.rendering.text).count if provider.channel.name == "sms" else 1
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._pacer.turn(sender, lane, tenant, cost, rate)
+                await self._pacer.turn(_sender(provider, lane), lane, tenant, cost, rate)
         except TimeoutError:
-            return Outcome(message.delivery_id, THROTTLED, provider_code=NO_TURN, called=False)
-        outcome = await _answer(channel, message, hang_s)
-        await self._pacer.said(
-            sender,
-            rate,
-            throttled=outcome.error is THROTTLED,
-            retry_after_s=outcome.retry_after_s,
-        )
-        return outcome
+            return False
+        return True
 
-
-async def _answer(channel: Channel, message: Outgoing, hang_s: float | None) -> Outcome:
-    try:
-        async with asyncio.timeout(hang_s):
-            return await channel.send(message)
-    except TimeoutError:
-        return Outcome(message.delivery_id, AMBIGUOUS, provider_code=HANGS)
+    async def said(self, provider: Provider, lane: Lane, rate: Rate, outcome: Outcome) -> None:
+        """Note how a call ended that had its turn: too fast for the provider, or not."""
+        if rate.per_second > 0:
+            await self._pacer.said(
+                _sender(provider, lane),
+                rate,
+                throttled=outcome.error is THROTTLED,
+                retry_after_s=outcome.retry_after_s,
+            )
 
 
 def _sender(provider: Provider, lane: Lane) -> str:

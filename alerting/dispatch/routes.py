@@ -24,28 +24,28 @@ from alerting.channels.base import (
 from alerting.channels.registry import Provider
 from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.pacing import Pacing
+from alerting.dispatch.route import NONE_LEFT, Route
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.observe.logs import logger
-from alerting.throttle.breaker import Breaker, Ending, Limits
+from alerting.throttle.breaker import Breaker, Limits, State
 from alerting.throttle.pace import Rate
 
 log = logger(__name__)
 
 #: The code in the ledger of what was sent to nobody, because every provider is left alone.
 CIRCUIT_OPEN = "circuit-open"
-#: The code where an adapter broke its promise never to raise.
-ADAPTER_ERROR = "adapter-error"
-
-_DOWN = "provider-down"
-_REFUSES = "provider-refuses-us"
-_NONE_LEFT = "no-provider-left"
+#: The code in the ledger of what got no turn in time; no provider was called for it.
+NO_TURN = "no-turn"
 
 
 class Routes:
     """Sends by the healthiest provider of a channel. Lives on one event loop.
 
     providers: by channel, the preferred first. penalties: how much a provider is to be avoided at
-    the moment (0 is not at all), by name.
+    the moment (0 is not at all), by name. limits: those of each provider's breaker, where they are
+    not to be its own.
+
+    Set `rests` to hear, by name, how long a provider is left alone, and 0 when it works again.
     """
 
     def __init__(
@@ -62,14 +62,25 @@ class Routes:
         self._alarms = alarms
         self._penalties = penalties
         self._rates: dict[str, Rate] = {}
-        self._hang_s = (limits or Limits()).slow_s
-        self._routes = {
-            channel: [
-                _Route(p, n, Breaker(now, limits=limits), alarms) for n, p in enumerate(several)
-            ]
-            for channel, several in providers.items()
-            if several
-        }
+        self.rests: Callable[[str, float], None] = lambda *_: None
+        self._routes: dict[str, list[Route]] = {}
+        for channel, several in providers.items():
+            for rank, provider in enumerate(several):
+                route = Route(
+                    provider,
+                    rank,
+                    alarms,
+                    now=now,
+                    limits=limits,
+                    spare=self._spare(channel, provider.name),
+                    rests=lambda name, rest_s: self.rests(name, rest_s),
+                )
+                self._routes.setdefault(channel, []).append(route)
+
+    @property
+    def breakers(self) -> dict[str, Breaker]:
+        """Each provider's, by its name."""
+        return {r.name: r.breaker for several in self._routes.values() for r in several}
 
     def has(self, channel: str) -> bool:
         """True when there is a provider for it at all."""
@@ -89,147 +100,109 @@ class Routes:
 
     def rest_s(self, channel: str) -> float:
         """Seconds until one of its providers may be called; 0 when one may now."""
-        return min((r.breaker.rest_s for r in self._routes.get(channel, ())), default=0.0)
+        return min((r.breaker.wait_s() for r in self._routes.get(channel, ())), default=0.0)
 
-    async def send(self, channel: str, message: Outgoing, lane: Lane, tenant: str) -> Outcome:
+    async def send(
+        self, channel: str, message: Outgoing, lane: Lane, tenant: str, *, avoid: str = ""
+    ) -> Outcome:
         """Send one message when it is its turn; never raises. The outcome says who was called.
 
         A provider that is ill, or refuses us, hands over to the next; so does one that has no
-        capacity left, for grave lanes.
+        capacity left, for grave lanes. Where all are left alone a grave message still tries one of
+        them, once a second.
+
+        avoid: the provider an earlier try fell silent at; it comes last.
         """
+        routes = self._by_health(channel, avoid)
+        grave = lane in GRAVE_LANES
         last: Outcome | None = None
-        for route in self._by_health(channel):
-            call = route.breaker.begin()
-            if call is None:
+        for route in routes:
+            if route.wait_s(message) > 0:
                 continue
-            ending = Ending.NOTHING
-            try:
-                last = await self._call(route, message, lane, tenant)
-                ending = ending_of(last)
-            finally:
-                route.breaker.ended(call, ending)
+            outcome = await self._try(route, message, lane, tenant)
+            if outcome is None:
+                continue
+            last = outcome
             if not hands_over(last, lane):
                 return last
         if last is not None:
             return last
-        self._alarms.open(
-            _NONE_LEFT,
-            channel,
-            f"No provider of {channel} may be called at the moment. Its messages wait.",
-        )
-        return Outcome(
-            message.delivery_id,
-            PROVIDER_DOWN,
-            provider_code=CIRCUIT_OPEN,
-            retry_after_s=self.rest_s(channel),
-            called=False,
-        )
+        for route in routes if grave else ():
+            if route.wait_s(message, urgent=True) > 0:
+                continue
+            outcome = await self._try(route, message, lane, tenant, urgent=True)
+            if outcome is not None:
+                return outcome
+        return self._none_left(routes, channel, message, urgent=grave)
 
     async def look_up(
         self, channel: str, provider: str, message: Outgoing, *, since: datetime
     ) -> Outcome | None:
         """What the provider knows of a message whose answer was lost; all of them where it is not
         known who was called. None where all that were asked know nothing. Raises CannotLookUp."""
-        routes = [
+        asked = [
             r.provider for r in self._routes.get(channel, ()) if provider in ("", r.provider.name)
         ]
-        if not routes:
+        if not asked:
             raise CannotLookUp(channel)
-        for p in routes:
-            if not isinstance(p.channel, CanLookUp):
-                raise CannotLookUp(p.name)
-        for p in routes:
-            assert isinstance(p.channel, CanLookUp)  # noqa: S101 - seen above
-            found = await p.channel.look_up(message, since=since)
+        able = [(p.name, p.channel) for p in asked if isinstance(p.channel, CanLookUp)]
+        if len(able) < len(asked):
+            raise CannotLookUp(channel)
+        for name, adapter in able:
+            found = await adapter.look_up(message, since=since)
             if found is not None:
-                return _by(found, p.name)
+                return replace(found, provider=name)
         return None
 
-    def _by_health(self, channel: str) -> list[_Route]:
+    def _spare(self, channel: str, name: str) -> Callable[[], bool]:
+        """Whether another provider than `name` could take over now."""
+
+        def spare() -> bool:
+            return any(
+                r.breaker.state is State.CLOSED for r in self._routes[channel] if r.name != name
+            )
+
+        return spare
+
+    def _by_health(self, channel: str, avoid: str) -> list[Route]:
         routes = self._routes.get(channel, [])
         if len(routes) < 2:
             return routes
         penalties = self._penalties()
-        return sorted(routes, key=lambda r: (penalties.get(r.provider.name, 0), r.rank))
+        return sorted(routes, key=lambda r: (r.name == avoid, penalties.get(r.name, 0), r.rank))
 
-    async def _call(self, route: _Route, message: Outgoing, lane: Lane, tenant: str) -> Outcome:
+    async def _try(
+        self, route: Route, message: Outgoing, lane: Lane, tenant: str, *, urgent: bool = False
+    ) -> Outcome | None:
         provider = route.provider
-        try:
-            rate = self._rates.get(provider.channel.name) or Rate(0)
-            several = len(self._routes[provider.channel.name]) > 1
-            outcome = await self._pacing.send(
-                provider,
-                message,
-                lane,
-                tenant,
-                rate,
-                # Alone, a slow provider is better than none.
-                hang_s=self._hang_s if several else None,
-            )
-        except Exception as e:
-            # The whole story once; a window of them would say the same.
-            log.exception(
-                "adapter.raised",
-                provider=provider.name,
-                error=type(e).__name__,
-                exc_info=not route.raised,
-            )
-            route.raised = True
-            outcome = Outcome(message.delivery_id, AMBIGUOUS, provider_code=ADAPTER_ERROR)
-        return _by(outcome, provider.name)
+        rate = self._rates.get(provider.channel.name) or Rate(0)
+        if not await self._pacing.turn(provider, message, lane, tenant, rate):
+            return Outcome(message.delivery_id, THROTTLED, provider_code=NO_TURN, called=False)
+        may_give_up = lane in GRAVE_LANES and len(self._routes[provider.channel.name]) > 1
+        outcome = await route.call(message, urgent=urgent, may_give_up=may_give_up)
+        if outcome is not None:
+            await self._pacing.said(provider, lane, rate, outcome)
+        return outcome
 
-
-class _Route:
-    """One provider and its breaker, which raises and ends the alarms."""
-
-    def __init__(self, provider: Provider, rank: int, breaker: Breaker, alarms: Alarms) -> None:
-        self.provider = provider
-        self.rank = rank
-        self.breaker = breaker
-        self.raised = False
-        self._alarms = alarms
-        breaker.opened, breaker.closed = self._opened, self._closed
-
-    def _opened(self, why: Ending) -> None:
-        name = self.provider.name
-        log.warning("breaker.open", provider=name, why=why.name.lower())
-        if why is Ending.REFUSED_US:
+    def _none_left(
+        self, routes: Sequence[Route], channel: str, message: Outgoing, *, urgent: bool
+    ) -> Outcome:
+        if not any(r.provider.by_origin for r in routes):
             self._alarms.open(
-                _REFUSES,
-                name,
-                f"{name} refuses our credentials or sender. Check its settings; "
+                NONE_LEFT,
+                channel,
+                f"No provider of {channel} works at the moment, and its messages wait; "
                 "docs/runbooks/provider-down.md.",
             )
-        else:
-            self._alarms.open(
-                _DOWN, name, f"{name} fails or does not answer; docs/runbooks/provider-down.md."
-            )
-
-    def _closed(self) -> None:
-        name = self.provider.name
-        log.info("breaker.closed", provider=name)
-        for kind, subject in (
-            (_REFUSES, name), (_DOWN, name), (_NONE_LEFT, self.provider.channel.name)
-        ):  # fmt: skip
-            self._alarms.close(kind, subject)
-
-
-def ending_of(outcome: Outcome) -> Ending:
-    """What an outcome says about the provider, not about the message."""
-    error = outcome.error
-    if error is None:
-        return Ending.GOOD
-    if not outcome.called:
-        return Ending.NOTHING
-    match error.fault:
-        case Fault.OURS:
-            return Ending.REFUSED_US
-        case Fault.PROVIDER:
-            return Ending.BAD
-        case Fault.CAPACITY | Fault.TIME:
-            return Ending.NOTHING
-        case _:
-            return Ending.GOOD
+        wait_s = min((r.wait_s(message, urgent=urgent) for r in routes), default=0.0)
+        return Outcome(
+            message.delivery_id,
+            PROVIDER_DOWN,
+            provider_code=CIRCUIT_OPEN,
+            # A moment, where it has just become possible to call again.
+            retry_after_s=max(wait_s, 0.1),
+            called=False,
+        )
 
 
 def hands_over(outcome: Outcome, lane: Lane) -> bool:
@@ -240,7 +213,3 @@ def hands_over(outcome: Outcome, lane: Lane) -> bool:
     if error is THROTTLED:
         return lane in GRAVE_LANES
     return error.fault in {Fault.OURS, Fault.PROVIDER}
-
-
-def _by(outcome: Outcome, name: str) -> Outcome:
-    return replace(outcome, provider=name if outcome.called else "")

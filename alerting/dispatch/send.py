@@ -150,8 +150,14 @@ class Sender:
             return Outcome(delivery_id, REFUSED_CONTENT, provider_code=NOT_COMPOSED, called=False)
         if not job.lease.sure:
             return Outcome(delivery_id, PROVIDER_DOWN, provider_code=LEASE_LOST, called=False)
-        work = job.lease.work
-        return await self._routes.send(work.channel, message, work.lane, job.stored.submitted_by)
+        work, d = job.lease.work, sending.delivery
+        return await self._routes.send(
+            work.channel,
+            message,
+            work.lane,
+            job.stored.submitted_by,
+            avoid=d.provider if d.state == DeliveryState.IN_DOUBT else "",
+        )
 
     def _done(
         self, window: Sequence[Sending], outcomes: Sequence[Outcome], attempted_at: datetime

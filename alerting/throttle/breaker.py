@@ -6,10 +6,14 @@ open, one call a second goes as a probe; enough good ones close it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+
+#: A good answer says for so long that a provider is well.
+FRESH_S = 1.0
 
 
 class Ending(Enum):
@@ -33,23 +37,29 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to open and for how long.
+    """When to open and for how long. Never by one call alone, which may be about its message.
 
-    window_s: how far back calls count. few, many: it opens with `few` bad calls and no good one,
-    and with `many` calls when a share of `bad_share` is bad; never by one call alone, which may be
-    about its message. slow_s: a call that takes longer counts as bad, and does so while it still
-    hangs. rest_s, rest_max_s: the first and the longest rest. refused_rest_s: the least rest where
-    it refuses us. probe_every_s: between probes. good_probes: so many close it.
+    few: so many bad calls in a row open it when nothing good came for `slow_s`; half as many do
+    when they refuse us. A row is forgotten `row_s` after its last call, so that a centre that sends
+    three messages an hour learns too. many: so many in a row open it at once, and so many within
+    `window_s` do when a share of `bad_share` is bad.
+
+    slow_s: a call that takes longer counts as bad, and does so while it still hangs; only while
+    another provider could take over, since a slow one is better than none.
+
+    rest_s, rest_max_s: the first and the longest rest. refused_rest_s: the least rest where it
+    refuses us. probe_every_s: between probes. good_probes: so many close it.
     """
 
     window_s: float = 10.0
+    row_s: float = 300.0
     few: int = 5
     many: int = 20
     bad_share: float = 0.5
     slow_s: float = 3.0
     rest_s: float = 2.0
     rest_max_s: float = 60.0
-    refused_rest_s: float = 30.0
+    refused_rest_s: float = 15.0
     probe_every_s: float = 1.0
     good_probes: int = 3
 
@@ -76,7 +86,8 @@ class _Second:
 class Breaker:
     """One provider's, in one process. now: seconds that only go forward.
 
-    Not shared between threads. Set `opened` and `closed` to hear of it: opened is told why.
+    Not shared between threads. Set `opened` and `closed` to hear of it (opened is told why), and
+    `spare` to say whether another provider could take over now.
     """
 
     def __init__(self, now: Callable[[], float], *, limits: Limits | None = None) -> None:
@@ -84,8 +95,11 @@ class Breaker:
         self._limits = limits or Limits()
         self.opened: Callable[[Ending], None] = lambda _: None
         self.closed: Callable[[], None] = lambda: None
+        self.spare: Callable[[], bool] = lambda: False
         self._seconds: deque[_Second] = deque()
         self._good = self._bad = 0
+        self._row = self._refused = 0
+        self._last_bad_s = self._last_good_s = self._last_answer_s = -math.inf
         self._under_way: dict[int, Call] = {}
         self._open_until_s: float | None = None
         self._rest_s = self._limits.rest_s
@@ -99,23 +113,28 @@ class Breaker:
         return State.OPEN if self._now() < self._open_until_s else State.HALF_OPEN
 
     @property
-    def rest_s(self) -> float:
-        """Seconds until a call may go; 0 when one may now."""
-        match self.state:
-            case State.CLOSED:
-                return 0.0
-            case State.OPEN:
-                return (self._open_until_s or 0.0) - self._now()
-            case State.HALF_OPEN:
-                return max(0.0, self._next_probe_s - self._now())
+    def slow_s(self) -> float:
+        return self._limits.slow_s
 
-    def begin(self) -> Call | None:
-        """A call that goes now; None when it must not. Every call begun must be `ended`."""
+    def wait_s(self, *, urgent: bool = False) -> float:
+        """Seconds until a call may go; 0 when one may now.
+
+        urgent: it may go as a probe though the rest is not over, which costs one refusal at worst
+        where the message can go nowhere else.
+        """
         now = self._now()
-        self._see_slow(now)
-        if self.rest_s > 0:
+        if self._open_until_s is None:
+            return 0.0
+        rest_s = 0.0 if urgent else self._open_until_s - now
+        return max(0.0, rest_s, self._next_probe_s - now)
+
+    def begin(self, *, urgent: bool = False) -> Call | None:
+        """A call that goes now; None when it must not. Every call begun must be `ended`."""
+        self.see_slow()
+        if self.wait_s(urgent=urgent) > 0:
             return None
-        probe = self.state is State.HALF_OPEN
+        now = self._now()
+        probe = self._open_until_s is not None
         if probe:
             self._next_probe_s = now + self._limits.probe_every_s
         call = Call(now, probe=probe)
@@ -128,36 +147,77 @@ class Breaker:
         # A call that hung was counted as bad when it was seen to hang.
         counted = self._under_way.pop(id(call), None) is None
         if ending is Ending.NOTHING:
-            if call.probe:
+            if call.probe and not counted:
                 self._next_probe_s = now
             return
-        slow = now - call.begun_s > self._limits.slow_s
-        ending = Ending.BAD if ending is Ending.GOOD and slow else ending
-        if call.probe and self.state is not State.CLOSED:
-            self._probed(now, ending)
-        elif not counted:
-            self._count(now, ending)
+        if ending is Ending.GOOD:
+            self._last_answer_s = now
+            if now - call.begun_s > self._limits.slow_s and self.spare():
+                ending = Ending.BAD
+            else:
+                self._last_good_s = now
+                self._row = self._refused = 0
+        if not counted:
+            self._learn(now, call, ending)
 
-    def stay_open(self, for_s: float) -> None:
-        """Open, or stay so, because another worker found it ill."""
-        if self.state is State.CLOSED and for_s > 0:
-            self._good_probes = 0
-            self._open_until_s = self._now() + for_s
+    def silent_since(self, call: Call) -> bool:
+        """True when the provider has answered no call since this one began, which hangs."""
+        return self._last_answer_s < call.begun_s <= self._now() - self._limits.slow_s
 
-    def _see_slow(self, now: float) -> None:
+    def see_slow(self) -> None:
         """Count what hangs: a provider that answers nothing must not take every window with it."""
+        if not self._under_way or not self.spare():
+            return
+        now = self._now()
         while self._under_way:
             key, call = next(iter(self._under_way.items()))
             if now - call.begun_s <= self._limits.slow_s:
                 return
             del self._under_way[key]
-            if call.probe:
-                self._probed(now, Ending.BAD)
-            else:
-                self._count(now, Ending.BAD)
+            self._learn(now, call, Ending.BAD)
 
-    def _count(self, now: float, ending: Ending) -> None:
+    def rest(self, for_s: float) -> None:
+        """Leave the provider alone for so long, because another worker found it ill.
+
+        What answered this process a moment ago is not ill: then the fault is that worker's way.
+        """
+        now = self._now()
+        if self._open_until_s is None and for_s > 0 and now - self._last_good_s > FRESH_S:
+            self._good_probes = 0
+            self._open_until_s = now + min(for_s, self._limits.rest_max_s)
+
+    def try_now(self) -> None:
+        """End the rest, because another worker found the provider well."""
+        if self._open_until_s is not None:
+            self._open_until_s = min(self._open_until_s, self._now())
+
+    def _learn(self, now: float, call: Call, ending: Ending) -> None:
+        if call.probe:
+            if self._open_until_s is not None:
+                self._probed(now, ending)
+            return
         good = ending is Ending.GOOD
+        self._note(now, good=good)
+        if good:
+            return
+        if now - self._last_bad_s > self._limits.row_s:
+            self._row = self._refused = 0
+        self._last_bad_s = now
+        self._row += 1
+        self._refused += ending is Ending.REFUSED_US
+        if self._open_until_s is None and self._too_bad(now):
+            self._open(now, ending)
+
+    def _too_bad(self, now: float) -> bool:
+        limits = self._limits
+        if self._refused * 2 >= limits.few or self._row >= limits.many:
+            return True
+        if self._row >= limits.few and now - self._last_good_s >= limits.slow_s:
+            return True
+        total = self._good + self._bad
+        return total >= limits.many and self._bad >= limits.bad_share * total
+
+    def _note(self, now: float, *, good: bool) -> None:
         while self._seconds and self._seconds[0].begun_s < now - self._limits.window_s:
             past = self._seconds.popleft()
             self._good -= past.good
@@ -169,21 +229,19 @@ class Breaker:
         last.bad += not good
         self._good += good
         self._bad += not good
-        total = self._good + self._bad
-        none_good = not self._good and self._bad >= self._limits.few
-        too_many = total >= self._limits.many and self._bad >= self._limits.bad_share * total
-        if self.state is State.CLOSED and (none_good or too_many):
-            self._open(now, ending)
 
     def _forget(self) -> None:
         self._seconds.clear()
-        self._good = self._bad = 0
+        self._good = self._bad = self._row = self._refused = 0
 
     def _probed(self, now: float, ending: Ending) -> None:
         if ending is not Ending.GOOD:
-            self._open(now, ending)
+            # An urgent probe during the rest says nothing about how long the rest should be.
+            if self.state is State.HALF_OPEN:
+                self._open(now, ending)
             return
         self._next_probe_s = now
+        self.try_now()
         self._good_probes += 1
         if self._good_probes >= self._limits.good_probes:
             self._open_until_s = None
@@ -195,7 +253,8 @@ class Breaker:
         rest_s = self._rest_s
         if why is Ending.REFUSED_US:
             rest_s = max(rest_s, self._limits.refused_rest_s)
-        self._open_until_s = max(self._open_until_s or 0.0, now + rest_s)
+        self._open_until_s = now + rest_s
+        self._next_probe_s = now + self._limits.probe_every_s
         self._rest_s = min(self._limits.rest_max_s, self._rest_s * 2)
         self._good_probes = 0
         self._forget()

@@ -1,0 +1,88 @@
+"""Rests: this process's breakers hear what others found, and tell what they find themselves.
+
+Every breaker decides alone and at once; this only spares the other workers the calls that would
+teach them the same. Without Redis each learns for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from alerting.errors import Unavailable
+from alerting.observe.logs import logger
+from alerting.throttle.breaker import Breaker
+from alerting.throttle.rests import Rests
+
+log = logger(__name__)
+
+#: How soon others hear of it, and how soon Redis is asked again after it gave no answer.
+EVERY_S = 0.25
+_AGAIN_S = 1.0
+
+
+class SharedRests:
+    """For the providers of one process. Lives on one event loop; never raises.
+
+    breakers: by the provider's name.
+    """
+
+    def __init__(self, rests: Rests, breakers: Mapping[str, Breaker]) -> None:
+        self._rests = rests
+        self._breakers = breakers
+        self._found: dict[str, float] = {}
+        self._heard: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def found(self, provider: str, rest_s: float) -> None:
+        """This process opened a provider's breaker for so long, or closed it (0)."""
+        self._found[provider] = rest_s
+        self._wake.set()
+
+    async def exchange(self) -> None:
+        """Tell what was found and hear what others did. Raises Unavailable."""
+        while self._found:
+            name, rest_s = next(iter(self._found.items()))
+            await self._rests.tell(name, rest_s)
+            if self._found.get(name) == rest_s:
+                del self._found[name]
+            if not rest_s:
+                self._heard.discard(name)
+        told = await self._rests.told(list(self._breakers))
+        for name, breaker in self._breakers.items():
+            if name in told:
+                self._heard.add(name)
+                breaker.rest(told[name])
+            elif name in self._heard:
+                # Whoever found it ill has found it well, or its rest is over: see for ourselves.
+                self._heard.discard(name)
+                breaker.try_now()
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Exchange again and again while the block lasts."""
+        task = asyncio.create_task(self._forever())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _forever(self) -> None:
+        while True:
+            pause_s = EVERY_S
+            try:
+                await self.exchange()
+            except Unavailable:
+                pause_s = _AGAIN_S
+            except Exception:
+                log.exception("rests.not_shared")
+                pause_s = _AGAIN_S
+            self._wake.clear()
+            if self._found and pause_s == EVERY_S:
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()

@@ -1,0 +1,232 @@
+"""Route: one provider, how it is called, and what its answers say of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from alerting.channels.base import AMBIGUOUS, Fault, Outcome, Outgoing
+from alerting.channels.registry import Provider
+from alerting.dispatch.alarms import Alarms
+from alerting.observe.logs import logger
+from alerting.throttle.breaker import Breaker, Call, Ending, Limits, State
+
+log = logger(__name__)
+
+#: The code where an adapter broke its promise never to raise.
+ADAPTER_ERROR = "adapter-error"
+#: The code of what a silent provider did not answer while another one could take over.
+HANGS = "hangs"
+
+DOWN = "provider-down"
+REFUSES = "provider-refuses-us"
+NONE_LEFT = "no-provider-left"
+
+_RUNBOOK = "docs/runbooks/provider-down.md"
+
+#: A call that hangs is looked at again so often.
+_LOOK_S = 0.25
+#: An alarm of this process, or one left by another, ends when a provider has worked for so long.
+_QUIET_S = 30.0
+#: Origins remembered; whoever registers an address names one.
+_MOST_ORIGINS = 256
+#: An origin that so many messages were for is worth an alarm; anybody can register a dead one.
+_ALARMING = 50
+
+
+class Route:
+    """Calls one provider while it is well. Lives on one event loop.
+
+    spare: whether another provider of the channel could take over now. rests: told, by name, how
+    long the provider is left alone, and 0 when it works again.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        rank: int,
+        alarms: Alarms,
+        *,
+        now: Callable[[], float],
+        limits: Limits | None,
+        spare: Callable[[], bool],
+        rests: Callable[[str, float], None],
+    ) -> None:
+        self.provider = provider
+        self.rank = rank
+        self._alarms = alarms
+        self._now = now
+        self._limits = limits or Limits(slow_s=provider.slow_s)
+        self._spare = spare
+        self._rests = rests
+        self._places = asyncio.Semaphore(provider.channel.concurrency)
+        self._origins: OrderedDict[str, _Origin] = OrderedDict()
+        self._raised = False
+        # What an earlier process said of it may still stand.
+        self._alarmed = True
+        self._troubled_s = now()
+        self.breaker = self._new(provider.name)
+
+    @property
+    def name(self) -> str:
+        return self.provider.name
+
+    def wait_s(self, message: Outgoing, *, urgent: bool = False) -> float:
+        """Seconds until it may be called for this message; 0 when it may now."""
+        breaker = self._breaker(message)
+        breaker.see_slow()
+        return breaker.wait_s(urgent=urgent)
+
+    async def call(
+        self, message: Outgoing, *, urgent: bool = False, may_give_up: bool = False
+    ) -> Outcome | None:
+        """Hand the message over; None where the provider is to be left alone. Never raises.
+
+        may_give_up: stop waiting for a provider that has fallen silent while there is a spare one;
+        nobody knows then whether it took the message.
+        """
+        breaker = self._breaker(message)
+        # Waiting for a place is no fault of the provider's.
+        async with self._places:
+            call = breaker.begin(urgent=urgent)
+            if call is None:
+                return None
+            ending, code = Ending.NOTHING, ""
+            try:
+                if may_give_up:
+                    outcome = await self._answer(message, breaker, call)
+                else:
+                    outcome = await self._send(message)
+                ending, code = ending_of(outcome), outcome.provider_code
+            finally:
+                breaker.ended(call, ending)
+        self._learn(ending, code)
+        return replace(outcome, provider=self.name if outcome.called else "")
+
+    async def _send(self, message: Outgoing) -> Outcome:
+        try:
+            return await self.provider.channel.send(message)
+        except Exception as e:
+            # The whole story once; a window of them would say the same.
+            log.exception(
+                "adapter.raised",
+                provider=self.name,
+                error=type(e).__name__,
+                exc_info=not self._raised,
+            )
+            self._raised = True
+            return Outcome(message.delivery_id, AMBIGUOUS, provider_code=ADAPTER_ERROR)
+
+    async def _answer(self, message: Outgoing, breaker: Breaker, call: Call) -> Outcome:
+        task = asyncio.create_task(self._send(message))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=breaker.slow_s)
+            while not done:
+                breaker.see_slow()
+                if breaker.silent_since(call) and self._spare():
+                    task.cancel()
+                    await asyncio.wait({task})
+                    if task.cancelled():
+                        return Outcome(message.delivery_id, AMBIGUOUS, provider_code=HANGS)
+                    break
+                done, _ = await asyncio.wait({task}, timeout=_LOOK_S)
+            return task.result()
+        except asyncio.CancelledError:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            raise
+
+    def _breaker(self, message: Outgoing) -> Breaker:
+        if not self.provider.by_origin:
+            return self.breaker
+        host = urlsplit(message.endpoint).netloc
+        origin = self._origins.get(host)
+        if origin is None:
+            origin = self._origins[host] = _Origin(self._new(f"{self.name} {host}"))
+            if len(self._origins) > _MOST_ORIGINS:
+                self._origins.popitem(last=False)
+        self._origins.move_to_end(host)
+        origin.asked += 1
+        return origin.breaker
+
+    def _new(self, subject: str) -> Breaker:
+        breaker = Breaker(self._now, limits=self._limits)
+        breaker.spare = self._spare
+        breaker.opened = lambda why: self._opened(subject, breaker, why)
+        breaker.closed = lambda: self._closed(subject)
+        return breaker
+
+    def _opened(self, subject: str, breaker: Breaker, why: Ending) -> None:
+        rest_s = breaker.wait_s()
+        log.warning("breaker.open", provider=subject, why=why.name.lower(), rest_s=round(rest_s, 1))
+        if breaker is not self.breaker:
+            host = subject.removeprefix(f"{self.name} ")
+            if host not in self._origins or self._origins[host].asked < _ALARMING:
+                return
+        else:
+            self._rests(self.name, rest_s)
+        self._alarmed = True
+        if why is not Ending.REFUSED_US:
+            self._alarms.open(DOWN, subject, f"{subject} fails or does not answer; {_RUNBOOK}.")
+
+    def _closed(self, subject: str) -> None:
+        log.info("breaker.closed", provider=subject)
+        if subject == self.name:
+            self._rests(self.name, 0.0)
+            self._end_alarms()
+        else:
+            self._alarms.close(DOWN, subject)
+
+    def _learn(self, ending: Ending, code: str) -> None:
+        match ending:
+            case Ending.REFUSED_US:
+                self._alarmed, self._troubled_s = True, self._now()
+                self._alarms.open(
+                    REFUSES,
+                    self.name,
+                    f"{self.name} refuses our credentials, our sender or where we send to"
+                    f"{f' ({code})' if code else ''}; {_RUNBOOK}.",
+                )
+            case Ending.BAD:
+                self._troubled_s = self._now()
+            case Ending.GOOD:
+                quiet = self._now() - self._troubled_s >= _QUIET_S
+                if self._alarmed and quiet and self.breaker.state is State.CLOSED:
+                    self._end_alarms()
+
+    def _end_alarms(self) -> None:
+        self._alarmed = False
+        self._alarms.close(REFUSES, self.name)
+        self._alarms.close(DOWN, self.name)
+        self._alarms.close(NONE_LEFT, self.provider.channel.name)
+
+
+class _Origin:
+    """A push service: the real provider behind an address. asked: messages that were for it."""
+
+    def __init__(self, breaker: Breaker) -> None:
+        self.breaker = breaker
+        self.asked = 0
+
+
+def ending_of(outcome: Outcome) -> Ending:
+    """What an outcome says about the provider, not about the message."""
+    error = outcome.error
+    if error is None:
+        return Ending.GOOD
+    if not outcome.called:
+        return Ending.NOTHING
+    match error.fault:
+        case Fault.OURS:
+            return Ending.REFUSED_US
+        case Fault.PROVIDER:
+            return Ending.BAD
+        case Fault.CAPACITY | Fault.TIME:
+            return Ending.NOTHING
+        case _:
+            return Ending.GOOD
