@@ -1,0 +1,77 @@
+"""Push services are as many providers as there are origins: one that is ill stops no other."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from ill_providers import Scripted, message
+from town import Town
+
+from alerting.channels.base import PROVIDER_DOWN, Outcome, Outgoing
+from alerting.channels.registry import Provider
+from alerting.dispatch.alarms import Alarms
+from alerting.dispatch.routes import CIRCUIT_OPEN, Routes
+from alerting.domain.lane import Lane
+from alerting.store import alarms
+
+DEAD, WELL = "dead.example.org", "push.example.org"
+
+
+def answer(m: Outgoing) -> Outcome:
+    return Outcome(m.delivery_id, PROVIDER_DOWN if DEAD in m.endpoint else None)
+
+
+@pytest.mark.parametrize(("count", "alarmed"), [(10, False), (80, True)])
+async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_it(
+    town: Town, count: int, *, alarmed: bool
+) -> None:
+    push = Scripted("push", answer=answer)
+    told, now = Alarms(town.db), 1.0
+    routes = Routes(
+        {"push": [Provider("push.1", push, by_origin=True)]}, town.pacing(), told, now=lambda: now
+    )
+    outcomes = {}
+    for host in (DEAD, WELL):
+        outcomes[host] = [
+            await routes.send(
+                "push",
+                message(n, channel="push", endpoint=f"https://{host}/{n}"),
+                Lane.ROUTINE,
+                "t",
+            )
+            for n in range(count)
+        ]
+    assert all(o.accepted for o in outcomes[WELL])
+    left_alone = [o for o in outcomes[DEAD] if o.provider_code == CIRCUIT_OPEN]
+    assert len(left_alone) == count - 5
+    assert routes.rest_s("push") == 0
+    now += 3
+    # Asked again when it has rested, it is still dead.
+    await asyncio.gather(*(
+        routes.send(
+            "push", message(n, channel="push", endpoint=f"https://{DEAD}/{n}"), Lane.SEVERE, "t"
+        )
+        for n in range(3)
+    ))  # fmt: skip
+    await told.drain()
+    async with town.db.begin() as c:
+        found = {(a.kind, a.subject) for a in await alarms.open_alarms(c)}
+    assert found == ({("provider-down", f"push.1 {DEAD}")} if alarmed else set())
+
+
+async def test_origins_anybody_can_make_up_are_not_remembered_for_ever(town: Town) -> None:
+    told = Alarms(town.db)
+    routes = Routes(
+        {"push": [Provider("push.1", Scripted("push"), by_origin=True)]}, town.pacing(), told
+    )
+    for n in range(1000):
+        sent = await routes.send(
+            "push",
+            message(n, channel="push", endpoint=f"https://h{n}.example.org/x"),
+            Lane.ROUTINE,
+            "t",
+        )
+        assert sent.accepted
+    assert len(routes._routes["push"][0]._origins) <= 256
+    await told.drain()
