@@ -187,7 +187,7 @@ class Runtime:
                 penalties=preference.penalties,
             )
             shared = SharedRests(rests, routes.breakers)
-            routes.rests = shared.found
+            routes.rested = shared.found
             await stack.enter_async_context(shared.kept())
             yield routes
 

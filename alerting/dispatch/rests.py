@@ -31,24 +31,21 @@ class SharedRests:
     def __init__(self, rests: Rests, breakers: Mapping[str, Breaker]) -> None:
         self._rests = rests
         self._breakers = breakers
-        self._found: dict[str, float] = {}
+        self._found: set[str] = set()
         self._heard: set[str] = set()
         self._wake = asyncio.Event()
 
-    def found(self, provider: str, rest_s: float) -> None:
-        """This process opened a provider's breaker for so long, or closed it (0)."""
-        self._found[provider] = rest_s
+    def found(self, provider: str) -> None:
+        """This process opened a provider's breaker, or closed it."""
+        self._found.add(provider)
         self._wake.set()
 
     async def exchange(self) -> None:
         """Tell what was found and hear what others did. Raises Unavailable."""
-        while self._found:
-            name, rest_s = next(iter(self._found.items()))
-            await self._rests.tell(name, rest_s)
-            if self._found.get(name) == rest_s:
-                del self._found[name]
-            if not rest_s:
-                self._heard.discard(name)
+        for name in list(self._found):
+            # As it is now: Redis may have been away since.
+            await self._rests.tell(name, self._breakers[name].wait_s())
+            self._found.discard(name)
         told = await self._rests.told(list(self._breakers))
         for name, breaker in self._breakers.items():
             if name in told:
@@ -80,9 +77,7 @@ class SharedRests:
             except Exception:
                 log.exception("rests.not_shared")
                 pause_s = _AGAIN_S
-            self._wake.clear()
-            if self._found and pause_s == EVERY_S:
-                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
+            self._wake.clear()

@@ -41,8 +41,8 @@ _ALARMING = 50
 class Route:
     """Calls one provider while it is well. Lives on one event loop.
 
-    spare: whether another provider of the channel could take over now. rests: told, by name, how
-    long the provider is left alone, and 0 when it works again.
+    spare: whether another provider of the channel could take over now. rested: told the provider's
+    name when it begins to be left alone and when it works again.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Route:
         now: Callable[[], float],
         limits: Limits | None,
         spare: Callable[[], bool],
-        rests: Callable[[str, float], None],
+        rested: Callable[[str], None],
     ) -> None:
         self.provider = provider
         self.rank = rank
@@ -62,7 +62,7 @@ class Route:
         self._now = now
         self._limits = limits or Limits(slow_s=provider.slow_s)
         self._spare = spare
-        self._rests = rests
+        self._rested = rested
         self._places = asyncio.Semaphore(provider.channel.concurrency)
         self._origins: OrderedDict[str, _Origin] = OrderedDict()
         self._raised = False
@@ -169,7 +169,7 @@ class Route:
             if host not in self._origins or self._origins[host].asked < _ALARMING:
                 return
         else:
-            self._rests(self.name, rest_s)
+            self._rested(self.name)
         self._alarmed = True
         if why is not Ending.REFUSED_US:
             self._alarms.open(DOWN, subject, f"{subject} fails or does not answer; {_RUNBOOK}.")
@@ -177,7 +177,7 @@ class Route:
     def _closed(self, subject: str) -> None:
         log.info("breaker.closed", provider=subject)
         if subject == self.name:
-            self._rests(self.name, 0.0)
+            self._rested(self.name)
             self._end_alarms()
         else:
             self._alarms.close(DOWN, subject)

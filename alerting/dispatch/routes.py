@@ -45,7 +45,7 @@ class Routes:
     the moment (0 is not at all), by name. limits: those of each provider's breaker, where they are
     not to be its own.
 
-    Set `rests` to hear, by name, how long a provider is left alone, and 0 when it works again.
+    Set `rested` to hear whenever a provider begins to be left alone and when it works again.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Routes:
         self._alarms = alarms
         self._penalties = penalties
         self._rates: dict[str, Rate] = {}
-        self.rests: Callable[[str, float], None] = lambda *_: None
+        self.rested: Callable[[str], None] = lambda _: None
         self._routes: dict[str, list[Route]] = {}
         for channel, several in providers.items():
             for rank, provider in enumerate(several):
@@ -73,7 +73,7 @@ class Routes:
                     now=now,
                     limits=limits,
                     spare=self._spare(channel, provider.name),
-                    rests=lambda name, rest_s: self.rests(name, rest_s),
+                    rested=lambda name: self.rested(name),
                 )
                 self._routes.setdefault(channel, []).append(route)
 
