@@ -1,0 +1,56 @@
+"""What is wrong with the system, as another system is told it."""
+
+from __future__ import annotations
+
+from served import Served
+from sqlalchemy import select
+
+from alerting.store import alarms, keys
+from alerting.store.schema import audit
+
+
+async def wrong(served: Served) -> None:
+    async with served.runtime.db.begin() as c:
+        for _ in range(3):
+            await alarms.open_(c, "provider-down", "sms.1", "sms.1 fails.")
+        await alarms.open_(c, "provider-down", "sms.2", "sms.2 fails.")
+        await alarms.open_(c, "chunk-poisoned", "7", "Work 7 was set aside.")
+
+
+async def test_they_are_listed_counted_and_closed_with_who_did_it(served: Served) -> None:
+    assert (await served.http.get("/v1/alarms", headers=served.auth)).json() == {"alarms": []}
+    await wrong(served)
+    listed = (await served.http.get("/v1/alarms", headers=served.auth)).json()["alarms"]
+    assert {(a["kind"], a["subject"], a["count"]) for a in listed} == {
+        ("provider-down", "sms.1", 3), ("provider-down", "sms.2", 1), ("chunk-poisoned", "7", 1),
+    }  # fmt: skip
+    metrics = (await served.http.get("/metrics")).text
+    assert 'alerting_alarms_open{kind="provider-down"} 2' in metrics
+    [seen_to] = [a for a in listed if a["subject"] == "sms.1"]
+    for _ in range(2):
+        answer = await served.http.post(f"/v1/alarms/{seen_to['id']}/close", headers=served.auth)
+        assert answer.status_code == 200
+        assert answer.json()["closed_by"] == "key:centre"
+    left = (await served.http.get("/v1/alarms", headers=served.auth)).json()["alarms"]
+    assert {a["subject"] for a in left} == {"sms.2", "7"}
+    async with served.runtime.db.begin() as c:
+        actors = (
+            await c.execute(select(audit.c.actor).where(audit.c.action == "alarm.close"))
+        ).scalars()
+        assert set(actors) == {"key:centre"}
+
+
+async def test_one_that_is_not_there_is_not_found_and_a_reader_closes_none(
+    served: Served,
+) -> None:
+    await wrong(served)
+    answer = await served.http.post("/v1/alarms/999999/close", headers=served.auth)
+    assert answer.status_code == 404
+    async with served.runtime.db.begin() as c:
+        reader = await keys.create(c, "reader", ["read"], actor="test")
+        [first, *_] = await alarms.open_alarms(c)
+    auth = {"Authorization": f"Bearer {reader}"}
+    assert (await served.http.get("/v1/alarms", headers=auth)).status_code == 200
+    refused = await served.http.post(f"/v1/alarms/{first.id}/close", headers=auth)
+    assert refused.status_code == 403
+    assert (await served.http.get("/v1/alarms")).status_code == 401

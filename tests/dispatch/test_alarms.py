@@ -1,0 +1,152 @@
+"""Operator alarms: one for each thing that is wrong, raised where nobody may wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import structlog
+from ill_providers import Scripted, message
+from town import Town
+
+from alerting.channels.base import OUR_FAULT, PROVIDER_DOWN, ErrorClass, Outcome, Outgoing
+from alerting.channels.registry import Provider
+from alerting.dispatch import alarms as raising
+from alerting.dispatch.alarms import Alarms
+from alerting.dispatch.routes import Routes
+from alerting.domain.lane import Lane
+from alerting.errors import NotFound
+from alerting.store import alarms
+from alerting.store.alarms import Alarm
+from alerting.store.db import Database
+
+
+@pytest.fixture
+async def told(db: Database) -> AsyncIterator[Alarms]:
+    told = Alarms(db)
+    yield told
+    await told.drain()
+
+
+async def open_now(db: Database) -> dict[tuple[str, str], Alarm]:
+    async with db.begin() as c:
+        return {(a.kind, a.subject): a for a in await alarms.open_alarms(c)}
+
+
+async def test_many_at_once_are_one_alarm_said_once(
+    db: Database, told: Alarms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raising, "_AGAIN_S", 0)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(20):
+            told.open("provider-down", "sms.1", "It fails.")
+        told.open("provider-down", "sms.2", "It fails too.")
+        await told.drain()
+    found = await open_now(db)
+    assert {k: a.count for k, a in found.items()} == {
+        ("provider-down", "sms.1"): 20, ("provider-down", "sms.2"): 1,
+    }  # fmt: skip
+    said = [(line["event"], line["subject"]) for line in lines if line["log_level"] == "error"]
+    assert sorted(said) == [("alarm.open", "sms.1"), ("alarm.open", "sms.2")]
+
+
+async def test_what_goes_on_is_not_written_for_every_message(db: Database, told: Alarms) -> None:
+    for _ in range(1000):
+        told.open("provider-down", "sms.1", "It fails.")
+    await told.drain()
+    [alarm] = (await open_now(db)).values()
+    assert alarm.count == 1
+
+
+async def test_it_ends_and_begins_anew(db: Database, told: Alarms) -> None:
+    for _ in range(2):
+        told.open("provider-down", "sms.1", "It fails.")
+        await told.drain()
+        [alarm] = (await open_now(db)).values()
+        told.close("provider-down", "sms.1")
+        await told.drain()
+        assert await open_now(db) == {}
+        async with db.begin() as c:
+            closed = await alarms.close_one(c, alarm.id, by="cli:late")
+        assert closed.closed_by == "system"
+    async with db.begin() as c:
+        with pytest.raises(NotFound):
+            await alarms.close_one(c, 10**9, by="cli:a")
+
+
+async def test_a_database_that_is_away_neither_delays_nor_fails_who_raises_one() -> None:
+    db = Database("postgresql://nobody@127.0.0.1:1/none")
+    told = Alarms(db)
+    told.open("provider-down", "sms.1", "It fails.")
+    told.close("provider-down", "sms.1")
+    await told.drain()
+    await db.close()
+
+
+def says(error: ErrorClass | None, code: str = "") -> object:
+    return lambda m: Outcome(m.delivery_id, error, provider_code=code)
+
+
+async def send(routes: Routes, count: int) -> list[Outcome]:
+    return await asyncio.gather(
+        *(routes.send("sms", message(n), Lane.ROUTINE, "t") for n in range(count))
+    )
+
+
+async def test_one_refusal_of_us_is_told_with_its_code_though_the_rest_goes_on(
+    town: Town, told: Alarms
+) -> None:
+    def answer(m: Outgoing) -> Outcome:
+        return Outcome(m.delivery_id, OUR_FAULT if m.delivery_id == 3 else None, "", "21408")
+
+    routes = Routes({"sms": [Provider("sms.1", Scripted(answer=answer))]}, town.pacing(), told)
+    outcomes = await send(routes, 20)
+    assert sum(o.accepted for o in outcomes) == 19
+    await told.drain()
+    found = await open_now(town.db)
+    assert list(found) == [("provider-refuses-us", "sms.1")]
+    assert "21408" in found["provider-refuses-us", "sms.1"].sentence
+
+
+async def test_what_an_earlier_process_raised_ends_when_the_provider_has_worked_for_a_while(
+    town: Town, told: Alarms
+) -> None:
+    for kind, subject in (
+        ("provider-refuses-us", "sms.1"),
+        ("provider-down", "sms.1"),
+        ("no-provider-left", "sms"),
+        ("provider-down", "sms.2"),
+    ):
+        told.open(kind, subject, "Before.")
+    await told.drain()
+    now = 0.0
+    two = [Provider("sms.1", Scripted()), Provider("sms.2", Scripted())]
+    routes = Routes({"sms": two}, town.pacing(), told, now=lambda: now)
+    await send(routes, 3)
+    await told.drain()
+    assert len(await open_now(town.db)) == 4
+    now = 31.0
+    await send(routes, 3)
+    await told.drain()
+    # Nobody has called the second.
+    assert list(await open_now(town.db)) == [("provider-down", "sms.2")]
+
+
+async def test_an_alarm_stays_while_the_provider_is_in_trouble_and_ends_when_it_is_not(
+    town: Town, told: Alarms
+) -> None:
+    now = 0.0
+    ill = Scripted(answer=says(PROVIDER_DOWN))  # type: ignore[arg-type]
+    routes = Routes({"sms": [Provider("sms.1", ill)]}, town.pacing(), told, now=lambda: now)
+    for _ in range(60):
+        now += 1
+        await send(routes, 10)
+    await told.drain()
+    assert set(await open_now(town.db)) == {("provider-down", "sms.1"), ("no-provider-left", "sms")}
+    ill.answer = says(None)  # type: ignore[assignment]
+    now += 60
+    for _ in range(3):
+        await send(routes, 1)
+    await told.drain()
+    assert await open_now(town.db) == {}
