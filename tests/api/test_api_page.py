@@ -25,7 +25,7 @@ from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
 from alerting.embedded.wait import until
 from alerting.settings import Settings
-from alerting.store import keys
+from alerting.store import alarms, keys
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -105,6 +105,8 @@ async def prepared(api: Api) -> dict[str, str]:
             key = await keys.create(connection, "docs", list(keys.RIGHTS), actor="test")
             other = await keys.create(connection, "other", ["submit"], actor="test")
             address = await connection.scalar(text("select min(id) from address"))
+            await alarms.open_(connection, "provider-down", "sms.1", "It does not answer.")
+            (alarm,) = await alarms.open_alarms(connection)
         token = runtime.links.token(int(address or 0))
     document = (ROOT / "examples" / "flood.xml").read_text(encoding="utf-8")
     held = document.replace("example-flood-0001", "held-one")
@@ -118,6 +120,7 @@ async def prepared(api: Api) -> dict[str, str]:
         "API": api.url,
         "KEY": key,
         "TOKEN": token,
+        "ALARM": str(alarm.id),
         "HELD": json.loads(body)["id"],
         "TOMORROW": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
     }

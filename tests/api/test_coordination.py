@@ -10,10 +10,13 @@ from served import Served
 
 from alerting.audience.register import read_row
 from alerting.channels.base import Outcome
+from alerting.channels.registry import Provider
 from alerting.dispatch import policies
+from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
+from alerting.dispatch.routes import Routes
 from alerting.dispatch.work import Worker
 from alerting.domain.lane import Lane
 from alerting.store import keys
@@ -67,12 +70,12 @@ async def work(served: Served) -> None:
     run = served.runtime
     settings = run.settings.model_copy(update={"sweep_s": 0.0001, "sweep_extreme_s": 0.0001})
     budget = MemoryBudget(lambda: run.clock.now().timestamp())
+    pacing = Pacing(Pacer(MemoryPace(time.monotonic)), run.policies(), settings)
     deliverer = Deliverer(
         run.db,
         run.clock,
-        {"sms": Phones()},
+        Routes({"sms": (Provider("sms.1", Phones()),)}, pacing, Alarms(run.db)),
         run.verdicts(run.policies(), budget),
-        Pacing(Pacer(MemoryPace(time.monotonic)), run.policies(), settings),
         run.links,
         settings,
     )

@@ -196,6 +196,6 @@ def test_the_doctor_says_what_to_do(bare: Shell, shell: Shell) -> None:
 
 def test_migrate_makes_the_schema_and_says_so(bare: Shell, empty_database_url: str) -> None:
     code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
-    assert (code, out) == (0, "Schema: None → 0002.\n")
+    assert (code, out) == (0, "Schema: None → 0003.\n")
     code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
-    assert (code, out) == (0, "The schema is at 0002 already.\n")
+    assert (code, out) == (0, "The schema is at 0003 already.\n")
