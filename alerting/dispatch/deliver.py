@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -77,7 +77,7 @@ class Deliverer:
                 group = await self._group(work, stored)
                 sendable = await self._without_empty(lease, group, sendable)
                 pause = await self._sender.send_all(lease, stored, group, sendable)
-            await self._end(lease, stored, pause)
+            await self._end(lease, stored, pause, {s.delivery.id for s in sendable})
 
     async def _load(self, lease: Lease) -> tuple[StoredAlert, list[OpenDelivery]]:
         """The chunk's open deliveries; those a dead worker left in its window are in doubt."""
@@ -223,8 +223,13 @@ class Deliverer:
             alerts=others,
         )
 
-    async def _end(self, lease: Lease, stored: StoredAlert, pause: Pause) -> None:
-        """Finish the chunk, or give it back with a time when something may still be done."""
+    async def _end(
+        self, lease: Lease, stored: StoredAlert, pause: Pause, to_send: Set[int]
+    ) -> None:
+        """Finish the chunk, or give it back with a time when something may still be done.
+
+        to_send: the deliveries the throttle let go.
+        """
         work, now = lease.work, self._clock.now()
 
         async def end(connection: AsyncConnection, state: AlertState) -> None:
@@ -237,7 +242,10 @@ class Deliverer:
                 )
             left = await deliveries.open_of_chunk(connection, work.id, work.size)
             if left:
-                due = min(next_try(d, work.lane, now, self._settings) for d in left)
+                due = min(
+                    next_try(d, work.lane, now, self._settings, to_send=d.id in to_send)
+                    for d in left
+                )
                 delay_s = max((due - now).total_seconds(), pause.wait_s)
                 await outbox.release(connection, work, delay_s=delay_s, cursor=pause.next_seq)
             else:

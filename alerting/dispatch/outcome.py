@@ -108,13 +108,21 @@ def held_long_enough(d: OpenDelivery, now: datetime, settings: Settings) -> bool
     return now - (d.attempted_at or now) >= timedelta(seconds=settings.in_doubt_hold_s)
 
 
-def next_try(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> datetime:
+def next_try(
+    d: OpenDelivery, lane: Lane, now: datetime, settings: Settings, *, to_send: bool = True
+) -> datetime:
     """When something may be done about a delivery that is left open.
 
     Full jitter between nothing and an exponential bound, so that retries of many workers spread.
+
+    to_send: False when the throttle would not have it sent again now; all that is left for one in
+    doubt is to be closed after its time.
     """
     if d.state == DeliveryState.IN_DOUBT:
-        return (d.attempted_at or now) + _wait(lane, settings)
+        acted_on_at = (d.attempted_at or now) + _wait(lane, settings)
+        if to_send or acted_on_at > now:
+            return acted_on_at
+        return (d.attempted_at or now) + timedelta(seconds=settings.in_doubt_hold_s)
     if d.state == DeliveryState.DEFERRED and d.due_at is not None:
         return d.due_at
     bound = min(settings.retry_max_s, settings.retry_s * 2 ** min(20, max(0, d.tries - 1)))

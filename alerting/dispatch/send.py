@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -69,7 +69,7 @@ def windows(sendable: Sequence[Sending], size: int, *, start: int) -> Iterator[S
 
 
 def is_suspect(s: Sending) -> bool:
-    return s.delivery.state == DeliveryState.IN_DOUBT and s.delivery.tries > 1
+    return s.in_doubt and s.delivery.tries > 1
 
 
 class Sender:
@@ -121,15 +121,19 @@ class Sender:
                 await self._write(lease, done, window_from=0, window_to=0)
                 done = _Done()
                 await turn.pass_on()
-            state = await self._write(
+            again = {s.delivery.id for s in window if s.in_doubt}
+            state, still = await self._write(
                 lease,
                 done,
                 window_from=window[0].delivery.seq,
                 window_to=window[-1].delivery.seq + 1,
+                again=again,
             )
             done = _Done()
             if state in ENDED or self._clock.now() >= job.stored.expires_at:
                 break
+            # A receipt may have told meanwhile what became of the first try.
+            window = [s for s in window if not s.in_doubt or s.delivery.id in still]
             attempted_at = self._clock.now()
             outcomes = await asyncio.gather(*(self._send(job, s) for s in window))
             done = self._done(window, outcomes, attempted_at)
@@ -156,7 +160,7 @@ class Sender:
             message,
             work.lane,
             job.stored.submitted_by,
-            avoid=d.provider if d.state == DeliveryState.IN_DOUBT else "",
+            avoid=d.provider if sending.in_doubt else "",
         )
 
     def _done(
@@ -180,23 +184,35 @@ class Sender:
         return _Done(settlements, dead)
 
     async def _write(
-        self, lease: Lease, done: _Done, *, window_from: int, window_to: int
-    ) -> AlertState:
-        """Write what is done and set the window, in one transaction."""
+        self,
+        lease: Lease,
+        done: _Done,
+        *,
+        window_from: int,
+        window_to: int,
+        again: Collection[int] = (),
+    ) -> tuple[AlertState, set[int]]:
+        """Write what is done and set the window, in one transaction; returns the alert's state and
+        which of those to be sent `again` are still in doubt."""
+        still: set[int] = set()
 
         async def act(connection: AsyncConnection, _: AlertState) -> None:
+            nonlocal still
+            if again:
+                still = await deliveries.about_to_repeat(connection, sorted(again))
             await deliveries.settle(connection, done.settlements, now=self._clock.now())
             for reason, address_ids in done.dead.items():
                 await citizens.suspend(connection, address_ids, reason)
 
         # Only claims in a row that bring nothing count against a chunk.
         counted = {"tries": 1} if done.settlements else {}
-        return await lease.write(
-            act if done.settlements else None,
+        state = await lease.write(
+            act if done.settlements or again else None,
             window_from=window_from,
             window_to=window_to,
             **counted,
         )
+        return state, still
 
 
 @dataclass(frozen=True, slots=True)

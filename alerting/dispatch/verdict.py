@@ -51,6 +51,10 @@ class Sending:
     def silent(self) -> bool:
         return self.decision.verdict is Verdict.SILENT
 
+    @property
+    def in_doubt(self) -> bool:
+        return self.delivery.state == DeliveryState.IN_DOUBT
+
 
 class Verdicts:
     """Judges chunks on one event loop, with the live policy and beside it the shadow.

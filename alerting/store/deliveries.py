@@ -253,6 +253,20 @@ async def mark_in_doubt(
     return cursor.rowcount
 
 
+async def about_to_repeat(connection: AsyncConnection, delivery_ids: Sequence[int]) -> set[int]:
+    """Flag what is in doubt and will be sent once more, before it is; returns those still in doubt.
+
+    Afterwards may be too late: the worker may die, and a receipt of the first try end the doubt.
+    """
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """update delivery set possible_duplicate = true
+           where id = any(%s) and state = 'in_doubt' returning id""",
+        (list(delivery_ids),),
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
 async def close_chunk(
     connection: AsyncConnection,
     chunk_id: int,

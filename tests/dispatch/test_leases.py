@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -12,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from town import Town
 
 from alerting.channels.base import Outcome, Outgoing
+from alerting.dispatch.receipts import apply_receipts
 from alerting.dispatch.status import status
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import alerts, outbox
+from alerting.store import alerts, outbox, receipts
 from alerting.store.deliveries import Settlement
 from alerting.store.deliveries import settle as write
 from alerting.store.outbox import Fenced, Work
+from alerting.store.receipts import NewReceipt
 from alerting.store.schema import outbox as table
 
 
@@ -183,3 +186,29 @@ async def test_chunks_that_end_together_do_not_wait_for_each_other(
 
     async with asyncio.timeout(10):
         await asyncio.gather(*(end(w) for w in claimed))
+
+
+async def test_a_second_sending_is_flagged_though_its_worker_dies_and_a_receipt_ends_the_doubt(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    town.settings.in_doubt_wait_s = 0
+
+    def die(m: Outgoing) -> Outcome:
+        raise asyncio.CancelledError
+
+    town.channels["sms"].answer = die
+    for _ in range(2):
+        with suppress(asyncio.CancelledError):
+            await town.worker().sweep()
+        await dead(town)
+    told = Counter(m.delivery_id for m in town.channels["sms"].sent)
+    doubled = {i for i, n in told.items() if n > 1}
+    assert doubled
+    async with town.db.begin() as c:
+        reports = [NewReceipt("sms", i, "", "delivered", "") for i in told]
+        await receipts.add(c, reports)
+        await apply_receipts(c)
+    rows = {r["id"]: r for r in await town.rows(submitted.alert_id)}
+    assert {rows[i]["state"] for i in doubled} == {"delivered"}
+    assert all(rows[i]["possible_duplicate"] for i in doubled)

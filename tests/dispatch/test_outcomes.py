@@ -132,3 +132,13 @@ def test_windows_go_by_place_whatever_order_the_deliveries_come_in() -> None:
     sendable = [*map(sending, places), sending(2, tries=2), sending(5, tries=1)]
     found = [[s.delivery.seq for s in w] for w in windows(sendable, 3, start=4)]
     assert found == [[4, 5, 7], [8, 9], [1, 3], [2]]
+
+
+def test_a_doubt_that_is_not_to_be_sent_again_waits_for_its_receipt_and_no_longer() -> None:
+    unsure = replace(D, state="in_doubt", attempted_at=NOW)
+    soon = NOW + timedelta(seconds=SETTINGS.in_doubt_wait_s)
+    held = NOW + timedelta(seconds=SETTINGS.in_doubt_hold_s)
+    for now, to_send, at in (
+        (NOW, True, soon), (NOW, False, soon), (soon, True, soon), (soon, False, held),
+    ):  # fmt: skip
+        assert next_try(unsure, Lane.SEVERE, now, SETTINGS, to_send=to_send) == at
