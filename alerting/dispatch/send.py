@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -118,17 +118,10 @@ class Sender:
                 pause = Pause(0, window[0].delivery.seq)
                 break
             if turn.wanted:
-                await self._write(lease, done, window_from=0, window_to=0)
+                await self._write(lease, done)
                 done = _Done()
                 await turn.pass_on()
-            again = {s.delivery.id for s in window if s.in_doubt}
-            state, still = await self._write(
-                lease,
-                done,
-                window_from=window[0].delivery.seq,
-                window_to=window[-1].delivery.seq + 1,
-                again=again,
-            )
+            state, still = await self._write(lease, done, window)
             done = _Done()
             if state in ENDED or self._clock.now() >= job.stored.expires_at:
                 break
@@ -141,7 +134,7 @@ class Sender:
             if wait_s:
                 pause = Pause(wait_s, window[-1].delivery.seq + 1)
                 break
-        await self._write(lease, done, window_from=0, window_to=0)
+        await self._write(lease, done)
         return pause
 
     async def _send(self, job: _Job, sending: Sending) -> Outcome:
@@ -184,32 +177,30 @@ class Sender:
         return _Done(settlements, dead)
 
     async def _write(
-        self,
-        lease: Lease,
-        done: _Done,
-        *,
-        window_from: int,
-        window_to: int,
-        again: Collection[int] = (),
+        self, lease: Lease, done: _Done, window: Sequence[Sending] = ()
     ) -> tuple[AlertState, set[int]]:
-        """Write what is done and set the window, in one transaction; returns the alert's state and
-        which of those to be sent `again` are still in doubt."""
+        """Write what is done and open the next window, in one transaction; returns the alert's
+        state, and what of the window's doubts is still one."""
+        doubts = [s.delivery.id for s in window if s.in_doubt]
+        deferred = [s.delivery.id for s in window if s.delivery.state == DeliveryState.DEFERRED]
         still: set[int] = set()
 
         async def act(connection: AsyncConnection, _: AlertState) -> None:
             nonlocal still
-            if again:
-                still = await deliveries.about_to_repeat(connection, sorted(again))
             await deliveries.settle(connection, done.settlements, now=self._clock.now())
             for reason, address_ids in done.dead.items():
                 await citizens.suspend(connection, address_ids, reason)
+            if doubts:
+                still = await deliveries.about_to_repeat(connection, doubts)
+            if deferred:
+                await deliveries.take_up(connection, deferred)
 
         # Only claims in a row that bring nothing count against a chunk.
         counted = {"tries": 1} if done.settlements else {}
         state = await lease.write(
-            act if done.settlements or again else None,
-            window_from=window_from,
-            window_to=window_to,
+            act if done.settlements or doubts or deferred else None,
+            window_from=window[0].delivery.seq if window else 0,
+            window_to=window[-1].delivery.seq + 1 if window else 0,
             **counted,
         )
         return state, still

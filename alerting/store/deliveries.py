@@ -240,14 +240,15 @@ async def mark_in_doubt(
 ) -> int:
     """Everything unsettled in a dead worker's window may have been taken; returns how many.
 
-    A try is counted even for what was in doubt before: it may have been sent once more.
+    A try is counted for what was in doubt before and about to be sent once more.
     """
     driver = await raw(connection)
     first = chunk_id * CHUNK_SPAN
     cursor = await driver.execute(
         """update delivery set state = 'in_doubt', reason = 'worker-died', tries = tries + 1,
                   attempted_at = %(now)s
-           where id >= %(a)s and id < %(b)s and state in ('planned','in_doubt')""",
+           where id >= %(a)s and id < %(b)s
+             and (state = 'planned' or state = 'in_doubt' and possible_duplicate)""",
         {"a": first + window[0], "b": first + window[1], "now": now},
     )
     return cursor.rowcount
@@ -265,6 +266,16 @@ async def about_to_repeat(connection: AsyncConnection, delivery_ids: Sequence[in
         (list(delivery_ids),),
     )
     return {row[0] for row in await cursor.fetchall()}
+
+
+async def take_up(connection: AsyncConnection, delivery_ids: Sequence[int]) -> None:
+    """Plan what was deferred once more, before it is sent: should the worker die then, it is found
+    in doubt like everything else in its window."""
+    driver = await raw(connection)
+    await driver.execute(
+        "update delivery set state = 'planned' where id = any(%s) and state = 'deferred'",
+        (list(delivery_ids),),
+    )
 
 
 async def close_chunk(

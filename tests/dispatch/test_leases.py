@@ -22,6 +22,7 @@ from alerting.store.deliveries import Settlement
 from alerting.store.deliveries import settle as write
 from alerting.store.outbox import Fenced, Work
 from alerting.store.receipts import NewReceipt
+from alerting.store.schema import delivery
 from alerting.store.schema import outbox as table
 
 
@@ -212,3 +213,32 @@ async def test_a_second_sending_is_flagged_though_its_worker_dies_and_a_receipt_
     rows = {r["id"]: r for r in await town.rows(submitted.alert_id)}
     assert {rows[i]["state"] for i in doubled} == {"delivered"}
     assert all(rows[i]["possible_duplicate"] for i in doubled)
+
+
+async def test_what_was_deferred_is_in_doubt_like_the_rest_when_its_worker_dies(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+
+    def die(m: Outgoing) -> Outcome:
+        raise asyncio.CancelledError
+
+    town.channels["sms"].answer = die
+    plan = town.worker()
+    async with town.db.begin() as c:
+        work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="planner", lease_s=30)
+    assert work is not None
+    await plan._planner.run(work)
+    async with town.db.begin() as c:
+        await c.execute(update(delivery).values(state="deferred", due_at=town.clock.now()))
+    with suppress(asyncio.CancelledError):
+        await town.worker().sweep()
+    await dead(town)
+    town.channels["sms"].answer = lambda m: Outcome(m.delivery_id, provider_ref="ok")
+    town.settings.in_doubt_wait_s = 0
+    await town.worker().sweep()
+    called = Counter(m.delivery_id for m in town.channels["sms"].sent)
+    doubled = {i for i, n in called.items() if n > 1}
+    assert doubled
+    rows = await town.rows(submitted.alert_id)
+    assert doubled <= {r["id"] for r in rows if r["possible_duplicate"]}
