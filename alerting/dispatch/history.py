@@ -70,6 +70,7 @@ class Histories:
             stage=self._stage(source, row.info_no),
             places=row.places,
             told=row.told,
+            sure=row.sure,
             silent=bool(row.silent),
             over=source.state is AlertState.CANCELLED,
             at=row.at,

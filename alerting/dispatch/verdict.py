@@ -40,6 +40,10 @@ _REASONS = {
 }
 
 
+#: Why a citizen is spared what they know already.
+_SPARED = frozenset({Reason.IDENTICAL, Reason.COVERED, Reason.TEXT_ONLY})
+
+
 @dataclass(frozen=True, slots=True)
 class Sending:
     """A delivery that goes out, and why."""
@@ -138,7 +142,10 @@ class Verdicts:
             beside = desk(policy=in_force.shadow)
             others = await self._judge(beside, stored, pending, subjects, self._shadow_budget)
             await self._compare(in_force.shadow_version, stored, pending, judged, others)
-        return [j.decision for j in judged]
+        return [
+            _despite_doubts(d, j.decision, known.get(d.citizen_id))
+            for d, j in zip(pending, judged, strict=True)
+        ]
 
     def unjudged(self, stored: StoredAlert, pending: Sequence[OpenDelivery]) -> list[Decision]:
         """The decisions where the throttle itself fails: what may go out at all does."""
@@ -214,6 +221,15 @@ def _only_open(stored: StoredAlert, d: OpenDelivery, now: datetime, reason: Reas
     if not d.consent or d.suspended_reason or not d.verified:
         return Decision(Verdict.DROP, Reason.OPTED_OUT)
     return Decision(Verdict.SEND, reason)
+
+
+def _despite_doubts(d: OpenDelivery, decision: Decision, known: Known | None) -> Decision:
+    """Two messages that may both be lost must not each keep the other from being sent again."""
+    if d.state != DeliveryState.IN_DOUBT or decision.reason not in _SPARED:
+        return decision
+    if known is not None and any(p.sure for p in known.event):
+        return decision
+    return Decision(Verdict.SEND, Reason.NEW)
 
 
 def _follows(stored: StoredAlert, d: OpenDelivery, now: datetime) -> Decision:

@@ -22,7 +22,9 @@ _MOST = 200
 
 _EARLIER = """
     select d.citizen_id, d.alert_id, min(d.info_no) as info_no, bit_or(d.places) as places,
-           bool_or(w.told) as told, bool_and(d.silent) filter (where w.told) as silent,
+           bool_or(w.told) as told,
+           bool_or(w.told and not (d.state = 'in_doubt' or d.reason = 'in-doubt')) as sure,
+           bool_and(d.silent) filter (where w.told) as silent,
            bool_or(d.state = 'deferred') as waits,
            min(coalesce(d.accepted_at, d.attempted_at, d.settled_at, d.planned_at)) as at
     from unnest(%(citizens)s::int8[]) as c(id)
@@ -39,8 +41,9 @@ _EARLIER = """
 class Earlier:
     """One earlier alert that concerned a citizen, whatever number of deliveries it made.
 
-    told: it reached them or may have, by itself or in a digest. silent: without interrupting;
-    None where they were not told. waits: it was held back and may yet be sent.
+    told: it reached them or may have, by itself or in a digest. sure: nobody doubts it. silent:
+    without interrupting; None where they were not told. waits: it was held back and may yet be
+    sent.
     """
 
     citizen_id: int
@@ -48,6 +51,7 @@ class Earlier:
     info_no: int
     places: int
     told: bool
+    sure: bool
     silent: bool | None
     waits: bool
     at: datetime

@@ -56,6 +56,7 @@ class Past:
     over: it was cancelled.
     at: when it was decided.
     waits: it was held back and may yet reach them.
+    sure: they were told beyond doubt.
     """
 
     stage: Stage
@@ -65,6 +66,7 @@ class Past:
     over: bool
     at: datetime
     waits: bool = False
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

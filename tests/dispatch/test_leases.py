@@ -6,13 +6,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from town import Town
 
-from alerting.channels.base import Outcome, Outgoing
+from alerting.cap import read, to_xml
+from alerting.channels.base import AMBIGUOUS, Outcome, Outgoing
 from alerting.dispatch.receipts import apply_receipts
 from alerting.dispatch.status import status
 from alerting.domain.delivery import DeliveryState
@@ -242,3 +244,34 @@ async def test_what_was_deferred_is_in_doubt_like_the_rest_when_its_worker_dies(
     assert doubled
     rows = await town.rows(submitted.alert_id)
     assert doubled <= {r["id"] for r in rows if r["possible_duplicate"]}
+
+
+async def test_two_messages_in_doubt_do_not_keep_each_other_from_being_sent_again(
+    town: Town, alert_xml: bytes
+) -> None:
+    first = await town.submit(alert_xml)
+    alert = read(alert_xml).alerts[0]
+    town.clock.advance(60)
+    second = await town.submit(to_xml(replace(alert, identifier=f"{alert.identifier}-2")))
+    for channel in town.channels.values():
+        channel.answer = lambda m: Outcome(m.delivery_id, AMBIGUOUS)
+    await town.worker().sweep()
+    async with town.db.begin() as c:
+        await c.execute(
+            update(delivery)
+            .where(delivery.c.state == "suppressed")
+            .values(state="in_doubt", tries=1, attempted_at=town.clock.now())
+        )
+        await c.execute(update(table).where(table.c.kind == "deliver").values(state="ready"))
+    for channel in town.channels.values():
+        channel.answer = lambda m: Outcome(m.delivery_id, provider_ref="ok")
+    town.clock.advance(10)
+    await town.due_now()
+    await town.worker().sweep()
+    told = {
+        r["citizen"]
+        for alert_id in (first.alert_id, second.alert_id)
+        for r in await town.rows(alert_id)
+        if r["state"] == "accepted"
+    }
+    assert len(told) == len(town.expected(alert_xml))
