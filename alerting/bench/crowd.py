@@ -53,9 +53,7 @@ class District:
     def polygon(self) -> Polygon:
         south, west = _SOUTH, self._west
         north, east = south + _WIDE_DEG, west + _WIDE_DEG
-        return Polygon(
-            ((south, west), (south, east), (north, east), (north, west), (south, west))
-        )
+        return Polygon(((south, west), (south, east), (north, east), (north, west), (south, west)))
 
     def alert(self, severity: Severity, name: str) -> bytes:
         """The example's first info for this district alone, as an alert of its own."""
@@ -81,13 +79,12 @@ async def settle_down(connection: AsyncConnection, everywhere: Sequence[District
         "create temp table home (district int, no int, lat float8, lon float8, cell int8)"
         " on commit drop"
     )
-    async with driver.cursor() as cursor:
-        async with cursor.copy("copy home from stdin") as copy:
-            for d in everywhere:
-                lats, lons = d.homes()
-                cells = cells_of(np.array(lats), np.array(lons))
-                for no, row in enumerate(zip(lats, lons, cells, strict=True)):
-                    await copy.write_row((d.no, no, *row))
+    async with driver.cursor() as cursor, cursor.copy("copy home from stdin") as copy:
+        for d in everywhere:
+            lats, lons = d.homes()
+            cells = cells_of(np.array(lats), np.array(lons))
+            for no, row in enumerate(zip(lats, lons, cells, strict=True)):
+                await copy.write_row((d.no, no, *row))
     for d in everywhere:
         bounds = {"first": d.first, "last": d.first + d.count - 1}
         await driver.execute(

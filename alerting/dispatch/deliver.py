@@ -16,6 +16,7 @@ from alerting.dispatch.lease import Lease
 from alerting.dispatch.outcome import Doubt, doubt, held_long_enough, next_try
 from alerting.dispatch.routes import Routes
 from alerting.dispatch.send import Pause, Sender
+from alerting.dispatch.turns import Turns
 from alerting.dispatch.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
@@ -58,6 +59,11 @@ class Deliverer:
         self._links = links
         self._settings = settings
         self._sender = Sender(clock, routes, settings, stopping=stopping)
+
+    @property
+    def turns(self) -> Turns:
+        """Who may have deliveries open."""
+        return self._sender.turns
 
     async def run(self, work: Work) -> None:
         """Bring the chunk as far as it can go now, then finish it or give it back for later.

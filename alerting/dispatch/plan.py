@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import groupby
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -39,6 +39,7 @@ class Planner:
     batch, whatever the audience.
 
     stopping: True once this process is to end; the plan is then left between two batches.
+    Set `give_way` to what is to be waited for between two batches.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Planner:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._stopping = stopping
+        self.give_way: Callable[[Lane], Awaitable[None]] | None = None
         self._db = db
         self._clock = clock
         self._doorbell = doorbell
@@ -74,6 +76,8 @@ class Planner:
                 if self._stopping():
                     await self._leave(work)
                     return
+                if self.give_way is not None:
+                    await self.give_way(work.lane)
                 if not await self._write(work, batch, all_channels=every):
                     break
         async with self._db.begin() as connection:

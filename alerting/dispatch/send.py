@@ -90,7 +90,7 @@ class Sender:
         self._routes = routes
         self._settings = settings
         self._stopping = stopping
-        self._turns = Turns(settings.window)
+        self.turns = Turns(settings.window)
 
     async def send_all(
         self,
@@ -108,7 +108,7 @@ class Sender:
         work = lease.work
         size = await self._routes.window(work.channel, self._settings.window)
         job = _Job(lease, stored, group)
-        async with self._turns.turn(work.lane, size) as turn:
+        async with self.turns.turn(work.lane, size) as turn:
             return await self._windows(job, turn, windows(sendable, size, start=work.cursor))
 
     async def _windows(self, job: _Job, turn: Turn, parts: Iterable[Sequence[Sending]]) -> Pause:

@@ -9,16 +9,29 @@ import asyncio
 import heapq
 from itertools import count
 from types import TracebackType
+from typing import Protocol
 
 from alerting.domain.lane import Lane
 
 _GRAVEST_FIRST = {lane: n for n, lane in enumerate(Lane)}
 
 
+class Elsewhere(Protocol):
+    """What is known of graver work in other processes."""
+
+    def wanted(self, lane: Lane) -> bool: ...
+
+    async def give_way(self, lane: Lane) -> None: ...
+
+
 class Turns:
-    """Hands out `places` to chunks, the gravest lane first. Lives on one event loop."""
+    """Hands out `places` to chunks, the gravest lane first. Lives on one event loop.
+
+    Set `elsewhere` so that chunks also pass their turns on for graver work of other processes.
+    """
 
     def __init__(self, places: int) -> None:
+        self.elsewhere: Elsewhere | None = None
         self._free = places
         self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self._number = count()
@@ -28,9 +41,11 @@ class Turns:
         return Turn(self, lane, places)
 
     def wanted(self, lane: Lane) -> bool:
-        """True when a graver chunk waits."""
+        """True when a graver chunk waits, here or elsewhere."""
         self._drop_cancelled()
-        return bool(self._waiting) and self._waiting[0][0] < _GRAVEST_FIRST[lane]
+        if self._waiting and self._waiting[0][0] < _GRAVEST_FIRST[lane]:
+            return True
+        return self.elsewhere is not None and self.elsewhere.wanted(lane)
 
     async def take(self, lane: Lane, places: int) -> None:
         if not self._waiting and places <= self._free:
@@ -96,5 +111,7 @@ class Turn:
         """Let the graver go first and return when it is our turn again."""
         self._mine = False
         self._turns.give_back(self._places)
+        if self._turns.elsewhere is not None:
+            await self._turns.elsewhere.give_way(self._lane)
         await self._turns.take(self._lane, self._places)
         self._mine = True

@@ -13,6 +13,7 @@ from alerting.clock import Clock
 from alerting.dispatch.deliver import Deliverer
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.plan import Planner
+from alerting.dispatch.precedence import Precedence
 from alerting.dispatch.sweep import House
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
@@ -57,6 +58,11 @@ class Worker:
         self._settings = settings
         self._owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._stopping = stopping
+        self._precedence = Precedence(
+            db, lanes, self._help, stretch_s=settings.lease_s / 3, stopping=stopping
+        )
+        planner.give_way = self._precedence.give_way
+        deliverer.turns.elsewhere = self._precedence
         self._overdue_s = {
             lane: settings.sweep_extreme_s if lane is Lane.EXTREME else settings.sweep_s
             for lane in lanes
@@ -70,13 +76,15 @@ class Worker:
         """
         sweeping = asyncio.create_task(self._every_second(self.sweep))
         keeping = asyncio.create_task(self._every_second(self._house.keep))
+        looking = asyncio.create_task(self._precedence.keep_looking())
         try:
             yield
         finally:
             keeping.cancel()
+            looking.cancel()
             _, late = await asyncio.wait({sweeping}, timeout=self._settings.drain_s)
             sweeping.cancel()
-            for task in (sweeping, keeping):
+            for task in (sweeping, keeping, looking):
                 with suppress(asyncio.CancelledError):
                     await task
             if late:
@@ -114,6 +122,24 @@ class Worker:
             count += 1
         return count
 
+    async def _help(self, lanes: Collection[Lane]) -> bool:
+        """Do one row of these lanes, whoever it was rung for; False when none is to be had."""
+        try:
+            async with self._db.begin() as connection:
+                work = await outbox.claim_overdue(
+                    connection,
+                    dict.fromkeys(lanes, 0.0),
+                    owner=self._owner,
+                    lease_s=self._settings.lease_s,
+                )
+        except AWAY as e:
+            log.warning("work.left", error=type(e).__name__)
+            return False
+        if work is None:
+            return False
+        await self._do(work)
+        return True
+
     async def _every_second(self, act: Callable[[], Awaitable[object]]) -> None:
         """A fault is logged, never the end."""
         while not self._stopping():
@@ -131,10 +157,14 @@ class Worker:
         try:
             if work.tries > self._settings.max_chunk_tries:
                 await self._set_aside(work)
-            elif work.kind == "plan":
-                await self._planner.run(work)
-            else:
-                await self._deliverer.run(work)
+                return
+            async with self._precedence.working(work.lane):
+                async with Lease(self._db, work, lease_s=self._settings.lease_s).kept():
+                    await self._precedence.give_way(work.lane)
+                if work.kind == "plan":
+                    await self._planner.run(work)
+                else:
+                    await self._deliverer.run(work)
         except Fenced:
             log.warning("work.fenced", work=work.id)
         except Exception:

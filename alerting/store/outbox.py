@@ -6,7 +6,7 @@ lease finds its fence outdated and writes nothing (`Fenced`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -257,6 +258,29 @@ async def rung(connection: AsyncConnection, outbox_ids: Sequence[int]) -> None:
     await connection.execute(
         update(outbox).where(outbox.c.id.in_(outbox_ids)).values(rung_at=func.now())
     )
+
+
+async def young(
+    connection: AsyncConnection, lanes: Collection[Lane], *, age_s: float
+) -> frozenset[Lane]:
+    """The lanes among these whose newest due work was written within `age_s` and is not done."""
+    newest = [
+        select(outbox.c.lane, outbox.c.created_at)
+        .where(
+            outbox.c.lane == lane.value,
+            outbox.c.state.in_(["ready", "leased"]),
+            outbox.c.not_before <= func.now(),
+        )
+        .order_by(outbox.c.id.desc())
+        .limit(1)
+        .subquery()
+        for lane in lanes
+    ]
+    if not newest:
+        return frozenset()
+    query = union_all(*(select(n.c.lane).where(n.c.created_at > func.now() - _seconds(age_s))
+                        for n in newest))  # fmt: skip
+    return frozenset(Lane(lane) for lane in (await connection.execute(query)).scalars())
 
 
 async def waiting(connection: AsyncConnection) -> list[tuple[str, int, float]]:

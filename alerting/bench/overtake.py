@@ -1,0 +1,140 @@
+"""Overtaking: an Extreme while an alert to a million is in flight, beside the same on idle workers.
+
+What is judged is when the provider took each message, by the provider's own log, in seconds from
+the submission. The alternative does the same with a Celery task a message and Celery's priorities,
+scaled down to what it can do in the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from alerting.bench.overtake_ours import Flight, Flown, Passage, fly
+from alerting.bench.overtake_peer import fly_peer
+from alerting.bench.report import Options, Report, Table, Target
+from alerting.embedded.processes import GROUPS
+
+#: Everything by one group of workers: no process is kept free for grave lanes.
+ONE_GROUP = {"all": ",".join(GROUPS.values())}
+
+OURS, ALL, EACH = "ours", "ours, one group for all lanes", "a Celery task a message, priorities"
+
+FULL = {
+    OURS: Flight(1_000_000, 10_000, 2, (1_000, 40_000, 120_000), 1),
+    ALL: Flight(200_000, 10_000, 1, (1_000, 30_000), 1),
+    EACH: Flight(20_000, 3_000, 1, (500, 2_000), 1),
+}
+QUICK = {
+    OURS: Flight(6_000, 150, 1, (200,), 0),
+    EACH: Flight(600, 60, 1, (30,), 0),
+}
+
+
+def run(options: Options) -> Report:
+    """Fly all three, without the one group when quick. Takes about ten minutes.
+
+    Raises WorkFailed where a message is missing or doubled, in the provider's log or in the
+    ledger, or where nothing was left in flight to be overtaken.
+    """
+    flights = QUICK if options.quick else FULL
+    flown = {}
+    for way, groups in ((OURS, GROUPS), (ALL, ONE_GROUP)):
+        if way in flights:
+            options.say(f"{way}:")
+            flown[way] = asyncio.run(fly(flights[way], groups, options.say))
+    options.say(f"{EACH}:")
+    passages = {way: f.passages for way, f in flown.items()}
+    passages[EACH] = fly_peer(flights[EACH], options.say)
+    return _report(flights, flown, passages)
+
+
+def at(passage: Passage, share: float) -> float:
+    """When this share of the messages had been taken."""
+    return passage.taken_s[min(len(passage.taken_s) - 1, int(len(passage.taken_s) * share))]
+
+
+def ratio(passages: Sequence[Passage]) -> float:
+    """The loaded p99 beside the idle one, each the median of its rounds."""
+    loaded, idle = (
+        statistics.median(at(p, 0.99) for p in passages if p.loaded is which)
+        for which in (True, False)
+    )
+    return loaded / idle
+
+
+def _report(
+    flights: dict[str, Flight], flown: dict[str, Flown], passages: dict[str, list[Passage]]
+) -> Report:
+    ours = passages[OURS]
+    flight = flights[OURS]
+    rows = [
+        _row(way, loaded, [p for p in several if p.loaded is loaded], ratio(several))
+        for way, several in passages.items()
+        for loaded in (False, True)
+    ]
+    return Report(
+        tables=[
+            Table(
+                f"An Extreme to {flight.grave:,} while {flight.light:,} others are in flight; "
+                "seconds from its submission",
+                ("way", "workers", "first", "half", "p99", "last", "p99 beside idle", "others/s"),
+                rows,
+            )
+        ],
+        targets=[
+            Target(
+                "to the first attempt, the slowest round",
+                1,
+                max(at(p, 0) for p in ours if p.loaded),
+                at_most=True,
+                unit="s",
+            ),
+            Target("p99 loaded beside idle", 2, ratio(ours), at_most=True, unit="×"),
+        ],
+        figures={
+            "ways": {way: [_json(p) for p in several] for way, several in passages.items()},
+            "sizes": {way: {"light": f.light, "grave": f.grave} for way, f in flights.items()},
+            "reached_before_cancel": {way: f.light for way, f in flown.items()},
+        },
+        notes=[
+            *(
+                f"{way}: the light alert had reached {f.light:,} of {flights[way].light:,} when "
+                f"it was {f.ended}; all {f.notices:,} were told of that, once."
+                for way, f in flown.items()
+            ),
+            f"{EACH}: celery {version('celery')}, kombu {version('kombu')}, twilio "
+            f"{version('twilio')}, eight processes, prefetch 1, priority_steps 0 3 6 9; scaled to "
+            f"Extremes of {flights[EACH].grave:,} over a backlog of {flights[EACH].light:,}, so "
+            "compare its ratio, not its seconds.",
+            "Two worker processes a group. first, half, p99, last: medians over the rounds, with "
+            "the spread of p99. others/s: what the provider took of the light alert meanwhile.",
+        ],
+    )
+
+
+def _row(way: str, loaded: bool, several: Sequence[Passage], beside_idle: float) -> tuple[str, ...]:
+    p99 = [at(p, 0.99) for p in several]
+    spread = f" ({min(p99):.2f}–{max(p99):.2f})" if len(p99) > 1 else ""
+    return (
+        way,
+        "loaded" if loaded else "idle",
+        f"{statistics.median(at(p, 0) for p in several):.2f}",
+        f"{statistics.median(at(p, 0.5) for p in several):.2f}",
+        f"{statistics.median(p99):.2f}{spread}",
+        f"{statistics.median(at(p, 1) for p in several):.2f}",
+        f"{beside_idle:.2f}×" if loaded else "",
+        f"{statistics.median(p.beside for p in several):,.0f}" if loaded else "",
+    )
+
+
+def _json(p: Passage) -> dict[str, Any]:
+    shares = {"first_s": 0.0, "p50_s": 0.5, "p90_s": 0.9, "p99_s": 0.99, "last_s": 1.0}
+    return {
+        "loaded": p.loaded,
+        **{name: round(at(p, share), 3) for name, share in shares.items()},
+        "others_per_s": round(p.beside),
+    }
