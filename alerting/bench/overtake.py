@@ -103,7 +103,7 @@ def _report(
         notes=[
             *(
                 f"{way}: the light alert had reached {f.light:,} of {flights[way].light:,} when "
-                f"it was {f.ended}; all {f.notices:,} were told of that, once."
+                f"it was cancelled; all {f.notices:,} were told of that, once."
                 for way, f in flown.items()
             ),
             f"{EACH}: celery {version('celery')}, kombu {version('kombu')}, twilio "

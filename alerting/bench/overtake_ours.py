@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +77,12 @@ class Flown:
     passages: list[Passage]
     light: int
     notices: int
-    ended: str
 
 
-@dataclass(slots=True)
-class _Sent:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An Extreme that was submitted."""
+
     alert_id: UUID
     district: District
     at_s: float
@@ -118,9 +119,9 @@ async def fly(flight: Flight, groups: Mapping[str, str], say: Callable[[str], No
                     await settle_down(connection, places)
                 pilot = _Pilot(runtime, standin, flight, places, say)
                 await pilot.ready(len(groups) * settings.workers)
-                sent, ended = await pilot.fly()
+                sent = await pilot.fly()
                 ledger = await _ledger(runtime)
-        return _judged(flight, sent, ended, places[-1], standin.taken(), ledger)
+        return judge(sent, places[-1], standin.taken(), ledger)
 
 
 @asynccontextmanager
@@ -150,7 +151,7 @@ class _Pilot:
         self._flight = flight
         self._places = places
         self._say = say
-        self._sent: list[_Sent] = []
+        self._sent: list[Sent] = []
 
     async def ready(self, workers: int) -> None:
         """Return when so many worker processes show that they are there."""
@@ -159,13 +160,13 @@ class _Pilot:
             {"n": workers},
         )
 
-    async def fly(self) -> tuple[list[_Sent], str]:
+    async def fly(self) -> list[Sent]:
         flight = self._flight
         for n in range(flight.before):
             self._say(f"  an Extreme to {flight.grave:,} on idle workers ({n + 1}) …")
             await self._grave(loaded=False)
         before = self._standin.count()
-        light = await self._submit(self._places[-1], Severity.MODERATE, loaded=False)
+        light = await self._submit(self._places[-1], Severity.MODERATE)
         for n in flight.during:
             # Another process's log raises no event here: it has to be asked.
             while self._standin.count() - before < n:  # noqa: ASYNC110
@@ -173,20 +174,20 @@ class _Pilot:
             self._say(f"  one while {flight.light:,} others are in flight, {n:,} of them told …")
             await self._grave(loaded=True)
             before += flight.grave
-        ended = await self._end(light)
+        await self._end(light)
         for n in range(flight.after):
             self._say(f"  one on idle workers again ({n + 1}) …")
             await self._grave(loaded=False)
-        return self._sent, ended
+        return self._sent
 
     async def _grave(self, *, loaded: bool) -> None:
         district = self._places[len(self._sent)]
         at_s = time.time()
-        alert_id = await self._submit(district, Severity.EXTREME, loaded=loaded)
-        self._sent.append(_Sent(alert_id, district, at_s, loaded))
+        alert_id = await self._submit(district, Severity.EXTREME)
+        self._sent.append(Sent(alert_id, district, at_s, loaded))
         await self._completed(alert_id)
 
-    async def _submit(self, district: District, severity: Severity, *, loaded: bool) -> UUID:
+    async def _submit(self, district: District, severity: Severity) -> UUID:
         runtime = self._runtime
         submitted = await submit(
             runtime.db,
@@ -198,7 +199,7 @@ class _Pilot:
         )
         return submitted.alert_id
 
-    async def _end(self, light: UUID) -> str:
+    async def _end(self, light: UUID) -> None:
         """Cancel the light alert where it still flies, and see everything come to rest."""
         runtime = self._runtime
         self._say("  the light one is cancelled, and whom it reached is told …")
@@ -219,7 +220,6 @@ class _Pilot:
         await self._until(
             "select not exists (select from outbox where state in ('ready','leased'))"
         )
-        return "cancelled"
 
     async def _completed(self, alert_id: UUID) -> None:
         await self._until("select state = 'completed' from alert where id = :id", {"id": alert_id})
@@ -236,7 +236,7 @@ class _Pilot:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ledger:
+class Ledger:
     """What the ledger says was taken: by citizen, and how many may have come twice."""
 
     accepted: Counter[int]
@@ -244,7 +244,7 @@ class _Ledger:
     by_alert: dict[str, int]
 
 
-async def _ledger(runtime: Runtime) -> _Ledger:
+async def _ledger(runtime: Runtime) -> Ledger:
     async with runtime.db.begin(patient=True) as connection:
         rows = await connection.execute(
             text(
@@ -263,17 +263,12 @@ async def _ledger(runtime: Runtime) -> _Ledger:
                    where d.state in ('accepted','delivered') group by 1"""
             )
         )
-        return _Ledger(accepted, int(doubtful or 0), {str(kind): int(n) for kind, n in rows})
+        return Ledger(accepted, int(doubtful or 0), {str(kind): int(n) for kind, n in rows})
 
 
-def _judged(
-    flight: Flight,
-    sent: list[_Sent],
-    ended: str,
-    light: District,
-    taken: list[Taken],
-    ledger: _Ledger,
-) -> Flown:
+def judge(sent: Sequence[Sent], light: District, taken: Sequence[Taken], ledger: Ledger) -> Flown:
+    """What was flown, by the provider's log. Raises WorkFailed where it and the ledger differ, or
+    where anybody was not told exactly once of each alert that reached them."""
     log = Counter(t.number for t in taken)
     if log != ledger.accepted:
         wrong = sum((log - ledger.accepted).values()), sum((ledger.accepted - log).values())
@@ -288,10 +283,10 @@ def _judged(
     notices = ledger.by_alert.get("Cancel severe", 0)
     if told != notices or {log[n] for n in light.numbers} - {0, 2}:
         raise WorkFailed(f"{told:,} were told and {notices:,} of the cancel.")
-    return Flown(passages, told, notices, ended)
+    return Flown(passages, told, notices)
 
 
-def _passage(one: _Sent, taken: list[Taken], light: District, log: Counter[int]) -> Passage:
+def _passage(one: Sent, taken: Sequence[Taken], light: District, log: Counter[int]) -> Passage:
     if any(log[n] != 1 for n in one.district.numbers):
         wrong = sum(log[n] != 1 for n in one.district.numbers)
         raise WorkFailed(f"{wrong:,} of an Extreme's messages were taken never or twice.")
