@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError, OperationalError
+from kombu.messaging import Producer
 
 from alerting.domain.lane import Lane
 from alerting.observe.logs import logger
@@ -22,32 +24,55 @@ log = logger(__name__)
 
 TASK = "alerting.work"
 
+#: What kombu raises where the broker is gone or does not take a ring.
+_GONE = (OperationalError, KombuError, OSError)
+
+#: How long one ring may wait for an answer.
+_PATIENCE_S = 2.0
+
 #: How long a broker that did not answer is left alone: a plan of a thousand chunks must not wait
 #: for a dead one a thousand times.
 _SILENT_S = 5.0
 
 
 def make_app(broker_url: str) -> Celery:
-    """The Celery app of this system: four lane queues, late acks, no results, no ETA."""
+    """The Celery app of this system: four lane queues, late acks, no results, no ETA.
+
+    On RabbitMQ the queues are quorum queues.
+    """
     app = Celery("alerting", broker=broker_url)
+    arguments = {"x-queue-type": "quorum"} if on_rabbitmq(broker_url) else None
     app.conf.update(
-        task_queues=[Queue(lane.value, Exchange(lane.value), lane.value) for lane in Lane],
+        # By the exchange without a name, which finds a queue by its own: nothing has to be bound,
+        # so an emptied broker forgets no way.
+        task_queues=[
+            Queue(lane.value, Exchange(""), lane.value, queue_arguments=arguments) for lane in Lane
+        ],
         task_default_queue=Lane.ROUTINE.value,
         task_create_missing_queues=False,
         task_acks_late=True,
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
+        worker_consumer="alerting.dispatch.consumer:LaneConsumer",
         worker_prefetch_multiplier=1,
         worker_enable_remote_control=True,
         worker_hijack_root_logger=False,
         worker_soft_shutdown_timeout=20,
         broker_connection_retry_on_startup=True,
+        # Its children sweep while the broker is away; they must not end with its patience.
+        broker_connection_max_retries=None,
         broker_pool_limit=4,
-        # A publish must fail quickly when the broker is gone: the work is safe in PostgreSQL.
+        # RabbitMQ: a peer that is gone is noticed after two of these.
+        broker_heartbeat=10,
         broker_transport_options=_transport_options(broker_url),
     )
     return app
+
+
+def on_rabbitmq(broker_url: str) -> bool:
+    """True where the broker speaks AMQP."""
+    return broker_url.partition("://")[0] in {"amqp", "amqps", "pyamqp"}
 
 
 def _transport_options(broker_url: str) -> dict[str, object]:
@@ -61,17 +86,27 @@ def _transport_options(broker_url: str) -> dict[str, object]:
     }
 
 
+def _ringing_options(broker_url: str) -> dict[str, object]:
+    """A ring must fail quickly when the broker is gone: the work is safe in PostgreSQL."""
+    if on_rabbitmq(broker_url):
+        # Confirmed, for without that what a broker drops looks rung. A socket that says nothing
+        # must not keep all rings waiting.
+        return {"confirm_publish": True, "read_timeout": _PATIENCE_S, "write_timeout": _PATIENCE_S}
+    # Without these kombu tries a dead broker for ever inside one publish.
+    return {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
+
+
 class Doorbell:
-    """Rings a lane's queue. Never raises and never blocks the loop: a failed ring is logged."""
+    """Rings a lane's queue. Never raises and never blocks the loop: a failed ring is logged.
+
+    Keeps one connection. One that has died meanwhile is noticed by the first ring, which is then
+    rung once more by a new one.
+    """
 
     def __init__(self, broker_url: str) -> None:
         self._app = make_app(broker_url)
-        # Without these kombu tries a dead broker for ever inside one publish.
-        self._app.conf.broker_transport_options |= {
-            "max_retries": 1,
-            "interval_start": 0,
-            "interval_step": 0.1,
-        }
+        self._app.conf.broker_transport_options |= _ringing_options(broker_url)
+        self._producer: Producer | None = None
         self._silent_until = 0.0
         # One thread keeps kombu's blocking publish off the loop and in order.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
@@ -86,21 +121,45 @@ class Doorbell:
         return await loop.run_in_executor(self._thread, self._ring, lane, outbox_ids)
 
     def _ring(self, lane: Lane, outbox_ids: list[int]) -> bool:
+        kept, start = self._producer is not None, time.monotonic()
         try:
-            with (
-                self._app.connection_for_write() as connection,
-                self._app.amqp.Producer(connection) as producer,
-            ):
-                for outbox_id in outbox_ids:
-                    self._app.send_task(
-                        TASK, args=[outbox_id], queue=lane.value, producer=producer, retry=False
-                    )
-        except (OperationalError, KombuError, OSError) as e:
+            try:
+                self._publish(lane, outbox_ids)
+            except _GONE:
+                self._hang_up()
+                # A broker that is there and says nothing would say nothing again.
+                if not kept or time.monotonic() - start > _PATIENCE_S / 2:
+                    raise
+                self._publish(lane, outbox_ids)
+        except _GONE as e:
+            self._hang_up()
             log.warning("doorbell.silent", lane=lane.value, error=type(e).__name__)
             self._silent_until = time.monotonic() + _SILENT_S
             return False
         return True
 
+    def _publish(self, lane: Lane, outbox_ids: list[int]) -> None:
+        if self._producer is None:
+            connection = self._app.connection_for_write()
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0.1)
+            self._producer = self._app.amqp.Producer(connection)
+        for outbox_id in outbox_ids:
+            self._app.send_task(
+                TASK,
+                args=[outbox_id],
+                queue=lane.value,
+                producer=self._producer,
+                retry=False,
+                confirm_timeout=_PATIENCE_S,
+            )
+
+    def _hang_up(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(*_GONE):
+                producer.connection.collect(socket_timeout=_PATIENCE_S)
+
     def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.submit(self._hang_up)
+        self._thread.shutdown(wait=False, cancel_futures=False)
         self._app.close()

@@ -1,0 +1,163 @@
+"""RabbitMQ as the broker: quorum queues, one a lane; killed or emptied it costs seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Iterator
+
+import pytest
+import rabbit
+from amqp.exceptions import NotFound, PreconditionFailed
+from kombu import Queue
+
+from alerting.bench.overtake_ours import Flight, fly
+from alerting.dispatch.broker import Doorbell, make_app, on_rabbitmq
+from alerting.domain.lane import Lane
+from alerting.embedded.processes import GROUPS
+
+pytestmark = pytest.mark.skipif(
+    rabbit.server() is None, reason="there is no RabbitMQ here: make rabbit-deps"
+)
+needs_nginx = pytest.mark.skipif(
+    not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
+    reason="there is no nginx to stand in for the provider: make bench-deps",
+)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbit.Node]:
+    with rabbit.node(tmp_path_factory.mktemp("rabbit")) as found:
+        yield found
+
+
+@pytest.fixture
+def node(running: rabbit.Node) -> rabbit.Node:
+    """Without any queue."""
+    with running.connection() as connection:
+        for lane in Lane:
+            connection.default_channel.queue_delete(lane.value)
+    return running
+
+
+@pytest.fixture
+def doorbell(node: rabbit.Node) -> Iterator[Doorbell]:
+    bell = Doorbell(node.url)
+    yield bell
+    bell.close()
+
+
+def waiting(node: rabbit.Node, lane: Lane) -> list[int]:
+    """The outbox ids that wait in a lane, taken out of it."""
+    found = []
+    with node.connection() as connection:
+        channel = connection.default_channel
+        while True:
+            message = channel.basic_get(lane.value, no_ack=True)
+            if message is None:
+                return found
+            found.append(channel.message_to_python(message).payload[0][0])
+
+
+async def test_the_bell_rings_in_its_own_lane_only(node: rabbit.Node, doorbell: Doorbell) -> None:
+    assert await doorbell.ring(Lane.SEVERE, [1, 2])
+    assert await doorbell.ring(Lane.DRILL, [3])
+    assert waiting(node, Lane.SEVERE) == [1, 2]
+    assert waiting(node, Lane.DRILL) == [3]
+    with node.connection() as connection, pytest.raises(NotFound):
+        connection.default_channel.queue_declare(Lane.EXTREME.value, passive=True)
+
+
+async def test_a_lane_is_a_quorum_queue(node: rabbit.Node, doorbell: Doorbell) -> None:
+    await doorbell.ring(Lane.EXTREME, [1])
+    with node.connection() as connection, pytest.raises(PreconditionFailed, match="x-queue-type"):
+        Queue("extreme", durable=True)(connection.default_channel).declare()
+
+
+async def test_what_was_rung_is_there_after_a_kill(node: rabbit.Node, doorbell: Doorbell) -> None:
+    # A node notes up to a second later whom a new queue's only member voted for; killed before, it
+    # waits for a leader for ever.
+    count, end = 0, time.monotonic() + 2
+    while time.monotonic() < end:
+        assert await doorbell.ring(Lane.ROUTINE, list(range(count, count + 50)))
+        count += 50
+    node.kill()
+    node.start_again()
+    # The same doorbell goes on by a new connection, though its own has died, as soon as the queue
+    # has a leader again. What got no answer may have been taken.
+    async with asyncio.timeout(60):
+        while not await doorbell.ring(Lane.ROUTINE, [count]):
+            doorbell._silent_until = 0.0
+    found = waiting(node, Lane.ROUTINE)
+    assert found[: count + 1] == list(range(count + 1))
+    assert set(found[count:]) == {count}
+
+
+async def test_a_dead_broker_is_found_out_soon_and_left_alone(
+    node: rabbit.Node, doorbell: Doorbell
+) -> None:
+    assert await doorbell.ring(Lane.ROUTINE, [1])
+    node.kill()
+    try:
+        start = time.monotonic()
+        assert not await doorbell.ring(Lane.ROUTINE, [2])
+        assert time.monotonic() - start < 5
+        start = time.monotonic()
+        assert not await doorbell.ring(Lane.ROUTINE, [3])
+        assert time.monotonic() - start < 0.1
+    finally:
+        node.start_again()
+
+
+@needs_nginx
+def test_the_whole_way_by_rabbitmq_emptied_and_killed_on_it(
+    node: rabbit.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A light alert and Extremes on top of it; whoever is missed or told twice fails the flight."""
+    monkeypatch.setenv("BROKER_URL", node.url)
+    monkeypatch.setenv("ALERTING_SWEEP_S", "1")
+    struck: list[str] = []
+
+    def strike(said: str) -> None:
+        if "in flight" not in said:
+            return
+        with node.connection() as connection:
+            channel = connection.default_channel
+            consumers = {
+                lane: channel.queue_declare(lane.value, passive=True).consumer_count
+                for lane in Lane
+            }
+            assert set(consumers.values()) == {1}, "each lane has the one group that serves it"
+            with pytest.raises(NotFound):
+                channel.queue_declare("celery_delayed_0", passive=True)
+        if not struck:
+            struck.append("emptied")
+            with node.connection() as connection:
+                for lane in Lane:
+                    connection.default_channel.queue_purge(lane.value)
+        else:
+            struck.append("killed")
+            node.kill()
+
+    try:
+        flown = asyncio.run(fly(Flight(6_000, 100, 1, (200, 1_000), 0), GROUPS, strike))
+    finally:
+        if "killed" in struck:
+            node.start_again()
+    assert struck == ["emptied", "killed"]
+    assert [len(p.taken_s) for p in flown.passages] == [100, 100, 100]
+    assert flown.notices == flown.light > 0
+
+
+@pytest.mark.parametrize(
+    ("url", "is_"),
+    [("amqp://h//", True), ("amqps://h/v", True), ("pyamqp://h//", True), ("redis://h/0", False)],
+)
+def test_which_brokers_have_quorum_queues(url: str, is_: bool) -> None:
+    assert on_rabbitmq(url) is is_
+    kinds = {
+        (q.queue_arguments or {}).get("x-queue-type") for q in make_app(url).amqp.queues.values()
+    }
+    assert kinds == ({"quorum"} if is_ else {None})
