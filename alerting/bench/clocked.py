@@ -106,6 +106,11 @@ class Clocked:
                 found = [_taken(line) for line in lines if line.strip()]
         return sorted(found, key=lambda t: t.at_s)
 
+    def texts(self) -> set[str]:
+        """Every wording it was sent."""
+        with self._log.open(encoding="ascii", errors="replace") as lines:
+            return {parse_qs(line.partition(" ")[2].strip())["Body"][0] for line in lines}
+
 
 def _taken(line: str) -> Taken:
     at, _, body = line.strip().partition(" ")
@@ -124,7 +129,7 @@ def clocked(folder: Path, hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator[Clo
             "There is no nginx to stand in for the provider.", remedy="Run `make bench-deps`."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     config = folder / "nginx.conf"
     # Its worker would become nobody, who may not enter a temporary folder.
     user = "user root;" if os.geteuid() == 0 else ""
@@ -150,7 +155,7 @@ def _listens(port: int) -> bool:
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])

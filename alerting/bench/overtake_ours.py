@@ -120,7 +120,7 @@ async def fly(flight: Flight, groups: Mapping[str, str], say: Callable[[str], No
                 pilot = _Pilot(runtime, standin, flight, places, say)
                 await pilot.ready(len(groups) * settings.workers)
                 sent = await pilot.fly()
-                ledger = await _ledger(runtime)
+                ledger = await read_ledger(runtime)
         return judge(sent, places[-1], standin.taken(), ledger)
 
 
@@ -244,7 +244,7 @@ class Ledger:
     by_alert: dict[str, int]
 
 
-async def _ledger(runtime: Runtime) -> Ledger:
+async def read_ledger(runtime: Runtime) -> Ledger:
     async with runtime.db.begin(patient=True) as connection:
         rows = await connection.execute(
             text(
