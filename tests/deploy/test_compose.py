@@ -25,7 +25,7 @@ SERVICE = {
     "image": str, "build": (str, dict), "restart": str, "env_file": (str, list),
     "environment": (dict, list), "secrets": list, "depends_on": (dict, list), "read_only": bool,
     "tmpfs": (str, list), "security_opt": list, "stop_grace_period": str, "volumes": list,
-    "healthcheck": dict, "command": (str, list), "ports": list,
+    "healthcheck": dict, "command": (str, list), "ports": list, "profiles": list, "hostname": str,
 }  # fmt: skip
 HEALTH = {
     "test": (str, list), "interval": str, "timeout": str, "retries": int, "start_period": str,
