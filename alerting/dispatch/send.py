@@ -24,6 +24,7 @@ from alerting.dispatch.routes import Routes
 from alerting.dispatch.turns import Turn, Turns
 from alerting.dispatch.verdict import Sending
 from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.delivery import DeliveryState
 from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import citizens, deliveries
