@@ -18,6 +18,10 @@ BENCHES = {
         "alerting.bench.sms:run",
         "SMS from end to end beside a Celery task a message and a bare loop.",
     ),
+    "push": (
+        "alerting.bench.push:run",
+        "Web Push from end to end beside pywebpush and a bare loop.",
+    ),
     "verdicts": (
         "alerting.bench.verdicts:run",
         "Attention budgets in Redis: verdicts a second beside other limiters, and memory.",
