@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -18,6 +19,9 @@ from aiohttp.resolver import ThreadedResolver
 from alerting.errors import BadInput
 
 MAX_URL_CHARS = 2048
+# Everything before the path and the query; what follows says nothing about who is called.
+_SERVER = re.compile(r"[a-z]+://[^/?]*", re.IGNORECASE)
+_ODD = re.compile(r"[\x00-\x20\x7f\\]")
 _NAME = re.compile(
     r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
 )
@@ -34,15 +38,30 @@ def check_endpoint(
     sandbox has it. Raises BadInput, whose text does not repeat the address. A name that leads to
     a private address is caught when it is looked up: PublicResolver.
     """
-    if len(url) > MAX_URL_CHARS or not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
+    if len(url) > MAX_URL_CHARS or not url.isascii() or _ODD.search(url):
         raise _refused("it is not a plain web address")
+    if "#" in url:
+        raise _refused("it carries a fragment")
+    server = _SERVER.match(url)
+    if server is None:
+        raise _refused("it is not a web address")
+    origin = _origin(server[0], allow_loopback_http)
+    if allowed_origins and origin not in allowed_origins:
+        raise _refused("its push service is not on the list of those allowed")
+    return origin
+
+
+# A few push services serve all citizens; anybody may name others, so not all are remembered.
+@lru_cache(maxsize=256)
+def _origin(server: str, allow_loopback_http: bool) -> str:
+    """The origin of an endpoint whose address begins so. Raises BadInput where we do not call."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(server)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise _refused("it is not a web address") from None
-    if "@" in parts.netloc or parts.fragment:
-        raise _refused("it carries a user name or a fragment")
+    if "@" in parts.netloc:
+        raise _refused("it carries a user name")
     if allow_loopback_http and parts.scheme == "http" and _is_loopback(host):
         return f"http://{parts.netloc.lower()}"
     if parts.scheme != "https":
@@ -51,10 +70,7 @@ def check_endpoint(
         raise _refused("it names an unusual port")
     if not _is_public(host):
         raise _refused("its host is not public")
-    origin = f"https://[{host}]" if ":" in host else f"https://{host}"
-    if allowed_origins and origin not in allowed_origins:
-        raise _refused("its push service is not on the list of those allowed")
-    return origin
+    return f"https://[{host}]" if ":" in host else f"https://{host}"
 
 
 class PublicResolver(AbstractResolver):

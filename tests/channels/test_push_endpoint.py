@@ -2,6 +2,9 @@ import socket
 
 import pytest
 from aiohttp.abc import AbstractResolver
+from hypothesis import example, given
+from hypothesis import strategies as st
+from yarl import URL
 
 from alerting.channels.push_endpoint import PublicResolver, check_endpoint
 from alerting.errors import BadInput
@@ -36,6 +39,7 @@ def test_public_https_endpoints_are_taken(url, origin):
         "https://user:pw@push.example.org/x",
         "https://@push.example.org/x",
         "https://push.example.org/x#y",
+        "https://push.example.org#@inside.example.org/x",
         "https://push.example.org\\@inside.example.org/x",
         "https://localhost/x",
         "https://api.localhost/x",
@@ -69,6 +73,27 @@ def test_everything_else_is_refused_without_repeating_the_address(url):
     with pytest.raises(BadInput, match="refused") as caught:
         check_endpoint(url)
     assert url == "" or url not in str(caught.value)
+
+
+PIECES = ["8.8.8.8", "127.0.0.1", "[::1]", "push.example.org", "inside", ".", ":", ":443", "//"]
+
+
+@given(
+    st.sampled_from(
+        ["https://", "HTTPS://push.example.org", "https://8.8.8.8", "https:", "http://"]
+    ),
+    st.lists(st.sampled_from([*PIECES, "/", "?", "@", ";", "&", "=", "%40", "%2f", "[", "]"])),
+)
+@example("https://push.example.org", ["?", "@", "127.0.0.1"])
+def test_who_was_checked_is_who_is_called(start, rest):
+    url = start + "".join(rest)
+    try:
+        origin = check_endpoint(url)
+    except BadInput:
+        return
+    called = URL(url, encoded=True)
+    assert f"{called.scheme}://{called.host_subcomponent.lower()}" == origin
+    assert (called.port, called.user) == (443, None)
 
 
 def test_an_allow_list_takes_only_its_origins():
