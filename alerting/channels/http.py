@@ -82,7 +82,7 @@ class HttpClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             raise_for_status=False,
             auto_decompress=False,
-            skip_auto_headers=("Accept-Encoding",),
+            headers={"Accept-Encoding": "identity"},
         )
 
     async def close(self) -> None:
@@ -94,6 +94,7 @@ class HttpClient:
     async def post(self, url: str, data: bytes, headers: Mapping[str, str]) -> Answer:
         """Post once and return whatever status came back, redirects included.
 
+        url: sent as it is, so its characters are those an encoded address may have.
         Raises NoAnswer: PROVIDER_DOWN where nothing of the request was written, AMBIGUOUS where
         it was and the connection then broke or fell silent.
         """
@@ -102,7 +103,7 @@ class HttpClient:
         body = _Body(data)
         try:
             async with self._session.post(
-                url,
+                URL(url, encoded=True),
                 data=body,
                 headers=headers,
                 allow_redirects=False,

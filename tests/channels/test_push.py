@@ -102,6 +102,15 @@ async def test_a_browser_reads_what_was_sent():
     assert "höher".encode() not in request.body
 
 
+async def test_an_endpoint_is_called_by_the_very_characters_it_was_registered_with():
+    path = "/s/a%2Fb%2fc%7E/../d==?x=%7e+%2b"
+    async with provider(CREATED) as far, push() as channel:
+        await channel.send(message(endpoint=far.url + path))
+        [request] = far.seen
+    assert request.path == path
+    assert request.headers["Accept-Encoding"] == "identity"
+
+
 async def test_the_push_service_can_tell_who_we_are():
     async with provider(CREATED) as far, push() as channel:
         await channel.send(message(endpoint=f"{far.url}/s/1"))
