@@ -155,6 +155,7 @@ def _origin(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=256)
 def topic_of(thread: str) -> str:
     """Name a thread as push services take it: 32 base64url characters (RFC 8030 §5.4)."""
     return urlsafe_b64encode(sha256(thread.encode()).digest()[:24]).decode()

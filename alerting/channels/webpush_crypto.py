@@ -19,6 +19,11 @@ RECORD_SIZE = 4096
 MAX_PLAINTEXT_BYTES = RECORD_SIZE - (16 + 4 + 1 + 65) - 1 - 16
 
 _CURVE = ec.SECP256R1()
+_ECDH = ec.ECDH()
+_POINT_BYTES = 65
+_SECRET_BYTES = 16
+#: What stands between the salt and our key (RFC 8188 §2.1).
+_HEAD = RECORD_SIZE.to_bytes(4, "big") + bytes([_POINT_BYTES])
 
 
 class BadKeys(ValueError):
@@ -44,7 +49,7 @@ def encrypt(plaintext: bytes, p256dh: str, auth: str) -> bytes:
         their_key = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, their_public)
     except ValueError:
         raise BadKeys("The push subscription's keys cannot be read.") from None
-    if len(secret) != 16 or len(their_public) != 65:
+    if len(secret) != _SECRET_BYTES or len(their_public) != _POINT_BYTES:
         raise BadKeys("The push subscription's keys have the wrong length.")
 
     # RFC 8291 §3.1: a new key pair for each message, or the messages can be linked.
@@ -52,11 +57,11 @@ def encrypt(plaintext: bytes, p256dh: str, auth: str) -> bytes:
     our_public = our_key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     salt = os.urandom(16)
     # HKDF (RFC 5869) written out: every output here is one HMAC block, hence the lone \x01.
-    shared = digest(secret, our_key.exchange(ec.ECDH(), their_key), "sha256")
+    shared = digest(secret, our_key.exchange(_ECDH, their_key), "sha256")
     info = b"WebPush: info\x00" + their_public + our_public
     master = digest(salt, digest(shared, info + b"\x01", "sha256"), "sha256")
     content_key = digest(master, b"Content-Encoding: aes128gcm\x00\x01", "sha256")[:16]
     nonce = digest(master, b"Content-Encoding: nonce\x00\x01", "sha256")[:12]
 
-    head = salt + RECORD_SIZE.to_bytes(4, "big") + bytes([len(our_public)]) + our_public
-    return head + AESGCM(content_key).encrypt(nonce, plaintext + b"\x02", None)
+    record = AESGCM(content_key).encrypt(nonce, plaintext + b"\x02", None)
+    return b"".join((salt, _HEAD, our_public, record))
