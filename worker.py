@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import sys
@@ -36,6 +37,9 @@ _loops: dict[int, LoopThread[Worker]] = {}
 _opening = threading.Lock()
 _AGAIN_S = 0.5
 
+#: So many new objects before a garbage collection; nearly all of them die without one.
+_GC_OBJECTS = 10_000
+
 #: Shared with the children: set once the worker is told to end, so that they leave their chunks
 #: between two windows instead of working them off.
 _ending = mmap.mmap(-1, 1)
@@ -67,6 +71,17 @@ def _opened() -> LoopThread[Worker]:
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     configure(settings().log_level, settings().log_format)
+
+
+@signals.worker_before_create_process.connect
+def _keep_what_stays(**_: Any) -> None:
+    """Leave what a child inherits out of its garbage collections.
+
+    It lives as long as the child; looking through it again and again took a sixth of a busy
+    child's time and stopped its loop for 150 ms at once.
+    """
+    gc.set_threshold(_GC_OBJECTS)
+    gc.freeze()
 
 
 @signals.worker_process_init.connect
