@@ -30,8 +30,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
+from alerting.store.db import raw
 from alerting.store.presence import owner_is_gone
-from alerting.store.schema import alert, outbox
+from alerting.store.schema import outbox
 
 
 class Fenced(Exception):
@@ -57,6 +58,17 @@ class Work:
 
 
 _WORK = [outbox.c[name] for name in Work.__slots__]
+
+# Once for every window of sends, hence in plain SQL: to build a query took longer than to run it.
+_HOLD = """
+    update outbox set
+      lease_until = now() + make_interval(secs => %(lease_s)s),
+      cursor = coalesce(%(cursor)s, cursor),
+      window_from = coalesce(%(window_from)s, window_from),
+      window_to = coalesce(%(window_to)s, window_to),
+      tries = coalesce(%(tries)s, tries)
+    where id = %(id)s and fence = %(fence)s and state = 'leased'"""
+_STATE = "select state from alert where id = %s"
 
 
 def _seconds(s: float) -> ColumnElement[Any]:
@@ -178,22 +190,31 @@ def _mine(work: Work) -> Update:
 
 
 async def hold(
-    connection: AsyncConnection, work: Work, *, lease_s: float, **values: Any
+    connection: AsyncConnection,
+    work: Work,
+    *,
+    lease_s: float,
+    cursor: int | None = None,
+    window_from: int | None = None,
+    window_to: int | None = None,
+    tries: int | None = None,
 ) -> AlertState:
-    """Prove the lease is still ours, extend it and set `values`; returns the alert's state.
+    """Prove the lease is still ours, extend it and set what is given; returns the alert's state.
 
     The row stays locked to the end of the transaction, so what is written beside it is fenced.
     Raises Fenced when another worker has taken over.
     """
-    query = _mine(work).values(lease_until=func.now() + _seconds(lease_s), **values)
-    if (await connection.execute(query)).rowcount != 1:
+    driver = await raw(connection)
+    values = {"cursor": cursor, "window_from": window_from, "window_to": window_to, "tries": tries}
+    proof = {"id": work.id, "fence": work.fence, "lease_s": lease_s}
+    if (await driver.execute(_HOLD, values | proof)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")
     # A statement of its own: the one above may have waited for a cancel, and would say how the
     # alert stood before.
-    state = await connection.scalar(select(alert.c.state).where(alert.c.id == work.alert_id))
-    if state is None:
+    found = await (await driver.execute(_STATE, (work.alert_id,))).fetchone()
+    if found is None:
         raise Fenced(f"alert {work.alert_id} is gone")
-    return AlertState(state)
+    return AlertState(found[0])
 
 
 async def finish(
