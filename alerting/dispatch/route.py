@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from alerting.channels.base import AMBIGUOUS, Fault, Outcome, Outgoing
 from alerting.channels.registry import Provider
@@ -25,6 +25,9 @@ HANGS = "hangs"
 DOWN = "provider-down"
 REFUSES = "provider-refuses-us"
 NONE_LEFT = "no-provider-left"
+
+# What stands before the path, the query and the fragment: those name the citizen.
+_SERVER = re.compile(r"[^:/?#]+://([^/?#]*)")
 
 _RUNBOOK = "docs/runbooks/provider-down.md"
 
@@ -144,7 +147,8 @@ class Route:
     def _breaker(self, message: Outgoing) -> Breaker:
         if not self.provider.by_origin:
             return self.breaker
-        host = urlsplit(message.endpoint).netloc
+        found = _SERVER.match(message.endpoint)
+        host = found[1] if found else ""
         origin = self._origins.get(host)
         if origin is None:
             origin = self._origins[host] = _Origin(self._new(f"{self.name} {host}"))
