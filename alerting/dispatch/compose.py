@@ -40,11 +40,14 @@ class Group:
         self._alert = alert
         self._stored = stored
         self._work = work
+        self._mail = work.channel == "email"
         self._links = links
         self._settings = settings
         self._digests = digests or {}
         self._alerts = alerts or {}
         self._renderings: dict[object, Rendering] = {}
+        # Within one event a later message replaces the earlier on the device.
+        self._thread = str(stored.event_id)
 
     def says_nothing(self, d: OpenDelivery) -> bool:
         """True for a digest all of whose items were called back since it was made."""
@@ -59,10 +62,10 @@ class Group:
             endpoint=d.endpoint or "",
             rendering=self._rendering(d),
             lane=Lane.ROUTINE if ended and self._work.lane is not Lane.DRILL else self._work.lane,
-            # Within one event a later message replaces the earlier on the device.
-            thread=f"digest {d.citizen_id}" if self._work.digest else str(self._stored.event_id),
+            thread=f"digest {d.citizen_id}" if self._work.digest else self._thread,
             valid_until=self._stored.expires_at,
-            unsubscribe_token=self._links.token(d.address_id),
+            # Signing one for each costs, and only a mail has room for the link.
+            unsubscribe_token=self._links.token(d.address_id) if self._mail else "",
             keys=d.keys or {},
             silent=sending.silent,
         )

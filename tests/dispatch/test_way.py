@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 from town import Recorder, Town
 
 from alerting.channels.base import (
@@ -16,8 +17,10 @@ from alerting.channels.base import (
 from alerting.dispatch.status import status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
+from alerting.domain.links import Links
 from alerting.errors import BadInput, Conflict
 from alerting.store import citizens as directory
+from alerting.store.schema import address
 
 
 async def test_everybody_in_the_area_is_told_once_and_nobody_else(
@@ -44,6 +47,19 @@ async def test_each_is_told_in_their_language(town: Town, alert_xml: bytes) -> N
         assert ("Marejada" in m.rendering.text + m.rendering.subject) == (
             wanted[m.endpoint] == "es"
         )
+
+
+async def test_each_mail_has_the_leave_link_of_its_own_citizen(
+    town: Town, alert_xml: bytes
+) -> None:
+    await town.submit(alert_xml)
+    await town.worker().sweep()
+    mails = town.channels["email"].sent
+    read = {m.endpoint: Links(b"k" * 32).address_id(m.unsubscribe_token) for m in mails}
+    async with town.db.begin() as connection:
+        rows = await connection.execute(select(address.c.endpoint, address.c.id))
+    assert read.items() <= {(row.endpoint, row.id) for row in rows}
+    assert mails
 
 
 async def test_submitting_twice_is_submitting_once(town: Town, alert_xml: bytes) -> None:
