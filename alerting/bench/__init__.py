@@ -26,13 +26,21 @@ BENCHES = {
         "alerting.bench.verdicts:run",
         "Attention budgets in Redis: verdicts a second beside other limiters, and memory.",
     ),
-    "pace": (
-        "alerting.bench.pace:run",
+    "shaping": (
+        "alerting.bench.shaping:run",
         "Many workers at one provider's rate: kept, used, fair, and soon back after 429s.",
+    ),
+    "overtake": (
+        "alerting.bench.overtake:run",
+        "An Extreme while an alert to a million is in flight, beside one on idle workers.",
     ),
     "receipts": (
         "alerting.bench.receipts:run",
         "Status callbacks a second at the real API, none lost by kill -9, and applied.",
+    ),
+    "scale": (
+        "alerting.bench.scale:run",
+        "Worker groups on hosts of their own: as fast together, one rate, nothing twice.",
     ),
 }
 

@@ -6,7 +6,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
+import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -15,6 +19,7 @@ from rich.table import Table as RichTable
 from alerting.bench import BENCHES, find
 from alerting.bench.report import Options, Report, Target
 from alerting.cli import options
+from alerting.settings import settings
 
 _EPILOG = "\b\n" + "\n".join(f"{name}  {sentence}" for name, (_, sentence) in BENCHES.items())
 
@@ -27,7 +32,8 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
     """Measure, beside others doing the same job in the same run. Without a name: everything.
 
     Runs on engines of its own, which end with it. Ratios count; absolute numbers only describe
-    the machine. A target that is missed is shown as missed and is no error.
+    the machine. A target that is missed is shown as missed and is no error. Figures are kept in
+    `var/bench/NAME.json`.
     """
     chosen = {name: find(name) for name in dict.fromkeys(names or BENCHES)}
     console = Console(stderr=True)
@@ -36,20 +42,46 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
         if not as_json:
             console.print(text, markup=False, highlight=False, style="dim")
 
-    reports = {name: run(Options(quick, say)) for name, run in chosen.items()}
-    if as_json:
-        found = {name: report.to_json() for name, report in reports.items()}
-        click.echo(json.dumps({"benches": found, "quick": quick, **_machine()}))
-    else:
-        for report in reports.values():
+    found = {}
+    for name, run in chosen.items():
+        report = run(Options(quick, say))
+        found[name] = report.to_json()
+        path = _keep(name, found[name], quick=quick)
+        if not as_json:
             _print(report)
+            say(f"The figures are in {path}.")
+    if as_json:
+        click.echo(json.dumps({"benches": found, "quick": quick, **_where()}))
     return 0
 
 
-def _machine() -> dict[str, object]:
+def _keep(name: str, found: dict[str, object], *, quick: bool) -> Path:
+    """Write a bench's figures to `var/bench/NAME.json`."""
+    path = settings().var / "bench" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({name: found, "quick": quick, **_where()}, indent=1) + "\n")
+    return path
+
+
+def _where() -> dict[str, object]:
+    """The machine, and the code where it stands in a repository."""
+    git = shutil.which("git")
+    root = Path(__file__).parents[2]
+    commit = ""
+    if git is not None and (root / ".git").exists():
+        done = subprocess.run(
+            [git, "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        )
+        commit = done.stdout.strip()
     return {
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
+        "machine": {
+            "cpus": os.cpu_count(),
+            "processor": platform.machine(),
+            "python": platform.python_version(),
+        },
         "version": importlib.metadata.version("alerting"),
+        "commit": commit,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -19,12 +20,13 @@ from alerting.errors import BadInput
 OTHERS = {"limits", "throttled-py", "pyrate-limiter"}
 
 
-def test_verdicts_as_one_json_object() -> None:
+def test_verdicts_as_one_json_object(kept: Path) -> None:
     done = CliRunner().invoke(bench, ["verdicts", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     found = json.loads(done.stdout)
     assert found["quick"] is True
     verdicts = found["benches"]["verdicts"]
+    assert json.loads((kept / "verdicts.json").read_text())["verdicts"] == verdicts
     assert verdicts["memory"]["budgets_mb"] > 0
     assert len(verdicts["ours"]) == 4
     assert {row["who"].split()[0] for row in verdicts["rivals"]} == OTHERS

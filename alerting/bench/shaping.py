@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alerting.bench.pace_sink import Arrival, Phase, listen, most_in_a_second
-from alerting.bench.pace_workers import Job, work
 from alerting.bench.report import Options, Report, Table, Target
 from alerting.bench.server import Server, server
+from alerting.bench.shaping_sink import Arrival, Phase, listen, most_in_a_second
+from alerting.bench.shaping_workers import Job, work
 
 #: Left out at the beginning of each run.
 WARM_S = 1.0
