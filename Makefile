@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup node_modules demo up test check bench-deps format lock clean
+.PHONY: help setup node_modules demo up test check bench-deps rabbit-deps format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ check: setup ## Lint, types and import direction
 
 bench-deps: ## Install what benches need from Debian: nginx and Postfix's smtp-sink (as root)
 	apt-get install -y nginx-light postfix
+
+rabbit-deps: ## Install RabbitMQ from Debian for its tests (as root)
+	apt-get install -y --no-install-recommends rabbitmq-server
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

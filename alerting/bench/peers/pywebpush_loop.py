@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from py_vapid import Vapid  # type: ignore[import-untyped]
-from pywebpush import webpush  # type: ignore[import-untyped]
+from py_vapid import Vapid
+from pywebpush import webpush
 
 
 def post(subscriptions: list[dict[str, Any]], key: Vapid, message: dict[str, Any]) -> float:
