@@ -109,7 +109,8 @@ class Verdicts:
         judged = dict(
             zip((d.id for d in first), await self._of(stored, first, can_be_silent), strict=True)
         )
-        return [(followers | judged)[d.id] for d in pending]
+        decided = followers | judged
+        return [decided[d.id] for d in pending]
 
     async def _of(
         self, stored: StoredAlert, pending: Sequence[OpenDelivery], can_be_silent: bool
