@@ -21,7 +21,6 @@ from alerting.channels.base import OUR_FAULT, REFUSED_CONTENT, THROTTLED, ErrorC
 from alerting.channels.http import Answer, HttpClient, server_failure
 from alerting.channels.twilio_codes import classify
 
-
 #: A chunk's messages say the same in nearly every field.
 _SHORT_MEMORY = 1024
 

@@ -23,7 +23,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -69,6 +68,16 @@ _HOLD = """
       tries = coalesce(%(tries)s, tries)
     where id = %(id)s and fence = %(fence)s and state = 'leased'"""
 _STATE = "select state from alert where id = %s"
+
+
+# Asked ten times a second by every busy process.
+_YOUNG = """
+    select l.lane from unnest(%(lanes)s::text[]) as l(lane)
+    cross join lateral (
+      select o.created_at from outbox o
+      where o.lane = l.lane and o.state in ('ready','leased') and o.not_before <= now()
+      order by o.id desc limit 1) as newest
+    where newest.created_at > now() - make_interval(secs => %(age_s)s)"""
 
 
 def _seconds(s: float) -> ColumnElement[Any]:
@@ -285,23 +294,9 @@ async def young(
     connection: AsyncConnection, lanes: Collection[Lane], *, age_s: float
 ) -> frozenset[Lane]:
     """The lanes among these whose newest due work was written within `age_s` and is not done."""
-    newest = [
-        select(outbox.c.lane, outbox.c.created_at)
-        .where(
-            outbox.c.lane == lane.value,
-            outbox.c.state.in_(["ready", "leased"]),
-            outbox.c.not_before <= func.now(),
-        )
-        .order_by(outbox.c.id.desc())
-        .limit(1)
-        .subquery()
-        for lane in lanes
-    ]
-    if not newest:
-        return frozenset()
-    query = union_all(*(select(n.c.lane).where(n.c.created_at > func.now() - _seconds(age_s))
-                        for n in newest))  # fmt: skip
-    return frozenset(Lane(lane) for lane in (await connection.execute(query)).scalars())
+    driver = await raw(connection)
+    rows = await driver.execute(_YOUNG, {"lanes": [lane.value for lane in lanes], "age_s": age_s})
+    return frozenset(Lane(lane) for (lane,) in await rows.fetchall())
 
 
 async def waiting(connection: AsyncConnection) -> list[tuple[str, int, float]]:
