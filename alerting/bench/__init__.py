@@ -18,6 +18,10 @@ BENCHES = {
         "alerting.bench.sms:run",
         "SMS from end to end beside a Celery task a message and a bare loop.",
     ),
+    "email": (
+        "alerting.bench.email:run",
+        "Email from end to end beside aiosmtplib.send, Apprise and Postfix's smtp-source.",
+    ),
     "push": (
         "alerting.bench.push:run",
         "Web Push from end to end beside pywebpush and a bare loop.",

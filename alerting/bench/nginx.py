@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from alerting.bench.ports import listens
 from alerting.embedded import child
 from alerting.embedded.wait import until
 from alerting.errors import Unavailable
@@ -54,19 +54,7 @@ def serving(folder: Path, port: int, http: str) -> Iterator[None]:
         on_death=signal.SIGTERM,
     )
     try:
-        until(lambda: _listens(port), timeout_s=10, what="nginx to start")
+        until(lambda: listens(port), timeout_s=10, what="nginx to start")
         yield
     finally:
         child.stop(process, signal.SIGQUIT, 5)
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0

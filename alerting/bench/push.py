@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from alerting.bench.push_phones import Text, judge, subscribe
 from alerting.bench.push_service import PushService, push_service
-from alerting.bench.report import Options, Report, Table, Target
+from alerting.bench.report import Options, Report, Target
+from alerting.bench.rounds import OURS, Rounds, Way, measure
 from alerting.bench.whole_way import EXAMPLE, machine, send_one, town
 from alerting.cap import read
 from alerting.channels import vapid
@@ -30,48 +31,20 @@ from alerting.channels.render import render
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
 
-OURS, LOOP, BARE = "ours", "pywebpush in a loop", "bare crypto and aiohttp loop"
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    ours: int
-    loop: int
-    bare: int
-    rounds: int
-
-
-FULL = Sizes(50_000, 2_000, 50_000, 3)
-QUICK = Sizes(300, 200, 300, 1)
-
-
-@dataclass(slots=True)
-class Rates:
-    """Messages a second of each way, round by round."""
-
-    of: dict[str, list[float]] = field(default_factory=lambda: {OURS: [], LOOP: [], BARE: []})
-
-    def median(self, name: str) -> float:
-        return statistics.median(self.of[name])
-
-    def spread(self, name: str) -> str:
-        return f"{min(self.of[name]):,.0f}–{max(self.of[name]):,.0f}"
+LOOP, BARE = "pywebpush in a loop", "bare crypto and aiohttp loop"
 
 
 def run(options: Options) -> Report:
     """Measure in rounds, each way once in a round. Raises WorkFailed where a message is missing or
     doubled, in the push service's log or in the ledger, or where a citizen could not read it:
     then no figure is worth anything."""
-    sizes = QUICK if options.quick else FULL
-    rates = Rates()
-    for n in range(sizes.rounds):
-        options.say(f"Round {n + 1} of {sizes.rounds}: {OURS}, {sizes.ours:,} messages …")
-        rates.of[OURS].append(_ours(sizes.ours))
-        options.say(f"  {LOOP}, {sizes.loop:,} messages …")
-        rates.of[LOOP].append(_peer("pywebpush_loop", sizes.loop))
-        options.say(f"  {BARE}, {sizes.bare:,} messages …")
-        rates.of[BARE].append(_peer("bare_push", sizes.bare, "64"))
-    return _report(rates, sizes)
+    ours, loop, bare, rounds = (300, 200, 300, 1) if options.quick else (50_000, 2_000, 50_000, 3)
+    ways = (
+        Way(OURS, ours, _ours),
+        Way(LOOP, loop, partial(_peer, "pywebpush_loop")),
+        Way(BARE, bare, partial(_peer, "bare_push", at_once=64)),
+    )
+    return _report(measure(ways, rounds, options.say), ways)
 
 
 def _ours(count: int) -> float:
@@ -101,7 +74,7 @@ def _ours(count: int) -> float:
         return asyncio.run(once())
 
 
-def _peer(module: str, count: int, *more: str) -> float:
+def _peer(module: str, count: int, *, at_once: int | None = None) -> float:
     with _service(count) as (folder, service):
         subscriptions, key = folder / "subscriptions", folder / "vapid.pem"
         with subscriptions.open("w", encoding="ascii") as lines:
@@ -110,7 +83,7 @@ def _peer(module: str, count: int, *more: str) -> float:
         key.write_bytes(vapid.generate())
         done = subprocess.run(
             [sys.executable, "-m", f"alerting.bench.peers.{module}",
-             str(subscriptions), str(key), _message(), *more],
+             str(subscriptions), str(key), _message(), *([str(at_once)] if at_once else [])],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
     return count / float(done.stdout)
@@ -143,26 +116,16 @@ def _message() -> str:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
-def _report(rates: Rates, sizes: Sizes) -> Report:
-    ours = rates.median(OURS)
-    rows: list[tuple[str, ...]] = [
-        (
-            name,
-            f"{rates.median(name):,.0f}",
-            rates.spread(name),
-            f"{ours / rates.median(name):.2f}×",
-        )
-        for name in (OURS, LOOP, BARE)
-    ]
+def _report(rounds: Rounds, ways: Sequence[Way]) -> Report:
     names = ("pywebpush", "requests", "cryptography", "aiohttp")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     return Report(
-        tables=[Table("Web Push, from submission to the ledger", _COLUMNS, rows)],
+        tables=[rounds.table("Web Push, from submission to the ledger")],
         targets=[
-            Target("times pywebpush in a loop", 4, ours / rates.median(LOOP), unit="×"),
-            Target("of a bare crypto and aiohttp loop", 0.6, ours / rates.median(BARE), unit="×"),
+            Target("times pywebpush in a loop", 4, rounds.beside(LOOP), unit="×"),
+            Target("of a bare crypto and aiohttp loop", 0.6, rounds.beside(BARE), unit="×"),
         ],
-        figures={"per_second": rates.of, "messages": {OURS: sizes.ours, LOOP: sizes.loop}},
+        figures={"per_second": rounds.of, "messages": {w.name: w.messages for w in ways}},
         notes=[
             f"{versions}; nginx stands in, over plain HTTP for all. Two worker processes of ours, "
             "one of each loop; 64 requests at once in each process but pywebpush's, which has one.",
@@ -170,6 +133,3 @@ def _report(rates: Rates, sizes: Sizes) -> Report:
             "verified.",
         ],
     )
-
-
-_COLUMNS = ("way", "messages a second", "rounds", "ours beside it")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from alerting.bench.nginx import free_port, serving
+from alerting.bench.nginx import serving
+from alerting.bench.ports import HOST, free_port
 
 _ANSWER = (
     '{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued","error_code":null,'
@@ -19,7 +20,7 @@ _ANSWER = (
 _HTTP = """
   client_body_buffer_size 32k;
   client_body_in_single_buffer on;
-  log_format body escape=none '$request_body';
+  log_format taken escape=none '{entry}';
   upstream answer {{
     server unix:{folder}/answer.sock;
     keepalive 256;
@@ -30,8 +31,8 @@ _HTTP = """
     location / {{ default_type application/json; return 201 '{answer}'; }}
   }}
   server {{
-    listen 127.0.0.1:{port};
-    access_log {folder}/bodies.log body buffer=256k flush=1s;
+    {listen}
+    access_log {log} taken buffer=256k flush=200ms;
     location / {{
       proxy_pass http://answer;
       proxy_http_version 1.1;
@@ -60,7 +61,15 @@ class StandIn:
 @contextmanager
 def twilio(folder: Path) -> Iterator[StandIn]:
     """Run it over `folder` while the block lasts. Raises Unavailable where there is no nginx."""
-    port = free_port()
-    http = _HTTP.format(folder=folder.resolve(), port=port, answer=_ANSWER)
+    port, log = free_port(), folder / "bodies.log"
+    http = answering(folder, (HOST,), port, log=log, entry="$request_body")
     with serving(folder, port, http):
-        yield StandIn(f"http://127.0.0.1:{port}", folder / "bodies.log")
+        yield StandIn(f"http://{HOST}:{port}", log)
+
+
+def answering(folder: Path, hosts: Sequence[str], port: int, *, log: Path, entry: str) -> str:
+    """nginx's directives for a Twilio at these addresses that writes `entry` for each message."""
+    listen = " ".join(f"listen {host}:{port};" for host in hosts)
+    return _HTTP.format(
+        folder=folder.resolve(), listen=listen, log=log.resolve(), entry=entry, answer=_ANSWER
+    )
