@@ -2,7 +2,8 @@
 
 Beside it a Celery task for each mail that calls `aiosmtplib.send` between two writes, bare loops of
 `aiosmtplib.send`, Apprise without its throttle, and Postfix's smtp-source, which says the same
-words to the relay as fast as they can be said. All against Postfix's smtp-sink, which keeps every mail.
+words to the relay as fast as they can be said. All against Postfix's smtp-sink, which keeps every
+mail.
 """
 
 from __future__ import annotations
