@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     smtp2_tls: Tls = "starttls"
     smtp2_username: str = ""
     smtp2_password: SecretStr = SecretStr("")
-    smtp_connections: int = Field(8, ge=1)
+    smtp_connections: int = Field(16, ge=1)
     smtp_timeout_s: float = Field(20, gt=0)
     mail_from: str = "alerts@example.org"
     mail_from_name: str = "Alerts"

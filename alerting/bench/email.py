@@ -27,11 +27,11 @@ from alerting.errors import WorkFailed
 from alerting.settings import Settings
 
 TASK = "a Celery task a mail"
-ONE, EIGHT = "aiosmtplib.send, one at a time", "aiosmtplib.send, eight at once"
+ONE, MANY = "aiosmtplib.send, one at a time", "aiosmtplib.send, sixteen at once"
 APPRISE, SOURCE = "Apprise, its throttle at zero", "Postfix smtp-source"
 
-#: Connections of ours, of the eight at once, and of smtp-source.
-SESSIONS = 8
+#: Connections of ours, of the sixteen at once, and of smtp-source.
+SESSIONS = 16
 
 #: A mail of ours is about so long, its headers and both parts with it; smtp-source sends as much.
 MAIL_BYTES = 2_600
@@ -45,7 +45,7 @@ def run(options: Options) -> Report:
     ways = [
         Way(OURS, ours, _ours),
         Way(TASK, each, _task),
-        Way(EIGHT, each, partial(_module, "smtp_each", str(SESSIONS))),
+        Way(MANY, each, partial(_module, "smtp_each", str(SESSIONS))),
         Way(ONE, each, partial(_module, "smtp_each", "1")),
         Way(SOURCE, ours, _source),
     ]
