@@ -42,6 +42,10 @@ BENCHES = {
         "alerting.bench.receipts:run",
         "Status callbacks a second at the real API, none lost by kill -9, and applied.",
     ),
+    "memory": (
+        "alerting.bench.memory:run",
+        "What a message costs from 10,000 citizens to a million: processor, bytes, memory.",
+    ),
     "scale": (
         "alerting.bench.scale:run",
         "Worker groups on hosts of their own: as fast together, one rate, nothing twice.",

@@ -91,3 +91,20 @@ def test_a_target_is_reached_at_its_figure(
     measured: float | None, at_most: bool, reached: bool
 ) -> None:
     assert Target("speed", 10, measured, at_most).reached is reached
+
+
+@pytest.mark.skipif(
+    not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
+    reason="there is no nginx to stand in for the provider: make bench-deps",
+)
+def test_what_a_message_costs() -> None:
+    done = CliRunner().invoke(bench, ["memory", "--quick", "--json"], standalone_mode=False)
+    assert done.exception is None, done.output
+    alerts = json.loads(done.stdout)["benches"]["memory"]["alerts"]
+    assert [a["citizens"] for a in alerts] == [300, 600]
+    for alert in alerts:
+        assert {"workers", "PostgreSQL"} <= {name for name, s in alert["cpu_s"].items() if s > 0}
+        # A window of sixty-four is at least one commit, and every row is logged.
+        assert alert["commits"] > alert["citizens"] / 64
+        assert alert["wal_bytes"] > 100 * alert["citizens"]
+        assert 50 < alert["worker_mb"] < 500
