@@ -93,10 +93,14 @@ class Routes:
 
     async def window(self, channel: str, most: int) -> int:
         """How many sends may be open at once, by the rate the live policy gives the channel now;
-        the sends that follow keep to it."""
+        the sends that follow keep to it.
+
+        Twice as many as a provider takes at once: each connection then has its next message ready,
+        and half as many windows are written down.
+        """
         concurrency = max(r.provider.channel.concurrency for r in self._routes[channel])
         rate = self._rates[channel] = await self._pacing.rate(channel)
-        return self._pacing.window(rate, min(most, concurrency))
+        return self._pacing.window(rate, min(most, 2 * concurrency))
 
     def rest_s(self, channel: str) -> float:
         """Seconds until one of its providers may be called; 0 when one may now."""
