@@ -30,6 +30,10 @@ BENCHES = {
         "alerting.bench.verdicts:run",
         "Attention budgets in Redis: verdicts a second beside other limiters, and memory.",
     ),
+    "audience": (
+        "alerting.bench.audience:run",
+        "A polygon that holds a million of ten million citizens, planned.",
+    ),
     "shaping": (
         "alerting.bench.shaping:run",
         "Many workers at one provider's rate: kept, used, fair, and soon back after 429s.",

@@ -108,3 +108,12 @@ def test_what_a_message_costs() -> None:
         assert alert["commits"] > alert["citizens"] / 64
         assert alert["wal_bytes"] > 100 * alert["citizens"]
         assert 50 < alert["worker_mb"] < 500
+
+
+def test_an_audience_is_found_either_way() -> None:
+    done = CliRunner().invoke(bench, ["audience", "--quick", "--json"], standalone_mode=False)
+    assert done.exception is None, done.output
+    found = json.loads(done.stdout)["benches"]["audience"]
+    assert (found["citizens"], found["in_area"]) == (20_000, 2_000)
+    for way in (*found["ours"], found["plain"]):
+        assert 0 < way["first_s"] <= way["all_s"]

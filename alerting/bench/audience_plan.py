@@ -1,0 +1,78 @@
+"""The planner alone, in a process of its own, so that its memory is seen by itself.
+
+Run as `python -m alerting.bench.audience_plan FILE` with the settings in the environment: submits
+the alert, plans it as a worker would, and prints the seconds and megabytes as JSON. Nothing is
+sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+from sqlalchemy import text
+
+from alerting.bootstrap import Runtime
+from alerting.dispatch.plan import Planner
+from alerting.dispatch.submit import submit
+from alerting.domain.lane import Lane
+from alerting.errors import WorkFailed
+from alerting.settings import load_settings
+from alerting.store import outbox
+
+_FIRST = "select exists (select from outbox where alert_id = :id and kind = 'deliver')"
+
+
+def peak_mb() -> float:
+    """The most this process has had resident."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+async def plan(data: bytes) -> dict[str, float]:
+    """Seconds from the claim to the first chunk and to the last, and memory before and at most."""
+    settings = load_settings()
+    async with Runtime.open(settings) as runtime:
+        submitted = await submit(
+            runtime.db, data, actor="bench", now=True, clock=runtime.clock,
+            doorbell=runtime.doorbell,
+        )  # fmt: skip
+        planner = Planner(runtime.db, runtime.clock, runtime.doorbell, settings)
+        async with runtime.db.begin() as connection:
+            work = await outbox.claim_overdue(
+                connection, dict.fromkeys(Lane, 0.0), owner="bench", lease_s=settings.lease_s
+            )
+        if work is None:
+            raise WorkFailed("There is no plan to make.")
+        before_mb, start = peak_mb(), time.perf_counter()
+
+        async def first() -> float:
+            while True:
+                async with runtime.db.begin() as connection:
+                    if await connection.scalar(text(_FIRST), {"id": submitted.alert_id}):
+                        return time.perf_counter() - start
+                await asyncio.sleep(0.01)
+
+        waiting = asyncio.create_task(first())
+        await planner.run(work)
+        all_s = time.perf_counter() - start
+        return {
+            "first_s": await waiting,
+            "all_s": all_s,
+            "before_mb": before_mb,
+            "peak_mb": peak_mb(),
+        }
+
+
+def main() -> None:
+    data = Path(sys.argv[1]).read_bytes()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.stdout.write(json.dumps(runner.run(plan(data))) + "\n")
+
+
+if __name__ == "__main__":
+    main()
