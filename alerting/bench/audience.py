@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 import shapely
 
-from alerting.bench.crowd import District, districts, settle_down
+from alerting.bench.crowd import District, districts, hold_nothing_up, settle_down
 from alerting.bench.report import Options, Report, Table, Target
 from alerting.cap import read, to_xml
 from alerting.domain.alert import Area, Polygon, Severity
@@ -69,6 +69,7 @@ async def _settle(database_url: str, everywhere: Sequence[District]) -> None:
         # As a restore does it; the tables are new and empty.
         await driver.execute("set local maintenance_work_mem = '1GB'")
         await settle_down(connection, everywhere)
+        await hold_nothing_up(connection)
     await db.close()
 
 

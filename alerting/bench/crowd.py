@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.cover import cells_of
 from alerting.cap import read, to_xml
+from alerting.dispatch import policies
 from alerting.domain.alert import Area, Polygon, Severity
 from alerting.store.db import raw
 
@@ -70,6 +71,11 @@ def districts(counts: Sequence[int]) -> list[District]:
         found.append(District(no, first, count))
         first += count
     return found
+
+
+async def hold_nothing_up(connection: AsyncConnection) -> None:
+    """Let an alert to millions go without a second person's word."""
+    await policies.set_live(connection, "[storm]\naudience_max = 1000000000\n", by="bench")
 
 
 async def settle_down(connection: AsyncConnection, everywhere: Sequence[District]) -> None:

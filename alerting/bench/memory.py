@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from alerting.bench import costs
 from alerting.bench.costs import Costs
-from alerting.bench.crowd import District, districts, settle_down
+from alerting.bench.crowd import District, districts, hold_nothing_up, settle_down
 from alerting.bench.report import Options, Report, Table, Target
 from alerting.bench.standin import StandIn, twilio
 from alerting.bench.whole_way import accepted, machine, settle, warm
@@ -88,6 +88,7 @@ async def _send(
     ):
         async with runtime.db.begin(patient=True) as connection:
             await settle_down(connection, everywhere)
+            await hold_nothing_up(connection)
         await warm(runtime)
         for district in everywhere:
             options.say(f"To {district.count:,} citizens …")
