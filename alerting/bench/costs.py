@@ -19,13 +19,13 @@ _COUNTERS = """
     select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::int8,
            (select sum(pg_total_relation_size(oid))::int8 from pg_class
             where relnamespace = 'public'::regnamespace and relkind = 'r'),
-           (select xact_commit from pg_stat_database where datname = current_database())"""
+           pg_snapshot_xmax(pg_current_snapshot())::text::int8"""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """cpu_s: by program. Bytes: of PostgreSQL's log, of its tables, of Redis. commits: to
-    PostgreSQL; commands: to Redis."""
+    """cpu_s: by program. Bytes: of PostgreSQL's log, of its tables, of Redis. commits: PostgreSQL's
+    transactions that wrote something; commands: to Redis."""
 
     cpu_s: dict[str, float]
     wal_bytes: int
