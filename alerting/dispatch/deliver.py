@@ -25,7 +25,7 @@ from alerting.domain.lane import GRAVE_LANES
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, deliveries, digests, escalations, outbox
+from alerting.store import alerts, claims, deliveries, digests, escalations
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import AWAY, Database
 from alerting.store.deliveries import OpenDelivery, Settlement
@@ -101,7 +101,7 @@ class Deliverer:
         async with self._db.begin() as connection:
             stored = await alerts.get(connection, work.alert_id)
             if stored is None:
-                raise outbox.Fenced(f"alert {work.alert_id} is gone")
+                raise claims.Fenced(f"alert {work.alert_id} is gone")
             return stored, await deliveries.open_of_chunk(connection, work.id, work.size)
 
     async def _gate(
@@ -253,9 +253,9 @@ class Deliverer:
                     for d in left
                 )
                 delay_s = max((due - now).total_seconds(), pause.wait_s)
-                await outbox.release(connection, work, delay_s=delay_s, cursor=pause.next_seq)
+                await claims.release(connection, work, delay_s=delay_s, cursor=pause.next_seq)
             else:
-                await outbox.finish(
+                await claims.finish(
                     connection, work, check_at=await self._look_at(connection, work)
                 )
                 await alerts.complete_if_done(connection, work.alert_id)

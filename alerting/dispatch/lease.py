@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
 from alerting.observe.logs import logger
-from alerting.store import outbox
+from alerting.store import claims
+from alerting.store.claims import Fenced
 from alerting.store.db import AWAY, Database
-from alerting.store.outbox import Fenced, Work
+from alerting.store.outbox import Work
 
 log = logger(__name__)
 
@@ -55,7 +56,7 @@ class Lease:
             asked_at = time.monotonic()
             try:
                 async with self._db.begin() as connection:
-                    state = await outbox.hold(
+                    state = await claims.hold(
                         connection, self.work, lease_s=self._lease_s, **values
                     )
                     if act is not None:

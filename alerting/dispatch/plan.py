@@ -21,7 +21,7 @@ from alerting.domain.lane import Lane
 from alerting.domain.language import best_info
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, deliveries, outbox
+from alerting.store import alerts, claims, deliveries, outbox
 from alerting.store import reached as store
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
@@ -81,15 +81,15 @@ class Planner:
                 if not await self._write(work, batch, all_channels=every):
                     break
         async with self._db.begin() as connection:
-            await outbox.hold(connection, work, lease_s=self._settings.lease_s)
-            await outbox.finish(connection, work)
+            await claims.hold(connection, work, lease_s=self._settings.lease_s)
+            await claims.finish(connection, work)
             await alerts.mark_planned(connection, work.alert_id)
             await alerts.complete_if_done(connection, work.alert_id)
 
     async def _leave(self, work: Work) -> None:
         """Give the plan back where it stands: this process is to end."""
         async with self._db.begin() as connection:
-            await outbox.abandon(connection, work, delay_s=0)
+            await claims.abandon(connection, work, delay_s=0)
 
     async def _held(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
         """Stop before the first message where so many people need a second person's word."""
@@ -106,9 +106,9 @@ class Planner:
         if reason is None:
             return False
         async with self._db.begin() as connection:
-            await outbox.hold(connection, work, lease_s=self._settings.lease_s)
+            await claims.hold(connection, work, lease_s=self._settings.lease_s)
             await alerts.set_state(connection, work.alert_id, AlertState.HELD, state_reason=reason)
-            await outbox.finish(connection, work)
+            await claims.finish(connection, work)
         log.warning("alert.held", alert=str(work.alert_id))
         return True
 
@@ -129,7 +129,7 @@ class Planner:
             for i in range(0, len(rows), self._settings.chunk_size)
         ]
         async with self._db.begin() as connection:
-            state = await outbox.hold(
+            state = await claims.hold(
                 connection, work, lease_s=self._settings.lease_s, cursor=batch[-1].citizen_id
             )
             if state in ENDED:

@@ -30,7 +30,7 @@ from alerting.domain.links import Links
 from alerting.errors import BadInput, Conflict
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, audit, deliveries, outbox, restored
+from alerting.store import alerts, audit, claims, deliveries, outbox, restored
 from alerting.store.db import Database
 from alerting.store.deliveries import OpenDelivery, Settlement
 from alerting.store.outbox import Work
@@ -176,9 +176,9 @@ class Reconciler:
         changes = [s for s in found if s is not None]
         now = self._clock.now()
         async with self._db.begin() as connection:
-            await outbox.hold(connection, work, lease_s=_LEASE_S)
+            await claims.hold(connection, work, lease_s=_LEASE_S)
             await deliveries.settle(connection, changes, now=now)
-            await outbox.release(connection, work, delay_s=0, cursor=work.cursor)
+            await claims.release(connection, work, delay_s=0, cursor=work.cursor)
         states = Counter(s.state if s else DeliveryState.PLANNED for s in found)
         log.info("chunk.reconciled", chunk=work.id, channel=work.channel, count=len(pending))
         return states

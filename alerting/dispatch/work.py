@@ -20,9 +20,10 @@ from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, deliveries, outbox
+from alerting.store import alarms, alerts, claims, deliveries, outbox
+from alerting.store.claims import Fenced
 from alerting.store.db import AWAY, Database
-from alerting.store.outbox import Fenced, Work
+from alerting.store.outbox import Work
 
 log = logger(__name__)
 
@@ -175,12 +176,12 @@ class Worker:
         delay_s = self._settings.retry_s * work.tries
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         with suppress(Fenced):
-            await lease.write(lambda c, _: outbox.abandon(c, work, delay_s=delay_s))
+            await lease.write(lambda c, _: claims.abandon(c, work, delay_s=delay_s))
 
     async def _set_aside(self, work: Work) -> None:
         log.error("work.poisoned", work=work.id, kind=work.kind, alert=str(work.alert_id))
         async with self._db.begin() as connection:
-            await outbox.poison(connection, work)
+            await claims.poison(connection, work)
             await alarms.open_(
                 connection,
                 "chunk-poisoned",

@@ -1,7 +1,7 @@
 """The ledger: one row per delivery, written in bulk, moved only forward.
 
 Every function takes the transaction's connection; those that write on a worker's behalf are
-called after `outbox.hold` in the same transaction, which fences them.
+called after `claims.hold` in the same transaction, which fences them.
 """
 
 from __future__ import annotations

@@ -1,21 +1,18 @@
 """Durable work: a plan to make, a chunk to deliver. Claimed by lease, guarded by a fence.
 
-A claim raises the row's fence; every later write names it. A worker that was stopped past its
-lease finds its fence outdated and writes nothing (`Fenced`).
+A claim raises the row's fence; every later write names it (`claims`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
     Interval,
-    Update,
     and_,
     cast,
     func,
@@ -27,15 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.store.db import raw
 from alerting.store.presence import owner_is_gone
 from alerting.store.schema import outbox
-
-
-class Fenced(Exception):
-    """Another worker has taken this work over; what was about to be written must not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +50,6 @@ class Work:
 
 _WORK = [outbox.c[name] for name in Work.__slots__]
 
-# Once for every window of sends, hence in plain SQL: to build a query took longer than to run it.
-_HOLD = """
-    update outbox set
-      lease_until = now() + make_interval(secs => %(lease_s)s),
-      cursor = coalesce(%(cursor)s, cursor),
-      window_from = coalesce(%(window_from)s, window_from),
-      window_to = coalesce(%(window_to)s, window_to),
-      tries = coalesce(%(tries)s, tries)
-    where id = %(id)s and fence = %(fence)s and state = 'leased'"""
-_STATE = "select state from alert where id = %s"
-
-
 # Asked ten times a second by every busy process.
 _YOUNG = """
     select l.lane from unnest(%(lanes)s::text[]) as l(lane)
@@ -80,7 +60,8 @@ _YOUNG = """
     where newest.created_at > now() - make_interval(secs => %(age_s)s)"""
 
 
-def _seconds(s: float) -> ColumnElement[Any]:
+def seconds(s: float) -> ColumnElement[Any]:
+    """A span of time as PostgreSQL counts it."""
     return cast(literal(f"{s} seconds"), Interval)
 
 
@@ -153,7 +134,7 @@ async def claim_overdue(
     for lane in Lane:
         if lane not in overdue_s:
             continue
-        patience = _seconds(overdue_s[lane])
+        patience = seconds(overdue_s[lane])
         overdue = select(outbox.c.id).where(
             outbox.c.lane == lane.value,
             outbox.c.state.in_(["ready", "leased"]),
@@ -180,7 +161,7 @@ async def _claim(
             owner=owner,
             fence=outbox.c.fence + 1,
             tries=outbox.c.tries + 1,
-            lease_until=func.now() + _seconds(lease_s),
+            lease_until=func.now() + seconds(lease_s),
         )
         .returning(*_WORK)
     )
@@ -190,97 +171,6 @@ async def _claim(
     values = dict(row._mapping)
     values["lane"] = Lane(values["lane"])
     return Work(**values)
-
-
-def _mine(work: Work) -> Update:
-    return update(outbox).where(
-        outbox.c.id == work.id, outbox.c.fence == work.fence, outbox.c.state == "leased"
-    )
-
-
-async def hold(
-    connection: AsyncConnection,
-    work: Work,
-    *,
-    lease_s: float,
-    cursor: int | None = None,
-    window_from: int | None = None,
-    window_to: int | None = None,
-    tries: int | None = None,
-) -> AlertState:
-    """Prove the lease is still ours, extend it and set what is given; returns the alert's state.
-
-    The row stays locked to the end of the transaction, so what is written beside it is fenced.
-    Raises Fenced when another worker has taken over.
-    """
-    driver = await raw(connection)
-    values = {"cursor": cursor, "window_from": window_from, "window_to": window_to, "tries": tries}
-    proof = {"id": work.id, "fence": work.fence, "lease_s": lease_s}
-    if (await driver.execute(_HOLD, values | proof)).rowcount != 1:
-        raise Fenced(f"outbox row {work.id} has another owner")
-    # A statement of its own: the one above may have waited for a cancel, and would say how the
-    # alert stood before.
-    found = await (await driver.execute(_STATE, (work.alert_id,))).fetchone()
-    if found is None:
-        raise Fenced(f"alert {work.alert_id} is gone")
-    return AlertState(found[0])
-
-
-async def finish(
-    connection: AsyncConnection, work: Work, *, check_at: datetime | None = None
-) -> None:
-    """Mark the row done. check_at: when to see who was not reached. Raises Fenced."""
-    query = _mine(work).values(
-        state="done",
-        done_at=func.now(),
-        lease_until=None,
-        owner="",
-        # A receipt that came meanwhile may have asked for an earlier look.
-        check_at=func.least(outbox.c.check_at, check_at),
-    )
-    if (await connection.execute(query)).rowcount != 1:
-        raise Fenced(f"outbox row {work.id} has another owner")
-
-
-async def release(connection: AsyncConnection, work: Work, *, delay_s: float, cursor: int) -> None:
-    """Give the row back in good order, to go on at `cursor` after `delay_s`. Raises Fenced.
-
-    The delay is counted by PostgreSQL's clock, which says what is due: a worker whose own clock is
-    behind must not find it due at once.
-    """
-    query = _mine(work).values(
-        state="ready",
-        lease_until=None,
-        owner="",
-        # Counts claims that ended without a word, so that a chunk that kills workers is found.
-        tries=0,
-        cursor=cursor,
-        not_before=func.now() + _seconds(max(0.0, delay_s)),
-        window_from=0,
-        window_to=0,
-        rung_at=None,
-    )
-    if (await connection.execute(query)).rowcount != 1:
-        raise Fenced(f"outbox row {work.id} has another owner")
-
-
-async def abandon(connection: AsyncConnection, work: Work, *, delay_s: float) -> None:
-    """Give the row back after a fault, its open window kept: what is in it is in doubt."""
-    query = _mine(work).values(
-        state="ready",
-        lease_until=None,
-        owner="",
-        not_before=func.now() + _seconds(max(0.0, delay_s)),
-        rung_at=None,
-    )
-    await connection.execute(query)
-
-
-async def poison(connection: AsyncConnection, work: Work) -> None:
-    """Set aside a row that keeps ending its workers, so that the rest goes on. Raises Fenced."""
-    query = _mine(work).values(state="poisoned", lease_until=None, done_at=func.now())
-    if (await connection.execute(query)).rowcount != 1:
-        raise Fenced(f"outbox row {work.id} has another owner")
 
 
 async def rung(connection: AsyncConnection, outbox_ids: Sequence[int]) -> None:

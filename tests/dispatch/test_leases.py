@@ -19,10 +19,11 @@ from alerting.dispatch.receipts import apply_receipts
 from alerting.dispatch.status import status
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import alerts, outbox, receipts
+from alerting.store import alerts, claims, outbox, receipts
+from alerting.store.claims import Fenced
 from alerting.store.deliveries import Settlement
 from alerting.store.deliveries import settle as write
-from alerting.store.outbox import Fenced, Work
+from alerting.store.outbox import Work
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import delivery
 from alerting.store.schema import outbox as table
@@ -116,14 +117,14 @@ async def test_a_worker_that_wakes_after_its_lease_writes_nothing(
     assert next_ is not None
     assert next_.fence == late.fence + 1
     for act in (
-        lambda c: outbox.hold(c, late, lease_s=30),
-        lambda c: outbox.finish(c, late),
-        lambda c: outbox.release(c, late, delay_s=0, cursor=0),
+        lambda c: claims.hold(c, late, lease_s=30),
+        lambda c: claims.finish(c, late),
+        lambda c: claims.release(c, late, delay_s=0, cursor=0),
     ):
         with pytest.raises(Fenced):
             await attempt(town, act)
     async with town.db.begin() as c:
-        await outbox.hold(c, next_, lease_s=30)
+        await claims.hold(c, next_, lease_s=30)
 
 
 async def attempt(town: Town, act: Callable[[AsyncConnection], Awaitable[object]]) -> None:
@@ -182,8 +183,8 @@ async def test_chunks_that_end_together_do_not_wait_for_each_other(
     async def end(work: Work | None) -> None:
         assert work is not None
         async with town.db.begin() as connection:
-            await outbox.hold(connection, work, lease_s=30)
-            await outbox.finish(connection, work)
+            await claims.hold(connection, work, lease_s=30)
+            await claims.finish(connection, work)
             await both_wrote.wait()
             await alerts.complete_if_done(connection, submitted.alert_id)
 

@@ -17,7 +17,7 @@ from alerting.dispatch.lease import Lease
 from alerting.dispatch.turns import Turns
 from alerting.domain.lane import Lane
 from alerting.store import deliveries, outbox
-from alerting.store.outbox import Fenced
+from alerting.store.claims import Fenced
 from alerting.store.presence import Presence
 from alerting.store.schema import outbox as table
 

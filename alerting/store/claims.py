@@ -1,0 +1,123 @@
+"""What is written under a claim: the proof that it is still ours, and how the work ends.
+
+Each names the fence of the claim. Whoever was stopped past their lease finds it outdated and
+writes nothing (`Fenced`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Update, func, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert_state import AlertState
+from alerting.store.db import raw
+from alerting.store.outbox import Work, seconds
+from alerting.store.schema import outbox
+
+# Once for every window of sends, hence in plain SQL: to build a query took longer than to run it.
+_HOLD = """
+    update outbox set
+      lease_until = now() + make_interval(secs => %(lease_s)s),
+      cursor = coalesce(%(cursor)s, cursor),
+      window_from = coalesce(%(window_from)s, window_from),
+      window_to = coalesce(%(window_to)s, window_to),
+      tries = coalesce(%(tries)s, tries)
+    where id = %(id)s and fence = %(fence)s and state = 'leased'"""
+_STATE = "select state from alert where id = %s"
+
+
+class Fenced(Exception):
+    """Another worker has taken this work over; what was about to be written must not be."""
+
+
+def _mine(work: Work) -> Update:
+    return update(outbox).where(
+        outbox.c.id == work.id, outbox.c.fence == work.fence, outbox.c.state == "leased"
+    )
+
+
+async def hold(
+    connection: AsyncConnection,
+    work: Work,
+    *,
+    lease_s: float,
+    cursor: int | None = None,
+    window_from: int | None = None,
+    window_to: int | None = None,
+    tries: int | None = None,
+) -> AlertState:
+    """Prove the lease is still ours, extend it and set what is given; returns the alert's state.
+
+    The row stays locked to the end of the transaction, so what is written beside it is fenced.
+    Raises Fenced when another worker has taken over.
+    """
+    driver = await raw(connection)
+    values = {"cursor": cursor, "window_from": window_from, "window_to": window_to, "tries": tries}
+    proof = {"id": work.id, "fence": work.fence, "lease_s": lease_s}
+    if (await driver.execute(_HOLD, values | proof)).rowcount != 1:
+        raise Fenced(f"outbox row {work.id} has another owner")
+    # A statement of its own: the one above may have waited for a cancel, and would say how the
+    # alert stood before.
+    found = await (await driver.execute(_STATE, (work.alert_id,))).fetchone()
+    if found is None:
+        raise Fenced(f"alert {work.alert_id} is gone")
+    return AlertState(found[0])
+
+
+async def finish(
+    connection: AsyncConnection, work: Work, *, check_at: datetime | None = None
+) -> None:
+    """Mark the row done. check_at: when to see who was not reached. Raises Fenced."""
+    query = _mine(work).values(
+        state="done",
+        done_at=func.now(),
+        lease_until=None,
+        owner="",
+        # A receipt that came meanwhile may have asked for an earlier look.
+        check_at=func.least(outbox.c.check_at, check_at),
+    )
+    if (await connection.execute(query)).rowcount != 1:
+        raise Fenced(f"outbox row {work.id} has another owner")
+
+
+async def release(connection: AsyncConnection, work: Work, *, delay_s: float, cursor: int) -> None:
+    """Give the row back in good order, to go on at `cursor` after `delay_s`. Raises Fenced.
+
+    The delay is counted by PostgreSQL's clock, which says what is due: a worker whose own clock is
+    behind must not find it due at once.
+    """
+    query = _mine(work).values(
+        state="ready",
+        lease_until=None,
+        owner="",
+        # Counts claims that ended without a word, so that a chunk that kills workers is found.
+        tries=0,
+        cursor=cursor,
+        not_before=func.now() + seconds(max(0.0, delay_s)),
+        window_from=0,
+        window_to=0,
+        rung_at=None,
+    )
+    if (await connection.execute(query)).rowcount != 1:
+        raise Fenced(f"outbox row {work.id} has another owner")
+
+
+async def abandon(connection: AsyncConnection, work: Work, *, delay_s: float) -> None:
+    """Give the row back after a fault, its open window kept: what is in it is in doubt."""
+    query = _mine(work).values(
+        state="ready",
+        lease_until=None,
+        owner="",
+        not_before=func.now() + seconds(max(0.0, delay_s)),
+        rung_at=None,
+    )
+    await connection.execute(query)
+
+
+async def poison(connection: AsyncConnection, work: Work) -> None:
+    """Set aside a row that keeps ending its workers, so that the rest goes on. Raises Fenced."""
+    query = _mine(work).values(state="poisoned", lease_until=None, done_at=func.now())
+    if (await connection.execute(query)).rowcount != 1:
+        raise Fenced(f"outbox row {work.id} has another owner")
