@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from itertools import groupby
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -35,8 +37,8 @@ class Planner:
     """Turns a claimed plan into chunks.
 
     Each batch of citizens is one fenced transaction that also moves the plan's cursor, so a
-    planner that dies is followed by one that goes on after the last whole batch. Memory holds one
-    batch, whatever the audience.
+    planner that dies is followed by one that goes on after the last whole batch. Memory holds two
+    batches, whatever the audience: one is looked for while the other is written.
 
     stopping: True once this process is to end; the plan is then left between two batches.
     Set `give_way` to what is to be waited for between two batches.
@@ -71,8 +73,12 @@ class Planner:
         every = alert.msg_type is MsgType.CANCEL or work.lane in self._settings.all_channels_lanes
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         # The reading transaction stays open for the stream; batches are written by another.
-        async with lease.kept(), self._db.begin(patient=True) as reading:
-            async for batch in self._audience(reading, stored, alert, work.cursor):
+        async with (
+            lease.kept(),
+            self._db.begin(patient=True) as reading,
+            aclosing(ahead(self._audience(reading, stored, alert, work.cursor))) as batches,
+        ):
+            async for batch in batches:
                 if self._stopping():
                     await self._leave(work)
                     return
@@ -143,6 +149,22 @@ class Planner:
                 await deliveries.add_chunk(connection, chunk_id, work.alert_id, channel, rows)
         await ring(self._db, self._doorbell, work.lane, ids)
         return True
+
+
+async def ahead(batches: AsyncIterator[list[Recipient]]) -> AsyncGenerator[list[Recipient]]:
+    """The same, with the next one always under way; close it to have the last one over."""
+
+    async def following() -> list[Recipient] | None:
+        return await anext(batches, None)
+
+    task = asyncio.create_task(following())
+    try:
+        while (batch := await task) is not None:
+            task = asyncio.create_task(following())
+            yield batch
+    finally:
+        # A statement cut short would spoil the transaction it reads in.
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def ring(db: Database, doorbell: Doorbell, lane: Lane, outbox_ids: list[int]) -> None:
