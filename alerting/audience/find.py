@@ -47,13 +47,16 @@ async def find(
             yield await _recipients(driver, zones, dict.fromkeys(ids, _MISS))
 
 
-async def count(connection: AsyncConnection, alert: Alert) -> int:
-    """About how many citizens a public alert's areas hold: a little too many, never too few."""
+async def count(connection: AsyncConnection, alert: Alert, *, most: int) -> int:
+    """About how many citizens a public alert's areas hold: a little too many, never too few.
+
+    most: it takes longer, and is nearer to the truth, from so many on.
+    """
     zones = Zones(alert)
     if not zones.zones:
         return 0
     driver = await raw(connection)
-    return await citizens.count_candidates(driver, *await _where(driver, zones))
+    return await citizens.count_candidates(driver, *await _where(driver, zones), most=most)
 
 
 async def _where(
