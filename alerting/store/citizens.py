@@ -86,15 +86,8 @@ async def candidates(
     A citizen's rows are never split over two batches.
     """
     query = _CANDIDATES.format(groups="" if groups is None else _IN_GROUPS)
-    values = {
-        "lows": list(lows),
-        "highs": list(highs),
-        "names": [g[0] for g in geocodes],
-        "values": [g[1] for g in geocodes],
-        "nos": [g[2] for g in geocodes],
-        "places": [g[3] for g in geocodes],
+    values = _where(lows, highs, geocodes) | {
         "after": after,
-        "until": _LAST,
         "groups": None if groups is None else list(groups),
     }
     middle = await _a_low_one(driver, query, values)
@@ -137,7 +130,20 @@ async def count_candidates(
 
     To tell people from places costs a sort, and is only done where it matters.
     """
-    values = {
+    values = _where(lows, highs, geocodes) | {"most": most}
+    for query in (_COUNT_SOME, _COUNT):
+        row = await (await driver.execute(query, values)).fetchone()
+        count = int(row[0]) if row else 0
+        if count < most:
+            break
+    return count
+
+
+def _where(
+    lows: Sequence[int], highs: Sequence[int], geocodes: Sequence[tuple[str, str, int, int]]
+) -> dict[str, object]:
+    """What `_CANDIDATES` asks for, of everybody."""
+    return {
         "lows": list(lows),
         "highs": list(highs),
         "names": [g[0] for g in geocodes],
@@ -146,14 +152,7 @@ async def count_candidates(
         "places": [g[3] for g in geocodes],
         "after": 0,
         "until": _LAST,
-        "most": most,
     }
-    for query in (_COUNT_SOME, _COUNT):
-        row = await (await driver.execute(query, values)).fetchone()
-        count = int(row[0]) if row else 0
-        if count < most:
-            break
-    return count
 
 
 async def members(
