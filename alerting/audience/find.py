@@ -47,16 +47,13 @@ async def find(
             yield await _recipients(driver, zones, dict.fromkeys(ids, _MISS))
 
 
-async def count(connection: AsyncConnection, alert: Alert, *, most: int) -> int:
-    """About how many citizens a public alert's areas hold: a little too many, never too few.
-
-    most: it takes longer, and is nearer to the truth, from so many on.
-    """
+async def count(connection: AsyncConnection, alert: Alert) -> int:
+    """About how many citizens a public alert's areas hold: a little too many, never too few."""
     zones = Zones(alert)
     if not zones.zones:
         return 0
     driver = await raw(connection)
-    return await citizens.count_candidates(driver, *await _where(driver, zones), most=most)
+    return await citizens.count_candidates(driver, *await _where(driver, zones))
 
 
 async def _where(

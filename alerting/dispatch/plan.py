@@ -104,9 +104,8 @@ class Planner:
         async with self._db.begin(patient=True) as connection:
             policy = (await policies.live(connection)).policy
             # Counting costs; it is not done for alerts that no number of people would hold up.
-            too_many = policy.storm.audience_max + 1
-            if storm.too_wide(alert, work.lane, policy, audience=too_many):
-                found = await audience.count(connection, alert, most=too_many)
+            if storm.too_wide(alert, work.lane, policy, audience=policy.storm.audience_max + 1):
+                found = await audience.count(connection, alert)
                 reason = storm.too_wide(alert, work.lane, policy, audience=found)
             else:
                 reason = None

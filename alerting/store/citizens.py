@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,23 +17,20 @@ from alerting.store.schema import address
 
 Driver = psycopg.AsyncConnection[Any]
 
-#: The idle sums keep PostgreSQL from going through everybody by id; by cell there are fewer.
 _CANDIDATES = """
     select p.citizen_id, p.lat, p.lon, p.radius_m, null::int as zone,
            1 << least(p.no, 7) as place
     from unnest(%(lows)s::int8[], %(highs)s::int8[]) as r(low, high)
     join place p on p.cell between r.low and r.high
-    where p.citizen_id + 0 > %(after)s and p.citizen_id + 0 <= %(until)s {groups}
+    where p.citizen_id > %(after)s {groups}
     union all
     select g.citizen_id, null, null, null, z.no, z.place
     from unnest(%(names)s::text[], %(values)s::text[], %(nos)s::int4[], %(places)s::int4[])
       as z(name, value, no, place)
     join citizen_geocode g on g.name = z.name and g.value = z.value
-    where g.citizen_id > %(after)s and g.citizen_id <= %(until)s {groups}"""
+    where g.citizen_id > %(after)s {groups}"""
 
-_ROWS = f"select citizen_id from ({_CANDIDATES.format(groups='')}) as found"  # noqa: S608
-_COUNT = f"select count(distinct citizen_id) from ({_ROWS}) as found"  # noqa: S608
-_COUNT_SOME = f"select count(*) from ({_ROWS} limit %(most)s) as found"  # noqa: S608
+_COUNT = f"select count(distinct citizen_id) from ({_CANDIDATES.format(groups='')}) as found"  # noqa: S608
 
 _IN_GROUPS = (
     " and exists (select from citizen c where c.id = citizen_id and c.groups && %(groups)s)"
@@ -47,12 +44,6 @@ _CONTACTS = """
     left join address a on a.citizen_id = c.id
     order by c.id, array_position(c.channels, a.channel) nulls last,
              array_position(array['push','sms','email'], a.channel), a.id"""
-
-
-#: So many candidates are sorted in two parts, the first of them about a fiftieth.
-_MANY, _SMALL_PART = 5_000, 50
-
-_LAST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +76,30 @@ async def candidates(
     geocodes: (name, value, zone number, bit). groups: only members of one of them; None for all.
     A citizen's rows are never split over two batches.
     """
-    query = _CANDIDATES.format(groups="" if groups is None else _IN_GROUPS)
-    values = _where(lows, highs, geocodes) | {
-        "after": after,
-        "groups": None if groups is None else list(groups),
-    }
-    middle = await _a_low_one(driver, query, values)
-    for part in ({"until": middle}, {"after": middle}) if middle is not None else ({},):
-        async with driver.cursor(name="candidates", row_factory=class_row(Candidate)) as cursor:
-            await cursor.execute(f"{query} order by 1", values | part)
-            held: list[Candidate] = []
-            while rows := await cursor.fetchmany(batch):
-                held += rows
-                whole = [c for c in held if c.citizen_id != held[-1].citizen_id]
-                if whole:
-                    yield whole
-                held = held[len(whole) :]
-            if held:
-                yield held
-
-
-async def _a_low_one(driver: Driver, query: str, values: Mapping[str, object]) -> int | None:
-    """An id below which a small part of many candidates lies; None where there are not many.
-
-    To sort a million takes seconds, and the first of them need not wait for the last. Any id at
-    all would be right; the better the first found stand for all, the better this one is.
-    """
-    some = f"select citizen_id from ({query}) as c limit {_MANY}"  # noqa: S608
-    cursor = await driver.execute(some, values)
-    ids = sorted(row[0] for row in await cursor.fetchall())
-    return ids[_MANY // _SMALL_PART] if len(ids) == _MANY else None
+    query = _CANDIDATES.format(groups="" if groups is None else _IN_GROUPS) + " order by 1"
+    async with driver.cursor(name="candidates", row_factory=class_row(Candidate)) as cursor:
+        await cursor.execute(
+            query,
+            {
+                "lows": list(lows),
+                "highs": list(highs),
+                "names": [g[0] for g in geocodes],
+                "values": [g[1] for g in geocodes],
+                "nos": [g[2] for g in geocodes],
+                "places": [g[3] for g in geocodes],
+                "after": after,
+                "groups": None if groups is None else list(groups),
+            },
+        )
+        held: list[Candidate] = []
+        while rows := await cursor.fetchmany(batch):
+            held += rows
+            whole = [c for c in held if c.citizen_id != held[-1].citizen_id]
+            if whole:
+                yield whole
+            held = held[len(whole) :]
+        if held:
+            yield held
 
 
 async def count_candidates(
@@ -122,37 +107,22 @@ async def count_candidates(
     lows: Sequence[int],
     highs: Sequence[int],
     geocodes: Sequence[tuple[str, str, int, int]],
-    *,
-    most: int,
 ) -> int:
-    """How many citizens `candidates` would find: a little too many where they are fewer than
-    `most`, for who has two places counts twice then; else exactly.
-
-    To tell people from places costs a sort, and is only done where it matters.
-    """
-    values = _where(lows, highs, geocodes) | {"most": most}
-    for query in (_COUNT_SOME, _COUNT):
-        row = await (await driver.execute(query, values)).fetchone()
-        count = int(row[0]) if row else 0
-        if count < most:
-            break
-    return count
-
-
-def _where(
-    lows: Sequence[int], highs: Sequence[int], geocodes: Sequence[tuple[str, str, int, int]]
-) -> dict[str, object]:
-    """What `_CANDIDATES` asks for, of everybody."""
-    return {
-        "lows": list(lows),
-        "highs": list(highs),
-        "names": [g[0] for g in geocodes],
-        "values": [g[1] for g in geocodes],
-        "nos": [g[2] for g in geocodes],
-        "places": [g[3] for g in geocodes],
-        "after": 0,
-        "until": _LAST,
-    }
+    """How many citizens `candidates` would find."""
+    cursor = await driver.execute(
+        _COUNT,
+        {
+            "lows": list(lows),
+            "highs": list(highs),
+            "names": [g[0] for g in geocodes],
+            "values": [g[1] for g in geocodes],
+            "nos": [g[2] for g in geocodes],
+            "places": [g[3] for g in geocodes],
+            "after": 0,
+        },
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 async def members(

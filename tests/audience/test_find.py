@@ -29,7 +29,6 @@ from alerting.domain.alert import (
 )
 from alerting.domain.citizen import Recipient
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
-from alerting.store import citizens
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
 
@@ -109,25 +108,6 @@ async def test_small_batches_and_a_resumed_stream_find_the_same(db: Database) ->
     assert len(whole) == 25
     assert await found(db, a, batch=3) == whole
     assert await found(db, a, after=whole[9].citizen_id) == whole[10:]
-
-
-@pytest.mark.parametrize("part", [2, 5, 49])
-async def test_many_are_found_in_two_parts_and_nobody_twice(
-    db: Database, part: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    places = ((1.5, 1.5, 0.0), (1.2, 1.2, 0.0))
-    people = [
-        row(f"c{i}", *(places if i % 3 else places[:1]), geocodes=(("A", "1"),) if i % 7 else ())
-        for i in range(60)
-    ]
-    await populate(db, *people)
-    a = alert(info(Area("x", (SQUARE,), (), (NamedValue("A", "1"),))))
-    whole = await found(db, a)
-    assert len(whole) == 60
-    monkeypatch.setattr(citizens, "_MANY", 50)
-    monkeypatch.setattr(citizens, "_SMALL_PART", part)
-    assert await found(db, a, batch=4) == whole
-    assert await found(db, a, after=whole[29].citizen_id) == whole[30:]
 
 
 async def test_the_gravest_info_then_the_language(db: Database) -> None:
