@@ -473,6 +473,37 @@ def stage(database_url: str) -> Iterator[type[Guarantee]]:
     Guarantee.loop.close()
 
 
+#: What chance finds only now and then: alerts after one another, each with the carrier's script.
+PLAYS = {
+    "wakes after its lease": [["takes, worker sleeps"]],
+    "killed with the message out": [["takes", "takes, worker dies"]],
+    "killed before the call": [["takes", "worker dies"]],
+    "killed again with the same": [["takes, worker dies"], ["takes, worker dies"]],
+    "cancelled in the window": [["takes", "takes, alert is cancelled"]],
+    "answers lost, twice": [["takes, answer lost"] * 5, ["answer lost"] * 5],
+    "dead, and one who is not": [["knows no such address"], ["takes", "knows no such address"]],
+    "refused and slowed": [["refuses", "slows", "refuses"], ["slows"]],
+    "asleep while it is cancelled": [["takes, worker sleeps", "takes, alert is cancelled"]],
+}
+
+
+@pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
+@pytest.mark.parametrize("severity", [Severity.SEVERE, Severity.MODERATE])
+def test_what_chance_seldom_finds(
+    stage: type[Guarantee], play: list[list[str]], severity: Severity
+) -> None:
+    state = stage()
+    try:
+        for script in play:
+            state.alert(severity=severity, sms=list(script))
+            state.the_ledger_agrees_with_the_log()
+            state.later(seconds=6, sms=list(script))
+            state.the_ledger_agrees_with_the_log()
+            state.fences_only_rise()
+    finally:
+        state.teardown()
+
+
 @pytest.mark.timeout(300)
 def test_no_sequence_loses_doubles_or_moves_back(stage: type[Guarantee]) -> None:
     run_state_machine_as_test(
