@@ -91,7 +91,7 @@ class HttpClient:
         if session is not None:
             await session.close()
 
-    async def post(self, url: str, data: bytes, headers: Mapping[str, str]) -> Answer:
+    async def post(self, url: str | URL, data: bytes, headers: Mapping[str, str]) -> Answer:
         """Post once and return whatever status came back, redirects included.
 
         url: sent as it is, so its characters are those an encoded address may have.
@@ -103,7 +103,7 @@ class HttpClient:
         body = _Body(data)
         try:
             async with self._session.post(
-                URL(url, encoded=True),
+                _as_given(url),
                 data=body,
                 headers=headers,
                 allow_redirects=False,
@@ -118,14 +118,13 @@ class HttpClient:
             code = "connect-timeout" if timed_out else "connect"
             raise NoAnswer(PROVIDER_DOWN, code) from None
 
-    async def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+    async def get(self, url: str | URL, headers: Mapping[str, str]) -> Answer:
         """Ask once. Raises NoAnswer where no status line came back; nothing was changed then."""
         if self._session is None:
             raise RuntimeError("The channel was used before it was opened.")
         try:
             async with self._session.get(
-                # The very characters given: a query may hold an encoded plus.
-                URL(url, encoded=True),
+                _as_given(url),
                 headers=headers,
                 allow_redirects=False,
             ) as response:
@@ -148,6 +147,11 @@ class _Body(BytesPayload):
     ) -> None:
         self.handed_over = True
         await super().write_with_length(writer, content_length)
+
+
+def _as_given(url: str | URL) -> URL:
+    """The very characters given: a query may hold an encoded plus."""
+    return url if isinstance(url, URL) else URL(url, encoded=True)
 
 
 async def _read(

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
-from twilio.base import values
 from twilio.rest import Client
 
 from alerting.channels import twilio_lookup
 from alerting.channels.base import AMBIGUOUS, OUR_FAULT, TOO_LATE, Outcome, Outgoing
 from alerting.channels.http import HttpClient, NoAnswer
 from alerting.channels.twilio_codes import classify
+from alerting.channels.twilio_create import Creates
 from alerting.channels.twilio_http import Refused, TwilioTransport
 from alerting.clock import Clock, SystemClock
 from alerting.domain.lane import Lane
@@ -84,13 +83,18 @@ class TwilioSms:
         self._config = config
         self._senders = {lane: config.sender(lane) for lane in Lane}
         mark = "&" if "?" in config.status_callback_url else "?"
-        self._callback = config.status_callback_url and f"{config.status_callback_url}{mark}"
         self._http = HttpClient(timeout_s=config.timeout_s, concurrency=config.concurrency)
         transport = TwilioTransport(
             self._http, config.base_url, config.account_sid, config.auth_token
         )
         sdk = Client(config.account_sid, config.auth_token, http_client=transport)
         self._messages = sdk.messages
+        self._creates = Creates(
+            transport,
+            config.account_sid,
+            config.auth_token,
+            callback=config.status_callback_url and f"{config.status_callback_url}{mark}delivery=",
+        )
 
     async def open(self) -> None:
         await self._http.open()
@@ -103,19 +107,19 @@ class TwilioSms:
         sender = self._senders[message.lane]
         if not sender:
             return Outcome(message.delivery_id, OUR_FAULT, provider_code="no-sender")
-        validity_s: object = values.unset
+        validity_s = None
         if message.valid_until is not None:
             life_s = int((message.valid_until - self._clock.now()).total_seconds())
             if life_s < 1:
                 return Outcome(message.delivery_id, TOO_LATE)
             validity_s = min(life_s, MAX_VALIDITY_S)
         try:
-            created = await self._messages.create_async(
-                to=message.endpoint,
-                body=message.rendering.text,
-                validity_period=validity_s,
-                status_callback=self._callback_of(message.delivery_id),
-                **sender,
+            created = await self._creates.create(
+                message.endpoint,
+                message.rendering.text,
+                sender,
+                delivery_id=message.delivery_id,
+                validity_s=validity_s,
             )
         except Refused as e:
             return Outcome(
@@ -123,10 +127,17 @@ class TwilioSms:
             )
         except NoAnswer as e:
             return Outcome(message.delivery_id, e.error, provider_code=e.code)
-        except (ValueError, TypeError, AttributeError):
-            # The SDK could not read a 2xx answer: something took the message, who knows what.
+        except (ValueError, TypeError):
+            # A 2xx that cannot be read: something took the message, who knows what.
             return Outcome(message.delivery_id, AMBIGUOUS, provider_code="malformed")
-        return _outcome(message.delivery_id, created)
+        if created.failed:
+            return Outcome(
+                message.delivery_id,
+                classify(created.code),
+                created.sid,
+                str(created.code or created.failed),
+            )
+        return Outcome(message.delivery_id, provider_ref=created.sid)
 
     async def look_up(self, message: Outgoing, *, since: datetime) -> Outcome | None:
         """See `base.CanLookUp`."""
@@ -134,15 +145,3 @@ class TwilioSms:
         if not sender:
             return None  # nothing was ever sent
         return await twilio_lookup.look_up(self._messages, message, sender, since=since)
-
-    def _callback_of(self, delivery_id: int) -> object:
-        return f"{self._callback}delivery={delivery_id}" if self._callback else values.unset
-
-
-def _outcome(delivery_id: int, created: Any) -> Outcome:
-    sid, code = created.sid, created.error_code
-    if not isinstance(sid, str) or not sid:
-        return Outcome(delivery_id, AMBIGUOUS, provider_code="malformed")
-    if created.status in ("failed", "undelivered"):
-        return Outcome(delivery_id, classify(code or 0), sid, str(code or created.status))
-    return Outcome(delivery_id, provider_ref=sid)

@@ -10,19 +10,18 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64encode
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any, cast
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
+from multidict import CIMultiDict
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
+from yarl import URL
 
 from alerting.channels.base import OUR_FAULT, REFUSED_CONTENT, THROTTLED, ErrorClass
 from alerting.channels.http import Answer, HttpClient, server_failure
 from alerting.channels.twilio_codes import classify
-
-#: A chunk's messages say the same in nearly every field.
-_SHORT_MEMORY = 1024
 
 
 class Refused(Exception):
@@ -36,16 +35,31 @@ class Refused(Exception):
 
 
 class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # the SDK carries no types
-    """Carries the SDK's requests to `base_url`, whatever host the SDK names.
+    """Carries requests to `base_url`, whatever host the SDK names.
 
-    `request` raises Refused for any answer but a 2xx, and NoAnswer where none came.
+    Raises Refused for any answer but a 2xx, and NoAnswer where none came.
     """
 
     def __init__(self, client: HttpClient, base_url: str, account_sid: str, token: str) -> None:
         super().__init__(logging.getLogger(__name__), True, None)
         self._client = client
         self._base_url = base_url.rstrip("/")
-        self._authorization = "Basic " + b64encode(f"{account_sid}:{token}".encode()).decode()
+        self._login = {
+            "Authorization": "Basic " + b64encode(f"{account_sid}:{token}".encode()).decode()
+        }
+
+    def url(self, url: str) -> URL:
+        """Where a request the SDK addresses to `url` goes."""
+        return URL(f"{self._base_url}/{url.partition('://')[2].partition('/')[2]}", encoded=True)
+
+    def headers(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
+        """These and the account's login, ready to be sent again and again."""
+        return CIMultiDict({**headers, **self._login})
+
+    async def post(self, url: URL, form: bytes, headers: CIMultiDict[str]) -> bytes:
+        """Post one encoded form to what `url` returned with what `headers` did; the answer's body,
+        empty where it broke off."""
+        return _taken(await self._client.post(url, form, headers))
 
     async def request(
         self,
@@ -56,28 +70,20 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # the SDK carries
         headers: dict[str, str] | None = None,
         **_ignored: Any,
     ) -> Response:
-        """Post one form, or get one resource; the SDK's `auth` and `timeout` are the session's
-        business here."""
-        path = url.partition("://")[2].partition("/")[2]
-        where = f"{self._base_url}/{path}"
-        said = {**(headers or {}), "Authorization": self._authorization}
-        if method == "POST" and not params:
-            form = urlencode(data or {}, doseq=True, quote_via=_quoted).encode()
-            answer = await self._client.post(where, form, said)
-        elif method == "GET" and not data:
-            query = urlencode(cast(dict[str, object], params or {}), doseq=True)
-            answer = await self._client.get(f"{where}?{query}" if query else where, said)
-        else:
-            raise NotImplementedError(f"This transport posts forms and gets pages, not {method}.")
-        if not 200 <= answer.status < 300:
-            raise refusal(answer)
-        text = answer.body.decode("utf-8", "replace") if answer.whole else ""
-        return Response(answer.status, text, answer.headers)
+        """Get one resource for the SDK; its `auth` and `timeout` are the session's business
+        here."""
+        if method != "GET" or data:
+            raise NotImplementedError(f"This transport gets pages for the SDK, not {method}.")
+        query = urlencode(cast(dict[str, object], params or {}), doseq=True)
+        where = self.url(f"{url}?{query}" if query else url)
+        answer = await self._client.get(where, self.headers(headers or {}))
+        return Response(answer.status, _taken(answer).decode("utf-8", "replace"), answer.headers)
 
 
-@lru_cache(_SHORT_MEMORY)
-def _quoted(text: str, safe: str, encoding: str | None, errors: str | None) -> str:
-    return quote_plus(text, safe, encoding, errors)
+def _taken(answer: Answer) -> bytes:
+    if not 200 <= answer.status < 300:
+        raise refusal(answer)
+    return answer.body if answer.whole else b""
 
 
 def refusal(answer: Answer) -> Refused:
