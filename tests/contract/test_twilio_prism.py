@@ -104,7 +104,7 @@ async def test_twilio_would_answer_a_look_up(
     get = HttpClient.get
 
     async def spied(self: HttpClient, url: str, headers: Mapping[str, str]) -> Answer:
-        asked.append(url)
+        asked.append(str(url))
         answer = await get(self, url, headers)
         assert answer.status == 200, answer
         return answer
