@@ -28,9 +28,10 @@ from alerting.settings import Settings
 from alerting.store import alerts, claims, deliveries, digests, escalations
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import AWAY, Database
-from alerting.store.deliveries import OpenDelivery, Settlement
+from alerting.store.deliveries import OpenDelivery
 from alerting.store.digests import Item
 from alerting.store.outbox import Work
+from alerting.store.settlements import Settlement, settle
 
 log = logger(__name__)
 
@@ -143,7 +144,7 @@ class Deliverer:
         if refused:
 
             async def withhold(connection: AsyncConnection, _: AlertState) -> None:
-                await deliveries.settle(connection, refused, now=self._clock.now())
+                await settle(connection, refused, now=self._clock.now())
                 await digests.add(connection, digested)
 
             await lease.write(withhold)
@@ -207,7 +208,7 @@ class Deliverer:
             if group.says_nothing(s.delivery)
         ]
         if empty:
-            await lease.write(lambda c, _: deliveries.settle(c, empty, now=self._clock.now()))
+            await lease.write(lambda c, _: settle(c, empty, now=self._clock.now()))
         return [s for s in sendable if not group.says_nothing(s.delivery)]
 
     async def _group(self, work: Work, stored: StoredAlert) -> Group:

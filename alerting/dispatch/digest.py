@@ -24,9 +24,10 @@ from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.store import alerts, deliveries, digests, outbox
 from alerting.store.alerts import StoredAlert
-from alerting.store.deliveries import NewDelivery, Settlement
+from alerting.store.deliveries import NewDelivery
 from alerting.store.digests import DueItem
 from alerting.store.schema import CHUNK_SPAN
+from alerting.store.settlements import Settlement, settle
 from alerting.throttle.digesting import Held, sift
 from alerting.throttle.stage import stage_of
 
@@ -66,7 +67,7 @@ class Digests:
             settled += [_settled(by_key[held.key], reason) for held, reason in gone]
             if alive:
                 together.append([by_key[held.key] for held in alive])
-        await deliveries.settle(connection, settled, now=now)
+        await settle(connection, settled, now=now)
         return await self._send(connection, together)
 
     async def _items(

@@ -14,8 +14,9 @@ from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.observe.logs import logger
 from alerting.store.alerts import StoredAlert
-from alerting.store.deliveries import OpenDelivery, Settlement
+from alerting.store.deliveries import OpenDelivery
 from alerting.store.outbox import Work
+from alerting.store.settlements import Settlement
 
 log = logger(__name__)
 

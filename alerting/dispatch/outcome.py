@@ -12,7 +12,8 @@ from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.settings import Settings
-from alerting.store.deliveries import OpenDelivery, Settlement
+from alerting.store.deliveries import OpenDelivery
+from alerting.store.settlements import Settlement
 
 #: Faults that lie with the provider or with us, not with one citizen.
 _WHOLE_PROVIDER = frozenset({Fault.OURS, Fault.CAPACITY, Fault.PROVIDER})

@@ -32,9 +32,10 @@ from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import alerts, audit, claims, deliveries, outbox, restored
 from alerting.store.db import Database
-from alerting.store.deliveries import OpenDelivery, Settlement
+from alerting.store.deliveries import OpenDelivery
 from alerting.store.outbox import Work
 from alerting.store.schema import CHUNK_SPAN
+from alerting.store.settlements import Settlement, settle
 
 log = logger(__name__)
 
@@ -177,7 +178,7 @@ class Reconciler:
         now = self._clock.now()
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=_LEASE_S)
-            await deliveries.settle(connection, changes, now=now)
+            await settle(connection, changes, now=now)
             await claims.release(connection, work, delay_s=0, cursor=work.cursor)
         states = Counter(s.state if s else DeliveryState.PLANNED for s in found)
         log.info("chunk.reconciled", chunk=work.id, channel=work.channel, count=len(pending))

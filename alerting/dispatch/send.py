@@ -29,7 +29,7 @@ from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import citizens, deliveries
 from alerting.store.alerts import StoredAlert
-from alerting.store.deliveries import Settlement
+from alerting.store.settlements import Settlement, settle
 
 log = logger(__name__)
 
@@ -181,13 +181,17 @@ class Sender:
     ) -> tuple[AlertState, set[int]]:
         """Write what is done and open the next window, in one transaction; returns the alert's
         state, and what of the window's doubts is still one."""
+        opened = (window[0].delivery.seq, window[-1].delivery.seq + 1) if window else (0, 0)
+        now = self._clock.now()
         doubts = [s.delivery.id for s in window if s.in_doubt]
         deferred = [s.delivery.id for s in window if s.delivery.state == DeliveryState.DEFERRED]
+        if not done.dead and not doubts and not deferred:
+            return await lease.turn_window(done.settlements, opened, now=now), set()
         still: set[int] = set()
 
         async def act(connection: AsyncConnection, _: AlertState) -> None:
             nonlocal still
-            await deliveries.settle(connection, done.settlements, now=self._clock.now())
+            await settle(connection, done.settlements, now=now)
             for reason, address_ids in done.dead.items():
                 await citizens.suspend(connection, address_ids, reason)
             if doubts:
@@ -197,12 +201,7 @@ class Sender:
 
         # Only claims in a row that bring nothing count against a chunk.
         counted = {"tries": 1} if done.settlements else {}
-        state = await lease.write(
-            act if done.settlements or doubts or deferred else None,
-            window_from=window[0].delivery.seq if window else 0,
-            window_to=window[-1].delivery.seq + 1 if window else 0,
-            **counted,
-        )
+        state = await lease.write(act, window_from=opened[0], window_to=opened[1], **counted)
         return state, still
 
 

@@ -21,7 +21,8 @@ from alerting.errors import Unavailable
 from alerting.store import policies
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
-from alerting.store.deliveries import OpenDelivery, Settlement
+from alerting.store.deliveries import OpenDelivery
+from alerting.store.settlements import Settlement
 from alerting.throttle.budget import Ask, Budget
 from alerting.throttle.desk import Desk, Judged, Subject, limits_of
 from alerting.throttle.policy.parse import Policy

@@ -6,15 +6,19 @@ writes nothing (`Fenced`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+import psycopg
 from sqlalchemy import Update, func, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
-from alerting.store.db import raw
+from alerting.store.db import Database, raw
 from alerting.store.outbox import Work, seconds
 from alerting.store.schema import outbox
+from alerting.store.settlements import Settlement, settling
 
 # Once for every window of sends, hence in plain SQL: to build a query took longer than to run it.
 _HOLD = """
@@ -56,11 +60,46 @@ async def hold(
     driver = await raw(connection)
     values = {"cursor": cursor, "window_from": window_from, "window_to": window_to, "tries": tries}
     proof = {"id": work.id, "fence": work.fence, "lease_s": lease_s}
-    if (await driver.execute(_HOLD, values | proof)).rowcount != 1:
-        raise Fenced(f"outbox row {work.id} has another owner")
+    held = await driver.execute(_HOLD, values | proof)
     # A statement of its own: the one above may have waited for a cancel, and would say how the
     # alert stood before.
-    found = await (await driver.execute(_STATE, (work.alert_id,))).fetchone()
+    return await _proven(work, held, await driver.execute(_STATE, (work.alert_id,)))
+
+
+async def turn_window(
+    db: Database,
+    work: Work,
+    settlements: Sequence[Settlement],
+    *,
+    lease_s: float,
+    window: tuple[int, int],
+    now: datetime,
+) -> AlertState:
+    """Settle what the last window brought and open the next, as `hold` and `settle` do, in a single
+    round trip; returns the alert's state. Raises Fenced, and nothing is written then."""
+    values = {
+        "cursor": None,
+        "window_from": window[0],
+        "window_to": window[1],
+        # Only claims in a row that bring nothing count against a chunk.
+        "tries": 1 if settlements else None,
+    }
+    proof = {"id": work.id, "fence": work.fence, "lease_s": lease_s}
+    async with db.one_flight() as driver:
+        held = await driver.execute(_HOLD, values | proof)
+        state = await driver.execute(_STATE, (work.alert_id,))
+        if settlements:
+            query, columns = settling(settlements, now=now, work_id=work.id, fence=work.fence)
+            await driver.execute(query, columns)
+    return await _proven(work, held, state)
+
+
+async def _proven(
+    work: Work, held: psycopg.AsyncCursor[Any], state: psycopg.AsyncCursor[Any]
+) -> AlertState:
+    if held.rowcount != 1:
+        raise Fenced(f"outbox row {work.id} has another owner")
+    found = await state.fetchone()
     if found is None:
         raise Fenced(f"alert {work.alert_id} is gone")
     return AlertState(found[0])

@@ -6,7 +6,7 @@ called after `claims.hold` in the same transaction, which fences them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.delivery import TRANSITIONS, DeliveryState
+from alerting.domain.delivery import DeliveryState
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 
@@ -47,29 +47,6 @@ _JUDGED = """
 """
 
 _OPEN = f"{_JUDGED} where d.id >= %(first)s and d.id < %(end)s and {_IS_OPEN} order by d.id"
-
-_SETTLE = """
-    update delivery d set
-      state = case when d.state = any(%(movable)s) then r.state else d.state end,
-      reason = r.reason, code = r.code, silent = r.silent, due_at = r.due_at,
-      deferrals = d.deferrals + (r.state = 'deferred')::int,
-      provider = case when r.provider = '' then d.provider else r.provider end,
-      provider_ref = case when r.provider_ref = '' then d.provider_ref else r.provider_ref end,
-      possible_duplicate = d.possible_duplicate or r.possible_duplicate,
-      tries = d.tries + r.tried,
-      attempted_at = case when r.tried > 0 then coalesce(r.attempted_at, d.attempted_at)
-                          else d.attempted_at end,
-      accepted_at = case when r.state in ('accepted','delivered')
-                         then coalesce(d.accepted_at, %(now)s) else d.accepted_at end,
-      settled_at = case when r.state = any(%(settled)s)
-                        then coalesce(d.settled_at, %(now)s) else d.settled_at end
-    from unnest(%(id)s::int8[], %(state)s::text[], %(reason)s::text[], %(code)s::text[],
-                %(provider_ref)s::text[], %(possible_duplicate)s::bool[], %(tried)s::int2[],
-                %(attempted_at)s::timestamptz[], %(silent)s::bool[], %(due_at)s::timestamptz[],
-                %(provider)s::text[])
-      as r(id, state, reason, code, provider_ref, possible_duplicate, tried, attempted_at, silent,
-           due_at, provider)
-    where d.id = r.id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +96,6 @@ class OpenDelivery:
     def seq(self) -> int:
         """Its place in the chunk."""
         return self.id % CHUNK_SPAN
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of one delivery.
-
-    tried: 1 when the provider was called. silent: it was not to interrupt. due_at: when a deferred
-    one is decided again; without it the delivery waits for its citizen's digest.
-    """
-
-    delivery_id: int
-    state: DeliveryState
-    reason: str
-    code: str = ""
-    provider_ref: str = ""
-    possible_duplicate: bool = False
-    tried: int = 0
-    attempted_at: datetime | None = None
-    silent: bool = False
-    due_at: datetime | None = None
-    provider: str = ""
 
 
 async def add_chunk(
@@ -192,47 +148,6 @@ async def as_judged(
             {"citizen": citizen_id, "alert": alert_id},
         )
         return {d.id: d for d in await cursor.fetchall()}
-
-
-async def settle(
-    connection: AsyncConnection, settlements: Iterable[Settlement], *, now: datetime
-) -> None:
-    """Write outcomes and decisions in bulk.
-
-    A row that a receipt has moved on meanwhile keeps its state and gains only the details: states
-    move forward. Settling as PLANNED records a refusal that will be tried again.
-    """
-    rows = list(settlements)
-    if not rows:
-        return
-    driver = await raw(connection)
-    columns = {
-        "id": [r.delivery_id for r in rows],
-        "state": [r.state.value for r in rows],
-        "reason": [r.reason for r in rows],
-        "code": [r.code for r in rows],
-        "provider_ref": [r.provider_ref for r in rows],
-        "possible_duplicate": [r.possible_duplicate for r in rows],
-        "tried": [r.tried for r in rows],
-        "attempted_at": [r.attempted_at for r in rows],
-        "silent": [r.silent for r in rows],
-        "due_at": [r.due_at for r in rows],
-        "provider": [r.provider for r in rows],
-    }
-    await driver.execute(
-        _SETTLE,
-        {
-            **columns,
-            "now": now,
-            "movable": [
-                DeliveryState.PLANNED.value,
-                DeliveryState.DEFERRED.value,
-                DeliveryState.IN_DOUBT.value,
-            ],
-            "settled": [s.value for s in TRANSITIONS if not TRANSITIONS[s]]
-            + [DeliveryState.ACCEPTED.value],
-        },
-    )
 
 
 async def mark_in_doubt(

@@ -21,12 +21,12 @@ from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.store import alerts, claims, outbox, receipts
 from alerting.store.claims import Fenced
-from alerting.store.deliveries import Settlement
-from alerting.store.deliveries import settle as write
 from alerting.store.outbox import Work
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import delivery
 from alerting.store.schema import outbox as table
+from alerting.store.settlements import Settlement
+from alerting.store.settlements import settle as write
 
 
 async def dead(town: Town) -> None:

@@ -15,8 +15,9 @@ from town import Town
 from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.turns import Turns
+from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
-from alerting.store import deliveries, outbox
+from alerting.store import claims, outbox
 from alerting.store.claims import Fenced
 from alerting.store.presence import Presence
 from alerting.store.schema import outbox as table
@@ -139,18 +140,18 @@ async def test_outcomes_outlive_a_postgresql_that_goes_away(
 ) -> None:
     submitted = await town.submit(alert_xml)
     writes = cuts = 0
-    settle = deliveries.settle
+    turn_window = claims.turn_window
 
-    async def cut_before_writing(*args: object, **options: object) -> None:
-        """Every third write finds its transaction gone."""
+    async def cut_before_writing(*args: object, **options: object) -> AlertState:
+        """Every third write finds its connection gone."""
         nonlocal writes, cuts
         writes += 1
         if writes % 3 == 0:
             cuts += 1
             await asyncio.to_thread(cut_connections, database_url)
-        await settle(*args, **options)  # type: ignore[arg-type]
+        return await turn_window(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(deliveries, "settle", cut_before_writing)
+    monkeypatch.setattr(claims, "turn_window", cut_before_writing)
     async with asyncio.timeout(60):
         await town.worker().sweep()
     assert cuts > 5

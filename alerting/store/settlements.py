@@ -1,0 +1,117 @@
+"""Settlements: what became of deliveries, written in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.delivery import TRANSITIONS, DeliveryState
+from alerting.store.db import raw
+
+#: What the outcomes of one window have in common is sent once; nearly all of them end alike.
+_SETTLE = """
+    update delivery d set
+      state = case when d.state = any(%(movable)s) then k.state else d.state end,
+      reason = k.reason, code = k.code, silent = k.silent, due_at = k.due_at,
+      deferrals = d.deferrals + (k.state = 'deferred')::int,
+      provider = case when k.provider = '' then d.provider else k.provider end,
+      provider_ref = case when r.provider_ref = '' then d.provider_ref else r.provider_ref end,
+      possible_duplicate = d.possible_duplicate or k.possible_duplicate,
+      tries = d.tries + k.tried,
+      attempted_at = case when k.tried > 0 then coalesce(k.attempted_at, d.attempted_at)
+                          else d.attempted_at end,
+      accepted_at = case when k.state in ('accepted','delivered')
+                         then coalesce(d.accepted_at, %(now)s) else d.accepted_at end,
+      settled_at = case when k.state = any(%(settled)s)
+                        then coalesce(d.settled_at, %(now)s) else d.settled_at end
+    from unnest(%(id)s::int8[], %(provider_ref)s::text[], %(kind)s::int4[])
+      as r(id, provider_ref, kind)
+    join unnest(%(state)s::text[], %(reason)s::text[], %(code)s::text[],
+                %(possible_duplicate)s::bool[], %(tried)s::int2[], %(attempted_at)s::timestamptz[],
+                %(silent)s::bool[], %(due_at)s::timestamptz[], %(provider)s::text[])
+      with ordinality as k(state, reason, code, possible_duplicate, tried, attempted_at, silent,
+                           due_at, provider, no)
+      on k.no = r.kind
+    where d.id = r.id"""
+
+#: The same for whoever still holds the chunk.
+_SETTLE_HELD = f"""{_SETTLE}
+      and exists (select from outbox o
+                  where o.id = %(work)s and o.fence = %(fence)s and o.state = 'leased')"""
+
+_KIND = (
+    "state", "reason", "code", "possible_duplicate", "tried", "attempted_at", "silent", "due_at",
+    "provider",
+)  # fmt: skip
+
+_MOVABLE = [
+    s.value for s in (DeliveryState.PLANNED, DeliveryState.DEFERRED, DeliveryState.IN_DOUBT)
+]
+_SETTLED = [s.value for s in TRANSITIONS if not TRANSITIONS[s]] + [DeliveryState.ACCEPTED.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one delivery.
+
+    tried: 1 when the provider was called. silent: it was not to interrupt. due_at: when a deferred
+    one is decided again; without it the delivery waits for its citizen's digest.
+    """
+
+    delivery_id: int
+    state: DeliveryState
+    reason: str
+    code: str = ""
+    provider_ref: str = ""
+    possible_duplicate: bool = False
+    tried: int = 0
+    attempted_at: datetime | None = None
+    silent: bool = False
+    due_at: datetime | None = None
+    provider: str = ""
+
+
+async def settle(
+    connection: AsyncConnection, settlements: Iterable[Settlement], *, now: datetime
+) -> None:
+    """Write outcomes and decisions in bulk.
+
+    A row that a receipt has moved on meanwhile keeps its state and gains only the details: states
+    move forward. Settling as PLANNED records a refusal that will be tried again.
+    """
+    rows = list(settlements)
+    if rows:
+        await (await raw(connection)).execute(_SETTLE, _values(rows, now))
+
+
+def settling(
+    settlements: Sequence[Settlement], *, now: datetime, work_id: int, fence: int
+) -> tuple[str, dict[str, Any]]:
+    """What `settle` says to PostgreSQL, for a transaction that is sent off without waiting for the
+    proof that the work is still ours: it then changes nothing where it is not."""
+    return _SETTLE_HELD, _values(settlements, now) | {"work": work_id, "fence": fence}
+
+
+def _values(rows: Sequence[Settlement], now: datetime) -> dict[str, Any]:
+    kinds: dict[tuple[object, ...], int] = {}
+    which = []
+    for r in rows:
+        kind = (
+            r.state.value, r.reason, r.code, r.possible_duplicate, r.tried, r.attempted_at,
+            r.silent, r.due_at, r.provider,
+        )  # fmt: skip
+        which.append(kinds.setdefault(kind, len(kinds) + 1))
+    columns = dict(zip(_KIND, map(list, zip(*kinds, strict=True)), strict=True))
+    return columns | {
+        # As PostgreSQL writes arrays: the driver would look at every number.
+        "id": f"{{{','.join(str(r.delivery_id) for r in rows)}}}",
+        "kind": f"{{{','.join(map(str, which))}}}",
+        "provider_ref": [r.provider_ref for r in rows],
+        "now": now,
+        "movable": _MOVABLE,
+        "settled": _SETTLED,
+    }
