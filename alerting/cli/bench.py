@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
-import shutil
-import subprocess
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from alerting.bench import BENCHES, find
+from alerting.bench import BENCHES, find, kept
 from alerting.bench.report import Options, Report, Target
 from alerting.cli import options
 from alerting.settings import settings
@@ -36,6 +29,7 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
     `var/bench/NAME.json`.
     """
     chosen = {name: find(name) for name in dict.fromkeys(names or BENCHES)}
+    folder = settings().var / "bench"
     console = Console(stderr=True)
 
     def say(text: str) -> None:
@@ -46,43 +40,13 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
     for name, run in chosen.items():
         report = run(Options(quick, say))
         found[name] = report.to_json()
-        path = _keep(name, found[name], quick=quick)
+        path = kept.write(folder, name, found[name], quick=quick)
         if not as_json:
             _print(report)
             say(f"The figures are in {path}.")
     if as_json:
-        click.echo(json.dumps({"benches": found, "quick": quick, **_where()}))
+        click.echo(json.dumps({"benches": found, "quick": quick, **kept.where()}))
     return 0
-
-
-def _keep(name: str, found: dict[str, object], *, quick: bool) -> Path:
-    """Write a bench's figures to `var/bench/NAME.json`."""
-    path = settings().var / "bench" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({name: found, "quick": quick, **_where()}, indent=1) + "\n")
-    return path
-
-
-def _where() -> dict[str, object]:
-    """The machine, and the code where it stands in a repository."""
-    git = shutil.which("git")
-    root = Path(__file__).parents[2]
-    commit = ""
-    if git is not None and (root / ".git").exists():
-        done = subprocess.run(
-            [git, "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        )
-        commit = done.stdout.strip()
-    return {
-        "machine": {
-            "cpus": os.cpu_count(),
-            "processor": platform.machine(),
-            "python": platform.python_version(),
-        },
-        "version": importlib.metadata.version("alerting"),
-        "commit": commit,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _print(report: Report) -> None:
