@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from alerting.bench import BENCHES, find, kept
+from alerting.bench import BENCHES, find, kept, plots
 from alerting.bench.report import Options, Report, Target
 from alerting.cli import options
+from alerting.errors import BadInput
 from alerting.settings import settings
 
 _EPILOG = "\b\n" + "\n".join(f"{name}  {sentence}" for name, (_, sentence) in BENCHES.items())
@@ -20,8 +22,14 @@ _EPILOG = "\b\n" + "\n".join(f"{name}  {sentence}" for name, (_, sentence) in BE
 @click.command(epilog=_EPILOG)
 @click.argument("names", nargs=-1, metavar="[NAME…]")
 @click.option("--quick", is_flag=True, help="Only see that it runs; the figures mean nothing.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Measure nothing: draw the figures kept by earlier runs to FOLDER/NAME.png.",
+)
 @options.as_json
-def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
+def bench(names: tuple[str, ...], quick: bool, plot: Path | None, as_json: bool) -> int:
     """Measure, beside others doing the same job in the same run. Without a name: everything.
 
     Runs on engines of its own, which end with it. Ratios count; absolute numbers only describe
@@ -30,6 +38,10 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
     """
     chosen = {name: find(name) for name in dict.fromkeys(names or BENCHES)}
     folder = settings().var / "bench"
+    if plot is not None:
+        if quick:
+            raise BadInput("--plot measures nothing, so nothing can be quick.", remedy="Omit one.")
+        return _plot(list(chosen), folder, plot, as_json=as_json)
     console = Console(stderr=True)
 
     def say(text: str) -> None:
@@ -46,6 +58,12 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
             say(f"The figures are in {path}.")
     if as_json:
         click.echo(json.dumps({"benches": found, "quick": quick, **kept.where()}))
+    return 0
+
+
+def _plot(names: list[str], figures: Path, folder: Path, *, as_json: bool) -> int:
+    paths = [str(path) for path in plots.draw(names, figures, folder)]
+    click.echo(json.dumps({"plots": paths}) if as_json else "\n".join(paths))
     return 0
 
 
