@@ -18,11 +18,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from alerting.bench import costs
+from alerting.bench import costs, memory_statements
 from alerting.bench.costs import Costs
 from alerting.bench.crowd import District, districts, hold_nothing_up, settle_down
 from alerting.bench.report import Options, Report, Table, Target
 from alerting.bench.standin import StandIn, twilio
+from alerting.bench.statements import Counted
 from alerting.bench.whole_way import accepted, machine, settle, warm
 from alerting.bootstrap import Runtime
 from alerting.domain.alert import Severity
@@ -31,6 +32,9 @@ from alerting.settings import Settings
 
 FULL = (10_000, 10_000, 10_000, 100_000, 1_000_000)
 QUICK = (300, 600)
+
+#: Of the alert whose statements are counted, and of the one before it.
+FULL_COUNTED, QUICK_COUNTED = 10_000, 300
 
 #: A worker process stays below this, whatever the audience.
 WORKER_MB = 200
@@ -62,15 +66,22 @@ def run(options: Options) -> Report:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with twilio(folder / "nginx") as standin:
-            sent = asyncio.run(_send(folder, standin, districts(sizes), options))
+            sent = asyncio.run(_send(_settings(folder, standin), districts(sizes), options))
         _judge(standin, sum(sizes))
-    return _report(sent)
+    citizens = QUICK_COUNTED if options.quick else FULL_COUNTED
+    options.say(f"To {citizens:,} twice, the statements of the second counted …")
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        with twilio(folder / "nginx") as standin:
+            counted = asyncio.run(
+                memory_statements.count(_settings(folder, standin), districts([citizens] * 2))
+            )
+        _judge(standin, 2 * citizens)
+    return _report(sent, counted, citizens)
 
 
-async def _send(
-    folder: Path, standin: StandIn, everywhere: Sequence[District], options: Options
-) -> list[Sent]:
-    settings = Settings(
+def _settings(folder: Path, standin: StandIn) -> Settings:
+    return Settings(
         var=folder / "var",
         carriers="real",
         twilio_base_url=standin.url,
@@ -81,6 +92,9 @@ async def _send(
         # Nothing comes back from nginx, and nobody shall be told another way for that.
         receipt_severe_s=0,
     )
+
+
+async def _send(settings: Settings, everywhere: Sequence[District], options: Options) -> list[Sent]:
     sent: list[Sent] = []
     async with (
         machine(settings, lanes="extreme,severe,routine,drill") as config,
@@ -114,7 +128,7 @@ def _judge(standin: StandIn, expected: int) -> None:
         raise WorkFailed(f"The provider took {len(taken):,} of {expected:,}, not each once.")
 
 
-def _report(sent: Sequence[Sent]) -> Report:
+def _report(sent: Sequence[Sent], counted: Counted, citizens: int) -> Report:
     small = [s for s in sent if s.citizens == sent[0].citizens]
     cpu_s = statistics.median(s.per_thousand(s.cpu_s) for s in small)
     last = sent[-1]
@@ -123,15 +137,20 @@ def _report(sent: Sequence[Sent]) -> Report:
         tables=[
             Table("What 1,000 deliveries cost", _COLUMNS, [_row(s) for s in sent]),
             Table("Processor seconds of 1,000 deliveries", _CPU, [_cpu_row(s) for s in sent]),
+            memory_statements.table(counted, citizens),
         ],
         targets=[
             Target("processor at the largest beside the smallest", 1.1, grown, True, "×"),
             Target("memory of a worker process", WORKER_MB, last.worker_mb, True, "MB"),
         ],
-        figures={"alerts": [_figures(s) for s in sent]},
+        figures={
+            "alerts": [_figures(s) for s in sent],
+            "statements": memory_statements.to_json(counted, citizens),
+        },
         notes=[
             "Bytes of the log and the tables are PostgreSQL's. The first alert also warms the "
             "workers up. Memory is the most any worker process had had resident by then.",
+            memory_statements.note(counted, citizens),
         ],
     )
 

@@ -136,5 +136,6 @@ def _json(p: Passage) -> dict[str, Any]:
     return {
         "loaded": p.loaded,
         **{name: round(at(p, share), 3) for name, share in shares.items()},
+        "every_twentieth_s": [round(at(p, n / 20), 3) for n in range(21)],
         "others_per_s": round(p.beside),
     }

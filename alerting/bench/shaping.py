@@ -51,13 +51,14 @@ QUICK = Sizes(2, (2,), 200, 1.2, (0.5, 0.2, 1.5), (1.0,))
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way with so many of the workers at work."""
+    """One way with so many of the workers at work. each_second: what arrived in it."""
 
     way: str
     busy: int
     over_percent: float
     used_percent: float
     calls_per_s: float
+    each_second: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -66,6 +67,7 @@ class Row:
             "over_percent": round(self.over_percent, 2),
             "used_percent": round(self.used_percent, 2),
             "scripts_per_s": round(self.calls_per_s),
+            "each_second": list(self.each_second),
         }
 
 
@@ -110,12 +112,14 @@ def _rows(own: Server, sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row
             stats = own.client.info("commandstats")
             calls = sum(stats.get(f"cmdstat_{n}", {}).get("calls", 0) for n in ("eval", "evalsha"))
             window = _steady(arrivals, sizes.seconds)
+            by_second = Counter(int(a.at_s) for a in window)
             yield Row(
                 way,
                 busy,
                 100 * (most_in_a_second(window) / sizes.per_second - 1),
                 100 * len(window) / (sizes.seconds - WARM_S) / sizes.per_second,
                 calls / sizes.seconds,
+                tuple(by_second[n] for n in range(int(WARM_S), int(sizes.seconds))),
             )
 
 

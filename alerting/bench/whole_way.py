@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,9 +70,14 @@ def town(
 
 
 @asynccontextmanager
-async def machine(settings: Settings, *, lanes: str) -> AsyncIterator[Settings]:
-    """Engines and one worker group over `settings.var`; yields the settings with their URLs."""
-    with engines.start(settings.var) as running:
+async def machine(
+    settings: Settings, *, lanes: str, postgres_config: Mapping[str, str] | None = None
+) -> AsyncIterator[Settings]:
+    """Engines and one worker group over `settings.var`; yields the settings with their URLs.
+
+    postgres_config: see `embedded.postgres.start`.
+    """
+    with engines.start(settings.var, postgres_config=postgres_config) as running:
         urls = {
             "database_url": running.database_url,
             "redis_url": running.redis_url,

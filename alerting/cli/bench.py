@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
-import shutil
-import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from alerting.bench import BENCHES, find
+from alerting.bench import BENCHES, find, kept, plots
 from alerting.bench.report import Options, Report, Target
 from alerting.cli import options
+from alerting.errors import BadInput
 from alerting.settings import settings
 
 _EPILOG = "\b\n" + "\n".join(f"{name}  {sentence}" for name, (_, sentence) in BENCHES.items())
@@ -27,8 +22,14 @@ _EPILOG = "\b\n" + "\n".join(f"{name}  {sentence}" for name, (_, sentence) in BE
 @click.command(epilog=_EPILOG)
 @click.argument("names", nargs=-1, metavar="[NAME…]")
 @click.option("--quick", is_flag=True, help="Only see that it runs; the figures mean nothing.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Measure nothing: draw the figures kept by earlier runs to FOLDER/NAME.png.",
+)
 @options.as_json
-def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
+def bench(names: tuple[str, ...], quick: bool, plot: Path | None, as_json: bool) -> int:
     """Measure, beside others doing the same job in the same run. Without a name: everything.
 
     Runs on engines of its own, which end with it. Ratios count; absolute numbers only describe
@@ -36,6 +37,11 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
     `var/bench/NAME.json`.
     """
     chosen = {name: find(name) for name in dict.fromkeys(names or BENCHES)}
+    folder = settings().var / "bench"
+    if plot is not None:
+        if quick:
+            raise BadInput("--plot measures nothing, so nothing can be quick.", remedy="Omit one.")
+        return _plot(list(chosen), folder, plot, as_json=as_json)
     console = Console(stderr=True)
 
     def say(text: str) -> None:
@@ -46,43 +52,19 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> int:
     for name, run in chosen.items():
         report = run(Options(quick, say))
         found[name] = report.to_json()
-        path = _keep(name, found[name], quick=quick)
+        path = kept.write(folder, name, found[name], quick=quick)
         if not as_json:
             _print(report)
             say(f"The figures are in {path}.")
     if as_json:
-        click.echo(json.dumps({"benches": found, "quick": quick, **_where()}))
+        click.echo(json.dumps({"benches": found, "quick": quick, **kept.where()}))
     return 0
 
 
-def _keep(name: str, found: dict[str, object], *, quick: bool) -> Path:
-    """Write a bench's figures to `var/bench/NAME.json`."""
-    path = settings().var / "bench" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({name: found, "quick": quick, **_where()}, indent=1) + "\n")
-    return path
-
-
-def _where() -> dict[str, object]:
-    """The machine, and the code where it stands in a repository."""
-    git = shutil.which("git")
-    root = Path(__file__).parents[2]
-    commit = ""
-    if git is not None and (root / ".git").exists():
-        done = subprocess.run(
-            [git, "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        )
-        commit = done.stdout.strip()
-    return {
-        "machine": {
-            "cpus": os.cpu_count(),
-            "processor": platform.machine(),
-            "python": platform.python_version(),
-        },
-        "version": importlib.metadata.version("alerting"),
-        "commit": commit,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+def _plot(names: list[str], figures: Path, folder: Path, *, as_json: bool) -> int:
+    paths = [str(path) for path in plots.draw(names, figures, folder)]
+    click.echo(json.dumps({"plots": paths}) if as_json else "\n".join(paths))
+    return 0
 
 
 def _print(report: Report) -> None:

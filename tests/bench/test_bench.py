@@ -100,7 +100,8 @@ def test_a_target_is_reached_at_its_figure(
 def test_what_a_message_costs() -> None:
     done = CliRunner().invoke(bench, ["memory", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
-    alerts = json.loads(done.stdout)["benches"]["memory"]["alerts"]
+    memory = json.loads(done.stdout)["benches"]["memory"]
+    alerts = memory["alerts"]
     assert [a["citizens"] for a in alerts] == [300, 600]
     for alert in alerts:
         assert {"workers", "PostgreSQL"} <= {name for name, s in alert["cpu_s"].items() if s > 0}
@@ -108,6 +109,12 @@ def test_what_a_message_costs() -> None:
         assert alert["commits"] > alert["citizens"] / 64
         assert alert["wal_bytes"] > 100 * alert["citizens"]
         assert 50 < alert["worker_mb"] < 500
+    statements = memory["statements"]
+    assert statements["citizens"] == 300
+    by_text = {s["statement"]: s["calls_per_thousand"] for s in statements["costliest"]}
+    # A commit for each window of sixty-four at least; the bench's own questions do not count.
+    assert 1000 / 64 < by_text["COMMIT"] < statements["per_thousand"] < 10_000
+    assert not any("pg_locks where locktype" in text for text in by_text)
 
 
 def test_an_audience_is_found_either_way() -> None:
