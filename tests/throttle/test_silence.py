@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from alert_examples import AT, FLOOD, TOWN, alert, box, info
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alerting.domain.alert import (
@@ -233,6 +233,7 @@ def test_useful_patterns_are_taken(fine: str, text: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from(list("ab(|)*+?{2,}[^]\\.:1")), max_size=14))
+@example("[[")
 def test_whatever_is_taken_is_quick(text: str) -> None:
     try:
         pattern.compiled(text)

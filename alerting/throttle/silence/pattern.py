@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from warnings import catch_warnings
 
 from alerting.errors import BadInput
 
@@ -44,7 +45,10 @@ def compiled(pattern: str) -> re.Pattern[str]:
             remedy="Use several silences.",
         )
     try:
-        found = re.compile(pattern, re.IGNORECASE)
+        # A pattern such as "[[" may come to mean something else in a later Python; that is no
+        # concern of whoever writes a silence.
+        with catch_warnings(action="ignore", category=FutureWarning):
+            found = re.compile(pattern, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as e:
         raise BadInput(
             f"The pattern {pattern!r} is wrong: {e}.",
