@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from alerting.domain.lane import Lane
 
@@ -120,9 +120,10 @@ class Outgoing:
     silent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one send ended: taken (`error` is None) or not, and why.
+
+    A tuple, because a worker makes thousands a second.
 
     provider_ref: the provider's own id, where it gave one.
     provider_code: the provider's code as it wrote it (`21610`, `550 5.1.1`, `410`).

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from uuid import UUID
 
 from alerting.channels.base import Outgoing, Rendering
@@ -20,10 +21,28 @@ from alerting.store.digests import Carried
 from alerting.store.outbox import Work
 
 
+class Texts:
+    """Renderings of alerts, which never change, kept for all chunks of one process."""
+
+    def __init__(self, most: int = 512) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, Rendering] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Rendering]) -> Rendering:
+        """What was kept under this key, else what `make` returns."""
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = make()
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return found
+
+
 class Group:
     """Makes the messages of one chunk; one Rendering per info, area and language.
 
-    digests: for a chunk of digests what each delivery carries, and `alerts` those alerts.
+    texts: where renderings are kept for other chunks. digests: for a chunk of digests what each
+    delivery carries, and `alerts` those alerts.
     """
 
     def __init__(
@@ -34,6 +53,7 @@ class Group:
         links: Links,
         settings: Settings,
         *,
+        texts: Texts | None = None,
         digests: Mapping[int, Sequence[Carried]] | None = None,
         alerts: Mapping[UUID, Alert] | None = None,
     ) -> None:
@@ -45,7 +65,7 @@ class Group:
         self._settings = settings
         self._digests = digests or {}
         self._alerts = alerts or {}
-        self._renderings: dict[object, Rendering] = {}
+        self._texts = texts or Texts()
         # Within one event a later message replaces the earlier on the device.
         self._thread = str(stored.event_id)
 
@@ -72,11 +92,10 @@ class Group:
 
     def _rendering(self, d: OpenDelivery) -> Rendering:
         carried = tuple(self._digests.get(d.id, ()))
-        key = (carried or (d.info_no, d.area_no), d.language)
-        found = self._renderings.get(key)
-        if found is None:
-            found = self._renderings[key] = self._made(d, carried)
-        return found
+        part: Hashable = carried or (self._stored.id, d.info_no, d.area_no)
+        return self._texts.get(
+            (part, self._work.channel, d.language), lambda: self._made(d, carried)
+        )
 
     def _made(self, d: OpenDelivery, carried: Sequence[Carried]) -> Rendering:
         if carried:

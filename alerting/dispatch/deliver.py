@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
 from alerting.clock import Clock
-from alerting.dispatch.compose import Group
+from alerting.dispatch.compose import Group, Texts
 from alerting.dispatch.doubts import look_up
 from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.lease import Lease
@@ -59,6 +59,7 @@ class Deliverer:
         self._verdicts = verdicts
         self._links = links
         self._settings = settings
+        self._texts = Texts()
         self._sender = Sender(clock, routes, settings, stopping=stopping)
 
     @property
@@ -226,6 +227,7 @@ class Deliverer:
             work,
             self._links,
             self._settings,
+            texts=self._texts,
             digests=carried,
             alerts=others,
         )

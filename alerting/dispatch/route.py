@@ -7,7 +7,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from alerting.channels.base import AMBIGUOUS, Fault, Outcome, Outgoing
 from alerting.channels.registry import Provider
@@ -108,7 +107,7 @@ class Route:
             finally:
                 breaker.ended(call, ending)
         self._learn(ending, code)
-        return replace(outcome, provider=self.name if outcome.called else "")
+        return outcome._replace(provider=self.name if outcome.called else "")
 
     async def _send(self, message: Outgoing) -> Outcome:
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from alerting.channels.base import (
@@ -155,15 +154,17 @@ class Routes:
         for name, adapter in able:
             found = await adapter.look_up(message, since=since)
             if found is not None:
-                return replace(found, provider=name)
+                return found._replace(provider=name)
         return None
 
     def _spare(self, channel: str, name: str) -> Callable[[], bool]:
         """Whether another provider than `name` could take over now."""
 
         def spare() -> bool:
-            return any(
-                r.breaker.state is State.CLOSED for r in self._routes[channel] if r.name != name
+            several = self._routes[channel]
+            # Asked for every message, and mostly there is one.
+            return len(several) > 1 and any(
+                r.breaker.state is State.CLOSED for r in several if r.name != name
             )
 
         return spare

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import NamedTuple
 
 from alerting.domain.alert import Alert, Severity, Status
 from alerting.domain.alert_state import AlertState
@@ -26,9 +27,10 @@ from alerting.throttle.stage import Stage, stage_of
 ASK_AGAIN_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """One delivery to be judged: who, where, and what they know.
+
+    A tuple, because a worker makes thousands a second.
 
     info_no, area_no, places: as the audience was found. time_zone: "" for the policy's.
     history: other alerts of the same event that concerned the citizen. elsewhere: what the citizen
@@ -94,7 +96,7 @@ class Desk:
         self._silences = silences
         self._stages: dict[int, Stage] = {}
         self._silenced: dict[tuple[int, int], str] = {}
-        self._unknown: dict[int, Assessment] = {}
+        self._strangers: dict[Subject, Facts] = {}
         self._clocks: dict[
             tuple[str, time | None, time | None], tuple[datetime | None, datetime]
         ] = {}
@@ -114,9 +116,26 @@ class Desk:
         return found
 
     def facts(self, subject: Subject) -> Facts:
-        """Everything the rules may know of one delivery."""
+        """Everything the rules may know of one delivery; the same object for those of whom the
+        same is known."""
+        if subject.history or subject.elsewhere:
+            return self._facts(subject)
+        # Most citizens of a first alert know nothing of it, wherever they are.
+        alike = subject._replace(citizen_id=0, places=0, history=(), elsewhere=())
+        found = self._strangers.get(alike)
+        if found is None:
+            found = self._strangers[alike] = self._facts(subject)
+        return found
+
+    def _facts(self, subject: Subject) -> Facts:
         now, stage = self._now, self.stage(subject.info_no)
-        assessment = self._assess(subject, stage)
+        assessment = assess(
+            stage,
+            subject.history,
+            places=subject.places if subject.history else 0,
+            now=now,
+            repeat=self._repeat,
+        )
         quiet, slot_at = self._hours(subject.time_zone, subject.quiet_from, subject.quiet_to)
         return Facts(
             now=now,
@@ -135,18 +154,6 @@ class Desk:
             group_until=self._group_until(assessment.weight),
             rehearsal=self._alert.status is not Status.ACTUAL,
         )
-
-    def _assess(self, subject: Subject, stage: Stage) -> Assessment:
-        if subject.history:
-            return assess(
-                stage, subject.history, places=subject.places, now=self._now, repeat=self._repeat
-            )
-        # Most citizens of a first alert know nothing of it, wherever they are.
-        found = self._unknown.get(subject.info_no)
-        if found is None:
-            found = assess(stage, (), places=0, now=self._now, repeat=self._repeat)
-            self._unknown[subject.info_no] = found
-        return found
 
     def _hours(
         self, zone: str, start: time | None, end: time | None
@@ -170,7 +177,8 @@ class Desk:
         Extreme and Severe are never asked for and so never wait.
         """
         everyone = [self.facts(s) for s in subjects]
-        answers = [decide(f) for f in everyone]
+        decided = {id(f): decide(f) for f in {id(f): f for f in everyone}.values()}
+        answers = [decided[id(f)] for f in everyone]
         asking = [n for n, a in enumerate(answers) if isinstance(a, AskBudget)]
         asks = [Ask(subjects[n].citizen_id, everyone[n].assessment.weight) for n in asking]
         limits, timeout_s = limits_of(self._policy), self._policy.redis.timeout_s

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -76,12 +75,12 @@ def test_taken_is_accepted_not_delivered() -> None:
     ],
 )
 def test_a_refusal_ends_by_its_class(error: ErrorClass, tries: int, state: DeliveryState) -> None:
-    s = after_send(replace(D, tries=tries), Outcome(7, error), NOW, SETTINGS)
+    s = after_send(D._replace(tries=tries), Outcome(7, error), NOW, SETTINGS)
     assert (s.state, s.reason) == (state, error.code)
 
 
 def test_a_second_try_of_something_in_doubt_is_flagged_or_stays_in_doubt() -> None:
-    unsure = replace(D, state="in_doubt", tries=1)
+    unsure = D._replace(state="in_doubt", tries=1)
     assert after_send(unsure, Outcome(7), NOW, SETTINGS).possible_duplicate
     again = after_send(unsure, Outcome(7, PROVIDER_DOWN), NOW, SETTINGS)
     assert again.state is DeliveryState.IN_DOUBT
@@ -101,7 +100,7 @@ def test_a_second_try_of_something_in_doubt_is_flagged_or_stays_in_doubt() -> No
 def test_the_grave_is_sent_again_the_rest_is_held(
     lane: Lane, age_s: int, tries: int, expected: Doubt
 ) -> None:
-    unsure = replace(D, state="in_doubt", tries=tries, attempted_at=NOW - timedelta(seconds=age_s))
+    unsure = D._replace(state="in_doubt", tries=tries, attempted_at=NOW - timedelta(seconds=age_s))
     assert doubt(unsure, lane, NOW, SETTINGS) is expected
 
 
@@ -118,14 +117,14 @@ def test_only_what_concerns_the_whole_channel_makes_it_wait() -> None:
 def test_retries_spread_below_a_growing_bound(tries: int) -> None:
     bound = min(8, 2 * 2 ** (tries - 1))
     for _ in range(20):
-        due = next_try(replace(D, tries=tries), Lane.ROUTINE, NOW, SETTINGS)
+        due = next_try(D._replace(tries=tries), Lane.ROUTINE, NOW, SETTINGS)
         assert NOW <= due <= NOW + timedelta(seconds=bound)
 
 
 def test_windows_go_by_place_whatever_order_the_deliveries_come_in() -> None:
     def sending(place: int, *, tries: int = 0) -> Sending:
         state = "in_doubt" if tries else "planned"
-        d = replace(D, id=5 * CHUNK_SPAN + place, tries=tries, state=state)
+        d = D._replace(id=5 * CHUNK_SPAN + place, tries=tries, state=state)
         return Sending(d, Decision(Verdict.SEND, Reason.NEW))
 
     places = [7, 3, 9, 1, 4, 8]
@@ -135,7 +134,7 @@ def test_windows_go_by_place_whatever_order_the_deliveries_come_in() -> None:
 
 
 def test_a_doubt_that_is_not_to_be_sent_again_waits_for_its_receipt_and_no_longer() -> None:
-    unsure = replace(D, state="in_doubt", attempted_at=NOW)
+    unsure = D._replace(state="in_doubt", attempted_at=NOW)
     soon = NOW + timedelta(seconds=SETTINGS.in_doubt_wait_s)
     held = NOW + timedelta(seconds=SETTINGS.in_doubt_hold_s)
     for now, to_send, at in (
