@@ -7,7 +7,9 @@ import re
 import secrets
 import ssl
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Literal
 
 from alerting.channels.base import DEAD_ADDRESS, TOO_LATE, Outcome, Outgoing
@@ -23,7 +25,8 @@ from alerting.errors import BadInput
 _LOCAL = r"[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,\"]{1,64}"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}\.)*{_LABEL}"
-_ADDRESS = re.compile(rf"({_LOCAL})@({_DOMAIN})")
+_LOCAL_PART = re.compile(_LOCAL)
+_ADDRESS = re.compile(rf"{_LOCAL}@{_DOMAIN}")
 _HOST = re.compile(_DOMAIN)
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/\[\]%-]+")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -142,7 +145,7 @@ class SmtpEmail:
             now = self._clock.now()
             if message.valid_until is not None and message.valid_until <= now:
                 return Outcome(message.delivery_id, TOO_LATE)
-            mail = self._builder.build(message, to=to, date=format_datetime(now))
+            mail = self._builder.build(message, to=to, date=_date(int(now.timestamp())))
             return await self._deliver(connection, message.delivery_id, to, mail)
 
     async def _deliver(
@@ -163,10 +166,24 @@ def mailbox(endpoint: str) -> str | None:
 
     Refuses whatever could end a header line or an SMTP command early.
     """
-    local, at, domain = endpoint.strip(" ").rpartition("@")
+    local, _, written = endpoint.strip(" ").rpartition("@")
+    domain = _domain(written)
+    if domain is None or not _LOCAL_PART.fullmatch(local) or not local.isprintable():
+        return None
+    address = f"{local}@{domain}"
+    return address if len(address) <= 254 else None
+
+
+# Most citizens of a chunk share a few; mails within a second share its text.
+@lru_cache(maxsize=1024)
+def _domain(written: str) -> str | None:
     try:
-        address = f"{local}{at}{domain.encode('idna').decode('ascii')}"
+        domain = written.encode("idna").decode("ascii")
     except UnicodeError:
         return None
-    usable = _ADDRESS.fullmatch(address) and address.isprintable() and len(address) <= 254
-    return address if usable else None
+    return domain if _HOST.fullmatch(domain) else None
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
