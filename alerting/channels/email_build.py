@@ -132,7 +132,10 @@ def quoted_printable(line: str) -> bytes:
 
     It may also stand between two soft breaks, which is how a citizen's own part is put in.
     """
-    encoded = b"".join(map(_QP.__getitem__, line.encode("utf-8", "replace")))
+    if line.isascii() and line.isprintable() and "=" not in line:
+        encoded = line.encode()  # each citizen's own link as a rule: nothing to look up
+    else:
+        encoded = b"".join(map(_QP.__getitem__, line.encode("utf-8", "replace")))
     if encoded.endswith((b" ", b"\t")):  # relays strip blanks at a line's end
         encoded = encoded[:-1] + b"=%02X" % encoded[-1]
     if len(encoded) <= _QP_LINE and not encoded.startswith(b"."):
