@@ -7,29 +7,15 @@ import re
 import secrets
 import ssl
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Literal
 
-import aiosmtplib
-
-from alerting.channels.base import (
-    AMBIGUOUS,
-    DEAD_ADDRESS,
-    OUR_FAULT,
-    PROVIDER_DOWN,
-    TOO_LATE,
-    ErrorClass,
-    Outcome,
-    Outgoing,
-)
+from alerting.channels.base import DEAD_ADDRESS, TOO_LATE, Outcome, Outgoing
 from alerting.channels.email_build import MailBuilder, MailIdentity
-from alerting.channels.smtp_pool import (
-    CONNECTION_ERRORS,
-    BrokenInBodyError,
-    Connection,
-    SmtpPool,
-)
-from alerting.channels.smtp_replies import Stage, classify, provider_code
+from alerting.channels.smtp_outcome import answered, unreached
+from alerting.channels.smtp_pool import CONNECTION_ERRORS, Connection, SmtpPool, UnspeakableError
 from alerting.channels.verp import Verp
 from alerting.clock import Clock, SystemClock
 from alerting.errors import BadInput
@@ -39,7 +25,8 @@ from alerting.errors import BadInput
 _LOCAL = r"[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,\"]{1,64}"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}\.)*{_LABEL}"
-_ADDRESS = re.compile(rf"({_LOCAL})@({_DOMAIN})")
+_LOCAL_PART = re.compile(_LOCAL)
+_ADDRESS = re.compile(rf"{_LOCAL}@{_DOMAIN}")
 _HOST = re.compile(_DOMAIN)
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/\[\]%-]+")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -98,8 +85,8 @@ class SmtpConfig:
 class SmtpEmail:
     """The email channel.
 
-    A mail whose time is over is not sent. A break of the connection before the text was asked for
-    is `provider-down` and may be tried again; after that it is `ambiguous`. A certificate that
+    A mail whose time is over is not sent. A break of the connection before the text is said is
+    `provider-down` and may be tried again; after that it is `ambiguous`. A certificate that
     does not match, or a relay without the TLS or login we are set to, is `our-fault`: waiting does
     not mend it, somebody must look.
     """
@@ -158,100 +145,20 @@ class SmtpEmail:
             now = self._clock.now()
             if message.valid_until is not None and message.valid_until <= now:
                 return Outcome(message.delivery_id, TOO_LATE)
-            mail = self._builder.build(message, to=to, date=format_datetime(now))
-            return await self._transact(connection, message.delivery_id, to, mail)
+            mail = self._builder.build(message, to=to, date=_date(int(now.timestamp())))
+            return await self._deliver(connection, message.delivery_id, to, mail)
 
-    async def _transact(
+    async def _deliver(
         self, connection: Connection, delivery_id: int, to: str, mail: bytes
     ) -> Outcome:
+        sender = self._verp.address(delivery_id)
         try:
-            client = await self._begin(connection, delivery_id, to, len(mail))
-        except _EnvelopeError as e:
-            return Outcome(delivery_id, e.error, provider_code=e.code)
-        except aiosmtplib.SMTPSenderRefused as e:
-            return await self._refused(connection, delivery_id, Stage.MAIL, e)
+            answer = await connection.deliver(sender=sender, to=to, mail=mail)
+        except UnspeakableError:
+            return Outcome(delivery_id, DEAD_ADDRESS, provider_code="no SMTPUTF8")
         except CONNECTION_ERRORS as e:
-            connection.drop()
-            error, code = _connect_failure(e)
-            return Outcome(delivery_id, error, provider_code=code)
-        stage = Stage.RCPT
-        try:
-            await client.rcpt(to, encoding="utf-8")
-            stage = Stage.DATA
-            reply = await connection.hand_over(mail)
-        except BrokenInBodyError:
-            return Outcome(delivery_id, AMBIGUOUS)
-        except aiosmtplib.SMTPResponseException as e:
-            return await self._refused(connection, delivery_id, stage, e)
-        except CONNECTION_ERRORS:
-            connection.drop()
-            return Outcome(delivery_id, PROVIDER_DOWN)
-        return await self._answered(connection, delivery_id, reply)
-
-    async def _begin(
-        self, connection: Connection, delivery_id: int, to: str, size: int
-    ) -> aiosmtplib.SMTP:
-        """MAIL on a connection that works. A held one may have been closed while idle, or be
-        at the server's limit of mails; nothing has been handed over yet, so one new connection
-        is tried at once."""
-        client = await connection.ready()
-        try:
-            await self._mail(client, delivery_id, to, size)
-        except CONNECTION_ERRORS as e:
-            refused = isinstance(e, aiosmtplib.SMTPResponseException) and client.is_connected
-            if connection.fresh or refused:
-                raise
-            client = await connection.ready(anew=True)
-            await self._mail(client, delivery_id, to, size)
-        return client
-
-    async def _mail(self, client: aiosmtplib.SMTP, delivery_id: int, to: str, size: int) -> None:
-        options = [f"SIZE={size}"] if client.supports_extension("size") else []
-        if not to.isascii():
-            if not client.supports_extension("smtputf8"):
-                raise _EnvelopeError(DEAD_ADDRESS, "no SMTPUTF8")
-            options.append("SMTPUTF8")
-        await client.mail(self._verp.address(delivery_id), options=options)
-
-    async def _refused(
-        self,
-        connection: Connection,
-        delivery_id: int,
-        stage: Stage,
-        e: aiosmtplib.SMTPResponseException,
-    ) -> Outcome:
-        await connection.reset()
-        return Outcome(
-            delivery_id,
-            classify(stage, e.code, e.message),
-            provider_code=provider_code(e.code, e.message),
-        )
-
-    async def _answered(
-        self, connection: Connection, delivery_id: int, reply: aiosmtplib.SMTPResponse
-    ) -> Outcome:
-        code = provider_code(reply.code, reply.message)
-        match reply.code // 100:
-            case 2:
-                return Outcome(delivery_id, provider_ref=_queue_id(reply.message))
-            case 4 | 5:
-                error = classify(Stage.BODY, reply.code, reply.message)
-                # After 421 the server closes; after any other reply it awaits the next mail.
-                if reply.code == aiosmtplib.SMTPStatus.domain_unavailable:
-                    connection.drop()
-                return Outcome(delivery_id, error, provider_code=code)
-            case _:
-                connection.drop()
-                return Outcome(delivery_id, AMBIGUOUS, provider_code=code)
-
-
-class _EnvelopeError(Exception):
-    """The envelope cannot be said to this relay; nothing was sent."""
-
-    def __init__(self, error: ErrorClass, code: str) -> None:
-        super().__init__(code)
-        self.error = error
-        self.code = code
+            return unreached(delivery_id, e)
+        return answered(delivery_id, answer)
 
 
 def mailbox(endpoint: str) -> str | None:
@@ -259,36 +166,24 @@ def mailbox(endpoint: str) -> str | None:
 
     Refuses whatever could end a header line or an SMTP command early.
     """
-    local, at, domain = endpoint.strip(" ").rpartition("@")
+    local, _, written = endpoint.strip(" ").rpartition("@")
+    domain = _domain(written)
+    if domain is None or not _LOCAL_PART.fullmatch(local) or not local.isprintable():
+        return None
+    address = f"{local}@{domain}"
+    return address if len(address) <= 254 else None
+
+
+# Most citizens of a chunk share a few; mails within a second share its text.
+@lru_cache(maxsize=1024)
+def _domain(written: str) -> str | None:
     try:
-        address = f"{local}{at}{domain.encode('idna').decode('ascii')}"
+        domain = written.encode("idna").decode("ascii")
     except UnicodeError:
         return None
-    usable = _ADDRESS.fullmatch(address) and address.isprintable() and len(address) <= 254
-    return address if usable else None
+    return domain if _HOST.fullmatch(domain) else None
 
 
-def _connect_failure(e: BaseException) -> tuple[ErrorClass, str]:
-    """What a failure before the envelope means."""
-    cause: BaseException | None = e
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return OUR_FAULT, "tls certificate"
-        cause = cause.__cause__
-    if isinstance(e, aiosmtplib.SMTPAuthenticationError):
-        return classify(Stage.AUTH, e.code, e.message), provider_code(e.code, e.message)
-    if isinstance(e, aiosmtplib.SMTPResponseException):
-        return classify(Stage.CONNECT, e.code, e.message), provider_code(e.code, e.message)
-    if type(e) is aiosmtplib.SMTPException:
-        # Its plain base class says one thing: the server offers no STARTTLS or no AUTH.
-        return OUR_FAULT, "starttls or auth not offered"
-    return PROVIDER_DOWN, ""
-
-
-_QUEUED_AS = re.compile(r"queued as ([A-Za-z0-9]{4,40})", re.I)
-
-
-def _queue_id(text: str) -> str:
-    """The relay's own id, where it says one as Postfix does: for looking a mail up in its log."""
-    found = _QUEUED_AS.search(text)
-    return found[1] if found else ""
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))

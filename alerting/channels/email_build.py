@@ -3,7 +3,8 @@
 What differs per citizen (To, Date, Message-ID, leave link) lies in header lines of our own and
 between two soft line breaks of the quoted-printable bodies, so no encoder ever sees it and
 nothing of one citizen is held in what the next one's mail is made from. Quoted-printable keeps
-every line ASCII and short: no relay needs 8BITMIME, and none rewrites the body.
+every line ASCII and short: no relay needs 8BITMIME, and none rewrites the body. A dot that would
+begin a line is encoded too, so that none has to be doubled on the way (RFC 5321 §4.5.2).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 #: RFC 2045 §6.7: at most 76 characters, the soft break's `=` among them.
 _QP_LINE = 75
 _SOFT_BREAK = b"=\r\n"
+_DOT = b"=2E"
 _QP = tuple(
     bytes([b]) if b in b" \t" or (33 <= b <= 126 and b != ord("=")) else b"=%02X" % b
     for b in range(256)
@@ -54,7 +56,7 @@ class _Built:
 
 
 class MailBuilder:
-    """Makes complete mails, CRLF line ends, no dot-stuffing; keeps what citizens share."""
+    """Makes complete mails, CRLF line ends, no line with a dot first; keeps what citizens share."""
 
     def __init__(self, identity: MailIdentity) -> None:
         self._identity = identity
@@ -125,22 +127,29 @@ class MailBuilder:
 
 
 def quoted_printable(line: str) -> bytes:
-    """One line of text, without its end, folded at 75 characters (RFC 2045 §6.7).
+    """One line of text, without its end, folded at 75 characters (RFC 2045 §6.7), none of them
+    a dot that begins a line.
 
     It may also stand between two soft breaks, which is how a citizen's own part is put in.
     """
-    encoded = b"".join(map(_QP.__getitem__, line.encode("utf-8", "replace")))
+    if line.isascii() and line.isprintable() and "=" not in line:
+        encoded = line.encode()  # each citizen's own link as a rule: nothing to look up
+    else:
+        encoded = b"".join(map(_QP.__getitem__, line.encode("utf-8", "replace")))
     if encoded.endswith((b" ", b"\t")):  # relays strip blanks at a line's end
         encoded = encoded[:-1] + b"=%02X" % encoded[-1]
-    if len(encoded) <= _QP_LINE:
+    if len(encoded) <= _QP_LINE and not encoded.startswith(b"."):
         return encoded
     lines, start = [], 0
     while start < len(encoded):
-        end = start + _QP_LINE
+        first = b""
+        if encoded.startswith(b".", start):
+            first, start = _DOT, start + 1
+        end = start + _QP_LINE - len(first)
         # An escape must not be torn over two lines.
         cut = encoded.rfind(b"=", end - 2, end)
         end = cut if cut > start else end
-        lines.append(encoded[start:end])
+        lines.append(first + encoded[start:end])
         start = end
     return _SOFT_BREAK.join(lines)
 

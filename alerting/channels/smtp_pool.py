@@ -1,7 +1,7 @@
 """Held SMTP connections: one mail at a time on each, mended when they break.
 
-Built on aiosmtplib, whose conversation is sequential. A mail costs four round trips; opening a
-connection for each would cost twice that and a TLS handshake.
+aiosmtplib opens them. A mail costs two round trips (four where the relay cannot pipeline); opening
+a connection for each would cost as many again and a TLS handshake.
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
 import aiosmtplib
+
+from alerting.channels.smtp_conversation import Answer, Offers, deliver
+from alerting.channels.smtp_wire import Wire
 
 #: An idle connection may have been dropped by a firewall without a word; asked after this long.
 IDLE_CHECK_S = 30.0
 _NOOP_TIMEOUT_S = 5.0
 _QUIT_TIMEOUT_S = 2.0
+_DONE = 250
 
 # Everything aiosmtplib lets through when a peer or the way to it fails. ssl's errors are OSErrors.
 CONNECTION_ERRORS = (aiosmtplib.SMTPException, OSError, TimeoutError, EOFError)
 
 
-class BrokenInBodyError(Exception):
-    """The connection ended, or stayed silent, after the text was handed over."""
+class UnspeakableError(Exception):
+    """The address needs SMTPUTF8 and the relay has none; nothing was sent."""
 
 
 class Connection:
@@ -34,92 +39,81 @@ class Connection:
     def __init__(self, make: Callable[[], aiosmtplib.SMTP], *, timeout_s: float) -> None:
         self._make = make
         self._timeout_s = timeout_s
-        self._client: aiosmtplib.SMTP | None = None
+        self._wire: Wire | None = None
+        self._offers = Offers()
         self._used_at = 0.0
-        #: False for a connection that has already carried a mail: it may have gone stale.
-        self.fresh = True
 
-    async def ready(self, *, anew: bool = False) -> aiosmtplib.SMTP:
-        """A client whose server answers; opened `anew` or where the old one is gone.
+    async def deliver(self, *, sender: str, to: str, mail: bytes) -> Answer:
+        """Say one mail (`smtp_conversation.deliver`) on a connection that works.
 
-        Raises CONNECTION_ERRORS when none can be opened.
+        A held one may have been closed while idle, or be at the server's limit of mails; nothing
+        has been handed over yet, so one new connection is tried at once.
+
+        Raises CONNECTION_ERRORS when none can be opened, UnspeakableError for an address this
+        relay cannot be told.
         """
-        if anew or not await self._alive():
-            self.drop()
-            client = self._make()
-            try:
-                await client.connect()
-                if client.is_ehlo_or_helo_needed:
-                    await client.ehlo()  # else nobody knows what the server offers
-            except BaseException:
-                client.close()
-                raise
-            self._client, self.fresh = client, True
-        if self._client is None:  # pragma: no cover - `_alive` said it is there
-            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-        return self._client
+        held = await self._held()
+        if held is not None:
+            answer = await self._say(held, sender, to, mail)
+            if not answer.unheard:
+                return answer
+        return await self._say(await self._open(), sender, to, mail)
 
-    async def _alive(self) -> bool:
-        client = self._client
-        if client is None or not client.is_connected:
-            return False
+    async def _say(self, wire: Wire, sender: str, to: str, mail: bytes) -> Answer:
+        if not to.isascii() and not self._offers.smtputf8:
+            raise UnspeakableError
+        return await deliver(wire, self._offers, sender=sender, to=to, mail=mail)
+
+    async def _open(self) -> Wire:
+        self.drop()
+        client = self._make()
+        try:
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()  # else nobody knows what the server offers
+        except BaseException:
+            client.close()
+            raise
+        if client.transport is None:
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        has = client.supports_extension
+        self._offers = Offers(has("pipelining"), size=has("size"), smtputf8=has("smtputf8"))
+        # Its client ends here: it would tell of one reply at a time, and lose others.
+        transport = cast(asyncio.Transport, client.transport)
+        self._wire = wire = Wire(transport, timeout_s=self._timeout_s)
+        return wire
+
+    async def _held(self) -> Wire | None:
+        """The connection the last mail went on, where it seems to work still."""
+        wire = self._wire
+        if wire is None or not wire.open:
+            return None
         if time.monotonic() - self._used_at < IDLE_CHECK_S:
-            return True
-        try:
-            await client.noop(timeout=_NOOP_TIMEOUT_S)
-        except CONNECTION_ERRORS:
-            return False
-        return True
+            return wire
+        answer = await self._asked(wire, b"NOOP\r\n", _NOOP_TIMEOUT_S)
+        return wire if answer == _DONE else None
 
-    async def hand_over(self, mail: bytes) -> aiosmtplib.SMTPResponse:
-        """Send the text after MAIL and RCPT; the server's last reply.
-
-        aiosmtplib's own `data` cannot tell a break before the text was asked for, which is safe
-        to try again, from one after it, which may have delivered it. Hence the two steps.
-
-        Raises SMTPDataError when the server does not ask for the text, CONNECTION_ERRORS when the
-        connection ends before that, BrokenInBodyError when it does after.
-        """
-        client = self._client
-        if client is None:
-            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-        start = await client.execute_command(b"DATA")
-        if start.code != aiosmtplib.SMTPStatus.start_input:
-            raise aiosmtplib.SMTPDataError(start.code, start.message)
-        protocol = client.protocol
-        if protocol is None:
-            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-        # RFC 5321 §4.5.2: a line that begins with a dot gets a second one.
-        protocol.write(mail.replace(b"\r\n.", b"\r\n..") + b".\r\n")
-        try:
-            return await protocol.read_response(timeout=self._timeout_s)
-        except CONNECTION_ERRORS as e:
-            self.drop()
-            raise BrokenInBodyError from e
-
-    async def reset(self) -> None:
-        """Make the server forget a half-said envelope; drop the connection if it cannot."""
-        client = self._client
-        if client is None or not client.is_connected:
-            return
-        try:
-            await client.rset()
-        except CONNECTION_ERRORS:
-            self.drop()
+    async def _asked(self, wire: Wire, command: bytes, timeout_s: float) -> int | None:
+        """The code of the reply to one command; None, and closed, when it does not come in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                if replies := await wire.ask(command):
+                    return replies[0].code
+        wire.close()
+        return None
 
     def used(self) -> None:
-        self._used_at, self.fresh = time.monotonic(), False
+        self._used_at = time.monotonic()
 
     def drop(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
     async def quit(self) -> None:
-        client = self._client
-        if client is not None and client.is_connected:
-            with contextlib.suppress(*CONNECTION_ERRORS):
-                await client.quit(timeout=_QUIT_TIMEOUT_S)
+        """Say goodbye and close."""
+        if self._wire is not None and self._wire.open:
+            await self._asked(self._wire, b"QUIT\r\n", _QUIT_TIMEOUT_S)
         self.drop()
 
 

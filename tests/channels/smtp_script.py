@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -17,8 +17,10 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 #: The connection is reset instead of an answer.
 DROP = "drop"
-#: The command is read and never answered.
+#: The command is read, and nothing is ever answered again.
 SILENCE = "silence"
+#: Whether servers offer PIPELINING; a test may set it.
+PIPELINING = True
 
 
 @dataclass
@@ -51,12 +53,21 @@ class ScriptedServer:
     commands: list[str] = field(default_factory=list)
     sessions: list[_Session] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    #: What came in one piece.
+    flights: list[bytes] = field(default_factory=list)
+    #: Whether PIPELINING is offered, by whether TLS is spoken.
+    pipelining: Callable[[bool], bool] = lambda _tls: PIPELINING
     port: int = 0
     #: Set once a command has been left without its answer.
     fell_silent: asyncio.Event = field(default_factory=asyncio.Event)
 
     def say(self, stage: str, *answers: str) -> None:
         self.script[stage].extend(answers)
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether an envelope came in one flight."""
+        return any(f.startswith(b"MAIL") and f.endswith(b"\r\nDATA\r\n") for f in self.flights)
 
     @property
     def open_now(self) -> int:
@@ -66,6 +77,13 @@ class ScriptedServer:
         for session in self.sessions:
             if session.transport is not None:
                 session.transport.abort()
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: _Session, session: Any, _: object, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        offered = ["250-PIPELINING"] if self.pipelining(server.over_tls) else []
+        return responses[:1] + offered + responses[1:]
 
     async def handle_DATA(self, _: object, session: object, envelope: Any) -> str:  # noqa: N802
         connection = next(i for i, s in enumerate(self.sessions) if s.session is session)
@@ -88,9 +106,20 @@ class _Session(SMTP):
         )
         self._server = server
         self._greeted = False
+        self._mute = False
         server.sessions.append(self)
 
+    @property
+    def over_tls(self) -> bool:
+        return bool(self._tls_protocol)
+
+    def data_received(self, data: bytes) -> None:
+        self._server.flights.append(data)
+        super().data_received(data)
+
     async def push(self, status: Any) -> None:
+        if self._mute:
+            return
         if not self._greeted:
             self._greeted = True
             if await self._scripted("greeting"):
@@ -107,6 +136,7 @@ class _Session(SMTP):
         if answer == DROP:
             self.transport.abort()
         elif answer == SILENCE:
+            self._mute = True
             self._server.fell_silent.set()
         else:
             await super().push(answer)

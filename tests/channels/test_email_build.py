@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from smtp_script import Mail
 
@@ -44,6 +44,7 @@ def build(message: Outgoing, builder: MailBuilder | None = None) -> Mail:
     assert raw.isascii()
     assert raw.endswith(b"\r\n")
     assert b"\n" not in raw.replace(b"\r\n", b"")
+    assert b"\n." not in raw
     assert max(map(len, raw.partition(b"\r\n\r\n")[2].split(b"\r\n"))) <= 76
     return Mail("", [], raw, 0)
 
@@ -179,10 +180,21 @@ def test_a_text_only_rendering_has_one_part() -> None:
     assert parts == ["multipart/alternative", "text/plain"]
 
 
+@given(st.text(st.sampled_from(".=a é"), max_size=300).map(clean), st.text("./=a", max_size=200))
+def test_no_line_begins_with_a_dot_wherever_dots_fall(text: str, token: str) -> None:
+    made = rendering(text=f"{text}\n.\n..\n{LEAVE_MARK}\n.{text}")
+    mail = build(outgoing(made, unsubscribe_token=token))
+    link = f"https://alerts.agency.example/u/{quote(token, safe='')}"
+    assert mail.text("plain") == made.text.replace(LEAVE_MARK, link).rstrip()
+
+
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=300))
+@example("." * 300)
+@example("a" * 75 + "." + "b" * 74 + ".")
 def test_inserted_text_is_quoted_printable(text: str) -> None:
     lines = quoted_printable(text).split(b"\r\n")
     assert max(map(len, lines)) <= 76
+    assert not any(line.startswith(b".") for line in lines)
     # Between soft breaks, as the builder places it; spaces never end a line of the whole.
     whole = b"=\r\n".join([b"", quoted_printable(text), b"."])
     assert decodestring(whole) == f"{text}.".encode()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import smtp_script
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -93,9 +94,16 @@ async def both(**changes: Any) -> AsyncIterator[tuple[ScriptedServer, SmtpEmail]
         yield server, email
 
 
-async def test_a_mail_arrives_whole_and_personal() -> None:
+@pytest.fixture(autouse=True, params=[True, False], ids=["pipelining", "one by one"])
+def pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(smtp_script, "PIPELINING", request.param)
+    return bool(request.param)
+
+
+async def test_a_mail_arrives_whole_and_personal(pipelining: bool) -> None:
     async with both() as (server, email):
         outcome = await email.send(message(endpoint="citizen@bücher.example"))
+    assert server.pipelined is pipelining
     assert outcome == Outcome(41, provider_ref="4XyZ0123")
     [mail] = server.mails
     assert Verp(b"k" * 32, "bounce.agency.example").delivery_id(mail.sender) == 41
@@ -347,6 +355,18 @@ async def test_tls_is_used_as_set_and_the_certificate_is_checked(
     else:
         assert (outcome.error, outcome.provider_code) == (OUR_FAULT, "tls certificate")
         assert server.mails == []
+
+
+@pytest.mark.parametrize("over_tls", [True, False])
+async def test_what_a_relay_offered_before_tls_is_forgotten(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, over_tls: bool
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    options: dict[str, Any] = {"tls_context": relay_tls(certificate), "require_starttls": True}
+    async with smtp_server(**options) as server, channel(server.port, tls="starttls") as email:
+        server.pipelining = lambda tls: tls is over_tls
+        assert (await email.send(message())).accepted
+    assert server.pipelined is over_tls
 
 
 async def test_a_relay_without_the_tls_or_login_we_are_set_to_gets_no_mail() -> None:
