@@ -105,8 +105,7 @@ class Precedence:
             return
         self._looked_at = now
         try:
-            async with self._db.begin() as connection:
-                self._waiting = await outbox.young(connection, lanes, age_s=GIVE_WAY_S)
+            self._waiting = await outbox.young(self._db, lanes, age_s=GIVE_WAY_S)
         except AWAY as e:
             log.debug("precedence.unknown", error=type(e).__name__)
             self._waiting = frozenset()

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import Lane
-from alerting.store.db import raw
+from alerting.store.db import Database
 from alerting.store.presence import owner_is_gone
 from alerting.store.schema import outbox
 
@@ -180,12 +180,12 @@ async def rung(connection: AsyncConnection, outbox_ids: Sequence[int]) -> None:
     )
 
 
-async def young(
-    connection: AsyncConnection, lanes: Collection[Lane], *, age_s: float
-) -> frozenset[Lane]:
+async def young(db: Database, lanes: Collection[Lane], *, age_s: float) -> frozenset[Lane]:
     """The lanes among these whose newest due work was written within `age_s` and is not done."""
-    driver = await raw(connection)
-    rows = await driver.execute(_YOUNG, {"lanes": [lane.value for lane in lanes], "age_s": age_s})
+    async with db.one_flight() as driver:
+        rows = await driver.execute(
+            _YOUNG, {"lanes": [lane.value for lane in lanes], "age_s": age_s}
+        )
     return frozenset(Lane(lane) for (lane,) in await rows.fetchall())
 
 

@@ -163,7 +163,6 @@ async def test_only_young_work_that_is_due_is_given_way_to(
         if change:
             await connection.execute(update(outbox).values(**change))
         assert await connection.scalar(select(func.count()).select_from(outbox)) == 1
-    async with town.db.begin() as connection:
-        found = await store.young(connection, EVERY, age_s=GIVE_WAY_S)
-        assert found == ({Lane.EXTREME} if young else set())
-        assert await store.young(connection, [Lane.SEVERE], age_s=GIVE_WAY_S) == set()
+    found = await store.young(town.db, EVERY, age_s=GIVE_WAY_S)
+    assert found == ({Lane.EXTREME} if young else set())
+    assert await store.young(town.db, [Lane.SEVERE], age_s=GIVE_WAY_S) == set()
