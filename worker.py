@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import mmap
 import os
 import sys
@@ -18,6 +17,7 @@ from alerting.dispatch.loop import LoopThread
 from alerting.dispatch.work import Worker
 from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
+from alerting.garbage import leave_out_what_stays
 from alerting.observe.logs import configure, logger
 from alerting.settings import settings
 
@@ -36,9 +36,6 @@ _loops: dict[int, LoopThread[Worker]] = {}
 
 _opening = threading.Lock()
 _AGAIN_S = 0.5
-
-#: So many new objects before a garbage collection; nearly all of them die without one.
-_GC_OBJECTS = 10_000
 
 #: Shared with the children: set once the worker is told to end, so that they leave their chunks
 #: between two windows instead of working them off.
@@ -75,13 +72,8 @@ def _log(**_: Any) -> None:
 
 @signals.worker_before_create_process.connect
 def _keep_what_stays(**_: Any) -> None:
-    """Leave what a child inherits out of its garbage collections.
-
-    It lives as long as the child; looking through it again and again took a sixth of a busy
-    child's time and stopped its loop for 150 ms at once.
-    """
-    gc.set_threshold(_GC_OBJECTS)
-    gc.freeze()
+    """Before the fork, so that the child inherits it."""
+    leave_out_what_stays()
 
 
 @signals.worker_process_init.connect

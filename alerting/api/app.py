@@ -23,6 +23,7 @@ from alerting.api import (
     webhooks,
 )
 from alerting.bootstrap import Runtime
+from alerting.garbage import leave_out_what_stays
 from alerting.observe.metrics import REQUEST_SECONDS, REQUESTS
 from alerting.settings import Settings
 from alerting.store.receipts import Intake
@@ -44,6 +45,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         async with Runtime.open(settings) as runtime:
             app.state.runtime = runtime
             app.state.intake = Intake(runtime.db)
+            leave_out_what_stays()
             yield
 
     app = FastAPI(
