@@ -102,7 +102,8 @@ async def _keep_pruned(runtime: Runtime, days: int) -> None:
     while days:
         wait_s = _DAY_S
         try:
-            await runtime.pruner().run(days, actor="scheduler")
+            done = await runtime.pruner().run(days, actor="scheduler")
+            log.info("ledger.pruned", events=len(done.events), deliveries=done.deliveries)
         except AWAY as e:
             log.warning("prune.failed", error=type(e).__name__)
             wait_s = _AGAIN_S

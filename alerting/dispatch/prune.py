@@ -14,12 +14,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
-from alerting.observe.logs import logger
 from alerting.store import audit, prune, stale
 from alerting.store.db import Database
 from alerting.store.prune import OldEvent
-
-log = logger(__name__)
 
 #: Chunks deleted by one transaction, with up to 1,000 deliveries each.
 CHUNKS = 4
@@ -126,8 +123,6 @@ class Pruner:
             await self._event(event, done, cutoff=cutoff, actor=actor, days=days)
         if not dry_run:
             await self._stale(done, cutoff)
-            if done.deliveries or done.events:
-                log.info("ledger.pruned", events=len(done.events), deliveries=done.deliveries)
         return done
 
     async def _event(
