@@ -14,16 +14,16 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
-from alerting.store import audit, prune, stale
+from alerting.store import alarms, audit, prune
 from alerting.store.db import Database
 from alerting.store.prune import OldEvent
 
 #: Chunks deleted by one transaction, with up to 1,000 deliveries each.
 CHUNKS = 4
 
-#: Chunks whose deliveries one transaction looks at, and receipts.
-_LOOKED_AT = 50
-_RECEIPTS = 2000
+#: Chunks whose deliveries one transaction looks at.
+_LOOKED_AT = 20
+_ALARMS = 1000
 
 #: How long it stands aside before it looks again whether anything grave is still under way.
 ASIDE_S = 1.0
@@ -122,7 +122,7 @@ class Pruner:
         for event in events:
             await self._event(event, done, cutoff=cutoff, actor=actor, days=days)
         if not dry_run:
-            await self._stale(done, cutoff)
+            await self._alarms(done, cutoff)
         return done
 
     async def _event(
@@ -169,21 +169,12 @@ class Pruner:
             done.receipts += erased.receipts
             self._progress(done.deliveries, self._total)
 
-    async def _stale(self, done: Pruned, cutoff: datetime) -> None:
-        last: int | None = 0
-        while last is not None:
+    async def _alarms(self, done: Pruned, cutoff: datetime) -> None:
+        count = _ALARMS
+        while count == _ALARMS:
             async with self._turn() as connection:
-                page = await stale.lost_receipts(
-                    connection, after=last, cutoff=cutoff, limit=_RECEIPTS
-                )
-            done.receipts += page.deleted
-            last = page.last
-        while True:
-            async with self._turn() as connection:
-                count = await stale.closed_alarms(connection, cutoff=cutoff, limit=_RECEIPTS)
+                count = await alarms.forget_closed(connection, before=cutoff, limit=_ALARMS)
             done.alarms += count
-            if count < _RECEIPTS:
-                return
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[AsyncConnection]:

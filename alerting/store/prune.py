@@ -190,13 +190,14 @@ async def left_over(connection: AsyncConnection) -> dict[UUID, int]:
 async def erase(connection: AsyncConnection, alert_ids: Sequence[UUID], *, chunks: int) -> Erased:
     """Delete the newest `chunks` rows of work of marked alerts with everything that hangs on them.
 
-    What the deliveries add up to is kept by alert, channel, state and reason.
+    What the deliveries add up to is kept by alert, channel, state and reason. Called after
+    `take_turn` in the same transaction.
     """
     driver = await raw(connection)
     cursor = await driver.execute(
         f"""select o.id, o.channel from outbox o join alert a on a.id = o.alert_id
             where o.alert_id = any(%s) and a.pruned_at is not null and {_LEFT}
-            order by o.id desc limit %s for update of o""",  # noqa: S608 - nothing from outside
+            order by o.id desc limit %s""",  # noqa: S608 - nothing from outside
         (list(alert_ids), chunks),
     )
     rows = await cursor.fetchall()
@@ -215,6 +216,7 @@ async def erase(connection: AsyncConnection, alert_ids: Sequence[UUID], *, chunk
         await driver.execute(
             "delete from digest_item where delivery_id >= %(first)s and delivery_id < %(end)s", span
         )
+    # Last, as whoever applies a late receipt does it: deliveries first, then their chunks.
     ids = [chunk_id for chunk_id, _ in rows]
     await driver.execute(
         "delete from outbox where id = any(%s) and id < (select max(id) from outbox)", (ids,)
