@@ -67,10 +67,7 @@ def run(options: Options) -> Report:
         with psycopg.connect(url, autocommit=True) as db:
             # Only to fill faster; the prune has a session of its own.
             db.execute("set synchronous_commit = off")
-            young = ledger.fill(db, beside, age_days=_DAYS - 1)
-            doubtful = ledger.fill(db, beside, age_days=_DAYS + 1)
-            ledger.doubt(db, doubtful)
-            kept = {young: beside, doubtful: beside}
+            kept: dict[UUID, int] = {}
             pruned: dict[UUID, int] = {}
             for n in range(FILLINGS):
                 options.say(f"Filling {deliveries:,} deliveries …")
@@ -78,6 +75,9 @@ def run(options: Options) -> Report:
                 start = time.perf_counter()
                 new = [ledger.fill(db, each, age_days=_DAYS + 1) for _ in range(alerts)]
                 fill_s = time.perf_counter() - start
+                if not kept:
+                    # Behind what will go, as in earnest: no file gets shorter by its end.
+                    kept = _beside(db, beside)
                 if n == FILLINGS - 1:
                     rounds.append(Round(fill_s, ledger.size(db)))
                     break
@@ -86,6 +86,14 @@ def run(options: Options) -> Report:
                 rounds.append(_prune(db, url, fill_s, len(new) * each))
                 ledger.judge(db, kept=kept, pruned=pruned)
     return _report(rounds, deliveries)
+
+
+def _beside(db: psycopg.Connection[Any], count: int) -> dict[UUID, int]:
+    """A young alert, and an old one with something in doubt."""
+    young = ledger.fill(db, count, age_days=_DAYS - 1)
+    doubtful = ledger.fill(db, count, age_days=_DAYS + 1)
+    ledger.doubt(db, doubtful)
+    return {young: count, doubtful: count}
 
 
 def _prune(db: psycopg.Connection[Any], url: str, fill_s: float, expected: int) -> Round:
@@ -139,8 +147,8 @@ async def _run(url: str) -> tuple[int, list[float]]:
 
 
 def _report(rounds: list[Round], deliveries: int) -> Report:
-    first, last = rounds[0], rounds[-1]
-    grown = (last.filled.total / first.filled.total - 1) * 100
+    first, *others = (r.filled.total for r in rounds)
+    grown = (max(others) / first - 1) * 100
     steps_s = sorted(s for r in rounds for s in r.steps_s)
     pruned = [r for r in rounds if r.pruned is not None]
     return Report(
@@ -157,7 +165,7 @@ def _report(rounds: list[Round], deliveries: int) -> Report:
             ]),
         ],
         targets=[
-            Target("growth on disk from the first filling to the last", 10.0, grown, True, "%"),
+            Target("growth on disk after the first filling", 10.0, grown, True, "%"),
             Target("longest step of a prune", 1.0, steps_s[-1], True, "s"),
         ],
         figures={"deliveries": deliveries, "rounds": [_figures(r, deliveries) for r in rounds]},
