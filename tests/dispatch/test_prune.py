@@ -147,6 +147,15 @@ async def test_what_is_in_use_stays_whatever_its_age(town: Town, old: Old, held_
         assert (await status(c, old.id)).channels
 
 
+async def test_a_chunk_that_was_set_aside_holds_nothing_up(town: Town, old: Old) -> None:
+    await sql(
+        town,
+        """update outbox set state = 'poisoned', check_at = now()
+           where id = (select max(id) from outbox)""",
+    )
+    assert (await prune(town)).deliveries == old.deliveries
+
+
 async def test_what_is_taken_up_again_just_before_it_would_go_stays(town: Town, old: Old) -> None:
     class Late(Pruner):
         async def _in_use(self, event_id: UUID) -> bool:
