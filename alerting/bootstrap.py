@@ -19,6 +19,7 @@ from alerting.dispatch.pacing import Pacing
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.policies import PolicyCache
 from alerting.dispatch.preference import JUDGE_EVERY_S, Preference
+from alerting.dispatch.prune import Pruner
 from alerting.dispatch.rests import SharedRests
 from alerting.dispatch.routes import Routes
 from alerting.dispatch.sweep import House
@@ -149,6 +150,9 @@ class Runtime:
 
     def house(self) -> House:
         return House(self.db, self.clock, self.doorbell, self.settings)
+
+    def pruner(self) -> Pruner:
+        return Pruner(self.db, self.clock, gentle=True)
 
     @asynccontextmanager
     async def routes(self) -> AsyncIterator[Routes]:

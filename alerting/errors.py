@@ -3,6 +3,7 @@
 AlertingError          everything below; `detail` is a whole sentence for a person
 ├─ BadInput            the caller's input was refused and nothing changed; exit 2, HTTP 4xx
 │  ├─ NotFound         what was named does not exist; HTTP 404
+│  ├─ Gone             what was named was there and is kept no longer; HTTP 410
 │  ├─ Conflict         it contradicts something accepted before; HTTP 409 or 422
 │  └─ NotAllowed       no key, or a key without the right; HTTP 401 or 403
 └─ WorkFailed          the input was good, the work was not done; exit 1, HTTP 5xx
@@ -38,6 +39,13 @@ class NotFound(BadInput):
 
     http_status = 404
     title = "Not found"
+
+
+class Gone(BadInput):
+    """What the caller named was there and is kept no longer."""
+
+    http_status = 410
+    title = "Gone"
 
 
 class Conflict(BadInput):

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     all_channels_lanes: Annotated[tuple[str, ...], NoDecode] = ("extreme",)
     workers: int = Field(2, ge=1)
 
+    # Deliveries of events that ended so many days ago are pruned; 0 keeps them for ever
+    retention_days: int = Field(400, ge=0, le=36_500)
+
     # Channels: `sandbox` speaks to the carriers inside `alerting up`, `off` refuses
     carriers: Literal["sandbox", "real"] = "sandbox"
     sandbox_port: int = 8090

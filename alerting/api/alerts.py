@@ -14,6 +14,7 @@ from alerting.dispatch.approve import approve as approve_alert
 from alerting.dispatch.cancel import MAX_REASON, call_back_all
 from alerting.dispatch.cancel import cancel as cancel_alert
 from alerting.dispatch.explain import explain
+from alerting.dispatch.pruned import refuse_pruned
 from alerting.dispatch.status import status as read_status
 from alerting.dispatch.submit import submit as submit_alert
 from alerting.errors import BadInput, NotFound
@@ -179,6 +180,8 @@ async def page(
     """Who was told and why or why not, without addresses. `next` is null on the last page."""
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
+        if (stored := await alerts.get(connection, alert_id)) is not None:
+            await refuse_pruned(connection, stored)
         rows = await ledger.page(connection, alert_id, after=after, limit=limit)
     return {"deliveries": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
 

@@ -50,6 +50,10 @@ BENCHES = {
         "alerting.bench.memory:run",
         "What a message costs from 10,000 citizens to a million: processor, bytes, memory.",
     ),
+    "retention": (
+        "alerting.bench.retention:run",
+        "Pruning a million deliveries: rows a second, and whether the ledger grows on.",
+    ),
     "scale": (
         "alerting.bench.scale:run",
         "Worker groups on hosts of their own: as fast together, one rate, nothing twice.",

@@ -30,6 +30,7 @@ COMMANDS = {
     "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),
     "migrate": ("alerting.cli.operate:migrate", "Bring the database to this version's schema."),
     "policy": ("alerting.cli.policy:policy", "Show, check, change and try out the policy."),
+    "prune": ("alerting.cli.prune:prune", "Delete deliveries that nobody needs any more."),
     "reconcile": (
         "alerting.cli.reconcile:reconcile",
         "Make a restored database fit to send again.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from contextlib import suppress
 
 import click
 import uvicorn
@@ -16,8 +17,13 @@ from alerting.citizen import router as citizen_pages
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import configure, logger
 from alerting.settings import Settings, settings
+from alerting.store.db import AWAY
 
 log = logger(__name__)
+
+#: How often the scheduler prunes, and when it tries again where PostgreSQL went away.
+_DAY_S = 86_400.0
+_AGAIN_S = 600.0
 
 
 @click.command()
@@ -44,7 +50,10 @@ def serve() -> int:
 
 @click.command()
 def scheduler() -> int:
-    """Keep house every second: receipts, digests, expiry, alerts whose last worker died."""
+    """Keep house every second: receipts, digests, expiry, alerts whose last worker died.
+
+    Once a day delete what is older than ALERTING_RETENTION_DAYS.
+    """
     config = settings()
     configure(config.log_level, config.log_format)
     uvloop.run(_keep_house(config))
@@ -72,6 +81,8 @@ async def _keep_house(config: Settings) -> None:
         loop.add_signal_handler(sig, stop.set)
     async with Runtime.open(config) as runtime:
         house = runtime.house()
+        # Beside the house, which must not wait for it.
+        pruning = asyncio.create_task(_keep_pruned(runtime, config.retention_days))
         while not stop.is_set():
             try:
                 await house.keep()
@@ -79,7 +90,23 @@ async def _keep_house(config: Settings) -> None:
                 log.warning("house.failed", error=e.detail)
             except Exception:
                 log.exception("house.failed")
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), config.sweep_extreme_s)
-            except TimeoutError:
-                continue
+        pruning.cancel()
+        with suppress(asyncio.CancelledError):
+            await pruning
+
+
+async def _keep_pruned(runtime: Runtime, days: int) -> None:
+    """Prune when the scheduler starts and once a day; several schedulers take turns."""
+    while days:
+        wait_s = _DAY_S
+        try:
+            done = await runtime.pruner().run(days, actor="scheduler")
+            log.info("ledger.pruned", events=len(done.events), deliveries=done.deliveries)
+        except AWAY as e:
+            log.warning("prune.failed", error=type(e).__name__)
+            wait_s = _AGAIN_S
+        except Exception:
+            log.exception("prune.failed")
+        await asyncio.sleep(wait_s)

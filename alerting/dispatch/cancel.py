@@ -19,6 +19,7 @@ from alerting.dispatch.accept import Request, Submitted, accept, repeated, take_
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.notice import notice_of
 from alerting.dispatch.plan import ring
+from alerting.dispatch.pruned import refuse_pruned
 from alerting.dispatch.submit import read_one
 from alerting.dispatch.verdict import ended_as
 from alerting.domain.alert_state import AlertState
@@ -94,7 +95,8 @@ async def cancel(
     window. Cancelling what has ended changes nothing, and so does an `idempotency_key` used
     before. Follow it with `call_back_all`.
 
-    Raises NotFound, KeyReused for a key with another body, BadInput for too long a reason.
+    Raises NotFound, KeyReused for a key with another body, BadInput for too long a reason, Gone
+    where nobody knows any more whom it reached.
     """
     if len(reason) > MAX_REASON:
         raise BadInput(f"The reason is longer than {MAX_REASON:,} characters.")
@@ -107,6 +109,8 @@ async def cancel(
             if first is not None:
                 return await _as_it_stands(connection, stored, notice=first)
             versions = await threads.standing(connection, stored.thread_id)
+            if not versions:
+                await refuse_pruned(connection, stored)
             if not versions or dry_run:
                 return await _as_it_stands(connection, stored, versions=versions, dry_run=dry_run)
             notice = notice_of(

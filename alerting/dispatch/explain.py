@@ -13,6 +13,7 @@ from alerting.cap import from_json
 from alerting.channels.base import ERROR_CLASSES
 from alerting.dispatch import policies, silences
 from alerting.dispatch.history import Histories, Known
+from alerting.dispatch.pruned import refuse_pruned
 from alerting.dispatch.verdict import subject_of
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
@@ -128,11 +129,12 @@ async def explain(
 
     The rules are asked with what the citizen had been told when it was decided, and with the
     policy, silences and consent that stand now. citizen: the register's key. Raises NotFound for a
-    citizen or alert that is not there.
+    citizen or alert that is not there, Gone for an alert whose deliveries were pruned.
     """
     stored = await alerts.get(connection, alert_id)
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
+    await refuse_pruned(connection, stored)
     found = await ledger.of_citizen(connection, alert_id, citizen)
     if found is None:
         raise NotFound(f"There is no citizen {citizen}.")

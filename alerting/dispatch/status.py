@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.delivery import SETTLED, DeliveryState
 from alerting.errors import NotFound
 from alerting.store import alerts, ledger
@@ -69,10 +70,12 @@ class AlertStatus:
 
 
 async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
-    """Count an alert's deliveries by channel. Raises NotFound."""
+    """Count an alert's deliveries by channel. Raises NotFound, and Gone with what is left of the
+    counts where they were pruned."""
     stored = await alerts.get(connection, alert_id)
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
+    await refuse_pruned(connection, stored)
     tallies: dict[str, dict[tuple[DeliveryState, str], int]] = defaultdict(dict)
     for channel, state, reason, count in await ledger.counts(connection, alert_id):
         tallies[channel][DeliveryState(state), reason] = count

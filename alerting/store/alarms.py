@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -77,6 +77,12 @@ async def close_one(connection: AsyncConnection, alarm_id: int, *, by: str) -> A
     if row is None:
         raise NotFound(f"There is no alarm {alarm_id}.")
     return Alarm(**row._mapping)
+
+
+async def forget_closed(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Delete up to `limit` alarms that were closed before an instant; returns how many."""
+    old = select(alarm.c.id).where(alarm.c.closed_at < before).order_by(alarm.c.id).limit(limit)
+    return (await connection.execute(delete(alarm).where(alarm.c.id.in_(old)))).rowcount
 
 
 async def open_alarms(connection: AsyncConnection, *, limit: int = 200) -> list[Alarm]:

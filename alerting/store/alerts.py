@@ -20,7 +20,8 @@ from alerting.store.schema import alert, alert_reference, outbox
 
 @dataclass(frozen=True, slots=True)
 class StoredAlert:
-    """One alert and how far it has come. `document` is the alert as CAP in JSON."""
+    """One alert and how far it has come. `document` is the alert as CAP in JSON; `pruned_at` is
+    when its deliveries were deleted because they were old."""
 
     id: UUID
     sender: str
@@ -45,6 +46,7 @@ class StoredAlert:
     planned_at: datetime | None
     finished_at: datetime | None
     audience: int
+    pruned_at: datetime | None
 
 
 _FIELDS = [alert.c[name] for name in StoredAlert.__slots__]

@@ -19,7 +19,8 @@ async def record(
 ) -> None:
     """Write one line in the transaction of the change itself: both stand or neither.
 
-    actor: `cli:NAME`, `key:NAME` or `citizen`. detail never holds an address, token or text.
+    actor: `cli:NAME`, `key:NAME`, `citizen` or `scheduler`. detail never holds an address, token
+    or text.
     """
     await connection.execute(
         insert(audit).values(actor=actor, action=action, subject=subject, detail=detail or {})

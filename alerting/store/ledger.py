@@ -65,6 +65,19 @@ async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str,
     return await cursor.fetchall()
 
 
+async def pruned_counts(
+    connection: AsyncConnection, alert_id: UUID
+) -> list[tuple[str, str, str, int]]:
+    """The same of deliveries that were pruned, which is all that is left of them."""
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """select channel, state, reason, count from pruned_delivery
+           where alert_id = %s order by 1, 2, 3""",
+        (alert_id,),
+    )
+    return await cursor.fetchall()
+
+
 async def latencies(
     connection: AsyncConnection, alert_id: UUID
 ) -> list[tuple[str, float, float, float, float]]:

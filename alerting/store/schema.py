@@ -148,6 +148,7 @@ alert = Table(
     _at("planned_at"),
     _at("finished_at"),
     Column("audience", Integer, nullable=False, server_default="0", comment="citizens"),
+    _at("pruned_at"),
     UniqueConstraint("sender", "identifier", "sent_at"),
     Index("ix_alert_blocks", "blocks", postgresql_using="gin"),
     Index(None, "sender", "submitted_at"),
@@ -287,6 +288,18 @@ receipt = Table(
     _at("applied_at"),
     UniqueConstraint("channel", "delivery_id", "provider_ref", "status"),
     Index("ix_receipt_open", "id", postgresql_where=text("applied_at is null")),
+)
+
+# What is left of the deliveries of an alert that was pruned.
+pruned_delivery = Table(
+    "pruned_delivery",
+    metadata,
+    Column("alert_id", ForeignKey("alert.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("alert_id", "channel", "state", "reason"),
 )
 
 # ── how it is throttled ─────────────────────────────────────────────────────────────────────

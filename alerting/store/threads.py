@@ -78,11 +78,15 @@ async def live(
 
 
 async def standing(connection: AsyncConnection, thread_id: UUID) -> list[StoredAlert]:
-    """The versions of a thread that a Cancel would end, newest first; held ones too."""
+    """The versions of a thread that a Cancel would end, newest first; held ones too.
+
+    Not those whose deliveries were pruned: whom they reached is not known any more.
+    """
     return await select_alerts(
         connection,
         alert.c.thread_id == thread_id,
         alert.c.msg_type.in_(["Alert", "Update"]),
+        alert.c.pruned_at.is_(None),
         alert.c.state.not_in([s.value for s in ENDED]),
         limit=1000,
     )

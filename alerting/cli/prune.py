@@ -1,0 +1,114 @@
+"""`alerting prune`: let what is old leave the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from alerting.bootstrap import database_url
+from alerting.cli import options
+from alerting.cli.database import actor
+from alerting.clock import SystemClock
+from alerting.dispatch.prune import Pruned, Pruner
+from alerting.errors import AlertingError, BadInput, Unavailable
+from alerting.settings import settings
+from alerting.store.db import AWAY, Database
+
+#: Events that are named; the others are counted.
+_SHOWN = 20
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    metavar="DAYS",
+    type=click.IntRange(1, 36_500),
+    help="Events that ended so many days ago; ALERTING_RETENTION_DAYS where not given.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
+@options.as_json
+def prune(older_than: int | None, dry_run: bool, as_json: bool) -> int:
+    """Delete the deliveries of events that ended long ago, with their chunks and receipts.
+
+    Alerts, how their deliveries ended in numbers, the audit and citizens stay. What is in use
+    stays, whatever its age. It stands aside while an Extreme or Severe alert is under way; ended
+    at any moment it has done no harm, and goes on when it is called again. The scheduler does the
+    same once a day.
+    """
+    days = older_than if older_than is not None else settings().retention_days
+    if not days:
+        raise BadInput(
+            "ALERTING_RETENTION_DAYS is 0: everything is kept for ever.",
+            remedy="Say how old is too old: --older-than DAYS.",
+        )
+    try:
+        done = asyncio.run(_prune(days, dry_run=dry_run, quiet=as_json))
+    except AlertingError:
+        raise
+    except AWAY as e:
+        raise Unavailable(
+            "PostgreSQL went away in the middle.", remedy="Run it again: it goes on."
+        ) from e
+    if as_json:
+        click.echo(json.dumps({"older_than_days": days, **done.to_json()}, indent=2))
+    else:
+        _print(done, days)
+    return 0
+
+
+async def _prune(days: int, *, dry_run: bool, quiet: bool) -> Pruned:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+    )
+    db = Database(database_url(settings()))
+    try:
+        with bar:
+            task = bar.add_task("looking", total=None)
+
+            async def stand_aside(seconds: float) -> None:
+                bar.update(task, description="standing aside for a grave alert")
+                await asyncio.sleep(seconds)
+
+            pruner = Pruner(
+                db,
+                SystemClock(),
+                progress=lambda n, total: bar.update(
+                    task, description="deleting", completed=n, total=total
+                ),
+                pause=stand_aside,
+            )
+            return await pruner.run(days, actor=actor(), dry_run=dry_run)
+    finally:
+        await db.close()
+
+
+def _print(done: Pruned, days: int) -> None:
+    for e in done.events[:_SHOWN]:
+        more = f" and {e.alerts - 1:,} more" if e.alerts > 1 else ""
+        click.echo(f"  {e.began_at:%Y-%m-%d}  {e.identifier}{more}: {e.deliveries:,} deliveries")
+    if len(done.events) > _SHOWN:
+        click.echo(f"  and {len(done.events) - _SHOWN:,} more events")
+    if done.dry_run:
+        click.echo(
+            f"Would delete {done.deliveries:,} deliveries of {done.alerts:,} alerts in "
+            f"{len(done.events):,} events that ended more than {days:,} days ago. "
+            "Nothing was changed."
+        )
+    else:
+        click.echo(
+            f"Deleted {done.deliveries:,} deliveries and {done.receipts:,} receipts of "
+            f"{done.alerts:,} alerts in {len(done.events):,} events that ended more than {days:,} "
+            f"days ago, and {done.alarms:,} closed alarms."
+        )
+    if done.in_use:
+        click.echo(f"{done.in_use:,} events as old are still in use and stay.")

@@ -1,0 +1,191 @@
+"""Prune: what is old leaves the ledger in small steps that nobody has to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.clock import Clock
+from alerting.store import alarms, audit, prune
+from alerting.store.db import Database
+from alerting.store.prune import OldEvent
+
+#: Chunks deleted by one transaction, with up to 1,000 deliveries each.
+CHUNKS = 4
+
+#: Chunks whose deliveries one transaction looks at.
+_LOOKED_AT = 20
+_ALARMS = 1000
+
+#: How long it stands aside before it looks again whether anything grave is still under way.
+ASIDE_S = 1.0
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What one run did, or would do. in_use: events old enough that something still holds back.
+    deliveries: also those that an interrupted run had left."""
+
+    dry_run: bool
+    events: list[OldEvent] = field(default_factory=list)
+    in_use: int = 0
+    deliveries: int = 0
+    receipts: int = 0
+    alarms: int = 0
+
+    @property
+    def alerts(self) -> int:
+        return sum(e.alerts for e in self.events)
+
+    def to_json(self) -> dict[str, Any]:
+        rows = [
+            {
+                "event": str(e.event_id),
+                "alerts": e.alerts,
+                "first": e.identifier,
+                "began_at": e.began_at.isoformat(),
+                "deliveries": e.deliveries,
+            }
+            for e in self.events
+        ]
+        found = {
+            "dry_run": self.dry_run,
+            "events": rows,
+            "alerts": self.alerts,
+            "deliveries": self.deliveries,
+            "in_use": self.in_use,
+        }
+        # Nobody has counted them before they go.
+        return (
+            found
+            if self.dry_run
+            else found
+            | {
+                "receipts": self.receipts,
+                "alarms": self.alarms,
+            }
+        )
+
+
+def _quiet(_done: int, _total: int) -> None: ...
+
+
+class Pruner:
+    """Prunes on one event loop.
+
+    Every transaction is short, waits for an Extreme or Severe alert to be through, and works alone
+    in the whole database, whatever number of these run. gentle: it rests as long as it works.
+    progress: called with the deliveries deleted and those to delete. pause: sleeps.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        *,
+        gentle: bool = False,
+        progress: Callable[[int, int], None] = _quiet,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._gentle = gentle
+        self._progress = progress
+        self._pause = pause
+        self._total = 0
+
+    async def run(self, days: int, *, actor: str, dry_run: bool = False) -> Pruned:
+        """Delete the deliveries of events that ended more than `days` ago, with all that hangs on
+        them, and what an interrupted run has left; `dry_run` only says what would go.
+
+        Alerts, the audit, citizens and their consent stay. Ended at any moment it has done no
+        harm, and the next run goes on.
+        """
+        cutoff = self._clock.now() - timedelta(days=days)
+        done = Pruned(dry_run)
+        async with self._turn() as connection:
+            left = await prune.left_over(connection)
+            events = await prune.old_events(connection, cutoff=cutoff)
+        self._total = sum(left.values()) + sum(e.deliveries for e in events)
+        if dry_run:
+            done.deliveries = sum(left.values())
+        else:
+            await self._erase(list(left), done)
+        for event in events:
+            await self._event(event, done, cutoff=cutoff, actor=actor, days=days)
+        if not dry_run:
+            await self._alarms(done, cutoff)
+        return done
+
+    async def _event(
+        self, event: OldEvent, done: Pruned, *, cutoff: datetime, actor: str, days: int
+    ) -> None:
+        if event.busy or await self._in_use(event.event_id):
+            done.in_use += 1
+            return
+        if done.dry_run:
+            done.events.append(event)
+            done.deliveries += event.deliveries
+            return
+        async with self._turn() as connection:
+            now = self._clock.now()
+            marked = await prune.mark(connection, event.event_id, cutoff=cutoff, now=now)
+            if marked:
+                detail = {"alerts": event.alerts, "deliveries": event.deliveries, "days": days}
+                await audit.record(connection, actor, "ledger.prune", str(event.event_id), detail)
+        if not marked:
+            return
+        done.events.append(event)
+        await self._erase(marked, done)
+
+    async def _in_use(self, event_id: UUID) -> bool:
+        after = -1
+        while True:
+            async with self._turn() as connection:
+                chunks = await prune.next_chunks(
+                    connection, event_id, after=after, limit=_LOOKED_AT
+                )
+                if await prune.in_use(connection, chunks):
+                    return True
+            if len(chunks) < _LOOKED_AT:
+                return False
+            after = chunks[-1][0]
+
+    async def _erase(self, alert_ids: Sequence[UUID], done: Pruned) -> None:
+        while alert_ids:
+            async with self._turn() as connection:
+                erased = await prune.erase(connection, alert_ids, chunks=CHUNKS)
+            if not erased.chunks:
+                return
+            done.deliveries += erased.deliveries
+            done.receipts += erased.receipts
+            self._progress(done.deliveries, self._total)
+
+    async def _alarms(self, done: Pruned, cutoff: datetime) -> None:
+        count = _ALARMS
+        while count == _ALARMS:
+            async with self._turn() as connection:
+                count = await alarms.forget_closed(connection, before=cutoff, limit=_ALARMS)
+            done.alarms += count
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction, begun when nothing grave is under way and no other prune is in one."""
+        while True:
+            async with self._db.begin(patient=True) as connection:
+                await prune.take_turn(connection)
+                if not await prune.grave_work(connection):
+                    start = time.monotonic()
+                    yield connection
+                    break
+            await self._pause(ASIDE_S)
+        if self._gentle:
+            await self._pause(time.monotonic() - start)
