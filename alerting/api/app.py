@@ -61,6 +61,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
     ours = (webhooks, alerts, alarms, events, silences, policy, health, reference)
     for router in (*(part.router for part in ours), *pages):
         app.include_router(router)
+    app.add_middleware(webhooks.ReportsFirst)
     app.add_middleware(_Observed)
     return app
 
