@@ -155,4 +155,13 @@ FIGURES: dict[str, dict[str, Any]] = {
         "shaping": {"over_percent": -0.8, "used_percent": 98.0},
         "targets": [target("3 hosts beside one, on the same processors", 0.9, 1.58)],
     },
+    "retention": {
+        "deliveries": 1_000_000,
+        "rounds": [
+            {"fill_s": 40.0, "filled_bytes": 969_900_000, "prune_s": 28.4},
+            {"fill_s": 41.0, "filled_bytes": 970_900_000, "prune_s": 16.2},
+            {"fill_s": 40.5, "filled_bytes": 972_000_000},
+        ],
+        "targets": [target("growth on disk after the first filling", 10, 0.22, True, "%")],
+    },
 }  # fmt: skip

@@ -24,6 +24,7 @@ _PLOTS = {
     "receipts": "alerting.bench.plots.rates:receipts",
     "memory": "alerting.bench.plots.limits:memory",
     "scale": "alerting.bench.plots.rates:scale",
+    "retention": "alerting.bench.plots.retention:retention",
 }
 
 
