@@ -18,11 +18,6 @@ from alerting.domain.delivery import TRANSITIONS, DeliveryState
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 
-_COPY = """
-    copy delivery (id, alert_id, citizen_id, address_id, channel, info_no, area_no, places, follows)
-    from stdin (format binary)"""
-_COPY_TYPES = ["int8", "uuid", "int8", "int8", "text", "int2", "int2", "int2", "int8"]
-
 #: Deferred without a time of its own, a delivery waits for its citizen's digest and is not open.
 _IS_OPEN = "(d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null)"
 
@@ -70,17 +65,6 @@ _SETTLE = """
       as r(id, state, reason, code, provider_ref, possible_duplicate, tried, attempted_at, silent,
            due_at, provider)
     where d.id = r.id"""
-
-
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
-    citizen_id: int
-    address_id: int
-    info_no: int
-    area_no: int
-    places: int = 0
-    #: The delivery by another channel that did not reach the citizen.
-    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,34 +124,6 @@ class Settlement:
     silent: bool = False
     due_at: datetime | None = None
     provider: str = ""
-
-
-async def add_chunk(
-    connection: AsyncConnection,
-    chunk_id: int,
-    alert_id: UUID,
-    channel: str,
-    rows: Sequence[NewDelivery],
-) -> None:
-    """Write a chunk's deliveries by COPY; their ids follow from the chunk's."""
-    driver = await raw(connection)
-    async with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.set_types(_COPY_TYPES)
-        first = chunk_id * CHUNK_SPAN
-        for seq, r in enumerate(rows):
-            await copy.write_row(
-                (
-                    first + seq,
-                    alert_id,
-                    r.citizen_id,
-                    r.address_id,
-                    channel,
-                    r.info_no,
-                    r.area_no,
-                    r.places,
-                    r.follows,
-                )
-            )
 
 
 async def open_of_chunk(
