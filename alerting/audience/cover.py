@@ -30,7 +30,7 @@ def cell_of(lat: float, lon: float) -> int:
 
 
 def ranges(shape: BaseGeometry) -> tuple[list[int], list[int]]:
-    """Lowest and highest cell numbers of the ranges that cover a shape, in ascending order."""
+    """Lowest and highest cell numbers of the ranges that cover a shape, ascending and disjoint."""
     if shape.is_empty:
         return [], []
     cells: set[str] = set()
@@ -88,8 +88,15 @@ def _spans(cells: set[str]) -> tuple[list[int], list[int]]:
         by_resolution.setdefault(h3.get_resolution(c), []).append(c)
     compact = [c for group in by_resolution.values() for c in h3.compact_cells(group)]
     spans = sorted(_span(int(h3.str_to_int(c)), h3.get_resolution(c)) for c in compact)
-    lows = [low for low, _ in spans]
-    highs = [high for _, high in spans]
+    lows: list[int] = []
+    highs: list[int] = []
+    for low, high in spans:
+        # Pieces of different resolutions may share ground; nobody is to be met there twice.
+        if highs and low <= highs[-1]:
+            highs[-1] = max(highs[-1], high)
+        else:
+            lows.append(low)
+            highs.append(high)
     return lows, highs
 
 

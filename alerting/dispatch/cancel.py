@@ -26,10 +26,10 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.language import best_info
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import alerts, deliveries, outbox, reached, revoke, threads
+from alerting.store import alerts, outbox, planned, reached, revoke, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
-from alerting.store.deliveries import NewDelivery
+from alerting.store.planned import NewDelivery
 from alerting.store.reached import Reached
 
 MAX_REASON = 1000
@@ -183,7 +183,7 @@ async def _tell(
     sizes = [(channel, len(part)) for channel, part in parts]
     chunk_ids = await outbox.add_chunks(connection, stored.id, stored.lane, sizes)
     for chunk_id, (channel, part) in zip(chunk_ids, parts, strict=True):
-        await deliveries.add_chunk(connection, chunk_id, stored.id, channel, part)
+        await planned.add(connection, stored.id, [(chunk_id, channel, part)])
     await alerts.add_audience(connection, stored.id, len({r.citizen_id for r in missed}))
     return chunk_ids
 

@@ -22,10 +22,10 @@ from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import alerts, deliveries, digests, outbox
+from alerting.store import alerts, digests, outbox, planned
 from alerting.store.alerts import StoredAlert
-from alerting.store.deliveries import NewDelivery
 from alerting.store.digests import DueItem
+from alerting.store.planned import NewDelivery
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.settlements import Settlement, settle
 from alerting.throttle.digesting import Held, sift
@@ -122,7 +122,7 @@ class Digests:
             )
             for lead, *_ in part
         ]
-        await deliveries.add_chunk(connection, chunk_id, alert_id, channel, rows)
+        await planned.add(connection, alert_id, [(chunk_id, channel, rows)])
         carriers = {
             item.due.delivery_id: chunk_id * CHUNK_SPAN + seq
             for seq, together in enumerate(part)

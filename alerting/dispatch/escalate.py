@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, deliveries, escalations, outbox
-from alerting.store.deliveries import NewDelivery
+from alerting.store import alarms, escalations, outbox, planned
 from alerting.store.escalations import Due, Step
+from alerting.store.planned import NewDelivery
 
 log = logger(__name__)
 
@@ -99,5 +99,5 @@ class Escalations:
             [(channel, len(rows)) for channel, rows in by_channel.items()],
         )
         for chunk_id, (channel, rows) in zip(ids, by_channel.items(), strict=True):
-            await deliveries.add_chunk(connection, chunk_id, chunk.alert_id, channel, rows)
+            await planned.add(connection, chunk.alert_id, [(chunk_id, channel, rows)])
         return ids

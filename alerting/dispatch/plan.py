@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from itertools import groupby
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,19 +15,18 @@ from alerting.clock import Clock
 from alerting.dispatch import policies, storm
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.lease import Lease
+from alerting.dispatch.told import reached
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.citizen import Recipient, Target
 from alerting.domain.lane import Lane
-from alerting.domain.language import best_info
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, claims, deliveries, outbox
-from alerting.store import reached as store
+from alerting.store import alerts, claims, outbox, planned
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
-from alerting.store.deliveries import NewDelivery
 from alerting.store.outbox import Work
+from alerting.store.planned import NewDelivery
 
 log = logger(__name__)
 
@@ -36,9 +34,10 @@ log = logger(__name__)
 class Planner:
     """Turns a claimed plan into chunks.
 
-    Each batch of citizens is one fenced transaction that also moves the plan's cursor, so a
-    planner that dies is followed by one that goes on after the last whole batch. Memory holds two
-    batches, whatever the audience: one is looked for while the other is written.
+    Each batch of citizens is one fenced transaction. A planner that dies is followed by one that
+    looks at the whole audience again and leaves out whom the ledger has: nobody is planned twice,
+    and nobody is missed who moved meanwhile. Memory holds two batches, whatever the audience: one
+    is looked for while the other is written.
 
     stopping: True once this process is to end; the plan is then left between two batches.
     Set `give_way` to what is to be waited for between two batches.
@@ -67,30 +66,49 @@ class Planner:
         if stored is None:
             return
         alert = from_json(stored.document)
-        if await self._held(work, stored, alert):
-            return
-        # A correction goes by every way the alert went.
-        every = alert.msg_type is MsgType.CANCEL or work.lane in self._settings.all_channels_lanes
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
-        # The reading transaction stays open for the stream; batches are written by another.
-        async with (
-            lease.kept(),
-            self._db.begin(patient=True) as reading,
-            aclosing(ahead(self._audience(reading, stored, alert, work.cursor))) as batches,
-        ):
-            async for batch in batches:
-                if self._stopping():
-                    await self._leave(work)
-                    return
-                if self.give_way is not None:
-                    await self.give_way(work.lane)
-                if not await self._write(work, batch, all_channels=every):
-                    break
+        async with lease.kept():
+            begun = await self._begun(work)
+            if not begun and await self._held(work, stored, alert):
+                return
+            if not await self._chunks(work, stored, alert):
+                return
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
             await claims.finish(connection, work)
             await alerts.mark_planned(connection, work.alert_id)
             await alerts.complete_if_done(connection, work.alert_id)
+
+    async def _chunks(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
+        """Write everybody's deliveries who has none yet; False when the plan is left before."""
+        # A correction goes by every way the alert went.
+        every = alert.msg_type is MsgType.CANCEL or work.lane in self._settings.all_channels_lanes
+        # The reading transaction stays open for the stream; batches are written by another.
+        async with (
+            self._db.begin(patient=True) as reading,
+            aclosing(ahead(self._audience(reading, work, stored, alert))) as batches,
+        ):
+            async for batch in batches:
+                if self._stopping():
+                    await self._leave(work)
+                    return False
+                if self.give_way is not None:
+                    await self.give_way(work.lane)
+                if not await self._write(work, batch, all_channels=every):
+                    break
+        return True
+
+    async def _begun(self, work: Work) -> bool:
+        """Whether a planner before us has written anything; what it counted is set right."""
+        if work.fence <= 1:
+            return False
+        async with self._db.begin(patient=True) as connection:
+            citizens = await planned.count_planned(connection, work.alert_id)
+        async with self._db.begin() as connection:
+            await claims.hold(connection, work, lease_s=self._settings.lease_s)
+            # Whoever has no address leaves no trace in the ledger and is met again.
+            await alerts.set_audience(connection, work.alert_id, citizens)
+        return citizens > 0
 
     async def _leave(self, work: Work) -> None:
         """Give the plan back where it stands: this process is to end."""
@@ -99,13 +117,14 @@ class Planner:
 
     async def _held(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
         """Stop before the first message where so many people need a second person's word."""
-        if stored.approved_by or work.cursor or not alert.for_public:
+        if stored.approved_by or not alert.for_public:
             return False
         async with self._db.begin(patient=True) as connection:
             policy = (await policies.live(connection)).policy
+            most = policy.storm.audience_max
             # Counting costs; it is not done for alerts that no number of people would hold up.
-            if storm.too_wide(alert, work.lane, policy, audience=policy.storm.audience_max + 1):
-                found = await audience.count(connection, alert)
+            if storm.too_wide(alert, work.lane, policy, audience=most + 1):
+                found = await audience.count(connection, alert, unless_below=most)
                 reason = storm.too_wide(alert, work.lane, policy, audience=found)
             else:
                 reason = None
@@ -119,12 +138,14 @@ class Planner:
         return True
 
     def _audience(
-        self, connection: AsyncConnection, stored: StoredAlert, alert: Alert, after: int
+        self, connection: AsyncConnection, work: Work, stored: StoredAlert, alert: Alert
     ) -> AsyncIterator[list[Recipient]]:
+        """Who is to be told, but for whom the ledger may have from a planner before us."""
         batch = self._settings.chunk_size
+        again = work.alert_id if work.fence > 1 else None
         if alert.msg_type is MsgType.CANCEL:
-            return reached(connection, stored, alert, after=after, batch=batch)
-        return audience.find(connection, alert, after=after, batch=batch)
+            return reached(connection, stored, alert, batch=batch, not_planned_for=again)
+        return audience.find(connection, alert, batch=batch, not_planned_for=again)
 
     async def _write(self, work: Work, batch: list[Recipient], *, all_channels: bool) -> bool:
         """Write one batch's chunks and ring for them; False when the alert has ended."""
@@ -135,9 +156,7 @@ class Planner:
             for i in range(0, len(rows), self._settings.chunk_size)
         ]
         async with self._db.begin() as connection:
-            state = await claims.hold(
-                connection, work, lease_s=self._settings.lease_s, cursor=batch[-1].citizen_id
-            )
+            state = await claims.hold(connection, work, lease_s=self._settings.lease_s)
             if state in ENDED:
                 return False
             if state is AlertState.ACCEPTED:
@@ -145,8 +164,8 @@ class Planner:
             await alerts.add_audience(connection, work.alert_id, len(batch))
             sizes = [(c, len(rows)) for c, rows in parts]
             ids = await outbox.add_chunks(connection, work.alert_id, work.lane, sizes)
-            for chunk_id, (channel, rows) in zip(ids, parts, strict=True):
-                await deliveries.add_chunk(connection, chunk_id, work.alert_id, channel, rows)
+            chunks = [(id_, channel, rows) for id_, (channel, rows) in zip(ids, parts, strict=True)]
+            await planned.add(connection, work.alert_id, chunks)
         await ring(self._db, self._doorbell, work.lane, ids)
         return True
 
@@ -189,30 +208,12 @@ def spread(batch: list[Recipient], *, all_channels: bool) -> dict[str, list[NewD
     return by_channel
 
 
-def _chosen(targets: tuple[Target, ...], all_channels: bool) -> list[Target]:
+def _chosen(targets: tuple[Target, ...], all_channels: bool) -> Sequence[Target]:
+    if len(targets) == 1:
+        return targets
     usable = [t for t in targets if t.usable]
     if not usable:
-        return list(targets[:1])
+        return targets[:1]
     if all_channels:
         return usable
     return [t for t in usable if t.channel == usable[0].channel]
-
-
-async def reached(
-    connection: AsyncConnection, stored: StoredAlert, alert: Alert, *, after: int, batch: int
-) -> AsyncIterator[list[Recipient]]:
-    """A cancel's audience: whoever was told of its thread, by the ways they were told."""
-    candidates = list(enumerate(alert.infos))
-    async for part in store.reached(connection, stored.thread_id, after=after, batch=batch):
-        yield [
-            Recipient(
-                citizen_id,
-                language,
-                best_info(candidates, language) if candidates else -1,
-                -1,
-                tuple(Target(r.channel, r.address_id, True) for r in same),
-            )
-            for (citizen_id, language), same in groupby(
-                part, key=lambda r: (r.citizen_id, r.language)
-            )
-        ]

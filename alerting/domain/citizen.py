@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 #: Bits of `Recipient.places`: so many for places, then so many for geocodes; a smallint in all.
@@ -10,8 +10,8 @@ _PLACES = 8
 _GEOCODES = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+# Tuples, because they are made by the million: a frozen dataclass takes three times as long.
+class Target(NamedTuple):
     """One address of a citizen; `usable` when consented, verified and not suspended."""
 
     channel: str
@@ -19,8 +19,7 @@ class Target:
     usable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """A citizen in an alert's area.
 
     info_no: the info of the alert that fits this citizen's place, then language.

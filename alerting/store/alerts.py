@@ -160,6 +160,11 @@ async def add_audience(connection: AsyncConnection, alert_id: UUID, citizens: in
     )
 
 
+async def set_audience(connection: AsyncConnection, alert_id: UUID, citizens: int) -> None:
+    """Correct how many citizens were found so far."""
+    await connection.execute(update(alert).where(alert.c.id == alert_id).values(audience=citizens))
+
+
 async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
     """Mark an alert finished once it is planned and none of its work is open.
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -188,6 +188,11 @@ async def raw(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
     if not isinstance(driver, psycopg.AsyncConnection):
         raise TypeError(f"expected a psycopg connection, got {type(driver)}")
     return driver
+
+
+def int8s(values: Iterable[int]) -> str:
+    """An array of numbers as PostgreSQL reads it; psycopg takes ten times as long for a list."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _session(database_url: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ called after `claims.hold` in the same transaction, which fences them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, time
 from typing import NamedTuple
 from uuid import UUID
@@ -18,11 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.delivery import DeliveryState
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
-
-_COPY = """
-    copy delivery (id, alert_id, citizen_id, address_id, channel, info_no, area_no, places, follows)
-    from stdin (format binary)"""
-_COPY_TYPES = ["int8", "uuid", "int8", "int8", "text", "int2", "int2", "int2", "int8"]
 
 #: Deferred without a time of its own, a delivery waits for its citizen's digest and is not open.
 _IS_OPEN = "(d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null)"
@@ -49,17 +43,6 @@ _JUDGED = """
 """
 
 _OPEN = f"{_JUDGED} where d.id >= %(first)s and d.id < %(end)s and {_IS_OPEN} order by d.id"
-
-
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
-    citizen_id: int
-    address_id: int
-    info_no: int
-    area_no: int
-    places: int = 0
-    #: The delivery by another channel that did not reach the citizen.
-    follows: int | None = None
 
 
 class OpenDelivery(NamedTuple):
@@ -99,34 +82,6 @@ class OpenDelivery(NamedTuple):
     def seq(self) -> int:
         """Its place in the chunk."""
         return self.id % CHUNK_SPAN
-
-
-async def add_chunk(
-    connection: AsyncConnection,
-    chunk_id: int,
-    alert_id: UUID,
-    channel: str,
-    rows: Sequence[NewDelivery],
-) -> None:
-    """Write a chunk's deliveries by COPY; their ids follow from the chunk's."""
-    driver = await raw(connection)
-    async with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.set_types(_COPY_TYPES)
-        first = chunk_id * CHUNK_SPAN
-        for seq, r in enumerate(rows):
-            await copy.write_row(
-                (
-                    first + seq,
-                    alert_id,
-                    r.citizen_id,
-                    r.address_id,
-                    channel,
-                    r.info_no,
-                    r.area_no,
-                    r.places,
-                    r.follows,
-                )
-            )
 
 
 async def open_of_chunk(

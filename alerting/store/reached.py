@@ -49,9 +49,9 @@ class Late:
 
 
 async def reached(
-    connection: AsyncConnection, thread_id: UUID, *, after: int, batch: int
+    connection: AsyncConnection, thread_id: UUID, *, batch: int
 ) -> AsyncIterator[list[Reached]]:
-    """Whom a thread's alerts reached, or may have, by citizen above `after`.
+    """Whom a thread's alerts reached, or may have, by citizen.
 
     Streams through a server-side cursor, so that memory stays flat; a citizen's addresses are
     never split over two batches.
@@ -64,9 +64,9 @@ async def reached(
                 from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
                 join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
                 left join citizen c on c.id = d.citizen_id
-                where a.thread_id = %(thread)s and d.citizen_id > %(after)s and {_REACHED}
+                where a.thread_id = %(thread)s and {_REACHED}
                 order by d.citizen_id, d.address_id""",  # noqa: S608 - nothing from outside
-            {"span": CHUNK_SPAN, "thread": thread_id, "after": after, "told": _TOLD},
+            {"span": CHUNK_SPAN, "thread": thread_id, "told": _TOLD},
         )
         held: list[Reached] = []
         while rows := await cursor.fetchmany(batch):

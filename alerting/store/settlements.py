@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.delivery import TRANSITIONS, DeliveryState
-from alerting.store.db import raw
+from alerting.store.db import int8s, raw
 
 #: What the outcomes of one window have in common is sent once; nearly all of them end alike.
 _SETTLE = """
@@ -105,9 +105,8 @@ def _values(rows: Sequence[Settlement], now: datetime) -> dict[str, Any]:
         which.append(kinds.setdefault(kind, len(kinds) + 1))
     columns = dict(zip(_KIND, map(list, zip(*kinds, strict=True)), strict=True))
     return columns | {
-        # As PostgreSQL writes arrays: the driver would look at every number.
-        "id": f"{{{','.join(str(r.delivery_id) for r in rows)}}}",
-        "kind": f"{{{','.join(map(str, which))}}}",
+        "id": int8s(r.delivery_id for r in rows),
+        "kind": int8s(which),
         "provider_ref": [r.provider_ref for r in rows],
         "now": now,
         "movable": _MOVABLE,

@@ -1,0 +1,197 @@
+"""Gather: everything that puts a citizen into an alert's areas, put together where they are met.
+
+The directory is walked by place, unsorted, so that the first citizens are there at once. Who has
+several places in the areas, or geocodes besides, is met several times and counts at the first: the
+one with the lowest number, places before geocodes. Which that is follows from the data, so nobody
+has to be remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerting.audience import cover
+from alerting.audience.zones import Zones
+from alerting.domain.citizen import geocode_bit, place_bit
+from alerting.domain.geometry import grown
+from alerting.store import candidates
+from alerting.store.candidates import Driver, Geocode, Places
+
+#: So many places are tested before others on the loop have their turn.
+_AT_ONCE = 1000
+
+#: Zones that fit a machine word; more are kept as Python's own integers.
+_WORD = 62
+
+_PLACE_BITS = np.array([place_bit(no) for no in range(8)])
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What an alert's zones come to in the indexes: disjoint ranges of cells, distinct geocodes.
+
+    zone_bits, place_bits: for each geocode the zones it means, and its own bit.
+    """
+
+    zones: Zones
+    lows: list[int]
+    highs: list[int]
+    geocodes: list[Geocode]
+    zone_bits: list[int]
+    place_bits: list[int]
+
+    def covers(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which cells are in some range."""
+        if not self.lows:
+            return np.zeros(len(cells), bool)
+        no = np.searchsorted(np.array(self.lows), cells, side="right") - 1
+        inside: NDArray[np.bool_] = (no >= 0) & (cells <= np.array(self.highs)[no])
+        return inside
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Citizens, ascending, with the zones each is in and by which of their places, as bits."""
+
+    citizen_ids: NDArray[np.int64]
+    zones: NDArray[Any]
+    places: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.citizen_ids)
+
+    def only(self, which: NDArray[np.bool_] | slice) -> Hits:
+        """Those chosen."""
+        return Hits(self.citizen_ids[which], self.zones[which], self.places[which])
+
+
+async def ground(driver: Driver, zones: Zones) -> Ground:
+    """Where to look for whom the zones hold."""
+    widest_m = await candidates.widest_radius_m(driver)
+    lows, highs = cover.ranges(grown(zones.reach, widest_m))
+    meant: dict[Geocode, int] = {}
+    for code, no in zones.geocodes():
+        key = (code.name, code.value)
+        meant[key] = meant.get(key, 0) | 1 << no
+    bits = [geocode_bit(name, value) for name, value in meant]
+    return Ground(zones, lows, highs, list(meant), list(meant.values()), bits)
+
+
+async def gather(
+    driver: Driver, where: Ground, *, groups: Sequence[str] | None, first: int
+) -> AsyncIterator[Hits]:
+    """Every citizen in some zone, each once; never an empty batch.
+
+    groups: only members of one of them. first: about how many to look at before the first batch;
+    later ones grow. The transaction must see one snapshot from beginning to end: it is what keeps
+    somebody who moves meanwhile from being met twice, or not at all.
+    """
+    if where.lows:
+        part: Places
+        async for part in candidates.in_cells(
+            driver, where.lows, where.highs, groups=groups, first=first
+        ):
+            hits = await _by_place(driver, where, part)
+            if len(hits):
+                yield hits
+    if where.geocodes:
+        async for met in candidates.holders(driver, where.geocodes, groups=groups, first=first):
+            hits = await _by_geocode(driver, where, np.array(met, np.int64))
+            if len(hits):
+                yield hits
+
+
+async def _by_place(driver: Driver, where: Ground, met: Places) -> Hits:
+    """The hits among those for whom one of these places is their first."""
+    others, cells = await candidates.other_places(
+        driver, np.sort(met.citizen_ids).tolist(), met.citizen_ids[met.nos > 0].tolist()
+    )
+    places = met if not len(others) else _firsts(met, others.only(where.covers(cells)))
+    ids = places.citizen_ids
+    zone_bits = await _zone_bits(where.zones, places)
+    place_bits = _PLACE_BITS[np.minimum(places.nos, len(_PLACE_BITS) - 1)]
+    if where.geocodes and len(ids):
+        held = await candidates.held(driver, where.geocodes, np.unique(ids).tolist())
+        more = np.array(held, np.int64).reshape(-1, 2)
+        also, as_place = _marks(where, more[:, 1], zone_bits.dtype)
+        ids = np.concatenate((ids, more[:, 0]))
+        zone_bits = np.concatenate((zone_bits, also))
+        place_bits = np.concatenate((place_bits, as_place))
+    return _united(ids, zone_bits, place_bits)
+
+
+def _firsts(met: Places, others: Places) -> Places:
+    """All places of whoever is met at their first."""
+    both = met.and_(others)
+    # Stable: of a place that is in both the one that was met comes first.
+    order = np.lexsort((both.nos, both.citizen_ids))
+    ids, nos = both.citizen_ids[order], both.nos[order]
+    starts = np.ones(len(ids), bool)
+    starts[1:] = ids[1:] != ids[:-1]
+    distinct = starts.copy()
+    distinct[1:] |= nos[1:] != nos[:-1]
+    met_first = (order < len(met))[np.flatnonzero(starts)]
+    return both.only(order[distinct & met_first[np.cumsum(starts) - 1]])
+
+
+async def _by_geocode(driver: Driver, where: Ground, met: NDArray[np.int64]) -> Hits:
+    """The hits among those without a place in the ranges for whom this geocode is their first."""
+    ids = np.unique(met[:, 0]).tolist()
+    places, cells = await candidates.other_places(driver, ids, ids)
+    found = places.citizen_ids[where.covers(cells)]
+    held = np.array(await candidates.held(driver, where.geocodes, ids), np.int64).reshape(-1, 2)
+    held = held[np.lexsort((held[:, 1], held[:, 0]))]
+    owners, starts = np.unique(held[:, 0], return_index=True)
+    first = dict(zip(owners.tolist(), held[starts, 1].tolist(), strict=True))
+    here = [i for i, no in met.tolist() if first.get(i) == no]
+    held = held[np.isin(held[:, 0], here) & ~np.isin(held[:, 0], found)]
+    zone_bits, place_bits = _marks(where, held[:, 1], _dtype(where.zones))
+    return _united(held[:, 0], zone_bits, place_bits)
+
+
+async def _zone_bits(zones: Zones, places: Places) -> NDArray[Any]:
+    """For each place the zones that hold it."""
+    bits = np.zeros(len(places), _dtype(zones))
+    for start in range(0, len(places), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        lats, lons, radii_m = places.lats[some], places.lons[some], places.radii_m[some]
+        for no, zone in enumerate(zones.zones):
+            inside = np.flatnonzero(zone.holds(lats, lons, radii_m)) + start
+            bits[inside] |= 1 << no
+        await asyncio.sleep(0)
+    return bits
+
+
+def _marks(
+    where: Ground, nos: NDArray[np.int64], dtype: Any
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Bits of zones and places of geocodes by their numbers from 1."""
+    zone_bits = np.array([0, *where.zone_bits], dtype)
+    place_bits = np.array([0, *where.place_bits], np.int64)
+    return zone_bits[nos], place_bits[nos]
+
+
+def _united(ids: NDArray[np.int64], zone_bits: NDArray[Any], place_bits: NDArray[np.int64]) -> Hits:
+    """One row for each citizen who is in some zone."""
+    hit = zone_bits != 0
+    ids, zone_bits, place_bits = ids[hit], zone_bits[hit], place_bits[hit]
+    if not len(ids):
+        return Hits(ids, zone_bits, place_bits)
+    order = np.argsort(ids, kind="stable")
+    ids = ids[order]
+    starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
+    return Hits(
+        ids[starts],
+        np.bitwise_or.reduceat(zone_bits[order], starts),
+        np.bitwise_or.reduceat(place_bits[order], starts),
+    )
+
+
+def _dtype(zones: Zones) -> Any:
+    return np.int64 if len(zones.zones) <= _WORD else object

@@ -1,0 +1,211 @@
+"""Whom the indexes cannot rule out: places in ranges of cells, holders of geocodes, members.
+
+Nothing here is sorted, so that the first are there at once however many there are. A citizen is met
+at each of their places and geocodes; `audience.gather` sees to it that they count once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from alerting.store.db import int8s
+
+Driver = psycopg.AsyncConnection[Any]
+
+#: How many times the first rows are fetched at once later on: of more citizens several stand on
+#: one page, but everything else on the loop waits while they are taken in.
+_GROWTH = 64
+
+# `order by` and `lateral` keep PostgreSQL from going through all places for want of statistics on
+# ranges: with them it can only walk the index, range by range.
+_IN_CELLS = """
+    select p.citizen_id, p.no, p.lat, p.lon, p.radius_m
+    from unnest(%(lows)s::int8[], %(highs)s::int8[]) as r(low, high)
+    cross join lateral (
+      select citizen_id, no, lat, lon, radius_m from place
+      where cell between r.low and r.high order by cell) as p"""
+
+_HOLDERS = """
+    select g.citizen_id, z.no
+    from unnest(%(names)s::text[], %(values)s::text[]) with ordinality as z(name, value, no)
+    cross join lateral (
+      select citizen_id from citizen_geocode
+      where name = z.name and value = z.value order by citizen_id) as g"""
+
+_IN_GROUPS = (
+    " where exists (select from citizen c where c.id = citizen_id and c.groups && %(groups)s)"
+)
+
+# Two scans of small indexes instead of one of everybody's: nearly all have one place, number 0.
+_OTHERS = """
+    select citizen_id, no, lat, lon, radius_m, cell from place
+    where citizen_id = any(%(ids)s::int8[]) and no > 0
+    union all
+    select citizen_id, no, lat, lon, radius_m, cell from place
+    where citizen_id = any(%(homes_of)s::int8[]) and no = 0"""
+
+_HELD = """
+    select g.citizen_id, z.no
+    from unnest(%(names)s::text[], %(values)s::text[]) with ordinality as z(name, value, no)
+    join citizen_geocode g on g.name = z.name and g.value = z.value
+    where g.citizen_id = any(%(ids)s::int8[])"""
+
+_ROWS = f"""
+    select citizen_id from ({_IN_CELLS}) as p union all
+    select citizen_id from ({_HOLDERS}) as g"""  # noqa: S608 - nothing from outside
+
+#: (name, value)
+Geocode = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Places as columns of equal length. lats, lons: degrees."""
+
+    citizen_ids: NDArray[np.int64]
+    nos: NDArray[np.int64]
+    lats: NDArray[np.float64]
+    lons: NDArray[np.float64]
+    radii_m: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.citizen_ids)
+
+    def only(self, which: NDArray[Any]) -> Places:
+        """Those chosen by a mask or by their indexes."""
+        return Places(
+            self.citizen_ids[which], self.nos[which], self.lats[which],
+            self.lons[which], self.radii_m[which],
+        )  # fmt: skip
+
+    def and_(self, more: Places) -> Places:
+        """These and then those."""
+        if not len(more):
+            return self
+        return Places(
+            np.concatenate((self.citizen_ids, more.citizen_ids)),
+            np.concatenate((self.nos, more.nos)),
+            np.concatenate((self.lats, more.lats)),
+            np.concatenate((self.lons, more.lons)),
+            np.concatenate((self.radii_m, more.radii_m)),
+        )
+
+
+def _places(rows: Sequence[tuple[Any, ...]]) -> Places:
+    ids, nos, lats, lons, radii_m = zip(*rows, strict=True) if rows else ((),) * 5
+    return Places(
+        np.array(ids, np.int64), np.array(nos, np.int64), np.array(lats, float),
+        np.array(lons, float), np.array(radii_m, float),
+    )  # fmt: skip
+
+
+async def in_cells(
+    driver: Driver,
+    lows: Sequence[int],
+    highs: Sequence[int],
+    *,
+    groups: Sequence[str] | None,
+    first: int,
+) -> AsyncIterator[Places]:
+    """Every place in the ranges of cells, `first` of them, then more and more at a time.
+
+    groups: only of members of one of them; None for all.
+    """
+    query = _IN_CELLS + ("" if groups is None else _IN_GROUPS)
+    values = {"lows": list(lows), "highs": list(highs), "groups": groups}
+    async for rows in _stream(driver, "places", query, values, first=first):
+        yield _places(rows)
+
+
+async def holders(
+    driver: Driver, geocodes: Sequence[Geocode], *, groups: Sequence[str] | None, first: int
+) -> AsyncIterator[list[tuple[int, int]]]:
+    """(citizen id, place of the geocode in `geocodes` from 1) for everybody who has one of them."""
+    query = _HOLDERS + ("" if groups is None else _IN_GROUPS)
+    values = _geocodes(geocodes) | {"groups": groups}
+    async for rows in _stream(driver, "holders", query, values, first=first):
+        yield rows
+
+
+async def members(driver: Driver, groups: Sequence[str], *, first: int) -> AsyncIterator[list[int]]:
+    """Ids of everybody in one of the groups, each once."""
+    query = "select id from citizen where groups && %(groups)s"
+    async for rows in _stream(driver, "members", query, {"groups": groups}, first=first):
+        yield [row[0] for row in rows]
+
+
+async def other_places(
+    driver: Driver, citizen_ids: Iterable[int], homes_of: Iterable[int]
+) -> tuple[Places, NDArray[np.int64]]:
+    """The places above number 0 of `citizen_ids` and those of number 0 of `homes_of`.
+
+    Returns the cells they are in beside them.
+    """
+    cursor = driver.cursor(binary=True)
+    await cursor.execute(_OTHERS, {"ids": int8s(citizen_ids), "homes_of": int8s(homes_of)})
+    rows = await cursor.fetchall()
+    return _places([row[:5] for row in rows]), np.array([row[5] for row in rows], np.int64)
+
+
+async def held(
+    driver: Driver, geocodes: Sequence[Geocode], citizen_ids: Iterable[int]
+) -> list[tuple[int, int]]:
+    """What `holders` would say of these citizens."""
+    values = _geocodes(geocodes) | {"ids": int8s(citizen_ids)}
+    return await (await driver.execute(_HELD, values)).fetchall()
+
+
+async def count(
+    driver: Driver,
+    lows: Sequence[int],
+    highs: Sequence[int],
+    geocodes: Sequence[Geocode],
+    *,
+    unless_below: int,
+) -> int:
+    """How many citizens have a place or geocode among these; never too few.
+
+    Where not even their places and geocodes together are more than `unless_below` it is those that
+    are counted, which is much quicker and may be too many, though never more than that.
+    """
+    values = {"lows": list(lows), "highs": list(highs), "limit": unless_below + 1}
+    values |= _geocodes(geocodes)
+    for query in (
+        f"select count(*) from ({_ROWS} limit %(limit)s) as found",  # noqa: S608
+        f"select count(distinct citizen_id) from ({_ROWS}) as found",  # noqa: S608
+    ):
+        row = await (await driver.execute(query, values)).fetchone()
+        found = int(row[0]) if row else 0
+        if found <= unless_below:
+            break
+    return found
+
+
+async def widest_radius_m(driver: Driver) -> float:
+    """The largest radius of any place; 0 where all are points."""
+    row = await (
+        await driver.execute("select max(radius_m) from place where radius_m > 0")
+    ).fetchone()
+    return float(row[0]) if row and row[0] is not None else 0.0
+
+
+def _geocodes(geocodes: Sequence[Geocode]) -> dict[str, Any]:
+    return {"names": [name for name, _ in geocodes], "values": [value for _, value in geocodes]}
+
+
+async def _stream(
+    driver: Driver, name: str, query: str, values: dict[str, Any], *, first: int
+) -> AsyncIterator[list[Any]]:
+    """The rows through a server-side cursor, `first` of them, then more and more at a time."""
+    size = first
+    async with driver.cursor(name=name, binary=True) as cursor:
+        await cursor.execute(query, values)
+        while rows := await cursor.fetchmany(size):
+            yield rows
+            size = min(size * 2, first * _GROWTH)
