@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from alerting.audience.cover import RESOLUTION
-from alerting.audience.settlements import settlements
 from alerting.audience.synthetic import CHANNELS, SHARES
+from alerting.audience.towns import found_towns
 from alerting.errors import Conflict
 from alerting.store.db import Database, raw
 
@@ -58,7 +58,7 @@ def people(
     languages: Mapping[str, float] = LANGUAGES,
 ) -> Iterator[People]:
     """`count` citizens in and around `area`, batch by batch, the same for the same arguments."""
-    towns = settlements(count, area, np.random.default_rng((seed, first)))
+    towns = found_towns(count, area, np.random.default_rng((seed, first)))
     for start in range(0, count, BATCH):
         n = min(BATCH, count - start)
         rng = np.random.default_rng((seed, first, start + 1))

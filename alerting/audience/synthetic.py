@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.cover import cell_of
-from alerting.audience.settlements import settlements
+from alerting.audience.towns import found_towns
 from alerting.store.db import raw
 
 #: Makes a push subscription for a name: (endpoint, keys).
@@ -61,7 +61,7 @@ def generate(
     in its bounds grown by a quarter on every side, and many near the very edge.
     """
     rng = np.random.default_rng(seed)
-    lats, lons = settlements(count, area, rng).homes(count, rng)
+    lats, lons = found_towns(count, area, rng).homes(count, rng)
     tongues = rng.choice(list(languages), size=count, p=list(languages.values()))
     kinds = rng.choice(len(CHANNELS), size=count, p=SHARES)
     citizens = []

@@ -25,7 +25,7 @@ import shapely
 from numpy.typing import NDArray
 
 from alerting.audience.populate import people, populate
-from alerting.audience.settlements import settlements
+from alerting.audience.towns import found_towns
 from alerting.bench.crowd import hold_nothing_up
 from alerting.bench.report import Options, Report, Table, Target
 from alerting.cap import read, to_xml
@@ -94,7 +94,7 @@ class Land:
         """The land that `_settle` fills."""
         batches = [(b.owners + b.first, b.lats, b.lons) for b in people(count, _REGION, seed=_SEED)]
         numbers, lats, lons = (np.concatenate(column) for column in zip(*batches, strict=True))
-        towns = settlements(count, _REGION, np.random.default_rng((_SEED, 0)))
+        towns = found_towns(count, _REGION, np.random.default_rng((_SEED, 0)))
         return cls(numbers, lats, lons, towns.centres[np.argsort(-towns.shares)])
 
     def area(self, no: int) -> shapely.Polygon:

@@ -1,4 +1,4 @@
-"""Settlements: where people live in and around an area, towns of very unequal size."""
+"""Towns: where people live in and around an area, of very unequal size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTHS = (0.2, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Settlements:
+class Towns:
     """Towns by their centres (longitude, latitude), their parts of the people, and their spread.
 
     spread: the standard deviation, in degrees, of how far from a centre people live.
@@ -42,7 +42,7 @@ class Settlements:
         return np.clip(homes[:, 1], -89.9, 89.9), (homes[:, 0] + 180) % 360 - 180
 
 
-def settlements(count: int, area: BaseGeometry, rng: np.random.Generator) -> Settlements:
+def found_towns(count: int, area: BaseGeometry, rng: np.random.Generator) -> Towns:
     """Towns for `count` people: three in four live in towns inside the area, the rest in its
     bounds grown by a quarter on every side."""
     west, south, east, north = area.bounds
@@ -58,7 +58,7 @@ def settlements(count: int, area: BaseGeometry, rng: np.random.Generator) -> Set
     for part, share in ((inside, _INSIDE), (~inside, 1 - _INSIDE)):
         if part.any():
             sizes[part] *= share / sizes[part].sum()
-    return Settlements(centres, sizes / sizes.sum(), min(wide, high) / 25)
+    return Towns(centres, sizes / sizes.sum(), min(wide, high) / 25)
 
 
 def _points_in(area: BaseGeometry, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
