@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from uuid import UUID
 
 import numpy as np
@@ -29,7 +30,7 @@ async def find(
     *,
     batch: int = 1000,
     not_planned_for: UUID | None = None,
-) -> AsyncIterator[list[Recipient]]:
+) -> AsyncGenerator[list[Recipient]]:
     """Every citizen in the alert's areas, each once, in no particular order.
 
     A citizen is in an area when one of their places touches a polygon or circle of it, edges
@@ -48,13 +49,15 @@ async def find(
     driver = await raw(connection)
     await driver.execute("set transaction isolation level repeatable read")
     zones = Zones(alert)
-    async for hits in _hits(driver, alert, zones, groups=groups, first=max(1, batch // _FIRST)):
-        for start in range(0, len(hits), batch * _GROWTH):
-            part = hits.only(slice(start, start + batch * _GROWTH))
-            if not_planned_for is not None:
-                part = await _not_planned(connection, part, not_planned_for)
-            if len(part):
-                yield await _recipients(driver, zones, part)
+    first = max(1, batch // _FIRST)
+    async with aclosing(_hits(driver, alert, zones, groups=groups, first=first)) as everybody:
+        async for hits in everybody:
+            for start in range(0, len(hits), batch * _GROWTH):
+                part = hits.only(slice(start, start + batch * _GROWTH))
+                if not_planned_for is not None:
+                    part = await _not_planned(connection, part, not_planned_for)
+                if len(part):
+                    yield await _recipients(driver, zones, part)
 
 
 async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int) -> int:
@@ -74,15 +77,17 @@ async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int)
 
 async def _hits(
     driver: candidates.Driver, alert: Alert, zones: Zones, *, groups: list[str] | None, first: int
-) -> AsyncIterator[Hits]:
+) -> AsyncGenerator[Hits]:
     if zones.zones:
         where = await ground(driver, zones)
-        async for hits in gather(driver, where, groups=groups, first=first):
-            yield hits
+        async with aclosing(gather(driver, where, groups=groups, first=first)) as found:
+            async for hits in found:
+                yield hits
     elif groups is not None and alert.infos:
-        async for ids in candidates.members(driver, groups, first=first):
-            nothing = np.zeros(len(ids), np.int64)
-            yield Hits(np.sort(np.array(ids, np.int64)), nothing, nothing)
+        async with aclosing(candidates.members(driver, groups, first=first)) as members:
+            async for ids in members:
+                nothing = np.zeros(len(ids), np.int64)
+                yield Hits(np.sort(np.array(ids, np.int64)), nothing, nothing)
 
 
 async def _not_planned(connection: AsyncConnection, hits: Hits, alert_id: UUID) -> Hits:

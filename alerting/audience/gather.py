@@ -9,7 +9,8 @@ has to be remembered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,7 @@ async def ground(driver: Driver, zones: Zones) -> Ground:
 
 async def gather(
     driver: Driver, where: Ground, *, groups: Sequence[str] | None, first: int
-) -> AsyncIterator[Hits]:
+) -> AsyncGenerator[Hits]:
     """Every citizen in some zone, each once; never an empty batch.
 
     groups: only members of one of them. first: about how many to look at before the first batch;
@@ -93,18 +94,21 @@ async def gather(
     somebody who moves meanwhile from being met twice, or not at all.
     """
     if where.lows:
-        part: Places
-        async for part in candidates.in_cells(
-            driver, where.lows, where.highs, groups=groups, first=first
-        ):
-            hits = await _by_place(driver, where, part)
-            if len(hits):
-                yield hits
+        async with aclosing(
+            candidates.in_cells(driver, where.lows, where.highs, groups=groups, first=first)
+        ) as places:
+            async for part in places:
+                hits = await _by_place(driver, where, part)
+                if len(hits):
+                    yield hits
     if where.geocodes:
-        async for met in candidates.holders(driver, where.geocodes, groups=groups, first=first):
-            hits = await _by_geocode(driver, where, np.array(met, np.int64))
-            if len(hits):
-                yield hits
+        async with aclosing(
+            candidates.holders(driver, where.geocodes, groups=groups, first=first)
+        ) as holders:
+            async for met in holders:
+                hits = await _by_geocode(driver, where, np.array(met, np.int64))
+                if len(hits):
+                    yield hits
 
 
 async def _by_place(driver: Driver, where: Ground, met: Places) -> Hits:

@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
-from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.cover import cell_of
+from alerting.audience.towns import found_towns
 from alerting.store.db import raw
 
 #: Makes a push subscription for a name: (endpoint, keys).
 MakePush = Callable[[str], tuple[str, Mapping[str, str]]]
 
-_CHANNELS: Sequence[tuple[str, ...]] = (
+#: Ways of being reached, and how many choose each.
+CHANNELS: Sequence[tuple[str, ...]] = (
     ("sms",),
     ("push", "sms"),
     ("sms", "email"),
@@ -30,10 +30,7 @@ _CHANNELS: Sequence[tuple[str, ...]] = (
     ("push", "email"),
     ("push", "sms", "email"),
 )
-_SHARE = (0.35, 0.2, 0.15, 0.1, 0.1, 0.1)
-
-#: About how many live in towns inside the area; a few of those spill over its edge.
-_INSIDE = 0.75
+SHARES = (0.35, 0.2, 0.15, 0.1, 0.1, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +61,13 @@ def generate(
     in its bounds grown by a quarter on every side, and many near the very edge.
     """
     rng = np.random.default_rng(seed)
-    lats, lons = _homes(count, area, rng)
+    lats, lons = found_towns(count, area, rng).homes(count, rng)
     tongues = rng.choice(list(languages), size=count, p=list(languages.values()))
-    kinds = rng.choice(len(_CHANNELS), size=count, p=_SHARE)
+    kinds = rng.choice(len(CHANNELS), size=count, p=SHARES)
     citizens = []
     for i in range(count):
         no = first + i
-        channels = _CHANNELS[kinds[i]]
+        channels = CHANNELS[kinds[i]]
         endpoints, keys = {}, {}
         for channel in channels:
             if channel == "sms":
@@ -92,39 +89,6 @@ def generate(
             )
         )
     return citizens
-
-
-def _homes(
-    count: int, area: BaseGeometry, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    west, south, east, north = area.bounds
-    wide, high = east - west, north - south
-    towns = max(4, int(count**0.5))
-    centres = rng.uniform(
-        (west - wide / 4, south - high / 4), (east + wide / 4, north + high / 4), (towns, 2)
-    )
-    inside = rng.random(towns) < _INSIDE
-    centres[inside] = _points_in(area, int(inside.sum()), rng)
-    sizes = rng.pareto(1.5, towns) + 0.5
-    # Without this the largest town's place would decide how many live inside.
-    for part, share in ((inside, _INSIDE), (~inside, 1 - _INSIDE)):
-        if part.any():
-            sizes[part] *= share / sizes[part].sum()
-    town = rng.choice(towns, size=count, p=sizes / sizes.sum())
-    spread = rng.normal(0, min(wide, high) / 25, (count, 2))
-    homes = centres[town] + spread
-    return np.clip(homes[:, 1], -89.9, 89.9), (homes[:, 0] + 180) % 360 - 180
-
-
-def _points_in(area: BaseGeometry, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Points spread evenly over an area, found by trying."""
-    west, south, east, north = area.bounds
-    found = np.empty((0, 2))
-    while len(found) < count:
-        tried = rng.uniform((west, south), (east, north), (count * 4, 2))
-        hit = shapely.intersects_xy(area, tried[:, 0], tried[:, 1])
-        found = np.vstack((found, tried[hit]))
-    return found[:count]
 
 
 async def store(connection: AsyncConnection, citizens: Sequence[SyntheticCitizen]) -> None:

@@ -1,23 +1,38 @@
-"""`alerting citizens import` and `stats`: the directory of who may be told."""
+"""`alerting citizens import`, `generate` and `stats`: the directory of who may be told."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from shapely.geometry.base import BaseGeometry
 
 from alerting.audience.importing import Report, import_file
+from alerting.audience.populate import populate
+from alerting.audience.zones import Zones
 from alerting.bootstrap import database_url
+from alerting.cap import read
 from alerting.cli import options
+from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import citizens as directory
 from alerting.store.db import Database
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
 
 
 @click.group()
@@ -47,6 +62,58 @@ def import_(file: Path, errors: Path | None, as_json: bool) -> int:
         if report.refused:
             click.echo(f"The refused lines and why: {report.errors}", err=True)
     return 1 if report.refused else 0
+
+
+@citizens.command()
+@click.argument("count", type=click.IntRange(1, 100_000_000))
+@click.option("--seed", default=1, show_default=True, help="The same seed, the same citizens.")
+@click.option("--area", default=EXAMPLE, type=click.Path(path_type=Path), help="A CAP file.")
+@options.as_json
+def generate(count: int, seed: int, area: Path, as_json: bool) -> int:
+    """Fill the directory with COUNT synthetic citizens in and around the area of a CAP file.
+
+    They live in towns of very unequal size and resemble nobody: numbers are of a country code
+    that does not exist, mail addresses of example.org. Ten million take minutes. Exits 2, having
+    changed nothing, when the directory holds others than these.
+    """
+    shape = _area(area)
+    bar = Progress(
+        TextColumn("settling"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=as_json or not sys.stderr.isatty(),
+    )
+    start = time.perf_counter()
+    with bar:
+        task = bar.add_task("settle", total=count)
+        first = asyncio.run(
+            populate(
+                database_url(settings()),
+                count,
+                shape,
+                seed=seed,
+                progress=lambda done: bar.update(task, completed=done),
+            )
+        )
+    seconds = round(time.perf_counter() - start, 1)
+    if as_json:
+        click.echo(json.dumps({"citizens": count, "first": first, "seconds": seconds}))
+    else:
+        click.echo(f"{count:,} synthetic citizens were added in {seconds:,} s.")
+    return 0
+
+
+def _area(path: Path) -> BaseGeometry:
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise BadInput(f"{path} cannot be read: {e.strerror}.", remedy="Name a CAP file.") from e
+    reach = Zones(read(data).alerts[0]).reach
+    if reach.is_empty:
+        raise BadInput(f"{path} has no polygon and no circle.", remedy="Name one that has.")
+    return reach
 
 
 @citizens.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -139,7 +139,7 @@ class Planner:
 
     def _audience(
         self, connection: AsyncConnection, work: Work, stored: StoredAlert, alert: Alert
-    ) -> AsyncIterator[list[Recipient]]:
+    ) -> AsyncGenerator[list[Recipient]]:
         """Who is to be told, but for whom the ledger may have from a planner before us."""
         batch = self._settings.chunk_size
         again = work.alert_id if work.fence > 1 else None
@@ -170,7 +170,7 @@ class Planner:
         return True
 
 
-async def ahead(batches: AsyncIterator[list[Recipient]]) -> AsyncGenerator[list[Recipient]]:
+async def ahead(batches: AsyncGenerator[list[Recipient]]) -> AsyncGenerator[list[Recipient]]:
     """The same, with the next one always under way; close it to have the last one over."""
 
     async def following() -> list[Recipient] | None:
@@ -184,6 +184,7 @@ async def ahead(batches: AsyncIterator[list[Recipient]]) -> AsyncGenerator[list[
     finally:
         # A statement cut short would spoil the transaction it reads in.
         await asyncio.gather(task, return_exceptions=True)
+        await batches.aclose()
 
 
 async def ring(db: Database, doorbell: Doorbell, lane: Lane, outbox_ids: list[int]) -> None:

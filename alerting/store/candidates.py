@@ -6,7 +6,8 @@ at each of their places and geocodes; `audience.gather` sees to it that they cou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,32 +113,38 @@ async def in_cells(
     *,
     groups: Sequence[str] | None,
     first: int,
-) -> AsyncIterator[Places]:
+) -> AsyncGenerator[Places]:
     """Every place in the ranges of cells, `first` of them, then more and more at a time.
 
     groups: only of members of one of them; None for all.
     """
     query = _IN_CELLS + ("" if groups is None else _IN_GROUPS)
     values = {"lows": list(lows), "highs": list(highs), "groups": groups}
-    async for rows in _stream(driver, "places", query, values, first=first):
-        yield _places(rows)
+    async with aclosing(_stream(driver, "places", query, values, first=first)) as stream:
+        async for rows in stream:
+            yield _places(rows)
 
 
 async def holders(
     driver: Driver, geocodes: Sequence[Geocode], *, groups: Sequence[str] | None, first: int
-) -> AsyncIterator[list[tuple[int, int]]]:
+) -> AsyncGenerator[list[tuple[int, int]]]:
     """(citizen id, place of the geocode in `geocodes` from 1) for everybody who has one of them."""
     query = _HOLDERS + ("" if groups is None else _IN_GROUPS)
     values = _geocodes(geocodes) | {"groups": groups}
-    async for rows in _stream(driver, "holders", query, values, first=first):
-        yield rows
+    async with aclosing(_stream(driver, "holders", query, values, first=first)) as stream:
+        async for rows in stream:
+            yield rows
 
 
-async def members(driver: Driver, groups: Sequence[str], *, first: int) -> AsyncIterator[list[int]]:
+async def members(
+    driver: Driver, groups: Sequence[str], *, first: int
+) -> AsyncGenerator[list[int]]:
     """Ids of everybody in one of the groups, each once."""
     query = "select id from citizen where groups && %(groups)s"
-    async for rows in _stream(driver, "members", query, {"groups": groups}, first=first):
-        yield [row[0] for row in rows]
+    values = {"groups": groups}
+    async with aclosing(_stream(driver, "members", query, values, first=first)) as stream:
+        async for rows in stream:
+            yield [row[0] for row in rows]
 
 
 async def other_places(
@@ -201,7 +208,7 @@ def _geocodes(geocodes: Sequence[Geocode]) -> dict[str, Any]:
 
 async def _stream(
     driver: Driver, name: str, query: str, values: dict[str, Any], *, first: int
-) -> AsyncIterator[list[Any]]:
+) -> AsyncGenerator[list[Any]]:
     """The rows through a server-side cursor, `first` of them, then more and more at a time."""
     size = first
     async with driver.cursor(name=name, binary=True) as cursor:

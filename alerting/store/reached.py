@@ -6,7 +6,7 @@ Whoever those reach is found by looking once more when the last of them has been
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -50,7 +50,7 @@ class Late:
 
 async def reached(
     connection: AsyncConnection, thread_id: UUID, *, batch: int
-) -> AsyncIterator[list[Reached]]:
+) -> AsyncGenerator[list[Reached]]:
     """Whom a thread's alerts reached, or may have, by citizen.
 
     Streams through a server-side cursor, so that memory stays flat; a citizen's addresses are

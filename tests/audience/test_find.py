@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerting.audience.cover import cell_of
-from alerting.audience.find import find
+from alerting.audience.find import count, find
 from alerting.domain.alert import (
     Alert,
     Area,
@@ -27,7 +27,7 @@ from alerting.domain.alert import (
     Status,
     Urgency,
 )
-from alerting.domain.citizen import Recipient
+from alerting.domain.citizen import Recipient, geocode_bit
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
@@ -195,3 +195,25 @@ async def test_against_every_citizen_looked_at_one_by_one(
         if distance_m_to(shape, y, lon(x)) <= r or far_km * 1000 <= circle[2] * 1000 + r:
             expected.add(f"h{i}")
     assert await refs(db, alert(info(area))) == expected
+
+
+async def test_more_areas_than_a_word_has_bits(db: Database) -> None:
+    """A citizen in the last of many areas, by two places and a geocode, counts once."""
+    home, work = (30.5, 30.5, 0.0), (31.0, 30.5, 0.0)
+    holds = (("A", "1"),)
+    await populate(db, row("last", home, work, geocodes=holds), row("code", geocodes=holds))
+    many = [Area(f"a{i}", (), (Circle(i / 2, 0, 1),)) for i in range(70)]
+    last = Area("last", (), (Circle(30.5, 30.5, 1), Circle(31, 30.5, 1)))
+    codes = Area("codes", geocodes=(NamedValue("A", "1"),))
+    both, code = sorted(await found(db, alert(info(*many, last, codes))))
+    assert (both.area_no, both.places) == (70, 0b11 | geocode_bit("A", "1"))
+    assert (code.area_no, code.places) == (71, geocode_bit("A", "1"))
+
+
+async def test_counting_is_never_too_few(db: Database) -> None:
+    await populate(db, *(row(f"c{i}", (1.5, 1.5, 0), (1.2, 1.2, 0)) for i in range(5)))
+    a = alert(info(Area("x", (SQUARE,))))
+    async with db.begin() as c:
+        assert await count(c, a, unless_below=4) == 5
+        assert await count(c, a, unless_below=5) == 5
+        assert await count(c, a, unless_below=10) == 10, "their places, which is quicker"

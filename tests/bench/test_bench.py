@@ -121,6 +121,8 @@ def test_an_audience_is_found_either_way() -> None:
     done = CliRunner().invoke(bench, ["audience", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     found = json.loads(done.stdout)["benches"]["audience"]
-    assert (found["citizens"], found["in_area"]) == (20_000, 2_000)
+    assert found["citizens"] == 20_000
     for way in (*found["ours"], found["plain"]):
+        # A tenth of all places; whoever has two counts once.
+        assert 1_800 < way["citizens"] < 2_400
         assert 0 < way["first_s"] <= way["all_s"]

@@ -15,18 +15,18 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.cover import cell_of
-from alerting.cap import read, to_xml
+from alerting.cap import from_json, read, to_xml
 from alerting.clock import ManualClock
 from alerting.dispatch import policies
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.submit import submit
-from alerting.domain.alert import Area, Circle, NamedValue, Polygon
+from alerting.domain.alert import Area, Circle, MsgType, NamedValue, Polygon
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
-from alerting.store import outbox, planned
+from alerting.store import alerts, outbox, planned
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
 from alerting.store.planned import NewDelivery
@@ -102,7 +102,7 @@ async def submitted(db: Database, clock: ManualClock, doorbell: Doorbell) -> UUI
 
 
 async def _plan_id(c: AsyncConnection) -> int:
-    return int(await c.scalar(text("select id from outbox where kind = 'plan'")) or 0)
+    return int(await c.scalar(text("select max(id) from outbox where kind = 'plan'")) or 0)
 
 
 async def plan(db: Database, planner: Planner, batches: int | None) -> bool:
@@ -256,3 +256,32 @@ async def test_several_places_are_no_reason_to_hold_an_alert(
     await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
     assert await plan(db, planner, None)
     assert len(await ledger(db)) == 3
+
+
+async def test_a_cancel_taken_over_tells_each_once(db: Database, planner: Planner) -> None:
+    await settle(db, everybody([([(0.1, 0.1, 0.0)], set()) for _ in range(7)]))
+    await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
+    assert await plan(db, planner, None)
+    async with db.begin() as c:
+        await c.execute(text("update delivery set state = 'accepted'"))
+        await c.execute(text("update outbox set state = 'done', done_at = now()"))
+        alert_id = await c.scalar(text("select id from alert"))
+        stored = await alerts.get(c, alert_id)
+    assert stored is not None
+    alert = from_json(stored.document)
+    cancel = replace(
+        alert, identifier="cancel", sent=planner._clock.now().replace(microsecond=0),
+        msg_type=MsgType.CANCEL, references=(alert.triple,),
+    )  # fmt: skip
+    ended = await submit(
+        db, to_xml(cancel), actor="test", now=True, clock=planner._clock,
+        doorbell=planner._doorbell,
+    )  # fmt: skip
+    assert not await plan(db, planner, 1)
+    assert await plan(db, planner, None)
+    async with db.begin() as c:
+        told = await c.execute(
+            text("select count(*), count(distinct citizen_id) from delivery where alert_id = :id"),
+            {"id": ended.alert_id},
+        )
+        assert tuple(told.one()) == (7, 7)
