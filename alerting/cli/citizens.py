@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import DownloadColumn
 from shapely.geometry.base import BaseGeometry
 
 from alerting.audience.importing import Report, import_file
@@ -27,6 +18,7 @@ from alerting.audience.zones import Zones
 from alerting.bootstrap import database_url
 from alerting.cap import read
 from alerting.cli import options
+from alerting.cli.progress import progress
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import citizens as directory
@@ -77,17 +69,10 @@ def generate(count: int, seed: int, area: Path, as_json: bool) -> int:
     changed nothing, when the directory holds others than these.
     """
     shape = _area(area)
-    bar = Progress(
-        TextColumn("settling"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=as_json or not sys.stderr.isatty(),
-    )
+    bar = progress(quiet=as_json)
     start = time.perf_counter()
     with bar:
-        task = bar.add_task("settle", total=count)
+        task = bar.add_task("settling", total=count)
         first = asyncio.run(
             populate(
                 database_url(settings()),
@@ -145,18 +130,11 @@ def stats(as_json: bool) -> int:
 
 
 async def _import(file: Path, errors: Path, size: int | None, *, quiet: bool) -> Report:
-    bar = Progress(
-        TextColumn("importing"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet or not sys.stderr.isatty(),
-    )
+    bar = progress(quiet=quiet, done=DownloadColumn())
     db = Database(database_url(settings()))
     try:
         with bar:
-            task = bar.add_task("import", total=size)
+            task = bar.add_task("importing", total=size)
             return await import_file(
                 db,
                 file,

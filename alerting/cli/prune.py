@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alerting.bootstrap import database_url
 from alerting.cli import options
 from alerting.cli.database import actor
+from alerting.cli.progress import progress
 from alerting.clock import SystemClock
 from alerting.dispatch.prune import Pruned, Pruner
 from alerting.errors import AlertingError, BadInput, Unavailable
@@ -62,14 +60,7 @@ def prune(older_than: int | None, dry_run: bool, as_json: bool) -> int:
 
 
 async def _prune(days: int, *, dry_run: bool, quiet: bool) -> Pruned:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet or not sys.stderr.isatty(),
-    )
+    bar = progress(quiet=quiet)
     db = Database(database_url(settings()))
     try:
         with bar:

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from alerting.cli import options
+from alerting.cli.progress import progress
 from alerting.errors import BadInput
 from alerting.replay import storm_files
 from alerting.replay.population import from_register, generated
@@ -58,16 +58,9 @@ def replay(
             raise BadInput(f"There is no folder for {target}.", remedy="Make it first.")
     trace = read_trace(list(paths), truth=truth)
     population = from_register(citizens) if citizens else generated(trace.alerts)
-    bar = Progress(
-        TextColumn("replaying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=as_json or not sys.stderr.isatty(),
-    )
+    bar = progress(quiet=as_json)
     with bar:
-        task = bar.add_task("replay", total=len(trace.played))
+        task = bar.add_task("replaying", total=len(trace.played))
         result = asyncio.run(
             run(
                 trace,
