@@ -1,4 +1,4 @@
-"""Synthetic citizens for demos, benches and tests: seeded, clustered like settlements, fictional.
+"""Synthetic citizens for demos, benches and tests: seeded, clustered in towns, fictional.
 
 Nothing here resembles a person: numbers are of a country code nobody has (+999), mail addresses of
 `example.org`. They never leave this machine.
