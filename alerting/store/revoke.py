@@ -63,6 +63,13 @@ async def stop(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> bool:
         (list(begun),),
     )
     await driver.execute("update outbox set not_before = now() where id = any(%s)", (calling,))
+    if rows:
+        # One that was finished may have got work since: whom one channel did not reach.
+        await driver.execute(
+            "update alert set finished_at = null where id = any(%s) and finished_at is not null"
+            " and id in (select alert_id from outbox where id = any(%s))",
+            (list(alert_ids), [i for i, _, _, _ in rows]),
+        )
     return bool(calling)
 
 

@@ -504,6 +504,26 @@ def test_what_chance_seldom_finds(
         state.teardown()
 
 
+def test_a_cancel_also_calls_back_what_a_finished_alert_was_about_to_send(
+    stage: type[Guarantee],
+) -> None:
+    state = stage()
+    try:
+        # Everything is sent, then the next channel of whom it did not reach is written.
+        state.alert(severity=Severity.SEVERE, sms=["knows no such address"])
+        rows = state.stage.run(state._rows()).values()
+        assert {r["state"] for r in rows if r["channel"] == "email" and r["tries"] == 0} == {
+            "planned"
+        }
+        [alert_id] = state._standing
+        state.stage.run(state._cancel(alert_id))
+        rows = state.stage.run(state._rows()).values()
+        assert not [r for r in rows if r["alert_id"] == alert_id and r["state"] == "planned"]
+        state.the_ledger_agrees_with_the_log()
+    finally:
+        state.teardown()
+
+
 @pytest.mark.timeout(300)
 def test_no_sequence_loses_doubles_or_moves_back(stage: type[Guarantee]) -> None:
     run_state_machine_as_test(
