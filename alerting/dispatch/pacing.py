@@ -13,8 +13,9 @@ from alerting.settings import Settings
 from alerting.throttle.pace import Rate
 from alerting.throttle.pace.pacer import Pacer
 
-#: A window spans no more than this at the configured rate, so that a cancel stops the last call
-#: within a second and no lease runs out while a slow provider is waited for.
+#: A window spans no more than this at the configured rate, and where a provider is as quick as it
+#: was, so that a cancel stops the last call within a second and no lease runs out while a slow
+#: provider is waited for.
 WINDOW_S = 0.5
 
 

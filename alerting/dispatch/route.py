@@ -30,6 +30,9 @@ _SERVER = re.compile(r"[^:/?#]+://([^/?#]*)")
 
 _RUNBOOK = "docs/runbooks/provider-down.md"
 
+#: The weight of the last call in how long calls take.
+_LAST = 1 / 16
+
 #: A call that hangs is looked at again so often.
 _LOOK_S = 0.25
 #: An alarm of this process, or one left by another, ends when a provider has worked for so long.
@@ -66,6 +69,8 @@ class Route:
         self._spare = spare
         self._rested = rested
         self._places = asyncio.Semaphore(provider.channel.concurrency)
+        #: Seconds a call has lately taken; 0 before the first.
+        self._took_s = 0.0
         self._origins: OrderedDict[str, _Origin] = OrderedDict()
         self._raised = False
         # What an earlier process said of it may still stand.
@@ -76,6 +81,14 @@ class Route:
     @property
     def name(self) -> str:
         return self.provider.name
+
+    def places(self, within_s: float) -> int:
+        """How many messages its connections have lately taken within so many seconds; one for each
+        at least, and two where nothing is known or it is not slower than that."""
+        at_once, took_s = self.provider.channel.concurrency, self._took_s
+        if took_s >= within_s:
+            return at_once
+        return at_once * max(2, int(within_s / took_s) if took_s else 2)
 
     def wait_s(self, message: Outgoing, *, urgent: bool = False) -> float:
         """Seconds until it may be called for this message; 0 when it may now."""
@@ -98,6 +111,7 @@ class Route:
             if call is None:
                 return None
             ending, code = Ending.NOTHING, ""
+            begun_s = self._now()
             try:
                 if may_give_up:
                     outcome = await self._answer(message, breaker, call)
@@ -106,6 +120,8 @@ class Route:
                 ending, code = ending_of(outcome), outcome.provider_code
             finally:
                 breaker.ended(call, ending)
+                took_s = self._now() - begun_s
+                self._took_s += (took_s - self._took_s) * (_LAST if self._took_s else 1)
         self._learn(ending, code)
         return outcome._replace(provider=self.name if outcome.called else "")
 

@@ -22,7 +22,7 @@ from alerting.channels.base import (
 )
 from alerting.channels.registry import Provider
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.pacing import Pacing
+from alerting.dispatch.pacing import WINDOW_S, Pacing
 from alerting.dispatch.route import NONE_LEFT, Route
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.observe.logs import logger
@@ -94,12 +94,12 @@ class Routes:
         """How many sends may be open at once, by the rate the live policy gives the channel now;
         the sends that follow keep to it.
 
-        Twice as many as a provider takes at once: each connection then has its next message ready,
-        and half as many windows are written down.
+        As many as a provider has lately taken in the time of a window: each connection then has
+        its next message ready, and few windows are written down.
         """
-        concurrency = max(r.provider.channel.concurrency for r in self._routes[channel])
+        places = max(r.places(WINDOW_S) for r in self._routes[channel])
         rate = self._rates[channel] = await self._pacing.rate(channel)
-        return self._pacing.window(rate, min(most, 2 * concurrency))
+        return self._pacing.window(rate, min(most, places))
 
     def rest_s(self, channel: str) -> float:
         """Seconds until one of its providers may be called; 0 when one may now."""
