@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,7 +37,6 @@ _SOCKET_PATH_MAX = 107 - len("/.s.PGSQL.5432.lock")
 _CONFIG = {
     "listen_addresses": "",
     "max_connections": "100",
-    "shared_buffers": "256MB",
     "jit": "off",
     "wal_compression": "on",
     "max_wal_size": "2GB",
@@ -97,10 +97,19 @@ def start(folder: Path, config: Mapping[str, str] | None = None) -> Postgres:
     config: settings of the server above the usual ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config = {**_CONFIG, **(config or {})}
+    config = {"shared_buffers": f"{_quarter_of_memory_mb()}MB", **_CONFIG, **(config or {})}
     process = _launch(folder, config)
     url = f"postgresql://{USER}@/{DATABASE}?host={_socket_folder(folder)}"
     return Postgres(url, folder, config, process)
+
+
+def _quarter_of_memory_mb() -> int:
+    """What PostgreSQL's own documentation advises for its buffers; untouched they take nothing."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):
+        # Less, where a container may not have all of the machine's.
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return max(128, min(8192, total // 4 // 2**20))
 
 
 def _launch(folder: Path, config: Mapping[str, str]) -> subprocess.Popen[bytes]:
