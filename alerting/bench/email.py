@@ -30,7 +30,10 @@ TASK = "a Celery task a mail"
 ONE, MANY = "aiosmtplib.send, one at a time", "aiosmtplib.send, sixteen at once"
 APPRISE, SOURCE = "Apprise, its throttle at zero", "Postfix smtp-source"
 
-#: Connections of ours, of the sixteen at once, and of smtp-source.
+#: Of ours. One more than processors: while one waits for its commit or the relay, others send.
+WORKERS = 3
+
+#: Connections of each of ours, of the sixteen at once, and of smtp-source.
 SESSIONS = 16
 
 #: A mail of ours is about so long, its headers and both parts with it; smtp-source sends as much.
@@ -61,6 +64,7 @@ def _ours(count: int) -> float:
         settings = Settings(
             var=folder / "var",
             carriers="real",
+            workers=WORKERS,
             smtp_host="127.0.0.1",
             smtp_port=sink.port,
             smtp_tls="none",
@@ -151,7 +155,7 @@ def _report(rounds: Rounds, ways: Sequence[Way]) -> Report:
         figures={"per_second": rounds.of, "messages": {w.name: w.messages for w in ways}},
         notes=[
             f"aiosmtplib {version('aiosmtplib')}; Postfix's smtp-sink stands in, without TLS for "
-            f"all. Two worker processes of ours with {SESSIONS} connections each, "
+            f"all. {WORKERS} worker processes of ours with {SESSIONS} connections each, "
             f"{celery_peer.PROCESSES} of the tasks', one of each other; smtp-source keeps "
             f"{SESSIONS} connections.",
             f"Apprise {apprise}." if apprise else "Apprise is not installed and was left out.",
