@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from alerting.bench.ports import HOST, free_port, listens
 from alerting.embedded import child
@@ -21,13 +22,17 @@ from alerting.errors import Unavailable
 #: smtp-sink writes each recipient in a line of its own before the mail.
 _TO = re.compile(rb"^X-Rcpt-Args: <([^>]*)>", re.M)
 
+#: Where the record is kept while the sink runs, where there is such a place: on the disk it stood
+#: in the way of PostgreSQL's log.
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+
 #: Connections that may wait to be taken.
 _BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """Where it listens, and what it has taken."""
+    """Where it listens, and what it had taken by its end."""
 
     port: int
     dump: Path
@@ -38,26 +43,27 @@ class Sink:
             return Counter()
         return Counter(to.decode() for to in _TO.findall(self.dump.read_bytes()))
 
-    def mean_bytes(self) -> int:
-        """The size of a mail, with the few lines smtp-sink writes before it."""
-        return self.dump.stat().st_size // max(1, self.taken().total())
-
 
 @contextmanager
 def smtp_sink(folder: Path) -> Iterator[Sink]:
     """Run it over `folder` while the block lasts. Raises Unavailable where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     port, dump = free_port(), folder / "mails"
-    process = child.start(
-        (program("smtp-sink"), *_as_whom(), "-D", str(dump.resolve()), f"{HOST}:{port}",
-         str(_BACKLOG)),
-        log=folder / "smtp-sink.log",
-    )  # fmt: skip
-    try:
-        until(lambda: listens(port), timeout_s=10, what="smtp-sink to start")
-        yield Sink(port, dump)
-    finally:
-        child.stop(process, signal.SIGTERM, 5)
+    with TemporaryDirectory(
+        prefix="bench-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None
+    ) as name:
+        live = Path(name) / "mails"
+        process = child.start(
+            (program("smtp-sink"), *_as_whom(), "-D", str(live), f"{HOST}:{port}", str(_BACKLOG)),
+            log=folder / "smtp-sink.log",
+        )
+        try:
+            until(lambda: listens(port), timeout_s=10, what="smtp-sink to start")
+            yield Sink(port, dump)
+        finally:
+            child.stop(process, signal.SIGTERM, 5)
+            if live.exists():
+                shutil.move(live, dump)
 
 
 def program(name: str) -> str:
