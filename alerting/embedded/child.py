@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from alerting.embedded.wait import until
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+#: Has the kernel signal this process when its parent ends (PR_SET_PDEATHSIG, prctl(2)), undoes what
+#: Python does to signals, and becomes the command.
+_IN_FRONT = """
+import ctypes, os, signal, sys
+sig, parent, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+ctypes.CDLL(None).prctl(1, sig)
+if os.getppid() != parent:  # it died meanwhile
+    os.kill(os.getpid(), sig)
+for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(ignored, signal.SIG_DFL)
+os.execvp(command[0], command)
+"""
 
 
-def end_with_parent(sig: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
-    """What a child runs before exec so that it is signalled when its parent dies, even by kill -9.
+def ending_with_parent(
+    command: Sequence[str], sig: signal.Signals = signal.SIGTERM
+) -> Sequence[str]:
+    """The command as one that is signalled when its parent dies, even by kill -9.
 
-    Linux only; elsewhere None, and an orphan is found by its pid file at the next start.
+    Linux only; elsewhere as it was, and an orphan is found by its pid file at the next start.
+
+    A small program in front sees to it, not a function run between fork and exec: that is Python in
+    a copy of a process whose other threads are gone, and with them whoever held its locks. Now and
+    then such a child stood still for ever, and its parent with it.
     """
-    if _LIBC is None:
-        return None
-    libc, parent = _LIBC, os.getpid()
-
-    def run() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(sig))
-        # The parent may have died between fork and prctl.
-        if os.getppid() != parent:
-            os.kill(os.getpid(), sig)
-
-    return run
+    if sys.platform != "linux":
+        return command
+    return (
+        sys.executable, "-I", "-S", "-c", _IN_FRONT, str(int(sig)), str(os.getpid()), *command,
+    )  # fmt: skip
 
 
 def start(
@@ -47,7 +56,7 @@ def start(
     """Start a server as our child, out of the terminal's reach, with its output in `log`."""
     with log.open("ab") as out:
         return subprocess.Popen(
-            command,
+            ending_with_parent(command, on_death),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -55,7 +64,6 @@ def start(
             cwd=cwd,
             # Ctrl-C goes to the supervisor, which ends its children in order.
             start_new_session=True,
-            preexec_fn=end_with_parent(on_death),
         )
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from alerting.embedded.child import end_with_parent
+from alerting.embedded.child import ending_with_parent
 from alerting.observe.logs import logger
 
 log = logger(__name__)
@@ -101,13 +101,12 @@ class Supervisor:
 
     async def _start(self, spec: Spec) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *spec.command,
+            *ending_with_parent(spec.command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, **spec.env},
             start_new_session=True,
-            preexec_fn=end_with_parent(),
             limit=1 << 20,
         )
 
