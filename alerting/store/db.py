@@ -129,7 +129,9 @@ class Database:
         """
         driver = self._idle.pop() if self._idle else await self._connect()
         try:
-            async with driver.pipeline():
+            # With a transaction of its own: else what was sent off before something that cannot
+            # be said would be written all the same.
+            async with driver.pipeline(), driver.transaction():
                 yield driver
         except BaseException as e:
             await driver.close()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
+import psycopg
 import pytest
 from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +24,7 @@ from alerting.store import alerts, claims, outbox, receipts
 from alerting.store.claims import Fenced
 from alerting.store.outbox import Work
 from alerting.store.receipts import NewReceipt
-from alerting.store.schema import delivery
+from alerting.store.schema import CHUNK_SPAN, delivery
 from alerting.store.schema import outbox as table
 from alerting.store.settlements import Settlement
 from alerting.store.settlements import settle as write
@@ -132,6 +133,61 @@ async def attempt(town: Town, act: Callable[[AsyncConnection], Awaitable[object]
     async with town.db.begin() as c:
         await act(c)
         await write(c, [Settlement(1, DeliveryState.FAILED, "late")], now=town.clock.now())
+
+
+async def a_chunk(town: Town, alert_xml: bytes) -> tuple[Work, int]:
+    """A claimed chunk and its first delivery."""
+    await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        plan = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="planner", lease_s=30)
+    assert plan is not None
+    await town.worker()._planner.run(plan)
+    async with town.db.begin() as c:
+        chunk = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="late", lease_s=30)
+    assert chunk is not None
+    return chunk, chunk.id * CHUNK_SPAN
+
+
+async def standing(town: Town, chunk: Work, delivery_id: int) -> tuple[int, int, str]:
+    """The chunk's window, and the state of one delivery."""
+    async with town.db.begin() as c:
+        row = await c.execute(
+            text(
+                "select o.window_from, o.window_to, d.state from outbox o, delivery d"
+                " where o.id = :chunk and d.id = :delivery"
+            ),
+            {"chunk": chunk.id, "delivery": delivery_id},
+        )
+        return tuple(row.one())  # type: ignore[return-value]
+
+
+async def turn(town: Town, chunk: Work, delivery_id: int, ref: str = "SM1") -> None:
+    sent = Settlement(delivery_id, DeliveryState.ACCEPTED, "new", provider_ref=ref, tried=1)
+    await claims.turn_window(
+        town.db, chunk, [sent], lease_s=30, window=(3, 6), now=town.clock.now()
+    )
+
+
+async def test_a_window_turned_after_the_lease_writes_nothing(town: Town, alert_xml: bytes) -> None:
+    chunk, first = await a_chunk(town, alert_xml)
+    await turn(town, chunk, first)
+    assert await standing(town, chunk, first) == (3, 6, "accepted")
+    await dead(town)
+    async with town.db.begin() as c:
+        assert await outbox.claim(c, chunk.id, owner="next", lease_s=30)
+    with pytest.raises(Fenced):
+        await turn(town, chunk, first + 1)
+    assert await standing(town, chunk, first + 1) == (3, 6, "planned")
+
+
+async def test_a_window_whose_outcomes_cannot_be_written_is_not_turned(
+    town: Town, alert_xml: bytes
+) -> None:
+    chunk, first = await a_chunk(town, alert_xml)
+    # PostgreSQL's text holds no NUL; the driver says so after the lease has been sent off.
+    with pytest.raises(psycopg.DataError):
+        await turn(town, chunk, first, ref="SM\0")
+    assert await standing(town, chunk, first) == (0, 0, "planned")
 
 
 async def test_two_never_hold_the_same_work(town: Town, alert_xml: bytes) -> None:
