@@ -66,7 +66,7 @@ class Sizes:
 
 
 FULL = Sizes(6_000, 40_000, 40_000, 100_000)
-QUICK = Sizes(40, 200, 400, 300)
+QUICK = Sizes(40, 200, 2_000, 300)
 
 
 @dataclass(frozen=True, slots=True)
