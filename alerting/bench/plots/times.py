@@ -42,7 +42,8 @@ def audience(kept: Kept) -> tuple[Figure, str]:
         names(axes, ["ours", "a box and points"])
         axes.set_xlabel(label)
         axes.grid(visible=True, axis="x")
-    return made, f"An audience of {found['in_area']:,} found among {found['citizens']:,} citizens"
+    most = max(int(o["citizens"]) for o in found["ours"])
+    return made, f"Audiences of up to {most:,} found among {found['citizens']:,} citizens"
 
 
 def overtake(kept: Kept) -> tuple[Figure, str]:
