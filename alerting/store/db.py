@@ -124,8 +124,9 @@ class Database:
         """What is said in the block is one transaction, sent off without waiting in between; what
         it brought can be fetched when the block has ended (PostgreSQL, "Pipeline Mode").
 
-        For what a worker says before and after every window of sends: one round trip
-        and much less of the processor than `begin`. Raises what PostgreSQL says to any of it, which writes nothing.
+        For what a worker says before and after every window of sends: one round trip and much
+        less of the processor than `begin`. Raises what PostgreSQL says to any of it; nothing is
+        written then.
         """
         driver = self._idle.pop() if self._idle else await self._connect()
         try:
