@@ -13,6 +13,7 @@ from functools import partial
 from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.history import Histories, Known
+from alerting.dispatch.night import not_at_night
 from alerting.dispatch.policies import PolicyCache
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
@@ -98,20 +99,47 @@ class Verdicts:
         """The decision for each delivery, in order, each with its reason.
 
         digest: they carry digests, whose items were judged before; only what ends an alert or
-        closes an address still stands against them.
+        closes an address and the citizens' nights still stand against them.
         """
-        if not pending:
-            return []
         now = self._clock.now()
-        if digest:
-            return [_only_open(stored, d, now, Reason.DIGESTED) for d in pending]
-        followers = {d.id: _follows(stored, d, now) for d in pending if d.follows is not None}
-        first = [d for d in pending if d.id not in followers]
+        earlier = {
+            d.id: _only_open(stored, d, now, Reason.DIGESTED)
+            if digest
+            else _follows(stored, d, now)
+            for d in pending
+            if digest or d.follows is not None
+        }
+        if earlier:
+            earlier = await self._by_day(stored, pending, earlier, can_be_silent)
+        first = [d for d in pending if d.id not in earlier]
         judged = dict(
             zip((d.id for d in first), await self._of(stored, first, can_be_silent), strict=True)
         )
-        decided = followers | judged
+        decided = judged | earlier
         return [decided[d.id] for d in pending]
+
+    async def _by_day(
+        self,
+        stored: StoredAlert,
+        pending: Sequence[OpenDelivery],
+        decided: dict[int, Decision],
+        can_be_silent: bool,
+    ) -> dict[int, Decision]:
+        """What was judged earlier, those held back that would interrupt at night."""
+        policy, alert = (await self._policies.in_force()).live, from_json(stored.document)
+        return {
+            d.id: not_at_night(
+                alert,
+                d,
+                decided[d.id],
+                now=self._clock.now(),
+                expires_at=stored.expires_at,
+                policy=policy,
+                can_be_silent=can_be_silent,
+            )
+            for d in pending
+            if d.id in decided
+        }
 
     async def _of(
         self, stored: StoredAlert, pending: Sequence[OpenDelivery], can_be_silent: bool

@@ -137,12 +137,12 @@ async def carried(
 async def settle_carried(connection: AsyncConnection, *, now: datetime) -> int:
     """End every item as the digest that carries it ended; returns how many.
 
-    Items of a digest that was called back, because the alert that led it had ended, wait anew.
+    Items of a digest that did not go out because the alert that led it had ended wait anew.
     """
     driver = await raw(connection)
     await driver.execute(
         """update digest_item i set digest_id = null from delivery c
-           where c.id = i.digest_id and c.state = 'revoked'"""
+           where c.id = i.digest_id and c.state in ('revoked', 'expired')"""
     )
     cursor = await driver.execute(
         """with ended as (
