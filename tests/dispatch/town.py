@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -159,9 +160,11 @@ class Town:
         )
 
     async def due_now(self) -> None:
-        """Let everything that waits for a later try be due."""
+        """Let everything that waits for a later try be due, and have been for a while: a sweep
+        leaves alone what has just become so."""
         async with self.db.begin() as connection:
-            await connection.execute(update(outbox).values(not_before=func.now()))
+            long_ago = func.now() - timedelta(minutes=1)
+            await connection.execute(update(outbox).values(not_before=long_ago))
 
     async def rows(self, alert_id: UUID) -> list[dict[str, Any]]:
         async with self.db.begin() as connection:
