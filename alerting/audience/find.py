@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.gather import Hits, gather, ground
+from alerting.audience.runs import in_runs
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient, Target
@@ -50,14 +51,13 @@ async def find(
     await driver.execute("set transaction isolation level repeatable read")
     zones = Zones(alert)
     first = max(1, batch // _FIRST)
-    async with aclosing(_hits(driver, alert, zones, groups=groups, first=first)) as everybody:
-        async for hits in everybody:
-            for start in range(0, len(hits), batch * _GROWTH):
-                part = hits.only(slice(start, start + batch * _GROWTH))
-                if not_planned_for is not None:
-                    part = await _not_planned(connection, part, not_planned_for)
-                if len(part):
-                    yield await _recipients(driver, zones, part)
+    everybody = _hits(driver, alert, zones, groups=groups, first=first)
+    async with aclosing(in_runs(everybody, batch=batch * _GROWTH)) as parts:
+        async for part in parts:
+            if not_planned_for is not None:
+                part = await _not_planned(connection, part, not_planned_for)
+            if len(part):
+                yield await _recipients(driver, zones, part)
 
 
 async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int) -> int:

@@ -67,8 +67,8 @@ class Hits:
     def __len__(self) -> int:
         return len(self.citizen_ids)
 
-    def only(self, which: NDArray[np.bool_] | slice) -> Hits:
-        """Those chosen."""
+    def only(self, which: NDArray[Any] | slice) -> Hits:
+        """Those chosen by a mask, by their indexes or as a slice."""
         return Hits(self.citizen_ids[which], self.zones[which], self.places[which])
 
 
