@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_ARGS ?=
+TEST_ARGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup node_modules demo up test check bench-deps rabbit-deps format lock clean
@@ -31,7 +32,7 @@ node_modules/.package-lock.json: package-lock.json package.json .npmrc | setup
 	  || { echo "The npm programs could not be installed; tests that need them are skipped, in CI they fail." >&2; test -z "$$CI"; }
 
 test: setup node_modules ## Run the tests on the embedded engines
-	$(BIN)/pytest
+	$(BIN)/pytest $(TEST_ARGS)
 
 check: setup ## Lint, types and import direction
 	$(BIN)/ruff check .
