@@ -428,13 +428,13 @@ class Days(RuleBasedStateMachine):
         self.world.run(work())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_no_sequence_breaks_an_invariant(database_url: str, redis_url: str) -> None:
     Days.engines = (database_url, redis_url)
     run_state_machine_as_test(
         Days,
         settings=settings(
-            max_examples=50,
+            max_examples=40,
             stateful_step_count=8,
             deadline=None,
             suppress_health_check=list(HealthCheck),
