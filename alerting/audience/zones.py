@@ -46,6 +46,9 @@ class Zone:
     ) -> NDArray[np.bool_]:
         """Which discs (a point and a radius in metres, often 0) touch the zone, edges included."""
         inside: NDArray[np.bool_] = shapely.intersects_xy(self.polygons, lons, lats)
+        # The antimeridian has two names, and a shape that ends there knows it by one of them.
+        seam = np.flatnonzero(np.abs(lons) == 180)
+        inside[seam] |= shapely.intersects_xy(self.polygons, -lons[seam], lats[seam])
         for c in self.circles:
             inside |= distance_km(c.lat, c.lon, lats, lons) * 1000 <= c.radius_km * 1000 + radii_m
         if not self.polygons.is_empty:

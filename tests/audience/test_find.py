@@ -197,6 +197,15 @@ async def test_against_every_citizen_looked_at_one_by_one(
     assert await refs(db, alert(info(area))) == expected
 
 
+@pytest.mark.parametrize("end", [179.5, -179.5])
+async def test_an_edge_on_the_antimeridian_has_both_its_names(db: Database, end: float) -> None:
+    await populate(db, row("east", (0.0, 180.0, 0.0)), row("west", (0.0, -180.0, 0.0)))
+    seam = 180.0 if end > 0 else -180.0
+    ring = ((-0.5, end), (0.5, end), (0.5, seam), (-0.5, seam), (-0.5, end))
+    found = await refs(db, alert(info(Area("x", (Polygon(ring),)))))
+    assert found == {"east", "west"}
+
+
 async def test_more_areas_than_a_word_has_bits(db: Database) -> None:
     """A citizen in the last of many areas, by two places and a geocode, counts once."""
     home, work = (30.5, 30.5, 0.0), (31.0, 30.5, 0.0)
