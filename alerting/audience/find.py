@@ -86,7 +86,7 @@ async def _hits(
     elif groups is not None and alert.infos:
         async with aclosing(candidates.members(driver, groups, first=first)) as members:
             async for ids in members:
-                nothing = np.zeros(len(ids), np.int64)
+                nothing = np.zeros(len(ids), np.int16)
                 yield Hits(np.sort(np.array(ids, np.int64)), nothing, nothing)
 
 

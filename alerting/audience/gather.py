@@ -30,7 +30,7 @@ _AT_ONCE = 1000
 #: Zones that fit a machine word; more are kept as Python's own integers.
 _WORD = 62
 
-_PLACE_BITS = np.array([place_bit(no) for no in range(8)])
+_PLACE_BITS = np.array([place_bit(no) for no in range(8)], np.int16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Hits:
 
     citizen_ids: NDArray[np.int64]
     zones: NDArray[Any]
-    places: NDArray[np.int64]
+    places: NDArray[np.int16]
 
     def __len__(self) -> int:
         return len(self.citizen_ids)
@@ -174,14 +174,14 @@ async def _zone_bits(zones: Zones, places: Places) -> NDArray[Any]:
 
 def _marks(
     where: Ground, nos: NDArray[np.int64], dtype: Any
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
+) -> tuple[NDArray[Any], NDArray[np.int16]]:
     """Bits of zones and places of geocodes by their numbers from 1."""
     zone_bits = np.array([0, *where.zone_bits], dtype)
-    place_bits = np.array([0, *where.place_bits], np.int64)
+    place_bits = np.array([0, *where.place_bits], np.int16)
     return zone_bits[nos], place_bits[nos]
 
 
-def _united(ids: NDArray[np.int64], zone_bits: NDArray[Any], place_bits: NDArray[np.int64]) -> Hits:
+def _united(ids: NDArray[np.int64], zone_bits: NDArray[Any], place_bits: NDArray[np.int16]) -> Hits:
     """One row for each citizen who is in some zone."""
     hit = zone_bits != 0
     ids, zone_bits, place_bits = ids[hit], zone_bits[hit], place_bits[hit]
@@ -198,4 +198,6 @@ def _united(ids: NDArray[np.int64], zone_bits: NDArray[Any], place_bits: NDArray
 
 
 def _dtype(zones: Zones) -> Any:
-    return np.int64 if len(zones.zones) <= _WORD else object
+    """The smallest that has a bit for each zone: a run of citizens is held in memory."""
+    count = len(zones.zones)
+    return np.min_scalar_type((1 << count) - 1) if count <= _WORD else object

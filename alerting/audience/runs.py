@@ -15,7 +15,7 @@ import numpy as np
 
 from alerting.audience.gather import Hits
 
-#: Hits put in order at once; so many are kept in memory twice, at 24 bytes each.
+#: Hits put in order at once; so many are kept in memory twice, at 11 bytes each for most alerts.
 LONGEST = 1 << 18
 
 
@@ -54,9 +54,10 @@ async def in_runs(
 def _sorted(parts: list[Hits]) -> Hits:
     if len(parts) == 1:
         return parts[0]
-    together = Hits(
-        np.concatenate([p.citizen_ids for p in parts]),
-        np.concatenate([p.zones for p in parts]),
-        np.concatenate([p.places for p in parts]),
+    citizen_ids = np.concatenate([p.citizen_ids for p in parts])
+    order = np.argsort(citizen_ids)
+    return Hits(
+        citizen_ids[order],
+        np.concatenate([p.zones for p in parts])[order],
+        np.concatenate([p.places for p in parts])[order],
     )
-    return together.only(np.argsort(together.citizen_ids, kind="stable"))

@@ -18,7 +18,7 @@ PARTS = st.lists(st.integers(1, 30), max_size=30)
 
 def _hits(ids: list[int]) -> Hits:
     numbers = np.array(sorted(ids), np.int64)
-    return Hits(numbers, numbers % 7 + 1, numbers % 5)
+    return Hits(numbers, numbers % 7 + 1, (numbers % 5).astype(np.int16))
 
 
 class Walk:
