@@ -41,12 +41,16 @@ def attribute(doubted: Sequence[Doubted], struck: Sequence[Struck]) -> int:
     """Add what was found in doubt to the fault that caused it; returns how many none did.
 
     That is the last one before that hit a worker with this chunk, else the last that hit a worker
-    at all: what a worker claimed in the moment of its end is in nobody's list.
+    at all: what a worker claimed in the moment of its end is in nobody's list. What was found in
+    doubt once is settled; in doubt anew, the chunk has met another fault since.
     """
     elsewhere = 0
-    for d in doubted:
+    found: dict[int, datetime] = {}
+    for d in sorted(doubted, key=lambda d: d.at):
         before = [s for s in struck if s.processes and s.at <= d.at]
-        owners = [s for s in before if d.chunk in s.chunks]
+        since = found.get(d.chunk)
+        owners = [s for s in before if d.chunk in s.chunks and (since is None or s.at > since)]
+        found[d.chunk] = d.at
         if not before:
             elsewhere += d.count
         else:

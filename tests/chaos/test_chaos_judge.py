@@ -117,6 +117,14 @@ def test_doubts_go_to_the_kill_that_left_them() -> None:
     assert (first.in_doubt, second.in_doubt, redis.in_doubt) == (10, 21, 0)
 
 
+def test_a_chunk_hit_twice_is_charged_to_each_fault_once() -> None:
+    """The second hit whoever had just taken the chunk over, before anybody knew that they had."""
+    first, second = struck(1, "fast-1", {7, 8}), struck(3, "fast-2/0", set())
+    found = [Doubted(after(2), 7, 64), Doubted(after(2), 8, 32), Doubted(after(4), 7, 64)]
+    assert attribute(found, [first, second]) == 0
+    assert (first.in_doubt, second.in_doubt) == (96, 64)
+
+
 def test_a_recovery_lasts_to_the_next_fault_and_not_into_the_tail() -> None:
     lines = [line(A, 1, s / 10) for s in range(100)]
     lines += [line(A, 1, 13 + s / 10) for s in range(100)]
