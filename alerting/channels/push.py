@@ -5,7 +5,6 @@ Source: RFC 8030 (protocol), 8291 (encryption), 8292 (identification).
 
 from __future__ import annotations
 
-import asyncio
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -134,9 +133,6 @@ class WebPush:
             body = encrypt(plaintext, message.keys.get("p256dh", ""), message.keys.get("auth", ""))
         except BadKeys:
             return Outcome(message.delivery_id, DEAD_ADDRESS, provider_code="bad-keys")
-        # Let the rest of the window be encrypted first: in turn with the calls each costs more, for
-        # neither finds its code and tables in the processor's cache. The loop writes only after.
-        await asyncio.sleep(0)
         headers = {
             "Authorization": self._vapid.authorization(origin),
             "Content-Encoding": "aes128gcm",
