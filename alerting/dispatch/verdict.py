@@ -7,13 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 
 from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.history import Histories, Known
-from alerting.dispatch.night import not_at_night
+from alerting.dispatch.later import ENDED_AS, judged_earlier, only_open
 from alerting.dispatch.policies import PolicyCache
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
@@ -34,13 +33,6 @@ ENDS = {
     Reason.CANCELLED: DeliveryState.REVOKED,
     Reason.SUPERSEDED: DeliveryState.REVOKED,
 }
-
-_REASONS = {
-    AlertState.EXPIRED: Reason.EXPIRED,
-    AlertState.CANCELLED: Reason.CANCELLED,
-    AlertState.SUPERSEDED: Reason.SUPERSEDED,
-}
-
 
 #: Why a citizen is spared what they know already.
 _SPARED = frozenset({Reason.IDENTICAL, Reason.COVERED, Reason.TEXT_ONLY})
@@ -101,45 +93,22 @@ class Verdicts:
         digest: they carry digests, whose items were judged before; only what ends an alert or
         closes an address and the citizens' nights still stand against them.
         """
-        now = self._clock.now()
-        earlier = {
-            d.id: _only_open(stored, d, now, Reason.DIGESTED)
-            if digest
-            else _follows(stored, d, now)
-            for d in pending
-            if digest or d.follows is not None
-        }
-        if earlier:
-            earlier = await self._by_day(stored, pending, earlier, can_be_silent)
+        earlier: dict[int, Decision] = {}
+        if digest or any(d.follows is not None for d in pending):
+            earlier = judged_earlier(
+                stored,
+                pending,
+                digest=digest,
+                now=self._clock.now(),
+                policy=(await self._policies.in_force()).live,
+                can_be_silent=can_be_silent,
+            )
         first = [d for d in pending if d.id not in earlier]
         judged = dict(
             zip((d.id for d in first), await self._of(stored, first, can_be_silent), strict=True)
         )
         decided = judged | earlier
         return [decided[d.id] for d in pending]
-
-    async def _by_day(
-        self,
-        stored: StoredAlert,
-        pending: Sequence[OpenDelivery],
-        decided: dict[int, Decision],
-        can_be_silent: bool,
-    ) -> dict[int, Decision]:
-        """What was judged earlier, those held back that would interrupt at night."""
-        policy, alert = (await self._policies.in_force()).live, from_json(stored.document)
-        return {
-            d.id: not_at_night(
-                alert,
-                d,
-                decided[d.id],
-                now=self._clock.now(),
-                expires_at=stored.expires_at,
-                policy=policy,
-                can_be_silent=can_be_silent,
-            )
-            for d in pending
-            if d.id in decided
-        }
 
     async def _of(
         self, stored: StoredAlert, pending: Sequence[OpenDelivery], can_be_silent: bool
@@ -180,7 +149,7 @@ class Verdicts:
     def unjudged(self, stored: StoredAlert, pending: Sequence[OpenDelivery]) -> list[Decision]:
         """The decisions where the throttle itself fails: what may go out at all does."""
         now = self._clock.now()
-        return [_only_open(stored, d, now, Reason.UNJUDGED) for d in pending]
+        return [only_open(stored, d, now, Reason.UNJUDGED) for d in pending]
 
     async def _judge(
         self,
@@ -243,16 +212,6 @@ class Verdicts:
         task.add_done_callback(self._charging.discard)
 
 
-def _only_open(stored: StoredAlert, d: OpenDelivery, now: datetime, reason: Reason) -> Decision:
-    """SEND with this reason, unless the alert has ended or the address is closed."""
-    state = AlertState.EXPIRED if now >= stored.expires_at else stored.state
-    if state in _REASONS:
-        return Decision(Verdict.DROP, _REASONS[state])
-    if not d.consent or d.suspended_reason or not d.verified:
-        return Decision(Verdict.DROP, Reason.OPTED_OUT)
-    return Decision(Verdict.SEND, reason)
-
-
 def _despite_doubts(d: OpenDelivery, decision: Decision, known: Known | None) -> Decision:
     """Two messages that may both be lost must not each keep the other from being sent again."""
     if d.state != DeliveryState.IN_DOUBT or decision.reason not in _SPARED:
@@ -260,13 +219,6 @@ def _despite_doubts(d: OpenDelivery, decision: Decision, known: Known | None) ->
     if known is not None and any(p.sure for p in known.event):
         return decision
     return Decision(Verdict.SEND, Reason.NEW)
-
-
-def _follows(stored: StoredAlert, d: OpenDelivery, now: datetime) -> Decision:
-    """The decision for what another channel did not bring: it was judged when it was first sent."""
-    if d.already_told:
-        return Decision(Verdict.DROP, Reason.ALREADY_TOLD)
-    return _only_open(stored, d, now, Reason.UNREACHED)
 
 
 def subject_of(d: OpenDelivery, known: Known | None) -> Subject:
@@ -305,5 +257,5 @@ def withheld(d: OpenDelivery, decision: Decision) -> Settlement:
 
 def ended_as(state: AlertState) -> tuple[DeliveryState, str]:
     """How deliveries end that were still planned when their alert did."""
-    reason = _REASONS.get(state, Reason.CANCELLED)
+    reason = ENDED_AS.get(state, Reason.CANCELLED)
     return ENDS[reason], reason.value

@@ -11,8 +11,10 @@ from shapely import box
 from town import Recorder, Town
 
 from alerting.audience.synthetic import generate, store
+from alerting.cap import read
 from alerting.clock import ManualClock
 from alerting.dispatch.broker import Doorbell
+from alerting.domain.alert import Alert
 from alerting.settings import Settings
 from alerting.store.db import Database
 
@@ -23,6 +25,11 @@ AREA = box(2.40, 54.46, 2.62, 54.60)
 @pytest.fixture
 def alert_xml() -> bytes:
     return (Path(__file__).parents[2] / "examples" / "flood.xml").read_bytes()
+
+
+@pytest.fixture
+def flood(alert_xml: bytes) -> Alert:
+    return read(alert_xml).alerts[0]
 
 
 @pytest.fixture

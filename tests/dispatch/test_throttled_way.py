@@ -7,11 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from town import Recorder, Town
+from town import Town
 
-from alerting.cap import read, to_xml
+from alerting.cap import to_xml
 from alerting.channels.base import Outcome, Outgoing
-from alerting.clock import ManualClock
 from alerting.dispatch.approve import OwnAlert, approve
 from alerting.domain.alert import (
     Alert,
@@ -36,16 +35,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def noon(town: Town) -> None:
     """Nobody's quiet time."""
-    town.clock = ManualClock(NOON)
-    town.__post_init__()
-    town.channels = {
-        name: Recorder(name, can_be_silent=name == "push") for name in ("sms", "email", "push")
-    }
-
-
-@pytest.fixture
-def flood(alert_xml: bytes) -> Alert:
-    return read(alert_xml).alerts[0]
+    town.begin_at(NOON)
 
 
 def at(alert: Alert, town: Town, *, minutes: float = 0, **changes: object) -> Alert:

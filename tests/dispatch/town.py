@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -130,6 +130,13 @@ class Town:
 
     def house(self) -> House:
         return House(self.db, self.clock, self.doorbell, self.settings)
+
+    def begin_at(self, at: datetime) -> None:
+        """Begin anew at this time, with fresh budgets and with channels as they are in earnest: a
+        push can be silent."""
+        self.clock = ManualClock(at)
+        self.__post_init__()
+        self.channels = {n: Recorder(n, can_be_silent=n == "push") for n in self.channels}
 
     def _now_s(self) -> float:
         return self.clock.now().timestamp()

@@ -6,11 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from town import Recorder, Town
+from town import Town
 
-from alerting.cap import read, to_xml
+from alerting.cap import to_xml
 from alerting.channels.base import DEAD_ADDRESS, PROVIDER_DOWN, Outcome, Outgoing
-from alerting.clock import ManualClock
 from alerting.domain.alert import Alert, MsgType, Severity, Urgency
 
 EVENING = datetime(2026, 11, 24, 21, tzinfo=UTC)
@@ -19,16 +18,7 @@ MORNING = datetime(2026, 11, 25, 7, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def evening(town: Town) -> None:
-    town.clock = ManualClock(EVENING)
-    town.__post_init__()
-    town.channels = {
-        name: Recorder(name, can_be_silent=name == "push") for name in ("sms", "email", "push")
-    }
-
-
-@pytest.fixture
-def flood(alert_xml: bytes) -> Alert:
-    return read(alert_xml).alerts[0]
+    town.begin_at(EVENING)
 
 
 def at(alert: Alert, town: Town, *, hours: float = 30, **changes: object) -> Alert:

@@ -1,0 +1,96 @@
+"""Later: what was judged earlier and goes out now. Digests were judged item by item, a second
+channel with the first.
+
+Neither is judged anew; but the alert may have ended since, the address may be closed, and where a
+provider was away or a worker died in between it may be night by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from alerting.cap import from_json
+from alerting.domain.alert import Alert, MsgType, Status
+from alerting.domain.alert_state import AlertState
+from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.store.alerts import StoredAlert
+from alerting.store.deliveries import OpenDelivery
+from alerting.throttle.gate import GRAVE
+from alerting.throttle.policy.parse import Policy
+from alerting.throttle.quiet import quiet_until
+
+#: Why nothing goes out any more for an alert that has ended so.
+ENDED_AS = {
+    AlertState.EXPIRED: Reason.EXPIRED,
+    AlertState.CANCELLED: Reason.CANCELLED,
+    AlertState.SUPERSEDED: Reason.SUPERSEDED,
+}
+
+
+def judged_earlier(
+    stored: StoredAlert,
+    pending: Sequence[OpenDelivery],
+    *,
+    digest: bool,
+    now: datetime,
+    policy: Policy,
+    can_be_silent: bool,
+) -> dict[int, Decision]:
+    """The decisions, by delivery, for digests and for what another channel did not bring."""
+    alert = from_json(stored.document)
+    decided: dict[int, Decision] = {}
+    for d in pending:
+        if digest:
+            decision = only_open(stored, d, now, Reason.DIGESTED)
+        elif d.follows is not None and d.already_told:
+            decision = Decision(Verdict.DROP, Reason.ALREADY_TOLD)
+        elif d.follows is not None:
+            decision = only_open(stored, d, now, Reason.UNREACHED)
+        else:
+            continue
+        if decision.verdict is Verdict.SEND and not _at_any_hour(alert, d.info_no):
+            decision = _by_day(
+                d, decision, stored.expires_at, now, policy, can_be_silent=can_be_silent
+            )
+        decided[d.id] = decision
+    return decided
+
+
+def only_open(stored: StoredAlert, d: OpenDelivery, now: datetime, reason: Reason) -> Decision:
+    """SEND with this reason, unless the alert has ended or the address is closed."""
+    state = AlertState.EXPIRED if now >= stored.expires_at else stored.state
+    if state in ENDED_AS:
+        return Decision(Verdict.DROP, ENDED_AS[state])
+    if not d.consent or d.suspended_reason or not d.verified:
+        return Decision(Verdict.DROP, Reason.OPTED_OUT)
+    return Decision(Verdict.SEND, reason)
+
+
+def _by_day(
+    d: OpenDelivery,
+    decision: Decision,
+    expires_at: datetime,
+    now: datetime,
+    policy: Policy,
+    *,
+    can_be_silent: bool,
+) -> Decision:
+    """Held until the citizen's quiet hours are over; what would expire meanwhile goes out silently
+    where it can."""
+    until = quiet_until(now, zone=d.time_zone, start=d.quiet_from, end=d.quiet_to, policy=policy)
+    if until is None:
+        return decision
+    if expires_at <= until and can_be_silent:
+        return Decision(Verdict.SILENT, decision.reason)
+    return Decision(Verdict.DEFER, Reason.QUIET_HOURS, min(until, expires_at))
+
+
+def _at_any_hour(alert: Alert, info_no: int) -> bool:
+    """What is grave, a drill or the end of a danger waits for nothing."""
+    if alert.status is not Status.ACTUAL or alert.msg_type is MsgType.CANCEL:
+        return True
+    if not 0 <= info_no < len(alert.infos):
+        return False
+    info = alert.infos[info_no]
+    return info.severity in GRAVE or info.ends_danger
