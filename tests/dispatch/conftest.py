@@ -44,7 +44,7 @@ async def town(db: Database, redis_url: str) -> AsyncIterator[Town]:
     async with db.begin() as connection:
         await store(connection, citizens)
     doorbell = Doorbell(redis_url)
-    yield Town(
+    town = Town(
         db,
         ManualClock(datetime.now(UTC)),
         doorbell,
@@ -52,4 +52,6 @@ async def town(db: Database, redis_url: str) -> AsyncIterator[Town]:
         {name: Recorder(name) for name in ("sms", "email", "push")},
         citizens,
     )
+    yield town
+    await town.close()
     doorbell.close()

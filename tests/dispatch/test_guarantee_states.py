@@ -329,6 +329,7 @@ class Guarantee(RuleBasedStateMachine):
             left = [r for r in rows.values() if r["state"] not in FINAL]
             assert not left, str(left)
         finally:
+            self.stage.run(town.close())
             self.stage.run(town.db.close())
 
     def _told_or_why_not(self, row: dict[str, Any], rows: dict[int, dict[str, Any]]) -> None:

@@ -379,6 +379,7 @@ class Days(RuleBasedStateMachine):
     async def _close(self) -> None:
         for client in self.world.budgets:
             await client.aclose()
+        await self.world.town.close()
         await self.world.town.db.close()
 
     def _name(self) -> str:

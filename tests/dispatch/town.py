@@ -75,6 +75,7 @@ class Town:
     citizens: list[SyntheticCitizen]
     budget: Budget = field(init=False)
     shadow_budget: Budget = field(init=False)
+    pacers: list[Pacer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self._now_s)
@@ -126,7 +127,14 @@ class Town:
         return Routes(providers, self.pacing(), Alarms(self.db), limits=never)
 
     def pacing(self) -> Pacing:
-        return Pacing(Pacer(MemoryPace(time.monotonic)), self.policies(), self.settings)
+        # A pacer listens until it is closed; one that is forgotten ends in some other test.
+        self.pacers.append(Pacer(MemoryPace(time.monotonic)))
+        return Pacing(self.pacers[-1], self.policies(), self.settings)
+
+    async def close(self) -> None:
+        """End what was begun here; the database stays open."""
+        while self.pacers:
+            await self.pacers.pop().close()
 
     def house(self) -> House:
         return House(self.db, self.clock, self.doorbell, self.settings)
