@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_ARGS ?=
+# Two processes, each with engines of its own.
 TEST_ARGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help

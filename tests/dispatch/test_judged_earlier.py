@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -52,9 +53,9 @@ def refused(m: Outgoing) -> Outcome:
     return Outcome(m.delivery_id, DEAD_ADDRESS)
 
 
-def all_answer(town: Town, answer: object) -> None:
+def all_answer(town: Town, answer: Callable[[Outgoing], Outcome]) -> None:
     for channel in town.channels.values():
-        channel.answer = answer  # type: ignore[assignment]
+        channel.answer = answer
 
 
 async def no_digest_until_night(town: Town) -> None:
@@ -92,6 +93,7 @@ async def test_a_digest_whose_lead_ran_out_overnight_still_tells_the_rest(
     await no_digest_until_night(town)
     # By push, which can, it goes before it runs out.
     quietly = await work(town)
+    assert quietly
     assert all(m.silent for m in quietly)
     town.clock.at = MORNING + timedelta(hours=2)
     told = await work(town)
@@ -122,10 +124,13 @@ async def test_a_second_channel_for_a_lesser_alert_waits_for_the_morning(
     assert not any(m.silent for m in told)
 
 
+@pytest.mark.parametrize("can_be_silent", [True, False])
 async def test_what_would_run_out_by_morning_goes_silently_where_it_can(
-    town: Town, flood: Alert
+    town: Town, flood: Alert, can_be_silent: bool
 ) -> None:
+    town.channels["email"].can_be_silent = can_be_silent
     told = await second_channels(town, at(flood, town, hours=4, severity=Severity.MODERATE))
+    assert bool(told) == can_be_silent
     assert all(m.silent for m in told)
     town.clock.at = MORNING
     assert await work(town) == []

@@ -1,5 +1,4 @@
-"""Later: what was judged earlier and goes out now. Digests were judged item by item, a second
-channel with the first.
+"""What was judged earlier and goes out now: digests item by item, a second channel with the first.
 
 Neither is judged anew; but the alert may have ended since, the address may be closed, and where a
 provider was away or a worker died in between it may be night by now.
