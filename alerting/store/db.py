@@ -75,6 +75,8 @@ _SESSION = {
 class Database:
     """Bound to the event loop that first uses it; never share it across a fork.
 
+    `close` leaves what is under way to end in its own time; its connection ends with it.
+
     Raises Unavailable when PostgreSQL does not answer, saying where it was looked for.
     """
 
@@ -92,6 +94,7 @@ class Database:
         self._conninfo = url.replace("+psycopg", "", 1)
         self._session = _session(database_url)
         self._idle: list[WatchedConnection] = []
+        self._closings = 0
 
     @asynccontextmanager
     async def begin(self, *, patient: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -99,6 +102,7 @@ class Database:
 
         patient: its statements may take minutes, as looking for all citizens of an area does.
         """
+        closings = self._closings
         connection = self._engine.connect()
         try:
             await connection.start()
@@ -117,6 +121,9 @@ class Database:
         finally:
             if isinstance(driver, WatchedConnection):
                 driver.silent_s = SILENT_S
+            if self._closings != closings:
+                # The pool it would be given back to is gone.
+                await connection.invalidate()
             await connection.close()
 
     @asynccontextmanager
@@ -128,6 +135,7 @@ class Database:
         less of the processor than `begin`. Raises what PostgreSQL says to any of it; nothing is
         written then.
         """
+        closings = self._closings
         driver = self._idle.pop() if self._idle else await self._connect()
         try:
             # With a transaction of its own: else what was sent off before something that cannot
@@ -139,7 +147,10 @@ class Database:
             if isinstance(e, AWAY):
                 await self._forget_idle()
             raise
-        self._idle.append(driver)
+        if self._closings == closings:
+            self._idle.append(driver)
+        else:
+            await driver.close()
 
     async def _connect(self) -> WatchedConnection:
         return await WatchedConnection.connect(self._conninfo, autocommit=True, **self._session)
@@ -151,6 +162,7 @@ class Database:
             await driver.close()
 
     async def close(self) -> None:
+        self._closings += 1
         await self._forget_idle()
         await self._engine.dispose()
 

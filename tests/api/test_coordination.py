@@ -71,10 +71,11 @@ async def work(served: Served) -> None:
     settings = run.settings.model_copy(update={"sweep_s": 0.0001, "sweep_extreme_s": 0.0001})
     budget = MemoryBudget(lambda: run.clock.now().timestamp())
     pacing = Pacing(Pacer(MemoryPace(time.monotonic)), run.policies(), settings)
+    alarms = Alarms(run.db)
     deliverer = Deliverer(
         run.db,
         run.clock,
-        Routes({"sms": (Provider("sms.1", Phones()),)}, pacing, Alarms(run.db)),
+        Routes({"sms": (Provider("sms.1", Phones()),)}, pacing, alarms),
         run.verdicts(run.policies(), budget),
         run.links,
         settings,
@@ -83,6 +84,7 @@ async def work(served: Served) -> None:
     async with run.db.begin() as connection:
         await connection.exec_driver_sql("update outbox set rung_at = null")
     await Worker(run.db, run.clock, planner, deliverer, run.house(), settings, tuple(Lane)).sweep()
+    await alarms.drain()
 
 
 async def test_a_held_alert_needs_another_person(

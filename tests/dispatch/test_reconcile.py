@@ -52,7 +52,7 @@ class Remembers(Recorder):
 @pytest.fixture
 async def restore(town: Town, engines: Engines, database_url: str) -> AsyncIterator[Restore]:
     """Takes a backup of the town now; awaiting it twice gives the same town anew."""
-    opened: list[Database] = []
+    opened: list[Town] = []
     name = database_url.partition("?")[0].rpartition("/")[2]
     copies: list[str] = []
 
@@ -67,9 +67,8 @@ async def restore(town: Town, engines: Engines, database_url: str) -> AsyncItera
                 )
             )
         url = database_url.replace(f"/{name}?", f"/{copies[-1]}?")
-        opened.append(Database(url))
         there = Town(
-            opened[-1],
+            Database(url),
             town.clock,
             town.doorbell,
             town.settings,
@@ -77,11 +76,13 @@ async def restore(town: Town, engines: Engines, database_url: str) -> AsyncItera
             town.citizens,
         )
         there.url = url  # type: ignore[attr-defined]
+        opened.append(there)
         return there
 
     yield copy
-    for database in opened:
-        await database.close()
+    for there in opened:
+        await there.close()
+        await there.db.close()
     with psycopg.connect(engines.database_url, autocommit=True) as c:
         for one in copies:
             c.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(one)))

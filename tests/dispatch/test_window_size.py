@@ -10,7 +10,6 @@ from town import Town
 
 from alerting.channels.base import Outcome, Outgoing, Rendering
 from alerting.channels.registry import Provider
-from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.routes import Routes
 from alerting.domain.lane import Lane
 
@@ -45,7 +44,7 @@ async def test_a_window_is_as_wide_as_the_provider_is_quick(
 
     relay = Scripted(name="email", concurrency=CONNECTIONS, answer=answer)
     routes = Routes(
-        {"email": [Provider("relay", relay)]}, town.pacing(), Alarms(town.db), now=lambda: now_s
+        {"email": [Provider("relay", relay)]}, town.pacing(), town.alarms(), now=lambda: now_s
     )
     assert await routes.window("email", most) == min(most, 2 * CONNECTIONS)
     for n in range(3):
@@ -55,7 +54,7 @@ async def test_a_window_is_as_wide_as_the_provider_is_quick(
 
 async def test_waiting_for_a_connection_is_no_slowness(town: Town) -> None:
     relay = Scripted(name="email", concurrency=1)
-    routes = Routes({"email": [Provider("relay", relay)]}, town.pacing(), Alarms(town.db))
+    routes = Routes({"email": [Provider("relay", relay)]}, town.pacing(), town.alarms())
     await routes.window("email", 64)
     await asyncio.gather(*(routes.send("email", mail(n), Lane.SEVERE, "t") for n in range(100)))
     assert await routes.window("email", 64) == 64

@@ -76,6 +76,7 @@ class Town:
     budget: Budget = field(init=False)
     shadow_budget: Budget = field(init=False)
     pacers: list[Pacer] = field(default_factory=list)
+    told: list[Alarms] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self._now_s)
@@ -124,17 +125,23 @@ class Town:
         """One provider a channel, with a breaker that never opens."""
         never = Limits(few=10**9, many=10**9, slow_s=1e9)
         providers = {name: (Provider(f"{name}.1", c),) for name, c in self.channels.items()}
-        return Routes(providers, self.pacing(), Alarms(self.db), limits=never)
+        return Routes(providers, self.pacing(), self.alarms(), limits=never)
 
     def pacing(self) -> Pacing:
         # A pacer listens until it is closed; one that is forgotten ends in some other test.
         self.pacers.append(Pacer(MemoryPace(time.monotonic)))
         return Pacing(self.pacers[-1], self.policies(), self.settings)
 
+    def alarms(self) -> Alarms:
+        self.told.append(Alarms(self.db))
+        return self.told[-1]
+
     async def close(self) -> None:
         """End what was begun here; the database stays open."""
         while self.pacers:
             await self.pacers.pop().close()
+        while self.told:
+            await self.told.pop().drain()
 
     def house(self) -> House:
         return House(self.db, self.clock, self.doorbell, self.settings)

@@ -1,0 +1,87 @@
+"""What a pool lends it has back, or it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from alerting.store.db import Database
+
+WAYS = ["begin", "one_flight"]
+
+
+def sessions(database_url: str) -> int:
+    """How many others PostgreSQL has on this database."""
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            "select count(*) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+            " and backend_type = 'client backend'"
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+async def none_left(database_url: str) -> None:
+    """Wait until PostgreSQL has seen off the last; one that stays runs into the test's time."""
+    while sessions(database_url):  # noqa: ASYNC110 - nothing tells when it has gone
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_ends_after_the_close_gives_nothing_back(database_url: str, way: str) -> None:
+    db = Database(database_url)
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late() -> None:
+        lent: AbstractAsyncContextManager[Any] = getattr(db, way)()
+        async with lent as connection:
+            statement = "create table written (id int)"
+            await connection.execute(text(statement) if way == "begin" else statement)
+            inside.set()
+            await go_on.wait()
+
+    under_way = asyncio.create_task(late())
+    await inside.wait()
+    await db.close()
+    assert sessions(database_url) == 1
+    go_on.set()
+    await under_way
+    await none_left(database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("select from written")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_one_that_was_closed_can_be_used_anew(database_url: str, way: str) -> None:
+    db = Database(database_url)
+    for _ in range(2):
+        lent: AbstractAsyncContextManager[Any] = getattr(db, way)()
+        async with lent as connection:
+            await connection.execute(text("select 1") if way == "begin" else "select 1")
+        assert sessions(database_url) == 1
+        await db.close()
+        await none_left(database_url)
+
+
+async def test_a_flight_is_written_whole_or_not_at_all(database_url: str) -> None:
+    db = Database(database_url)
+    async with db.one_flight() as connection:
+        await connection.execute("create table written (id int primary key)")
+
+    async def write(*ids: int) -> None:
+        async with db.one_flight() as connection:
+            for id_ in ids:
+                await connection.execute("insert into written values (%s)", (id_,))
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await write(1, 2, 2)
+    async with db.one_flight() as connection:
+        found = await connection.execute("select count(*) from written")
+    assert await found.fetchone() == (0,)
+    await db.close()
