@@ -13,8 +13,8 @@ from celery import Celery, signals
 
 from alerting.bootstrap import broker_url, open_worker
 from alerting.dispatch.broker import TASK, make_app
-from alerting.dispatch.loop import LoopThread
-from alerting.dispatch.work import Worker
+from alerting.dispatch.workers.loop import LoopThread
+from alerting.dispatch.workers.work import Worker
 from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
 from alerting.garbage import leave_out_what_stays

@@ -14,17 +14,17 @@ from alerting.clock import Clock, SystemClock
 from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.bounces import BOUNCE_KEY
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.deliver import Deliverer
-from alerting.dispatch.pacing import Pacing
+from alerting.dispatch.chunks.deliver import Deliverer
+from alerting.dispatch.judging.policies import PolicyCache
+from alerting.dispatch.judging.verdict import Verdicts
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.policies import PolicyCache
-from alerting.dispatch.preference import JUDGE_EVERY_S, Preference
+from alerting.dispatch.providers.pacing import Pacing
+from alerting.dispatch.providers.preference import JUDGE_EVERY_S, Preference
+from alerting.dispatch.providers.rests import SharedRests
+from alerting.dispatch.providers.routes import Routes
 from alerting.dispatch.prune import Pruner
-from alerting.dispatch.rests import SharedRests
-from alerting.dispatch.routes import Routes
-from alerting.dispatch.sweep import House
-from alerting.dispatch.verdict import Verdicts
-from alerting.dispatch.work import Worker
+from alerting.dispatch.workers.sweep import House
+from alerting.dispatch.workers.work import Worker
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links, new_key
 from alerting.embedded import engines

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerting.api.access import RuntimeDep, having
 from alerting.api.body import whole_body
 from alerting.cap import from_json, to_xml
-from alerting.dispatch.approve import approve as approve_alert
-from alerting.dispatch.cancel import MAX_REASON, call_back_all
-from alerting.dispatch.cancel import cancel as cancel_alert
-from alerting.dispatch.explain import explain
+from alerting.dispatch.intake.approve import approve as approve_alert
+from alerting.dispatch.intake.cancel import MAX_REASON, call_back_all
+from alerting.dispatch.intake.cancel import cancel as cancel_alert
+from alerting.dispatch.intake.submit import submit as submit_alert
+from alerting.dispatch.judging.explain import explain
 from alerting.dispatch.pruned import refuse_pruned
 from alerting.dispatch.status import status as read_status
-from alerting.dispatch.submit import submit as submit_alert
 from alerting.errors import BadInput, NotFound
 from alerting.store import alerts, ledger
 from alerting.store.keys import ApiKey

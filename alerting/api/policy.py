@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from alerting.api.access import RuntimeDep, having
 from alerting.api.body import whole_body
 from alerting.api.problems import problem
-from alerting.dispatch import policies
+from alerting.dispatch.judging import policies
 from alerting.errors import BadInput
 from alerting.store.keys import ApiKey
 from alerting.throttle.policy.parse import MAX_CHARACTERS, PolicyRefused

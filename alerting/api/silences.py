@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerting.api.access import RuntimeDep, having
-from alerting.dispatch import silences
+from alerting.dispatch.judging import silences
 from alerting.store import silences as store
 from alerting.store.keys import ApiKey
 from alerting.throttle.silence.matcher import Matcher, Op

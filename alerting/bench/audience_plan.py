@@ -18,8 +18,8 @@ import uvloop
 from sqlalchemy import text
 
 from alerting.bootstrap import Runtime
+from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.submit import submit
 from alerting.domain.lane import Lane
 from alerting.errors import WorkFailed
 from alerting.settings import load_settings

@@ -18,9 +18,9 @@ from sqlalchemy import text
 from alerting.bench.clocked import Clocked, Taken, clocked
 from alerting.bench.crowd import District, districts, settle_down
 from alerting.bootstrap import Runtime
-from alerting.dispatch import policies
-from alerting.dispatch.cancel import call_back_all, cancel
-from alerting.dispatch.submit import submit
+from alerting.dispatch.intake.cancel import call_back_all, cancel
+from alerting.dispatch.intake.submit import submit
+from alerting.dispatch.judging import policies
 from alerting.domain.alert import Severity
 from alerting.embedded import engines
 from alerting.embedded.processes import processes

@@ -29,8 +29,8 @@ from alerting.bench.overtake_ours import read_ledger
 from alerting.bench.report import Options, Report, Table, Target
 from alerting.bench.scale_api import by_two_apis
 from alerting.bootstrap import Runtime
-from alerting.dispatch import policies
-from alerting.dispatch.submit import submit
+from alerting.dispatch.intake.submit import submit
+from alerting.dispatch.judging import policies
 from alerting.domain.alert import Severity
 from alerting.domain.segments import measure
 from alerting.embedded.processes import GROUPS

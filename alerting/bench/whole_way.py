@@ -17,8 +17,8 @@ from sqlalchemy import text
 from alerting.audience.synthetic import MakePush, SyntheticCitizen, generate, store
 from alerting.bootstrap import Runtime
 from alerting.cap import read, to_xml
+from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.status import AlertStatus, status
-from alerting.dispatch.submit import submit
 from alerting.domain.geometry import ring_shape
 from alerting.embedded import engines
 from alerting.embedded.supervisor import Spec, Supervisor

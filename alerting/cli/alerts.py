@@ -13,11 +13,11 @@ import click
 from alerting.bootstrap import Runtime
 from alerting.cli import options
 from alerting.cli.follow import follow, print_status
-from alerting.dispatch.explain import Explained, explain
+from alerting.dispatch.intake.submit import Submitted
+from alerting.dispatch.intake.submit import submit as submit_alert
+from alerting.dispatch.judging.explain import Explained, explain
 from alerting.dispatch.status import AlertStatus
 from alerting.dispatch.status import status as read_status
-from alerting.dispatch.submit import Submitted
-from alerting.dispatch.submit import submit as submit_alert
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import alerts

@@ -11,7 +11,7 @@ import click
 from alerting.bootstrap import Runtime
 from alerting.cli import options
 from alerting.cli.database import actor
-from alerting.dispatch.approve import approve as approve_alert
+from alerting.dispatch.intake.approve import approve as approve_alert
 from alerting.settings import settings
 from alerting.store import alerts
 

@@ -11,8 +11,8 @@ import click
 from alerting.bootstrap import Runtime
 from alerting.cli import options
 from alerting.cli.database import actor
-from alerting.dispatch.cancel import Cancelled, call_back_all
-from alerting.dispatch.cancel import cancel as cancel_alert
+from alerting.dispatch.intake.cancel import Cancelled, call_back_all
+from alerting.dispatch.intake.cancel import cancel as cancel_alert
 from alerting.settings import settings
 from alerting.store import alerts
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import options
 from alerting.cli.database import actor, do
-from alerting.dispatch import policies
+from alerting.dispatch.judging import policies
 from alerting.errors import BadInput
 from alerting.store import policies as store
 from alerting.store.policies import ShadowRow, StoredPolicy

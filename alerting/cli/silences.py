@@ -12,7 +12,7 @@ import click
 from alerting.cli import options
 from alerting.cli.database import actor, do
 from alerting.clock import SystemClock
-from alerting.dispatch import silences
+from alerting.dispatch.judging import silences
 from alerting.errors import BadInput
 from alerting.store import silences as store
 from alerting.store.silences import StoredSilence

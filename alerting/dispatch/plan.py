@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting import audience
 from alerting.cap import from_json
 from alerting.clock import Clock
-from alerting.dispatch import policies, storm
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.judging import policies, storm
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.told import reached
 from alerting.domain.alert import Alert, MsgType

@@ -19,11 +19,11 @@ from uuid import UUID
 from alerting.cap import from_json
 from alerting.channels.base import CannotLookUp
 from alerting.clock import Clock
-from alerting.dispatch.compose import Group
+from alerting.dispatch.chunks.compose import Group
+from alerting.dispatch.judging.verdict import Sending
 from alerting.dispatch.maillog import MailLog
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.routes import Routes
-from alerting.dispatch.verdict import Sending
+from alerting.dispatch.providers.routes import Routes
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.links import Links

@@ -1,4 +1,6 @@
-"""How many alerts of a trace would have waited for a second person (see `alerting.dispatch.storm`).
+"""How many alerts of a trace would have waited for a second person.
+
+See `alerting.dispatch.judging.storm`.
 
 The replay lets them go at once: when that person would have answered, nobody knows.
 """

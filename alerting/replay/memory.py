@@ -1,7 +1,7 @@
 """The ledger of a replay, in memory: which alerts concerned each citizen, and what they were told.
 
-It answers as the live path's ledger does (`alerting.dispatch.history`), so that the same rules see
-the same facts.
+It answers as the live path's ledger does (`alerting.dispatch.judging.history`), so that the same
+rules see the same facts.
 """
 
 from __future__ import annotations

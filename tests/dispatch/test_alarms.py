@@ -14,7 +14,7 @@ from alerting.channels.base import OUR_FAULT, PROVIDER_DOWN, ErrorClass, Outcome
 from alerting.channels.registry import Provider
 from alerting.dispatch import alarms as raising
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.routes import Routes
+from alerting.dispatch.providers.routes import Routes
 from alerting.domain.lane import Lane
 from alerting.errors import NotFound
 from alerting.store import alarms

@@ -11,7 +11,7 @@ from town import Recorder, Town
 
 from alerting.audience.cover import cell_of
 from alerting.cap import read, to_xml
-from alerting.dispatch import policies
+from alerting.dispatch.judging import policies
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.geometry import distance_km, ring_shape
 from alerting.errors import Conflict

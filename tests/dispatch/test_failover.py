@@ -14,9 +14,9 @@ from alerting.channels.base import Outcome, Outgoing, Rendering
 from alerting.channels.registry import Provider
 from alerting.channels.sms import TwilioConfig, TwilioSms
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.preference import Preference
+from alerting.dispatch.providers.preference import Preference
+from alerting.dispatch.providers.routes import CIRCUIT_OPEN, Routes
 from alerting.dispatch.receipts import apply_receipts
-from alerting.dispatch.routes import CIRCUIT_OPEN, Routes
 from alerting.domain.lane import Lane
 from alerting.store import alarms, providers, receipts
 from alerting.store.receipts import NewReceipt

@@ -11,7 +11,7 @@ from town import Town
 from alerting.channels.base import PROVIDER_DOWN, Outcome, Outgoing
 from alerting.channels.registry import Provider
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.routes import CIRCUIT_OPEN, Routes
+from alerting.dispatch.providers.routes import CIRCUIT_OPEN, Routes
 from alerting.domain.lane import Lane
 from alerting.store import alarms
 

@@ -15,10 +15,10 @@ from town import Town
 
 from alerting.channels.base import AMBIGUOUS, OUR_FAULT, PROVIDER_DOWN, Outcome, Outgoing
 from alerting.channels.registry import Provider
-from alerting.dispatch import policies
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.route import HANGS
-from alerting.dispatch.routes import CIRCUIT_OPEN, Routes
+from alerting.dispatch.judging import policies
+from alerting.dispatch.providers.route import HANGS
+from alerting.dispatch.providers.routes import CIRCUIT_OPEN, Routes
 from alerting.domain.lane import Lane
 from alerting.throttle.breaker import Limits, State
 

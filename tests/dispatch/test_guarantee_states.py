@@ -33,7 +33,7 @@ from alerting.audience.register import read_row
 from alerting.cap import to_xml
 from alerting.clock import ManualClock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.cancel import call_back_all, cancel
+from alerting.dispatch.intake.cancel import call_back_all, cancel
 from alerting.domain.alert import (
     Alert,
     Area,

@@ -13,8 +13,8 @@ from sqlalchemy import func, select, text, update
 from town import Town
 
 from alerting.channels.base import Outcome, Outgoing
+from alerting.dispatch.chunks.turns import Turns
 from alerting.dispatch.lease import Lease
-from alerting.dispatch.turns import Turns
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.store import claims, outbox

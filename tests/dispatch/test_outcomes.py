@@ -16,9 +16,9 @@ from alerting.channels.base import (
     ErrorClass,
     Outcome,
 )
-from alerting.dispatch.outcome import Doubt, after_send, asked_to_wait, doubt, next_try
-from alerting.dispatch.send import windows
-from alerting.dispatch.verdict import Sending
+from alerting.dispatch.chunks.outcome import Doubt, after_send, asked_to_wait, doubt, next_try
+from alerting.dispatch.chunks.send import windows
+from alerting.dispatch.judging.verdict import Sending
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane

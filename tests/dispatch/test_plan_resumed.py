@@ -17,10 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.audience.cover import cell_of
 from alerting.cap import from_json, read, to_xml
 from alerting.clock import ManualClock
-from alerting.dispatch import policies
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.intake.submit import submit
+from alerting.dispatch.judging import policies
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.submit import submit
 from alerting.domain.alert import Area, Circle, MsgType, NamedValue, Polygon
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape

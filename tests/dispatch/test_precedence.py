@@ -11,8 +11,8 @@ from sqlalchemy import func, select, text, update
 from town import Town
 
 from alerting.cap import read, to_xml
-from alerting.dispatch.precedence import GIVE_WAY_S
-from alerting.dispatch.turns import Turns
+from alerting.dispatch.chunks.turns import Turns
+from alerting.dispatch.workers.precedence import GIVE_WAY_S
 from alerting.domain.alert import Category, Severity
 from alerting.domain.lane import Lane
 from alerting.store import outbox as store

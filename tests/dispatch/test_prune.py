@@ -13,8 +13,8 @@ from sqlalchemy import text
 from town import Town
 
 from alerting.cap import read, to_xml
-from alerting.dispatch.cancel import cancel
-from alerting.dispatch.explain import explain
+from alerting.dispatch.intake.cancel import cancel
+from alerting.dispatch.judging.explain import explain
 from alerting.dispatch.prune import CHUNKS, Pruned, Pruner
 from alerting.dispatch.status import status
 from alerting.domain.retime import sent_now

@@ -16,7 +16,7 @@ from town import Town
 
 from alerting.cap import read, to_xml
 from alerting.clock import ManualClock
-from alerting.dispatch import policies
+from alerting.dispatch.judging import policies
 from alerting.domain.alert import Alert, Severity
 from alerting.embedded import redis as embedded
 from alerting.store import alerts

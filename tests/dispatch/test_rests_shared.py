@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from redis.asyncio import Redis
 
-from alerting.dispatch.rests import SharedRests
+from alerting.dispatch.providers.rests import SharedRests
 from alerting.errors import Unavailable
 from alerting.throttle.breaker import FRESH_S, Breaker, Ending, Limits, State
 from alerting.throttle.budget.redis import connect

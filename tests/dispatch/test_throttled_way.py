@@ -11,7 +11,7 @@ from town import Town
 
 from alerting.cap import to_xml
 from alerting.channels.base import Outcome, Outgoing
-from alerting.dispatch.approve import OwnAlert, approve
+from alerting.dispatch.intake.approve import OwnAlert, approve
 from alerting.domain.alert import (
     Alert,
     Info,

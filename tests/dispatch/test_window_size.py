@@ -10,7 +10,7 @@ from town import Town
 
 from alerting.channels.base import Outcome, Outgoing, Rendering
 from alerting.channels.registry import Provider
-from alerting.dispatch.routes import Routes
+from alerting.dispatch.providers.routes import Routes
 from alerting.domain.lane import Lane
 
 CONNECTIONS = 4

@@ -20,15 +20,15 @@ from alerting.clock import ManualClock
 from alerting.demo.judge import Told, expected_audience
 from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.deliver import Deliverer
-from alerting.dispatch.pacing import Pacing
+from alerting.dispatch.chunks.deliver import Deliverer
+from alerting.dispatch.intake.submit import Submitted, submit
+from alerting.dispatch.judging.policies import PolicyCache
+from alerting.dispatch.judging.verdict import Verdicts
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.policies import PolicyCache
-from alerting.dispatch.routes import Routes
-from alerting.dispatch.submit import Submitted, submit
-from alerting.dispatch.sweep import House
-from alerting.dispatch.verdict import Verdicts
-from alerting.dispatch.work import Worker
+from alerting.dispatch.providers.pacing import Pacing
+from alerting.dispatch.providers.routes import Routes
+from alerting.dispatch.workers.sweep import House
+from alerting.dispatch.workers.work import Worker
 from alerting.domain.alert import MsgType
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links

@@ -17,12 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.channels.base import PROVIDER_DOWN, REFUSED_CONTENT, Outcome
 from alerting.clock import Clock
-from alerting.dispatch.compose import Group
+from alerting.dispatch.chunks.compose import Group
+from alerting.dispatch.chunks.outcome import after_send, asked_to_wait
+from alerting.dispatch.chunks.turns import Turn, Turns
+from alerting.dispatch.judging.verdict import Sending
 from alerting.dispatch.lease import Lease
-from alerting.dispatch.outcome import after_send, asked_to_wait
-from alerting.dispatch.routes import Routes
-from alerting.dispatch.turns import Turn, Turns
-from alerting.dispatch.verdict import Sending
+from alerting.dispatch.providers.routes import Routes
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.delivery import DeliveryState
 from alerting.observe.logs import logger

@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json, to_xml
 from alerting.clock import Clock
-from alerting.dispatch.accept import Request, Submitted, accept, repeated, take_turns
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.notice import notice_of
+from alerting.dispatch.intake.accept import Request, Submitted, accept, repeated, take_turns
+from alerting.dispatch.intake.notice import notice_of
+from alerting.dispatch.intake.submit import read_one
+from alerting.dispatch.judging.verdict import ended_as
 from alerting.dispatch.plan import ring
 from alerting.dispatch.pruned import refuse_pruned
-from alerting.dispatch.submit import read_one
-from alerting.dispatch.verdict import ended_as
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.language import best_info

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock, SystemClock
-from alerting.dispatch import silences
+from alerting.dispatch.judging import silences
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import logger
 from alerting.store import policies

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from alerting.channels.base import CannotLookUp, Outcome
-from alerting.dispatch.compose import Group
-from alerting.dispatch.routes import Routes
-from alerting.dispatch.verdict import Sending
+from alerting.dispatch.chunks.compose import Group
+from alerting.dispatch.judging.verdict import Sending
+from alerting.dispatch.providers.routes import Routes
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.observe.logs import logger

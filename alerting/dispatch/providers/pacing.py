@@ -6,7 +6,7 @@ import asyncio
 
 from alerting.channels.base import THROTTLED, Outcome, Outgoing
 from alerting.channels.registry import Provider
-from alerting.dispatch.policies import PolicyCache
+from alerting.dispatch.judging.policies import PolicyCache
 from alerting.domain.lane import Lane
 from alerting.domain.segments import measure
 from alerting.settings import Settings

@@ -13,8 +13,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json, to_json
-from alerting.dispatch import events, policies, storm
-from alerting.dispatch.start import start
+from alerting.dispatch.intake import events
+from alerting.dispatch.intake.start import start
+from alerting.dispatch.judging import policies, storm
 from alerting.domain.alert import Alert, MsgType, Repair, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane, lane_of

@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
 from alerting.clock import Clock
-from alerting.dispatch.compose import Group, Texts
-from alerting.dispatch.doubts import look_up
+from alerting.dispatch.chunks.compose import Group, Texts
+from alerting.dispatch.chunks.doubts import look_up
+from alerting.dispatch.chunks.outcome import Doubt, doubt, held_long_enough, next_try
+from alerting.dispatch.chunks.send import Pause, Sender
+from alerting.dispatch.chunks.turns import Turns
 from alerting.dispatch.escalate import receipt_wait_s
+from alerting.dispatch.judging.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.dispatch.lease import Lease
-from alerting.dispatch.outcome import Doubt, doubt, held_long_enough, next_try
-from alerting.dispatch.routes import Routes
-from alerting.dispatch.send import Pause, Sender
-from alerting.dispatch.turns import Turns
-from alerting.dispatch.verdict import Sending, Verdicts, ended_as, withheld
+from alerting.dispatch.providers.routes import Routes
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState

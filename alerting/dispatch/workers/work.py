@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
 from alerting.clock import Clock
-from alerting.dispatch.deliver import Deliverer
+from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.precedence import Precedence
-from alerting.dispatch.sweep import House
+from alerting.dispatch.workers.precedence import Precedence
+from alerting.dispatch.workers.sweep import House
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.errors import AlertingError

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
 from alerting.channels.base import ERROR_CLASSES
-from alerting.dispatch import policies, silences
-from alerting.dispatch.history import Histories, Known
+from alerting.dispatch.judging import policies, silences
+from alerting.dispatch.judging.history import Histories, Known
+from alerting.dispatch.judging.verdict import subject_of
 from alerting.dispatch.pruned import refuse_pruned
-from alerting.dispatch.verdict import subject_of
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState

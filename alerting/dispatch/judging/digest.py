@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
 from alerting.clock import Clock
-from alerting.dispatch.history import Histories, Known
-from alerting.dispatch.verdict import ENDS
+from alerting.dispatch.judging.history import Histories, Known
+from alerting.dispatch.judging.verdict import ENDS
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState

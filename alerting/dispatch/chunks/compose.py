@@ -9,7 +9,7 @@ from uuid import UUID
 from alerting.channels.base import Outgoing, Rendering
 from alerting.channels.render import render
 from alerting.channels.render_digest import Part, render_digest
-from alerting.dispatch.verdict import Sending
+from alerting.dispatch.judging.verdict import Sending
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.lane import Lane

@@ -6,9 +6,9 @@ from sqlalchemy import func, select
 
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.cancel import see_through
-from alerting.dispatch.digest import Digests
 from alerting.dispatch.escalate import Escalations
+from alerting.dispatch.intake.cancel import see_through
+from alerting.dispatch.judging.digest import Digests
 from alerting.dispatch.plan import ring
 from alerting.dispatch.receipts import apply_waiting
 from alerting.domain.lane import Lane

@@ -11,9 +11,9 @@ from functools import partial
 
 from alerting.cap import from_json
 from alerting.clock import Clock
-from alerting.dispatch.history import Histories, Known
-from alerting.dispatch.judged_earlier import ENDED_AS, judged_earlier, only_open
-from alerting.dispatch.policies import PolicyCache
+from alerting.dispatch.judging.history import Histories, Known
+from alerting.dispatch.judging.judged_earlier import ENDED_AS, judged_earlier, only_open
+from alerting.dispatch.judging.policies import PolicyCache
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState

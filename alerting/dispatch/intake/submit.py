@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from alerting.cap import read
 from alerting.clock import Clock
-from alerting.dispatch.accept import KeyReused, Request, Submitted, accept, take_turns
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.intake.accept import KeyReused, Request, Submitted, accept, take_turns
 from alerting.dispatch.plan import ring
 from alerting.domain.alert import Alert
 from alerting.domain.retime import sent_now

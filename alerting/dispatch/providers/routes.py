@@ -22,8 +22,8 @@ from alerting.channels.base import (
 )
 from alerting.channels.registry import Provider
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.pacing import WINDOW_S, Pacing
-from alerting.dispatch.route import NONE_LEFT, Route
+from alerting.dispatch.providers.pacing import WINDOW_S, Pacing
+from alerting.dispatch.providers.route import NONE_LEFT, Route
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.observe.logs import logger
 from alerting.throttle.breaker import Breaker, Limits, State

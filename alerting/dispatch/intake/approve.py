@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.intake.start import start
 from alerting.dispatch.plan import ring
-from alerting.dispatch.start import start
 from alerting.domain.alert_state import AlertState
 from alerting.errors import Conflict, NotAllowed, NotFound
 from alerting.store import alerts, audit

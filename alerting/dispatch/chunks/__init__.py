@@ -1,0 +1,1 @@
+"""A chunk from its lease to the last outcome."""

@@ -1,0 +1,1 @@
+"""From a request to an alert that stands, and to its end by one."""

@@ -1,0 +1,1 @@
+"""What the throttle is asked, with what it must know, and what its answer does."""

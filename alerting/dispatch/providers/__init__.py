@@ -1,0 +1,1 @@
+"""Which provider of a channel is called, when, and which is left alone."""
