@@ -43,9 +43,9 @@ def test_entities_are_never_expanded(tmp_path: Path) -> None:
 
 def test_an_entity_bomb_costs_nothing() -> None:
     bomb = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(flood(("<alert", f'<!DOCTYPE alert [<!ENTITY a0 "ha">{bomb}]><alert')))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_doctype_inside_character_data_is_only_text() -> None:
@@ -139,9 +139,9 @@ def test_these_types_may_say_nothing(msg_type: str) -> None:
     ids=["elements", "ampersands", "comments", "commas"],
 )
 def test_a_document_made_to_be_slow_is_not(filler: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     read(flood(("control@example.org,ford-2026-11-01-0,2026-11-01T09:00:00+01:00", filler)))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,10 @@ def test_a_document_made_to_be_slow_is_not(filler: str) -> None:
     ids=["nested entries", "attributes", "faulty list"],
 )
 def test_another_document_made_to_be_slow_is_not(document: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with suppress(CapError):
         read(document.encode())
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @st.composite

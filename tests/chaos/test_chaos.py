@@ -17,6 +17,7 @@ def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("scenario", "citizens", "seed"), [("short", 3000, 7), ("cancel", 3000, 3)]

