@@ -27,35 +27,35 @@ BENCHES = {
         "Web Push from end to end beside pywebpush and a bare loop.",
     ),
     "verdicts": (
-        "alerting.bench.verdicts:run",
+        "alerting.bench.verdicts.verdicts:run",
         "Attention budgets in Redis: verdicts a second beside other limiters, and memory.",
     ),
     "audience": (
-        "alerting.bench.audience:run",
+        "alerting.bench.audience.audience:run",
         "A polygon that holds a million of ten million citizens, planned.",
     ),
     "shaping": (
-        "alerting.bench.shaping:run",
+        "alerting.bench.shaping.shaping:run",
         "Many workers at one provider's rate: kept, used, fair, and soon back after 429s.",
     ),
     "overtake": (
-        "alerting.bench.overtake:run",
+        "alerting.bench.overtake.overtake:run",
         "An Extreme while an alert to a million is in flight, beside one on idle workers.",
     ),
     "receipts": (
-        "alerting.bench.receipts:run",
+        "alerting.bench.receipts.receipts:run",
         "Status callbacks a second at the real API, none lost by kill -9, and applied.",
     ),
     "memory": (
-        "alerting.bench.memory:run",
+        "alerting.bench.memory.memory:run",
         "What a message costs from 10,000 citizens to a million: processor, bytes, memory.",
     ),
     "retention": (
-        "alerting.bench.retention:run",
+        "alerting.bench.retention.retention:run",
         "Pruning a million deliveries: rows a second, and whether the ledger grows on.",
     ),
     "scale": (
-        "alerting.bench.scale:run",
+        "alerting.bench.scale.scale:run",
         "Worker groups on hosts of their own: as fast together, one rate, nothing twice.",
     ),
 }

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting import examples
 from alerting.audience.cover import cells_of
 from alerting.cap import read, to_xml
 from alerting.dispatch.judging import policies
 from alerting.domain.alert import Area, Polygon, Severity
 from alerting.store.db import raw
-
-_EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
 
 #: Homes in a district at most: what matters is how many live there, not where.
 _HOMES = 2_000
@@ -58,7 +56,7 @@ class District:
 
     def alert(self, severity: Severity, name: str) -> bytes:
         """The example's first info for this district alone, as an alert of its own."""
-        example = read(_EXAMPLE.read_bytes()).alerts[0]
+        example = read(examples.FLOOD.read_bytes()).alerts[0]
         area = Area(f"District {self.no}", polygons=(self.polygon(),))
         info = replace(example.infos[0], severity=severity, areas=(area,))
         return to_xml(replace(example, identifier=f"bench-{name}", infos=(info,)))

@@ -21,7 +21,7 @@ from pathlib import Path
 from alerting.bench import celery_peer
 from alerting.bench.report import Options, Report, Target
 from alerting.bench.rounds import OURS, Rounds, Way, measure
-from alerting.bench.sink import Sink, program, smtp_sink
+from alerting.bench.stands.sink import Sink, program, smtp_sink
 from alerting.bench.whole_way import machine, send_one, town
 from alerting.errors import WorkFailed
 from alerting.settings import Settings

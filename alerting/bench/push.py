@@ -19,11 +19,12 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from alerting.bench.push_phones import Text, judge, subscribe
-from alerting.bench.push_service import PushService, push_service
+from alerting import examples
 from alerting.bench.report import Options, Report, Target
 from alerting.bench.rounds import OURS, Rounds, Way, measure
-from alerting.bench.whole_way import EXAMPLE, machine, send_one, town
+from alerting.bench.stands.push_phones import Text, judge, subscribe
+from alerting.bench.stands.push_service import PushService, push_service
+from alerting.bench.whole_way import machine, send_one, town
 from alerting.cap import read
 from alerting.channels import vapid
 from alerting.channels.push import topic_of
@@ -92,7 +93,7 @@ def _peer(module: str, count: int, *, at_once: int | None = None) -> float:
 @contextmanager
 def _service(count: int) -> Iterator[tuple[Path, PushService]]:
     """A folder and a push service, judged when it has ended: so many messages, once each."""
-    alert = read(EXAMPLE.read_bytes()).alerts[0]
+    alert = read(examples.FLOOD.read_bytes()).alerts[0]
     texts = [Text(i.headline or "", i.instruction or "") for i in alert.infos]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -103,7 +104,7 @@ def _service(count: int) -> Iterator[tuple[Path, PushService]]:
 
 def _message() -> str:
     """What ours says to most citizens, without the number of the delivery."""
-    alert = read(EXAMPLE.read_bytes()).alerts[0]
+    alert = read(examples.FLOOD.read_bytes()).alerts[0]
     link = "http://127.0.0.1:9/a/00000000-0000-0000-0000-000000000000"
     made = render(alert, info_no=0, area_no=0, channel="push", language="en", link=link)
     message = {

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from alerting.bench import celery_peer
 from alerting.bench.report import Options, Report, Target
 from alerting.bench.rounds import OURS, Rounds, Way, measure
-from alerting.bench.standin import StandIn, twilio
+from alerting.bench.stands.standin import StandIn, twilio
 from alerting.bench.whole_way import machine, send_one, town
 from alerting.errors import WorkFailed
 from alerting.settings import Settings

@@ -8,12 +8,12 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from uuid import UUID
 
 import shapely
 from sqlalchemy import text
 
+from alerting import examples
 from alerting.audience.synthetic import MakePush, SyntheticCitizen, generate, store
 from alerting.bootstrap import Runtime
 from alerting.cap import read, to_xml
@@ -27,8 +27,6 @@ from alerting.settings import Settings
 from alerting.store.migrate import migrate
 
 _PATIENCE_S = 1800.0
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def town(
     count: int, channel: str, *, seed: int, make_push: MakePush | None = None
 ) -> list[SyntheticCitizen]:
     """So many citizens inside the example's area, each reached by this one channel."""
-    alert = read(EXAMPLE.read_bytes()).alerts[0]
+    alert = read(examples.FLOOD.read_bytes()).alerts[0]
     rings = [p.points for i in alert.infos for a in i.areas for p in a.polygons]
     area = shapely.union_all([ring_shape(r) for r in rings])
     made: list[SyntheticCitizen] = []
@@ -104,7 +102,7 @@ async def send_one(config: Settings, citizens: list[SyntheticCitizen]) -> Done:
     async with Runtime.open(config) as runtime:
         async with runtime.db.begin() as connection:
             await store(connection, citizens)
-        alert = read(EXAMPLE.read_bytes()).alerts[0]
+        alert = read(examples.FLOOD.read_bytes()).alerts[0]
         await warm(runtime)
         start = time.perf_counter()
         alert_id = await settle(runtime, to_xml(alert))

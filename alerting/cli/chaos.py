@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from alerting import examples
 from alerting.chaos.order import Order
 from alerting.chaos.plan import Knobs
 from alerting.chaos.report import Report
@@ -23,7 +24,6 @@ from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import configure
 from alerting.settings import settings
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
 _EPILOG = "\b\n" + "\n".join(f"{n:9} {s.sentence}" for n, s in SCENARIOS.items())
 
 
@@ -62,7 +62,7 @@ def chaos(
         with _Bar(name, quiet=as_json) as bar:
             order = Order(name, scenario, count, seed, knobs, command, bar.show)
             try:
-                report = asyncio.run(run(own, EXAMPLE.read_bytes(), order))
+                report = asyncio.run(run(own, examples.FLOOD.read_bytes(), order))
             except AlertingError:
                 click.echo(f"Broke off with seed {seed}. Again: {command}", err=True)
                 raise

@@ -12,6 +12,7 @@ import click
 from rich.progress import DownloadColumn
 from shapely.geometry.base import BaseGeometry
 
+from alerting import examples
 from alerting.audience.importing import Report, import_file
 from alerting.audience.populate import populate
 from alerting.audience.zones import Zones
@@ -23,8 +24,6 @@ from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import citizens as directory
 from alerting.store.db import Database
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
 
 
 @click.group()
@@ -59,7 +58,7 @@ def import_(file: Path, errors: Path | None, as_json: bool) -> int:
 @citizens.command()
 @click.argument("count", type=click.IntRange(1, 100_000_000))
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same citizens.")
-@click.option("--area", default=EXAMPLE, type=click.Path(path_type=Path), help="A CAP file.")
+@click.option("--area", default=examples.FLOOD, type=click.Path(path_type=Path), help="A CAP file.")
 @options.as_json
 def generate(count: int, seed: int, area: Path, as_json: bool) -> int:
     """Fill the directory with COUNT synthetic citizens in and around the area of a CAP file.

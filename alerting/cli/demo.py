@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from alerting import examples
 from alerting.cli import options
 from alerting.cli.follow import Bar, channel_table
 from alerting.cli.up import phones_url, running
@@ -19,13 +20,13 @@ from alerting.errors import BadInput
 from alerting.observe.logs import configure
 from alerting.settings import Settings, settings
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
-
 
 @click.command()
 @click.option("--citizens", default=20_000, show_default=True, type=click.IntRange(1, 5_000_000))
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same citizens.")
-@click.option("--alert", default=EXAMPLE, type=click.Path(path_type=Path), help="A CAP file.")
+@click.option(
+    "--alert", default=examples.FLOOD, type=click.Path(path_type=Path), help="A CAP file."
+)
 @options.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Show the processes' own lines.")
 def demo(citizens: int, seed: int, alert: Path, as_json: bool, verbose: bool) -> int:

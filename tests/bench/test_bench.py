@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from alerting import bench as benches
-from alerting.bench import rivals
 from alerting.bench.report import Target
+from alerting.bench.verdicts import rivals
 from alerting.cli.bench import bench
 from alerting.errors import BadInput
 
@@ -42,7 +42,7 @@ def test_a_limiter_that_is_not_there_has_a_row_that_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gone = rivals.Rival("no-such-limiter", "GCRA", rivals.RIVALS[0].make)
-    monkeypatch.setattr("alerting.bench.verdicts.RIVALS", (gone,))
+    monkeypatch.setattr("alerting.bench.verdicts.verdicts.RIVALS", (gone,))
     done = CliRunner().invoke(bench, ["verdicts", "--quick"], standalone_mode=False)
     assert done.exception is None, done.output
     (row,) = [line for line in done.stdout.splitlines() if "no-such-limiter" in line]
@@ -71,7 +71,7 @@ def test_an_unknown_name_is_told_which_there_are() -> None:
 
 
 def test_nothing_is_measured_when_one_name_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alerting.bench.verdicts.run", lambda _: pytest.fail("it ran"))
+    monkeypatch.setattr("alerting.bench.verdicts.verdicts.run", lambda _: pytest.fail("it ran"))
     done = CliRunner().invoke(bench, ["verdicts", "other"], standalone_mode=False)
     assert isinstance(done.exception, BadInput)
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from alerting.bench import email
-from alerting.bench.sink import program, smtp_sink
+from alerting.bench.stands.sink import program, smtp_sink
 from alerting.cli.bench import bench
 from alerting.errors import WorkFailed
 

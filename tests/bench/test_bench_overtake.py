@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from alerting.bench import overtake
-from alerting.bench.clocked import Taken
 from alerting.bench.crowd import District, districts
-from alerting.bench.overtake import ratio
-from alerting.bench.overtake_ours import Flight, Ledger, Passage, Sent, judge
+from alerting.bench.overtake import overtake
+from alerting.bench.overtake.ours import Flight, Ledger, Passage, Sent, judge
+from alerting.bench.overtake.overtake import ratio
 from alerting.bench.report import Options
+from alerting.bench.stands.clocked import Taken
 from alerting.errors import WorkFailed
 
 FLIGHT = Flight(3, 2, 1, (1,), 0)

@@ -13,10 +13,11 @@ from bench_figures import FIGURES
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from alerting.bench import BENCHES, verdicts
+from alerting.bench import BENCHES
 from alerting.bench.kept import write
 from alerting.bench.plots import draw
 from alerting.bench.report import Options
+from alerting.bench.verdicts import verdicts
 from alerting.cli.bench import bench
 from alerting.errors import BadInput, NotFound
 

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from alerting.bench.peers import bare_push
-from alerting.bench.push_phones import Text, judge, subscribe
-from alerting.bench.push_service import push_service
+from alerting.bench.stands.push_phones import Text, judge, subscribe
+from alerting.bench.stands.push_service import push_service
 from alerting.channels import vapid
 from alerting.cli.bench import bench
 from alerting.errors import WorkFailed

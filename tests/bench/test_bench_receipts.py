@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from click.testing import CliRunner
 
-from alerting.bench import receipts
-from alerting.bench.receipts_client import Book
+from alerting.bench.receipts import receipts
+from alerting.bench.receipts.client import Book
 from alerting.cli.bench import bench
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from alerting.bench import retention_ledger as ledger
+from alerting.bench.retention import ledger
 from alerting.cli.bench import bench
 from alerting.errors import WorkFailed
 

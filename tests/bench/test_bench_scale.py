@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from alerting.bench import hosts as made
-from alerting.bench import scale
-from alerting.bench.clocked import Taken
 from alerting.bench.crowd import districts
 from alerting.bench.report import Options
-from alerting.bench.scale import judge, shape
+from alerting.bench.scale import scale
+from alerting.bench.scale.scale import judge, shape
+from alerting.bench.stands import hosts as made
+from alerting.bench.stands.clocked import Taken
 from alerting.errors import WorkFailed
 
 needs_nginx = pytest.mark.skipif(

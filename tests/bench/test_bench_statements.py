@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from alerting.bench import memory_statements
+from alerting.bench.memory import statements
 from alerting.bench.statements import (
     Counted,
     Statement,
@@ -79,12 +79,12 @@ def test_the_dearest_are_shown_and_those_run_most() -> None:
     dear = [Statement(f"dear {n}", 1, 100 - n) for n in range(20)]
     often = Statement("often", 1_000, 0.5)
     found = Counted("the server's log", [*dear, often])
-    shown = memory_statements.chosen(found)
+    shown = statements.chosen(found)
     assert (shown[0].text, shown[-1].text) == ("dear 0", "often")
     assert len(shown) == 11
-    figures = memory_statements.to_json(found, 10_000)
+    figures = statements.to_json(found, 10_000)
     assert figures["per_thousand"] == 102
     assert figures["costliest"][-1] == {
         "statement": "often", "calls_per_thousand": 100, "ms_per_thousand": 0.05,
     }  # fmt: skip
-    assert memory_statements.table(found, 10_000).rows[-1][0] == "all 21"
+    assert statements.table(found, 10_000).rows[-1][0] == "all 21"

@@ -13,7 +13,7 @@ import rabbit
 from amqp.exceptions import NotFound, PreconditionFailed
 from kombu import Queue
 
-from alerting.bench.overtake_ours import Flight, fly
+from alerting.bench.overtake.ours import Flight, fly
 from alerting.dispatch.broker import Doorbell, make_app, on_rabbitmq
 from alerting.domain.lane import Lane
 from alerting.embedded.processes import GROUPS

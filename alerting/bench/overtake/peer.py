@@ -17,10 +17,10 @@ from pathlib import Path
 import psycopg
 from celery import Celery
 
-from alerting.bench.clocked import Clocked, clocked
 from alerting.bench.crowd import District, districts
-from alerting.bench.overtake_ours import Flight, Passage
+from alerting.bench.overtake.ours import Flight, Passage
 from alerting.bench.peers.celery_lanes import GRAVEST, LIGHTEST, OPTIONS
+from alerting.bench.stands.clocked import Clocked, clocked
 from alerting.embedded import child, engines
 from alerting.embedded.wait import until
 from alerting.errors import WorkFailed

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from alerting.bench.overtake_ours import Flight, Flown, Passage, fly
-from alerting.bench.overtake_peer import fly_peer
+from alerting.bench.overtake.ours import Flight, Flown, Passage, fly
+from alerting.bench.overtake.peer import fly_peer
 from alerting.bench.report import Options, Report, Table, Target
 from alerting.embedded.processes import GROUPS
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from alerting.bench.nginx import serving
-from alerting.bench.ports import HOST, free_port
-from alerting.bench.standin import answering
+from alerting.bench.stands.nginx import serving
+from alerting.bench.stands.ports import HOST, free_port
+from alerting.bench.stands.standin import answering
 from alerting.errors import WorkFailed
 
 

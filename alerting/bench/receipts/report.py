@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from alerting.bench.receipts_client import Book
+from alerting.bench.receipts.client import Book
 from alerting.bench.report import Report, Table, Target
 
 

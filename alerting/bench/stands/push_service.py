@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from alerting.bench.nginx import serving
-from alerting.bench.ports import free_port
+from alerting.bench.stands.nginx import serving
+from alerting.bench.stands.ports import free_port
 
 #: A message to a path with this end is kept whole.
 KEPT = "00"

@@ -25,8 +25,8 @@ from uuid import UUID
 
 import psycopg
 
-from alerting.bench.receipts_client import Book, Callback, Job, post_all
-from alerting.bench.receipts_report import Applied, Killed, report
+from alerting.bench.receipts.client import Book, Callback, Job, post_all
+from alerting.bench.receipts.report import Applied, Killed, report
 from alerting.bench.report import Options, Report
 from alerting.embedded import child, engines
 from alerting.embedded.wait import until
@@ -35,7 +35,7 @@ from alerting.settings import Settings
 from alerting.store.migrate import migrate
 
 API = ("-m", "alerting.cli", "serve")
-PLAIN = ("-m", "alerting.bench.receipts_plain")
+PLAIN = ("-m", "alerting.bench.receipts.plain")
 SCHEDULER = ("-m", "alerting.cli", "scheduler")
 
 _ALERT = UUID(int=1)

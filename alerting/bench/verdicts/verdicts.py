@@ -19,8 +19,8 @@ from typing import Any
 from redis import Redis
 
 from alerting.bench.report import Options, Report, Table, Target
-from alerting.bench.rivals import RIVALS, batches
-from alerting.bench.server import Server, Work, server
+from alerting.bench.stands.server import Server, Work, server
+from alerting.bench.verdicts.rivals import RIVALS, batches
 from alerting.domain.alert import Severity
 from alerting.embedded.wait import until
 from alerting.throttle.budget import BUCKET, Ask, ClassLimit, Limits

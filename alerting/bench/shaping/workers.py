@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import uvloop
 
-from alerting.bench.shaping_sink import ANSWER, ASK
+from alerting.bench.shaping.sink import ANSWER, ASK
 from alerting.domain.lane import Lane
 from alerting.throttle.budget.redis import connect
 from alerting.throttle.pace import Rate

@@ -15,8 +15,8 @@ from uuid import UUID
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from alerting.bench.clocked import Clocked, Taken, clocked
 from alerting.bench.crowd import District, districts, settle_down
+from alerting.bench.stands.clocked import Clocked, Taken, clocked
 from alerting.bootstrap import Runtime
 from alerting.dispatch.intake.cancel import call_back_all, cancel
 from alerting.dispatch.intake.submit import submit

@@ -1,6 +1,6 @@
 """The planner alone, in a process of its own, so that its memory is seen by itself.
 
-Run as `python -m alerting.bench.audience_plan FILE` with the settings in the environment: submits
+Run as `python -m alerting.bench.audience.plan FILE` with the settings in the environment: submits
 the alert, plans it as a worker would, and prints the seconds and megabytes as JSON. Nothing is
 sent.
 """

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerting.bench.report import Options, Report, Table, Target
-from alerting.bench.server import Server, server
-from alerting.bench.shaping_sink import Arrival, Phase, listen, most_in_a_second
-from alerting.bench.shaping_workers import Job, work
+from alerting.bench.shaping.sink import Arrival, Phase, listen, most_in_a_second
+from alerting.bench.shaping.workers import Job, work
+from alerting.bench.stands.server import Server, server
 
 #: Left out at the beginning of each run.
 WARM_S = 1.0

@@ -22,12 +22,12 @@ from uuid import UUID
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from alerting.bench.clocked import Taken, clocked
 from alerting.bench.crowd import District, districts, settle_down
-from alerting.bench.hosts import Host, Shared, hosts, shared
-from alerting.bench.overtake_ours import read_ledger
+from alerting.bench.overtake.ours import read_ledger
 from alerting.bench.report import Options, Report, Table, Target
-from alerting.bench.scale_api import by_two_apis
+from alerting.bench.scale.api import by_two_apis
+from alerting.bench.stands.clocked import Taken, clocked
+from alerting.bench.stands.hosts import Host, Shared, hosts, shared
 from alerting.bootstrap import Runtime
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.judging import policies

@@ -24,6 +24,7 @@ import psycopg
 import shapely
 from numpy.typing import NDArray
 
+from alerting import examples
 from alerting.audience.populate import people, populate
 from alerting.audience.towns import found_towns
 from alerting.bench.crowd import hold_nothing_up
@@ -41,8 +42,6 @@ _CORNERS, _PART = 200, 0.1
 
 _REGION = shapely.box(-4.0, 48.0, 12.0, 56.0)
 _SEED = 1
-
-_EXAMPLE = Path(__file__).parents[2] / "examples" / "flood.xml"
 
 
 def run(options: Options) -> Report:
@@ -140,7 +139,7 @@ def _ours(
 ) -> Mapping[str, float]:
     path = folder / f"alert-{no}.xml"
     path.write_bytes(_alert(no, area))
-    found = _child("alerting.bench.audience_plan", str(path), env=settings.to_environment())
+    found = _child("alerting.bench.audience.plan", str(path), env=settings.to_environment())
     _judge(settings.database_url, "delivery", expected)
     with psycopg.connect(settings.database_url, autocommit=True) as db:
         db.execute("truncate delivery, outbox, alert cascade")
@@ -180,7 +179,7 @@ def _child(module: str, *arguments: str, env: Mapping[str, str] | None = None) -
 
 
 def _alert(no: int, area: shapely.Polygon) -> bytes:
-    alert = read(_EXAMPLE.read_bytes()).alerts[0]
+    alert = read(examples.FLOOD.read_bytes()).alerts[0]
     ring = tuple((lat, lon) for lon, lat in area.exterior.coords)
     info = replace(
         alert.infos[0],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import http_ece
 
-from alerting.bench.push_service import KEPT, Kept, PushService
+from alerting.bench.stands.push_service import KEPT, Kept, PushService
 from alerting.embedded.carriers.subscriptions import receiver, subscription
 from alerting.embedded.carriers.vapid_check import BadVapid, VapidCheck
 from alerting.errors import WorkFailed

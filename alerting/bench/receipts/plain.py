@@ -1,6 +1,6 @@
 """The alternative: a callback endpoint as the framework's tutorial has it, one commit each.
 
-`python -m alerting.bench.receipts_plain` serves it where ALERTING_HOST and ALERTING_PORT say.
+`python -m alerting.bench.receipts.plain` serves it where ALERTING_HOST and ALERTING_PORT say.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from uuid import UUID
 
 import psycopg
 
-from alerting.bench import retention_ledger as ledger
 from alerting.bench.report import Options, Report, Table, Target
-from alerting.bench.retention_ledger import Bytes
+from alerting.bench.retention import ledger
+from alerting.bench.retention.ledger import Bytes
 from alerting.clock import SystemClock
 from alerting.dispatch.prune import Pruner
 from alerting.embedded import engines

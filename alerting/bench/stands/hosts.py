@@ -19,7 +19,7 @@ from pathlib import Path
 
 import redis as redis_client
 
-from alerting.bench.ports import free_port
+from alerting.bench.stands.ports import free_port
 from alerting.embedded import child, engines
 from alerting.embedded.redis import binary
 from alerting.embedded.supervisor import Spec

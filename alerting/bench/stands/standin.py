@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from alerting.bench.nginx import serving
-from alerting.bench.ports import HOST, free_port
+from alerting.bench.stands.nginx import serving
+from alerting.bench.stands.ports import HOST, free_port
 
 _ANSWER = (
     '{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued","error_code":null,'

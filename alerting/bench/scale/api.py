@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from alerting.bench.hosts import Host
+from alerting.bench.stands.hosts import Host
 from alerting.bootstrap import Runtime
 from alerting.errors import WorkFailed
 from alerting.store import keys

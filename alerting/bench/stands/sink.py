@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from alerting.bench.ports import HOST, free_port, listens
+from alerting.bench.stands.ports import HOST, free_port, listens
 from alerting.embedded import child
 from alerting.embedded.wait import until
 from alerting.errors import Unavailable

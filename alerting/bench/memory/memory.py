@@ -18,11 +18,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from alerting.bench import costs, memory_statements
+from alerting.bench import costs
 from alerting.bench.costs import Costs
 from alerting.bench.crowd import District, districts, hold_nothing_up, settle_down
+from alerting.bench.memory import statements
 from alerting.bench.report import Options, Report, Table, Target
-from alerting.bench.standin import StandIn, twilio
+from alerting.bench.stands.standin import StandIn, twilio
 from alerting.bench.statements import Counted
 from alerting.bench.whole_way import accepted, machine, settle, warm
 from alerting.bootstrap import Runtime
@@ -74,7 +75,7 @@ def run(options: Options) -> Report:
         folder = Path(name)
         with twilio(folder / "nginx") as standin:
             counted = asyncio.run(
-                memory_statements.count(_settings(folder, standin), districts([citizens] * 2))
+                statements.count(_settings(folder, standin), districts([citizens] * 2))
             )
         _judge(standin, 2 * citizens)
     return _report(sent, counted, citizens)
@@ -137,7 +138,7 @@ def _report(sent: Sequence[Sent], counted: Counted, citizens: int) -> Report:
         tables=[
             Table("What 1,000 deliveries cost", _COLUMNS, [_row(s) for s in sent]),
             Table("Processor seconds of 1,000 deliveries", _CPU, [_cpu_row(s) for s in sent]),
-            memory_statements.table(counted, citizens),
+            statements.table(counted, citizens),
         ],
         targets=[
             Target("processor at the largest beside the smallest", 1.1, grown, True, "×"),
@@ -145,12 +146,12 @@ def _report(sent: Sequence[Sent], counted: Counted, citizens: int) -> Report:
         ],
         figures={
             "alerts": [_figures(s) for s in sent],
-            "statements": memory_statements.to_json(counted, citizens),
+            "statements": statements.to_json(counted, citizens),
         },
         notes=[
             "Bytes of the log and the tables are PostgreSQL's. The first alert also warms the "
             "workers up. Memory is the most any worker process had had resident by then.",
-            memory_statements.note(counted, citizens),
+            statements.note(counted, citizens),
         ],
     )
 

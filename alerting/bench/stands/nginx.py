@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alerting.bench.ports import listens
+from alerting.bench.stands.ports import listens
 from alerting.embedded import child
 from alerting.embedded.wait import until
 from alerting.errors import Unavailable

@@ -1,0 +1,1 @@
+"""An Extreme overtakes an alert to a million."""

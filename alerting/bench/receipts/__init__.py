@@ -1,0 +1,1 @@
+"""Status callbacks taken in."""

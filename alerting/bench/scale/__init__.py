@@ -1,0 +1,1 @@
+"""Several hosts on one database and one Redis."""

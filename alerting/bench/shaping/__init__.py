@@ -1,0 +1,1 @@
+"""Worker processes that keep to one rate."""
