@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 
 from alerting.api import create_app
+from alerting.background import during
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
 from alerting.errors import AlertingError, BadInput
@@ -82,19 +83,16 @@ async def _keep_house(config: Settings) -> None:
     async with Runtime.open(config) as runtime:
         house = runtime.house()
         # Beside the house, which must not wait for it.
-        pruning = asyncio.create_task(_keep_pruned(runtime, config.retention_days))
-        while not stop.is_set():
-            try:
-                await house.keep()
-            except AlertingError as e:
-                log.warning("house.failed", error=e.detail)
-            except Exception:
-                log.exception("house.failed")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), config.sweep_extreme_s)
-        pruning.cancel()
-        with suppress(asyncio.CancelledError):
-            await pruning
+        async with during(_keep_pruned(runtime, config.retention_days)):
+            while not stop.is_set():
+                try:
+                    await house.keep()
+                except AlertingError as e:
+                    log.warning("house.failed", error=e.detail)
+                except Exception:
+                    log.exception("house.failed")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), config.sweep_extreme_s)
 
 
 async def _keep_pruned(runtime: Runtime, days: int) -> None:

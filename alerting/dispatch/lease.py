@@ -6,11 +6,12 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.background import during
 from alerting.domain.alert_state import AlertState
 from alerting.observe.logs import logger
 from alerting.store import claims
@@ -90,13 +91,8 @@ class Lease:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Extend the lease in the background while the block lasts."""
-        task = asyncio.create_task(self._beat())
-        try:
+        async with during(self._beat()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _beat(self) -> None:
         every_s = self._lease_s / 5

@@ -12,12 +12,13 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import psycopg
 from sqlalchemy import Boolean, case, func, literal_column
 from sqlalchemy.sql.elements import ColumnElement
 
+from alerting.background import during
 from alerting.observe.logs import logger
 from alerting.store.db import WatchedConnection, driver_url
 from alerting.store.schema import outbox
@@ -57,14 +58,9 @@ class Presence:
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
         """Hold the lock while the block lasts, and take it again when PostgreSQL was away."""
-        task = asyncio.create_task(self._keep())
-        try:
+        async with during(self._keep()):
             await self._there.wait()
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _keep(self) -> None:
         while True:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from alerting.background import during
 from alerting.clock import Clock
 from alerting.dispatch.alarms import Alarms
 from alerting.observe.logs import logger
@@ -99,13 +100,8 @@ class Preference:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Look again and again while the block lasts."""
-        task = asyncio.create_task(self._forever())
-        try:
+        async with during(self._forever()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _forever(self) -> None:
         while self._names:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
+from alerting.background import during
 from alerting.errors import Unavailable
 from alerting.observe.logs import logger
 from alerting.throttle.breaker import Breaker
@@ -59,13 +60,8 @@ class SharedRests:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Exchange again and again while the block lasts."""
-        task = asyncio.create_task(self._forever())
-        try:
+        async with during(self._forever()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _forever(self) -> None:
         while True:
