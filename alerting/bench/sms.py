@@ -15,15 +15,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from alerting.bench import celery_peer
 from alerting.bench.report import Options, Report, Target
 from alerting.bench.rounds import OURS, Rounds, Way, measure
-from alerting.bench.stands.standin import StandIn, twilio
+from alerting.bench.stands.standin import StandIn, settings_for, twilio
 from alerting.bench.whole_way import machine, send_one, town
 from alerting.errors import WorkFailed
-from alerting.settings import Settings
 
 #: About as long as ours.
 TEXT = "Port Example Emergency Centre: Storm surge: leave the waterfront now. Go uphill on foot."
@@ -46,18 +43,7 @@ def _ours(count: int) -> float:
     citizens = town(count, "sms", seed=1)
 
     async def once(folder: Path, standin: StandIn) -> float:
-        settings = Settings(
-            var=folder / "var",
-            carriers="real",
-            workers=WORKERS,
-            twilio_base_url=standin.url,
-            twilio_account_sid="AC" + "0" * 32,
-            twilio_auth_token=SecretStr("x"),
-            twilio_from="+447700900000",
-            public_url="http://127.0.0.1:9",
-            # Nothing comes back from nginx, and nobody shall be told another way for that.
-            receipt_severe_s=0,
-        )
+        settings = settings_for(standin.url, var=folder / "var", workers=WORKERS)
         async with machine(settings, lanes="extreme,severe,routine,drill") as config:
             done = await send_one(config, citizens)
         if done.messages != count:

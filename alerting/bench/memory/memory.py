@@ -16,14 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from alerting.bench import costs
 from alerting.bench.costs import Costs
 from alerting.bench.crowd import District, districts, hold_nothing_up, settle_down
 from alerting.bench.memory import statements
 from alerting.bench.report import Options, Report, Table, Target
-from alerting.bench.stands.standin import StandIn, twilio
+from alerting.bench.stands.standin import StandIn, settings_for, twilio
 from alerting.bench.statements import Counted
 from alerting.bench.whole_way import accepted, machine, settle, warm
 from alerting.bootstrap import Runtime
@@ -82,17 +80,7 @@ def run(options: Options) -> Report:
 
 
 def _settings(folder: Path, standin: StandIn) -> Settings:
-    return Settings(
-        var=folder / "var",
-        carriers="real",
-        twilio_base_url=standin.url,
-        twilio_account_sid="AC" + "0" * 32,
-        twilio_auth_token=SecretStr("x"),
-        twilio_from="+447700900000",
-        public_url="http://127.0.0.1:9",
-        # Nothing comes back from nginx, and nobody shall be told another way for that.
-        receipt_severe_s=0,
-    )
+    return settings_for(standin.url, var=folder / "var")
 
 
 async def _send(settings: Settings, everywhere: Sequence[District], options: Options) -> list[Sent]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from alerting.bench.crowd import District, districts, settle_down
 from alerting.bench.stands.clocked import Clocked, Taken, clocked
+from alerting.bench.stands.standin import settings_for
 from alerting.bootstrap import Runtime
 from alerting.dispatch.intake.cancel import call_back_all, cancel
 from alerting.dispatch.intake.submit import submit
@@ -100,18 +100,8 @@ async def fly(flight: Flight, groups: Mapping[str, str], say: Callable[[str], No
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with clocked(folder / "nginx") as standin:
-            settings = Settings(
-                var=folder / "var",
-                carriers="real",
-                log_level="WARNING",
-                twilio_base_url=standin.url,
-                twilio_account_sid="AC" + "0" * 32,
-                twilio_auth_token=SecretStr("x"),
-                twilio_from="+447700900000",
-                public_url="http://127.0.0.1:9",
-                # Nothing comes back from nginx, and nobody shall be told another way for that.
-                receipt_extreme_s=0,
-                receipt_severe_s=0,
+            settings = settings_for(
+                standin.url, var=folder / "var", log_level="WARNING", receipt_extreme_s=0
             )
             async with machine(settings, groups) as runtime:
                 async with runtime.db.begin(patient=True) as connection:

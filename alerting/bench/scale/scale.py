@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from alerting.bench.crowd import District, districts, settle_down
@@ -28,6 +27,7 @@ from alerting.bench.report import Options, Report, Table, Target
 from alerting.bench.scale.api import by_two_apis
 from alerting.bench.stands.clocked import Taken, clocked
 from alerting.bench.stands.hosts import Host, Shared, hosts, shared
+from alerting.bench.stands.standin import settings_for
 from alerting.bootstrap import Runtime
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.judging import policies
@@ -126,18 +126,7 @@ async def send(count: int, citizens: int, *, rate: float = 0.0, for_s: float = 0
 
 
 def _settings(url: str) -> Settings:
-    return Settings(
-        carriers="real",
-        log_level="WARNING",
-        workers=1,
-        twilio_base_url=url,
-        twilio_account_sid="AC" + "0" * 32,
-        twilio_auth_token=SecretStr("x"),
-        twilio_from="+447700900000",
-        public_url="http://127.0.0.1:9",
-        # Nothing comes back from nginx, and nobody shall be told another way for that.
-        receipt_severe_s=0,
-    )
+    return settings_for(url, log_level="WARNING", workers=1)
 
 
 async def _on(

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
+
+from pydantic import SecretStr
 
 from alerting.bench.stands.nginx import serving
 from alerting.bench.stands.ports import HOST, free_port
+from alerting.settings import Settings
 
 _ANSWER = (
     '{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued","error_code":null,'
@@ -73,3 +77,18 @@ def answering(folder: Path, hosts: Sequence[str], port: int, *, log: Path, entry
     return _HTTP.format(
         folder=folder.resolve(), listen=listen, log=log.resolve(), entry=entry, answer=_ANSWER
     )
+
+
+def settings_for(url: str, **more: Any) -> Settings:
+    """Settings of a system that sends its SMS to a stand-in at this address."""
+    values: dict[str, Any] = {
+        "carriers": "real",
+        "twilio_base_url": url,
+        "twilio_account_sid": "AC" + "0" * 32,
+        "twilio_auth_token": SecretStr("x"),
+        "twilio_from": "+447700900000",
+        "public_url": "http://127.0.0.1:9",
+        # Nothing comes back from nginx, and nobody shall be told another way for that.
+        "receipt_severe_s": 0,
+    }
+    return Settings(**values | more)
