@@ -1,22 +1,24 @@
 """A CAP `alert` element → Alert, mending what a person would understand anyway.
 
-Never guessed: who speaks (identifier, sender, sent), whether it is real (status), and what it
-does (msgType). Anything else that is missing or misspelt is repaired, and the repair is noted.
+Never guessed: who speaks (identifier, sender, sent), whether it is real (status), what it does
+(msgType) and, where it says so, for whom it is (scope). Anything else that is missing or misspelt
+is repaired, and the repair is noted.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone, tzinfo
 
 from lxml import etree
 
-from alerting.cap import dates, lists, values
+from alerting.cap import dates, lists, strict, values
 from alerting.cap.elements import Bag, note_namespace
 from alerting.cap.errors import CapError
 from alerting.cap.infos import info_of
 from alerting.cap.names import split
 from alerting.cap.notes import Notes
-from alerting.domain.alert import Alert, MsgType, Scope, Status
+from alerting.domain.alert import Alert, MsgType, Repair, Scope, Status
 
 _DATED = ("sent", "effective", "onset", "expires")
 
@@ -33,28 +35,41 @@ def alert_of(element: etree._Element, mends: tuple[str, ...] = ()) -> Alert:
     status = values.required(bag, Status, "status", whose)
     msg_type = _msg_type(bag, status, whose)
     infos = [info_of(child, n, notes, zone) for n, child in enumerate(bag.all("info"), 1)]
-    references, remarks = lists.references(bag.text("references", join=" ") or "", zone)
-    notes.remark("references", remarks)
+    scope, guessed = _scope(bag, whose)
+    named = lists.references(
+        bag.text("references", join=" ", inner=" ") or "", zone=zone, sender=sender
+    )
+    notes.remark("references", named.remarks)
     alert = Alert(
         identifier=identifier,
         sender=sender,
         sent=sent,
         status=status,
         msg_type=msg_type,
-        scope=_scope(bag, whose),
+        scope=scope,
         source=bag.text("source") or None,
         restriction=bag.text("restriction") or None,
         addresses=lists.names(bag.text("addresses", join=" ") or ""),
         codes=tuple(code for code in bag.texts("code") if code),
         note=bag.text("note", join="\n") or None,
-        references=references,
+        references=named.whole,
         incidents=lists.names(bag.text("incidents", join=" ") or ""),
         infos=tuple(info for info in infos if info is not None),
-        repairs=notes.repairs,
+        # First, where the limit on notes never cuts it: it decides who is told.
+        repairs=(*guessed, *notes.repairs),
         remarks=notes.remarks,
+        loose_references=named.loose,
     )
     refuse_silent(alert)
-    return alert
+    return remarked(alert)
+
+
+def remarked(alert: Alert) -> Alert:
+    """The alert with the remark that it is read as Public although it names for whom it is."""
+    unclear = strict.public_but(alert)
+    if unclear is None or unclear in alert.remarks:
+        return alert
+    return replace(alert, remarks=(unclear, *alert.remarks))
 
 
 def refuse_silent(alert: Alert) -> None:
@@ -68,26 +83,27 @@ def refuse_silent(alert: Alert) -> None:
 
 
 def _identity(bag: Bag, zone: tzinfo | None) -> tuple[str, str, datetime]:
-    identifier, sender, sent = bag.text("identifier"), bag.text("sender"), bag.text("sent")
+    identifier = bag.sole("identifier")
+    whose = f"alert {identifier[:80]!r}" if identifier else "alert"
+    sender, sent = bag.sole("sender", whose), bag.sole("sent", whose)
     if not identifier or not sender or not sent:
         triple = {"identifier": identifier, "sender": sender, "sent": sent}
         missing = " and no ".join(name for name, value in triple.items() if not value)
-        named = f" {identifier[:80]!r}" if identifier else ""
         raise CapError(
-            f"The alert{named} has no {missing}.",
+            f"The {whose} has no {missing}.",
             remedy="Identifier, sender and sent together name an alert; it needs all three.",
         )
     at = values.moment(bag, "sent", zone)
     if at is None:
         raise CapError(
-            f"The alert {identifier[:80]!r} was sent at {sent[:60]!r}, which is no usable time.",
+            f"The {whose} was sent at {sent[:60]!r}, which is no usable time.",
             remedy="Write it like 2026-11-01T10:00:00+01:00.",
         )
     return identifier, sender, at
 
 
 def _msg_type(bag: Bag, status: Status, whose: str) -> MsgType:
-    if values.plain(bag.text("msgType") or "") != "test":
+    if bag.sole("msgType", whose, word=True).lower() != "test":
         return values.required(bag, MsgType, "msgType", whose)
     # Said in the wrong place, it is understood only where the right place agrees.
     if status is not Status.TEST:
@@ -100,16 +116,15 @@ def _msg_type(bag: Bag, status: Status, whose: str) -> MsgType:
     return MsgType.ALERT
 
 
-def _scope(bag: Bag, whose: str) -> Scope:
-    if bag.text("scope"):
-        return values.required(bag, Scope, "scope", whose)
+def _scope(bag: Bag, whose: str) -> tuple[Scope, tuple[Repair, ...]]:
+    if bag.sole("scope", whose, word=True):
+        return values.required(bag, Scope, "scope", whose), ()
     scope = Scope.PUBLIC
     if bag.text("restriction"):
         scope = Scope.RESTRICTED
     if bag.text("addresses"):
         scope = Scope.PRIVATE
-    bag.notes.repair("scope", f"missing; read as {scope}")
-    return scope
+    return scope, (Repair("scope", f"{strict.NO_SCOPE}{scope}"),)
 
 
 def _offset_used(element: etree._Element) -> tzinfo | None:

@@ -149,6 +149,8 @@ def _fault(fault: Any) -> str:
             return f"takes a list, not {got!r}"
         case "string_type":
             return f"takes a text, not {got!r}"
+        case "model_type":
+            return f"takes an object, not {got!r}"
         case "too_short":
             return "takes at least one"
         case _:

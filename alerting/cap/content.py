@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from alerting.cap import geometry
 from alerting.cap.findings import Finding, Findings, InfoFacts
+from alerting.cap.strict import FOR_WHOM, public_but
 from alerting.domain.alert import Alert, Area, Info, MsgType, Scope
 from alerting.domain.segments import measure, plain
 
@@ -59,8 +60,12 @@ def _first(**elements: object) -> str | None:
 
 
 def _alert(alert: Alert) -> Iterator[Finding]:
+    unclear = public_but(alert)
+    if unclear is not None:
+        yield Finding("error", unclear.where, f"{unclear.what}.", FOR_WHOM)
     for remark in alert.remarks:
-        yield Finding("warning", remark.where, remark.what, "Check that it was meant so.")
+        if remark != unclear:
+            yield Finding("warning", remark.where, remark.what, "Check that it was meant so.")
     for name, value in (("identifier", alert.identifier), ("sender", alert.sender)):
         if _AWKWARD.search(value):
             yield Finding(
@@ -81,7 +86,8 @@ def _alert(alert: Alert) -> Iterator[Finding]:
 
 
 def _references(alert: Alert) -> Iterator[Finding]:
-    if alert.msg_type in (MsgType.UPDATE, MsgType.CANCEL) and not alert.references:
+    named = alert.references or alert.loose_references
+    if alert.msg_type in (MsgType.UPDATE, MsgType.CANCEL) and not named:
         yield Finding(
             "error",
             "references",

@@ -7,6 +7,7 @@ from collections import Counter
 
 from lxml import etree
 
+from alerting.cap.errors import CapError
 from alerting.cap.names import (
     CAP_12,
     ELEMENT_ALIASES,
@@ -18,6 +19,7 @@ from alerting.cap.names import (
     split,
 )
 from alerting.cap.notes import Notes
+from alerting.cap.strict import refuse_invisible
 
 _ALIASES = {
     parent: {name.lower(): name for name in names}
@@ -38,6 +40,7 @@ class Bag:
         self.where = where
         self.notes = notes
         self.lang = (element.get("lang") or element.get(_XML_LANG) or "").strip()
+        self._element = element
         self._children: dict[str, list[etree._Element]] = {}
         self._note_attributes(element)
         self._sort(element, kind)
@@ -49,29 +52,60 @@ class Bag:
     def all(self, name: str) -> list[etree._Element]:
         return self._children.get(name, [])
 
-    def texts(self, name: str) -> list[str]:
-        """Every occurrence's text, trimmed, empty ones included."""
-        return [self._text(child, name) for child in self.all(name)]
+    def texts(self, name: str, *, inner: str = "") -> list[str]:
+        """Every occurrence's text, trimmed, empty ones included.
 
-    def text(self, name: str, *, join: str | None = None) -> str | None:
+        inner: stands between the texts of elements inside it.
+        """
+        return [self._text(child, name, inner) for child in self.all(name)]
+
+    def text(self, name: str, *, join: str | None = None, inner: str = "") -> str | None:
         """The text of an element that may occur once; None where absent, "" where empty.
 
         Of several, all are joined where `join` is given, else the first that is not empty is kept.
         """
-        texts = self.texts(name)
+        texts = self.texts(name, inner=inner)
         if len(texts) < 2:
             return texts[0] if texts else None
         filled = [t for t in texts if t]
-        kept = "joined" if join is not None else "first one kept"
+        kept = "first one kept" if len(set(texts)) > 1 else "all the same"
+        kept = kept if join is None else "joined"
         self.notes.repair(self.path(name), f"{len(texts)} of them where one may be; {kept}")
         return join.join(filled) if join is not None else next(iter(filled), "")
 
-    def _text(self, element: etree._Element, name: str) -> str:
+    def sole(self, name: str, whose: str = "alert", *, word: bool = False) -> str:
+        """The text of an element that decides who speaks, whether it is real or for whom.
+
+        "" where it is absent or empty. Raises CapError, naming the alert by `whose`, where it is
+        said in several ways, or where its text is not the one it looks like. With `word`, a word
+        in another case is the same.
+        """
+        if any(len(element) for element in self.all(name)):
+            raise CapError(
+                f"The {whose} has elements inside its {name}, which is never guessed.",
+                remedy=f"Write {name} as plain text.",
+            )
+        texts = self.texts(name)
+        # Only its value is asked for: of an element with many, each costs a look at them all.
+        attribute = next((k for k in self._element.attrib if str(k).lower() == name.lower()), None)
+        if texts and attribute is not None:
+            texts.append((self._element.get(attribute) or "").strip())
+        if len({text.lower() if word else text for text in texts}) > 1:
+            said = ", ".join(repr(text[:40]) for text in dict.fromkeys(texts[:4]))
+            raise CapError(
+                f"The {whose} has {len(texts)} times {name}, and they differ: {said}.",
+                remedy=f"Say {name} once.",
+            )
+        text = self.text(name) or ""
+        refuse_invisible(name, text, whose)
+        return text
+
+    def _text(self, element: etree._Element, name: str, inner: str) -> str:
         if len(element):
             self.notes.repair(self.path(name), "elements inside it; only their text kept")
         if element.attrib:
             self._note_attributes(element, self.path(name))
-        return "".join(str(part) for part in element.itertext()).strip()
+        return inner.join(str(part) for part in element.itertext()).strip()
 
     def _note_attributes(self, element: etree._Element, where: str = "") -> None:
         for key in element.attrib:

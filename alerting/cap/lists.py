@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from itertools import islice
 
 from alerting.cap import dates
 from alerting.domain.alert import Reference
 
-_BLANK = re.compile(r"\s*\Z")
 _NAME = re.compile(r'"([^"]*)"|([^\s"]+)')
-# A sender holds no comma; an identifier of some senders does, and so does everything up to a date.
-_REFERENCE = re.compile(
-    r"\s*([^,]{1,1000}),(\S.{0,1000}?),"
-    r"(\d{4}-\d\d?-\d\d?[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[-+]\d\d:?\d\d)?)"
-    r"(?=[\s,;]|$)[,;]?",
-    re.ASCII | re.DOTALL,
+# A triple is found from its end: nothing else looks like a comma and a time, while identifiers of
+# some senders hold commas and blanks, and so do some senders' names.
+_SENT = re.compile(
+    r",\s*(\d{4}-\d\d?-\d\d?[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[-+]\d\d:?\d\d)?)"
+    r"(?=[\s,;]|$)",
+    re.ASCII,
 )
+_FIRST_WORD = re.compile(r"(?:^|(?<=[\s;]))([^\s,;]++)\s*+,")
+_PIECE = re.compile(r"[^\s;]++")
+_CLOCK = re.compile(r"\d[\d:.+/TZ-]*+", re.ASCII)
+#: No alert's identifier or sender is longer.
+_LONGEST = 1000
+#: More references than these are a fault, and would take long to read.
+_MOST = 5000
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -35,30 +43,140 @@ def names_text(items: Iterable[str]) -> str:
     return " ".join(f'"{item}"' if re.search(r"\s", item) else item for item in plain)
 
 
-def references(
-    text: str, zone: tzinfo | None = None
-) -> tuple[tuple[Reference, ...], tuple[str, ...]]:
-    """The triples of a `references` text, and what was read otherwise than written.
+@dataclass(frozen=True, slots=True)
+class References:
+    """A `references` text as read.
 
-    zone: for a time written without offset, that of the alert's own times; else UTC.
+    loose: the identifiers of what is no whole triple. remarks: what was read otherwise than
+    written, and what was left out.
     """
-    found: list[Reference] = []
-    remarks: list[str] = []
-    at = 0
-    while not _BLANK.match(text, at):
-        match = _REFERENCE.match(text, at)
-        moment = dates.parse(match[3]) if match else None
-        if match is None or moment is None or moment.at is None:
-            rest = " ".join(text[at : at + 80].split())
-            remarks.append(f"no sender,identifier,sent from here on, left out: {rest!r}")
-            break
+
+    whole: tuple[Reference, ...]
+    loose: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def references(text: str, *, zone: tzinfo | None = None, sender: str = "") -> References:
+    """The triples of a `references` text, and the identifiers of what is no whole triple.
+
+    One that cannot be read costs none of the others. zone: for a time written without offset, that
+    of the alert's own times; else UTC. sender: the alert's own, which its references mostly name.
+    """
+    return _Reading(zone, sender).read(text)
+
+
+class _Reading:
+    def __init__(self, zone: tzinfo | None, sender: str) -> None:
+        self._zone = zone
+        self._senders = {sender.lower()} - {""}
+        self._whole: list[Reference] = []
+        self._loose: dict[str, None] = {}
+        self._remarks: list[str] = []
+        self._left = _MOST
+
+    def read(self, text: str) -> References:
+        at = 0
+        times = list(islice(_SENT.finditer(text), _MOST))
+        for number, time in enumerate(times):
+            before = text[at : time.start()]
+            another = number + 1 < len(times) and times[number + 1].start() == time.end()
+            if another and "," not in before:
+                continue  # This one is an identifier that looks like a time.
+            at = time.end() + text.startswith((",", ";"), time.end())
+            start = self._start(before)
+            if start:
+                self._senders.add(before[start:].partition(",")[0].strip().lower())
+                self._read_loose(before[:start])
+            self._read_triple(before[start:], time[1])
+        self._read_loose(text[at:])
+        return References(tuple(self._whole), tuple(self._loose), tuple(self._remarks))
+
+    def _start(self, before: str) -> int:
+        """Where the last sender begins in what stands before a time.
+
+        What is ahead of it lacks a time. Where nothing is surely a sender it is all one triple.
+        """
+        known = self._senders | {before.partition(",")[0].strip().lower()}
+        start = 0
+        for found in _FIRST_WORD.finditer(before):
+            word = found[1].lower()
+            if word in known or ("@" in word and not _follows_comma(before, found.start())):
+                start = found.start(1)
+        return start
+
+    def _read_triple(self, before: str, time: str) -> None:
+        sender, _, identifier = (part.strip() for part in before.partition(","))
+        if not identifier:
+            self._read_loose(f"{sender},{time.replace(' ', 'T')}")
+            return
+        moment = dates.parse(time)
+        if moment is None or moment.at is None:
+            self._keep(f"{sender},{identifier},{time}", [identifier])
+            return
+        if max(len(sender), len(identifier)) > _LONGEST:
+            self._leave_out(before)
+            return
+        if not sender:
+            self._keep(f",{identifier},{time}", [identifier])
+            return
         if moment.at.tzinfo is None:
-            remarks.append(f"{match[3]!r} has no offset; given {'UTC' if zone is None else zone}")
-        sent = moment.at if moment.at.tzinfo else moment.at.replace(tzinfo=zone or UTC)
-        remarks += (*moment.mends, *moment.remarks)
-        found.append(Reference(match[1].strip(), match[2].strip(), sent))
-        at = match.end()
-    return tuple(found), tuple(remarks)
+            zone = "UTC" if self._zone is None else self._zone
+            self._remarks.append(f"{time!r} has no offset; given {zone}")
+        sent = moment.at if moment.at.tzinfo else moment.at.replace(tzinfo=self._zone or UTC)
+        self._remarks += (*moment.mends, *moment.remarks)
+        self._senders.add(sender.lower())
+        self._whole.append(Reference(sender, identifier, sent))
+
+    def _read_loose(self, text: str) -> None:
+        """Identifiers alone, with their sender, or with what is no time; blanks part them."""
+        tight = ",".join(part.strip() for part in text.split(","))
+        for found in _PIECE.finditer(tight):
+            piece = found[0]
+            parts = [part for part in piece.split(",", _MOST) if part]
+            if parts:
+                self._keep(piece, self._identifiers(parts))
+            if self._left <= 0:
+                self._leave_out(tight[found.end() : found.end() + 80])
+                return
+
+    def _identifiers(self, parts: list[str]) -> list[str]:
+        if _is_clock(parts[-1]):
+            parts = parts[:-1]
+            if len(parts) > 1:
+                return [",".join(parts[1:])]
+        elif len(parts) > 1 and ("@" in parts[0] or parts[0].lower() in self._senders):
+            # A third part stands where the time should.
+            return [",".join(parts[1:-1] or parts[1:])]
+        # Without a sender to go by each may be an identifier; one too many finds nothing.
+        return [part for part in parts if part.lower() not in self._senders]
+
+    def _keep(self, piece: str, identifiers: list[str]) -> None:
+        kept = [one for one in identifiers if len(one) <= _LONGEST][: self._left]
+        self._left -= len(kept) or 1
+        if not kept:
+            self._leave_out(piece)
+            return
+        self._loose.update(dict.fromkeys(kept))
+        self._remarks.append(
+            f"no sender,identifier,sent: {_glimpse(piece)}; only the identifier kept"
+        )
+
+    def _leave_out(self, piece: str) -> None:
+        self._remarks.append(f"no sender,identifier,sent, left out: {_glimpse(piece)}")
+
+
+def _follows_comma(text: str, at: int) -> bool:
+    while at and text[at - 1].isspace():
+        at -= 1
+    return text[at - 1 : at] == ","
+
+
+def _is_clock(text: str) -> bool:
+    return ":" in text and bool(_CLOCK.fullmatch(text))
+
+
+def _glimpse(text: str) -> str:
+    return repr(" ".join(text[:80].split()))
 
 
 def references_text(items: Iterable[Reference]) -> str:

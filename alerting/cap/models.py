@@ -84,6 +84,11 @@ def _address(value: Any) -> Any:
     return value
 
 
+def _reference(value: Any) -> Any:
+    # With a comma it would be a triple in CAP's text, which has its own fields here.
+    return {"identifier": value} if isinstance(value, str) and "," not in value else value
+
+
 def _web(value: Any) -> Any:
     value = _text(value)
     if isinstance(value, str) and not is_uri(value):
@@ -124,9 +129,16 @@ class PairModel(_Model):
 
 
 class ReferenceModel(_Model):
-    sender: _Name
+    """A triple, or what a sender knows of it: the identifier at least."""
+
+    sender: _Name | None = None
     identifier: _Name
-    sent: _Time
+    sent: _Time | None = None
+
+    def whole(self) -> Reference | None:
+        if self.sender is None or self.sent is None:
+            return None
+        return Reference(self.sender, self.identifier, self.sent)
 
 
 class NoteModel(_Model):
@@ -233,13 +245,20 @@ class AlertModel(_Model):
     addresses: _Many[_Address] = []
     code: _Many[_Name] = []
     note: _Text | None = None
-    references: _Many[ReferenceModel] = []
+    references: _Many[Annotated[ReferenceModel, BeforeValidator(_reference)]] = []
     incidents: _Many[_Address] = []
     info: _Many[InfoModel] = []
     repairs: _Many[NoteModel] = []
     remarks: _Many[NoteModel] = []
 
     def alert(self) -> Alert:
+        references = [(r.identifier, r.whole()) for r in self.references]
+        loose = tuple(dict.fromkeys(i for i, whole in references if whole is None))
+        remarks = [Repair(r.where, r.what) for r in self.remarks]
+        remarks += [
+            Repair("references", f"no sender and time of {identifier[:80]!r}; identifier kept")
+            for identifier in loose
+        ]
         return Alert(
             identifier=self.identifier,
             sender=self.sender,
@@ -252,9 +271,10 @@ class AlertModel(_Model):
             addresses=tuple(self.addresses),
             codes=tuple(self.code),
             note=self.note or None,
-            references=tuple(Reference(r.sender, r.identifier, r.sent) for r in self.references),
+            references=tuple(whole for _, whole in references if whole is not None),
             incidents=tuple(self.incidents),
             infos=tuple(i.info() for i in self.info),
             repairs=tuple(Repair(r.where, r.what) for r in self.repairs),
-            remarks=tuple(Repair(r.where, r.what) for r in self.remarks),
+            remarks=tuple(remarks),
+            loose_references=loose,
         )

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lxml import etree
 
 from alerting.cap import document
-from alerting.cap.alerts import alert_of
+from alerting.cap.alerts import alert_of, remarked
 from alerting.cap.binding import from_json
+from alerting.cap.envelopes import Carried, carried, is_envelope, unreal_outside
 from alerting.cap.errors import CapError
 from alerting.cap.names import is_cap, split
+from alerting.cap.strict import refuse_invisible
 from alerting.domain.alert import Alert, Status
 
 Kind = Literal["cap", "feed", "edxl", "json"]
 
 _ENTRIES = ("entry", "item")
-_EMBEDDED = ("embeddedXMLContent", "keyXMLContent", "xmlContent", "contentData", "content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +55,38 @@ def read(data: bytes, *, max_bytes: int = 2_000_000) -> Reading:
     if not start:
         raise CapError("The document is empty.")
     if start[:1] == b"{":
-        return Reading("json", (from_json(_json(data)),))
+        return Reading("json", (_of_json(data),))
     if start[:1] != b"<" and start not in (b"\xff\xfe", b"\xfe\xff", b"\0<"):
         raise CapError("The document is neither XML nor a JSON object.")
     return _xml(data)
 
 
+def _of_json(data: bytes) -> Alert:
+    alert = from_json(_json(data))
+    for name in ("identifier", "sender"):
+        refuse_invisible(name, getattr(alert, name))
+    return remarked(alert)
+
+
 def _json(data: bytes) -> dict[str, object]:
     try:
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as e:
         reason = "it nests too deep" if isinstance(e, RecursionError) else e
         raise CapError(f"This is not readable JSON: {reason}.") from None
     return dict(value)
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object as its sender wrote it. Of a name given twice readers take one or the other."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+        raise CapError(
+            f"An object of this JSON gives {twice[:40]!r} more than once.",
+            remedy="Give each name once.",
+        )
+    return value
 
 
 def _xml(data: bytes) -> Reading:
@@ -78,9 +97,9 @@ def _xml(data: bytes) -> Reading:
         return Reading("cap", (alert_of(root, mends),))
     if local in ("feed", "rss", "RDF"):
         return _feed(root, mends)
-    if local == "EDXLDistribution":
+    if is_envelope(str(root.tag)):
         return _envelope(root, mends)
-    alerts, refused = _every(_alerts_below(root), mends)
+    alerts, refused = _every(carried(root, mends))
     if not alerts and not refused:
         raise CapError(
             f"This is XML without a CAP alert: its outermost element is {local[:60]!r}.",
@@ -94,8 +113,11 @@ def _feed(root: etree._Element, mends: tuple[str, ...]) -> Reading:
     alerts: list[Alert] = []
     links: list[str] = []
     refused: list[str] = []
-    for entry in _entries(root):
-        embedded, whys = _every([*_alerts_below(entry), *_alerts_in_text(entry)], mends)
+    entries = list(_entries(root))
+    outside = unreal_outside(root, entries)
+    for entry in entries:
+        found = carried(entry, mends)
+        embedded, whys = _every(replace(one, said=one.said or outside) for one in found)
         alerts += embedded
         refused += whys
         if not embedded and (link := _link(entry)):
@@ -114,16 +136,7 @@ def _entries(root: etree._Element) -> Iterator[etree._Element]:
 
 
 def _envelope(root: etree._Element, mends: tuple[str, ...]) -> Reading:
-    alerts, refused = _every([*_alerts_below(root), *_alerts_in_text(root)], mends)
-    said = next(_texts(root, "distributionStatus"), "")
-    if said in (Status.EXERCISE, Status.TEST, Status.SYSTEM):
-        # A rehearsal wrapped around an alert that calls itself real must not reach the public.
-        refused += tuple(
-            f"The alert {a.identifier[:80]!r} says Actual inside an envelope that says {said}."
-            for a in alerts
-            if a.status is Status.ACTUAL
-        )
-        alerts = tuple(a for a in alerts if a.status is not Status.ACTUAL)
+    alerts, refused = _every(carried(root, mends))
     links = tuple(dict.fromkeys(t for t in _texts(root, "uri") if _is_link(t)))
     return _or_refuse(Reading("edxl", alerts, links, refused))
 
@@ -134,49 +147,24 @@ def _or_refuse(reading: Reading) -> Reading:
     return reading
 
 
-def _every(
-    elements: Iterable[etree._Element], mends: tuple[str, ...]
-) -> tuple[tuple[Alert, ...], tuple[str, ...]]:
+def _every(found: Iterable[Carried]) -> tuple[tuple[Alert, ...], tuple[str, ...]]:
     """Read each alert; one that cannot be used does not cost the others."""
     alerts, refused = [], []
-    for element in elements:
+    for one in found:
         try:
-            alerts.append(alert_of(element, mends))
+            alert = alert_of(one.element, one.mends)
         except CapError as e:
             refused.append(str(e))
+            continue
+        if one.said is not None and alert.status is Status.ACTUAL:
+            # A rehearsal wrapped around an alert that calls itself real must not reach the public.
+            refused.append(
+                f"The alert {alert.identifier[:80]!r} says Actual inside an envelope that says "
+                f"{one.said}. Let both say the same."
+            )
+        else:
+            alerts.append(alert)
     return tuple(alerts), tuple(refused)
-
-
-def _alerts_below(parent: etree._Element) -> Iterator[etree._Element]:
-    """CAP alerts below an element: in a namespace of CAP's, or with what names an alert."""
-    for element in parent.iterdescendants():
-        namespace, local = split(str(element.tag))
-        if local.lower() != "alert":
-            continue
-        names = {split(str(child.tag))[1] for child in element}
-        if is_cap(namespace) or {"identifier", "sender", "sent"} <= names:
-            yield element
-
-
-def _alerts_in_text(parent: etree._Element) -> Iterator[etree._Element]:
-    """Alerts an envelope or feed carries as escaped or base64 text; other text is skipped."""
-    for element in parent.iterdescendants():
-        if len(element) or split(str(element.tag))[1] not in _EMBEDDED:
-            continue
-        text = (element.text or "").strip()
-        data = text.encode("utf-8", "replace")
-        if not text.startswith("<"):
-            try:
-                data = base64.b64decode("".join(text.split()), validate=True)
-            except (binascii.Error, ValueError):
-                continue
-        if b"alert" not in data:
-            continue
-        try:
-            root = document.parse(data).root
-        except CapError:
-            continue
-        yield from [root] if split(str(root.tag))[1] == "alert" else _alerts_below(root)
 
 
 def _link(entry: etree._Element) -> str | None:

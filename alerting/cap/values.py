@@ -47,14 +47,17 @@ _DECIMAL = re.compile(r"[-+]?(?:\d{1,308}(?:\.\d{0,1100})?|\.\d{1,1100})", re.AS
 
 def required(bag: Bag, kind: type[E], name: str, whose: str) -> E:
     """A value that is never guessed; raise CapError, naming the alert, where it cannot be read."""
-    text = bag.text(name) or ""
-    value = _value(bag, kind, name, text, bag.path(name))
+    text = bag.sole(name, whose, word=True)
+    # Another case is still that word; anything more would be a guess.
+    value = next((v for v in kind if text.isascii() and text.lower() == v.lower()), None)
     if value is None:
         said = f"{name} {text[:40]!r}" if text else f"no {name}"
         raise CapError(
             f"The {whose} has {said}, which is never guessed.",
             remedy=f"{name} takes one of {', '.join(kind)}.",
         )
+    if text != value:
+        bag.notes.repair(bag.path(name), f"{text!r} read as {value}")
     return value
 
 

@@ -50,7 +50,6 @@ def test_a_valid_alert_is_read_whole_and_without_repair() -> None:
         MsgType.UPDATE,
         Scope.PUBLIC,
     )
-    assert alert.addresses == ("mill", "town hall")
     assert alert.incidents == ("ford", "old mill")
     assert alert.references == (
         Reference("control@example.org", "ford-2026-11-01-0", datetime(2026, 11, 1, 9, tzinfo=CET)),
@@ -283,7 +282,7 @@ def test_cap_1_0_pairs_and_several_pairs_in_one() -> None:
 
 def test_missing_elements_that_a_reader_can_do_without() -> None:
     alert = one(
-        ("<scope>Public</scope>", ""),
+        ("<scope>Public</scope>", "<addresses>mill</addresses>"),
         ("<category>Met</category>", ""),
         ("<event>Flood</event>", ""),
         ("<urgency>Immediate</urgency>", ""),
@@ -319,7 +318,8 @@ def test_references_with_blanks_and_commas_in_names() -> None:
         ("Ford Control", "a,b"),
         ("x@example.org", "c"),
     ]
-    assert "left out: 'junk'" in remarked(alert)
+    assert alert.loose_references == ("junk",)
+    assert "no sender,identifier,sent: 'junk'; only the identifier kept" in remarked(alert)
 
 
 def test_a_test_said_in_the_wrong_place_is_read_where_status_agrees() -> None:

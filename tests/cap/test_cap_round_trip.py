@@ -13,7 +13,8 @@ from lxml import etree
 from strategies_cap import alerts
 
 from alerting.cap import CapError, check, from_json, read, to_json, to_xml
-from alerting.domain.alert import Alert, Polygon, Repair
+from alerting.cap.strict import public_but
+from alerting.domain.alert import Alert, Polygon, Repair, Scope
 
 SLOW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -28,7 +29,7 @@ def example() -> Alert:
 def test_xml_gives_every_alert_back_but_its_repairs(alert: Alert) -> None:
     (again,) = read(to_xml(alert)).alerts
     assert again == replace(alert, repairs=())
-    assert not again.remarks
+    assert again.remarks == tuple(filter(None, [public_but(alert)]))
 
 
 @SLOW
@@ -57,7 +58,9 @@ def test_utc_is_written_as_minus_zero_and_offsets_are_kept() -> None:
 
 
 def test_names_with_blanks_are_quoted() -> None:
-    assert b'<addresses>mill "town hall"</addresses>' in to_xml(example())
+    named = replace(example(), scope=Scope.PRIVATE, addresses=("mill", "town hall"))
+    assert b'<addresses>mill "town hall"</addresses>' in to_xml(named)
+    assert read(to_xml(named)).alerts[0].addresses == ("mill", "town hall")
     marked = replace(example(), addresses=('the "old" mill',))
     assert b"<addresses>\"the 'old' mill\"</addresses>" in to_xml(marked)
 

@@ -1,0 +1,206 @@
+"""The alerts an XML document carries, and what the envelopes around each say of its reality.
+
+Sources: EDXL-DE 1.0 and 2.0, whose `distributionStatus` holds for everything inside: a word in
+1.0, a word or an entry of a value list in elements of its own in 2.0. Others wrap alerts too, and
+spell it their own way.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lxml import etree
+
+from alerting.cap import document
+from alerting.cap.errors import CapError
+from alerting.cap.names import is_cap, split
+from alerting.cap.values import plain
+from alerting.domain.alert import Status
+
+# `distributionType` and `distributionKind` (Report, Update, Cancel, Ack, Error) say what the
+# envelope is to an earlier envelope; whether an alert is real does not depend on them, and what it
+# does to earlier alerts it says itself. They are passed over.
+#: How the names end that say of an envelope whether it is real.
+_STATUSES = ("distributionstatus", "statuskind", "statuskinddefault")
+_UNREAL = frozenset(plain(status) for status in Status if status is not Status.ACTUAL)
+_EMBEDDED = ("embeddedXMLContent", "keyXMLContent", "xmlContent", "contentData", "content")
+#: No status takes more elements to say.
+_FEW = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An alert in a document.
+
+    mends: those of the document it stands in. said: what an envelope around it says of its status
+    where that is not Actual; None where each says Actual or says nothing.
+    """
+
+    element: etree._Element
+    mends: tuple[str, ...]
+    said: str | None
+
+
+@lru_cache(maxsize=256)
+def is_envelope(tag: str) -> bool:
+    """True for the outermost element of EDXL-DE, however it is spelt."""
+    return plain(_local(tag)) == "edxldistribution"
+
+
+def carried(
+    parent: etree._Element, mends: tuple[str, ...] = (), *, in_text: bool = True
+) -> list[Carried]:
+    """Every alert below an element, in its order.
+
+    An alert is an `alert` in a namespace of CAP's, or one with what names an alert; what stands
+    inside an alert is its own. With `in_text` also those that stand there as escaped or base64
+    text; text that is none is skipped.
+    """
+    places: list[tuple[etree._Element, list[Carried]]] = []
+    statuses: dict[etree._Element, str] = {}
+    walk = etree.iterwalk(parent, events=("start",))
+    for _, element in walk:
+        if element is not parent and _is_alert(element):
+            places.append((element, [Carried(element, mends, None)]))
+            walk.skip_subtree()
+            continue
+        if in_text and (inside := _in_text(element)):
+            places.append((element, inside))
+        for where, said in _unreal(element):
+            statuses.setdefault(where, said)
+    held = _held(statuses, parent, [place for place, _ in places])
+    found = []
+    for place, alerts in places:
+        around = next((held[e] for e in _upwards(place, parent) if e in held), None)
+        found += [Carried(c.element, c.mends, c.said or around) for c in alerts]
+    return found
+
+
+def unreal_outside(root: etree._Element, entries: Iterable[etree._Element]) -> str | None:
+    """What a feed says of its status outside its entries, where that is not Actual."""
+    inside = set(entries)
+    walk = etree.iterwalk(root, events=("start",))
+    for _, element in walk:
+        if element in inside or _is_alert(element):
+            walk.skip_subtree()
+            continue
+        for _, said in _unreal(element):
+            return said
+    return None
+
+
+def _is_alert(element: etree._Element) -> bool:
+    if _local(str(element.tag)).lower() != "alert":
+        return False
+    names = {_local(str(child.tag)) for child in element}
+    return is_cap(split(str(element.tag))[0]) or {"identifier", "sender", "sent"} <= names
+
+
+def _in_text(element: etree._Element) -> list[Carried]:
+    if _local(str(element.tag)) not in _EMBEDDED or len(element):
+        return []
+    text = (element.text or "").strip()
+    data = text.encode("utf-8", "replace")
+    if not text.startswith("<"):
+        try:
+            data = base64.b64decode("".join(text.split()), validate=True)
+        except (binascii.Error, ValueError):
+            return []
+    if b"alert" not in data.lower():
+        return []
+    try:
+        found = document.parse(data)
+    except CapError:
+        return []
+    if _local(str(found.root.tag)).lower() == "alert":
+        return [Carried(found.root, found.mends, None)]
+    return carried(found.root, found.mends, in_text=False)
+
+
+def _held(
+    statuses: dict[etree._Element, str],
+    parent: etree._Element,
+    places: list[etree._Element],
+) -> dict[etree._Element, str]:
+    """The envelopes that do not say Actual, and what each says.
+
+    statuses: what was said, by the element it was said in. It holds for the smallest element around
+    it that carries an alert; inside EDXL-DE, for no less than the whole of that. places: where the
+    alerts are.
+    """
+    if not statuses:
+        return {}
+    carrying: set[etree._Element] = set()
+    for place in places:
+        for element in _upwards(place, parent):
+            if element in carrying:
+                break
+            carrying.add(element)
+    held: dict[etree._Element, str] = {}
+    for inside, said in statuses.items():
+        around = list(_upwards(inside, parent))
+        first = next((n for n, e in enumerate(around) if is_envelope(str(e.tag))), 0)
+        envelope = next((e for e in around[first:] if e in carrying), parent)
+        held.setdefault(envelope, said)
+    return held
+
+
+def _upwards(element: etree._Element, top: etree._Element) -> Iterator[etree._Element]:
+    yield element
+    while element is not top and (above := element.getparent()) is not None:
+        yield above
+        element = above
+
+
+def _unreal(element: etree._Element) -> Iterator[tuple[etree._Element, str]]:
+    """What an element and its attributes say of a status, where that is not Actual, and in what."""
+    # Of an element with many attributes each value costs a look at them all.
+    named = [key for key in map(str, element.keys()) if _status(key)]
+    if len(named) > _FEW:
+        yield element, "more than can be read"
+    for key in named[:_FEW]:
+        if said := _not_actual(_status(key), [element.get(key) or ""]):
+            yield element, said
+    name = _status(str(element.tag))
+    if name and (said := _not_actual(name, _pieces(element))):
+        above = element.getparent()
+        yield element if above is None else above, said
+
+
+def _not_actual(name: str, pieces: Iterable[str]) -> str | None:
+    words = [word for piece in pieces if (word := piece.strip())]
+    if name.endswith(_STATUSES):
+        # The word itself and nothing that looks like it: not every reader sees the same there.
+        if words and all(word.isascii() and word.lower() == "actual" for word in words):
+            return None
+        return " ".join(words)[:60] or "nothing of its status"
+    # Other envelopes have other statuses ("sent", "200"); only those of a drill count.
+    return next((w for w in [*words, "".join(words)] if plain(w) in _UNREAL), None)
+
+
+def _pieces(element: etree._Element) -> Iterator[str]:
+    """The texts below an element, but for the name of the list that its words are from."""
+    for number, one in enumerate(element.iter()):
+        if number == _FEW:
+            yield "…"
+            return
+        if plain(_local(str(one.tag))) != "valuelisturi":
+            yield one.text or ""
+        if one is not element:
+            yield one.tail or ""
+
+
+@lru_cache(maxsize=256)
+def _status(tag: str) -> str:
+    """The plain name of an element or attribute that says a status, else ""."""
+    name = plain(_local(tag))
+    return name if name.endswith(("status", *_STATUSES)) else ""
+
+
+@lru_cache(maxsize=256)
+def _local(tag: str) -> str:
+    return split(tag)[1]

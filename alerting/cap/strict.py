@@ -1,0 +1,51 @@
+"""What is never guessed: who speaks, whether it is real, and for whom.
+
+Some of it holds wherever an alert comes from, and some only for a submission: its sender is told
+at once and can say it again, while a feed's alert would be lost.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from alerting.cap.errors import CapError
+from alerting.domain.alert import Alert, Repair
+
+#: How the repair of an alert without a scope begins.
+NO_SCOPE = "missing; read as "
+#: What to do where an alert for the public names for whom it is.
+FOR_WHOM = "Say Restricted or Private in scope, or leave out restriction and addresses."
+
+
+def refuse_invisible(name: str, text: str, whose: str = "alert") -> None:
+    """Raise CapError for a text with characters nobody sees: it is not the text it looks like."""
+    hidden = next((c for c in text if unicodedata.category(c) == "Cf"), None)
+    if hidden is not None:
+        raise CapError(
+            f"The {whose} has an invisible character, U+{ord(hidden):04X}, in its {name}.",
+            remedy=f"Write {name} again without it.",
+        )
+
+
+def public_but(alert: Alert) -> Repair | None:
+    """What to remark on an alert that is for the public and names for whom it is; else None.
+
+    An exercise or test is never for the public, whatever its scope: its `addresses` name rosters.
+    """
+    named = [name for name in ("restriction", "addresses") if getattr(alert, name)]
+    if not alert.for_public or not named:
+        return None
+    return Repair("scope", f"Public, and yet {' and '.join(named)} given; read as Public")
+
+
+def refuse_unclear(alert: Alert) -> None:
+    """Raise CapError for a submission that does not say itself for whom it is."""
+    whose = f"alert {alert.identifier[:80]!r}"
+    if any(r.where == "scope" and r.what.startswith(NO_SCOPE) for r in alert.repairs):
+        raise CapError(
+            f"The {whose} has no scope: it does not say for whom it is.",
+            remedy="Say Public, Restricted or Private.",
+        )
+    if unclear := public_but(alert):
+        said = unclear.what.partition(";")[0]
+        raise CapError(f"The {whose} has scope {said}.", remedy=FOR_WHOM)
