@@ -209,6 +209,31 @@ class Alert:
     #: What the schema admits and yet was read otherwise than written, because it made no sense as
     #: it stood: a year of the Buddhist era, an unclosed ring. No part of what the alert says.
     remarks: tuple[Repair, ...] = field(default=(), compare=False)
+    #: Identifiers in `references` that are no whole triple.
+    loose_references: tuple[str, ...] = field(default=(), compare=False)
+
+    def ends_in(self, info: Info) -> bool:
+        """True where this info says that the danger is over.
+
+        So does every info of a Cancel, and an Update's info whose time is up when it is sent:
+        national weather services end their warnings that way.
+        """
+        return (
+            self.msg_type is MsgType.CANCEL
+            or info.ends_danger
+            or (
+                self.msg_type is MsgType.UPDATE
+                and info.expires is not None
+                and info.expires <= self.sent
+            )
+        )
+
+    @property
+    def ends(self) -> bool:
+        """True where all of the alert says that its danger is over."""
+        if not self.infos:
+            return self.msg_type is MsgType.CANCEL
+        return all(self.ends_in(info) for info in self.infos)
 
     @property
     def triple(self) -> Reference:
@@ -225,6 +250,11 @@ class Alert:
         """When the last info ends; None where any info has no end."""
         ends = [i.expires for i in self.infos]
         return None if not ends or None in ends else max(e for e in ends if e is not None)
+
+    @property
+    def is_drill(self) -> bool:
+        """True for whatever is not Actual: it is for the rosters that its addresses name."""
+        return self.status is not Status.ACTUAL
 
     @property
     def for_public(self) -> bool:

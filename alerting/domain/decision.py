@@ -38,9 +38,11 @@ class Reason(StrEnum):
     NEVER_TOLD = "never-told"
     ALREADY_ENDED = "already-ended"
     GOES_ON = "goes-on"
+    ON_ITS_WAY = "on-its-way"
     PARTLY_ENDED = "partly-ended"
     OVER = "over"
     # What stands against sending it.
+    NOT_A_PARTICIPANT = "not-a-participant"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
@@ -81,8 +83,10 @@ _SENTENCES = {
     Reason.NEVER_TOLD: "It ends a danger the citizen had never been told of.",
     Reason.ALREADY_ENDED: "The citizen had been told before that the danger was over.",
     Reason.GOES_ON: "Another alert of the same event was still in force for the citizen.",
+    Reason.ON_ITS_WAY: "The alert that it ends was still on its way to the citizen.",
     Reason.PARTLY_ENDED: "It was over, while another alert the citizen has still stood.",
     Reason.OVER: "The danger was over before the citizen's digest told of it.",
+    Reason.NOT_A_PARTICIPANT: "The citizen is on none of the rosters that the drill is for.",
     Reason.EXPIRED: "The alert had expired.",
     Reason.CANCELLED: "The alert had been cancelled.",
     Reason.SUPERSEDED: "A newer version of the alert had replaced this one.",

@@ -31,6 +31,6 @@ def lane_of(alert: Alert) -> Lane:
         return Lane.DRILL
     if alert.msg_type is MsgType.CANCEL:
         return Lane.SEVERE
-    live = [i.severity for i in alert.infos if not i.ends_danger]
+    live = [i.severity for i in alert.infos if not alert.ends_in(i)]
     gravest = min(live, key=lambda s: s.rank, default=Severity.UNKNOWN)
     return {Severity.EXTREME: Lane.EXTREME, Severity.SEVERE: Lane.SEVERE}.get(gravest, Lane.ROUTINE)

@@ -1,4 +1,4 @@
-"""Tokens in citizens' links: they name an address without showing it and cannot be made up."""
+"""Tokens in citizens' links: they name what is meant without showing it and cannot be made up."""
 
 from __future__ import annotations
 
@@ -7,11 +7,36 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
 
 from alerting.errors import NotFound
 
-_ID_BYTES = 8
+_ADDRESS_BYTES = 8
+_ALERT_BYTES = 16
 _TAG_BYTES = 12
+
+
+class Purpose(StrEnum):
+    """What a link does. The value is part of what is signed and never changes."""
+
+    #: Leave the messages of real alerts at one address. Named so in mails from before there were
+    #: others.
+    LEAVE = "address"
+    #: Leave drills, and nothing else.
+    DRILL = "drill"
+    #: Show one alert, public or not.
+    PAGE = "page"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What a link for leaving says: from what, and which address it was sent to."""
+
+    purpose: Purpose
+    address_id: int
 
 
 def new_key() -> bytes:
@@ -19,30 +44,49 @@ def new_key() -> bytes:
 
 
 class Links:
-    """Makes and reads tokens with one key. A token never expires: a mail lives for years."""
+    """Makes and reads tokens with one key. A token never expires: a mail lives for years.
+
+    Reading raises NotFound for a token that was not made here for that purpose.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def token(self, address_id: int) -> str:
-        """The token of one address: 27 characters safe in a URL."""
-        name = address_id.to_bytes(_ID_BYTES, "big")
-        return _spelt(name + self._tag(name))
+    def token(self, address_id: int, purpose: Purpose = Purpose.LEAVE) -> str:
+        """The token of one address for leaving: 27 characters safe in a URL."""
+        return self._made(purpose, address_id.to_bytes(_ADDRESS_BYTES, "big"))
 
-    def address_id(self, token: str) -> int:
-        """The address a token names. Raises NotFound for one that we did not make."""
+    def leaving(self, token: str) -> Leaving:
+        """What a token for leaving stands for."""
+        purpose, name = self._read(token, (Purpose.LEAVE, Purpose.DRILL), _ADDRESS_BYTES)
+        return Leaving(purpose, int.from_bytes(name, "big"))
+
+    def page(self, alert_id: UUID) -> str:
+        """The token of one alert's own page: 38 characters safe in a URL."""
+        return self._made(Purpose.PAGE, alert_id.bytes)
+
+    def alert_id(self, token: str) -> UUID:
+        """The alert whose own page a token names."""
+        _, name = self._read(token, (Purpose.PAGE,), _ALERT_BYTES)
+        return UUID(bytes=name)
+
+    def _made(self, purpose: Purpose, name: bytes) -> str:
+        return _spelt(name + self._tag(purpose, name))
+
+    def _read(self, token: str, purposes: Iterable[Purpose], length: int) -> tuple[Purpose, bytes]:
         try:
             raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except (binascii.Error, ValueError):
             raw = b""
-        name, tag = raw[:_ID_BYTES], raw[_ID_BYTES:]
-        whole = len(raw) == _ID_BYTES + _TAG_BYTES and token == _spelt(raw)
-        if not whole or not hmac.compare_digest(tag, self._tag(name)):
-            raise NotFound("This link is not valid.", remedy="Use the link as it was sent to you.")
-        return int.from_bytes(name, "big")
+        name, tag = raw[:length], raw[length:]
+        if len(raw) == length + _TAG_BYTES and token == _spelt(raw):
+            for purpose in purposes:
+                if hmac.compare_digest(tag, self._tag(purpose, name)):
+                    return purpose, name
+        raise NotFound("This link is not valid.", remedy="Use the link as it was sent to you.")
 
-    def _tag(self, name: bytes) -> bytes:
-        return hmac.digest(self._key, b"address" + name, hashlib.sha256)[:_TAG_BYTES]
+    def _tag(self, purpose: Purpose, name: bytes) -> bytes:
+        return hmac.digest(self._key, purpose.encode() + name, hashlib.sha256)[:_TAG_BYTES]
 
 
 def _spelt(raw: bytes) -> str:

@@ -11,22 +11,33 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.alert import Reference
+from alerting.domain.alert import Reference, Status
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.lane import Lane
+from alerting.domain.principal import Principal
 from alerting.errors import BadInput, NotFound
 from alerting.store.schema import alert, alert_reference, outbox
+
+#: More alerts of one identifier are not looked at; of those that may be meant so many are listed.
+_OF_ONE_NAME = 1000
+_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAlert:
-    """One alert and how far it has come. `document` is the alert as CAP in JSON; `pruned_at` is
-    when its deliveries were deleted because they were old."""
+    """One alert and how far it has come.
+
+    order_at: by which the versions of its thread are ordered. ends: all of it says that a danger is
+    over. ended_by: the alert that ended or replaced it. end_any: it may end alerts of other
+    senders. document: the alert as CAP in JSON. pruned_at: when its deliveries were deleted because
+    they were old.
+    """
 
     id: UUID
     sender: str
     identifier: str
     sent_at: datetime
+    order_at: datetime
     status: str
     msg_type: str
     scope: str
@@ -35,18 +46,41 @@ class StoredAlert:
     event_id: UUID
     event_reason: str
     hazards: list[str]
+    ends: bool
+    ended_by: UUID | None
+    end_any: bool
     document: dict[str, Any]
     source_hash: bytes
     state: AlertState
     state_reason: str
     expires_at: datetime
     submitted_by: str
+    submitted_person: UUID | None
+    submitted_holders: list[UUID]
     approved_by: str
+    approved_person: UUID | None
     submitted_at: datetime
     planned_at: datetime | None
     finished_at: datetime | None
     audience: int
     pruned_at: datetime | None
+
+    @property
+    def is_drill(self) -> bool:
+        """See `Alert.is_drill`."""
+        return self.status != Status.ACTUAL
+
+    @property
+    def addresses(self) -> list[str]:
+        """The groups or rosters it names."""
+        return list(self.document.get("addresses", ()))
+
+    @property
+    def submitter(self) -> Principal:
+        """Who submitted it: their identity, without what they may do."""
+        return Principal(
+            self.submitted_by, self.submitted_person, holders=frozenset(self.submitted_holders)
+        )
 
 
 _FIELDS = [alert.c[name] for name in StoredAlert.__slots__]
@@ -99,22 +133,49 @@ async def by_triple(connection: AsyncConnection, triple: Reference) -> StoredAle
 async def resolve(connection: AsyncConnection, name: str) -> UUID:
     """The id a person means: our id, or the CAP identifier of the newest alert that bears it.
 
-    Raises NotFound when there is none, BadInput when two senders use the same identifier.
+    Real alerts come before exercises and tests of the same name. Raises NotFound when there is
+    none, BadInput with a list of them when several senders use the identifier.
     """
+    return _one_sender(name, await _named(connection, name))[0].id
+
+
+async def standing(connection: AsyncConnection, name: str) -> list[UUID]:
+    """The alerts that a person means who ends them by a name, the newest first.
+
+    Our id means one alert; a CAP identifier every live alert that bears it, or where none is live
+    the newest. Raises NotFound, and BadInput as `resolve` does.
+    """
+    found = await _named(connection, name)
+    live = [one for one in found if one.state not in ENDED and not one.ends]
+    named = _one_sender(name, live or found[:1])
+    return [one.id for one in named]
+
+
+async def _named(connection: AsyncConnection, name: str) -> list[StoredAlert]:
+    """The alert of this id, else those of this CAP identifier, newest first; real ones alone where
+    there are any. Raises NotFound."""
     try:
-        query = select(alert.c.id).where(alert.c.id == UUID(name))
+        found = await get(connection, UUID(name))
     except ValueError:
-        query = select(alert.c.id).where(alert.c.identifier == name)
-        senders = select(func.count(alert.c.sender.distinct())).where(alert.c.identifier == name)
-        if ((await connection.execute(senders)).scalar() or 0) > 1:
-            raise BadInput(
-                f"Several senders use the identifier {name}.", remedy="Give the alert's own id."
-            ) from None
-    found: UUID | None = (
-        await connection.execute(query.order_by(alert.c.sent_at.desc()).limit(1))
-    ).scalar()
-    if found is None:
+        found = None
+    if found is not None:
+        return [found]
+    named = await select_alerts(connection, alert.c.identifier == name, limit=_OF_ONE_NAME)
+    if not named:
         raise NotFound(f"There is no alert {name}.")
+    return [one for one in named if one.status == Status.ACTUAL] or named
+
+
+def _one_sender(name: str, found: Sequence[StoredAlert]) -> Sequence[StoredAlert]:
+    if len({one.sender.lower() for one in found}) > 1:
+        listed = "; ".join(
+            f"{one.id} of {one.sender}, sent {one.sent_at:%Y-%m-%d %H:%M} UTC, {one.state}"
+            for one in found[:_LISTED]
+        )
+        raise BadInput(
+            f"Several senders use the identifier {name}: {listed}.",
+            remedy="Give the id of the alert that is meant.",
+        )
     return found
 
 

@@ -19,7 +19,8 @@ async def record(
 ) -> None:
     """Write one line in the transaction of the change itself: both stand or neither.
 
-    actor: `cli:NAME`, `key:NAME`, `citizen` or `scheduler`. detail never holds an address, token
+    actor: `person:NAME`, `person:NAME key:KEY`, `key:KEY` for a machine, `uid:NUMBER` for
+    operator's work by nobody known, `citizen` or `scheduler`. detail never holds an address, token
     or text.
     """
     await connection.execute(

@@ -40,8 +40,16 @@ _HOLDERS = """
       where name = z.name and value = z.value order by citizen_id) as g"""
 
 _IN_GROUPS = (
-    " where exists (select from citizen c where c.id = citizen_id and c.groups && %(groups)s)"
+    " where exists (select from citizen c where c.id = citizen_id and c.groups && %(among)s)"
 )
+
+_MEMBERS_OF_GROUPS = "select id from citizen where groups && %(among)s"
+
+_MEMBERS_OF_ROSTERS = """
+    select distinct m.citizen_id from roster_member m join roster r on r.id = m.roster_id
+    where r.name = any(%(among)s) and m.left_at is null"""
+
+_ON_ROSTERS = f" where citizen_id in ({_MEMBERS_OF_ROSTERS})"
 
 # Two scans of small indexes instead of one of everybody's: nearly all have one place, number 0.
 _OTHERS = """
@@ -61,8 +69,24 @@ _ROWS = f"""
     select citizen_id from ({_IN_CELLS}) as p union all
     select citizen_id from ({_HOLDERS}) as g"""  # noqa: S608 - nothing from outside
 
+#: Beyond twice what is asked about, so many rows are counted: a second's work.
+_COUNTED = 500_000
+
 #: (name, value)
 Geocode = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Only members of one of these: groups of the register, or rosters of drills."""
+
+    names: Sequence[str]
+    rosters: bool
+
+    @property
+    def condition(self) -> str:
+        """For a query whose rows have a `citizen_id`."""
+        return _ON_ROSTERS if self.rosters else _IN_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,37 +135,41 @@ async def in_cells(
     lows: Sequence[int],
     highs: Sequence[int],
     *,
-    groups: Sequence[str] | None,
+    among: Among | None,
     first: int,
 ) -> AsyncGenerator[Places]:
     """Every place in the ranges of cells, `first` of them, then more and more at a time.
 
-    groups: only of members of one of them; None for all.
+    among: None for everybody's.
     """
-    query = _IN_CELLS + ("" if groups is None else _IN_GROUPS)
-    values = {"lows": list(lows), "highs": list(highs), "groups": groups}
+    values: dict[str, Any] = {"lows": list(lows), "highs": list(highs)}
+    query, values = _only(among, _IN_CELLS, values)
     async with aclosing(_stream(driver, "places", query, values, first=first)) as stream:
         async for rows in stream:
             yield _places(rows)
 
 
 async def holders(
-    driver: Driver, geocodes: Sequence[Geocode], *, groups: Sequence[str] | None, first: int
+    driver: Driver, geocodes: Sequence[Geocode], *, among: Among | None, first: int
 ) -> AsyncGenerator[list[tuple[int, int]]]:
     """(citizen id, place of the geocode in `geocodes` from 1) for everybody who has one of them."""
-    query = _HOLDERS + ("" if groups is None else _IN_GROUPS)
-    values = _geocodes(geocodes) | {"groups": groups}
+    query, values = _only(among, _HOLDERS, _geocodes(geocodes))
     async with aclosing(_stream(driver, "holders", query, values, first=first)) as stream:
         async for rows in stream:
             yield rows
 
 
-async def members(
-    driver: Driver, groups: Sequence[str], *, first: int
-) -> AsyncGenerator[list[int]]:
-    """Ids of everybody in one of the groups, each once."""
-    query = "select id from citizen where groups && %(groups)s"
-    values = {"groups": groups}
+async def belong(driver: Driver, groups: Sequence[str], citizen_ids: Iterable[int]) -> set[int]:
+    """Those of these citizens who are in one of the groups."""
+    query = "select id from citizen where id = any(%(ids)s::int8[]) and groups && %(groups)s"
+    cursor = await driver.execute(query, {"ids": int8s(citizen_ids), "groups": list(groups)})
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def members(driver: Driver, among: Among, *, first: int) -> AsyncGenerator[list[int]]:
+    """Ids of all members, each once."""
+    query = _MEMBERS_OF_ROSTERS if among.rosters else _MEMBERS_OF_GROUPS
+    values = {"among": list(among.names)}
     async with aclosing(_stream(driver, "members", query, values, first=first)) as stream:
         async for rows in stream:
             yield [row[0] for row in rows]
@@ -176,22 +204,24 @@ async def count(
     *,
     unless_below: int,
 ) -> int:
-    """How many citizens have a place or geocode among these; never too few.
+    """How many citizens have a place or geocode among these, as far as it matters.
 
     Where not even their places and geocodes together are more than `unless_below` it is those that
-    are counted, which is much quicker and may be too many, though never more than that.
+    are counted, which is much quicker and may be too many, though never more than that. Of very
+    many only some are counted; the answer is then too small, and more than `unless_below`.
     """
-    values = {"lows": list(lows), "highs": list(highs), "limit": unless_below + 1}
-    values |= _geocodes(geocodes)
-    for query in (
-        f"select count(*) from ({_ROWS} limit %(limit)s) as found",  # noqa: S608
-        f"select count(distinct citizen_id) from ({_ROWS}) as found",  # noqa: S608
-    ):
-        row = await (await driver.execute(query, values)).fetchone()
-        found = int(row[0]) if row else 0
-        if found <= unless_below:
-            break
-    return found
+    values: dict[str, Any] = {"lows": list(lows), "highs": list(highs), **_geocodes(geocodes)}
+    values["limit"] = unless_below + 1
+    query = f"select count(*) from ({_ROWS} limit %(limit)s) as found"  # noqa: S608
+    row = await (await driver.execute(query, values)).fetchone()
+    if row is None or row[0] <= unless_below:
+        return int(row[0]) if row else 0
+    values["limit"] = 2 * unless_below + _COUNTED
+    query = f"""select count(distinct citizen_id), count(*)
+                from ({_ROWS} limit %(limit)s) as found"""  # noqa: S608
+    row = await (await driver.execute(query, values)).fetchone()
+    citizens, rows = row or (0, 0)
+    return int(citizens) if rows < values["limit"] else max(int(citizens), unless_below + 1)
 
 
 async def widest_radius_m(driver: Driver) -> float:
@@ -200,6 +230,13 @@ async def widest_radius_m(driver: Driver) -> float:
         await driver.execute("select max(radius_m) from place where radius_m > 0")
     ).fetchone()
     return float(row[0]) if row and row[0] is not None else 0.0
+
+
+def _only(among: Among | None, query: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A query of everybody's, for some."""
+    if among is None:
+        return query, values
+    return query + among.condition, values | {"among": list(among.names)}
 
 
 def _geocodes(geocodes: Sequence[Geocode]) -> dict[str, Any]:

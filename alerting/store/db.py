@@ -8,10 +8,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, func, select
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -194,6 +195,12 @@ def _ask_the_idle(engine: Engine) -> None:
         except engine.dialect.loaded_dbapi.Error as e:
             # All that were idle meanwhile are as dead.
             raise InvalidatePoolError from e
+
+
+async def told_now(connection: AsyncConnection) -> datetime:
+    """The present instant by PostgreSQL's clock."""
+    found: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return found
 
 
 async def raw(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:

@@ -10,11 +10,12 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.errors import Conflict, NotFound
 from alerting.store import audit
 from alerting.store.alerts import StoredAlert, select_alerts
-from alerting.store.schema import alert, event_question
+from alerting.store.schema import alert, delivery, event_question, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,20 @@ class AskedQuestion:
 
 async def candidates(
     connection: AsyncConnection,
+    new: Alert,
     blocks: Sequence[str],
     *,
-    status: str,
     since: datetime,
     limit: int,
 ) -> list[StoredAlert]:
-    """The newest alerts that share a block, so that one of them may be like a new alert."""
+    """The newest alerts that share a block with a new one, and its status and scope."""
     if not blocks:
         return []
     return await select_alerts(
         connection,
         alert.c.blocks.bool_op("&&")(list(blocks)),
-        alert.c.status == status,
+        alert.c.status == new.status.value,
+        alert.c.scope == new.scope.value,
         alert.c.sent_at >= since,
         alert.c.state.not_in([AlertState.RECORDED, AlertState.CANCELLED]),
         limit=limit,
@@ -101,10 +103,22 @@ _ALERTS = {"identifier", "sender"}
 
 
 async def join(connection: AsyncConnection, alert_id: UUID, other_id: UUID, *, by: str) -> UUID:
-    """Say that two alerts tell of one event; returns the event. Raises NotFound."""
-    mine, other = await _event(connection, alert_id), await _event(connection, other_id)
+    """Say that two alerts tell of one event; returns the event.
+
+    Raises NotFound, and Conflict for a real alert and an exercise, or for two scopes.
+    """
+    (mine, *one_class), (other, *other_class) = (
+        await _event(connection, alert_id),
+        await _event(connection, other_id),
+    )
+    if one_class != other_class:
+        raise Conflict(
+            f"One of these alerts has status {one_class[0]} and scope {one_class[1]}, the other "
+            f"status {other_class[0]} and scope {other_class[1]}: they are never one event."
+        )
     if mine != other:
         await merge(connection, mine, into=other)
+        await _judge_ends_again(connection, other)
     await _answer(connection, mine, other, "merged", by)
     await audit.record(connection, by, "event.merge", str(other), {"merged": str(mine)})
     return other
@@ -140,18 +154,40 @@ async def part(connection: AsyncConnection, alert_id: UUID, *, by: str) -> UUID:
         update(alert).where(alert.c.event_id == row.event_id, which).values(event_id=new)
     )
     event_id: UUID = row.event_id if mine or new is None else new
+    await _judge_ends_again(connection, row.event_id)
+    if new is not None:
+        await _judge_ends_again(connection, new)
     await _answer(connection, event_id, row.event_id, "apart", by)
     await audit.record(connection, by, "event.split", str(event_id), {"from": str(row.event_id)})
     return event_id
 
 
-async def _event(connection: AsyncConnection, alert_id: UUID) -> UUID:
-    found: UUID | None = await connection.scalar(
-        select(alert.c.event_id).where(alert.c.id == alert_id)
-    )
-    if found is None:
+async def _event(connection: AsyncConnection, alert_id: UUID) -> tuple[UUID, str, str]:
+    """An alert's event, status and scope."""
+    query = select(alert.c.event_id, alert.c.status, alert.c.scope).where(alert.c.id == alert_id)
+    row = (await connection.execute(query)).first()
+    if row is None:
         raise NotFound(f"There is no alert {alert_id}.")
-    return found
+    return row.event_id, row.status, row.scope
+
+
+async def _judge_ends_again(connection: AsyncConnection, event_id: UUID) -> None:
+    """Let ends that wait for what else stood of this event be judged at once."""
+    waiting = select(alert.c.id).where(alert.c.event_id == event_id, alert.c.ends).scalar_subquery()
+    await connection.execute(
+        update(delivery)
+        .where(
+            delivery.c.alert_id.in_(waiting),
+            delivery.c.state == "deferred",
+            delivery.c.reason == "goes-on",
+        )
+        .values(due_at=func.now())
+    )
+    await connection.execute(
+        update(outbox)
+        .where(outbox.c.alert_id.in_(waiting), outbox.c.state == "ready")
+        .values(not_before=func.now())
+    )
 
 
 async def _answer(

@@ -5,85 +5,182 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.domain.alert import Status
+from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotAllowed, NotFound
-from alerting.store import audit
-from alerting.store.schema import api_key
-
-#: approve: let held alerts go, and say which alerts are one event.
-RIGHTS = ("submit", "read", "approve", "silence", "policy")
+from alerting.store import audit, people
+from alerting.store.people import Person
+from alerting.store.schema import alert, api_key, policy
 
 #: What a key has whose maker names no right.
 USUAL_RIGHTS = ("submit", "read")
 
+#: What no machine may: what one machine sends, a person lets go.
+_PERSONS_ONLY = frozenset({"approve", "people"})
+
+#: The storm brake looks back no further (`storm.history_s`).
+_REMEMBERED = timedelta(days=90)
+
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it may be shown: everything but the secret."""
+    """A key as it may be shown: everything but the secret.
+
+    principal: who acts by it, with what both the key and its person may. person: whose it is, None
+    for a machine's. unassigned: it is from before keys belonged to anybody.
+    """
 
     prefix: str
     name: str
-    rights: tuple[str, ...]
+    principal: Principal
+    person: str | None
+    unassigned: bool
     created_at: datetime
+    expires_at: datetime | None
     revoked_at: datetime | None
 
 
 async def create(
-    connection: AsyncConnection, name: str, rights: Sequence[str], *, actor: str
+    connection: AsyncConnection,
+    name: str,
+    rights: Collection[str],
+    *,
+    by: Principal,
+    owner: Person | None = None,
+    senders: Sequence[str] = (),
+    statuses: Iterable[Status] = (),
+    area: BaseGeometry | None = None,
+    expires_at: datetime | None = None,
 ) -> str:
     """Make a key and return it whole, for the only time.
 
-    Raises BadInput for an unknown right, Conflict when the name is taken.
+    owner: whose it is; a machine's where nobody's. What is not said of senders and statuses is as
+    its owner has it; a machine's key has all statuses. Raises Forbidden, BadInput for what its
+    owner may not, Conflict when the name is taken.
     """
-    unknown = [r for r in rights if r not in RIGHTS]
-    if unknown or not rights:
+    by.require("people")
+    known = owner.principal if owner is not None else None
+    if known is None and (never := _PERSONS_ONLY.intersection(rights)):
         raise BadInput(
-            f"There is no right {unknown[0]!r}." if unknown else "A key needs a right.",
-            remedy=f"Use {', '.join(RIGHTS)}.",
+            f"A machine has not the right {min(never)!r}.", remedy="Name a person: --person NAME."
         )
+    values = people.checked(
+        name,
+        rights,
+        senders or (known.senders if known else ()),
+        tuple(statuses) or (known.statuses if known else tuple(Status)),
+        area,
+    )
+    if known is not None:
+        _within(name, values, area, known)
+    if expires_at is not None and expires_at <= await _now(connection):
+        raise BadInput("The key would have expired already.", remedy="Give a later time.")
     taken = await connection.scalar(select(api_key.c.prefix).where(api_key.c.name == name))
     if taken is not None:
-        raise Conflict(f"A key named {name!r} exists.", remedy="Revoke it or choose another name.")
-    prefix, secret = secrets.token_hex(5), secrets.token_hex(32)
-    await connection.execute(
-        insert(api_key).values(
-            prefix=prefix, name=name, sha256=_digest(secret), rights=list(rights)
+        raise Conflict(
+            f"A key named {name!r} exists.",
+            remedy="Choose another name; that of a revoked key stays taken, for the audit.",
         )
-    )
-    await audit.record(connection, actor, "key.create", name, {"rights": list(rights)})
+    prefix, secret = secrets.token_hex(5), secrets.token_hex(32)
+    person_id = known.person_id if known else None
+    values |= {
+        "prefix": prefix,
+        "sha256": _digest(secret),
+        "person_id": person_id,
+        # Whoever made it has seen it, and so has whoever has seen the key it was made by.
+        "holders": sorted(by.persons - {person_id}),
+        "unassigned": False,
+        "expires_at": expires_at,
+    }
+    await connection.execute(insert(api_key).values(values))
+    detail = {n: values[n] for n in ("rights", "senders", "statuses")}
+    if owner is not None:
+        detail["person"] = owner.name
+    await audit.record(connection, by.actor, "key.create", name, detail)
     return f"ak_{prefix}_{secret}"
 
 
 async def verify(connection: AsyncConnection, key: str) -> ApiKey:
-    """The key's record. Raises NotAllowed for one that is malformed, unknown, wrong or revoked."""
+    """The key's record.
+
+    Raises NotAllowed for one that is malformed, unknown, wrong, revoked or expired, and where its
+    person has ended.
+    """
     kind, _, rest = key.partition("_")
     prefix, _, secret = rest.partition("_")
     row = None
-    if kind == "ak" and prefix and secret:
-        row = (await connection.execute(select(api_key).where(api_key.c.prefix == prefix))).first()
+    if kind == "ak" and prefix.isalnum() and secret:
+        expired = (api_key.c.expires_at <= func.now()).label("expired")
+        query = select(api_key, expired).where(api_key.c.prefix == prefix)
+        row = (await connection.execute(query)).first()
     # The digest is compared even for an unknown prefix, so that both take the same time.
     stored = bytes(row.sha256) if row is not None else bytes(32)
     if not hmac.compare_digest(stored, _digest(secret)) or row is None or row.revoked_at:
         raise NotAllowed(
             "The API key is not valid.", remedy="Send Authorization: Bearer ak_… of a live key."
         )
-    return ApiKey(row.prefix, row.name, tuple(row.rights), row.created_at, row.revoked_at)
+    if row.expired:
+        raise NotAllowed(
+            "The API key has expired.", remedy="Have another made: `alerting keys create`."
+        )
+    owner = await people.get(connection, row.person_id) if row.person_id else None
+    if owner is not None and owner.ended_at is not None:
+        raise NotAllowed(f"{owner.name} may no longer act here.")
+    return _key(row, owner)
 
 
 async def every(connection: AsyncConnection) -> list[ApiKey]:
     """All keys, oldest first."""
+    owners = {p.id: p for p in await people.every(connection)}
     rows = await connection.execute(select(api_key).order_by(api_key.c.created_at))
-    return [ApiKey(r.prefix, r.name, tuple(r.rights), r.created_at, r.revoked_at) for r in rows]
+    return [_key(row, owners.get(row.person_id)) for row in rows]
 
 
-async def revoke(connection: AsyncConnection, name: str, *, actor: str) -> None:
-    """End a key at once. Raises NotFound when no live key has that name."""
+async def assign(
+    connection: AsyncConnection, name: str, *, owner: Person | None, by: Principal
+) -> ApiKey:
+    """Say whose a key from before is: a person's, or where nobody is named a machine's.
+
+    It may from then on do no more than its owner; a machine's no longer approves. What was done by
+    it before is theirs as well. Raises Forbidden, NotFound, Conflict for a key that has an owner.
+    """
+    by.require("people")
+    query = select(api_key).where(api_key.c.name == name, api_key.c.revoked_at.is_(None))
+    row = (await connection.execute(query.with_for_update())).first()
+    if row is None:
+        raise NotFound(f"There is no live key named {name!r}.")
+    if not row.unassigned:
+        raise Conflict(f"The key {name!r} has an owner.", remedy="Revoke it and make another.")
+    values: dict[str, Any] = {"unassigned": False}
+    if owner is None:
+        values["rights"] = [r for r in row.rights if r not in _PERSONS_ONLY]
+        if not values["rights"]:
+            raise Conflict(
+                f"The key {name!r} could then do nothing.", remedy="Revoke it, or name a person."
+            )
+    else:
+        values["person_id"] = owner.id
+        await _done_before(connection, f"key:{name}", owner.id)
+    changed = update(api_key).where(api_key.c.prefix == row.prefix).values(values)
+    row = (await connection.execute(changed.returning(api_key))).one()
+    detail = {"person": owner.name if owner is not None else None}
+    await audit.record(connection, by.actor, "key.assign", name, detail)
+    return _key(row, owner)
+
+
+async def revoke(connection: AsyncConnection, name: str, *, by: Principal) -> None:
+    """End a key at once. Raises Forbidden, NotFound when no live key has that name."""
+    by.require("people")
     query = (
         update(api_key)
         .where(api_key.c.name == name, api_key.c.revoked_at.is_(None))
@@ -91,7 +188,63 @@ async def revoke(connection: AsyncConnection, name: str, *, actor: str) -> None:
     )
     if (await connection.execute(query)).rowcount != 1:
         raise NotFound(f"There is no live key named {name!r}.")
-    await audit.record(connection, actor, "key.revoke", name)
+    await audit.record(connection, by.actor, "key.revoke", name)
+
+
+def _within(name: str, values: dict[str, Any], area: BaseGeometry | None, owner: Principal) -> None:
+    """Raises BadInput where a key would do what its owner may not."""
+    asked = Principal(
+        owner.actor,
+        rights=frozenset(values["rights"]),
+        senders=tuple(values["senders"]),
+        statuses=frozenset(map(Status, values["statuses"])),
+        area=owner.area if area is None else area,
+    )
+    if more := asked.exceeds(owner):
+        raise BadInput(
+            f"The key {name!r} would have more than {owner.actor} has: {more}.",
+            remedy="A key has at most what its person has (`alerting people list`).",
+        )
+
+
+async def _done_before(connection: AsyncConnection, actor: str, person_id: UUID) -> None:
+    """Make what a key did theirs whose it is: nobody approves what they submitted by it."""
+    recent = func.now() - _REMEMBERED
+    await connection.execute(
+        update(alert)
+        .where(
+            alert.c.submitted_by == actor,
+            alert.c.submitted_person.is_(None),
+            alert.c.submitted_at > recent,
+        )
+        .values(submitted_person=person_id)
+    )
+    await connection.execute(
+        update(policy).where(policy.c.changed_by == actor).values(changed_person=person_id)
+    )
+
+
+async def _now(connection: AsyncConnection) -> datetime:
+    return (await connection.execute(select(func.now()))).scalar_one()
+
+
+def _key(row: Row[Any], owner: Person | None) -> ApiKey:
+    if owner is None:
+        principal = people.principal_of(row, f"key:{row.name}", None, row.holders)
+    else:
+        actor = f"{owner.principal.actor} key:{row.name}"
+        principal = people.principal_of(row, actor, owner.id, row.holders)
+        principal = principal.limited_to(owner.principal)
+    return ApiKey(
+        row.prefix,
+        row.name,
+        principal,
+        owner.name if owner is not None else None,
+        row.unassigned,
+        row.created_at,
+        row.expires_at,
+        row.revoked_at,
+    )
 
 
 def _digest(secret: str) -> bytes:

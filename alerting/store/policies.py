@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.domain.principal import Principal
 from alerting.errors import NotFound
 from alerting.store import audit
 from alerting.store.schema import policy, policy_shadow
@@ -34,6 +35,8 @@ class StoredPolicy:
     sha256: bytes
     state: str
     changed_by: str
+    changed_person: UUID | None
+    changed_holders: list[UUID]
     note: str
     at: datetime
 
@@ -83,13 +86,36 @@ async def history(connection: AsyncConnection, *, limit: int = 100) -> list[Stor
     return [StoredPolicy(**row._mapping) for row in await connection.execute(query)]
 
 
+async def newest_of_others(
+    connection: AsyncConnection, principal: Principal
+) -> StoredPolicy | None:
+    """The newest version that was live and that certainly somebody else than this principal made:
+    see `Principal.may_be`. None where there is none."""
+    c = policy.c
+    mine = [c.changed_by == principal.actor]
+    if principal.persons:
+        mine.append(c.changed_person.in_(principal.persons))
+    if principal.person_id is not None:
+        mine.append(c.changed_holders.bool_op("@>")([principal.person_id]))
+    elif principal.holders:
+        shared = c.changed_holders.bool_op("&&")(list(principal.holders))
+        mine.append(c.changed_person.is_(None) & shared)
+    query = (
+        select(*_FIELDS)
+        .where(c.trial.is_(False), ~func.coalesce(or_(*mine), False))
+        .order_by(c.version.desc())
+        .limit(1)
+    )
+    return _stored((await connection.execute(query)).first())
+
+
 async def put(
     connection: AsyncConnection,
     toml: str,
     *,
     role: Role,
     name: str,
-    by: str,
+    by: Principal,
     note: str = "",
     action: str | None = None,
 ) -> StoredPolicy:
@@ -109,24 +135,27 @@ async def put(
         "toml": toml,
         "sha256": sha256,
         "state": role,
-        "changed_by": by,
+        "changed_by": by.actor,
+        "changed_person": by.person_id,
+        "changed_holders": sorted(by.holders),
+        "trial": role == "shadow",
         "note": note,
     }
     row = (await connection.execute(insert(policy).values(values).returning(*_FIELDS))).one()
     detail = {"version": row.version, "before": before.version if before else 0}
     default = {"live": "policy.set", "shadow": "policy.shadow"}[role]
-    await audit.record(connection, by, action or default, name, detail)
+    await audit.record(connection, by.actor, action or default, name, detail)
     return StoredPolicy(**row._mapping)
 
 
-async def clear(connection: AsyncConnection, role: Role, *, by: str, action: str) -> bool:
+async def clear(connection: AsyncConnection, role: Role, *, by: Principal, action: str) -> bool:
     """Leave a role to nobody; False where nobody had it."""
     await _take_turns(connection)
     before = await current(connection, role)
     if before is None:
         return False
     await _retire(connection, role)
-    await audit.record(connection, by, action, before.name, {"before": before.version})
+    await audit.record(connection, by.actor, action, before.name, {"before": before.version})
     return True
 
 

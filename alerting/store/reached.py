@@ -1,32 +1,59 @@
-"""Whom a thread's alerts reached, or may have: the audience of its Cancel.
+"""Whom the alerts of an event reached, or may have: the audience of its end.
 
-While a Cancel is accepted, providers may still be called for the last windows of what it ends.
-Whoever those reach is found by looking once more when the last of them has been written down.
+While an end is accepted, providers may still be called for the last windows of what it ends.
+Whoever is in such a window counts as told; the throttle waits until it is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.domain.alert_state import ENDED
 from alerting.domain.delivery import TOLD
-from alerting.domain.lane import Lane
+from alerting.store.alerts import StoredAlert
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
-
-#: The cursor of a row that stands for the citizens a Cancel may have missed; no plan gets there.
-_LATE = 2**63 - 1
 
 #: Who was told, or may have been: by itself, in a digest, or where no receipt ever said.
 _REACHED = """(d.state = any(%(told)s) or d.reason = 'digested'
                or d.state = 'failed' and d.reason = 'in-doubt')"""
 
-_TOLD = [s.value for s in TOLD]
+#: What an end ends may still be on its way: in an open window, or where the alert goes on for
+#: people elsewhere.
+_ON_ITS_WAY = """(d.state = 'planned' and a.thread_id = %(thread)s and o.state <> 'done'
+                  and (not a.state = any(%(ended)s)
+                       or d.id >= o.id * %(span)s + o.window_from
+                          and d.id < o.id * %(span)s + o.window_to))"""
+
+#: Each address with when its citizen was last told of a danger and that all of it was over. Who
+#: was told of something that this very end ends is never left out.
+_TOLD_OF = f"""
+    with told as (
+      select d.citizen_id, d.address_id, d.channel, bool_or(not a.ends) as danger,
+             max(w.at) filter (where not a.ends) as danger_at,
+             max(w.at) filter (where d.reason = 'ended') as over_at,
+             bool_or(a.ended_by = %(end)s) as mine
+      from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
+      join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+      cross join lateral (select case when d.state = 'planned' then 'infinity'::timestamptz
+        else coalesce(d.accepted_at, d.attempted_at, d.settled_at, d.planned_at) end as at) as w
+      where a.event_id = %(event)s and a.id <> %(end)s and ({_REACHED}
+        or %(on_its_way)s and {_ON_ITS_WAY})
+      group by 1, 2, 3),
+    known as (
+      select *, max(danger_at) over w as last_danger_at, max(over_at) over w as last_over_at,
+             bool_or(mine) over w as any_mine
+      from told window w as (partition by citizen_id))
+    select k.citizen_id, k.address_id, k.channel, coalesce(c.language, 'en') as language
+    from known k left join citizen c on c.id = k.citizen_id
+    where k.danger and (k.any_mine or k.last_over_at is null
+                        or k.last_danger_at >= k.last_over_at)"""  # noqa: S608 - nothing from outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +66,34 @@ class Reached:
     language: str
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
-    """A Cancel whose alerts have stopped for good since it was planned."""
-
-    id: int
-    alert_id: UUID
-    lane: str
+#: The name of an end that is not written yet.
+_NONE = UUID(int=0)
 
 
-async def reached(
-    connection: AsyncConnection, thread_id: UUID, *, batch: int
+def _values(event_id: UUID, thread_id: UUID, end: UUID = _NONE) -> dict[str, Any]:
+    return {
+        "on_its_way": end != _NONE,
+        "event": event_id,
+        "thread": thread_id,
+        "end": end,
+        "span": CHUNK_SPAN,
+        "told": [s.value for s in TOLD],
+        "ended": [s.value for s in ENDED],
+    }
+
+
+async def told(
+    connection: AsyncConnection, end: StoredAlert, *, batch: int
 ) -> AsyncGenerator[list[Reached]]:
-    """Whom a thread's alerts reached, or may have, by citizen.
+    """Who was told of the event of an end, and not yet that all of it is over, by citizen.
 
     Streams through a server-side cursor, so that memory stays flat; a citizen's addresses are
     never split over two batches.
     """
     driver = await raw(connection)
-    async with driver.cursor(name="reached", row_factory=class_row(Reached)) as cursor:
-        await cursor.execute(
-            f"""select distinct d.citizen_id, d.address_id, d.channel,
-                       coalesce(c.language, 'en') as language
-                from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
-                join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-                left join citizen c on c.id = d.citizen_id
-                where a.thread_id = %(thread)s and {_REACHED}
-                order by d.citizen_id, d.address_id""",  # noqa: S608 - nothing from outside
-            {"span": CHUNK_SPAN, "thread": thread_id, "told": _TOLD},
-        )
+    async with driver.cursor(name="told", row_factory=class_row(Reached)) as cursor:
+        query = f"{_TOLD_OF} order by k.citizen_id, k.address_id"
+        await cursor.execute(query, _values(end.event_id, end.thread_id, end.id))
         held: list[Reached] = []
         while rows := await cursor.fetchmany(batch):
             held += rows
@@ -80,79 +106,36 @@ async def reached(
             yield held
 
 
-async def reach(connection: AsyncConnection, thread_id: UUID) -> dict[str, int]:
-    """How many addresses by channel a thread's alerts reached so far, or may have."""
+async def count(
+    connection: AsyncConnection, event_id: UUID, thread_id: UUID
+) -> tuple[int, dict[str, int]]:
+    """How many citizens, and addresses by channel, an end of this thread would be for."""
     driver = await raw(connection)
     cursor = await driver.execute(
-        f"""select d.channel, count(distinct d.address_id)
-            from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
-            join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-            where a.thread_id = %(thread)s and a.msg_type <> 'Cancel' and {_REACHED}
-            group by 1 order by 1""",  # noqa: S608 - nothing from outside
-        {"span": CHUNK_SPAN, "thread": thread_id, "told": _TOLD},
+        f"""select channel, count(*), grouping(channel), count(distinct citizen_id)
+            from ({_TOLD_OF}) as t group by rollup (channel) order by 1""",  # noqa: S608
+        _values(event_id, thread_id),
+    )
+    rows = await cursor.fetchall()
+    citizens = next((row[3] for row in rows if row[2]), 0)
+    return int(citizens), {channel: n for channel, n, total, _ in rows if not total}
+
+
+async def kept_back(
+    connection: AsyncConnection, event_id: UUID, thread_id: UUID, standing: Sequence[UUID]
+) -> dict[UUID, int]:
+    """For each of these alerts that stand, how many citizens will not hear an end of this thread.
+
+    A citizen counts at each alert that has a delivery for them, whether it told or spared them.
+    """
+    if not standing:
+        return {}
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        f"""select d.alert_id, count(distinct d.citizen_id)
+            from (select distinct citizen_id from ({_TOLD_OF}) as t) as who
+            join delivery d on d.citizen_id = who.citizen_id and d.alert_id = any(%(standing)s)
+            group by 1""",  # noqa: S608 - nothing from outside
+        _values(event_id, thread_id) | {"standing": list(standing)},
     )
     return dict(await cursor.fetchall())
-
-
-async def expect_late(
-    connection: AsyncConnection, alert_id: UUID, lane: Lane, *, until: datetime
-) -> None:
-    """Note that a Cancel must look once more for whom it reaches, when providers have answered.
-
-    until: when that is worth doing no longer.
-    """
-    driver = await raw(connection)
-    await driver.execute(
-        """insert into outbox (alert_id, kind, lane, cursor, not_before)
-           values (%s, 'plan', %s, %s, %s)""",
-        (alert_id, lane.value, _LATE, until),
-    )
-
-
-async def late(connection: AsyncConnection) -> list[Late]:
-    """The Cancels that may look once more now, locked: planned, and nothing of theirs is sent."""
-    driver = await raw(connection)
-    async with driver.cursor(row_factory=class_row(Late)) as cursor:
-        await cursor.execute(
-            """select l.id, l.alert_id, l.lane from outbox l join alert a on a.id = l.alert_id
-               where l.state = 'ready' and l.kind = 'plan' and l.cursor = %s
-                 and a.planned_at is not null and not exists (
-                   select from alert v join outbox o on o.alert_id = v.id
-                   where v.thread_id = a.thread_id and v.state = 'cancelled'
-                     and o.kind = 'deliver' and (o.state = 'leased'
-                       or o.state = 'ready' and o.window_to > o.window_from))
-               for no key update of l skip locked""",
-            (_LATE,),
-        )
-        return await cursor.fetchall()
-
-
-async def missed(connection: AsyncConnection, cancel_id: UUID) -> list[Reached]:
-    """Whom the alerts a Cancel ended have reached since it was planned."""
-    driver = await raw(connection)
-    async with driver.cursor(row_factory=class_row(Reached)) as cursor:
-        # Only chunks that ended no sooner than the Cancel came; a minute allows for transactions
-        # that had begun before.
-        await cursor.execute(
-            f"""select distinct d.citizen_id, d.address_id, d.channel,
-                       coalesce(c.language, 'en') as language
-                from alert a join alert v on v.thread_id = a.thread_id and v.id <> a.id
-                join outbox o on o.alert_id = v.id and o.kind = 'deliver'
-                  and coalesce(o.done_at, now()) >= a.submitted_at - interval '1 minute'
-                join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-                left join citizen c on c.id = d.citizen_id
-                where a.id = %(cancel)s and {_REACHED} and not exists (
-                  select from delivery n where n.citizen_id = d.citizen_id
-                    and n.alert_id = a.id and n.address_id = d.address_id)
-                order by d.citizen_id, d.address_id""",  # noqa: S608 - nothing from outside
-            {"span": CHUNK_SPAN, "cancel": cancel_id, "told": _TOLD},
-        )
-        return await cursor.fetchall()
-
-
-async def settle_late(connection: AsyncConnection, found: Late) -> None:
-    """The Cancel has looked once more."""
-    driver = await raw(connection)
-    await driver.execute(
-        "update outbox set state = 'done', done_at = now() where id = %s", (found.id,)
-    )

@@ -18,6 +18,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -57,6 +58,11 @@ def _at(name: str, *, now: bool = False, null: bool = True) -> Column[Any]:
     )
 
 
+def _holders(name: str) -> Column[Any]:
+    """Persons beside the own one who had seen the key something was done by."""
+    return Column(name, ARRAY(UUID(as_uuid=True)), nullable=False, server_default="{}")
+
+
 # ── who may be told ─────────────────────────────────────────────────────────────────────────
 
 citizen = Table(
@@ -69,7 +75,7 @@ citizen = Table(
     Column("quiet_from", Time),
     Column("quiet_to", Time),
     Column("channels", ARRAY(Text), nullable=False, comment="in the citizen's order"),
-    Column("groups", ARRAY(Text), nullable=False, server_default="{}", comment="drill groups"),
+    Column("groups", ARRAY(Text), nullable=False, server_default="{}", comment="closed groups"),
     Column("register_hash", LargeBinary, comment="of the register row it was made from"),
     _at("created_at", now=True),
     _at("updated_at", now=True),
@@ -125,7 +131,60 @@ citizen_geocode = Table(
     Index(None, "citizen_id"),
 )
 
+# ── who takes part in drills ────────────────────────────────────────────────────────────────
+
+roster = Table(
+    "roster",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True, comment="as alerts address it"),
+    _at("created_at", now=True),
+    Column("created_by", Text, nullable=False),
+)
+
+roster_member = Table(
+    "roster_member",
+    metadata,
+    Column("roster_id", ForeignKey("roster.id", ondelete="CASCADE"), nullable=False),
+    Column("citizen_id", ForeignKey("citizen.id", ondelete="CASCADE"), nullable=False),
+    _at("consent_at", now=True),
+    _at("left_at"),
+    Column("source", Text, nullable=False, comment="where they consented"),
+    PrimaryKeyConstraint("roster_id", "citizen_id"),
+    Index(None, "citizen_id"),
+)
+
+roster_pass = Table(
+    "roster_pass",
+    metadata,
+    Column("roster_id", ForeignKey("roster.id", ondelete="CASCADE"), nullable=False),
+    Column("address_id", ForeignKey("address.id", ondelete="CASCADE"), nullable=False),
+    Column("pass", LargeBinary, nullable=False, comment="fits one channel and endpoint"),
+    PrimaryKeyConstraint("roster_id", "address_id"),
+    Index(None, "address_id"),
+)
+
 # ── what is to be told ──────────────────────────────────────────────────────────────────────
+
+# A thread or an event is Actual, an exercise or a test, and of one scope. The foreign keys of
+# `alert` refuse a mixture, whatever code inserts it; a trigger makes missing rows.
+thread = Table(
+    "thread",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    UniqueConstraint("id", "status", "scope"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    UniqueConstraint("id", "status", "scope"),
+)
 
 alert = Table(
     "alert",
@@ -134,6 +193,12 @@ alert = Table(
     Column("sender", Text, nullable=False),
     Column("identifier", Text, nullable=False),
     _at("sent_at", null=False),
+    Column(
+        "order_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="by which versions of a thread are ordered",
+    ),
     Column("status", Text, nullable=False),
     Column("msg_type", Text, nullable=False),
     Column("scope", Text, nullable=False),
@@ -143,6 +208,21 @@ alert = Table(
     Column("event_reason", Text, nullable=False, server_default="", comment="why that event"),
     Column("blocks", ARRAY(Text), nullable=False, server_default="{}", comment="to find its like"),
     Column("hazards", ARRAY(Text), nullable=False, server_default="{}"),
+    Column(
+        "ends",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="all of it says that a danger is over",
+    ),
+    Column("ended_by", UUID(as_uuid=True), comment="the alert that ended or replaced it"),
+    Column(
+        "end_any",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="it may end alerts of other senders",
+    ),
     Column("document", JSONB, nullable=False, comment="the alert as CAP in JSON"),
     Column("source", LargeBinary, nullable=False, comment="the bytes as they came in"),
     Column("source_hash", LargeBinary, nullable=False),
@@ -150,15 +230,42 @@ alert = Table(
     Column("state_reason", Text, nullable=False, server_default=""),
     _at("expires_at", null=False),
     Column("submitted_by", Text, nullable=False),
+    Column("submitted_person", UUID(as_uuid=True), comment="null for a machine"),
+    _holders("submitted_holders"),
     Column("approved_by", Text, nullable=False, server_default="", comment="the second person"),
+    Column("approved_person", UUID(as_uuid=True)),
     _at("submitted_at", now=True),
     _at("planned_at"),
     _at("finished_at"),
     Column("audience", Integer, nullable=False, server_default="0", comment="citizens"),
     _at("pruned_at"),
     UniqueConstraint("sender", "identifier", "sent_at"),
+    ForeignKeyConstraint(
+        ["thread_id", "status", "scope"],
+        ["thread.id", "thread.status", "thread.scope"],
+        name="fk_alert_thread",
+    ),
+    ForeignKeyConstraint(
+        ["event_id", "status", "scope"],
+        ["event.id", "event.status", "event.scope"],
+        name="fk_alert_event",
+    ),
+    Index("ix_alert_name", text("lower(identifier)"), text("lower(sender)")),
     Index("ix_alert_blocks", "blocks", postgresql_using="gin"),
     Index(None, "sender", "submitted_at"),
+    # How many somebody has issued, by person and by machine.
+    Index(
+        "ix_alert_of_person",
+        "submitted_person",
+        "submitted_at",
+        postgresql_where=text("submitted_person is not null"),
+    ),
+    Index(
+        "ix_alert_of_machine",
+        "submitted_by",
+        "submitted_at",
+        postgresql_where=text("submitted_person is null"),
+    ),
     CheckConstraint(
         "state in ('held','accepted','delivering','completed','recorded','cancelled',"
         "'superseded','expired')",
@@ -174,6 +281,8 @@ alert_reference = Table(
     Column("identifier", Text, nullable=False),
     _at("sent_at", null=False),
     PrimaryKeyConstraint("sender", "identifier", "sent_at", "alert_id"),
+    Index(None, "alert_id"),
+    Index("ix_alert_reference_name", text("lower(identifier)"), text("lower(sender)")),
 )
 
 event_question = Table(
@@ -320,6 +429,9 @@ policy = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("state", Text, nullable=False),
     Column("changed_by", Text, nullable=False),
+    Column("changed_person", UUID(as_uuid=True), comment="null for a machine"),
+    _holders("changed_holders"),
+    Column("trial", Boolean, nullable=False, server_default="false", comment="set as a shadow"),
     Column("note", Text, nullable=False, server_default=""),
     _at("at", now=True),
     CheckConstraint("state in ('live','shadow','past')", name="state"),
@@ -390,7 +502,21 @@ alarm = Table(
     ),
 )
 
-# ── who did what ────────────────────────────────────────────────────────────────────────────
+# ── who may do what, and who did ────────────────────────────────────────────────────────────
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("uid", BigInteger, unique=True, comment="their account on this machine"),
+    Column("rights", ARRAY(Text), nullable=False),
+    Column("senders", ARRAY(Text), nullable=False, comment="patterns"),
+    Column("statuses", ARRAY(Text), nullable=False),
+    Column("area", JSONB, comment="GeoJSON; null is anywhere"),
+    _at("created_at", now=True),
+    _at("ended_at"),
+)
 
 api_key = Table(
     "api_key",
@@ -398,8 +524,21 @@ api_key = Table(
     Column("prefix", Text, primary_key=True, comment="the key's first part, not secret"),
     Column("name", Text, nullable=False, unique=True),
     Column("sha256", LargeBinary, nullable=False),
+    Column("person_id", ForeignKey("person.id"), comment="null for a machine"),
+    _holders("holders"),
+    Column("unassigned", Boolean, nullable=False, server_default="true", comment="whose, unknown"),
     Column("rights", ARRAY(Text), nullable=False),
+    # The defaults are for keys from before these columns: they may do what they could.
+    Column("senders", ARRAY(Text), nullable=False, server_default="{*}", comment="patterns"),
+    Column(
+        "statuses",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{Actual,Exercise,System,Test,Draft}",
+    ),
+    Column("area", JSONB, comment="GeoJSON; null is anywhere"),
     _at("created_at", now=True),
+    _at("expires_at"),
     _at("revoked_at"),
 )
 
@@ -417,7 +556,7 @@ audit = Table(
 secret = Table(
     "secret",
     metadata,
-    Column("name", Text, primary_key=True, comment="vapid, link"),
+    Column("name", Text, primary_key=True, comment="vapid, link, drill"),
     Column("value", LargeBinary, nullable=False),
     _at("created_at", now=True),
 )

@@ -1,117 +1,239 @@
-"""Threads: the alerts linked by references, and how a newer one ends an older."""
+"""Threads: the versions of one danger by one sender, and how a newer one ends an older."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    bindparam,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.alert import Reference
+from alerting.domain.alert import Alert, Reference
 from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.version import Name, Version
 from alerting.store.alerts import StoredAlert, select_alerts
 from alerting.store.schema import alert, alert_reference
 
+_ENDED = [s.value for s in ENDED]
 
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """A thread that an alert refers to, and its event."""
+#: Alerts that may still mean something to a citizen, and never more than these of one sender.
+_STANDING = 1000
 
-    thread_id: UUID
-    event_id: UUID
+#: More versions of one name are not looked at.
+_SAME_NAME = 1000
 
 
-async def linked(
-    connection: AsyncConnection, references: Sequence[Reference], *, triple: Reference
-) -> list[Linked]:
-    """The threads tied to an alert by references, its own or theirs; oldest first.
+def _named(names: Sequence[Name]) -> ColumnElement[bool]:
+    return tuple_(func.lower(alert.c.identifier), func.lower(alert.c.sender)).in_(
+        [(identifier, sender) for sender, identifier in names]
+    )
 
-    An alert may arrive after the update that refers to it.
-    """
-    named = tuple_(alert.c.sender, alert.c.identifier, alert.c.sent_at)
+
+def _class(of: Alert) -> ColumnElement[bool]:
+    """Of the same status and scope: nothing else shares a thread with it."""
+    return (alert.c.status == of.status.value) & (alert.c.scope == of.scope.value)
+
+
+async def known(
+    connection: AsyncConnection, new: Alert, names: Sequence[Name]
+) -> list[Version[UUID]]:
+    """The alerts of a new one's status and scope that bear one of these names, or refer to one."""
     refers_to = tuple_(
-        alert_reference.c.sender, alert_reference.c.identifier, alert_reference.c.sent_at
+        func.lower(alert_reference.c.identifier), func.lower(alert_reference.c.sender)
     )
-    names = [(r.sender, r.identifier, r.sent) for r in references]
-    ours = (triple.sender, triple.identifier, triple.sent)
-    # Two updates of an alert that has not come yet belong together as well.
-    later = select(alert_reference.c.alert_id).where(refers_to.in_([ours, *names]))
-    tied = [alert.c.id.in_(later)]
-    if names:
-        tied.append(named.in_(names))
+    referring = select(alert_reference.c.alert_id).where(
+        refers_to.in_([(identifier, sender) for sender, identifier in names])
+    )
     query = (
-        select(alert.c.thread_id, alert.c.event_id, func.min(alert.c.sent_at).label("first"))
-        .where(or_(*tied))
-        .group_by(alert.c.thread_id, alert.c.event_id)
-        .order_by("first")
+        select(
+            alert.c.id,
+            alert.c.thread_id,
+            alert.c.event_id,
+            alert.c.sender,
+            alert.c.identifier,
+            alert.c.sent_at,
+            alert.c.order_at,
+            alert.c.expires_at,
+            alert.c.end_any,
+        )
+        .where(_class(new), or_(_named(names), alert.c.id.in_(referring)))
+        .order_by(alert.c.order_at.desc())
+        .limit(_SAME_NAME)
     )
-    return [Linked(row.thread_id, row.event_id) for row in await connection.execute(query)]
+    rows = (await connection.execute(query)).all()
+    references = await _references(connection, [row.id for row in rows])
+    return [
+        Version(
+            row.id,
+            row.thread_id,
+            row.event_id,
+            Reference(row.sender, row.identifier, row.sent_at),
+            row.order_at,
+            row.expires_at,
+            tuple(references[row.id]),
+            row.end_any,
+        )
+        for row in rows
+    ]
+
+
+async def _references(
+    connection: AsyncConnection, alert_ids: Sequence[UUID]
+) -> dict[UUID, list[Reference]]:
+    found: dict[UUID, list[Reference]] = defaultdict(list)
+    if alert_ids:
+        query = select(alert_reference).where(alert_reference.c.alert_id.in_(alert_ids))
+        for row in await connection.execute(query):
+            found[row.alert_id].append(Reference(row.sender, row.identifier, row.sent_at))
+    return found
+
+
+async def across(
+    connection: AsyncConnection, new: Alert, names: Sequence[Name]
+) -> list[tuple[str, str, str, str]]:
+    """(sender, identifier, status, scope) of the alerts of these names in another class."""
+    if not names:
+        return []
+    query = (
+        select(alert.c.sender, alert.c.identifier, alert.c.status, alert.c.scope)
+        .where(_named(names), ~_class(new))
+        .limit(_SAME_NAME)
+    )
+    return [(r.sender, r.identifier, r.status, r.scope) for r in await connection.execute(query)]
+
+
+async def of_sender(connection: AsyncConnection, new: Alert, *, now: datetime) -> list[StoredAlert]:
+    """The alerts of a new one's sender, status and scope whose danger stands, newest first."""
+    return await select_alerts(
+        connection,
+        func.lower(alert.c.sender) == new.sender.lower(),
+        _class(new),
+        alert.c.expires_at > now,
+        *_stands(),
+        limit=_STANDING,
+    )
+
+
+def _stands() -> list[ColumnElement[bool]]:
+    """What an end could end."""
+    return [
+        alert.c.msg_type.in_(["Alert", "Update"]),
+        ~alert.c.ends,
+        alert.c.pruned_at.is_(None),
+        alert.c.state.not_in(_ENDED),
+    ]
 
 
 async def newer(
     connection: AsyncConnection, thread_id: UUID, than: datetime, *, limit: int = 50
 ) -> list[StoredAlert]:
-    """The versions of a thread that were sent after `than` and are for citizens."""
+    """The versions of a thread that come after `than` and are for citizens.
+
+    A held end that names an alert counts: what it is about must not go out meanwhile. A version
+    that ran out before it was let go does not.
+    """
     return await select_alerts(
         connection,
         alert.c.thread_id == thread_id,
-        alert.c.sent_at > than,
-        alert.c.state.not_in([AlertState.RECORDED, AlertState.HELD]),
+        alert.c.order_at > than,
+        or_(
+            alert.c.state.not_in([AlertState.RECORDED, AlertState.HELD, AlertState.EXPIRED]),
+            (alert.c.state == AlertState.EXPIRED) & alert.c.planned_at.is_not(None),
+            (alert.c.state == AlertState.HELD) & alert.c.ends,
+        ),
         limit=limit,
     )
 
 
 async def live(
-    connection: AsyncConnection, thread_ids: Sequence[UUID], *, before: datetime
+    connection: AsyncConnection,
+    thread_id: UUID,
+    *,
+    before: datetime,
+    but: UUID,
 ) -> list[StoredAlert]:
-    """The versions of these threads sent before `before` that have not ended."""
+    """The versions of a thread before `before` that have not ended; held ones too."""
     return await select_alerts(
         connection,
-        alert.c.thread_id.in_(thread_ids),
-        alert.c.sent_at < before,
-        alert.c.state.not_in([s.value for s in ENDED]),
-        limit=1000,
+        alert.c.thread_id == thread_id,
+        alert.c.id != but,
+        alert.c.order_at < before,
+        alert.c.state.not_in(_ENDED),
+        limit=_STANDING,
     )
 
 
-async def standing(connection: AsyncConnection, thread_id: UUID) -> list[StoredAlert]:
-    """The versions of a thread that a Cancel would end, newest first; held ones too.
+async def standing(connection: AsyncConnection, thread_ids: Collection[UUID]) -> list[StoredAlert]:
+    """The versions of threads that a Cancel would end, newest first; held ones too.
 
     Not those whose deliveries were pruned: whom they reached is not known any more.
     """
     return await select_alerts(
+        connection, alert.c.thread_id.in_(thread_ids), *_stands(), limit=_STANDING
+    )
+
+
+async def in_event(
+    connection: AsyncConnection, event_id: UUID, *, but: Collection[UUID], now: datetime
+) -> list[StoredAlert]:
+    """The alerts of an event that are in force, were let go, and belong to other threads."""
+    return await select_alerts(
         connection,
-        alert.c.thread_id == thread_id,
-        alert.c.msg_type.in_(["Alert", "Update"]),
-        alert.c.pruned_at.is_(None),
-        alert.c.state.not_in([s.value for s in ENDED]),
-        limit=1000,
+        alert.c.event_id == event_id,
+        alert.c.thread_id.not_in(but),
+        alert.c.expires_at > now,
+        alert.c.state != AlertState.HELD,
+        *_stands(),
+        limit=_STANDING,
     )
 
 
 async def end(
-    connection: AsyncConnection, alert_ids: Sequence[UUID], state: AlertState, reason: str
+    connection: AsyncConnection,
+    alert_ids: Sequence[UUID],
+    state: AlertState,
+    reason: str,
+    *,
+    by: UUID | None = None,
 ) -> None:
-    """Move live alerts to `state`; what has ended stays as it is."""
+    """Move live alerts to `state`; what has ended stays as it is. by: the alert that ends them."""
     if alert_ids:
         await connection.execute(
             update(alert)
-            .where(alert.c.id.in_(alert_ids), alert.c.state.not_in([s.value for s in ENDED]))
-            .values(state=state.value, state_reason=reason)
+            .where(alert.c.id.in_(alert_ids), alert.c.state.not_in(_ENDED))
+            .values(state=state.value, state_reason=reason, ended_by=by)
         )
 
 
-async def issued(
-    connection: AsyncConnection, sender: str, *, since: datetime, until: datetime
-) -> int:
-    """How many Actual alerts of a sender were accepted in a span of time."""
-    query = select(func.count()).where(
-        alert.c.sender == sender,
-        alert.c.status == "Actual",
-        alert.c.submitted_at >= since,
-        alert.c.submitted_at < until,
+async def lock(connection: AsyncConnection, names: Collection[str]) -> None:
+    """Let transactions that name the same pass one after another; held until this one ends."""
+    keys = sorted(
+        int.from_bytes(hashlib.blake2b(n.encode(), digest_size=8).digest(), "big", signed=True)
+        for n in names
     )
-    return int(await connection.scalar(query) or 0)
+    # In one order for everybody, so that two never wait for each other.
+    key = func.unnest(bindparam("keys", keys, ARRAY(BigInteger))).column_valued("key")
+    ordered = select(key).order_by(key).subquery()
+    await connection.execute(select(func.pg_advisory_xact_lock(ordered.c.key)))
+
+
+async def join(connection: AsyncConnection, thread_ids: Collection[UUID], *, into: UUID) -> None:
+    """Make the alerts of other threads versions of one."""
+    others = [t for t in thread_ids if t != into]
+    if others:
+        await connection.execute(
+            update(alert).where(alert.c.thread_id.in_(others)).values(thread_id=into)
+        )

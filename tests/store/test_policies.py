@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import insert, select
 
+from alerting.domain.principal import internal
 from alerting.errors import NotFound
 from alerting.store import policies
 from alerting.store.db import Database
@@ -19,7 +20,7 @@ ONE, TWO = "[budget]\nspacing_s = 60\n", "[budget]\nspacing_s = 120\n"
 
 async def put(db: Database, toml: str, role: policies.Role = "live", note: str = "") -> int:
     async with db.begin() as c:
-        stored = await policies.put(c, toml, role=role, name="p.toml", by="cli:a", note=note)
+        stored = await policies.put(c, toml, role=role, name="p.toml", by=internal("a"), note=note)
     return stored.version
 
 
@@ -53,7 +54,7 @@ async def test_a_new_version_retires_the_one_before(db: Database) -> None:
         found = await policies.history(c)
     assert live is not None
     assert (live.version, live.toml, live.note, live.changed_by) == (
-        second, TWO, "Quieter", "cli:a",
+        second, TWO, "Quieter", "a",
     )  # fmt: skip
     assert live.sha256 == hashlib.sha256(TWO.encode()).digest()
     assert [(p.version, p.state) for p in found] == [(second, "live"), (first, "past")]
@@ -69,12 +70,12 @@ async def test_each_change_leaves_a_line_in_the_audit(db: Database) -> None:
     await put(db, ONE)
     await put(db, TWO, "shadow")
     async with db.begin() as c:
-        assert await policies.clear(c, "shadow", by="cli:b", action="policy.shadow-off")
-        assert not await policies.clear(c, "shadow", by="cli:b", action="policy.shadow-off")
+        assert await policies.clear(c, "shadow", by=internal("b"), action="policy.shadow-off")
+        assert not await policies.clear(c, "shadow", by=internal("b"), action="policy.shadow-off")
     async with db.begin() as c:
         rows = await c.execute(select(audit.c.actor, audit.c.action).order_by(audit.c.id))
         assert [tuple(row) for row in rows] == [
-            ("cli:a", "policy.set"), ("cli:a", "policy.shadow"), ("cli:b", "policy.shadow-off"),
+            ("a", "policy.set"), ("a", "policy.shadow"), ("b", "policy.shadow-off"),
         ]  # fmt: skip
 
 
@@ -138,7 +139,7 @@ async def test_the_report_is_of_the_shadow_that_runs_or_the_last_that_counted(
     alert_id = await an_alert(db)
     async with db.begin() as c:
         await policies.add_shadow_counts(c, first, alert_id, {("send", "new", "drop", "x"): 1})
-        await policies.clear(c, "shadow", by="cli:a", action="policy.shadow-off")
+        await policies.clear(c, "shadow", by=internal("a"), action="policy.shadow-off")
     async with db.begin() as c:
         found = await policies.last_shadow(c)
     assert found is not None

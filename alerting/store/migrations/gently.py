@@ -42,14 +42,15 @@ def gently(step: Callable[[], object]) -> None:
         connection.execute(text("set lock_timeout = 0"))
 
 
-def index_concurrently(name: str, table: str, columns: str, where: str, *, unique: bool) -> None:
+def index_concurrently(
+    name: str, table: str, columns: str, where: str = "true", *, unique: bool = False
+) -> None:
     """Build an index while the table is written to. What an interrupted build left is replaced."""
     connection = op.get_bind()
     connection.execute(text(f"drop index concurrently if exists {name}"))
     kind = "unique index" if unique else "index"
-    connection.execute(
-        text(f"create {kind} concurrently {name} on {table} ({columns}) where {where}")
-    )
+    condition = "" if where == "true" else f" where {where}"
+    connection.execute(text(f"create {kind} concurrently {name} on {table} ({columns}){condition}"))
 
 
 def works_with(oldest: str) -> None:

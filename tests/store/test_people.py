@@ -1,0 +1,260 @@
+"""Persons and keys as stored: who may add them, what they may have, and when it ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from alembic import command
+from shapely import box
+from sqlalchemy import create_engine, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import NullPool
+
+from alerting.domain.alert import Status
+from alerting.domain.principal import RIGHTS, Principal, internal
+from alerting.errors import AlertingError, BadInput, Conflict, Forbidden, NotAllowed, NotFound
+from alerting.store import keys, migrate, people
+from alerting.store.db import Database, driver_url
+from alerting.store.people import Person
+from alerting.store.schema import api_key, audit
+
+TEST = internal("test")
+
+
+async def add(c: AsyncConnection, name: str, *rights: str, **more: Any) -> Person:
+    values = {"by": TEST, "rights": rights or RIGHTS, "senders": ("*",), **more}
+    return await people.add(c, name, **values)
+
+
+async def test_the_first_person_needs_nobody_and_may_add_others(db: Database) -> None:
+    async with db.begin() as c:
+        with pytest.raises(BadInput, match="needs the right 'people'"):
+            await add(c, "ada", "submit", by=None)
+        ada = await add(c, "ada", by=None, uid=1000)
+        with pytest.raises(Forbidden, match="Only the first person"):
+            await add(c, "ben", by=None)
+        ben = await add(c, "ben", "submit", "read", by=ada.principal)
+        with pytest.raises(Forbidden, match="person:ben has not the right 'people'"):
+            await add(c, "zoe", by=ben.principal)
+        assert [p.name for p in await people.every(c)] == ["ada", "ben"]
+        assert (await people.by_uid(c, 1000)) == ada
+        assert await people.by_uid(c, 1001) is None
+        lines = select(audit.c.actor, audit.c.action, audit.c.subject).order_by(audit.c.id)
+        assert [tuple(row) for row in await c.execute(lines)] == [
+            ("person:ada", "person.add", "ada"), ("person:ada", "person.add", "ben"),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("a b", {}, "is no name"),
+        ("key:x", {}, "is no name"),
+        ("", {}, "is no name"),
+        ("x" * 101, {}, "is no name"),
+        ("x\u200f", {}, "is no name"),
+        ("zoe", {"rights": ["fly"]}, "There is no right 'fly'"),
+        ("zoe", {"rights": []}, "needs a right"),
+        ("zoe", {"senders": ()}, "not said for which senders"),
+        ("zoe", {"senders": ("[ab]@x",)}, "is no sender"),
+        ("zoe", {"senders": ("a b",)}, "is no sender"),
+        ("ada", {}, "A person named 'ada' exists"),
+        ("zoe", {"uid": 1000}, "ada has the uid 1000"),
+    ],
+)
+async def test_what_is_no_person_is_refused(
+    db: Database, name: str, changes: dict[str, Any], words: str
+) -> None:
+    async with db.begin() as c:
+        await add(c, "ada", uid=1000)
+        with pytest.raises(AlertingError, match=words):
+            await add(c, name, **changes)
+        assert len(await people.every(c)) == 1
+
+
+async def test_an_ended_person_does_nothing_more_and_frees_their_account(db: Database) -> None:
+    async with db.begin() as c:
+        await add(c, "chief")
+        ada = await add(c, "ada", "submit", uid=1000)
+        key = await keys.create(c, "ada-1", ["submit"], by=TEST, owner=ada)
+        await people.end(c, "ada", by=TEST)
+        with pytest.raises(NotAllowed):
+            await keys.verify(c, key)
+        # Nor by a key that was not revoked with them.
+        await c.execute(update(api_key).values(revoked_at=None))
+        with pytest.raises(NotAllowed, match="ada may no longer act here"):
+            await keys.verify(c, key)
+        assert await people.by_uid(c, 1000) is None
+        for act in (people.end(c, "ada", by=TEST), people.named(c, "ada")):
+            with pytest.raises(NotFound):
+                await act
+        with pytest.raises(Conflict, match="exists"):
+            await add(c, "ada")
+        await add(c, "ben", uid=1000)
+        with pytest.raises(Forbidden):
+            await people.end(c, "ben", by=ada.principal)
+
+
+async def test_somebody_always_may_add_people(db: Database) -> None:
+    async with db.begin() as c:
+        await add(c, "chief")
+        await add(c, "ada", "submit")
+        with pytest.raises(Conflict, match="Nobody could add people"):
+            await people.end(c, "chief", by=TEST)
+        await add(c, "other")
+        await people.end(c, "chief", by=TEST)
+
+
+async def test_a_persons_key_acts_as_the_person(db: Database) -> None:
+    area = box(0, 0, 1, 1)
+    async with db.begin() as c:
+        ada = await add(
+            c, "ada", "submit", "read", "approve", senders=("*@example.org",),
+            statuses=[Status.ACTUAL, Status.TEST], area=area,
+        )  # fmt: skip
+        key = await keys.create(c, "ada-1", ["submit", "approve"], by=TEST, owner=ada)
+        found = await keys.verify(c, key)
+        assert (found.person, found.unassigned) == ("ada", False)
+        who = found.principal
+        assert (who.actor, who.person_id) == ("person:ada key:ada-1", ada.id)
+        assert who.rights == {"submit", "approve"}
+        assert who.senders == ("*@example.org",)
+        assert who.statuses == {Status.ACTUAL, Status.TEST}
+        assert who.area is not None
+        assert who.area.equals(area)
+        assert [k.principal for k in await keys.every(c)] == [who]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rights": ["policy"]}, "more than person:ada has: the right 'policy'"),
+        ({"senders": ("*",)}, "the sender '\\*'"),
+        ({"statuses": [Status.ACTUAL]}, "the status Actual"),
+        ({"area": box(0, 0, 2, 2)}, "an area"),
+        ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "expired already"),
+        ({"name": "other"}, "A key named 'other' exists"),
+        ({"owner": None, "rights": ["approve"]}, "A machine has not the right 'approve'"),
+        ({"owner": None, "rights": ["people"]}, "A machine has not the right 'people'"),
+        ({"owner": None}, "not said for which senders"),
+        ({"by": Principal("person:x", rights=frozenset({"submit"}))}, "not the right 'people'"),
+    ],
+)
+async def test_a_key_has_at_most_what_its_person_has(
+    db: Database, changes: dict[str, Any], words: str
+) -> None:
+    async with db.begin() as c:
+        ada = await add(
+            c, "ada", "submit", "read", "approve", senders=("*@example.org",),
+            statuses=[Status.EXERCISE], area=box(0, 0, 1, 1),
+        )  # fmt: skip
+        await keys.create(c, "other", ["read"], by=TEST)
+        values = {"name": "k", "rights": ["submit"], "by": TEST, "owner": ada, **changes}
+        with pytest.raises(AlertingError, match=words):
+            await keys.create(c, **values)
+        assert len(await keys.every(c)) == 1
+
+
+async def test_who_made_a_key_holds_it_and_all_that_is_made_by_it(db: Database) -> None:
+    async with db.begin() as c:
+        ada, zoe = await add(c, "ada"), await add(c, "zoe")
+        own = await keys.create(c, "ada-1", RIGHTS, by=ada.principal, owner=ada)
+        first = (await keys.verify(c, own)).principal
+        assert first.holders == set()
+        minted = await keys.create(c, "zoe-1", RIGHTS, by=first, owner=zoe)
+        second = (await keys.verify(c, minted)).principal
+        assert second.holders == {ada.id}
+        again = await keys.create(c, "zoe-2", RIGHTS, by=second, owner=zoe)
+        assert (await keys.verify(c, again)).principal.holders == {ada.id}
+        machine = await keys.create(c, "gauges", ["submit"], by=second, senders=("*",))
+        assert (await keys.verify(c, machine)).principal.persons == {ada.id, zoe.id}
+
+
+async def test_a_key_ends_by_the_databases_clock(db: Database) -> None:
+    async with db.begin() as c:
+        soon = datetime.now(UTC) + timedelta(hours=1)
+        key = await keys.create(c, "k", ["read"], by=TEST, expires_at=soon)
+        assert (await keys.verify(c, key)).expires_at == soon
+        await c.execute(update(api_key).values(expires_at=func.now()))
+        with pytest.raises(NotAllowed, match="has expired"):
+            await keys.verify(c, key)
+
+
+async def unassigned(c: AsyncConnection, *rights: str) -> str:
+    """A key as the version before made it."""
+    secret = "s" * 64
+    await c.execute(
+        insert(api_key).values(
+            prefix="0123456789", name="old", sha256=keys._digest(secret), rights=list(rights)
+        )
+    )
+    return f"ak_0123456789_{secret}"
+
+
+async def test_a_key_of_nobodys_is_given_to_a_person_or_a_machine_once(db: Database) -> None:
+    async with db.begin() as c:
+        ada = await add(c, "ada", "submit", "approve", senders=("*@example.org",))
+        key = await unassigned(c, "submit", "read", "approve")
+        before = await keys.verify(c, key)
+        assert before.unassigned
+        assert before.principal == Principal(
+            "key:old", rights=frozenset({"submit", "read", "approve"})
+        )
+        found = await keys.assign(c, "old", owner=ada, by=TEST)
+        assert found == await keys.verify(c, key)
+        assert (found.principal.actor, found.principal.rights) == (
+            "person:ada key:old", {"submit", "approve"},
+        )  # fmt: skip
+        with pytest.raises(Conflict, match="has an owner"):
+            await keys.assign(c, "old", owner=None, by=TEST)
+
+
+async def test_a_machines_key_no_longer_approves(db: Database) -> None:
+    async with db.begin() as c:
+        key = await unassigned(c, "submit", "approve")
+        await keys.assign(c, "old", owner=None, by=TEST)
+        found = await keys.verify(c, key)
+        assert (found.principal.rights, found.principal.actor) == ({"submit"}, "key:old")
+        assert not found.unassigned
+
+
+async def test_a_key_that_only_approves_is_no_machines(db: Database) -> None:
+    async with db.begin() as c:
+        await unassigned(c, "approve")
+        with pytest.raises(Conflict, match="could then do nothing"):
+            await keys.assign(c, "old", owner=None, by=TEST)
+
+
+def test_keys_from_before_may_do_what_they_could(empty_database_url: str) -> None:
+    engine = create_engine(driver_url(empty_database_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.commit()
+    engine.dispose()
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(
+            "insert into api_key (prefix, name, sha256, rights)"
+            " values ('0123456789', 'old', '', '{submit,approve}')"
+        )
+        connection.execute(
+            "insert into policy (name, toml, sha256, state, changed_by) values"
+            " ('p', '', 'a', 'past', 'key:x'), ('p', '', 'b', 'past', 'key:x'),"
+            " ('p', '', 'c', 'live', 'key:x'), ('p', '', 'd', 'shadow', 'key:x')"
+        )
+        connection.execute(
+            "insert into audit (actor, action, subject, detail) values"
+            " ('key:x', 'policy.set', 'p', '{\"version\": 1}'),"
+            " ('key:x', 'policy.shadow', 'p', '{\"version\": 2}')"
+        )
+        migrate.migrate(empty_database_url)
+        found = connection.execute(
+            "select senders, statuses, area, expires_at, person_id, unassigned from api_key"
+        ).fetchall()
+        assert found == [(["*"], [s.value for s in Status], None, None, None, True)]
+        trials = connection.execute("select trial from policy order by version").fetchall()
+        assert [t for (t,) in trials] == [False, True, False, True]
