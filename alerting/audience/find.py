@@ -15,6 +15,7 @@ from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient, Target
 from alerting.store import candidates, citizens, planned
+from alerting.store.candidates import Among
 from alerting.store.db import raw
 
 #: What part of a batch is looked for first: where nothing is in memory yet, each citizen costs a
@@ -35,8 +36,9 @@ async def find(
     """Every citizen in the alert's areas, each once, in no particular order.
 
     A citizen is in an area when one of their places touches a polygon or circle of it, edges
-    included, or one of their geocodes equals one of its. An alert that is not for the public finds
-    only members of the groups its `addresses` name; without a place it finds all of them.
+    included, or one of their geocodes equals one of its. An Actual alert that is not for the public
+    finds only members of the groups its `addresses` name, a drill only members of the rosters they
+    name; without a place it finds all of them.
 
     not_planned_for: leave out whom the ledger has for this alert.
 
@@ -44,14 +46,14 @@ async def find(
     open: it sees the directory as it stands now to the end. The first batch comes after a
     look at a quarter of `batch` citizens, later ones hold up to four times `batch`.
     """
-    groups = None if alert.for_public else list(alert.addresses)
-    if groups == []:
+    among = None if alert.for_public else Among(alert.addresses, rosters=alert.is_drill)
+    if among is not None and not among.names:
         return
     driver = await raw(connection)
     await driver.execute("set transaction isolation level repeatable read")
     zones = Zones(alert)
     first = max(1, batch // _FIRST)
-    everybody = _hits(driver, alert, zones, groups=groups, first=first)
+    everybody = _hits(driver, alert, zones, among=among, first=first)
     async with aclosing(in_runs(everybody, batch=batch * _GROWTH)) as parts:
         async for part in parts:
             if not_planned_for is not None:
@@ -76,15 +78,15 @@ async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int)
 
 
 async def _hits(
-    driver: candidates.Driver, alert: Alert, zones: Zones, *, groups: list[str] | None, first: int
+    driver: candidates.Driver, alert: Alert, zones: Zones, *, among: Among | None, first: int
 ) -> AsyncGenerator[Hits]:
     if zones.zones:
         where = await ground(driver, zones)
-        async with aclosing(gather(driver, where, groups=groups, first=first)) as found:
+        async with aclosing(gather(driver, where, among=among, first=first)) as found:
             async for hits in found:
                 yield hits
-    elif groups is not None and alert.infos:
-        async with aclosing(candidates.members(driver, groups, first=first)) as members:
+    elif among is not None and alert.infos:
+        async with aclosing(candidates.members(driver, among, first=first)) as members:
             async for ids in members:
                 nothing = np.zeros(len(ids), np.int16)
                 yield Hits(np.sort(np.array(ids, np.int64)), nothing, nothing)

@@ -22,7 +22,7 @@ from alerting.audience.zones import Zones
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geometry import grown
 from alerting.store import candidates
-from alerting.store.candidates import Driver, Geocode, Places
+from alerting.store.candidates import Among, Driver, Geocode, Places
 
 #: So many places are tested before others on the loop have their turn.
 _AT_ONCE = 1000
@@ -85,17 +85,17 @@ async def ground(driver: Driver, zones: Zones) -> Ground:
 
 
 async def gather(
-    driver: Driver, where: Ground, *, groups: Sequence[str] | None, first: int
+    driver: Driver, where: Ground, *, among: Among | None, first: int
 ) -> AsyncGenerator[Hits]:
     """Every citizen in some zone, each once; never an empty batch.
 
-    groups: only members of one of them. first: about how many to look at before the first batch;
+    among: only of these; None for all. first: about how many to look at before the first batch;
     later ones grow. The transaction must see one snapshot from beginning to end: it is what keeps
     somebody who moves meanwhile from being met twice, or not at all.
     """
     if where.lows:
         async with aclosing(
-            candidates.in_cells(driver, where.lows, where.highs, groups=groups, first=first)
+            candidates.in_cells(driver, where.lows, where.highs, among=among, first=first)
         ) as places:
             async for part in places:
                 hits = await _by_place(driver, where, part)
@@ -103,12 +103,29 @@ async def gather(
                     yield hits
     if where.geocodes:
         async with aclosing(
-            candidates.holders(driver, where.geocodes, groups=groups, first=first)
+            candidates.holders(driver, where.geocodes, among=among, first=first)
         ) as holders:
             async for met in holders:
                 hits = await _by_geocode(driver, where, np.array(met, np.int64))
                 if len(hits):
                     yield hits
+
+
+async def of_citizens(driver: Driver, where: Ground, citizen_ids: Sequence[int]) -> Hits:
+    """Those of these citizens who are in some zone."""
+    ids = sorted(citizen_ids)
+    places, cells = await candidates.other_places(driver, ids, ids)
+    places = places.only(where.covers(cells))
+    zone_bits = await _zone_bits(where.zones, places)
+    place_bits = _PLACE_BITS[np.minimum(places.nos, len(_PLACE_BITS) - 1)]
+    held = await candidates.held(driver, where.geocodes, ids) if where.geocodes else []
+    more = np.array(held, np.int64).reshape(-1, 2)
+    also, as_place = _marks(where, more[:, 1], zone_bits.dtype)
+    return _united(
+        np.concatenate((places.citizen_ids, more[:, 0])),
+        np.concatenate((zone_bits, also)),
+        np.concatenate((place_bits, as_place)),
+    )
 
 
 async def _by_place(driver: Driver, where: Ground, met: Places) -> Hits:

@@ -66,6 +66,7 @@ class Zones:
     """All zones of an alert, and for each set of zones hit the info and area that apply."""
 
     def __init__(self, alert: Alert) -> None:
+        self._alert = alert
         self._infos = alert.infos
         self.zones: list[Zone] = []
         known: dict[object, int] = {}
@@ -104,7 +105,7 @@ class Zones:
 
     def anywhere(self, language: str) -> tuple[int, int]:
         """The choice for a participant of an alert that names no place."""
-        return best_info(_gravest(list(enumerate(self._infos))), language), -1
+        return best_info(self._gravest(list(enumerate(self._infos))), language), -1
 
     def _choose(self, hits: int, language: str) -> tuple[int, int]:
         areas: dict[int, int] = {}
@@ -112,18 +113,19 @@ class Zones:
             if hits >> no & 1:
                 for info_no, area_no in places:
                     areas[info_no] = min(area_no, areas.get(info_no, area_no))
-        info_no = best_info(_gravest([(no, self._infos[no]) for no in sorted(areas)]), language)
+        info_no = best_info(
+            self._gravest([(no, self._infos[no]) for no in sorted(areas)]), language
+        )
         return info_no, areas[info_no]
 
+    def _gravest(self, infos: Sequence[tuple[int, Info]]) -> list[tuple[int, Info]]:
+        """Those of the gravest kind present: a live danger before its end, then by severity."""
 
-def _gravest(infos: Sequence[tuple[int, Info]]) -> list[tuple[int, Info]]:
-    """Those of the gravest kind present: a live danger before its end, then by severity."""
+        def weight(info: Info) -> tuple[bool, int]:
+            return self._alert.ends_in(info), info.severity.rank
 
-    def weight(info: Info) -> tuple[bool, int]:
-        return info.ends_danger, info.severity.rank
-
-    gravest = min(weight(info) for _, info in infos)
-    return [(no, info) for no, info in infos if weight(info) == gravest]
+        gravest = min(weight(info) for _, info in infos)
+        return [(no, info) for no, info in infos if weight(info) == gravest]
 
 
 def _zone(area: Area) -> Zone:

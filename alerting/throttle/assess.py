@@ -27,6 +27,9 @@ _ACTIVE = frozenset(
     }
 )
 
+#: How soon an end is judged again that waits for what a provider is being called for.
+_SOON = timedelta(seconds=1)
+
 #: What goes out without interrupting.
 SILENT = frozenset({Reason.TEXT_ONLY, Reason.OVER})
 
@@ -53,10 +56,13 @@ class Past:
     places: which of their places it held, as bits.
     told: it reached them or may have; else it was withheld, and still says a danger covers them.
     silent: it reached them without interrupting.
-    over: it was cancelled.
+    over: it was cancelled, or replaced by an end.
     at: when it was decided.
     waits: it was held back and may yet reach them.
     sure: they were told beyond doubt.
+    open: it may be on its way to them at this moment.
+    replaced: a later version speaks for all whom it concerned.
+    over_at: since when it is over; None where it is not, or nobody knows.
     """
 
     stage: Stage
@@ -67,6 +73,9 @@ class Past:
     at: datetime
     waits: bool = False
     sure: bool = True
+    open: bool = False
+    replaced: bool = False
+    over_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +93,14 @@ class Assessment:
     weight: the severity that governs how hard it may knock; for an end, that of its danger.
 
     before, after: the citizen's belief in words: `none`, `active Severe Immediate Shelter`,
-    `ended`, `expired`.
+    `ended`, `expired`. until: how long an end is kept back by what still stands.
     """
 
     reason: Reason
     weight: Severity
     before: str
     after: str
+    until: datetime | None = None
 
 
 def assess(
@@ -102,33 +112,78 @@ def assess(
     """
     past = sorted(history, key=lambda p: (p.stage.sent_at, p.at))
     belief = _belief(past, now)
-    before = _label(belief, past)
-    reason = _ending(stage, past, now) if stage.ends else _danger(stage, past, belief, places)
+    # What an end ends is over by now; what the citizen believes is not.
+    before = _label(_belief(past, now, over=True) if stage.ends else belief, past)
+    until: datetime | None = None
+    if stage.ends:
+        reason, until = _ending(stage, past, places, now)
+    else:
+        reason = _danger(stage, past, belief, places)
     if reason in {Reason.IDENTICAL, Reason.TEXT_ONLY} and _again(stage, belief, now, repeat):
         reason = Reason.REPEATED
-    return Assessment(reason, _weight(stage, past), before, _after(reason, before, stage, belief))
+    after = _after(reason, before, stage, belief)
+    return Assessment(reason, _weight(stage, past), before, after, until)
 
 
-def _belief(past: Sequence[Past], now: datetime) -> dict[Hashable, Past]:
-    """For each thread the latest step the citizen was told of, where it is still in force."""
+def _belief(past: Sequence[Past], now: datetime, *, over: bool = False) -> dict[Hashable, Past]:
+    """For each thread the latest step the citizen was told of, where it is still in force.
+
+    over: also where it has been ended meanwhile.
+    """
     latest = {p.stage.thread: p for p in _unended(past)}
-    return {thread: p for thread, p in latest.items() if not p.over and p.stage.expires_at > now}
+    return {
+        thread: p
+        for thread, p in latest.items()
+        if (over or not p.over) and p.stage.expires_at > now
+    }
 
 
-def _ending(stage: Stage, past: Sequence[Past], now: datetime) -> Reason:
-    """An end goes to exactly those who were told; while something else goes on, quietly or not."""
+def _ending(
+    stage: Stage, past: Sequence[Past], places: int, now: datetime
+) -> tuple[Reason, datetime | None]:
+    """Who was told of a danger hears once that it is over, when nothing of it stands any more.
+
+    Until then the end waits: one danger ends once, whoever told of it how often. Only what was
+    graver than all that still stands is said to be over at once.
+    """
+    if any(p.open and p.stage.thread == stage.thread and _before(p, stage) for p in past):
+        return Reason.ON_ITS_WAY, now + _SOON
     unended = _unended(past)
     if not unended:
         if any(p.waits and not p.stage.ends for p in past):
-            return Reason.OVER
-        return Reason.ALREADY_ENDED if any(p.told for p in past) else Reason.NEVER_TOLD
-    live = _live(past, but=stage.thread, at=now)
-    if not live:
-        return Reason.ENDED
-    # Who was spared an alert because of this one must go on believing, or nobody warns them of it.
-    known = {p.stage.thread for p in unended}
-    told_all = {p.stage.thread for p in live} <= known
-    return Reason.PARTLY_ENDED if stage.thread in known and told_all else Reason.GOES_ON
+            return Reason.OVER, None
+        told = any(p.told for p in past)
+        return (Reason.ALREADY_ENDED if told else Reason.NEVER_TOLD), None
+    standing = _standing(stage, past, places, now)
+    if not standing:
+        return Reason.ENDED, None
+    mine = [p.stage.severity.rank for p in unended if p.stage.thread == stage.thread]
+    if mine and min(mine) < min(p.stage.severity.rank for p in standing):
+        return Reason.PARTLY_ENDED, None
+    return Reason.GOES_ON, min(p.stage.expires_at for p in standing)
+
+
+def _before(p: Past, stage: Stage) -> bool:
+    return not p.stage.ends and p.stage.sent_at < stage.sent_at
+
+
+def _standing(stage: Stage, past: Sequence[Past], places: int, now: datetime) -> list[Past]:
+    """What an end does not end, and still covers the citizen: told or not.
+
+    The newest step of each other thread; a version of the end's own thread that is of the same
+    instant or later; an earlier one that goes on at a place of theirs where the end does not hold.
+    """
+    own = [p for p in past if p.stage.thread == stage.thread]
+    later = [p for p in own if p.stage.sent_at >= stage.sent_at][-1:]
+    elsewhere = [p for p in own if _before(p, stage) and not p.replaced and p.places & ~places]
+    return [
+        *(p for p in later + elsewhere if _holds(p, now)),
+        *_live(past, but=stage.thread, at=now),
+    ]
+
+
+def _holds(p: Past, now: datetime) -> bool:
+    return not p.stage.ends and not p.over and p.stage.expires_at > now
 
 
 def _unended(past: Sequence[Past]) -> list[Past]:
@@ -163,7 +218,7 @@ def _live(
         if thread != but
         and not p.stage.ends
         and p.stage.expires_at > at
-        and not (p.over and sent_by is None)
+        and not (p.over and (sent_by is None or (p.over_at is not None and p.over_at <= at)))
     ]
 
 

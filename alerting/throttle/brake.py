@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from alerting.domain.alert import Alert, MsgType, Status
+from alerting.domain.ground import beyond
 from alerting.domain.lane import Lane
+from alerting.domain.principal import Principal
+from alerting.throttle.events.hazard import hazard_of
 from alerting.throttle.policy.model import Policy, Storm
+from alerting.throttle.policy.preauthorised import Preauthorised, shape_of
 
 _HELD = frozenset({MsgType.ALERT, MsgType.UPDATE})
 
@@ -14,46 +19,68 @@ _HELD = frozenset({MsgType.ALERT, MsgType.UPDATE})
 def hold(
     alert: Alert,
     *,
-    recent: int,
-    usual_per_window: float,
-    audience: int | None,
+    principal: Principal,
+    recent: int = 0,
+    usual_per_window: float = 0.0,
+    recent_by_key: int = 0,
+    usual_by_key: float = 0.0,
+    audience: int | None = None,
     policy: Policy,
     lane: Lane,
 ) -> str | None:
     """Why an alert must wait for a second person, in whole sentences; None where it must not.
 
-    recent: alerts of this sender in the last `storm.window_s`, this one not counted.
-    usual_per_window: its average per window over `storm.history_s`; 0 for a sender never seen.
+    recent: alerts of this sender by this principal that were let go in the last `storm.window_s`,
+    this one not counted. usual_per_window: their average per window over `storm.history_s`; 0 for
+    who was never seen. recent_by_key, usual_by_key: the same of all senders together.
     audience: citizens in its area; None while nobody has counted them.
-
-    A drill never waits, nor does a Cancel or an alert that ends any danger, nor an Extreme one
-    from a preauthorised sender.
     """
+    if not may_wait(alert, lane, principal, policy):
+        return None
     storm = policy.storm
-    if alert.status is not Status.ACTUAL or alert.msg_type not in _HELD:
-        return None
-    if any(info.ends_danger for info in alert.infos):
-        return None
-    if lane is Lane.EXTREME and preauthorised(alert.sender, policy):
-        return None
     reasons = [
-        *_too_many(recent, usual_per_window, storm),
+        *(
+            _too_many("Its sender", recent, usual_per_window, storm)
+            or _too_many(principal.actor, recent_by_key, usual_by_key, storm)
+        ),
         *_too_wide(audience, storm),
     ]
     return " ".join(reasons) or None
 
 
-def preauthorised(sender: str, policy: Policy) -> bool:
-    """True when the sender's Extreme alerts never wait; case does not count."""
-    name = sender.casefold()
-    return any(fnmatchcase(name, p.casefold()) for p in policy.storm.preauthorised)
+def may_wait(alert: Alert, lane: Lane, principal: Principal, policy: Policy) -> bool:
+    """False for what no number of alerts or people holds up: a drill, a Cancel, an alert all of
+    whose infos end a danger, and an Extreme one that is preauthorised."""
+    if alert.status is not Status.ACTUAL or alert.msg_type not in _HELD:
+        return False
+    if alert.infos and all(info.ends_danger for info in alert.infos):
+        return False
+    return lane is not Lane.EXTREME or not preauthorised(alert, principal, policy)
 
 
-def _too_many(recent: int, usual: float, storm: Storm) -> list[str]:
+def preauthorised(alert: Alert, principal: Principal, policy: Policy) -> bool:
+    """True when this principal's Extreme alerts of these hazards in this area never wait."""
+    return any(_names(entry, alert, principal) for entry in policy.storm.preauthorised)
+
+
+def _names(entry: Preauthorised, alert: Alert, principal: Principal) -> bool:
+    if not any(_matches(name, entry.keys) for name in principal.names):
+        return False
+    if not all(_matches(hazard_of(info), entry.hazards) for info in alert.infos):
+        return False
+    return not entry.area or not beyond(alert, shape_of(entry.area))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    name = name.casefold()
+    return any(fnmatchcase(name, pattern.casefold()) for pattern in patterns)
+
+
+def _too_many(who: str, recent: int, usual: float, storm: Storm) -> list[str]:
     if recent < storm.at_least or recent < usual * storm.usual_factor:
         return []
     return [
-        f"Its sender issued {recent:,} alerts in the last {_span(storm.window_s)}, where "
+        f"{who} issued {recent:,} alerts in the last {_span(storm.window_s)}, where "
         f"{usual:.1f} are usual."
     ]
 

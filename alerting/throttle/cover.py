@@ -32,6 +32,25 @@ def covers(newer: Alert, older: Alert) -> bool:
     )
 
 
+def speaks_for(newer: Alert, older: Alert) -> bool:
+    """True where a later version decides for everyone an earlier one concerned.
+
+    An end without an area, or with one that is no more than a point, speaks for all.
+    """
+    return covers(newer, older) or (newer.ends and names_no_area(newer))
+
+
+def names_no_area(alert: Alert) -> bool:
+    """True where no area of an alert can hold people: there is none, or only points."""
+    areas = [a for i in alert.infos for a in i.areas]
+    return not any(
+        a.geocodes
+        or any(c.radius_km > 0 for c in a.circles)
+        or any(ring_shape(p.points).area > 0 for p in a.polygons)
+        for a in areas
+    )
+
+
 def _same(one: Area, other: Area) -> bool:
     return (one.polygons, one.circles, one.geocodes) == (
         other.polygons,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
-from alerting.domain.alert import Alert, Severity, Status
+from alerting.domain.alert import Alert, Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.errors import Unavailable
@@ -34,7 +34,7 @@ class Subject(NamedTuple):
 
     info_no, area_no, places: as the audience was found. time_zone: "" for the policy's.
     history: other alerts of the same event that concerned the citizen. elsewhere: what the citizen
-    was told of other events.
+    was told of other events. participant: False for whoever takes no part in a drill.
     """
 
     citizen_id: int
@@ -50,6 +50,7 @@ class Subject(NamedTuple):
     quiet_to: time | None = None
     history: Sequence[Past] = ()
     elsewhere: Sequence[Past] = ()
+    participant: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Judged:
 class Desk:
     """Judges one alert at one instant.
 
-    submitted_at: since when it has been waiting; bounds how long budgets may hold it up.
+    submitted_at: since when it has been waiting; bounds how long budgets may hold it up. order_at:
+    by which it is ordered in its thread; None for its `sent`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Desk:
         expires_at: datetime,
         submitted_at: datetime,
         now: datetime,
+        order_at: datetime | None = None,
         can_be_silent: bool,
         silences: Sequence[Silence] = (),
     ) -> None:
@@ -90,6 +93,7 @@ class Desk:
         self._thread = thread
         self._state = state
         self._expires_at = expires_at
+        self._order_at = order_at
         self._submitted_at = submitted_at
         self._now = now
         self._can_be_silent = can_be_silent
@@ -112,6 +116,7 @@ class Desk:
                 key=self._key,
                 thread=self._thread,
                 expires_at=self._expires_at,
+                order_at=self._order_at,
             )
         return found
 
@@ -152,7 +157,8 @@ class Desk:
             quiet_until=quiet,
             slot_at=slot_at,
             group_until=self._group_until(assessment.weight),
-            rehearsal=self._alert.status is not Status.ACTUAL,
+            rehearsal=self._alert.is_drill,
+            participant=subject.participant,
         )
 
     def _hours(

@@ -39,6 +39,7 @@ class Facts:
     slot_at: when the citizen's next digest goes out.
     group_until: until when lesser alerts wait for their copies and corrections.
     rehearsal: a drill or test; its participants expect it at any hour.
+    participant: False for whoever takes no part in a drill; nothing else has others.
     """
 
     now: datetime
@@ -56,6 +57,7 @@ class Facts:
     slot_at: datetime
     group_until: datetime
     rehearsal: bool = False
+    participant: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ class AskBudget:
 
 
 Rule = Callable[[Facts], Decision | AskBudget | None]
+
+
+def not_a_participant(facts: Facts) -> Decision | None:
+    """A drill goes to those who take part in it, whatever else is true (invariant 3)."""
+    return None if facts.participant else Decision(Verdict.DROP, Reason.NOT_A_PARTICIPANT)
 
 
 def expired(facts: Facts) -> Decision | None:
@@ -115,6 +122,9 @@ def nothing_new(facts: Facts) -> Decision | None:
         return None
     if reason is Reason.PARTLY_ENDED:
         return Decision(_quietest(facts), reason)
+    if facts.assessment.until is not None:
+        # Kept back, not dropped: who was told of a danger must hear in the end that it is over.
+        return Decision(Verdict.DEFER, reason, min(facts.assessment.until, facts.expires_at))
     return Decision(Verdict.SILENT if reason in SILENT else Verdict.DROP, reason)
 
 
@@ -161,8 +171,10 @@ def budget(facts: Facts) -> AskBudget:
     return AskBudget(facts.assessment.weight)
 
 
-#: Asked in this order; what says the alert itself is over comes before what concerns the citizen.
+#: Asked in this order: first whether the alert is for the citizen at all, then what says that it
+#: is over, then what concerns the citizen.
 RULES: tuple[Rule, ...] = (
+    not_a_participant,
     cancelled,
     expired,
     opted_out,

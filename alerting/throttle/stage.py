@@ -45,18 +45,25 @@ class Stage:
 
 
 def stage_of(
-    alert: Alert, info_no: int, *, key: Hashable, thread: Hashable, expires_at: datetime
+    alert: Alert,
+    info_no: int,
+    *,
+    key: Hashable,
+    thread: Hashable,
+    expires_at: datetime,
+    order_at: datetime | None = None,
 ) -> Stage:
     """The stage an alert's info makes; `info_no` -1 for an alert without infos.
 
-    expires_at: the alert's end where the info names none.
+    expires_at: the alert's end where the info names none. order_at: by which the versions of its
+    thread are ordered; None for its `sent`.
     """
     if info_no < 0 or info_no >= len(alert.infos):
         return Stage(
             key=key,
             thread=thread,
             sender=alert.sender,
-            sent_at=alert.sent,
+            sent_at=order_at or alert.sent,
             expires_at=expires_at,
             msg_type=alert.msg_type,
             hazard="other",
@@ -73,8 +80,9 @@ def stage_of(
         key=key,
         thread=thread,
         sender=alert.sender,
-        sent_at=alert.sent,
-        expires_at=info.expires or expires_at,
+        sent_at=order_at or alert.sent,
+        # An end counts as long as its alert does; its own time often is that of the danger.
+        expires_at=expires_at if alert.ends_in(info) else info.expires or expires_at,
         msg_type=alert.msg_type,
         hazard=hazard_of(info),
         severity=info.severity,
@@ -82,7 +90,7 @@ def stage_of(
         responses=frozenset(info.response_types) - _IDLE,
         text=info_text_hash(info),
         instruction=instruction_hash(info) if (info.instruction or "").strip() else b"",
-        ends=alert.msg_type is MsgType.CANCEL or info.ends_danger,
+        ends=alert.ends_in(info),
         minor=_declared_minor(alert),
     )
 

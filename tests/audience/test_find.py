@@ -29,6 +29,7 @@ from alerting.domain.alert import (
 )
 from alerting.domain.citizen import Recipient, geocode_bit
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
+from alerting.drills import rosters
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
 
@@ -135,13 +136,7 @@ async def test_addresses_come_in_the_citizens_order(db: Database) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"status": Status.EXERCISE}, {"status": Status.TEST}, {"scope": Scope.RESTRICTED}],
-)
-async def test_only_named_participants_hear_what_is_not_public(
-    db: Database, changes: dict[str, Status]
-) -> None:
+async def test_only_named_groups_hear_what_is_not_public(db: Database) -> None:
     await populate(
         db,
         row("member", (1.5, 1.5, 0), groups=("blue",)),
@@ -150,11 +145,44 @@ async def test_only_named_participants_hear_what_is_not_public(
         row("public", (1.5, 1.5, 0), geocodes=(("A", "1"),)),
     )
     area = Area("x", (SQUARE,), (), (NamedValue("A", "1"),))
-    exercise = replace(alert(info(area)), **changes)  # type: ignore[arg-type]
-    assert await refs(db, exercise) == set()
-    assert await refs(db, replace(exercise, addresses=("blue",))) == {"member"}
-    placeless = replace(exercise, addresses=("blue",), infos=(info(Area("everywhere")),))
+    closed = replace(alert(info(area)), scope=Scope.RESTRICTED)
+    assert await refs(db, closed) == set()
+    assert await refs(db, replace(closed, addresses=("blue",))) == {"member"}
+    placeless = replace(closed, addresses=("blue",), infos=(info(Area("everywhere")),))
     assert await refs(db, placeless) == {"member", "far member"}
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s is not Status.ACTUAL])
+@pytest.mark.parametrize("scope", list(Scope))
+async def test_only_members_of_named_rosters_hear_a_drill(
+    db: Database, status: Status, scope: Scope
+) -> None:
+    """A group of the same name is no roster, and who has left hears nothing."""
+    here, code = (1.5, 1.5, 0), (("A", "1"),)
+    await populate(
+        db,
+        row("member", here),
+        row("by code", geocodes=code),
+        row("far member", (50, 50, 0)),
+        row("left", here, geocodes=code),
+        row("group", here, geocodes=code, groups=("blue",)),
+        row("other roster", here),
+    )
+    async with db.begin() as c:
+        for name, refs_ in {
+            "blue": ["member", "by code", "far member", "left"], "red": ["other roster"],
+        }.items():  # fmt: skip
+            await rosters.create(c, name, by="test")
+            await rosters.add(c, name, refs_, source="asked", by="test")
+        await rosters.remove(c, "blue", ["left"], by="test")
+    area = Area("x", (SQUARE,), (), (NamedValue("A", "1"),))
+    drill = replace(alert(info(area)), status=status, scope=scope)
+    assert await refs(db, drill) == set()
+    assert await refs(db, replace(drill, addresses=("blue",))) == {"member", "by code"}
+    both = replace(drill, addresses=("blue", "red", "none"))
+    assert await refs(db, both) == {"member", "by code", "other roster"}
+    placeless = replace(drill, addresses=("blue",), infos=(info(Area("everywhere")),))
+    assert await refs(db, placeless) == {"member", "by code", "far member"}
 
 
 near_zero = st.floats(-0.5, 0.5).map(lambda v: round(v, 3))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,13 +10,16 @@ from hypothesis import strategies as st
 
 from alerting.domain.alert import (
     Alert,
+    Area,
     MsgType,
+    Polygon,
     ResponseType,
     Severity,
     Status,
     Urgency,
 )
 from alerting.domain.lane import lane_of
+from alerting.domain.principal import Principal
 from alerting.throttle.brake import hold
 from alerting.throttle.policy.parse import default_policy, parse_policy
 
@@ -24,9 +28,11 @@ EXTREME = alert(info(severity=Severity.EXTREME))
 ENDS = [info(urgency=Urgency.PAST), info(response_types=(ResponseType.ALL_CLEAR,))]
 
 
-def held(a: Alert, policy: str = "", **facts: Any) -> str | None:
-    known: dict[str, Any] = {"recent": 0, "usual_per_window": 0.0, "audience": None} | facts
-    return hold(a, policy=parse_policy(policy), lane=lane_of(a), **known)
+GAUGE = Principal("key:gauges-1")
+
+
+def held(a: Alert, policy: str = "", who: Principal = GAUGE, **facts: Any) -> str | None:
+    return hold(a, principal=who, policy=parse_policy(policy), lane=lane_of(a), **facts)
 
 
 def test_an_ordinary_alert_does_not_wait() -> None:
@@ -36,6 +42,14 @@ def test_an_ordinary_alert_does_not_wait() -> None:
 def test_a_sender_far_above_its_usual_rate_waits() -> None:
     reason = held(SEVERE, recent=45, usual_per_window=3.2)
     assert reason == "Its sender issued 45 alerts in the last hour, where 3.2 are usual."
+
+
+def test_a_key_far_above_its_usual_rate_waits_whatever_names_it_writes_under() -> None:
+    reason = held(SEVERE, recent=1, recent_by_key=150, usual_by_key=2)
+    assert reason == "key:gauges-1 issued 150 alerts in the last hour, where 2.0 are usual."
+    assert held(SEVERE, recent=1, recent_by_key=150, usual_by_key=20) is None
+    both = held(SEVERE, recent=150, recent_by_key=150)
+    assert both == "Its sender issued 150 alerts in the last hour, where 0.0 are usual."
 
 
 @pytest.mark.parametrize(
@@ -65,15 +79,58 @@ def test_all_reasons_are_told() -> None:
 
 
 FLOODED = {"recent": 10_000, "usual_per_window": 0.0, "audience": 10_000_000}
+PERSON = Principal("person:ada key:ada-1")
 
 
-def test_extreme_of_a_preauthorised_sender_never_waits() -> None:
-    assert held(EXTREME, **FLOODED) is None
-    own = '[storm]\npreauthorised = ["*@Example.org"]'
-    assert held(EXTREME, own, **FLOODED) is None
-    other = '[storm]\npreauthorised = ["centre-?"]'
-    assert held(EXTREME, other, **FLOODED) is not None
-    assert held(EXTREME, other) is None, "without a storm nobody waits"
+@pytest.mark.parametrize(
+    ("entries", "who", "waits"),
+    [
+        ("", GAUGE, False),
+        ('keys = ["gauges-*"]', GAUGE, False),
+        ('keys = ["KEY:Gauges-?"]', GAUGE, False),
+        ('keys = ["gauges-2"]', GAUGE, True),
+        ('keys = ["centre-?", "gauges-1"]', GAUGE, False),
+        ('keys = ["person:ada"]', PERSON, False),
+        ('keys = ["ada-1"]', PERSON, False),
+        ('keys = ["ada"]', PERSON, True),
+        ('keys = ["person:gauges-1"]', GAUGE, True),
+        ('keys = ["person:ada"]', Principal("key:person:ada"), True),
+        ('hazards = ["flood"]', GAUGE, False),
+        ('hazards = ["fire"]', GAUGE, True),
+        ('hazards = ["fire"]\n[[storm.preauthorised]]\nhazards = ["flood"]', GAUGE, False),
+        ('area = ["0,0 0,9 9,9 9,0 0,0"]', GAUGE, False),
+        ('area = ["0,0 0,1 1,1 1,0 0,0", "1,0 1,1 2,1 2,0 1,0"]', GAUGE, False),
+        ('area = ["1,1 1,9 9,9 9,1 1,1"]', GAUGE, True),
+    ],
+)
+def test_extreme_waits_where_its_key_hazard_and_area_are_not_preauthorised(
+    entries: str, who: Principal, waits: bool
+) -> None:
+    ground = Area("Here", polygons=(Polygon(((0, 0), (0, 1), (2, 1), (2, 0), (0, 0))),))
+    flood = alert(info(severity=Severity.EXTREME, event="Flood", areas=(ground,)))
+    policy = f"[[storm.preauthorised]]\n{entries}"
+    assert (held(flood, policy, who, **FLOODED) is not None) is waits
+    assert held(flood, policy, who) is None, "without a storm nobody waits"
+    severe = alert(info(severity=Severity.SEVERE, event="Flood", areas=(ground,)))
+    assert held(severe, policy, who, **FLOODED) is not None, "only Extreme ones may pass"
+
+
+def test_a_hazard_beside_a_preauthorised_one_waits() -> None:
+    both = alert(
+        info(severity=Severity.EXTREME, event="Flood"),
+        info(severity=Severity.MINOR, event="Forest fire", headline=None, event_codes=()),
+    )
+    policy = '[[storm.preauthorised]]\nhazards = ["flood"]'
+    assert held(both, policy, **FLOODED) is not None
+    assert held(EXTREME, "[storm]\npreauthorised = []", **FLOODED) is not None
+
+
+def test_the_sender_written_in_an_alert_is_no_reason_to_let_it_pass() -> None:
+    sender = replace(EXTREME, sender="civil-protection@example.org")
+    before = '[storm]\npreauthorised = ["civil-protection@example.org"]'
+    assert held(sender, before, **FLOODED) is not None
+    assert held(sender, before, Principal("key:Civil-Protection@example.org"), **FLOODED) is None
+    assert held(sender, '[storm]\npreauthorised = ["*"]', **FLOODED) is None, "any key"
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ACTUAL])
@@ -86,7 +143,8 @@ def test_drills_never_wait(status: Status) -> None:
 def test_the_end_of_a_danger_never_waits(end: Any) -> None:
     assert held(alert(end, msg_type=MsgType.UPDATE), **FLOODED) is None
     mixed = alert(info(severity=Severity.SEVERE), end, msg_type=MsgType.UPDATE)
-    assert held(mixed, **FLOODED) is None, "an end for some is not kept from them"
+    assert held(mixed, **FLOODED) is not None, "an end for some hides no danger for others"
+    assert held(alert(end, end), **FLOODED) is None
 
 
 @pytest.mark.parametrize("msg_type", [MsgType.CANCEL, MsgType.ACK, MsgType.ERROR])
@@ -105,7 +163,12 @@ def test_more_of_anything_never_lets_go(
     severity: Severity, recent: int, usual: float, audience: int | None
 ) -> None:
     a = alert(info(severity=severity))
-    facts = {"usual_per_window": usual, "policy": default_policy(), "lane": lane_of(a)}
+    facts = {
+        "usual_per_window": usual,
+        "principal": GAUGE,
+        "policy": default_policy(),
+        "lane": lane_of(a),
+    }
     if hold(a, recent=recent, audience=audience, **facts):  # type: ignore[arg-type]
         more = None if audience is None else audience + 1
         assert hold(a, recent=recent + 1, audience=more, **facts)  # type: ignore[arg-type]

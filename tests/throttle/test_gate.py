@@ -59,6 +59,7 @@ def test_a_first_grave_alert_goes_out() -> None:
         ({"suspended": True}, Reason.SUSPENDED),
         ({"already_told": True}, Reason.ALREADY_TOLD),
         ({"silenced_by": "somebody"}, Reason.SILENCED),
+        ({"participant": False}, Reason.NOT_A_PARTICIPANT),
     ],
 )
 def test_each_rule_drops_with_its_reason(change: dict[str, object], reason: Reason) -> None:
@@ -191,3 +192,37 @@ def test_a_grave_change_goes_out_unless_it_is_over_or_the_citizen_has_left(
     free = consent and verified and not suspended and not told and not over
     assert isinstance(found, Decision)
     assert (found.verdict is Verdict.SEND) == free
+
+
+ANY = {
+    "alert_state": st.sampled_from(AlertState),
+    "expires_at": st.sampled_from([NOW - timedelta(hours=1), NOW + timedelta(hours=6)]),
+    "consent": st.booleans(),
+    "verified": st.booleans(),
+    "suspended": st.booleans(),
+    "already_told": st.booleans(),
+    "assessment": st.builds(
+        Assessment, st.sampled_from(Reason), st.sampled_from(Severity), st.just(""), st.just("")
+    ),
+    "can_be_silent": st.booleans(),
+    "silenced_by": st.sampled_from(["", "somebody"]),
+    "graver_told": st.sampled_from([None, *Severity]),
+    "quiet_until": st.sampled_from([None, NOW + timedelta(hours=1)]),
+    "group_until": st.sampled_from([NOW, NOW + timedelta(minutes=5)]),
+}
+
+
+@given(st.fixed_dictionaries(ANY))
+def test_who_takes_no_part_in_a_drill_is_told_that_whatever_else_is_true(
+    any_: dict[str, object],
+) -> None:
+    outsider = replace(OPEN, **any_, rehearsal=True, participant=False)  # type: ignore[arg-type]
+    assert decide(outsider) == Decision(Verdict.DROP, Reason.NOT_A_PARTICIPANT)
+
+
+@given(st.fixed_dictionaries(ANY))
+def test_a_drill_never_waits_for_a_digest(any_: dict[str, object]) -> None:
+    """A digest holds several alerts; a drill in one would go out beside what is real."""
+    decision = decide(replace(OPEN, **any_, rehearsal=True))  # type: ignore[arg-type]
+    assert isinstance(decision, Decision)
+    assert decision.verdict in {Verdict.SEND, Verdict.SILENT, Verdict.DROP}

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from alerting.errors import BadInput
 from alerting.throttle.policy.errors import key_lines
 from alerting.throttle.policy.model import Policy, bounds, field_at, keys_of
-from alerting.throttle.policy.parse import PolicyRefused, default_policy, default_toml, parse_policy
+from alerting.throttle.policy.parse import (
+    PolicyRefused,
+    default_policy,
+    default_toml,
+    old_words,
+    parse_policy,
+)
 
 DOC = Path(__file__).parents[2] / "docs" / "policy.md"
 
@@ -36,6 +42,8 @@ def write(path: tuple[str, ...], value: object) -> str:
 def value_of(policy: Policy, path: tuple[str, ...]) -> object:
     value: object = policy.model_dump(mode="json", by_alias=True)
     for step in path:
+        if isinstance(value, list):
+            [value] = value
         assert isinstance(value, dict)
         value = value[step]
     return value
@@ -137,6 +145,43 @@ def test_what_is_wrong_is_said_with_its_line(text: str, fault: str) -> None:
     assert found.startswith(fault)
 
 
+def test_a_section_that_comes_several_times_is_told_of_by_its_own_line() -> None:
+    text = """[storm]
+at_least = 3
+[[storm.preauthorised]]
+keys = ["gauges-*"]
+hazards = ["floood"]
+[[storm.preauthorised]]
+key = ["centre"]
+area = ["50,8 50,9"]
+"""
+    found = faults(text)
+    assert [f.partition(": ")[0] for f in found] == ["line 5", "line 7", "line 8"]
+    assert "storm.preauthorised.hazards names floood; it takes a list like" in found[0]
+    assert "Did you mean storm.preauthorised.keys?" in found[1]
+    assert "storm.preauthorised.area takes polygons as in CAP" in found[2]
+    many = parse_policy('[[storm.preauthorised]]\nkeys = ["a"]\n' * 2).storm.preauthorised
+    assert [p.keys for p in many] == [("a",), ("a",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "notes"),
+    [
+        ('preauthorised = ["*"]', [("*",)], 0),
+        ("preauthorised = []", [], 0),
+        ('preauthorised = ["*", "dwd@example.org"]', [("*",), ("dwd@example.org",)], 1),
+    ],
+)
+def test_a_policy_from_before_names_keys_where_it_named_senders(
+    text: str, keys: list[tuple[str, ...]], notes: int
+) -> None:
+    text = f"[storm]\n{text}\n"
+    assert [p.keys for p in parse_policy(text).storm.preauthorised] == keys
+    told = old_words(text)
+    assert len(told) == notes
+    assert all("line 2: " in t and "no longer with senders" in t for t in told)
+
+
 def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
     text = """
 [budget]
@@ -177,7 +222,7 @@ def documented() -> dict[tuple[str, ...], list[str]]:
     section: list[tuple[str, ...]] = []
     for line in DOC.read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
-            section = [tuple(s.split(".")) for s in re.findall(r"`\[([a-z_.]+)\]`", line)]
+            section = [tuple(s.split(".")) for s in re.findall(r"`\[+([a-z_.]+)\]+`", line)]
         elif cells := re.match(r"\| `([a-z_]+)` \|(.*)\|$", line):
             for above in section:
                 rows[(*above, cells[1])] = [c.strip() for c in cells[2].split("|")]

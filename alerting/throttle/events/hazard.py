@@ -45,6 +45,13 @@ def hazard_of(info: Info) -> str:
     return _named(info.event, info.headline or "", info.categories[0] if info.categories else None)
 
 
+@cache
+def classes() -> frozenset[str]:
+    """Every class of danger there is."""
+    data = _data()
+    return frozenset([*data["codes"], *data["words"], *data["categories"].values(), "other"])
+
+
 def compatible(one: str, other: str) -> bool:
     """True where two classes may be names for the same danger."""
     return one == other or any(one in kin and other in kin for kin in _KIN)

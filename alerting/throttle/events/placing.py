@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from alerting.domain.alert import Alert
 from alerting.throttle.events.same import Likeness, Match, Signature, best_match
 from alerting.throttle.events.text import Pool
 from alerting.throttle.policy.model import SameEvent
@@ -56,25 +55,18 @@ class Placement(Generic[Id]):
     question: tuple[Id, Likeness] | None = None
 
 
-def says_over(alert: Alert) -> bool:
-    """True where all of an alert says that its danger is over."""
-    return bool(alert.infos) and all(i.ends_danger for i in alert.infos)
-
-
 def place(
     mine: Signature,
     linked: Sequence[Linked[Id]],
     candidates: Sequence[Candidate[Id]],
     pool: Pool,
     same: SameEvent,
-    *,
-    ends: bool,
 ) -> Placement[Id]:
     """Find an alert's thread and event.
 
     linked: what its references tie it to, the oldest first. candidates: earlier alerts that share
     a block with it, cancelled ones left out; not needed where `linked` decides. pool: the words
-    of the alerts before it. ends: it says that its danger is over.
+    of the alerts before it.
     """
     if linked:
         first = linked[0]
@@ -89,11 +81,7 @@ def place(
     candidate, likeness = found
     if likeness.verdict is not Match.SURE:
         return Placement(None, None, question=(candidate.event, likeness))
-    # A sender that ends a danger without naming its alert means the one it told of.
-    ends_it = ends and mine.sender == candidate.signature.sender
-    return Placement(
-        candidate.thread if ends_it else None, candidate.event, reason=likeness.sentence
-    )
+    return Placement(None, candidate.event, reason=likeness.sentence)
 
 
 def _standing(candidates: Sequence[Candidate[Id]]) -> list[Candidate[Id]]:

@@ -28,6 +28,8 @@ __all__ = [
     "best_match",
     "blocks",
     "likeness",
+    "same_ground",
+    "same_place",
     "seek",
     "signature",
 ]
@@ -138,6 +140,17 @@ def _no_common_language(new: Signature, old: Signature) -> bool:
 
 def _verdict(score: float, sure: float, unsure: float) -> Match:
     return Match.SURE if score >= sure else Match.UNSURE if score >= unsure else Match.NO
+
+
+def same_ground(new: Signature, old: Signature) -> bool:
+    """True where two alerts speak of one kind of danger and their shapes or geocodes meet."""
+    shapes = new.shape is not None and old.shape is not None and new.shape.intersects(old.shape)
+    return bool(_hazard(new, old)) and bool(shapes or new.geocodes & old.geocodes)
+
+
+def same_place(new: Signature, old: Signature) -> bool:
+    """True where they do, or call their areas alike: an area may have been corrected."""
+    return bool(_hazard(new, old) and _area(new, old))
 
 
 def best_match(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,9 +70,14 @@ _TOKEN = re.compile(
 
 
 def key_lines(text: str) -> dict[Path, int]:
-    """The line on which each key and section of a readable TOML file begins."""
+    """The line on which each key and section of a readable TOML file begins.
+
+    Of a section that comes several times, the second and later ones have their number, from 1, at
+    the end of their path.
+    """
     lines: dict[Path, int] = {}
     section: Path = ()
+    seen: Counter[Path] = Counter()
     for number, statement in _statements(text):
         try:
             paths = list(_paths(tomllib.loads(statement)))
@@ -79,6 +85,11 @@ def key_lines(text: str) -> dict[Path, int]:
             continue
         if statement.startswith("["):
             section = max(paths, key=len)
+            if statement.startswith("[["):
+                seen[section] += 1
+                if seen[section] > 1:
+                    section = _nth(section, seen[section] - 1)
+                    paths = [section]
         else:
             paths = [section + path for path in paths]
         for path in paths:
@@ -117,9 +128,25 @@ def problems_of(
     for fault in error.errors(include_url=False):
         # A fault inside a list is told at its key.
         path = tuple(str(step) for step in fault["loc"] if isinstance(step, str))
+        place = _place(fault["loc"])
         what, remedy = _explained(fault, path, model)
-        found.setdefault(path, Problem(line_of(path, lines), ".".join(path), what, remedy))
+        found.setdefault(place, Problem(line_of(place, lines), ".".join(path), what, remedy))
     return list(found.items())
+
+
+def _place(loc: Sequence[int | str]) -> Path:
+    """A key's path, with the number of its section where that is not the first of its name."""
+    place: Path = ()
+    for step, after in zip(loc, (*loc[1:], 0), strict=True):
+        if isinstance(step, str):
+            place = (*place, step)
+        elif step and isinstance(after, str):
+            place = _nth(place, step)
+    return place
+
+
+def _nth(section: Path, number: int) -> Path:
+    return (*section, str(number))
 
 
 def line_of(path: Path, lines: dict[Path, int]) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import time
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -21,6 +21,8 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.fields import FieldInfo
+
+from alerting.throttle.policy.preauthorised import Preauthorised, entries
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -54,12 +56,6 @@ def _zone(value: object) -> object:
     raise ValueError(f'is {_seen(value)}; it takes a time zone by name, like "Europe/Berlin"')
 
 
-def _pattern(value: object) -> object:
-    if isinstance(value, str) and 0 < len(value) <= 200:
-        return value
-    raise ValueError('takes senders in a list like ["*"], each of 1 to 200 characters')
-
-
 def _seen(value: object) -> str:
     return f'"{value[:40]}"' if isinstance(value, str) else str(value)[:40]
 
@@ -75,7 +71,6 @@ Clocktime = Annotated[
     WithJsonSchema({"type": "string"}),
 ]
 ZoneName = Annotated[str, BeforeValidator(_zone)]
-SenderPattern = Annotated[str, BeforeValidator(_pattern)]
 
 
 class _Section(BaseModel):
@@ -145,8 +140,8 @@ class Storm(_Section):
     audience_max: int = _number(
         500_000, 1, 10_000_000_000, "0 would make every alert wait for a second person"
     )
-    preauthorised: Annotated[tuple[SenderPattern, ...], BeforeValidator(_tuple)] = _other(
-        ("*",), 'a list of senders, with * and ? as in file names, like ["*"]', max_length=1_000
+    preauthorised: Annotated[tuple[Preauthorised, ...], BeforeValidator(entries)] = Field(
+        (Preauthorised(),), max_length=1_000
     )
 
 
@@ -197,21 +192,29 @@ def keys_of(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
     for name, field in model.model_fields.items():
         path = (*above, field.alias or name)
         yield path
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from keys_of(field.annotation, path)
+        if (section := _section_of(field)) is not None:
+            yield from keys_of(section, path)
 
 
 def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
     """The section at a path. Raises TypeError where a key stands."""
     if not path:
         return model
-    annotation = field_at(model, path).annotation
-    if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+    section = _section_of(field_at(model, path))
+    if section is None:
         raise TypeError(f"{'.'.join(path)} is no section")
-    return annotation
+    return section
 
 
 def field_at(model: type[BaseModel], path: Path) -> FieldInfo:
     """The key at a path, as it is written in the file."""
     section = section_at(model, path[:-1])
     return next(f for name, f in section.model_fields.items() if (f.alias or name) == path[-1])
+
+
+def _section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """What a section holds, also one that may come several times; None for a key."""
+    for one in (field.annotation, *get_args(field.annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
@@ -80,10 +81,27 @@ def default_toml() -> str:
     return files("alerting.throttle.policy").joinpath("policy.toml").read_text(encoding="utf-8")
 
 
-def _remove(raw: dict[str, Any], path: Path) -> None:
+def old_words(text: str) -> list[str]:
+    """What a good policy says in words that mean something else than when it was written."""
+    storm = tomllib.loads(text).get("storm", {})
+    found = [p for p in storm.get("preauthorised", ()) if isinstance(p, str) and p != "*"]
+    line = line_of(("storm", "preauthorised"), key_lines(text))
+    return [
+        f'line {line}: storm.preauthorised names "{name}", which is compared with the names of '
+        "keys, no longer with senders. Write [[storm.preauthorised]] with keys, hazards and area."
+        for name in found
+    ]
+
+
+def _remove(raw: Any, path: Path) -> None:
     for step in path[:-1]:
-        raw = raw[step]
-    raw.pop(path[-1], None)
+        if isinstance(raw, list):
+            raw = raw[int(step)] if step.isdecimal() else raw[0][step]
+        else:
+            raw = raw[step]
+    # A section that may come several times and has no number is the first.
+    where = raw[0] if isinstance(raw, list) else raw
+    where.pop(path[-1], None)
 
 
 def _contradictions(policy: Policy) -> list[tuple[tuple[str, ...], str, str]]:

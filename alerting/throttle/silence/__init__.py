@@ -82,7 +82,7 @@ def silenced_by(
     if alert.msg_type is MsgType.CANCEL or not 0 <= info_no < len(alert.infos):
         return None
     info = alert.infos[info_no]
-    if info.severity is Severity.EXTREME or info.ends_danger:
+    if info.severity is Severity.EXTREME or alert.ends_in(info):
         return None
     area = info.areas[area_no] if 0 <= area_no < len(info.areas) else None
     for silence in silences:
