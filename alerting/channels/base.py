@@ -54,6 +54,13 @@ UNREACHABLE = ErrorClass(
 REFUSED_CONTENT = ErrorClass(
     "refused-content", Fault.CONTENT, False, "The provider refuses this text or its size."
 )
+DRILL_REFUSED = ErrorClass(
+    "drill-refused",
+    Fault.CONTENT,
+    False,
+    "It was a drill, and the address had no pass for drills or the text did not begin with the "
+    "word for one.",
+)
 OUR_FAULT = ErrorClass(
     "our-fault",
     Fault.OURS,
@@ -75,7 +82,7 @@ AMBIGUOUS = ErrorClass(
 ERROR_CLASSES: Mapping[str, ErrorClass] = {
     e.code: e
     for e in (
-        OPTED_OUT, DEAD_ADDRESS, UNREACHABLE, REFUSED_CONTENT, OUR_FAULT, THROTTLED,
+        OPTED_OUT, DEAD_ADDRESS, UNREACHABLE, REFUSED_CONTENT, DRILL_REFUSED, OUR_FAULT, THROTTLED,
         PROVIDER_DOWN, TOO_LATE, AMBIGUOUS,
     )
 }  # fmt: skip
@@ -107,6 +114,7 @@ class Outgoing:
     thread: stable per event, so that a later version replaces the earlier on the device.
     valid_until: when the provider must give up; None means the channel's default.
     silent: to be shown without a sound; only for channels that can (`Channel.can_be_silent`).
+    drill: the alert is not Actual. drill_pass: what lets a drill through to this endpoint.
     """
 
     delivery_id: int
@@ -118,6 +126,8 @@ class Outgoing:
     unsubscribe_token: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
     silent: bool = False
+    drill: bool = False
+    drill_pass: bytes = b""
 
 
 class Outcome(NamedTuple):

@@ -76,7 +76,7 @@ class Content:
         """`EXERCISE: Cancelled: Flood`: what the message is, before what it says."""
         title = self.headline if headline is None else headline
         for word in (self.kind, self.drill):
-            if word and not _leads(word, title):
+            if word and not leads(word, title):
                 title = f"{word}{self.words.colon}{title}"
         return title
 
@@ -91,11 +91,11 @@ def gather(alert: Alert, *, info_no: int, area_no: int, language: str, link: str
     text_language = info.language if info else language
     words = phrases(language, text_language)
     understood = primary(language) == primary(words.language)
-    drill, drill_note = _drill(alert.status, words)
+    drill, drill_note = drill_words(alert.status, words)
     own = () if info is None or area_no < 0 else info.areas[area_no : area_no + 1]
     areas = _area_texts((*own, *info.areas) if info else ())
     description, instruction = _texts(alert, info, words)
-    over = alert.msg_type is MsgType.CANCEL or (info is not None and info.ends_danger)
+    over = alert.msg_type is MsgType.CANCEL or (info is not None and alert.ends_in(info))
     sender = one_line(info.sender_name if info else None) or one_line(alert.sender)
     headline = _headline(alert, info, words) or sender
     kind = _kind(alert, info, words)
@@ -105,7 +105,7 @@ def gather(alert: Alert, *, info_no: int, area_no: int, language: str, link: str
         text_language=text_language if well_formed(text_language) else words.language,
         drill=drill,
         drill_note=drill_note,
-        kind="" if _leads(kind, headline) else kind,
+        kind="" if leads(kind, headline) else kind,
         sender=sender,
         headline=headline,
         area=(one_line(own[0].area_desc) if own else "") or ", ".join(areas),
@@ -122,7 +122,7 @@ def gather(alert: Alert, *, info_no: int, area_no: int, language: str, link: str
     )
 
 
-def _drill(status: Status, words: Phrases) -> tuple[str, str]:
+def drill_words(status: Status, words: Phrases) -> tuple[str, str]:
     """Whatever is not Actual says so; System and Draft are for nobody and pass as tests."""
     if status is Status.ACTUAL:
         return "", ""
@@ -136,7 +136,7 @@ def _kind(alert: Alert, info: Info | None, words: Phrases) -> str:
         return words.cancelled
     if info is not None and ResponseType.ALL_CLEAR in info.response_types:
         return words.all_clear
-    if info is not None and info.ends_danger:
+    if info is not None and alert.ends_in(info):
         return words.ended
     return words.updated if alert.msg_type is MsgType.UPDATE else ""
 
@@ -170,6 +170,7 @@ def _area_texts(areas: Sequence[Area]) -> tuple[str, ...]:
     return unique if len(unique) <= MAX_AREAS else (*unique[:MAX_AREAS], "…")
 
 
-def _leads(word: str, title: str) -> bool:
+def leads(word: str, title: str) -> bool:
+    """True where a text begins with this word, in whatever case."""
     head, rest = title[: len(word)], title[len(word) :]
     return head.casefold() == word.casefold() and not rest[:1].isalnum()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerting.channels.base import Channel
+from alerting.channels.drill_wall import Refused, walled
 from alerting.channels.email import SmtpConfig, SmtpEmail
 from alerting.channels.push import PushConfig, WebPush
 from alerting.channels.sms import TwilioConfig, TwilioSms
@@ -48,13 +49,31 @@ _RELAY_SLOW_S = 5.0
 
 
 def build(
-    settings: Settings, *, vapid: bytes, bounce_key: bytes, sandbox: Sandbox | None
+    settings: Settings,
+    *,
+    vapid: bytes,
+    bounce_key: bytes,
+    drill_key: bytes,
+    sandbox: Sandbox | None,
+    refused: Refused,
 ) -> dict[str, tuple[Provider, ...]]:
     """The providers of every channel, the preferred first; all on the sandbox where one is given.
 
     A channel without settings is left out: its deliveries wait and the log says so. Settings that
     cannot work raise BadInput.
+
+    drill_key: what passes for drills are checked with. refused: hears of each drill that had none.
     """
+    return {
+        name: tuple(replace(p, channel=walled(p.channel, drill_key, refused)) for p in providers)
+        for name, providers in _built(settings, vapid, bounce_key, sandbox).items()
+        if providers
+    }
+
+
+def _built(
+    settings: Settings, vapid: bytes, bounce_key: bytes, sandbox: Sandbox | None
+) -> dict[str, tuple[Provider, ...]]:
     if sandbox is not None:
         return {
             "sms": (Provider("sms.1", TwilioSms(_sandbox_sms(settings, sandbox))),),
@@ -63,14 +82,14 @@ def build(
         }
     sms = [_sms(settings, a) for a in settings.twilio_accounts]
     email = [_email(settings, r, bounce_key) for r in settings.smtp_relays]
-    built = {
+    return {
         "push": _web_push(_push(settings, vapid, loopback=False)),
         "sms": tuple(
-            Provider(f"sms.{n}", TwilioSms(c), bool(c.senders)) for n, c in enumerate(sms, 1)
+            Provider(f"sms.{n}", TwilioSms(c), Lane.EXTREME in c.senders)
+            for n, c in enumerate(sms, 1)
         ),
         "email": _mail(email),
     }
-    return {channel: providers for channel, providers in built.items() if providers}
 
 
 def _mail(relays: list[SmtpConfig]) -> tuple[Provider, ...]:
@@ -97,13 +116,13 @@ def _sandbox_sms(settings: Settings, sandbox: Sandbox) -> TwilioConfig:
 
 
 def _sms(settings: Settings, account: TwilioAccount) -> TwilioConfig:
-    own = {Lane.EXTREME: account.from_extreme} if account.from_extreme else {}
+    own = {Lane.EXTREME: account.from_extreme, Lane.DRILL: account.from_drill}
     return TwilioConfig(
         account_sid=account.sid,
         auth_token=account.token,
         base_url=account.base_url,
         default_sender=account.from_,
-        senders=own,
+        senders={lane: number for lane, number in own.items() if number},
         messaging_service=account.messaging_service,
         status_callback_url=_callback(settings),
         timeout_s=settings.twilio_timeout_s,

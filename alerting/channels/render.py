@@ -47,15 +47,18 @@ def _push_title(content: Content) -> str:
 
 
 def _push_text(content: Content) -> str:
-    """Source, location, guidance, time; the title has the hazard."""
+    """Source, location, guidance, time; the title has the hazard. A drill says once more at the
+    end that it is one, and says less, so that no service cuts that off."""
+    limit = PUSH_BODY_WORDS // 2 if content.drill else PUSH_BODY_WORDS
     parts = [
         "" if content.sender_in_title else content.sender,
         "" if content.area_in_title else clip(content.area, 160),
-        _first_words(content.guidance, PUSH_BODY_WORDS),
+        _first_words(content.guidance, limit),
         content.until_short,
     ]
     # A notification with an empty body is not shown by every phone.
-    return "\n".join(p for p in parts if p) or content.headline
+    text = "\n".join(p for p in parts if p) or content.headline
+    return f"{text}\n{content.drill_note}" if content.drill and "\n" in text else text
 
 
 def _first_words(text: str, limit: int) -> str:

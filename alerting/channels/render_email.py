@@ -38,6 +38,8 @@ def email_text(content: Content) -> str:
         instruction if content.instruction else "",
         more if content.link else "",
         f"{words.leave}{words.colon.rstrip()}\n{LEAVE_MARK}",
+        # Once more at the end, for whoever reads only that.
+        drill,
     ]
     return "\n\n".join(p for p in parts if p) + "\n"
 

@@ -34,7 +34,8 @@ class TwilioConfig:
 
     The sender of a lane is the first there is of `senders[lane]`, the messaging service (one for
     all, or one per lane), `default_sender`. An own sender for the extreme lane keeps it out of
-    the queue the others fill.
+    the queue the others fill; one for drills keeps a citizen's STOP to a drill from blocking the
+    number that warns them.
 
     status_callback_url: where Twilio reports; `?delivery=<id>` is added. Empty: no reports.
     """
@@ -104,7 +105,7 @@ class TwilioSms:
 
     async def send(self, message: Outgoing) -> Outcome:
         """Hand one SMS over; never later than its validity, which Twilio's queue keeps too."""
-        sender = self._senders[message.lane]
+        sender = self._senders[_lane(message)]
         if not sender:
             return Outcome(message.delivery_id, OUR_FAULT, provider_code="no-sender")
         validity_s = None
@@ -141,7 +142,12 @@ class TwilioSms:
 
     async def look_up(self, message: Outgoing, *, since: datetime) -> Outcome | None:
         """See `base.CanLookUp`."""
-        sender = self._senders[message.lane]
+        sender = self._senders[_lane(message)]
         if not sender:
             return None  # nothing was ever sent
         return await twilio_lookup.look_up(self._messages, message, sender, since=since)
+
+
+def _lane(message: Outgoing) -> Lane:
+    """The lane whose sender speaks: a drill never uses the number of real alerts by its lane."""
+    return Lane.DRILL if message.drill else message.lane

@@ -33,7 +33,14 @@ async def _channels(where, public_url):
         SANDBOX_TOKEN,
     )
     settings = Settings(public_url=public_url)
-    built = registry.build(settings, vapid=generate(), bounce_key=b"k" * 32, sandbox=sandbox)
+    built = registry.build(
+        settings,
+        vapid=generate(),
+        bounce_key=b"k" * 32,
+        drill_key=b"d" * 32,
+        sandbox=sandbox,
+        refused=lambda channel, code: None,
+    )
     channels = {name: one.channel for name, (one,) in built.items()}
     for channel in channels.values():
         await channel.open()

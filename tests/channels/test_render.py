@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from render_examples import INFO, LINK, SENT, alert, rendered
 
-from alerting.channels.base import Rendering
+from alerting.channels.base import Outgoing, Rendering
 from alerting.channels.phrases import table
+from alerting.channels.push import payload
 from alerting.domain.alert import MsgType, ResponseType, Status, Urgency
+from alerting.domain.lane import Lane
 from alerting.domain.segments import measure
 from alerting.errors import BadInput
 
@@ -67,6 +71,21 @@ def test_an_actual_alert_is_never_called_a_drill(channel: str) -> None:
     made = rendered(alert(), channel)
     drill_words = {w for p in table().values() for w in (p.exercise, p.test)}
     assert not [w for w in drill_words if w in f"{made.subject} {made.text} {made.html}"]
+
+
+@pytest.mark.parametrize("language", sorted(table()))
+def test_a_drill_of_several_lines_says_at_the_end_that_nothing_need_be_done(language: str) -> None:
+    """However long its texts are, what a push service takes of it ends so."""
+    long = {"instruction": "Gehen Sie nach Hause und schließen Sie die Fenster. " * 100}
+    for info in ({}, long, {"instruction": "危険" * 4000}):
+        made = rendered(alert(info, status=Status.TEST), "push", language)
+        assert made.text.splitlines()[-1] == table()[language].test_note
+        sent = payload(Outgoing(1, "", made, Lane.DRILL, "t"), "topic")
+        assert sent is not None
+        assert json.loads(sent)["body"] == made.text
+    one = {"instruction": "", "description": "", "expires": None, "sender_name": "Flooding"}
+    made = rendered(alert(one | {"areas": ()}, status=Status.TEST), "push", language)
+    assert "\n" not in made.text
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

@@ -40,6 +40,15 @@ def test_an_exercise_explains_itself_in_the_first_line() -> None:
     assert body.text_content().split()[0] == "EXERCICE"
 
 
+def test_an_exercise_says_so_at_the_end_as_well() -> None:
+    made = rendered(alert(status=Status.EXERCISE), "email", "fr")
+    last = "EXERCICE – Ceci est un exercice. Il n’y a aucun danger réel."
+    assert made.text.endswith(f"{LEAVE_MARK}\n\n{last}\n")
+    body = lxml_html.fromstring(made.html).find("body")
+    assert " ".join(body.text_content().split()).endswith(last)
+    assert body.text_content().count(last) == 2
+
+
 def test_the_page_is_readable_by_machines_and_holds_nothing_from_outside() -> None:
     made = rendered(alert({"description": "First.\nSecond.\n\nThird."}), "email")
     page = lxml_html.fromstring(made.html)

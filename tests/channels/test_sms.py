@@ -24,6 +24,7 @@ from alerting.channels.sms import TwilioConfig, TwilioSms
 from alerting.clock import ManualClock
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput
+from alerting.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SID = "AC00000000000000000000000000000001"
@@ -113,6 +114,30 @@ async def test_each_lane_speaks_with_its_sender(lane, changes, field, value):
     _, [request] = await send(CREATED, message(lane=lane), **changes)
     assert request.form[field] == value
     assert len({"From", "MessagingServiceSid"} & request.form.keys()) == 1
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_a_drill_speaks_with_its_own_sender_whatever_its_lane(lane):
+    own = {"senders": {Lane.EXTREME: "+447700900009", Lane.DRILL: "+447700900008"}}
+    _, seen = await send(CREATED, message(lane=lane, drill=True), **own)
+    assert seen[0].form["From"] == "+447700900008"
+    _, seen = await send(CREATED, message(lane=Lane.DRILL, drill=True))
+    assert seen[0].form["From"] == "+447700900000", "the account's own where there is no other"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_account_has_the_senders_of_its_settings(first):
+    name = "twilio" if first else "twilio2"
+    settings = Settings(
+        **{
+            f"{name}_account_sid": SID, f"{name}_auth_token": "t", f"{name}_from": "+447700900001",
+            f"{name}_from_extreme": "+447700900002", f"{name}_from_drill": "+447700900003",
+        }
+    )  # fmt: skip
+    (account,) = settings.twilio_accounts
+    assert (account.from_, account.from_extreme, account.from_drill) == (
+        "+447700900001", "+447700900002", "+447700900003",
+    )  # fmt: skip
 
 
 async def test_a_lane_without_a_sender_calls_nobody():

@@ -1,0 +1,86 @@
+"""`alerting drill`: who takes part in drills."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from alerting.cli import options
+from alerting.cli.database import as_operator, do
+from alerting.drills import rosters
+from alerting.store import rosters as store
+
+
+@click.group()
+def drill() -> None:
+    """Drills: alerts that are not real, and who takes part in them."""
+
+
+@drill.group()
+def roster() -> None:
+    """Rosters: the only people that an exercise or test reaches, each by their own consent."""
+
+
+@roster.command()
+@click.argument("name")
+@options.as_json
+def create(name: str, as_json: bool) -> int:
+    """Make an empty roster; alerts name it in their `addresses`."""
+    as_operator(lambda c, by: rosters.create(c, name, by=by))
+    _say({"roster": name}, f"Roster {name} is there.", as_json=as_json)
+    return 0
+
+
+@roster.command()
+@click.argument("name")
+@click.argument("citizens", nargs=-1, required=True, metavar="CITIZEN…")
+@click.option("--source", default="", help="Where they consented to drills.")
+@options.as_json
+def add(name: str, citizens: tuple[str, ...], source: str, as_json: bool) -> int:
+    """Enrol citizens, named by their register key, who have consented to drills.
+
+    Whoever left before has to have consented anew: say where with --source.
+    """
+    added = as_operator(lambda c, by: rosters.add(c, name, citizens, source=source, by=by))
+    _say({"roster": name, "added": added}, f"{added:,} joined {name}.", as_json=as_json)
+    return 0
+
+
+@roster.command()
+@click.argument("name")
+@click.argument("citizens", nargs=-1, required=True, metavar="CITIZEN…")
+@options.as_json
+def remove(name: str, citizens: tuple[str, ...], as_json: bool) -> int:
+    """End memberships at once, also for what is on its way. Real alerts are not touched."""
+    removed = as_operator(lambda c, by: rosters.remove(c, name, citizens, by=by))
+    _say({"roster": name, "removed": removed}, f"{removed:,} left {name}.", as_json=as_json)
+    return 0
+
+
+@roster.command("list")
+@click.argument("name", required=False)
+@options.as_json
+def list_(name: str | None, as_json: bool) -> int:
+    """Show all rosters, or who is and was on the roster NAME."""
+    if name is None:
+        found = do(store.listing)
+        if as_json:
+            click.echo(json.dumps({"rosters": [r.to_json() for r in found]}, indent=2))
+        for r in [] if as_json else found:
+            unready = f", {r.unready:,} addresses not ready yet" if r.unready else ""
+            click.echo(f"{r.name:24} {r.members:,} members, {r.left:,} have left{unready}")
+        return 0
+    wanted = name
+    members = do(lambda c: rosters.members(c, wanted))
+    if as_json:
+        document = {"roster": wanted, "members": [m.to_json() for m in members]}
+        click.echo(json.dumps(document, indent=2))
+    for m in [] if as_json else members:
+        end = f", left {m.left_at:%Y-%m-%d}" if m.left_at else ""
+        click.echo(f"{m.citizen:24} since {m.consent_at:%Y-%m-%d}{end}  {m.source}")
+    return 0
+
+
+def _say(document: dict[str, object], words: str, *, as_json: bool) -> None:
+    click.echo(json.dumps(document) if as_json else words)

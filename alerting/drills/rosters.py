@@ -1,0 +1,155 @@
+"""Rosters: the only people a drill may reach, each by a consent of their own.
+
+Alone in knowing how passes are made: an address gets one when its citizen is enrolled, and again
+when a drill is planned, for a register may have changed it meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain import drill_pass
+from alerting.domain.alert import Alert, MsgType, Status
+from alerting.domain.links import new_key
+from alerting.errors import BadInput, NotFound
+from alerting.store import audit, rosters
+from alerting.store.rosters import Member
+from alerting.store.secrets import get_or_create
+
+#: The name of the secret that passes are made with.
+_SECRET = "drill"  # noqa: S105 - its name, not itself
+
+_MAX_NAME = 80
+_MAX_SOURCE = 200
+
+#: So many names are listed where one is not known.
+_LISTED = 20
+
+_SENT = frozenset({MsgType.ALERT, MsgType.UPDATE, MsgType.CANCEL})
+_REHEARSED = frozenset({Status.EXERCISE, Status.TEST})
+
+
+async def key(connection: AsyncConnection) -> bytes:
+    """What passes are made and checked with; made by whoever asks first."""
+    return await get_or_create(connection, _SECRET, new_key)
+
+
+async def create(connection: AsyncConnection, name: str, *, by: str) -> None:
+    """Make an empty roster. Raises BadInput for no name, Conflict where there is one already."""
+    if name != name.strip() or not name.isprintable() or '"' in name:
+        raise BadInput(
+            "A roster's name has no blanks at its ends, no quotes and no control characters."
+        )
+    if not 0 < len(name) <= _MAX_NAME:
+        raise BadInput(f"A roster's name has between 1 and {_MAX_NAME} characters.")
+    await rosters.create(connection, name, by=by)
+    await audit.record(connection, by, "roster.create", name)
+
+
+async def add(
+    connection: AsyncConnection, name: str, refs: Sequence[str], *, source: str, by: str
+) -> int:
+    """Enrol citizens, named by the register's key; returns how many took no part before.
+
+    source: where they consented to drills. Whoever left comes back only with a source, for they
+    must have consented anew. Raises NotFound for a roster or citizen that is not there, BadInput;
+    nobody is enrolled then.
+    """
+    if len(source) > _MAX_SOURCE or not source.isprintable():
+        raise BadInput(f"A source is one line of at most {_MAX_SOURCE} characters.")
+    roster_id = await rosters.id_of(connection, name)
+    citizens = await _citizens(connection, refs)
+    gone = await rosters.has_left(connection, roster_id, citizens.values())
+    if gone and not source:
+        them = ", ".join(ref for ref, id_ in citizens.items() if id_ in gone)
+        raise BadInput(
+            f"These left {name} and consented no more: {them}.",
+            remedy="Say with --source where they have consented anew.",
+        )
+    added = await rosters.enrol(
+        connection, roster_id, citizens.values(), source=source or f"entered by {by}"
+    )
+    await prepare(connection, [name])
+    await audit.record(connection, by, "roster.add", name, {"citizens": sorted(citizens)})
+    return added
+
+
+async def remove(connection: AsyncConnection, name: str, refs: Sequence[str], *, by: str) -> int:
+    """End memberships; returns how many. Raises NotFound for a roster or citizen not there."""
+    roster_id = await rosters.id_of(connection, name)
+    citizens = await _citizens(connection, refs)
+    ended = await rosters.leave(connection, citizens.values(), roster_id)
+    await audit.record(connection, by, "roster.remove", name, {"citizens": sorted(citizens)})
+    return ended
+
+
+async def members(connection: AsyncConnection, name: str) -> list[Member]:
+    """Who is and was on a roster. Raises NotFound."""
+    return await rosters.members(connection, await rosters.id_of(connection, name))
+
+
+async def leave_all(connection: AsyncConnection, address_id: int, *, actor: str) -> None:
+    """End every membership of whoever has this address; real alerts reach them as before.
+
+    Raises NotFound.
+    """
+    await rosters.leave(connection, [await rosters.citizen_at(connection, address_id)])
+    await audit.record(connection, actor, "roster.leave", f"address {address_id}")
+
+
+async def require(connection: AsyncConnection, alert: Alert) -> None:
+    """Raise BadInput where a drill that is to be sent names no roster, or one that is not there."""
+    if alert.msg_type not in _SENT or alert.status not in _REHEARSED:
+        return
+    known = await rosters.names(connection)
+    unknown = [name for name in alert.addresses if name not in known]
+    if alert.addresses and not unknown:
+        return
+    listed = ", ".join(known[:_LISTED]) + (", …" if len(known) > _LISTED else "")
+    raise BadInput(
+        f"There is no roster {', '.join(unknown)}."
+        if unknown
+        else f"An alert with status {alert.status} reaches only the rosters that its addresses "
+        "name, and it names none.",
+        remedy=(f"Rosters are: {listed}." if known else "There is none yet.")
+        + " `alerting drill roster create NAME` makes one; a group of the register is none.",
+    )
+
+
+async def too_many(connection: AsyncConnection, alert: Alert, *, most: int) -> str | None:
+    """Why a drill must wait for a second person because of how many take part; None where it need
+    not. What ends a drill never waits."""
+    if not alert.is_drill or alert.msg_type is MsgType.CANCEL:
+        return None
+    members = await rosters.count_members(connection, alert.addresses)
+    if members <= most:
+        return None
+    return (
+        f"Its rosters have {members:,} members, more than the {most:,} that one person may "
+        "rehearse with."
+    )
+
+
+async def prepare(connection: AsyncConnection, names: Sequence[str]) -> None:
+    """Give every address of the rosters' members the pass that fits it as it is now."""
+    secret = await key(connection)
+    passes: list[tuple[UUID, int, bytes]] = []
+    for e in await rosters.enrolled(connection, names):
+        wanted = drill_pass.make(secret, e.channel, e.endpoint)
+        if e.drill_pass != wanted:
+            passes.append((e.roster_id, e.address_id, wanted))
+    await rosters.add_passes(connection, passes)
+
+
+async def _citizens(connection: AsyncConnection, refs: Sequence[str]) -> dict[str, int]:
+    found = await rosters.citizens(connection, refs)
+    missing = [ref for ref in dict.fromkeys(refs) if ref not in found]
+    if missing:
+        raise NotFound(
+            f"The register has no citizen {', '.join(missing)}.",
+            remedy="Import them first: `alerting citizens import`.",
+        )
+    return found

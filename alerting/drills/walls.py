@@ -1,0 +1,119 @@
+"""The walls where drills are planned: who may be planned for, and what is done about a fault.
+
+There are four, and each is enough alone (docs/drills.md): the query that finds the audience, the
+count of what was written, the throttle's first rule, and the pass that a channel demands. What a
+wall stops should have been stopped before, so it raises an alarm of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert_state import AlertState
+from alerting.domain.citizen import Recipient
+from alerting.observe.logs import logger
+from alerting.store import alarms, audit, drill_walls, revoke, threads
+
+log = logger(__name__)
+
+#: The kind of every alarm of theirs.
+ALARM = "wall"
+
+
+@dataclass
+class Outsiders(Exception):
+    """What was about to be written of a drill was for people who take no part in it."""
+
+    alert_id: UUID
+    count: int
+
+
+async def members(
+    connection: AsyncConnection, alert_id: UUID, citizen_ids: Sequence[int]
+) -> set[int]:
+    """Of citizens whom a drill is to reach because it reached them before, those who take part now.
+
+    Who has left is passed over in silence; who was never on any roster should not have been
+    reached.
+    """
+    found = await drill_walls.participants(connection, alert_id, citizen_ids)
+    strangers = len(set(citizen_ids) - found.keys())
+    if strangers:
+        await raise_alarm(
+            connection,
+            "query",
+            alert_id,
+            f"Drill {alert_id} was about to reach {strangers} people who were never on any roster, "
+            "because the ledger says that a drill had reached them before. They are left out",
+        )
+    return {citizen_id for citizen_id, takes_part in found.items() if takes_part}
+
+
+async def members_only(
+    connection: AsyncConnection,
+    alert_id: UUID,
+    batches: AsyncGenerator[list[Recipient]],
+) -> AsyncGenerator[list[Recipient]]:
+    """Of an audience that was not found by rosters, those who take part in the drill now."""
+    async with aclosing(batches):
+        async for batch in batches:
+            here = await members(connection, alert_id, [r.citizen_id for r in batch])
+            found = [r for r in batch if r.citizen_id in here]
+            if found:
+                yield found
+
+
+async def check(connection: AsyncConnection, alert_id: UUID, chunk_ids: Sequence[int]) -> None:
+    """Raise Outsiders where these chunks of a drill, just written, hold anybody but its members."""
+    count = await drill_walls.outsiders(connection, chunk_ids)
+    if count:
+        raise Outsiders(alert_id, count)
+
+
+async def stop(connection: AsyncConnection, found: Outsiders) -> None:
+    """End the drill, take back what of it was not sent yet, and raise the alarm."""
+    log.error("wall.plan", alert=str(found.alert_id), count=found.count)
+    await raise_alarm(
+        connection,
+        "plan",
+        found.alert_id,
+        f"{found.count} deliveries of drill {found.alert_id} were for people on none of its "
+        "rosters. None of them was written, and the drill has been stopped",
+    )
+    await audit.record(
+        connection, "system", "drill.stop", str(found.alert_id), {"outsiders": found.count}
+    )
+    await revoke.stop(connection, [found.alert_id])
+    await threads.end(
+        connection,
+        [found.alert_id],
+        AlertState.CANCELLED,
+        f"a wall stopped it: {found.count} of its deliveries were for people on none of its "
+        "rosters",
+    )
+
+
+@asynccontextmanager
+async def guarded(connection: AsyncConnection, *, drill: bool) -> AsyncIterator[None]:
+    """Write chunks of a drill and `check` them in the block: where it finds outsiders what the
+    block wrote is undone, the drill is stopped, and the rest of the transaction stands."""
+    if not drill:
+        yield
+        return
+    try:
+        async with connection.begin_nested():
+            yield
+    except Outsiders as found:
+        await stop(connection, found)
+
+
+async def raise_alarm(
+    connection: AsyncConnection, wall: str, alert_id: UUID, sentence: str
+) -> None:
+    """Say that a wall has stopped something. sentence: without its full stop."""
+    await alarms.open_(connection, ALARM, f"{wall} {alert_id}", f"{sentence}; docs/drills.md.")
