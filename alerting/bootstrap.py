@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from alerting.background import during
 from alerting.channels import registry
 from alerting.channels.registry import Sandbox
 from alerting.channels.vapid import generate
-from alerting.clock import Clock, SystemClock
-from alerting.dispatch.alarms import Alarms
+from alerting.clock import Clock, SteadyClock, SystemClock
+from alerting.dispatch.alarms import Alarms, refused_drill
 from alerting.dispatch.bounces import BOUNCE_KEY
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.chunks.deliver import Deliverer
@@ -27,11 +30,12 @@ from alerting.dispatch.workers.sweep import House
 from alerting.dispatch.workers.work import Worker
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links, new_key
+from alerting.drills import rosters
 from alerting.embedded import engines
 from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN
 from alerting.errors import Unavailable
 from alerting.settings import Settings
-from alerting.store.db import Database
+from alerting.store.db import AWAY, Database, told_now
 from alerting.store.presence import Presence
 from alerting.store.secrets import get_or_create
 from alerting.throttle.budget import Budget
@@ -40,6 +44,9 @@ from alerting.throttle.budget.redis import RedisBudget, connect
 from alerting.throttle.pace.pacer import Pacer
 from alerting.throttle.pace.redis import RedisPace
 from alerting.throttle.rests import Rests
+
+#: How often PostgreSQL is asked what time it is.
+_ASK_CLOCK_S = 30.0
 
 
 def database_url(settings: Settings) -> str:
@@ -70,6 +77,23 @@ def _embedded(settings: Settings, variable: str) -> engines.Found:
     return found
 
 
+@asynccontextmanager
+async def _kept_right(db: Database) -> AsyncIterator[Clock]:
+    """PostgreSQL's clock, asked again now and then while the block lasts."""
+    async with db.begin() as connection:
+        clock = SteadyClock(await told_now(connection))
+
+    async def ask() -> None:
+        while True:
+            await asyncio.sleep(_ASK_CLOCK_S)
+            with suppress(*AWAY):
+                async with db.begin() as connection:
+                    clock.set(await told_now(connection))
+
+    async with during(ask()):
+        yield clock
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What a process needs to work, open on its event loop."""
@@ -81,6 +105,7 @@ class Runtime:
     links: Links
     vapid: bytes
     bounce_key: bytes
+    drill_key: bytes
 
     @staticmethod
     @asynccontextmanager
@@ -97,11 +122,13 @@ class Runtime:
                 link_key = await get_or_create(connection, "link", new_key)
                 vapid = await get_or_create(connection, "vapid", generate)
                 bounce_key = await get_or_create(connection, BOUNCE_KEY, new_key)
+                drill_key = await rosters.key(connection)
             doorbell = Doorbell(broker_url(settings))
             stack.callback(doorbell.close)
             links = Links(link_key)
-            now = clock or SystemClock()
-            yield Runtime(settings, db, now, doorbell, links, vapid, bounce_key)
+            if clock is None:
+                clock = await stack.enter_async_context(_kept_right(db))
+            yield Runtime(settings, db, clock, doorbell, links, vapid, bounce_key, drill_key)
 
     @staticmethod
     def of(app: Any) -> Runtime:
@@ -149,7 +176,7 @@ class Runtime:
         return self.clock.now().timestamp()
 
     def house(self) -> House:
-        return House(self.db, self.clock, self.doorbell, self.settings)
+        return House(self.db, self.clock, self.doorbell, self.settings, machine_clock=SystemClock())
 
     def pruner(self) -> Pruner:
         return Pruner(self.db, self.clock, gentle=True)
@@ -158,11 +185,15 @@ class Runtime:
     async def routes(self) -> AsyncIterator[Routes]:
         """Every channel's providers, opened on the running loop and closed with the block."""
         async with AsyncExitStack() as stack:
+            alarms = Alarms(self.db)
+            stack.push_async_callback(alarms.drain)
             built = registry.build(
                 self.settings,
                 vapid=self.vapid,
                 bounce_key=self.bounce_key,
+                drill_key=self.drill_key,
                 sandbox=self._sandbox(),
+                refused=partial(refused_drill, alarms),
             )
             for provider in (p for several in built.values() for p in several):
                 await provider.channel.open()
@@ -171,8 +202,6 @@ class Runtime:
             stack.push_async_callback(redis.aclose)
             pacer = Pacer(RedisPace(redis))
             stack.push_async_callback(pacer.close)
-            alarms = Alarms(self.db)
-            stack.push_async_callback(alarms.drain)
             names = {channel: [p.name for p in several] for channel, several in built.items()}
             rests = Rests(redis)
 

@@ -5,7 +5,8 @@ AlertingError          everything below; `detail` is a whole sentence for a pers
 │  ├─ NotFound         what was named does not exist; HTTP 404
 │  ├─ Gone             what was named was there and is kept no longer; HTTP 410
 │  ├─ Conflict         it contradicts something accepted before; HTTP 409 or 422
-│  └─ NotAllowed       no key, or a key without the right; HTTP 401 or 403
+│  └─ NotAllowed       nobody knows who asks; HTTP 401
+│     └─ Forbidden     it is known who asks, and they may not do this; HTTP 403
 └─ WorkFailed          the input was good, the work was not done; exit 1, HTTP 5xx
    └─ Unavailable      an engine this needs is not there right now; HTTP 503
 """
@@ -56,10 +57,16 @@ class Conflict(BadInput):
 
 
 class NotAllowed(BadInput):
-    """No key, or a key without the right to do this."""
+    """Nobody knows who asks: no key, or none that is valid."""
 
     http_status = 401
     title = "Not allowed"
+
+
+class Forbidden(NotAllowed):
+    """It is known who asks, and they may not do this."""
+
+    http_status = 403
 
 
 class WorkFailed(AlertingError):

@@ -47,6 +47,7 @@ class TwilioAccount:
     base_url: str
     from_: str
     from_extreme: str
+    from_drill: str
     messaging_service: str
 
 
@@ -102,6 +103,9 @@ class Settings(BaseSettings):
     all_channels_lanes: Annotated[tuple[str, ...], NoDecode] = ("extreme",)
     workers: int = Field(2, ge=1)
 
+    # A drill whose rosters have more members waits for a second person
+    drill_roster_max: int = Field(500, ge=1)
+
     # Deliveries of events that ended so many days ago are pruned; 0 keeps them for ever
     retention_days: int = Field(400, ge=0, le=36_500)
 
@@ -115,6 +119,7 @@ class Settings(BaseSettings):
     twilio_auth_token: SecretStr = SecretStr("")
     twilio_from: str = ""
     twilio_from_extreme: str = ""
+    twilio_from_drill: str = ""
     twilio_messaging_service: str = ""
     # A second account, used while the first is ill or refuses us
     twilio2_base_url: str = "https://api.twilio.com"
@@ -122,6 +127,7 @@ class Settings(BaseSettings):
     twilio2_auth_token: SecretStr = SecretStr("")
     twilio2_from: str = ""
     twilio2_from_extreme: str = ""
+    twilio2_from_drill: str = ""
     twilio2_messaging_service: str = ""
     twilio_timeout_s: float = Field(10, gt=0)
     twilio_concurrency: int = Field(64, ge=1)
@@ -173,6 +179,7 @@ class Settings(BaseSettings):
             self.twilio_base_url,
             self.twilio_from,
             self.twilio_from_extreme,
+            self.twilio_from_drill,
             self.twilio_messaging_service,
         )
         second = TwilioAccount(
@@ -181,6 +188,7 @@ class Settings(BaseSettings):
             self.twilio2_base_url,
             self.twilio2_from,
             self.twilio2_from_extreme,
+            self.twilio2_from_drill,
             self.twilio2_messaging_service,
         )
         return [a for a in (first, second) if a.sid]

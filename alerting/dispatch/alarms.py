@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
+from alerting.drills.walls import ALARM
 from alerting.observe.logs import logger
 from alerting.store import alarms
 from alerting.store.db import AWAY, Database
@@ -62,3 +63,13 @@ class Alarms:
                 was_open = await alarms.close(connection, kind, subject, by="system")
             if was_open:
                 log.info("alarm.closed", kind=kind, subject=subject)
+
+
+def refused_drill(alarms: Alarms, channel: str, code: str) -> None:
+    """Raise the alarm of the wall around a channel."""
+    alarms.open(
+        ALARM,
+        f"channel {channel}",
+        f"The {channel} channel refused a drill ({code}) that no other wall had stopped; "
+        "docs/drills.md.",
+    )

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import GRAVE_LANES, Lane
+from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, escalations, outbox, planned
+from alerting.store import alarms, alerts, escalations, outbox, planned
 from alerting.store.escalations import Due, Step
 from alerting.store.planned import NewDelivery
 
@@ -75,12 +76,24 @@ class Escalations:
                 )
             if steps:
                 log.info("chunk.escalated", chunk=chunk.id, count=len(steps))
+            if steps and chunk.lane is Lane.DRILL:
+                steps = await self._of_members(connection, chunk, steps)
             made[chunk.lane] += await self._chunks(connection, chunk, steps)
             again = known.next_accepted_at if wait_s else None
             await escalations.look_again(
                 connection, chunk.id, again and again + timedelta(seconds=wait_s)
             )
         return list(made.items())
+
+    async def _of_members(
+        self, connection: AsyncConnection, chunk: Due, steps: list[Step]
+    ) -> list[Step]:
+        """The steps of a drill, but for who has left; an address that is new needs its pass."""
+        here = await walls.members(connection, chunk.alert_id, [s.citizen_id for s in steps])
+        stored = await alerts.get(connection, chunk.alert_id)
+        if stored is not None:
+            await rosters.prepare(connection, stored.addresses)
+        return [s for s in steps if s.citizen_id in here]
 
     async def _chunks(
         self, connection: AsyncConnection, chunk: Due, steps: list[Step]
@@ -92,12 +105,17 @@ class Escalations:
                     s.citizen_id, s.address_id, s.info_no, s.area_no, s.places, follows=s.follows
                 )
             )
-        ids = await outbox.add_chunks(
-            connection,
-            chunk.alert_id,
-            chunk.lane,
-            [(channel, len(rows)) for channel, rows in by_channel.items()],
-        )
-        for chunk_id, (channel, rows) in zip(ids, by_channel.items(), strict=True):
-            await planned.add(connection, chunk.alert_id, [(chunk_id, channel, rows)])
-        return ids
+        drill = chunk.lane is Lane.DRILL
+        async with walls.guarded(connection, drill=drill):
+            ids = await outbox.add_chunks(
+                connection,
+                chunk.alert_id,
+                chunk.lane,
+                [(channel, len(rows)) for channel, rows in by_channel.items()],
+            )
+            for chunk_id, (channel, rows) in zip(ids, by_channel.items(), strict=True):
+                await planned.add(connection, chunk.alert_id, [(chunk_id, channel, rows)])
+            if drill:
+                await walls.check(connection, chunk.alert_id, ids)
+            return ids
+        return []

@@ -13,13 +13,14 @@ from alerting import audience
 from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.judging import policies, storm
+from alerting.dispatch.ending import Told
+from alerting.dispatch.intake.start import end, older
 from alerting.dispatch.lease import Lease
-from alerting.dispatch.told import reached
-from alerting.domain.alert import Alert, MsgType
+from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.citizen import Recipient, Target
 from alerting.domain.lane import Lane
+from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import alerts, claims, outbox, planned
@@ -68,10 +69,16 @@ class Planner:
         alert = from_json(stored.document)
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         async with lease.kept():
-            begun = await self._begun(work)
-            if not begun and await self._held(work, stored, alert):
-                return
-            if not await self._chunks(work, stored, alert):
+            await self._begun(work)
+            if alert.is_drill:
+                async with self._db.begin() as connection:
+                    await rosters.prepare(connection, alert.addresses)
+            try:
+                if not await self._chunks(work, stored, alert):
+                    return
+            except walls.Outsiders as found:
+                async with self._db.begin() as connection:
+                    await walls.stop(connection, found)
                 return
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
@@ -81,12 +88,13 @@ class Planner:
 
     async def _chunks(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
         """Write everybody's deliveries who has none yet; False when the plan is left before."""
-        # A correction goes by every way the alert went.
-        every = alert.msg_type is MsgType.CANCEL or work.lane in self._settings.all_channels_lanes
+        # The end of a danger goes by every way the danger was told.
+        every = alert.ends or work.lane in self._settings.all_channels_lanes
+        everywhere = alert.ends and await self._everywhere(work, stored, alert)
         # The reading transaction stays open for the stream; batches are written by another.
         async with (
             self._db.begin(patient=True) as reading,
-            aclosing(ahead(self._audience(reading, work, stored, alert))) as batches,
+            aclosing(ahead(self._audience(reading, work, stored, alert, everywhere))) as batches,
         ):
             async for batch in batches:
                 if self._stopping():
@@ -94,61 +102,68 @@ class Planner:
                     return False
                 if self.give_way is not None:
                     await self.give_way(work.lane)
-                if not await self._write(work, batch, all_channels=every):
+                if not await self._write(work, batch, all_channels=every, drill=alert.is_drill):
                     break
         return True
 
-    async def _begun(self, work: Work) -> bool:
-        """Whether a planner before us has written anything; what it counted is set right."""
+    async def _begun(self, work: Work) -> None:
+        """Set right what a planner before us counted."""
         if work.fence <= 1:
-            return False
+            return
         async with self._db.begin(patient=True) as connection:
             citizens = await planned.count_planned(connection, work.alert_id)
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
             # Whoever has no address leaves no trace in the ledger and is met again.
             await alerts.set_audience(connection, work.alert_id, citizens)
-        return citizens > 0
 
     async def _leave(self, work: Work) -> None:
         """Give the plan back where it stands: this process is to end."""
         async with self._db.begin() as connection:
             await claims.abandon(connection, work, delay_s=0)
 
-    async def _held(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
-        """Stop before the first message where so many people need a second person's word."""
-        if stored.approved_by or not alert.for_public:
-            return False
+    async def _everywhere(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
+        """Whether an end is for all who were told, and not only for those in its own areas.
+
+        It is, unless an earlier version goes on elsewhere. An end whose areas hold nobody of those
+        told, such as an epicentre, speaks for all of them and ends that version too.
+        """
+        async with self._db.begin() as connection:
+            rest = [v.id for v, _ in await older(connection, stored) if not v.ends]
+        if not rest:
+            return True
         async with self._db.begin(patient=True) as connection:
-            policy = (await policies.live(connection)).policy
-            most = policy.storm.audience_max
-            # Counting costs; it is not done for alerts that no number of people would hold up.
-            if storm.too_wide(alert, work.lane, policy, audience=most + 1):
-                found = await audience.count(connection, alert, unless_below=most)
-                reason = storm.too_wide(alert, work.lane, policy, audience=found)
-            else:
-                reason = None
-        if reason is None:
-            return False
+            told = Told(connection, stored, alert)
+            if await told.holds_anybody(batch=self._settings.chunk_size):
+                return False
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
-            await alerts.set_state(connection, work.alert_id, AlertState.HELD, state_reason=reason)
-            await claims.finish(connection, work)
-        log.warning("alert.held", alert=str(work.alert_id))
+            await end(connection, stored, rest)
         return True
 
     def _audience(
-        self, connection: AsyncConnection, work: Work, stored: StoredAlert, alert: Alert
+        self,
+        connection: AsyncConnection,
+        work: Work,
+        stored: StoredAlert,
+        alert: Alert,
+        everywhere: bool,
     ) -> AsyncGenerator[list[Recipient]]:
         """Who is to be told, but for whom the ledger may have from a planner before us."""
         batch = self._settings.chunk_size
         again = work.alert_id if work.fence > 1 else None
-        if alert.msg_type is MsgType.CANCEL:
-            return reached(connection, stored, alert, batch=batch, not_planned_for=again)
+        if alert.ends:
+            told = Told(connection, stored, alert).recipients(
+                batch=batch, everywhere=everywhere, not_planned_for=again
+            )
+            return walls.members_only(connection, stored.id, told) if alert.is_drill else told
         return audience.find(connection, alert, batch=batch, not_planned_for=again)
 
-    async def _write(self, work: Work, batch: list[Recipient], *, all_channels: bool) -> bool:
-        """Write one batch's chunks and ring for them; False when the alert has ended."""
+    async def _write(
+        self, work: Work, batch: list[Recipient], *, all_channels: bool, drill: bool
+    ) -> bool:
+        """Write one batch's chunks and ring for them; False when the alert has ended. Raises
+        Outsiders, having written nothing, for a drill that would reach others than its members."""
         by_channel = spread(batch, all_channels=all_channels)
         parts = [
             (channel, rows[i : i + self._settings.chunk_size])
@@ -166,6 +181,8 @@ class Planner:
             ids = await outbox.add_chunks(connection, work.alert_id, work.lane, sizes)
             chunks = [(id_, channel, rows) for id_, (channel, rows) in zip(ids, parts, strict=True)]
             await planned.add(connection, work.alert_id, chunks)
+            if drill:
+                await walls.check(connection, work.alert_id, ids)
         await ring(self._db, self._doorbell, work.lane, ids)
         return True
 

@@ -68,7 +68,7 @@ class Carrier(Recorder):
     deaths: int = 0
 
     async def send(self, message: Outgoing) -> Outcome:
-        how = self.script.pop(0) if self.script else "takes"
+        how = self.how(message)
         ref = f"{self.name}-{len(self.log)}"
         self.log.append(Call(self.name, message.delivery_id, message.endpoint, how, ref))
         id_ = message.delivery_id
@@ -96,6 +96,10 @@ class Carrier(Recorder):
                 return Outcome(id_, DEAD_ADDRESS)
             case _:
                 return Outcome(id_, AMBIGUOUS)
+
+    def how(self, message: Outgoing) -> str:
+        """What to do with this call."""
+        return self.script.pop(0) if self.script else "takes"
 
     async def look_up(self, message: Outgoing, *, since: datetime) -> Outcome | None:
         if not self.knows:

@@ -20,6 +20,7 @@ from alerting.dispatch.judging import policies
 from alerting.dispatch.providers.route import HANGS
 from alerting.dispatch.providers.routes import CIRCUIT_OPEN, Routes
 from alerting.domain.lane import Lane
+from alerting.domain.principal import internal
 from alerting.throttle.breaker import Limits, State
 
 LIMITS = Limits(slow_s=0.05)
@@ -141,7 +142,7 @@ async def test_waiting_for_a_turn_is_no_slowness_of_the_provider(
     town: Town, routes_of: Make
 ) -> None:
     async with town.db.begin() as c:
-        await policies.set_live(c, "[pace.sms]\nper_second = 20\n", by="test")
+        await policies.set_live(c, "[pace.sms]\nper_second = 20\n", by=internal("test"))
     first, second = Scripted(), Scripted()
     routes = routes_of(first, second)
     await routes.window("sms", 64)

@@ -48,6 +48,7 @@ from alerting.domain.alert import (
     Status,
     Urgency,
 )
+from alerting.domain.principal import internal
 from alerting.settings import Settings
 from alerting.store import receipts
 from alerting.store.db import Database, raw
@@ -429,7 +430,7 @@ class Guarantee(RuleBasedStateMachine):
     async def _cancel(self, alert_id: UUID) -> None:
         town = self.stage.town
         done = await cancel(
-            town.db, alert_id, actor="test", clock=town.clock, doorbell=town.doorbell
+            town.db, alert_id, principal=internal("test"), clock=town.clock, doorbell=town.doorbell
         )
         for ended in done.ended:
             self.ended.setdefault(ended, len(self.log))

@@ -25,6 +25,7 @@ from alerting.domain.alert import Area, Circle, MsgType, NamedValue, Polygon
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.domain.lane import Lane
+from alerting.domain.principal import internal
 from alerting.settings import Settings
 from alerting.store import alerts, outbox, planned
 from alerting.store.db import Database, raw
@@ -97,7 +98,9 @@ async def submitted(db: Database, clock: ManualClock, doorbell: Doorbell) -> UUI
     )
     info = replace(example.infos[0], areas=ways)
     data = to_xml(replace(example, infos=(info,)))
-    stored = await submit(db, data, actor="test", now=True, clock=clock, doorbell=doorbell)
+    stored = await submit(
+        db, data, principal=internal("test"), now=True, clock=clock, doorbell=doorbell
+    )
     return stored.alert_id
 
 
@@ -230,27 +233,11 @@ async def test_a_digest_that_bears_the_alerts_name_is_no_plan(
         assert await c.scalar(text("select count(*) from delivery")) == 2
 
 
-async def test_a_planner_that_died_before_its_first_chunk_leaves_the_brake_on(
-    db: Database, planner: Planner
-) -> None:
-    async with db.begin() as c:
-        await policies.set_live(c, "[storm]\naudience_max = 1\n", by="test")
-    await settle(db, everybody([([(0.1, 0.1, 0.0)], set()) for _ in range(3)]))
-    await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
-    async with db.begin() as c:
-        await c.execute(text("update outbox set fence = 1"))
-    assert await plan(db, planner, None)
-    async with db.begin() as c:
-        state, reason = (await c.execute(text("select state, state_reason from alert"))).one()
-    assert state == "held"
-    assert "3 citizens" in reason
-
-
 async def test_several_places_are_no_reason_to_hold_an_alert(
     db: Database, planner: Planner
 ) -> None:
     async with db.begin() as c:
-        await policies.set_live(c, "[storm]\naudience_max = 3\n", by="test")
+        await policies.set_live(c, "[storm]\naudience_max = 3\n", by=internal("test"))
     several = [(0.1, 0.1, 0.0), (0.1, 0.11, 0.0)]
     await settle(db, everybody([(several, set()) for _ in range(3)]))
     await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
@@ -274,7 +261,7 @@ async def test_a_cancel_taken_over_tells_each_once(db: Database, planner: Planne
         msg_type=MsgType.CANCEL, references=(alert.triple,),
     )  # fmt: skip
     ended = await submit(
-        db, to_xml(cancel), actor="test", now=True, clock=planner._clock,
+        db, to_xml(cancel), principal=internal("test"), now=True, clock=planner._clock,
         doorbell=planner._doorbell,
     )  # fmt: skip
     assert not await plan(db, planner, 1)

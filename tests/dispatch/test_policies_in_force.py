@@ -8,6 +8,7 @@ import pytest
 from alerting.clock import ManualClock
 from alerting.dispatch.judging import policies, silences
 from alerting.dispatch.judging.policies import PolicyCache
+from alerting.domain.principal import internal
 from alerting.errors import BadInput, NotFound
 from alerting.store import policies as store
 from alerting.store.db import Database
@@ -30,7 +31,7 @@ def cache(db: Database, clock: ManualClock) -> PolicyCache:
 
 async def set_live(db: Database, toml: str) -> int:
     async with db.begin() as c:
-        return await policies.set_live(c, toml, by="cli:a")
+        return await policies.set_live(c, toml, by=internal("a"))
 
 
 async def silence(db: Database) -> None:
@@ -56,10 +57,10 @@ async def test_a_policy_with_a_fault_changes_nothing(db: Database) -> None:
     for change in (policies.set_live, policies.set_shadow):
         with pytest.raises(BadInput, match=r"line 2: there is no key budget\.spacing"):
             async with db.begin() as c:
-                await change(c, "[budget]\nspacing = 1", by="cli:a")
+                await change(c, "[budget]\nspacing = 1", by=internal("a"))
         with pytest.raises(BadInput, match="A note is plain text"):
             async with db.begin() as c:
-                await change(c, TWO, by="cli:a", note="\0")
+                await change(c, TWO, by=internal("a"), note="\0")
     async with db.begin() as c:
         assert [p.toml for p in await store.history(c)] == [ONE]
 
@@ -67,16 +68,16 @@ async def test_a_policy_with_a_fault_changes_nothing(db: Database) -> None:
 async def test_rolling_back_sets_the_old_text_as_a_new_version(db: Database) -> None:
     first, second = await set_live(db, ONE), await set_live(db, TWO)
     async with db.begin() as c:
-        third = await policies.rollback(c, first, by="cli:b")
+        third = await policies.rollback(c, first, by=internal("b"))
         found = await policies.live(c)
     assert first < second < third
     assert (found.version, found.policy.budget.spacing_s) == (third, 60)
     async with db.begin() as c:
-        await policies.rollback(c, 0, by="cli:b")
+        await policies.rollback(c, 0, by=internal("b"))
         assert (await policies.live(c)).policy == default_policy()
         assert (await store.history(c))[0].note == "Version 0 again"
         with pytest.raises(NotFound):
-            await policies.rollback(c, 99, by="cli:b")
+            await policies.rollback(c, 99, by=internal("b"))
 
 
 async def test_workers_follow_a_change_within_the_age(
@@ -85,7 +86,7 @@ async def test_workers_follow_a_change_within_the_age(
     await cache.in_force()
     version = await set_live(db, ONE)
     async with db.begin() as c:
-        beside = await policies.set_shadow(c, TWO, by="cli:a")
+        beside = await policies.set_shadow(c, TWO, by=internal("a"))
     await silence(db)
     clock.advance(4.9)
     assert (await cache.in_force()).live_version == 0
@@ -96,7 +97,7 @@ async def test_workers_follow_a_change_within_the_age(
     assert (found.shadow_version, found.shadow.budget.spacing_s) == (beside, 120)
     assert [str(m) for s in found.silences for m in s.matchers] == ["event=Flood"]
     async with db.begin() as c:
-        await policies.clear_shadow(c, by="cli:a")
+        await policies.clear_shadow(c, by=internal("a"))
     clock.advance(5)
     assert (await cache.in_force()).shadow is None
 
@@ -154,7 +155,7 @@ async def test_a_stored_text_that_is_no_longer_taken_is_not_put_in_force(
     await cache.in_force()
     async with db.begin() as c:
         for role in ("live", "shadow"):
-            await store.put(c, "[gone]\nkey = 1", role=role, name="p", by="cli:a")  # type: ignore[arg-type]
+            await store.put(c, "[gone]\nkey = 1", role=role, name="p", by=internal("a"))  # type: ignore[arg-type]
     await silence(db)
     clock.advance(5)
     found = await cache.in_force()

@@ -17,6 +17,7 @@ from alerting.dispatch.intake.cancel import cancel
 from alerting.dispatch.judging.explain import explain
 from alerting.dispatch.prune import CHUNKS, Pruned, Pruner
 from alerting.dispatch.status import status
+from alerting.domain.principal import internal
 from alerting.domain.retime import sent_now
 from alerting.errors import Gone
 from alerting.store import receipts, restored
@@ -203,7 +204,9 @@ async def test_a_pruned_alert_says_so_wherever_it_is_asked_for(town: Town, old: 
         with pytest.raises(Gone) as of_why:
             await explain(c, old.id, ref, now=town.clock.now())
     with pytest.raises(Gone):
-        await cancel(town.db, old.id, actor="test", clock=town.clock, doorbell=town.doorbell)
+        await cancel(
+            town.db, old.id, principal=internal("test"), clock=town.clock, doorbell=town.doorbell
+        )
     assert str(of_status.value) == str(of_why.value)
     assert of_status.value.exit_code == 2
     detail = of_status.value.detail
@@ -244,7 +247,11 @@ async def test_an_update_of_a_pruned_alert_tells_everybody(
         assert (await status(c, submitted.alert_id)).channels
     # Whom it reached is known; the pruned one it replaces is beside the point.
     done = await cancel(
-        town.db, submitted.alert_id, actor="test", clock=town.clock, doorbell=town.doorbell
+        town.db,
+        submitted.alert_id,
+        principal=internal("test"),
+        clock=town.clock,
+        doorbell=town.doorbell,
     )
     assert done.ended == (submitted.alert_id,)
     assert sum(done.reached.values()) == old.deliveries

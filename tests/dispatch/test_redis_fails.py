@@ -18,6 +18,7 @@ from alerting.cap import read, to_xml
 from alerting.clock import ManualClock
 from alerting.dispatch.judging import policies
 from alerting.domain.alert import Alert, Severity
+from alerting.domain.principal import internal
 from alerting.embedded import redis as embedded
 from alerting.store import alerts
 from alerting.throttle.budget.redis import RedisBudget, connect
@@ -94,7 +95,7 @@ async def failing(town: Town, server: embedded.Redis, alert_xml: bytes) -> Async
     town.budget = RedisBudget(client, now_s=lambda: town.clock.now().timestamp())
     async with town.db.begin() as connection:
         awake = f'[quiet]\nfrom = "03:00"\nto = "03:00"\n[redis]\ntimeout_s = {TIMEOUT_S}\n'
-        await policies.set_live(connection, awake, by="test")
+        await policies.set_live(connection, awake, by=internal("test"))
     yield Failing(server, client, town, read(alert_xml).alerts[0])
     await client.aclose()
 

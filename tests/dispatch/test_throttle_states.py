@@ -44,6 +44,7 @@ from alerting.domain.alert import (
     Status,
     Urgency,
 )
+from alerting.drills import rosters
 from alerting.settings import Settings
 from alerting.store import citizens as directory
 from alerting.store.db import Database, raw
@@ -140,8 +141,11 @@ class World:
 async def _open(database_url: str, redis_url: str) -> tuple[Town, list[Any]]:
     db = Database(database_url)
     async with db.begin() as connection:
-        await connection.exec_driver_sql("truncate citizen, alert, delivery, digest_item cascade")
+        await connection.exec_driver_sql(
+            "truncate citizen, alert, delivery, digest_item, roster cascade"
+        )
         await merge(await raw(connection), _rows())
+        await rosters.create(connection, "crew", by="test")
     clients = [connect(redis_url), connect("redis://127.0.0.1:9/0")]
     await clients[0].flushall()
     town = Town(
@@ -212,6 +216,8 @@ class Days(RuleBasedStateMachine):
                     status=status,
                     msg_type=MsgType.ALERT,
                     scope=Scope.PUBLIC,
+                    # Nobody is on that roster.
+                    addresses=() if status is Status.ACTUAL else ("crew",),
                     infos=(info,),
                 ),
                 areas,

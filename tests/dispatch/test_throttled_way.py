@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from town import Town
@@ -23,6 +24,7 @@ from alerting.domain.alert import (
     Urgency,
 )
 from alerting.domain.alert_state import AlertState
+from alerting.domain.principal import internal
 from alerting.domain.segments import measure
 from alerting.errors import Conflict, Unavailable
 from alerting.store import alerts
@@ -71,6 +73,10 @@ async def play(town: Town, alert: Alert) -> list[str]:
     new = [m for name, c in town.channels.items() for m in c.sent[by_channel[name] :]]
     assert len(new) == len(town.sent) - before
     return sorted(f"{'silent ' if m.silent else ''}{m.endpoint}" for m in new)
+
+
+async def approved(town: Town, alert_id: UUID, by: str) -> bool:
+    return await approve(town.db, town.doorbell, alert_id, principal=internal(by), clock=town.clock)
 
 
 async def test_new_wording_reaches_push_silently_and_nobody_else(town: Town, flood: Alert) -> None:
@@ -230,16 +236,16 @@ async def test_a_storm_waits_for_a_second_person(town: Town, flood: Alert) -> No
     assert "second" not in stored.state_reason
     assert "more than the 10" in stored.state_reason
     with pytest.raises(OwnAlert, match="their own"):
-        await approve(town.db, town.doorbell, alert_id, actor="test")
-    assert await approve(town.db, town.doorbell, alert_id, actor="other")
-    assert not await approve(town.db, town.doorbell, alert_id, actor="other")
+        await approved(town, alert_id, "test")
+    assert await approved(town, alert_id, "other")
+    assert not await approved(town, alert_id, "other")
     await town.due_now()
     await town.worker().sweep()
     assert sorted(m.endpoint for m in town.sent) == sorted(
         e for _, e in town.expected(to_xml(first))
     )
     with pytest.raises(Conflict):
-        await approve(town.db, town.doorbell, alert_id, actor="third")
+        await approved(town, alert_id, "third")
 
 
 async def test_an_extreme_alert_waits_for_nobody(town: Town, flood: Alert) -> None:
@@ -263,9 +269,11 @@ async def test_a_shadow_policy_decides_nothing_and_is_counted(town: Town, flood:
     }
 
 
-async def _policy(town: Town, toml: str, role: str = "live") -> None:
+async def _policy(town: Town, toml: str, role: stored_policies.Role = "live") -> None:
     async with town.db.begin() as connection:
-        await stored_policies.put(connection, toml, role=role, name="test", by="test", note="")  # type: ignore[arg-type]
+        await stored_policies.put(
+            connection, toml, role=role, name="test", by=internal("setup"), note=""
+        )
 
 
 async def test_a_paced_channel_is_not_used_faster_than_its_rate(town: Town, flood: Alert) -> None:

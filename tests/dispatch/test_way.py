@@ -55,7 +55,7 @@ async def test_each_mail_has_the_leave_link_of_its_own_citizen(
     await town.submit(alert_xml)
     await town.worker().sweep()
     mails = town.channels["email"].sent
-    read = {m.endpoint: Links(b"k" * 32).address_id(m.unsubscribe_token) for m in mails}
+    read = {m.endpoint: Links(b"k" * 32).leaving(m.unsubscribe_token).address_id for m in mails}
     async with town.db.begin() as connection:
         rows = await connection.execute(select(address.c.endpoint, address.c.id))
     assert read.items() <= {(row.endpoint, row.id) for row in rows}

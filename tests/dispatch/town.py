@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +15,12 @@ from sqlalchemy import func, update
 
 from alerting.audience.synthetic import SyntheticCitizen
 from alerting.cap import from_json, read, to_xml
-from alerting.channels.base import Outcome, Outgoing
+from alerting.channels.base import Channel, Outcome, Outgoing
+from alerting.channels.drill_wall import walled
 from alerting.channels.registry import Provider
 from alerting.clock import ManualClock
 from alerting.demo.judge import Told, expected_audience
-from alerting.dispatch.alarms import Alarms
+from alerting.dispatch.alarms import Alarms, refused_drill
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.intake.submit import Submitted, submit
@@ -32,6 +34,7 @@ from alerting.dispatch.workers.work import Worker
 from alerting.domain.alert import MsgType
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links
+from alerting.domain.principal import internal
 from alerting.settings import Settings
 from alerting.store import alerts, ledger
 from alerting.store.db import Database
@@ -65,7 +68,10 @@ class Recorder:
 
 @dataclass
 class Town:
-    """Dispatch over one database, with a clock of its own and nobody at the doorbell."""
+    """Dispatch over one database, with a clock of its own and nobody at the doorbell.
+
+    drill_key: where given, the wall of drills stands around every channel.
+    """
 
     db: Database
     clock: ManualClock
@@ -77,6 +83,7 @@ class Town:
     shadow_budget: Budget = field(init=False)
     pacers: list[Pacer] = field(default_factory=list)
     told: list[Alarms] = field(default_factory=list)
+    drill_key: bytes | None = None
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self._now_s)
@@ -124,8 +131,13 @@ class Town:
     def routes(self) -> Routes:
         """One provider a channel, with a breaker that never opens."""
         never = Limits(few=10**9, many=10**9, slow_s=1e9)
-        providers = {name: (Provider(f"{name}.1", c),) for name, c in self.channels.items()}
-        return Routes(providers, self.pacing(), self.alarms(), limits=never)
+        alarms = self.alarms()
+        channels: dict[str, Channel] = dict(self.channels)
+        if self.drill_key is not None:
+            refused = partial(refused_drill, alarms)
+            channels = {n: walled(c, self.drill_key, refused) for n, c in channels.items()}
+        providers = {name: (Provider(f"{name}.1", c),) for name, c in channels.items()}
+        return Routes(providers, self.pacing(), alarms, limits=never)
 
     def pacing(self) -> Pacing:
         # A pacer listens until it is closed; one that is forgotten ends in some other test.
@@ -157,7 +169,7 @@ class Town:
         return self.clock.now().timestamp()
 
     async def submit(self, data: bytes, **options: object) -> Submitted:
-        values: dict[str, object] = {"actor": "test", "now": True} | options
+        values: dict[str, object] = {"principal": internal("test"), "now": True} | options
         return await submit(self.db, data, clock=self.clock, doorbell=self.doorbell, **values)  # type: ignore[arg-type]
 
     def expected(self, data: bytes) -> set[Told]:

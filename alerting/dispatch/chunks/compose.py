@@ -13,7 +13,7 @@ from alerting.dispatch.judging.verdict import Sending
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.lane import Lane
-from alerting.domain.links import Links
+from alerting.domain.links import Links, Purpose
 from alerting.settings import Settings
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
@@ -42,7 +42,8 @@ class Group:
     """Makes the messages of one chunk; one Rendering per info, area and language.
 
     texts: where renderings are kept for other chunks. digests: for a chunk of digests what each
-    delivery carries, and `alerts` those alerts.
+    delivery carries, and `alerts` those alerts. passes: for a chunk of a drill those of its
+    addresses, as its rosters have them.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Group:
         texts: Texts | None = None,
         digests: Mapping[int, Sequence[Carried]] | None = None,
         alerts: Mapping[UUID, Alert] | None = None,
+        passes: Mapping[int, bytes] | None = None,
     ) -> None:
         self._alert = alert
         self._stored = stored
@@ -65,6 +67,8 @@ class Group:
         self._settings = settings
         self._digests = digests or {}
         self._alerts = alerts or {}
+        self._passes = passes or {}
+        self._drill = alert.is_drill
         self._texts = texts or Texts()
         # Within one event a later message replaces the earlier on the device.
         self._thread = str(stored.event_id)
@@ -77,6 +81,8 @@ class Group:
         """The message for one delivery. The end of a danger knocks less hard than the danger."""
         d = sending.delivery
         ended = sending.decision.reason in {Reason.ENDED, Reason.PARTLY_ENDED}
+        drill = self._drill or (self._work.digest and self._carries_drill(d))
+        purpose = Purpose.DRILL if drill else Purpose.LEAVE
         return Outgoing(
             delivery_id=d.id,
             endpoint=d.endpoint or "",
@@ -85,10 +91,15 @@ class Group:
             thread=f"digest {d.citizen_id}" if self._work.digest else self._thread,
             valid_until=self._stored.expires_at,
             # Signing one for each costs, and only a mail has room for the link.
-            unsubscribe_token=self._links.token(d.address_id) if self._mail else "",
+            unsubscribe_token=self._links.token(d.address_id, purpose) if self._mail else "",
             keys=d.keys or {},
             silent=sending.silent,
+            drill=drill,
+            drill_pass=self._passes.get(d.address_id, b""),
         )
+
+    def _carries_drill(self, d: OpenDelivery) -> bool:
+        return any(self._alerts[c.alert_id].is_drill for c in self._digests.get(d.id, ()))
 
     def _rendering(self, d: OpenDelivery) -> Rendering:
         carried = tuple(self._digests.get(d.id, ()))
@@ -114,4 +125,7 @@ class Group:
         )
 
     def _link(self, alert_id: UUID) -> str:
-        return f"{self._settings.public_url}/a/{alert_id}"
+        """The page that shows an alert to whoever may see it: everybody, or who has the link."""
+        alert = self._alert if alert_id == self._stored.id else self._alerts[alert_id]
+        page = f"a/{alert_id}" if alert.for_public else f"x/{self._links.page(alert_id)}"
+        return f"{self._settings.public_url}/{page}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +25,7 @@ from alerting.domain.lane import GRAVE_LANES
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, claims, deliveries, digests, escalations
+from alerting.store import alerts, claims, deliveries, digests, drill_walls, escalations
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import AWAY, Database
 from alerting.store.deliveries import OpenDelivery
@@ -75,6 +75,8 @@ class Deliverer:
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         async with lease.kept():
             stored, pending = await self._load(lease)
+            # Before the throttle is asked: who leaves in between is dropped there, as they should.
+            passes = await self._passes(work, stored) if stored.is_drill else {}
             pause = Pause()
             silent = self._routes.can_be_silent(work.channel)
             sendable = await self._gate(lease, stored, pending, can_be_silent=silent)
@@ -82,7 +84,7 @@ class Deliverer:
                 log.error("chunk.no_channel", chunk=work.id, channel=work.channel)
                 pause = Pause(self._settings.retry_max_s)
             elif sendable:
-                group = await self._group(work, stored)
+                group = await self._group(work, stored, passes)
                 sendable = await self._without_empty(lease, group, sendable)
                 pause = await self._sender.send_all(lease, stored, group, sendable)
             await self._end(lease, stored, pause, {s.delivery.id for s in sendable})
@@ -212,7 +214,14 @@ class Deliverer:
             await lease.write(lambda c, _: settle(c, empty, now=self._clock.now()))
         return [s for s in sendable if not group.says_nothing(s.delivery)]
 
-    async def _group(self, work: Work, stored: StoredAlert) -> Group:
+    async def _passes(self, work: Work, stored: StoredAlert) -> dict[int, bytes]:
+        """What lets a drill through to the addresses of its chunk."""
+        async with self._db.begin() as connection:
+            return await drill_walls.passes(connection, stored.addresses, work.id, work.size)
+
+    async def _group(
+        self, work: Work, stored: StoredAlert, passes: Mapping[int, bytes] | None = None
+    ) -> Group:
         carried, others = {}, {stored.id: from_json(stored.document)}
         if work.digest:
             async with self._db.begin() as connection:
@@ -230,6 +239,7 @@ class Deliverer:
             texts=self._texts,
             digests=carried,
             alerts=others,
+            passes=passes,
         )
 
     async def _end(

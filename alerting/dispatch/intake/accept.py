@@ -9,28 +9,35 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json, to_json
 from alerting.dispatch.intake import events
+from alerting.dispatch.intake.authority import authorise
+from alerting.dispatch.intake.events import Place
 from alerting.dispatch.intake.start import start
 from alerting.dispatch.judging import policies, storm
 from alerting.domain.alert import Alert, MsgType, Repair, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane, lane_of
-from alerting.errors import BadInput, Conflict
-from alerting.store import alerts, audit, idempotency, threads
+from alerting.domain.principal import Principal
+from alerting.drills import rosters
+from alerting.errors import BadInput, Conflict, NotFound
+from alerting.store import alarms, alerts, audit, idempotency, threads
 from alerting.store.alerts import StoredAlert
-from alerting.throttle.cover import covers
+from alerting.throttle.cover import speaks_for
 from alerting.throttle.events.hazard import hazard_of
+
+#: A sender's clock may be wrong by so much.
+_AHEAD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """What became of a submission. `created` is False when it had been accepted before.
 
-    notes: what the coordinator should know though it is no error.
+    notes: what the coordinator should know though it is no error. ends_nothing: it ends a danger,
+    and nothing is known here that it could end.
     """
 
     alert_id: UUID
@@ -39,6 +46,7 @@ class Submitted:
     state: AlertState
     notes: tuple[str, ...]
     repairs: tuple[Repair, ...]
+    ends_nothing: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -47,6 +55,7 @@ class Submitted:
             "lane": self.lane.value,
             "state": self.state.value,
             "notes": list(self.notes),
+            "ends_nothing": self.ends_nothing,
             "repairs": [{"where": r.where, "what": r.what} for r in self.repairs],
         }
 
@@ -60,26 +69,22 @@ class KeyReused(Conflict):
 @dataclass(frozen=True, slots=True)
 class Request:
     """Who submits and when. `hash` is of what their idempotency key stands for, where they gave
-    one; `default_expiry_s` is how long an alert without an end is sent."""
+    one; `default_expiry_s` is how long an alert without an end is sent; `drill_roster_max` is how
+    many members a drill may have without a second person."""
 
-    actor: str
+    principal: Principal
     now: datetime
     hash: bytes
     key: str | None = None
     default_expiry_s: float = 24 * 3600
+    drill_roster_max: int = 500
 
 
 async def take_turns(connection: AsyncConnection, alert: Alert, request: Request) -> None:
-    """Let submissions of the same triple, key or thread pass one after another."""
-    names = {f"triple {alert.sender} {alert.identifier}", f"key {request.actor} {request.key}"} | {
-        f"triple {r.sender} {r.identifier}" for r in alert.references
-    }
-    # In one order for everybody, so that two submissions never wait for each other.
-    for lock in sorted(
-        int.from_bytes(hashlib.blake2b(n.encode(), digest_size=8).digest(), "big", signed=True)
-        for n in names
-    ):
-        await connection.execute(select(func.pg_advisory_xact_lock(lock)))
+    """Let submissions of one sender, about one sender's alerts or with one key pass in turn."""
+    names = {f"sender {alert.sender.lower()}", f"key {request.principal.actor} {request.key}"}
+    names |= {f"sender {r.sender.lower()}" for r in alert.references}
+    await threads.lock(connection, names)
 
 
 async def repeated(connection: AsyncConnection, request: Request) -> Submitted | None:
@@ -89,7 +94,7 @@ async def repeated(connection: AsyncConnection, request: Request) -> Submitted |
     """
     if request.key is None:
         return None
-    known = await idempotency.remembered(connection, request.actor, request.key)
+    known = await idempotency.remembered(connection, request.principal.actor, request.key)
     if known is None:
         return None
     return await _repeat_of_key(connection, known, request.hash, request.key)
@@ -101,8 +106,10 @@ async def accept(
     """Write an alert with the work it makes; returns it and the id of its plan, where it has one.
 
     data: the document the alert was read from. Called after `take_turns` in the same transaction.
-    A repetition answers as the first time and writes nothing. Raises BadInput, KeyReused, Conflict.
+    A repetition answers as the first time and writes nothing. Raises Forbidden, BadInput,
+    KeyReused, Conflict.
     """
+    authorise(request.principal, alert)
     known = await repeated(connection, request)
     if known is not None:
         return known, None
@@ -110,34 +117,91 @@ async def accept(
     twin = await alerts.by_triple(connection, alert.triple)
     if twin is not None:
         return _repeat_of_triple(twin, content_hash, alert), None
-    submitted, notes = await _store(
-        connection,
-        alert,
-        data,
-        content_hash,
-        expires_at=_expiry(alert, request.now, request.default_expiry_s),
-        actor=request.actor,
-        now=request.now,
+    await rosters.require(connection, alert)
+    _refuse_ahead(alert, request.now)
+    expires_at = _expiry(alert, request.now, request.default_expiry_s)
+    policy = (await policies.live(connection)).policy
+    found = await events.place(
+        connection, alert, policy.same_event, request.principal, now=request.now
     )
-    if request.key is not None:
-        await idempotency.remember(
-            connection, request.actor, request.key, request.hash, submitted.alert_id
+    state, reason = await _state(connection, found, request)
+    alert_id = uuid4()
+    stored = await _store(
+        connection, alert_id, found, data, content_hash, expires_at, state, reason, request
+    )
+    plan_id = await start(connection, stored) if state is AlertState.ACCEPTED else None
+    notes = [*found.notes, *_notes(found)]
+    if state is AlertState.HELD:
+        notes.append(f"It waits for a second person (alerting approve {alert_id}): {reason}")
+        sentence = f"Alert {alert.identifier} of {alert.sender} waits for a second person: {reason}"
+        await alarms.open_(connection, "alert-held", str(alert_id), sentence)
+    elif reason:
+        notes.append(f"It will not be sent: {reason}.")
+    elif found.ends_nothing:
+        sentence = f"Alert {alert.identifier} of {alert.sender} ended nothing: {found.notes[-1]}"
+        await alarms.open_(connection, "ends-nothing", str(alert_id), sentence)
+    submitted = Submitted(alert_id, True, stored.lane, state, tuple(notes), alert.repairs)
+    return replace(submitted, ends_nothing=found.ends_nothing), plan_id
+
+
+async def let_go(
+    connection: AsyncConnection, stored: StoredAlert, principal: Principal, *, now: datetime
+) -> int | None:
+    """Let a held alert take effect, by the word of `principal`; returns the id of its plan.
+
+    What it is about is found anew; None where newer versions speak for everyone by now.
+    """
+    alert, policy = from_json(stored.document), (await policies.live(connection)).policy
+    found = await events.place(
+        connection, alert, policy.same_event, principal, now=now, approved=True
+    )
+    values: dict[str, Any] = {
+        "approved_by": principal.actor,
+        "approved_person": principal.person_id,
+        "state_reason": "",
+        "end_any": True,
+    }
+    if found.joined:
+        values |= {"thread_id": found.thread_id, "event_id": found.event_id}
+        values["order_at"] = found.order_at
+        await threads.join(connection, found.joined, into=found.thread_id)
+        await events.record(connection, stored.id, found)
+    await alarms.close(connection, "alert-held", str(stored.id), by=principal.actor)
+    thread_id, order_at = values.get("thread_id", stored.thread_id), found.order_at
+    if await late(connection, alert, thread_id, order_at):
+        values["state_reason"] = "a newer version of its thread was here first"
+        await alerts.set_state(connection, stored.id, AlertState.SUPERSEDED, **values)
+        return None
+    await alerts.set_state(connection, stored.id, AlertState.ACCEPTED, **values)
+    now_stored = await alerts.get(connection, stored.id)
+    return None if now_stored is None else await start(connection, now_stored)
+
+
+def _refuse_ahead(alert: Alert, now: datetime) -> None:
+    if alert.sent > now + _AHEAD:
+        raise BadInput(
+            f"The alert was sent at {alert.sent.isoformat()}, which is still to come: here it is "
+            f"{now.astimezone(alert.sent.tzinfo).isoformat(timespec='seconds')}.",
+            remedy="Correct `sent` and its offset, or submit it with its times moved to now "
+            "(--now).",
         )
-    plan_id = None
-    if submitted.state is AlertState.ACCEPTED:
-        plan_id = await start(connection, submitted.alert_id)
-    return replace(submitted, notes=tuple(notes)), plan_id
 
 
 def _expiry(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
-    """When sending must stop; an alert without an end gets one counted from now."""
-    expires_at = alert.expires_at or now + timedelta(seconds=default_expiry_s)
+    """When sending must stop; an alert without an end gets one counted from now.
+
+    Senders end a danger with a time that is already past. That is no end of the end.
+    """
+    default = now + timedelta(seconds=default_expiry_s)
+    over = {i.expires for i in alert.infos if alert.ends_in(i) and (i.expires or now) <= now}
+    ends = [default if i.expires is None or i.expires in over else i.expires for i in alert.infos]
+    expires_at = max(ends, default=default)
     if expires_at <= now:
         raise BadInput(
             f"The alert expired at {expires_at.isoformat()}; an expired alert is never sent.",
             remedy="Correct `expires`, or submit it with its times moved to now (--now).",
         )
-    if alert.msg_type in {MsgType.ALERT, MsgType.UPDATE} and not any(
+    if not alert.ends and not any(
         a.polygons or a.circles or a.geocodes for i in alert.infos for a in i.areas
     ):
         raise BadInput(
@@ -173,38 +237,39 @@ def _repeat_of_triple(twin: StoredAlert, content_hash: bytes, alert: Alert) -> S
     return Submitted(twin.id, False, twin.lane, twin.state, (), alert.repairs)
 
 
+async def _state(
+    connection: AsyncConnection, found: Place, request: Request
+) -> tuple[AlertState, str]:
+    """What becomes of a new alert at first, and why."""
+    alert, lane = found.alert, lane_of(found.alert)
+    if alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
+        return AlertState.RECORDED, f"{alert.msg_type} is kept, not sent"
+    if alert.status in {Status.SYSTEM, Status.DRAFT}:
+        return AlertState.RECORDED, f"status {alert.status} is never sent"
+    if await late(connection, alert, found.thread_id, found.order_at):
+        return AlertState.SUPERSEDED, "a newer version of its thread was here first"
+    # Before anything is ended: what a second person may refuse must have stopped nothing.
+    held = (
+        found.held
+        or await storm.too_many(connection, alert, lane, request.principal, now=request.now)
+        or await storm.too_wide(connection, alert, lane, request.principal)
+        or await rosters.too_many(connection, alert, most=request.drill_roster_max)
+    )
+    return (AlertState.HELD, held) if held else (AlertState.ACCEPTED, "")
+
+
 async def _store(
     connection: AsyncConnection,
-    alert: Alert,
+    alert_id: UUID,
+    found: Place,
     data: bytes,
     content_hash: bytes,
-    *,
     expires_at: datetime,
-    actor: str,
-    now: datetime,
-) -> tuple[Submitted, list[str]]:
-    alert_id, lane, notes = uuid4(), lane_of(alert), []
-    policy = (await policies.live(connection)).policy
-    found = await events.place(connection, alert, policy.same_event)
-    if alert.references and not found.linked:
-        notes.append("None of the alerts it refers to is known here; it starts a thread.")
-    if found.placement.question is not None:
-        event_id, likeness = found.placement.question
-        notes.append(
-            f"It may tell of event {event_id}, which a coordinator should decide: "
-            f"{likeness.sentence}"
-        )
-    state, reason = AlertState.ACCEPTED, ""
-    if alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
-        state, reason = AlertState.RECORDED, f"{alert.msg_type} is kept, not sent"
-    elif alert.status in {Status.SYSTEM, Status.DRAFT}:
-        state, reason = AlertState.RECORDED, f"status {alert.status} is never sent"
-    elif await _late(connection, alert, found.thread_id):
-        state, reason = AlertState.SUPERSEDED, "a newer version of its thread was here first"
-    else:
-        held = await storm.too_many(connection, alert, lane, policy, now=now)
-        if held is not None:
-            state, reason = AlertState.HELD, held
+    state: AlertState,
+    reason: str,
+    request: Request,
+) -> StoredAlert:
+    alert, lane, actor = found.alert, lane_of(found.alert), request.principal.actor
     await alerts.add(
         connection,
         alert.references,
@@ -212,6 +277,7 @@ async def _store(
         sender=alert.sender,
         identifier=alert.identifier,
         sent_at=alert.sent,
+        order_at=found.order_at,
         status=alert.status.value,
         msg_type=alert.msg_type.value,
         scope=alert.scope.value,
@@ -221,29 +287,46 @@ async def _store(
         event_reason=found.placement.reason,
         blocks=list(found.blocks),
         hazards=sorted({hazard_of(i) for i in alert.infos}),
+        ends=alert.ends,
+        end_any=request.principal.may("end-any"),
         document=to_json(alert),
         source=data,
         source_hash=content_hash,
         state=state.value,
         state_reason=reason,
         expires_at=expires_at,
+        submitted_at=request.now,
         submitted_by=actor,
+        submitted_person=request.principal.person_id,
+        submitted_holders=sorted(request.principal.holders),
     )
+    await threads.join(connection, found.joined, into=found.thread_id)
     await events.record(connection, alert_id, found)
-    if state is AlertState.HELD:
-        notes.append(f"It waits for a second person (alerting approve {alert_id}): {reason}")
-    elif reason:
-        notes.append(f"It will not be sent: {reason}.")
-    await audit.record(
-        connection, actor, "alert.submit", str(alert_id), {"lane": lane.value, "state": state.value}
-    )
-    return Submitted(alert_id, True, lane, state, (), alert.repairs), notes
+    if request.key is not None:
+        await idempotency.remember(connection, actor, request.key, request.hash, alert_id)
+    detail = {"lane": lane.value, "state": state.value}
+    await audit.record(connection, actor, "alert.submit", str(alert_id), detail)
+    stored = await alerts.get(connection, alert_id)
+    if stored is None:
+        raise NotFound(f"There is no alert {alert_id}.")
+    return stored
 
 
-async def _late(connection: AsyncConnection, alert: Alert, thread_id: UUID) -> bool:
+def _notes(found: Place) -> list[str]:
+    if found.placement.question is None:
+        return []
+    event_id, likeness = found.placement.question
+    return [
+        f"It may tell of event {event_id}, which a coordinator should decide: {likeness.sentence}"
+    ]
+
+
+async def late(
+    connection: AsyncConnection, alert: Alert, thread_id: UUID, order_at: datetime
+) -> bool:
     """True when newer versions speak for everyone this one concerns."""
-    newer = await threads.newer(connection, thread_id, alert.sent)
-    return any(n.msg_type == MsgType.CANCEL or covers(from_json(n.document), alert) for n in newer)
+    newer = await threads.newer(connection, thread_id, order_at)
+    return any(speaks_for(from_json(n.document), alert) for n in newer)
 
 
 def _content_hash(alert: Alert) -> bytes:

@@ -4,43 +4,72 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cap import from_json
+from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.intake.start import start
+from alerting.dispatch.intake.accept import let_go
+from alerting.dispatch.intake.authority import authorise_approval
 from alerting.dispatch.plan import ring
 from alerting.domain.alert_state import AlertState
-from alerting.errors import Conflict, NotAllowed, NotFound
-from alerting.store import alerts, audit
+from alerting.domain.principal import Principal
+from alerting.errors import Conflict, Forbidden, NotFound
+from alerting.store import alerts, audit, people
+from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 
 
-class OwnAlert(NotAllowed):
-    """Whoever submitted an alert wants to approve it."""
-
-    http_status = 403
+class OwnAlert(Forbidden):
+    """Whoever submitted an alert, or may have, wants to approve it."""
 
 
-async def approve(db: Database, doorbell: Doorbell, alert_id: UUID, *, actor: str) -> bool:
+async def approve(
+    db: Database, doorbell: Doorbell, alert_id: UUID, *, principal: Principal, clock: Clock
+) -> bool:
     """Let a held alert go; False when this person had let it go before.
 
-    Raises NotFound, OwnAlert for whoever submitted it, Conflict when it is not held.
+    What it ends or replaces is found anew, as the alerts stand now.
+
+    The second person is another person, not another key or account: neither who submitted it nor
+    who has seen the key that it came by, nor somebody by a key that its submitter has seen. Raises
+    NotFound, Forbidden for who may not approve this alert, OwnAlert for who may have submitted it,
+    Conflict when it is not held.
     """
+    principal.require("approve")
     async with db.begin() as connection:
         stored = await alerts.get(connection, alert_id, lock=True)
         if stored is None:
             raise NotFound(f"There is no alert {alert_id}.")
-        if stored.approved_by == actor:
+        authorise_approval(principal, from_json(stored.document))
+        await _still_there(connection, principal)
+        if _approved_by(stored, principal):
             return False
-        if stored.submitted_by == actor:
+        if principal.may_be(stored.submitter):
             raise OwnAlert(
                 "Nobody approves their own alert.",
-                remedy="Let another coordinator approve it, by their own account or key.",
+                remedy="Let another coordinator approve it, by their own account or a key that "
+                "whoever submitted it has not made.",
             )
         if stored.state is not AlertState.HELD:
             raise Conflict(f"The alert does not wait for approval: it is {stored.state}.")
-        await alerts.set_state(
-            connection, alert_id, AlertState.ACCEPTED, state_reason="", approved_by=actor
-        )
-        plan_id = await start(connection, alert_id)
-        await audit.record(connection, actor, "alert.approve", str(alert_id))
-    await ring(db, doorbell, stored.lane, [plan_id])
+        plan_id = await let_go(connection, stored, principal, now=clock.now())
+        await audit.record(connection, principal.actor, "alert.approve", str(alert_id))
+    if plan_id is not None:
+        await ring(db, doorbell, stored.lane, [plan_id])
     return True
+
+
+async def _still_there(connection: AsyncConnection, principal: Principal) -> None:
+    """Raises Forbidden where the person has been ended since they were recognised."""
+    if principal.person_id is None:
+        return
+    found = await people.get(connection, principal.person_id)
+    if found is None or found.ended_at is not None:
+        raise Forbidden(f"{principal.actor} may no longer act here.")
+
+
+def _approved_by(stored: StoredAlert, principal: Principal) -> bool:
+    if stored.approved_person is not None:
+        return stored.approved_person == principal.person_id
+    return stored.approved_by == principal.actor

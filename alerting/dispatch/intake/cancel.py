@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,20 +16,18 @@ from alerting.cap import from_json, to_xml
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import Request, Submitted, accept, repeated, take_turns
+from alerting.dispatch.intake.authority import authorise_end
 from alerting.dispatch.intake.notice import notice_of
 from alerting.dispatch.intake.submit import read_one
 from alerting.dispatch.judging.verdict import ended_as
 from alerting.dispatch.plan import ring
 from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
-from alerting.domain.lane import Lane
-from alerting.domain.language import best_info
+from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import alerts, outbox, planned, reached, revoke, threads
+from alerting.store import alerts, reached, revoke, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
-from alerting.store.planned import NewDelivery
-from alerting.store.reached import Reached
 
 MAX_REASON = 1000
 
@@ -40,10 +37,26 @@ _TURNS = 10
 #: Chunks called back in one transaction.
 _CHUNKS = 20
 
-#: Deliveries in a chunk.
-_CHUNK = 1000
-
 _REASONS = {s: ended_as(s)[1] for s in (AlertState.CANCELLED, AlertState.SUPERSEDED)}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An alert of the same event that still stands. citizens: how many will not hear that the
+    danger is over while it does."""
+
+    alert_id: UUID
+    identifier: str
+    sender: str
+    citizens: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": str(self.alert_id),
+            "identifier": self.identifier,
+            "sender": self.sender,
+            "citizens": self.citizens,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +64,9 @@ class Cancelled:
     """What a cancel did, or in a dry run would do.
 
     ended: the alerts it ended; empty when they had ended before, and then `state` and `reason` say
-    how. notice: what goes out; None in a dry run or when nothing was left to end. reached: the
-    addresses that were told or may have been, by channel: they and nobody else get the notice.
+    how. notice: what goes out; None in a dry run or when nothing was left to end. citizens: how
+    many were told of the danger, or may have been, and not yet that it is over; `reached` counts
+    their addresses by channel. standing: what keeps some of them from hearing it now.
     """
 
     alert_id: UUID
@@ -61,7 +75,9 @@ class Cancelled:
     ended: tuple[UUID, ...] = ()
     notice: Submitted | None = None
     dry_run: bool = False
+    citizens: int = 0
     reached: dict[str, int] = field(default_factory=dict)
+    standing: tuple[Standing, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -71,7 +87,9 @@ class Cancelled:
             "ended": [str(i) for i in self.ended],
             "notice": self.notice.to_json() if self.notice else None,
             "dry_run": self.dry_run,
+            "citizens": self.citizens,
             "reached": self.reached,
+            "standing": [s.to_json() for s in self.standing],
         }
 
 
@@ -79,9 +97,10 @@ async def cancel(
     db: Database,
     alert_id: UUID,
     *,
-    actor: str,
+    principal: Principal,
     clock: Clock,
     doorbell: Doorbell,
+    also: Sequence[UUID] = (),
     reason: str = "",
     false_alarm: bool = False,
     dry_run: bool = False,
@@ -95,34 +114,44 @@ async def cancel(
     window. Cancelling what has ended changes nothing, and so does an `idempotency_key` used
     before. Follow it with `call_back_all`.
 
-    Raises NotFound, KeyReused for a key with another body, BadInput for too long a reason, Gone
-    where nobody knows any more whom it reached.
+    also: further alerts of the same name, which end with it.
+
+    Raises NotFound, Forbidden for who may not end this sender's alerts, KeyReused for a key with
+    another body, BadInput for too long a reason, Gone where nobody knows any more whom it reached.
     """
     if len(reason) > MAX_REASON:
         raise BadInput(f"The reason is longer than {MAX_REASON:,} characters.")
     asked = json.dumps([str(alert_id), reason, false_alarm]).encode()
-    request = Request(actor, clock.now(), hashlib.sha256(asked).digest(), idempotency_key, valid_s)
+    request = Request(
+        principal, clock.now(), hashlib.sha256(asked).digest(), idempotency_key, valid_s
+    )
     for _ in range(_TURNS):
         async with db.begin() as connection:
             stored = await _get(connection, alert_id)
+            authorise_end(principal, stored.sender)
             first = await repeated(connection, request)
             if first is not None:
-                return await _as_it_stands(connection, stored, notice=first)
-            versions = await threads.standing(connection, stored.thread_id)
+                return await _as_it_stands(connection, stored, request.now, notice=first)
+            meant = [stored, *await alerts.get_many(connection, also)]
+            thread_ids = {one.thread_id for one in meant}
+            versions = await _standing(connection, thread_ids, principal)
             if not versions:
                 await refuse_pruned(connection, stored)
             if not versions or dry_run:
-                return await _as_it_stands(connection, stored, versions=versions, dry_run=dry_run)
+                return await _as_it_stands(
+                    connection, stored, request.now, versions=versions, dry_run=dry_run
+                )
             notice = notice_of(
-                [from_json(v.document) for v in versions],
+                [from_json(v.document) for v in sorted(versions, key=lambda v: v.order_at)],
                 now=request.now,
                 reason=reason,
                 false_alarm=false_alarm,
                 valid_s=valid_s,
             )
             await take_turns(connection, notice, request)
-            if _ids(await threads.standing(connection, stored.thread_id)) != _ids(versions):
+            if _ids(await _standing(connection, thread_ids, principal)) != _ids(versions):
                 continue
+            answer = await _as_it_stands(connection, stored, request.now, versions=versions)
             data = to_xml(notice)
             notice, _ = read_one(data, max_bytes=len(data))
             submitted, plan_id = await accept(connection, notice, data, request)
@@ -130,7 +159,7 @@ async def cancel(
             await ring(db, doorbell, submitted.lane, [plan_id])
         async with db.begin() as connection:
             stored = await _get(connection, alert_id)
-            return await _as_it_stands(connection, stored, versions=versions, notice=submitted)
+        return replace(answer, state=stored.state, reason=stored.state_reason, notice=submitted)
     raise Conflict("Others keep changing this alert.", remedy="Cancel it again.")
 
 
@@ -149,43 +178,9 @@ async def call_back_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> in
         total += count
 
 
-async def see_through(connection: AsyncConnection, *, now: datetime) -> dict[Lane, list[int]]:
-    """The sweeper's part: go on calling back, and tell whom an ended alert's last windows reached.
-
-    Returns the chunks to ring for, by lane.
-    """
-    await revoke.call_back(connection, _REASONS, chunks=_CHUNKS, now=now)
-    chunk_ids: dict[Lane, list[int]] = defaultdict(list)
-    for found in await reached.late(connection):
-        stored = await _get(connection, found.alert_id)
-        missed = await reached.missed(connection, found.alert_id)
-        chunk_ids[stored.lane] += await _tell(connection, stored, missed)
-        await reached.settle_late(connection, found)
-    return dict(chunk_ids)
-
-
-async def _tell(
-    connection: AsyncConnection, stored: StoredAlert, missed: list[Reached]
-) -> list[int]:
-    """Chunks of a Cancel for these addresses."""
-    if not missed:
-        return []
-    infos = list(enumerate(from_json(stored.document).infos))
-    by_channel: dict[str, list[NewDelivery]] = defaultdict(list)
-    for r in missed:
-        info_no = best_info(infos, r.language)
-        by_channel[r.channel].append(NewDelivery(r.citizen_id, r.address_id, info_no, -1))
-    parts = [
-        (channel, new[i : i + _CHUNK])
-        for channel, new in by_channel.items()
-        for i in range(0, len(new), _CHUNK)
-    ]
-    sizes = [(channel, len(part)) for channel, part in parts]
-    chunk_ids = await outbox.add_chunks(connection, stored.id, stored.lane, sizes)
-    for chunk_id, (channel, part) in zip(chunk_ids, parts, strict=True):
-        await planned.add(connection, stored.id, [(chunk_id, channel, part)])
-    await alerts.add_audience(connection, stored.id, len({r.citizen_id for r in missed}))
-    return chunk_ids
+async def call_back_some(connection: AsyncConnection, *, now: datetime) -> int:
+    """The scheduler's part of `call_back_all`: a few chunks a round."""
+    return await revoke.call_back(connection, _REASONS, chunks=_CHUNKS, now=now)
 
 
 async def _get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert:
@@ -195,24 +190,45 @@ async def _get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert:
     return stored
 
 
+async def _standing(
+    connection: AsyncConnection, thread_ids: Collection[UUID], principal: Principal
+) -> list[StoredAlert]:
+    """The versions of these threads that stand and that this principal may end."""
+    found = await threads.standing(connection, thread_ids)
+    return [v for v in found if principal.may_end(v.sender)]
+
+
 async def _as_it_stands(
     connection: AsyncConnection,
     stored: StoredAlert,
+    now: datetime,
     *,
-    versions: list[StoredAlert] | None = None,
+    versions: Sequence[StoredAlert] = (),
     notice: Submitted | None = None,
     dry_run: bool = False,
 ) -> Cancelled:
+    thread_ids = {stored.thread_id, *(v.thread_id for v in versions)}
+    rest = await threads.in_event(connection, stored.event_id, but=thread_ids, now=now)
+    citizens, by_channel = await reached.count(connection, stored.event_id, stored.thread_id)
+    kept_back = await reached.kept_back(
+        connection, stored.event_id, stored.thread_id, [r.id for r in rest]
+    )
     return Cancelled(
         stored.id,
         stored.state,
         stored.state_reason,
-        ended=tuple(v.id for v in versions or ()),
+        ended=tuple(v.id for v in versions),
         notice=notice,
         dry_run=dry_run,
-        reached=await reached.reach(connection, stored.thread_id),
+        citizens=citizens,
+        reached=by_channel,
+        standing=tuple(
+            Standing(r.id, r.identifier, r.sender, kept_back[r.id])
+            for r in rest
+            if r.id in kept_back
+        ),
     )
 
 
-def _ids(versions: list[StoredAlert]) -> set[UUID]:
+def _ids(versions: Sequence[StoredAlert]) -> set[UUID]:
     return {v.id for v in versions}

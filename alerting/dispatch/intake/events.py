@@ -1,22 +1,30 @@
-"""Events: an alert's thread and event, found among those stored (see `throttle.placing`)."""
+"""Events: an alert's thread and event, found among those stored.
+
+What it refers to decides its thread (`throttle.events.referring`); where it refers to nothing, what
+it says decides its event (`throttle.events.placing`).
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
-from alerting.domain.alert import Alert
+from alerting.domain.alert import Alert, MsgType, Reference, Status
 from alerting.domain.lane import Lane, lane_of
+from alerting.domain.principal import Principal
+from alerting.domain.version import Version, name_of
+from alerting.errors import BadInput
 from alerting.store import alerts, events, threads
 from alerting.store.alerts import StoredAlert
-from alerting.throttle.events import placing
-from alerting.throttle.events.placing import Candidate, Linked, Placement, says_over
+from alerting.throttle.events import placing, referring
+from alerting.throttle.events.placing import Candidate, Linked, Placement
+from alerting.throttle.events.referring import listed
 from alerting.throttle.events.same import Pool, Signature, blocks, seek, signature
 from alerting.throttle.policy.model import SameEvent
 
@@ -41,31 +49,85 @@ _KEPT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """thread_id, event_id: new ones where the alert is on its own. linked: it refers to a known
-    alert, or one refers to it."""
+    """Where an alert belongs, and what a coordinator should know of that.
 
+    alert: as it is taken: one that bears a known name is an update. thread_id, event_id: new ones
+    where the alert is on its own. joined: threads that become part of its own. order_at: by which
+    it is ordered in its thread. held: why a person must decide before it takes effect.
+    ends_nothing: it is an end, and nothing that it could end is known here.
+    """
+
+    alert: Alert
     thread_id: UUID
     event_id: UUID
     placement: Placement[UUID]
-    linked: bool
+    joined: tuple[UUID, ...]
+    order_at: datetime
     blocks: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    held: str = ""
+    ends_nothing: bool = False
 
 
-async def place(connection: AsyncConnection, alert: Alert, same: SameEvent) -> Place:
-    """Find an alert's thread and event among those stored."""
+async def place(
+    connection: AsyncConnection,
+    alert: Alert,
+    same: SameEvent,
+    principal: Principal,
+    *,
+    now: datetime,
+    approved: bool = False,
+) -> Place:
+    """Find an alert's thread and event among those stored.
+
+    approved: a second person has let it end what it refers to. Raises BadInput for an exercise or
+    test that refers to a real alert.
+    """
+    notes = await _across(connection, alert)
+    known = await threads.known(connection, alert, referring.names_of(alert))
+    found = referring.referred(
+        alert,
+        [v for v in known if v.triple != alert.triple],
+        may_end=lambda sender: approved or principal.may_end_others(sender),
+    )
+    notes += found.notes
+    alert, note = referring.reissue(alert, found)
+    notes += [note] if note else []
     mine = signature(alert)
-    linked = [
-        Linked(one.thread_id, one.event_id)
-        for one in await threads.linked(connection, alert.references, triple=alert.triple)
-    ]
+    held, ends_nothing = "", False
+    acts = alert.msg_type in {MsgType.UPDATE, MsgType.CANCEL} or alert.ends
+    if found.others and acts:
+        theirs = listed(found.others)
+        held = f"It would end or replace {theirs}, and only their sender may do that."
+    elif found.others:
+        notes.append(
+            f"It refers to {listed(found.others)} of another sender; it stands on its own."
+        )
+    elif acts and not found.versions:
+        live = await threads.of_sender(connection, alert, now=now)
+        standing = [(_version(s), _see(s).signature) for s in live]
+        guessed = referring.guess(alert, found, mine, standing, approved=approved)
+        found, held, ends_nothing = guessed.found, guessed.held, guessed.ends_nothing
+        notes += [guessed.note] if guessed.note else []
     candidates: list[Candidate[UUID]] = []
     pool = Pool()
-    if not linked:
+    if not found.versions:
         candidates = await _near(connection, alert, mine, same, pool)
-    found = placing.place(mine, linked, candidates, pool, same, ends=says_over(alert))
-    thread_id = found.thread or uuid4()
-    filed = tuple(sorted(blocks(mine)))
-    return Place(thread_id, found.event or thread_id, found, bool(linked), filed)
+    linked = [Linked(v.thread, v.event) for v in found.versions]
+    placement = placing.place(mine, linked, candidates, pool, same)
+    thread_id = placement.thread or uuid4()
+    return Place(
+        alert,
+        thread_id,
+        placement.event or thread_id,
+        placement,
+        found.threads,
+        referring.order_at(alert, found, now=now),
+        tuple(sorted(blocks(mine))),
+        tuple(notes),
+        held,
+        ends_nothing,
+    )
 
 
 async def record(connection: AsyncConnection, alert_id: UUID, found: Place) -> None:
@@ -79,6 +141,35 @@ async def record(connection: AsyncConnection, alert_id: UUID, found: Place) -> N
         )
 
 
+async def _across(connection: AsyncConnection, alert: Alert) -> list[str]:
+    """What is said of references across the wall between real alerts, exercises and tests."""
+    names = [name_of(r) for r in alert.references]
+    names += [(alert.sender.lower(), loose.lower()) for loose in alert.loose_references]
+    notes = []
+    for sender, identifier, status, scope in await threads.across(connection, alert, names):
+        if status == Status.ACTUAL and alert.status is not Status.ACTUAL:
+            raise BadInput(
+                f"This {alert.status} refers to {identifier} of {sender}, which is a real alert.",
+                remedy="Take the reference out: a rehearsal never touches what is real.",
+            )
+        notes.append(
+            f"It refers to {identifier} of {sender}, which has status {status} and scope {scope}: "
+            "it stands on its own and changes nothing about that one."
+        )
+    return notes
+
+
+def _version(stored: StoredAlert) -> Version[UUID]:
+    return Version(
+        stored.id,
+        stored.thread_id,
+        stored.event_id,
+        Reference(stored.sender, stored.identifier, stored.sent_at),
+        stored.order_at,
+        stored.expires_at,
+    )
+
+
 async def _near(
     connection: AsyncConnection,
     alert: Alert,
@@ -89,14 +180,14 @@ async def _near(
     """Alerts that may be like this one; what they and others say is added to `pool`."""
     since = alert.sent - timedelta(seconds=same.window_s)
     near = await events.candidates(
-        connection, sorted(seek(mine)), status=alert.status.value, since=since, limit=_CANDIDATES
+        connection, alert, sorted(seek(mine)), since=since, limit=_CANDIDATES
     )
     candidates = []
     for stored in near:
         seen = _see(stored)
         pool.add(seen.signature, stored.event_id, sender=stored.sender)
         candidates.append(
-            Candidate(stored.thread_id, stored.event_id, stored.sent_at, seen.signature, seen.ends)
+            Candidate(stored.thread_id, stored.event_id, stored.order_at, seen.signature, seen.ends)
         )
     if near and lane_of(alert) is not Lane.EXTREME:
         await _learn(connection, pool, near, alert)
@@ -121,7 +212,7 @@ def _see(stored: StoredAlert) -> _Seen:
     found = _seen.get(stored.id)
     if found is None:
         alert = from_json(stored.document)
-        found = _seen[stored.id] = _Seen(signature(alert), says_over(alert))
+        found = _seen[stored.id] = _Seen(signature(alert), alert.ends)
         if len(_seen) > _KEPT:
             _seen.popitem(last=False)
     return found

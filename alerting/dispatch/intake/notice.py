@@ -22,20 +22,20 @@ from alerting.domain.alert import (
 def notice_of(
     versions: Sequence[Alert], *, now: datetime, reason: str, false_alarm: bool, valid_s: float
 ) -> Alert:
-    """The Cancel of a thread's live versions, in every language they have, newest first.
+    """The Cancel of a thread's live versions, which come oldest first, in every language they have.
 
-    It bears the newest one's name, codes and participants, and is sent no earlier than a second
-    after it. Its texts repeat nothing of what the alerts told people to do.
+    It bears the newest one's name, codes and participants. Its texts repeat nothing of what
+    the alerts told people to do.
 
     reason: the coordinator's words; they follow ours in every language. valid_s: for how many
     seconds it is worth telling.
     """
-    newest = max(versions, key=lambda v: v.sent)
-    # CAP's times have whole seconds, and a Cancel counts for what was sent before it.
-    sent = max(now, newest.sent + timedelta(seconds=1)).astimezone(newest.sent.tzinfo)
-    sent = sent.replace(microsecond=0)
+    newest = versions[-1]
+    # Others order alerts by `sent`, in whole seconds; a clock that was far ahead is not followed.
+    sent = min(max(now, newest.sent + timedelta(seconds=1)), now + timedelta(minutes=1))
+    sent = sent.astimezone(newest.sent.tzinfo).replace(microsecond=0)
     expires = sent + timedelta(seconds=int(valid_s))
-    infos = [info for v in sorted(versions, key=lambda v: v.sent, reverse=True) for info in v.infos]
+    infos = [info for v in reversed(versions) for info in v.infos]
     by_language: dict[str, list[Info]] = {}
     for info in infos:
         by_language.setdefault(info.language.casefold(), []).append(info)

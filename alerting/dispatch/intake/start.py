@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,45 +10,46 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cap import from_json
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import AlertState
-from alerting.errors import NotFound
-from alerting.store import alerts, outbox, reached, revoke, threads
+from alerting.store import outbox, revoke, threads
 from alerting.store.alerts import StoredAlert
-from alerting.throttle.cover import covers
+from alerting.throttle.cover import speaks_for
 
 
-async def start(connection: AsyncConnection, alert_id: UUID) -> int:
-    """End what the alert replaces or cancels and write its plan; returns the plan's id.
+async def start(connection: AsyncConnection, stored: StoredAlert) -> int:
+    """End what the alert replaces or ends and write its plan; returns the plan's id.
 
-    An update ends an earlier version only where it speaks for everyone that one concerned. Where
-    it leaves some of them out the earlier version still reaches those, and whoever both concern
+    A version ends an earlier one only where it speaks for everyone that one concerned. Where it
+    leaves some of them out the earlier version still stands for those, and whoever both concern
     hears the newer one.
     """
-    stored = await alerts.get(connection, alert_id)
-    if stored is None:
-        raise NotFound(f"There is no alert {alert_id}.")
     alert = from_json(stored.document)
-    ended, state = await _ended(connection, stored, alert)
-    plan_id = await outbox.add_plan(connection, alert_id, stored.lane)
+    plan_id = await outbox.add_plan(connection, stored.id, stored.lane)
+    ended = [v.id for v, document in await older(connection, stored) if speaks_for(alert, document)]
     # Last, because workers wait from here to the end of the transaction.
-    calling = await revoke.stop(connection, ended)
-    await threads.end(connection, ended, state, f"by {alert_id}")
-    if calling and state is AlertState.CANCELLED:
-        await reached.expect_late(connection, alert_id, stored.lane, until=stored.expires_at)
+    await end(connection, stored, ended)
     return plan_id
 
 
-async def _ended(
-    connection: AsyncConnection, stored: StoredAlert, alert: Alert
-) -> tuple[list[UUID], AlertState]:
-    """What the alert ends, and as what."""
-    if alert.msg_type not in {MsgType.UPDATE, MsgType.CANCEL}:
-        return [], AlertState.SUPERSEDED
-    tied = {stored.thread_id}
-    tied |= {
-        one.thread_id
-        for one in await threads.linked(connection, alert.references, triple=alert.triple)
-    }
-    older = await threads.live(connection, list(tied), before=alert.sent)
-    if alert.msg_type is MsgType.CANCEL:
-        return [o.id for o in older], AlertState.CANCELLED
-    return [o.id for o in older if covers(alert, from_json(o.document))], AlertState.SUPERSEDED
+async def older(
+    connection: AsyncConnection, stored: StoredAlert
+) -> list[tuple[StoredAlert, Alert]]:
+    """The versions before an alert that it may end, each with what it says.
+
+    Only an end puts an end to an end: an update that leaves people out must not keep from them
+    that their danger is over.
+    """
+    if stored.msg_type not in (MsgType.UPDATE, MsgType.CANCEL) and not stored.ends:
+        return []
+    found = await threads.live(connection, stored.thread_id, before=stored.order_at, but=stored.id)
+    return [
+        (v, from_json(v.document))
+        for v in found
+        if not v.ends or (stored.ends and v.finished_at is None)
+    ]
+
+
+async def end(connection: AsyncConnection, by: StoredAlert, alert_ids: Sequence[UUID]) -> None:
+    """Stop these alerts for good: nothing more of them is sent but what is in an open window."""
+    state = AlertState.CANCELLED if by.msg_type == MsgType.CANCEL else AlertState.SUPERSEDED
+    await revoke.stop(connection, alert_ids)
+    await threads.end(connection, alert_ids, state, f"by {by.id}", by=by.id)

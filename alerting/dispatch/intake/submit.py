@@ -6,11 +6,13 @@ import hashlib
 from dataclasses import replace
 
 from alerting.cap import read
+from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import KeyReused, Request, Submitted, accept, take_turns
 from alerting.dispatch.plan import ring
 from alerting.domain.alert import Alert
+from alerting.domain.principal import Principal
 from alerting.domain.retime import sent_now
 from alerting.errors import BadInput
 from alerting.store.db import Database
@@ -22,12 +24,13 @@ async def submit(
     db: Database,
     data: bytes,
     *,
-    actor: str,
+    principal: Principal,
     clock: Clock,
     doorbell: Doorbell,
     idempotency_key: str | None = None,
     max_bytes: int = 2_000_000,
     default_expiry_s: float = 24 * 3600,
+    drill_roster_max: int = 500,
     now: bool = False,
 ) -> Submitted:
     """Accept one alert, once, and start it on its way.
@@ -37,18 +40,22 @@ async def submit(
     and content) answers as the first time and changes nothing. With `now` the alert's times are
     moved so that it is sent at this moment (rehearsals, prepared texts).
 
-    Raises BadInput for what cannot be read or would reach nobody, KeyReused for a key with another
-    body, Conflict for a CAP triple with other content.
+    Raises BadInput for what cannot be read, does not say for whom it is or would reach nobody,
+    Forbidden for what this principal may not send, KeyReused for a key with another body, Conflict
+    for a CAP triple with other content.
     """
     alert, notes = read_one(data, max_bytes=max_bytes)
+    # Not in `read_one`: the notice that ends an alert of before this rule must not be refused.
+    refuse_unclear(alert)
     if now:
         alert = sent_now(alert, clock.now())
     request = Request(
-        actor,
+        principal,
         clock.now(),
         hashlib.sha256(data + (b"now" if now else b"")).digest(),
         key=idempotency_key,
         default_expiry_s=default_expiry_s,
+        drill_roster_max=drill_roster_max,
     )
     async with db.begin() as connection:
         await take_turns(connection, alert, request)

@@ -13,7 +13,7 @@ from alerting.cap import from_json
 from alerting.channels.base import ERROR_CLASSES
 from alerting.dispatch.judging import policies, silences
 from alerting.dispatch.judging.history import Histories, Known
-from alerting.dispatch.judging.verdict import subject_of
+from alerting.dispatch.judging.verdict import outsiders_of, subject_of
 from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
@@ -22,7 +22,7 @@ from alerting.errors import NotFound
 from alerting.store import alerts, deliveries, ledger
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
-from alerting.throttle.desk import Desk
+from alerting.throttle.desk import Desk, Subject
 from alerting.throttle.gate import AskBudget, Asked, Facts, trace
 
 _STATES = {
@@ -49,6 +49,7 @@ _OTHER = {
 }
 
 _QUESTIONS = {
+    "not_a_participant": "Was it a drill that the citizen takes no part in?",
     "cancelled": "Was the alert cancelled or replaced?",
     "expired": "Had it run out?",
     "opted_out": "Does the citizen want messages at this address?",
@@ -141,6 +142,10 @@ async def explain(
     if not found:
         return [Explained("", "", "", _no_delivery(stored))]
     judged = await deliveries.as_judged(connection, alert_id, found[0]["citizen_id"])
+    outsider = False
+    if stored.is_drill:
+        outsiders, _ = await outsiders_of(connection, stored, [found[0]["citizen_id"]])
+        outsider = bool(outsiders)
     policy = (await policies.live(connection)).policy
     standing = await silences.standing(connection, now)
     explained = []
@@ -154,12 +159,14 @@ async def explain(
             thread=stored.thread_id,
             state=_state_then(stored, row["reason"]),
             expires_at=stored.expires_at,
+            order_at=stored.order_at,
             submitted_at=stored.submitted_at,
             now=at,
             can_be_silent=row["channel"] == "push",
             silences=standing,
         )
-        facts = desk.facts(_subject_then(judged[row["id"]], known.get(row["citizen_id"]), at))
+        subject = _subject_then(judged[row["id"]], known.get(row["citizen_id"]), at)
+        facts = desk.facts(subject._replace(participant=not outsider))
         explained.append(
             Explained(
                 channel=row["channel"],
@@ -194,7 +201,7 @@ def _state_then(stored: StoredAlert, reason: str) -> AlertState:
     return stored.state if reason in ends else AlertState.DELIVERING
 
 
-def _subject_then(d: OpenDelivery, known: Known | None, at: datetime) -> Any:
+def _subject_then(d: OpenDelivery, known: Known | None, at: datetime) -> Subject:
     earlier = None
     if known is not None:
         earlier = Known(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
-from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
+from alerting.store import alerts as store_alerts
 from alerting.store import history
 from alerting.store.alerts import StoredAlert
-from alerting.store.history import Earlier
+from alerting.store.history import Brief, Earlier
 from alerting.throttle.assess import Past
 from alerting.throttle.stage import Stage, stage_of
 
@@ -51,44 +51,66 @@ class Histories:
         Costs nothing for the first alert of an event that nothing else is like.
         """
         same = await history.of_event(connection, stored.event_id, but=stored.id)
-        others: list[StoredAlert] = []
+        others: list[Brief] = []
         if stored.lane not in {Lane.EXTREME, Lane.SEVERE} and stored.hazards:
             others = await history.of_hazards(
-                connection, stored.hazards, status=stored.status, not_of=stored.event_id, now=now
+                connection,
+                stored.hazards,
+                status=stored.status,
+                scope=stored.scope,
+                not_of=stored.event_id,
+                now=now,
             )
-        alerts = {s.id: s for s in (*same, *others)}
+        alerts = {b.id: b for b in (*same, *others)}
+        rows = await history.earlier(connection, citizen_ids, list(alerts))
+        await self._read(connection, rows)
+        ends = {b.id: b.submitted_at for b in same if b.ends}
+        if stored.ends:
+            ends[stored.id] = stored.submitted_at
         found: dict[int, Known] = {}
-        for row in await history.earlier(connection, citizen_ids, list(alerts)):
+        for row in rows:
             source = alerts[row.alert_id]
             known = found.setdefault(row.citizen_id, Known())
             past = known.event if source.event_id == stored.event_id else known.elsewhere
-            past.append(self._past(source, row))
+            past.append(self._past(source, row, ends))
         return found
 
-    def _past(self, source: StoredAlert, row: Earlier) -> Past:
+    def _past(self, source: Brief, row: Earlier, ends: Mapping[UUID, datetime]) -> Past:
+        stage = self._stages[row.alert_id, row.info_no]
+        if stage.thread != source.thread_id:
+            # Threads that turn out to be one are joined.
+            stage = replace(stage, thread=source.thread_id)
         return Past(
-            stage=self._stage(source, row.info_no),
+            stage=stage,
             places=row.places,
             told=row.told,
             sure=row.sure,
             silent=bool(row.silent),
-            over=source.state is AlertState.CANCELLED,
+            over=source.state is AlertState.CANCELLED or source.ended_by in ends,
             at=row.at,
             waits=row.waits,
+            open=row.open,
+            replaced=source.state is AlertState.SUPERSEDED,
+            over_at=ends.get(source.ended_by) if source.ended_by else None,
         )
 
-    def _stage(self, source: StoredAlert, info_no: int) -> Stage:
-        key = (source.id, info_no)
-        found = self._stages.get(key)
-        if found is None:
-            alert: Alert = from_json(source.document)
-            found = self._stages[key] = stage_of(
-                alert,
-                info_no,
+    async def _read(self, connection: AsyncConnection, rows: Sequence[Earlier]) -> None:
+        """Work out the stages these rows need that are not known yet."""
+        new = {row.alert_id for row in rows if (row.alert_id, row.info_no) not in self._stages}
+        documents = {s.id: s for s in await store_alerts.get_many(connection, list(new))}
+        for row in rows:
+            key = (row.alert_id, row.info_no)
+            if key in self._stages:
+                self._stages.move_to_end(key)
+                continue
+            source = documents[row.alert_id]
+            self._stages[key] = stage_of(
+                from_json(source.document),
+                row.info_no,
                 key=source.id,
                 thread=source.thread_id,
                 expires_at=source.expires_at,
+                order_at=source.order_at,
             )
-            if len(self._stages) > _KEPT:
-                self._stages.popitem(last=False)
-        return found
+        while len(self._stages) > max(_KEPT, len(rows)):
+            self._stages.popitem(last=False)

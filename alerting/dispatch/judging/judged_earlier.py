@@ -6,11 +6,11 @@ provider was away or a worker died in between it may be night by now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 
 from alerting.cap import from_json
-from alerting.domain.alert import Alert, MsgType, Status
+from alerting.domain.alert import Alert, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.store.alerts import StoredAlert
@@ -35,17 +35,22 @@ def judged_earlier(
     now: datetime,
     policy: Policy,
     can_be_silent: bool,
+    outsiders: Set[int] = frozenset(),
 ) -> dict[int, Decision]:
-    """The decisions, by delivery, for digests and for what another channel did not bring."""
+    """The decisions, by delivery, for digests and for what another channel did not bring.
+
+    outsiders: citizens who take no part in a drill.
+    """
     alert = from_json(stored.document)
     decided: dict[int, Decision] = {}
     for d in pending:
+        participant = d.citizen_id not in outsiders
         if digest:
-            decision = only_open(stored, d, now, Reason.DIGESTED)
+            decision = only_open(stored, d, now, Reason.DIGESTED, participant=participant)
         elif d.follows is not None and d.already_told:
             decision = Decision(Verdict.DROP, Reason.ALREADY_TOLD)
         elif d.follows is not None:
-            decision = only_open(stored, d, now, Reason.UNREACHED)
+            decision = only_open(stored, d, now, Reason.UNREACHED, participant=participant)
         else:
             continue
         if decision.verdict is Verdict.SEND and not _at_any_hour(alert, d.info_no):
@@ -56,8 +61,13 @@ def judged_earlier(
     return decided
 
 
-def only_open(stored: StoredAlert, d: OpenDelivery, now: datetime, reason: Reason) -> Decision:
-    """SEND with this reason, unless the alert has ended or the address is closed."""
+def only_open(
+    stored: StoredAlert, d: OpenDelivery, now: datetime, reason: Reason, *, participant: bool
+) -> Decision:
+    """SEND with this reason, unless the alert is not for them, has ended or the address is
+    closed."""
+    if not participant:
+        return Decision(Verdict.DROP, Reason.NOT_A_PARTICIPANT)
     state = AlertState.EXPIRED if now >= stored.expires_at else stored.state
     if state in ENDED_AS:
         return Decision(Verdict.DROP, ENDED_AS[state])
@@ -87,9 +97,9 @@ def _by_day(
 
 def _at_any_hour(alert: Alert, info_no: int) -> bool:
     """What is grave, a drill or the end of a danger waits for nothing."""
-    if alert.status is not Status.ACTUAL or alert.msg_type is MsgType.CANCEL:
+    if alert.status is not Status.ACTUAL or alert.ends:
         return True
     if not 0 <= info_no < len(alert.infos):
         return False
     info = alert.infos[info_no]
-    return info.severity in GRAVE or info.ends_danger
+    return info.severity in GRAVE or alert.ends_in(info)

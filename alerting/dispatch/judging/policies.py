@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock, SystemClock
 from alerting.dispatch.judging import silences
+from alerting.domain.principal import Principal
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import logger
 from alerting.store import policies
@@ -68,6 +69,16 @@ async def live(connection: AsyncConnection) -> Versioned:
     return _versioned(stored) or Versioned(DEFAULT_VERSION, default_policy())
 
 
+async def braking(connection: AsyncConnection, principal: Principal) -> tuple[Policy, ...]:
+    """The policies by which a principal's alerts may be held for a second person: the live one,
+    and where this very principal may have set it also the newest that somebody else set."""
+    stored = await policies.current(connection, "live")
+    others = await policies.newest_of_others(connection, principal)
+    chosen = [stored] if stored == others else [stored, others]
+    found = [_versioned(one) or Versioned(DEFAULT_VERSION, default_policy()) for one in chosen]
+    return tuple(v.policy for v in found)
+
+
 async def shadow(connection: AsyncConnection) -> Versioned | None:
     """The policy in shadow, if there is one that can be read."""
     return _versioned(await policies.current(connection, "shadow"))
@@ -85,7 +96,7 @@ def _versioned(stored: StoredPolicy | None) -> Versioned | None:
 
 
 async def set_live(
-    connection: AsyncConnection, toml: str, *, by: str, note: str = "", name: str = "policy"
+    connection: AsyncConnection, toml: str, *, by: Principal, note: str = "", name: str = "policy"
 ) -> int:
     """Make a text the live policy and return its version; the same text again changes nothing.
 
@@ -98,7 +109,7 @@ async def set_live(
 
 
 async def set_shadow(
-    connection: AsyncConnection, toml: str, *, by: str, note: str = "", name: str = "policy"
+    connection: AsyncConnection, toml: str, *, by: Principal, note: str = "", name: str = "policy"
 ) -> int:
     """Run a text beside the live policy: it decides nothing, and what it would is counted."""
     parse_policy(toml, name=name)
@@ -107,12 +118,14 @@ async def set_shadow(
     return stored.version
 
 
-async def clear_shadow(connection: AsyncConnection, *, by: str) -> bool:
+async def clear_shadow(connection: AsyncConnection, *, by: Principal) -> bool:
     """Stop the policy in shadow, keeping its counts; False where none ran."""
     return await policies.clear(connection, "shadow", by=by, action="policy.shadow-off")
 
 
-async def rollback(connection: AsyncConnection, version: int, *, by: str, note: str = "") -> int:
+async def rollback(
+    connection: AsyncConnection, version: int, *, by: Principal, note: str = ""
+) -> int:
     """Set an earlier text again, as a new version; version 0 is the default policy.
 
     Raises NotFound, and PolicyRefused for a text that is no longer taken.

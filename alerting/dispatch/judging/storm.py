@@ -1,4 +1,8 @@
-"""Storm: what the brake has to know of a sender and an audience, asked of the store."""
+"""Storm: what the brake has to know of a sender and an audience, asked of the store.
+
+Whoever set the live policy is judged by the last one of somebody else as well: nobody lets their
+own alert go by loosening the policy first.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +10,69 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting import audience
+from alerting.dispatch.judging import policies
 from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane
-from alerting.store import threads
-from alerting.throttle.brake import hold
+from alerting.domain.principal import Principal
+from alerting.store.issued import issued
+from alerting.throttle.brake import hold, may_wait
 from alerting.throttle.policy.parse import Policy
 
 
 async def too_many(
-    connection: AsyncConnection, alert: Alert, lane: Lane, policy: Policy, *, now: datetime
+    connection: AsyncConnection, alert: Alert, lane: Lane, principal: Principal, *, now: datetime
 ) -> str | None:
-    """Why an alert must wait because of how many its sender issues; None where it need not."""
-    storm = policy.storm
-    window = timedelta(seconds=storm.window_s)
-    recent = await threads.issued(connection, alert.sender, since=now - window, until=now)
-    if recent < storm.at_least:
+    """Why an alert must wait because of how many this principal issues; None where it need not."""
+    for policy in await policies.braking(connection, principal):
+        reason = await _too_many(connection, alert, lane, principal, policy, now)
+        if reason is not None:
+            return reason
+    return None
+
+
+async def too_wide(
+    connection: AsyncConnection, alert: Alert, lane: Lane, principal: Principal
+) -> str | None:
+    """Why an alert must wait because of how many it would reach; None where it need not."""
+    judged_by = await policies.braking(connection, principal)
+    limits = [p.storm.audience_max for p in judged_by if may_wait(alert, lane, principal, p)]
+    # Counting costs; it is not done for alerts that no number of people would hold up.
+    if not limits or not alert.for_public:
+        return None
+    found = await audience.count(connection, alert, unless_below=min(limits))
+    for policy in judged_by:
+        reason = hold(alert, principal=principal, audience=found, policy=policy, lane=lane)
+        if reason is not None:
+            return reason
+    return None
+
+
+async def _too_many(
+    connection: AsyncConnection,
+    alert: Alert,
+    lane: Lane,
+    principal: Principal,
+    policy: Policy,
+    now: datetime,
+) -> str | None:
+    if not may_wait(alert, lane, principal, policy):
+        return None
+    storm, sender = policy.storm, alert.sender
+    window_at = now - timedelta(seconds=storm.window_s)
+    recent = await issued(connection, principal, sender, since=window_at, until=now)
+    if recent.in_all < storm.at_least:
         return None
     since = now - timedelta(seconds=storm.history_s)
-    before = await threads.issued(connection, alert.sender, since=since, until=now - window)
+    before = await issued(connection, principal, sender, since=since, until=window_at)
     windows = max(1.0, (storm.history_s - storm.window_s) / storm.window_s)
     return hold(
         alert,
-        recent=recent,
-        usual_per_window=before / windows,
-        audience=None,
+        principal=principal,
+        recent=recent.of_sender,
+        usual_per_window=before.of_sender / windows,
+        recent_by_key=recent.in_all,
+        usual_by_key=before.in_all / windows,
         policy=policy,
         lane=lane,
     )
-
-
-def too_wide(alert: Alert, lane: Lane, policy: Policy, *, audience: int) -> str | None:
-    """Why an alert must wait because of how many it would reach; None where it need not."""
-    return hold(alert, recent=0, usual_per_window=0.0, audience=audience, policy=policy, lane=lane)

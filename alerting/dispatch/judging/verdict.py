@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.judging.history import Histories, Known
@@ -17,8 +19,9 @@ from alerting.dispatch.judging.policies import PolicyCache
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
+from alerting.drills import walls
 from alerting.errors import Unavailable
-from alerting.store import policies
+from alerting.store import drill_walls, policies
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.deliveries import OpenDelivery
@@ -93,6 +96,9 @@ class Verdicts:
         digest: they carry digests, whose items were judged before; only what ends an alert or
         closes an address and the citizens' nights still stand against them.
         """
+        outsiders: frozenset[int] = frozenset()
+        if stored.is_drill:
+            outsiders = await self._outsiders(stored, pending)
         earlier: dict[int, Decision] = {}
         if digest or any(d.follows is not None for d in pending):
             earlier = judged_earlier(
@@ -102,16 +108,38 @@ class Verdicts:
                 now=self._clock.now(),
                 policy=(await self._policies.in_force()).live,
                 can_be_silent=can_be_silent,
+                outsiders=outsiders,
             )
         first = [d for d in pending if d.id not in earlier]
-        judged = dict(
-            zip((d.id for d in first), await self._of(stored, first, can_be_silent), strict=True)
-        )
+        decisions = await self._of(stored, first, can_be_silent, outsiders)
+        judged = dict(zip((d.id for d in first), decisions, strict=True))
         decided = judged | earlier
         return [decided[d.id] for d in pending]
 
+    async def _outsiders(
+        self, stored: StoredAlert, pending: Sequence[OpenDelivery]
+    ) -> frozenset[int]:
+        """Those who take no part in a drill; an alarm for whoever never did while it was on."""
+        async with self._db.begin() as connection:
+            outsiders, strangers = await outsiders_of(
+                connection, stored, [d.citizen_id for d in pending]
+            )
+            if strangers:
+                await walls.raise_alarm(
+                    connection,
+                    "throttle",
+                    stored.id,
+                    f"Drill {stored.id} had deliveries for {strangers} people on none of its "
+                    "rosters; they were not sent",
+                )
+        return outsiders
+
     async def _of(
-        self, stored: StoredAlert, pending: Sequence[OpenDelivery], can_be_silent: bool
+        self,
+        stored: StoredAlert,
+        pending: Sequence[OpenDelivery],
+        can_be_silent: bool,
+        outsiders: frozenset[int],
     ) -> list[Decision]:
         if not pending:
             return []
@@ -121,7 +149,10 @@ class Verdicts:
             known = await self._histories.of(
                 connection, stored, [d.citizen_id for d in pending], now=now
             )
-        subjects = [subject_of(d, known.get(d.citizen_id)) for d in pending]
+        subjects = [
+            subject_of(d, known.get(d.citizen_id), participant=d.citizen_id not in outsiders)
+            for d in pending
+        ]
         desk = partial(
             Desk,
             from_json(stored.document),
@@ -129,6 +160,7 @@ class Verdicts:
             thread=stored.thread_id,
             state=stored.state,
             expires_at=stored.expires_at,
+            order_at=stored.order_at,
             submitted_at=stored.submitted_at,
             now=now,
             can_be_silent=can_be_silent,
@@ -147,9 +179,11 @@ class Verdicts:
         ]
 
     def unjudged(self, stored: StoredAlert, pending: Sequence[OpenDelivery]) -> list[Decision]:
-        """The decisions where the throttle itself fails: what may go out at all does."""
+        """The decisions where the throttle itself fails: what may go out at all does. Of a drill
+        nothing does, for nobody has looked who takes part."""
         now = self._clock.now()
-        return [only_open(stored, d, now, Reason.UNJUDGED) for d in pending]
+        actual = not stored.is_drill
+        return [only_open(stored, d, now, Reason.UNJUDGED, participant=actual) for d in pending]
 
     async def _judge(
         self,
@@ -221,7 +255,18 @@ def _despite_doubts(d: OpenDelivery, decision: Decision, known: Known | None) ->
     return Decision(Verdict.SEND, Reason.NEW)
 
 
-def subject_of(d: OpenDelivery, known: Known | None) -> Subject:
+async def outsiders_of(
+    connection: AsyncConnection, stored: StoredAlert, citizen_ids: Sequence[int]
+) -> tuple[frozenset[int], int]:
+    """Of these citizens, those who take no part in a drill now, and how many of them have been on
+    none of its rosters since it was submitted."""
+    known = await drill_walls.memberships(connection, stored.addresses, citizen_ids)
+    outsiders = {c for c in citizen_ids if c not in known or known[c] is not None}
+    left = {c for c, at in known.items() if at is not None and at > stored.submitted_at}
+    return frozenset(outsiders), len(outsiders - left)
+
+
+def subject_of(d: OpenDelivery, known: Known | None, *, participant: bool = True) -> Subject:
     """What the desk may know of one delivery. An address that is gone counts as no consent."""
     return Subject(
         citizen_id=d.citizen_id,
@@ -237,6 +282,7 @@ def subject_of(d: OpenDelivery, known: Known | None) -> Subject:
         quiet_to=d.quiet_to,
         history=known.event if known else (),
         elsewhere=known.elsewhere if known else (),
+        participant=participant,
     )
 
 

@@ -1,0 +1,82 @@
+"""A submission that is not plain about being real, or about whom it is for, changes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sqlalchemy import func, select, text
+from town import Town
+
+from alerting.cap import from_json, read, to_json
+from alerting.dispatch.intake.cancel import cancel
+from alerting.domain.principal import internal
+from alerting.errors import BadInput
+from alerting.store import alerts
+from alerting.store.schema import alert as alert_table
+from alerting.store.schema import outbox
+
+STATUS = "<status>Actual</status>"
+SCOPE = "<scope>Public</scope>"
+
+UNCLEAR = [
+    (STATUS, f"{STATUS}<status>Exercise</status>", "Say status once."),
+    (STATUS, "<status>A.c.t.u.a.l</status>", "which is never guessed"),
+    (STATUS, "<status>Act<b>ual</b></status>", "Write status as plain text."),
+    (
+        SCOPE,
+        f"{SCOPE}<scope>Restricted</scope><restriction>police</restriction>",
+        "Say scope once.",
+    ),
+    (
+        SCOPE,
+        f"{SCOPE}<restriction>police only</restriction>",
+        "Say Restricted or Private in scope, or leave out restriction and addresses.",
+    ),
+    (SCOPE, f"{SCOPE}<addresses>police</addresses>", "Say Restricted or Private in scope"),
+    (SCOPE, "", "Say Public, Restricted or Private."),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), UNCLEAR)
+async def test_submit_refuses_what_is_unclear(
+    town: Town, alert_xml: bytes, old: str, new: str, said: str
+) -> None:
+    assert alert_xml.decode().count(old) == 1
+    await refused(town, alert_xml.decode().replace(old, new), said)
+
+
+async def test_submit_refuses_json_that_says_two_things(town: Town, alert_xml: bytes) -> None:
+    body = json.dumps(to_json(read(alert_xml).alerts[0]))
+    await refused(town, '{"status": "Exercise", ' + body[1:], "Give each name once.")
+
+
+async def refused(town: Town, document: str, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        await town.submit(document.encode())
+    assert said in str(caught.value)
+    async with town.db.begin() as connection:
+        for table in (alert_table, outbox):
+            assert (await connection.scalar(select(func.count()).select_from(table))) == 0
+
+
+async def test_cancel_ends_an_alert_that_was_accepted_before_it_had_to_be_clear(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    async with town.db.begin() as connection:
+        await connection.execute(
+            text("""update alert set document = document || '{"addresses": ["police"]}'""")
+        )
+    done = await cancel(
+        town.db,
+        submitted.alert_id,
+        principal=internal("test"),
+        clock=town.clock,
+        doorbell=town.doorbell,
+    )
+    assert done.notice is not None
+    async with town.db.begin() as connection:
+        stored = await alerts.get(connection, done.notice.alert_id)
+    assert stored is not None
+    assert from_json(stored.document).addresses == ("police",)
