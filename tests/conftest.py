@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -13,9 +15,11 @@ import pytest
 import redis as redis_client
 from psycopg import sql
 
+from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines as embedded
 from alerting.errors import Unavailable
 from alerting.settings import settings
+from alerting.store import people
 from alerting.store.db import Database
 from alerting.store.migrate import migrate
 
@@ -97,6 +101,22 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+def operator(database_url: str) -> str:
+    """Makes this very account a person with every right; returns how the audit names them."""
+
+    async def add() -> None:
+        db = Database(database_url)
+        async with db.begin() as c:
+            await people.add(c, "operator", by=None, rights=RIGHTS, senders=("*",), uid=os.getuid())
+        await db.close()
+
+    # The test may have an event loop of its own.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, add()).result()
+    return "person:operator"
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,6 @@ from alerting.store.keys import ApiKey
 _bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys create NAME`.")
 
 
-class Forbidden(NotAllowed):
-    """The key is good and lacks the right."""
-
-    http_status = 403
-
-
 def runtime(request: Request) -> Runtime:
     """What this process opened when it started."""
     return Runtime.of(request.app)
@@ -31,7 +25,7 @@ RuntimeDep = Annotated[Runtime, Depends(runtime)]
 
 
 def having(right: str) -> Callable[..., Awaitable[ApiKey]]:
-    """A dependency that lets only keys with `right` through. Raises NotAllowed (401, 403)."""
+    """A dependency that lets only keys with `right` through. Raises NotAllowed, Forbidden."""
 
     async def check(
         run: RuntimeDep,
@@ -43,8 +37,7 @@ def having(right: str) -> Callable[..., Awaitable[ApiKey]]:
             )
         async with run.db.begin() as connection:
             key = await keys.verify(connection, credentials.credentials)
-        if right not in key.rights:
-            raise Forbidden(f"The key {key.name!r} has not the right {right!r}.")
+        key.principal.require(right)
         return key
 
     return check

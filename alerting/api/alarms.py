@@ -28,6 +28,6 @@ async def open_alarms(run: RuntimeDep, _: Reader) -> dict[str, Any]:
 async def close(alarm: int, run: RuntimeDep, key: Closer) -> dict[str, Any]:
     """Close an alarm. It opens anew when the same thing goes wrong again."""
     async with run.db.begin() as connection:
-        found = await alarms.close_one(connection, alarm, by=f"key:{key.name}")
-        await audit.record(connection, f"key:{key.name}", "alarm.close", str(alarm))
+        found = await alarms.close_one(connection, alarm, by=key.principal.actor)
+        await audit.record(connection, key.principal.actor, "alarm.close", str(alarm))
     return found.to_json()

@@ -50,6 +50,7 @@ class WrongType(BadInput):
     summary="Submit an alert",
     responses={
         200: {"description": "It had been accepted before; nothing was changed."},
+        403: {"description": "The key may not send this: right, sender, status or area."},
         409: {"description": "The same CAP triple came before with other content."},
         422: {"description": "The alert was refused; nothing was changed."},
     },
@@ -80,12 +81,13 @@ async def submit(
     submitted = await submit_alert(
         run.db,
         await whole_body(request, run.settings.max_alert_bytes),
-        actor=f"key:{key.name}",
+        principal=key.principal,
         clock=run.clock,
         doorbell=run.doorbell,
         idempotency_key=idempotency_key,
         max_bytes=run.settings.max_alert_bytes,
         default_expiry_s=run.settings.default_expiry_s,
+        drill_roster_max=run.settings.drill_roster_max,
         now=now,
     )
     response.headers["Location"] = f"/v1/alerts/{submitted.alert_id}"
@@ -105,7 +107,7 @@ async def status(alert: str, run: RuntimeDep, _: Reader) -> dict[str, Any]:
     "/{alert}/approval",
     summary="Let a held alert go",
     responses={
-        403: {"description": "Nobody approves their own alert."},
+        403: {"description": "Nobody approves their own alert, by whatever key."},
         409: {"description": "It is not held."},
     },
 )
@@ -113,7 +115,7 @@ async def approve(alert: str, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     """Approve an alert that waits for a second person. Approving twice changes nothing."""
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
-    await approve_alert(run.db, run.doorbell, alert_id, actor=f"key:{key.name}")
+    await approve_alert(run.db, run.doorbell, alert_id, principal=key.principal, clock=run.clock)
     async with run.db.begin() as connection:
         return (await read_status(connection, alert_id)).to_json()
 
@@ -124,6 +126,7 @@ async def approve(alert: str, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     summary="Cancel an alert",
     responses={
         200: {"description": "It had ended before, or it was a dry run; nothing was changed."},
+        403: {"description": "The key does not speak for its sender, nor may it end any alert."},
         422: {"description": "The request was refused; nothing was changed."},
     },
 )
@@ -139,11 +142,12 @@ async def cancel(
     """End an alert and every live version of it, and tell those it reached, and nobody else."""
     how = how or CancelRequest()
     async with run.db.begin() as connection:
-        alert_id = await alerts.resolve(connection, alert)
+        alert_id, *also = await alerts.standing(connection, alert)
     done = await cancel_alert(
         run.db,
         alert_id,
-        actor=f"key:{key.name}",
+        also=also,
+        principal=key.principal,
         clock=run.clock,
         doorbell=run.doorbell,
         reason=how.reason,

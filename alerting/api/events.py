@@ -47,7 +47,7 @@ async def merge(body: Pair, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     async with run.db.begin() as connection:
         one = await alerts.resolve(connection, body.alert)
         other = await alerts.resolve(connection, body.other)
-        event_id = await events.join(connection, one, other, by=f"key:{key.name}")
+        event_id = await events.join(connection, one, other, by=key.principal.actor)
     return {"event": str(event_id)}
 
 
@@ -56,5 +56,5 @@ async def split(body: Single, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     """Take an alert, with what it is linked to by references, out of its event."""
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, body.alert)
-        event_id = await events.part(connection, alert_id, by=f"key:{key.name}")
+        event_id = await events.part(connection, alert_id, by=key.principal.actor)
     return {"event": str(event_id)}

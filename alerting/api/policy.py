@@ -61,7 +61,7 @@ async def put(
         raise BadInput("The policy is not UTF-8.") from None
     try:
         async with run.db.begin() as connection:
-            await policies.set_live(connection, toml, by=f"key:{key.name}", note=note)
+            await policies.set_live(connection, toml, by=key.principal, note=note)
             return await policies.describe(connection)
     except PolicyRefused as e:
         errors = [p.to_json() for p in e.problems]

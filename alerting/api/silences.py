@@ -78,7 +78,7 @@ async def add(body: SilenceIn, run: RuntimeDep, key: Silencer) -> dict[str, Any]
             starts_at=body.starts_at,
             ends_at=body.ends_at,
             comment=body.comment,
-            by=f"key:{key.name}",
+            by=key.principal.actor,
             now=run.clock.now(),
         )
     return silences.to_json(stored)
@@ -88,5 +88,5 @@ async def add(body: SilenceIn, run: RuntimeDep, key: Silencer) -> dict[str, Any]
 async def end(silence: str, run: RuntimeDep, key: Silencer) -> dict[str, Any]:
     """End it at once. It stays on record with who ended it."""
     async with run.db.begin() as connection:
-        stored = await store.end(connection, silence, by=f"key:{key.name}", now=run.clock.now())
+        stored = await store.end(connection, silence, by=key.principal.actor, now=run.clock.now())
     return silences.to_json(stored)

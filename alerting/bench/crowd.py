@@ -17,6 +17,7 @@ from alerting.audience.cover import cells_of
 from alerting.cap import read, to_xml
 from alerting.dispatch.judging import policies
 from alerting.domain.alert import Area, Polygon, Severity
+from alerting.domain.principal import internal
 from alerting.store.db import raw
 
 #: Homes in a district at most: what matters is how many live there, not where.
@@ -73,7 +74,9 @@ def districts(counts: Sequence[int]) -> list[District]:
 
 async def hold_nothing_up(connection: AsyncConnection) -> None:
     """Let an alert to millions go without a second person's word."""
-    await policies.set_live(connection, "[storm]\naudience_max = 1000000000\n", by="bench")
+    await policies.set_live(
+        connection, "[storm]\naudience_max = 1000000000\n", by=internal("bench-setup")
+    )
 
 
 async def settle_down(connection: AsyncConnection, everywhere: Sequence[District]) -> None:

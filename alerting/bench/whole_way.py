@@ -20,6 +20,7 @@ from alerting.cap import read, to_xml
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.geometry import ring_shape
+from alerting.domain.principal import internal
 from alerting.embedded import engines
 from alerting.embedded.supervisor import Spec, Supervisor
 from alerting.errors import WorkFailed
@@ -115,7 +116,7 @@ async def settle(runtime: Runtime, data: bytes) -> UUID:
     submitted = await submit(
         runtime.db,
         data,
-        actor="bench",
+        principal=internal("bench"),
         now=True,
         clock=runtime.clock,
         doorbell=runtime.doorbell,

@@ -20,6 +20,7 @@ from alerting.chaos.system import System
 from alerting.chaos.watch import CarrierLogs, ProcessLines
 from alerting.domain.alert import Alert
 from alerting.domain.lane import lane_of
+from alerting.domain.principal import internal
 from alerting.settings import Settings
 from alerting.store import alerts, keys
 from alerting.store.db import AWAY
@@ -80,7 +81,9 @@ class Play:
             alert = alert_of(example, order, runtime.clock.now())
             town = await town_of(runtime, alert, system.push_base, order)
             async with runtime.db.begin() as connection:
-                key = await keys.create(connection, "chaos", ["submit", "read"], actor="chaos")
+                key = await keys.create(
+                    connection, "chaos", keys.USUAL_RIGHTS, senders=("*",), by=internal("chaos")
+                )
         every = lane_of(alert) in config.all_channels_lanes
         return Play(
             system,

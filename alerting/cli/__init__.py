@@ -26,9 +26,11 @@ COMMANDS = {
     "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),
     "demo": ("alerting.cli.demo:demo", "Send an example alert to synthetic citizens."),
     "doctor": ("alerting.cli.operate:doctor", "Check this installation."),
+    "drill": ("alerting.cli.drill:drill", "Say who takes part in exercises and tests."),
     "event": ("alerting.cli.events:event", "Say which alerts tell of one event."),
     "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),
     "migrate": ("alerting.cli.operate:migrate", "Bring the database to this version's schema."),
+    "people": ("alerting.cli.people:people", "Add, list and end the persons who may act."),
     "policy": ("alerting.cli.policy:policy", "Show, check, change and try out the policy."),
     "prune": ("alerting.cli.prune:prune", "Delete deliveries that nobody needs any more."),
     "reconcile": (

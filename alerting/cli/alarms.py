@@ -41,8 +41,9 @@ def close(alarm: int, as_json: bool) -> int:
     """Close ALARM because somebody has seen to it; it opens anew when it happens again."""
 
     async def run(connection: AsyncConnection) -> Alarm:
-        found = await store.close_one(connection, alarm, by=actor())
-        await audit.record(connection, actor(), "alarm.close", str(alarm))
+        by = await actor(connection)
+        found = await store.close_one(connection, alarm, by=by)
+        await audit.record(connection, by, "alarm.close", str(alarm))
         return found
 
     found = do(run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from alerting.bootstrap import Runtime
 from alerting.cli import options
+from alerting.cli.database import acting
 from alerting.cli.follow import follow, print_status
 from alerting.dispatch.intake.submit import Submitted
 from alerting.dispatch.intake.submit import submit as submit_alert
@@ -110,15 +110,18 @@ async def _submit(
 ) -> tuple[Submitted, AlertStatus | None]:
     config = settings()
     async with Runtime.open(config) as runtime:
+        async with runtime.db.begin() as connection:
+            principal = await acting(connection)
         submitted = await submit_alert(
             runtime.db,
             data,
-            actor=f"cli:{getpass.getuser()}",
+            principal=principal,
             clock=runtime.clock,
             doorbell=runtime.doorbell,
             idempotency_key=key,
             max_bytes=config.max_alert_bytes,
             default_expiry_s=config.default_expiry_s,
+            drill_roster_max=config.drill_roster_max,
             now=now,
         )
         if not wait:

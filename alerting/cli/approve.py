@@ -10,7 +10,7 @@ import click
 
 from alerting.bootstrap import Runtime
 from alerting.cli import options
-from alerting.cli.database import actor
+from alerting.cli.database import acting
 from alerting.dispatch.intake.approve import approve as approve_alert
 from alerting.settings import settings
 from alerting.store import alerts
@@ -25,9 +25,10 @@ def approve(alert: str, as_json: bool) -> int:
     async def run() -> tuple[UUID, bool]:
         async with Runtime.open(settings()) as runtime:
             async with runtime.db.begin() as connection:
+                principal = await acting(connection)
                 alert_id = await alerts.resolve(connection, alert)
             return alert_id, await approve_alert(
-                runtime.db, runtime.doorbell, alert_id, actor=actor()
+                runtime.db, runtime.doorbell, alert_id, principal=principal, clock=runtime.clock
             )
 
     alert_id, new = asyncio.run(run())

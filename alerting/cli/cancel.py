@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 
 import click
 
 from alerting.bootstrap import Runtime
 from alerting.cli import options
-from alerting.cli.database import actor
+from alerting.cli.database import acting
 from alerting.dispatch.intake.cancel import Cancelled, call_back_all
 from alerting.dispatch.intake.cancel import cancel as cancel_alert
 from alerting.settings import settings
@@ -27,20 +26,23 @@ from alerting.store import alerts
 def cancel(
     alert: str, reason: str, false_alarm: bool, dry_run: bool, key: str | None, as_json: bool
 ) -> int:
-    """End ALERT (its id or CAP identifier) at once and tell those it has reached.
+    """End ALERT (its id or CAP identifier) at once and tell whoever was told of the danger.
 
-    Nobody else hears of it. What was not sent yet is called back.
+    An identifier ends every live alert that bears it. Nobody else hears of it, and nobody while
+    another alert of the same event stands for them. What was not sent yet is called back.
     """
     config = settings()
 
     async def run() -> None:
         async with Runtime.open(config) as runtime:
             async with runtime.db.begin() as connection:
-                alert_id = await alerts.resolve(connection, alert)
+                principal = await acting(connection)
+                alert_id, *also = await alerts.standing(connection, alert)
             done = await cancel_alert(
                 runtime.db,
                 alert_id,
-                actor=actor(),
+                also=also,
+                principal=principal,
                 clock=runtime.clock,
                 doorbell=runtime.doorbell,
                 reason=reason,
@@ -59,21 +61,24 @@ def cancel(
 
 def _words(done: Cancelled) -> str:
     if done.dry_run and done.ended:
-        return (
-            f"Would cancel alert {done.alert_id}. {_told(done.reached, 'would be')} "
-            "Nothing was changed."
-        )
+        return f"Would cancel alert {done.alert_id}. {_told(done, 'would be')} Nothing was changed."
     if done.notice is None or not done.notice.created:
         how = f"{done.state} {done.reason}".strip()
         return f"Already ended: alert {done.alert_id} ({how}). Nothing was sent."
     return (
-        f"Cancelled: alert {done.alert_id}. {_told(done.reached, 'are')} "
+        f"Cancelled: alert {done.alert_id}. {_told(done, 'are')} "
         f"Their notice is alert {done.notice.alert_id}."
     )
 
 
-def _told(reached: Mapping[str, int], verb: str) -> str:
-    if not reached:
+def _told(done: Cancelled, verb: str) -> str:
+    if not done.citizens:
         return f"It had reached nobody, so nobody {'would be' if verb != 'are' else 'is'} told."
-    counts = ", ".join(f"{n:,} by {channel}" for channel, n in reached.items())
-    return f"Only those it had reached {verb} told: {counts}."
+    counts = ", ".join(f"{n:,} by {channel}" for channel, n in done.reached.items())
+    waiting = [
+        f"{s.citizens:,} of them hear nothing while alert {s.identifier} of {s.sender} stands "
+        f"(alerting cancel {s.alert_id})."
+        for s in done.standing
+    ]
+    told = f"{done.citizens:,} citizens it had reached {verb} told: {counts}."
+    return " ".join([told, *waiting])

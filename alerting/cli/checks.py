@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import platform
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from kombu.connection import Connection
 from sqlalchemy import create_engine, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
 from alerting.bootstrap import broker_url, database_url, redis_url
@@ -19,10 +20,12 @@ from alerting.embedded import engines, postgres
 from alerting.embedded import redis as embedded_redis
 from alerting.errors import AlertingError
 from alerting.settings import Settings
-from alerting.store import restored
+from alerting.store import keys, restored, rosters
 from alerting.store.db import Database, driver_url
 from alerting.store.migrate import current, head
 from alerting.store.schema import alarm
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,10 @@ def examine(config: Settings) -> list[Check]:
         checks += _ports(config)
     else:
         checks.append(_try("database", lambda: _schema(database_url(config))))
+        checks.append(_try("keys", lambda: _keys(database_url(config))))
         checks.append(_try("backup", lambda: _home(database_url(config))))
         checks.append(_try("alarms", lambda: _alarms(database_url(config))))
+        checks.append(_try("drills", lambda: _drills(database_url(config))))
         checks.append(_try("redis", lambda: _ping(redis_url(config))))
         checks.append(_try("broker", lambda: _broker(broker_url(config))))
     return checks + _carriers(config)
@@ -98,21 +103,57 @@ def _alarms(url: str) -> str:
     return "none"
 
 
-def _home(url: str) -> str:
-    async def ask() -> bool:
+def _keys(url: str) -> str:
+    found = [k for k in _asked(url, keys.every) if k.revoked_at is None]
+    if ownerless := [k.name for k in found if k.unassigned]:
+        # They work as before: a reason to do something, none to call the installation unfit.
+        belongs = "belongs" if len(ownerless) == 1 else "belong"
+        return (
+            f"{len(found)} live, of which {', '.join(ownerless)} {belongs} to nobody: "
+            "`alerting keys assign NAME --person P | --machine`"
+        )
+    return f"{len(found)} live"
+
+
+def _asked(url: str, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def ask() -> T:
         db = Database(url)
         try:
             async with db.begin() as connection:
-                return await restored.is_home(connection)
+                return await query(connection)
         finally:
             await db.close()
 
-    if not asyncio.run(ask()):
+    return asyncio.run(ask())
+
+
+def _home(url: str) -> str:
+    if not _asked(url, restored.is_home):
         raise AlertingError(
             "This database was restored from a backup; workers do not send from it.",
             remedy="Run `alerting reconcile`; docs/runbooks/backup.md.",
         )
     return "ours"
+
+
+def _drills(url: str) -> str:
+    """A note, not a fault: what an older version rehearsed with is none of this one's rosters."""
+
+    async def ask() -> tuple[int, bool]:
+        db = Database(url)
+        try:
+            async with db.begin() as connection:
+                return len(await rosters.names(connection)), await rosters.only_groups(connection)
+        finally:
+            await db.close()
+
+    count, only_groups = asyncio.run(ask())
+    if only_groups:
+        return (
+            "no rosters; groups of the register take no part in drills, ask their members and "
+            "enrol them: `alerting drill roster create` and `add`"
+        )
+    return f"{count} rosters" if count else "no rosters"
 
 
 def _ping(url: str) -> str:
@@ -182,4 +223,19 @@ def _carriers(config: Settings) -> list[Check]:
             config.public_url,
             "Set ALERTING_PUBLIC_URL to the https address that citizens and Twilio reach.",
         ),
+        *_drill_senders(config),
+    ]
+
+
+def _drill_senders(config: Settings) -> list[Check]:
+    """A note for each SMS account whose drills go by the number of real alerts."""
+    return [
+        Check(
+            f"sms.{no} for drills",
+            True,
+            "goes by the sender of real alerts, which a STOP to a drill would block; "
+            "its …_FROM_DRILL sets another",
+        )
+        for no, account in enumerate(config.twilio_accounts, 1)
+        if not account.from_drill
     ]

@@ -1,24 +1,48 @@
-"""What a command needs to do one thing in the database."""
+"""What a command needs to do one thing in the database, as somebody."""
 
 from __future__ import annotations
 
 import asyncio
-import getpass
+import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.bootstrap import database_url
+from alerting.domain.principal import Principal
+from alerting.errors import NotAllowed
 from alerting.settings import settings
+from alerting.store import keys, people
 from alerting.store.db import Database
 
 T = TypeVar("T")
 
+#: Read from the environment alone: a token in a `.env` file would make everybody in that folder
+#: one person.
+TOKEN = "ALERTING_TOKEN"  # noqa: S105 - a name
 
-def actor() -> str:
-    """Who types, as the audit names them."""
-    return f"cli:{getpass.getuser()}"
+
+async def acting(connection: AsyncConnection) -> Principal:
+    """Who types: by the API key in ALERTING_TOKEN, else the person whose account this is.
+
+    The account is the process's uid, never a name from the environment. Raises NotAllowed where
+    neither says who it is.
+    """
+    found = await _known(connection)
+    if found is None:
+        raise NotAllowed(
+            f"Nobody is known by this account's uid {os.getuid()}, and {TOKEN} is not set.",
+            remedy=f"`alerting people add NAME --uid {os.getuid()}` names whose account it is, or "
+            f"set {TOKEN} to an API key of yours.",
+        )
+    return found
+
+
+async def actor(connection: AsyncConnection) -> str:
+    """Who types, for the audit of operator's work, which needs no person: else `uid:NUMBER`."""
+    found = await _known(connection)
+    return found.actor if found is not None else f"uid:{os.getuid()}"
 
 
 def do(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -33,3 +57,36 @@ def do(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
             await db.close()
 
     return asyncio.run(run())
+
+
+def as_operator(work: Callable[[AsyncConnection, str], Awaitable[T]]) -> T:
+    """Do `work` in one transaction, with who types for the audit."""
+
+    async def run(connection: AsyncConnection) -> T:
+        return await work(connection, await actor(connection))
+
+    return do(run)
+
+
+def do_as(right: str, work: Callable[[AsyncConnection, Principal], Awaitable[T]]) -> T:
+    """Do `work` in one transaction, as who types. Raises NotAllowed, Forbidden without `right`."""
+
+    async def run(connection: AsyncConnection) -> T:
+        principal = await acting(connection)
+        principal.require(right)
+        return await work(connection, principal)
+
+    return do(run)
+
+
+async def _known(connection: AsyncConnection) -> Principal | None:
+    token = os.environ.get(TOKEN, "").strip()
+    if token:
+        try:
+            return (await keys.verify(connection, token)).principal
+        except NotAllowed as e:
+            raise NotAllowed(
+                f"{TOKEN}: {e.detail}", remedy=f"Set it to a live key, or unset {TOKEN}."
+            ) from e
+    found = await people.by_uid(connection, os.getuid())
+    return found.principal if found is not None else None

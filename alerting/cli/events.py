@@ -10,7 +10,8 @@ import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import options
-from alerting.cli.database import actor, do
+from alerting.cli.database import do, do_as
+from alerting.domain.principal import Principal
 from alerting.store import alerts, events
 
 
@@ -45,13 +46,12 @@ def questions(limit: int, as_json: bool) -> int:
 def merge(alert: str, other: str, as_json: bool) -> int:
     """Say that ALERT and OTHER tell of one event."""
 
-    async def work(connection: AsyncConnection) -> UUID:
+    async def work(connection: AsyncConnection, principal: Principal) -> UUID:
         one = await alerts.resolve(connection, alert)
-        return await events.join(
-            connection, one, await alerts.resolve(connection, other), by=actor()
-        )
+        another = await alerts.resolve(connection, other)
+        return await events.join(connection, one, another, by=principal.actor)
 
-    _say(do(work), as_json)
+    _say(do_as("approve", work), as_json)
     return 0
 
 
@@ -61,10 +61,11 @@ def merge(alert: str, other: str, as_json: bool) -> int:
 def split(alert: str, as_json: bool) -> int:
     """Say that ALERT, with what it refers to, tells of an event of its own."""
 
-    async def work(connection: AsyncConnection) -> UUID:
-        return await events.part(connection, await alerts.resolve(connection, alert), by=actor())
+    async def work(connection: AsyncConnection, principal: Principal) -> UUID:
+        one = await alerts.resolve(connection, alert)
+        return await events.part(connection, one, by=principal.actor)
 
-    _say(do(work), as_json)
+    _say(do_as("approve", work), as_json)
     return 0
 
 

@@ -1,23 +1,34 @@
-"""`alerting keys`: who may use the API."""
+"""`alerting keys`: the keys by which programs and people act."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import click
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cli import options
-from alerting.cli.database import actor, do
+from alerting.cli import granting, options
+from alerting.cli.database import do, do_as
+from alerting.cli.times import instant, span
+from alerting.clock import SystemClock
+from alerting.domain.principal import Principal
+from alerting.errors import BadInput
 from alerting.store import keys as store
+from alerting.store import people
+from alerting.store.keys import ApiKey
+
+_person = click.option("--person", help="Whose it is, by their name.")
 
 
 @click.group()
 def keys() -> None:
-    """The keys of programs that use the API."""
+    """The keys of people, and of machines that use the API."""
 
 
 @keys.command()
 @click.argument("name")
+@_person
 @click.option(
     "--right",
     "rights",
@@ -26,15 +37,68 @@ def keys() -> None:
     show_default=True,
     help="What it may do; may be repeated.",
 )
+@granting.senders
+@granting.statuses
+@granting.area
+@click.option("--expires", help="When it ends, like 90d or 2027-01-31T18:00:00+01:00.")
 @options.as_json
-def create(name: str, rights: tuple[str, ...], as_json: bool) -> int:
-    """Make a key for NAME and show it, for the only time."""
-    key = do(lambda c: store.create(c, name, rights, actor=actor()))
+def create(
+    name: str,
+    person: str | None,
+    rights: tuple[str, ...],
+    senders: tuple[str, ...],
+    statuses: tuple[str, ...],
+    area: str | None,
+    expires: str | None,
+    as_json: bool,
+) -> int:
+    """Make a key NAME and show it, for the only time. Without --person it is a machine's.
+
+    A person's key may do no more than the person; a machine's never approves. Who makes a key has
+    seen it, and so never counts as another person beside it.
+    """
+    ground = granting.read_area(area)
+    expires_at = _expiry(expires)
+
+    async def work(connection: AsyncConnection, principal: Principal) -> str:
+        return await store.create(
+            connection,
+            name,
+            rights,
+            by=principal,
+            owner=await people.named(connection, person) if person else None,
+            senders=senders,
+            statuses=granting.read_statuses(statuses),
+            area=ground,
+            expires_at=expires_at,
+        )
+
+    key = do_as("people", work)
     if as_json:
-        click.echo(json.dumps({"name": name, "rights": list(rights), "key": key}))
+        document = {"name": name, "person": person, "rights": list(rights), "key": key}
+        click.echo(json.dumps(document))
     else:
         click.echo(key)
         click.echo("Keep it now: it is not stored and cannot be shown again.", err=True)
+    return 0
+
+
+@keys.command()
+@click.argument("name")
+@_person
+@click.option("--machine", is_flag=True, help="It is a machine's.")
+def assign(name: str, person: str | None, machine: bool) -> int:
+    """Say whose the key NAME is, which was made before keys belonged to anybody."""
+    if (person is None) != machine:
+        raise BadInput("A key is a person's or a machine's.", remedy="Give --person or --machine.")
+
+    async def work(connection: AsyncConnection, principal: Principal) -> ApiKey:
+        owner = await people.named(connection, person) if person else None
+        return await store.assign(connection, name, owner=owner, by=principal)
+
+    found = do_as("people", work)
+    whose = person or "a machine"
+    click.echo(f"The key {name!r} is of {whose}: {granting.in_words(found.principal)}.")
     return 0
 
 
@@ -44,21 +108,13 @@ def list_(as_json: bool) -> int:
     """Show every key, without its secret."""
     found = do(store.every)
     if as_json:
-        rows = [
-            {
-                "name": k.name,
-                "prefix": k.prefix,
-                "rights": list(k.rights),
-                "created_at": k.created_at.isoformat(),
-                "revoked_at": k.revoked_at.isoformat() if k.revoked_at else None,
-            }
-            for k in found
-        ]
-        click.echo(json.dumps({"keys": rows}))
+        click.echo(json.dumps({"keys": [_to_json(k) for k in found]}))
         return 0
     for k in found:
-        state = f"revoked {k.revoked_at:%Y-%m-%d}" if k.revoked_at else "live"
-        click.echo(f"{k.name:24} ak_{k.prefix}_…  {' '.join(k.rights):12} {state}")
+        click.echo(
+            f"{k.name:24} ak_{k.prefix}_…  {_whose(k):16} {_state(k):18} "
+            f"{granting.in_words(k.principal)}"
+        )
     return 0
 
 
@@ -66,6 +122,40 @@ def list_(as_json: bool) -> int:
 @click.argument("name")
 def revoke(name: str) -> int:
     """End the key of NAME at once."""
-    do(lambda c: store.revoke(c, name, actor=actor()))
+    do_as("people", lambda c, principal: store.revoke(c, name, by=principal))
     click.echo(f"The key {name!r} is revoked.")
     return 0
+
+
+def _expiry(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    if text[-1:] in {"m", "h", "d"}:
+        return SystemClock().now() + span(text)
+    return instant(text, "--expires")
+
+
+def _whose(key: ApiKey) -> str:
+    return "nobody's" if key.unassigned else key.person or "a machine"
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at:
+        return f"revoked {key.revoked_at:%Y-%m-%d}"
+    if key.expires_at is None:
+        return "live"
+    word = "expired" if key.expires_at <= SystemClock().now() else "until"
+    return f"{word} {key.expires_at:%Y-%m-%d}"
+
+
+def _to_json(key: ApiKey) -> dict[str, object]:
+    return {
+        "name": key.name,
+        "prefix": key.prefix,
+        "person": key.person,
+        "assigned": not key.unassigned,
+        **granting.to_json(key.principal),
+        "created_at": key.created_at.isoformat(),
+        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+    }

@@ -14,12 +14,12 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import options
-from alerting.cli.database import actor, do
+from alerting.cli.database import do, do_as
 from alerting.dispatch.judging import policies
 from alerting.errors import BadInput
 from alerting.store import policies as store
 from alerting.store.policies import ShadowRow, StoredPolicy
-from alerting.throttle.policy.parse import MAX_CHARACTERS, PolicyRefused, parse_policy
+from alerting.throttle.policy.parse import MAX_CHARACTERS, PolicyRefused, old_words, parse_policy
 
 _note = click.option("--note", default="", help="Why, for those who read the history.")
 _file = click.argument("file", type=click.Path(allow_dash=True))
@@ -58,14 +58,21 @@ def show(as_json: bool) -> int:
 @options.as_json
 def check(file: str, as_json: bool) -> int:
     """Say what is wrong with FILE (- for standard input), all of it; nothing is changed."""
+    toml = _read(file)
     try:
-        parse_policy(_read(file), name=_name(file))
+        parse_policy(toml, name=_name(file))
     except PolicyRefused as e:
         if not as_json:
             raise
         click.echo(json.dumps({"good": False, "problems": [p.to_json() for p in e.problems]}))
         return e.exit_code
-    click.echo(json.dumps({"good": True, "problems": []}) if as_json else f"{_name(file)} is good.")
+    changed = old_words(toml)
+    if as_json:
+        click.echo(json.dumps({"good": True, "problems": [], "notes": changed}))
+        return 0
+    click.echo(f"{_name(file)} is good.")
+    for words in changed:
+        click.echo(f"  note: {words}")
     return 0
 
 
@@ -76,7 +83,7 @@ def check(file: str, as_json: bool) -> int:
 def set_(file: str, note: str, as_json: bool) -> int:
     """Make FILE the live policy. Workers follow within five seconds."""
     toml, name = _read(file), _name(file)
-    version = do(lambda c: policies.set_live(c, toml, by=actor(), note=note, name=name))
+    version = do_as("policy", lambda c, p: policies.set_live(c, toml, by=p, note=note, name=name))
     _say(as_json, {"version": version}, f"Version {version} is live.")
     return 0
 
@@ -99,7 +106,7 @@ def history(as_json: bool) -> int:
 @options.as_json
 def rollback(version: int, note: str, as_json: bool) -> int:
     """Set VERSION again, as a new version; 0 is the default policy."""
-    now = do(lambda c: policies.rollback(c, version, by=actor(), note=note))
+    now = do_as("policy", lambda c, p: policies.rollback(c, version, by=p, note=note))
     _say(as_json, {"version": now, "as": version}, f"Version {now} is live; it is {version} again.")
     return 0
 
@@ -114,11 +121,11 @@ def shadow(file: str | None, off: bool, note: str, as_json: bool) -> int:
     if (file is None) != off:
         raise BadInput("Shadow takes a file or --off.", remedy="Give one of them.")
     if file is None:
-        ran = do(lambda c: policies.clear_shadow(c, by=actor()))
+        ran = do_as("policy", lambda c, p: policies.clear_shadow(c, by=p))
         _say(as_json, {"stopped": ran}, "The shadow is stopped." if ran else "No shadow ran.")
         return 0
     toml, name = _read(file), _name(file)
-    version = do(lambda c: policies.set_shadow(c, toml, by=actor(), note=note, name=name))
+    version = do_as("policy", lambda c, p: policies.set_shadow(c, toml, by=p, note=note, name=name))
     _say(as_json, {"version": version}, f"Version {version} runs in shadow.")
     return 0
 

@@ -78,7 +78,9 @@ async def _prune(days: int, *, dry_run: bool, quiet: bool) -> Pruned:
                 ),
                 pause=stand_aside,
             )
-            return await pruner.run(days, actor=actor(), dry_run=dry_run)
+            async with db.begin() as connection:
+                by = await actor(connection)
+            return await pruner.run(days, actor=by, dry_run=dry_run)
     finally:
         await db.close()
 

@@ -46,6 +46,8 @@ def reconcile(since: str, mail_log: Path | None, resend: tuple[str, ...], as_jso
         config = config.model_copy(update={"database_url": reconciling(database_url(config))})
         lines = _lines(mail_log) if mail_log is not None else None
         async with Runtime.open(config) as runtime, runtime.routes() as routes:
+            async with runtime.db.begin() as connection:
+                by = await actor(connection)
             return await Reconciler(
                 runtime.db,
                 runtime.clock,
@@ -56,7 +58,7 @@ def reconcile(since: str, mail_log: Path | None, resend: tuple[str, ...], as_jso
                 since=begun,
                 mail_log=lines,
                 resend=resend,
-            ).run(actor=actor())
+            ).run(actor=by)
 
     done = asyncio.run(run())
     if as_json:

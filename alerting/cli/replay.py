@@ -182,6 +182,7 @@ def _judged(found: dict[str, Any]) -> Table:
         "state_changes",
         "state_changes_missed",
         "extreme_suppressed",
+        "wrong_ends",
         "quiet_hour_violations",
     ):
         table.add_row(key.replace("_", " "), f"{found[key]:,}")

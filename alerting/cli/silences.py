@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from alerting.cli import options
-from alerting.cli.database import actor, do
+from alerting.cli.database import do, do_as
+from alerting.cli.times import instant, span
 from alerting.clock import SystemClock
 from alerting.dispatch.judging import silences
 from alerting.errors import BadInput
 from alerting.store import silences as store
 from alerting.store.silences import StoredSilence
 from alerting.throttle.silence.matcher import Matcher
-
-_UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
 
 
 @click.group()
@@ -29,7 +27,7 @@ def silence() -> None:
 @silence.command()
 @click.argument("matchers", nargs=-1, required=True, metavar="MATCHER…")
 @click.option("--comment", required=True, help="Why; others read it.")
-@click.option("--for", "span", help="How long, like 90m, 2h or 3d.")
+@click.option("--for", "lasting", help="How long, like 90m, 2h or 3d.")
 @click.option("--until", help="When it ends, like 2026-11-01T18:00:00+01:00.")
 @click.option("--from", "start", help="When it starts; now where not given.")
 @click.option("--polygon", "polygons", multiple=True, help="Only there: 'lat,lon lat,lon …'.")
@@ -39,7 +37,7 @@ def silence() -> None:
 def add(
     matchers: tuple[str, ...],
     comment: str,
-    span: str | None,
+    lasting: str | None,
     until: str | None,
     start: str | None,
     polygons: tuple[str, ...],
@@ -53,23 +51,24 @@ def add(
     expression for the whole text), geocode:UGC!~XXC.*. An area silences the areas it touches.
     """
     now = SystemClock().now()
-    starts_at = _time(start, "--from") if start else now
-    if (span is None) == (until is None):
+    starts_at = instant(start, "--from") if start else now
+    if (lasting is None) == (until is None):
         raise BadInput("A silence needs its end.", remedy="Give --for or --until.")
-    ends_at = _time(until, "--until") if until else starts_at + _span(span or "")
+    ends_at = instant(until, "--until") if until else starts_at + span(lasting or "")
     wanted = [Matcher.parse(m) for m in matchers]
     area = _area(polygons, circles, geocodes)
-    found = do(
-        lambda c: silences.add(
+    found = do_as(
+        "silence",
+        lambda c, principal: silences.add(
             c,
             matchers=wanted,
             area=area,
             starts_at=starts_at,
             ends_at=ends_at,
             comment=comment,
-            by=actor(),
+            by=principal.actor,
             now=now,
-        )
+        ),
     )
     if as_json:
         click.echo(json.dumps(silences.to_json(found), indent=2))
@@ -100,7 +99,7 @@ def list_(over: bool, as_json: bool) -> int:
 def end(silence_id: str, as_json: bool) -> int:
     """End the silence ID (or the beginning of its id) at once; it stays on record."""
     now = SystemClock().now()
-    found = do(lambda c: store.end(c, silence_id, by=actor(), now=now))
+    found = do_as("silence", lambda c, p: store.end(c, silence_id, by=p.actor, now=now))
     click.echo(
         json.dumps(silences.to_json(found), indent=2) if as_json else f"{found.id} has ended."
     )
@@ -115,26 +114,6 @@ def _state(s: StoredSilence, now: datetime) -> str:
     if s.starts_at > now:
         return f"from {s.starts_at.astimezone(UTC):%Y-%m-%d %H:%M}"
     return f"until {s.ends_at.astimezone(UTC):%Y-%m-%d %H:%M}"
-
-
-def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII)
-    if found is None:
-        raise BadInput(f"{text[:40]!r} is no span of time.", remedy="Write it like 90m, 2h or 3d.")
-    return timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
-
-
-def _time(text: str, option: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise BadInput(
-            f"{option} is no time with its offset: {text[:40]!r}.",
-            remedy="Write it like 2026-11-01T18:00:00+01:00.",
-        )
-    return at
 
 
 def _area(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -11,16 +12,23 @@ from contextlib import ExitStack, asynccontextmanager
 import aiohttp
 import click
 
+from alerting.bootstrap import database_url
+from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines
 from alerting.embedded.processes import processes
 from alerting.embedded.supervisor import Supervisor
 from alerting.errors import BadInput, Unavailable
 from alerting.observe.logs import configure
 from alerting.settings import Settings, settings
+from alerting.store import people
+from alerting.store.db import Database
 from alerting.store.migrate import migrate
 
 #: How long everything may take to answer after a start.
 READY_S = 60.0
+
+#: The person made where there is none.
+OPERATOR = "operator"
 
 
 @click.command()
@@ -38,12 +46,31 @@ async def _up(config: Settings) -> None:
     for sig in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sig, stop.set)
     async with running(config):
+        await _first_person(config)
         where = f"API {config.public_url}/docs"
         if config.carriers == "sandbox":
             where += f"   phones {phones_url(config)}"
         click.echo(f"Ready.   {where}   (Ctrl-C ends it)", err=True)
         await stop.wait()
         click.echo("Stopping.", err=True)
+
+
+async def _first_person(config: Settings) -> None:
+    """Where there is nobody yet, let whoever starts the system be somebody who may do all."""
+    uid = os.getuid()
+    db = Database(database_url(config))
+    try:
+        async with db.begin() as connection:
+            if await people.anybody(connection):
+                return
+            await people.add(connection, OPERATOR, by=None, rights=RIGHTS, senders=("*",), uid=uid)
+    finally:
+        await db.close()
+    click.echo(
+        f"Nobody could act yet: your account (uid {uid}) is now the person {OPERATOR!r}, with "
+        "every right. `alerting people` adds others.",
+        err=True,
+    )
 
 
 def phones_url(config: Settings) -> str:

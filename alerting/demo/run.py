@@ -26,6 +26,7 @@ from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.alert import Alert
 from alerting.domain.geometry import ring_shape
 from alerting.domain.lane import lane_of
+from alerting.domain.principal import internal
 from alerting.domain.retime import sent_now
 from alerting.embedded.carriers import CARRIERS, PUSH_SEED, Carrier, read_log, subscription
 from alerting.errors import WorkFailed
@@ -103,8 +104,10 @@ async def run(
         say(f"{len(town):,} synthetic citizens in and around {alert.infos[0].areas[0].area_desc}")
         before = {name: _size(config.var, name) for name in CARRIERS}
         async with runtime.db.begin() as connection:
-            key = await keys.create(connection, f"demo-{alert.identifier}", ["submit", "read"],
-                                    actor="demo")  # fmt: skip
+            key = await keys.create(
+                connection, f"demo-{alert.sent:%Y%m%dT%H%M%S}", keys.USUAL_RIGHTS,
+                senders=(alert.sender,), by=internal("demo"),
+            )  # fmt: skip
         alert_id = await _submit(config, alert, key)
         found = await _follow(runtime, alert_id, progress)
         expected = expected_audience(

@@ -28,6 +28,7 @@ from alerting.demo.judge import Told, expected_audience
 from alerting.demo.run import _received, _town, demo_settings
 from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.alert import Alert
+from alerting.domain.principal import internal
 from alerting.domain.retime import sent_now
 from alerting.embedded import engines, postgres
 from alerting.embedded.carriers import CARRIERS, read_log
@@ -133,7 +134,9 @@ async def begin(config: Settings) -> tuple[Alert, set[Told], UUID, str]:
         alert = replace(sent_now(read(EXAMPLE).alerts[0], runtime.clock.now()), identifier="r-1")
         town = await _town(runtime, alert, config, 3000, 5)
         async with runtime.db.begin() as connection:
-            key = await keys.create(connection, "restore", ["submit", "read"], actor="test")
+            key = await keys.create(
+                connection, "restore", ["submit", "read"], senders=("*",), by=internal("test")
+            )
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cap+xml"}
     url = f"http://{config.local_host}:{config.port}/v1/alerts"
     async with (

@@ -12,6 +12,7 @@ from served import PUBLIC, Served
 from alerting.api import create_app
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
+from alerting.domain.principal import internal
 from alerting.settings import Settings
 from alerting.store import keys
 
@@ -24,7 +25,9 @@ async def served(database_url: str, redis_url: str) -> AsyncIterator[Served]:
     async with app.router.lifespan_context(app):
         runtime = Runtime.of(app)
         async with runtime.db.begin() as connection:
-            key = await keys.create(connection, "centre", ["submit", "read"], actor="test")
+            key = await keys.create(
+                connection, "centre", ["submit", "read"], senders=("*",), by=internal("test")
+            )
         async with httpx.AsyncClient(transport=transport, base_url=PUBLIC) as http:
             yield Served(app, http, runtime, key)
 

@@ -10,6 +10,8 @@ import httpx
 from fastapi import FastAPI
 
 from alerting.bootstrap import Runtime
+from alerting.domain.principal import internal
+from alerting.store import keys, people
 
 PUBLIC = "https://alerts.example.org"
 
@@ -24,6 +26,13 @@ class Served:
     @property
     def auth(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
+
+    async def person(self, name: str, *rights: str) -> dict[str, str]:
+        """A person who speaks for everybody is added; returns what they send with a request."""
+        async with self.runtime.db.begin() as c:
+            owner = await people.add(c, name, by=internal("test"), rights=rights, senders=("*",))
+            key = await keys.create(c, f"{name}-1", rights, by=internal("test"), owner=owner)
+        return {"Authorization": f"Bearer {key}"}
 
 
 def every_route(routes: Iterable[Any]) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from served import Served
 from sqlalchemy import select
 
+from alerting.domain.principal import internal
 from alerting.store import alarms, keys
 from alerting.store.schema import audit
 
@@ -47,7 +48,7 @@ async def test_one_that_is_not_there_is_not_found_and_a_reader_closes_none(
     answer = await served.http.post("/v1/alarms/999999/close", headers=served.auth)
     assert answer.status_code == 404
     async with served.runtime.db.begin() as c:
-        reader = await keys.create(c, "reader", ["read"], actor="test")
+        reader = await keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
         [first, *_] = await alarms.open_alarms(c)
     auth = {"Authorization": f"Bearer {reader}"}
     assert (await served.http.get("/v1/alarms", headers=auth)).status_code == 200

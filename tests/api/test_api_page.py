@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import uvicorn
@@ -23,9 +24,10 @@ from alerting.api import create_app
 from alerting.audience.synthetic import generate, store
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
+from alerting.domain.principal import RIGHTS, internal
 from alerting.embedded.wait import until
 from alerting.settings import Settings
-from alerting.store import alarms, keys
+from alerting.store import alarms, keys, people
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -82,6 +84,8 @@ async def test_every_line_answers_as_it_says(api: Api) -> None:
     for line, status in LINES:
         if "/approval" in line:
             await hold(api, environment["HELD"])
+        if "/a/$ALERT" in line:
+            await tell(api, environment["ALERT"])
         got, body = await run(line, environment)
         assert (got, line) == (status, line), body
         if "-X POST" in line and "/v1/alerts?" in line:
@@ -102,12 +106,18 @@ async def prepared(api: Api) -> dict[str, str]:
     async with Runtime.open(api.settings) as runtime:
         async with runtime.db.begin() as connection:
             await store(connection, citizens)
-            key = await keys.create(connection, "docs", list(keys.RIGHTS), actor="test")
-            other = await keys.create(connection, "other", ["submit"], actor="test")
+            person = await people.add(
+                connection, "docs", by=internal("test"), rights=RIGHTS, senders=("*",)
+            )
+            key = await keys.create(connection, "docs-1", RIGHTS, by=internal("test"), owner=person)
+            other = await keys.create(
+                connection, "other", ["submit"], senders=("*",), by=internal("test")
+            )
             address = await connection.scalar(text("select min(id) from address"))
             await alarms.open_(connection, "provider-down", "sms.1", "It does not answer.")
             (alarm,) = await alarms.open_alarms(connection)
         token = runtime.links.token(int(address or 0))
+        page = runtime.links.page
     document = (ROOT / "examples" / "flood.xml").read_text(encoding="utf-8")
     held = document.replace("example-flood-0001", "held-one")
     status, body = await run(
@@ -122,6 +132,7 @@ async def prepared(api: Api) -> dict[str, str]:
         "TOKEN": token,
         "ALARM": str(alarm.id),
         "HELD": json.loads(body)["id"],
+        "PAGE": page(UUID(json.loads(body)["id"])),
         "TOMORROW": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
     }
 
@@ -130,6 +141,14 @@ async def hold(api: Api, alert_id: str) -> None:
     async with Runtime.open(api.settings) as runtime, runtime.db.begin() as connection:
         await connection.execute(
             text("update alert set state = 'held' where id = :id"), {"id": alert_id}
+        )
+
+
+async def tell(api: Api, alert_id: str) -> None:
+    """As if it had been planned before it was cancelled."""
+    async with Runtime.open(api.settings) as runtime, runtime.db.begin() as connection:
+        await connection.execute(
+            text("update alert set planned_at = now() where id = :id"), {"id": alert_id}
         )
 
 

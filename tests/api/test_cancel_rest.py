@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from served import Served
 
 from alerting.cli.cancel import cancel
+from alerting.domain.principal import internal
 from alerting.errors import AlertingError
 from alerting.store import keys
 
@@ -66,7 +67,7 @@ async def test_a_dry_run_and_bad_input_change_nothing(served: Served, alert_xml:
     assert (await ask(served, alert, {"why": "x"})).status_code == 422
     assert (await ask(served, "unknown")).status_code == 404
     async with served.runtime.db.begin() as c:
-        reader = await keys.create(c, "reader", ["read"], actor="test")
+        reader = await keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
     refused = await ask(served, alert, Authorization=f"Bearer {reader}")
     assert refused.status_code == 403
     found = await served.http.get(f"/v1/alerts/{alert}", headers=served.auth)
@@ -74,7 +75,9 @@ async def test_a_dry_run_and_bad_input_change_nothing(served: Served, alert_xml:
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str) -> Type:
+def typed(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, operator: str
+) -> Type:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("REDIS_URL", redis_url)
 

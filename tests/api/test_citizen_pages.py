@@ -1,9 +1,19 @@
 from __future__ import annotations
 
-from served import Served
-from sqlalchemy import insert, select
+import base64
+import hmac
+from uuid import UUID
 
+import pytest
+from served import Served
+from sqlalchemy import func, insert, select, update
+
+from alerting.domain.links import Links, Purpose
+from alerting.drills import rosters
+from alerting.store import rosters as store
 from alerting.store.schema import address, citizen
+from alerting.store.schema import alert as alert_table
+from alerting.store.secrets import get_or_create
 
 
 async def submit(served: Served, body: bytes) -> str:
@@ -47,10 +57,148 @@ async def test_the_alert_in_the_readers_language(served: Served, alert_xml: byte
     assert "default-src 'none'" in english.headers["content-security-policy"]
 
 
-async def test_what_is_not_public_is_not_shown(served: Served, alert_xml: bytes) -> None:
-    exercise = alert_xml.replace(b">Actual<", b">Exercise<")
-    answer = await served.http.get(f"/a/{await submit(served, exercise)}")
-    assert answer.status_code == 404
+async def own_page(served: Served, id_: str, lang: str = "en") -> str:
+    answer = await served.http.get(f"/x/{served.runtime.links.page(UUID(id_))}?lang={lang}")
+    assert answer.status_code == 200
+    assert answer.headers["x-robots-tag"].startswith("noindex")
+    assert answer.headers["cache-control"] == "private, no-store"
+    return answer.text
+
+
+async def enrol(served: Served, *refs: str) -> None:
+    async with served.runtime.db.begin() as c:
+        await rosters.create(c, "lighthouse", by="test")
+        if refs:
+            await rosters.add(c, "lighthouse", refs, source="asked", by="test")
+
+
+async def test_an_exercise_is_seen_by_its_own_link_only(served: Served, alert_xml: bytes) -> None:
+    await an_address(served)
+    await enrol(served, "a")
+    id_ = await submit(served, drill_of(alert_xml))
+    assert (await served.http.get(f"/a/{id_}")).status_code == 404
+    page = await own_page(served, id_)
+    body = page[page.index("<main>") :]
+    assert page.index("<title>EXERCISE: ") > 0
+    assert body.count("This is an exercise. There is no real danger.") == 2
+    assert body.index("EXERCISE") < body.index("<h1>")
+    assert body.rindex("EXERCISE") > body.rindex("</article>")
+    assert "SIMULACRO" in await own_page(served, id_, "es")
+
+
+async def test_a_page_of_ones_own_cannot_be_guessed(served: Served, alert_xml: bytes) -> None:
+    id_ = await submit(served, alert_xml)
+    token = served.runtime.links.page(UUID(id_))
+    other = Links(b"another key" * 3).page(UUID(id_))
+    leave = served.runtime.links.token(await an_address(served))
+    for bad in (id_, token[:-1] + ("A" if token[-1] != "A" else "B"), token + "=", other, leave):
+        assert (await served.http.get(f"/x/{bad}")).status_code == 404, bad
+
+
+async def test_an_alert_for_a_closed_group_says_so(served: Served, alert_xml: bytes) -> None:
+    closed = alert_xml.replace(
+        b"<scope>Public</scope>",
+        b"<scope>Restricted</scope><restriction>Crews</restriction><addresses>crews</addresses>",
+    )
+    id_ = await submit(served, closed)
+    assert (await served.http.get(f"/a/{id_}")).status_code == 404
+    page = await own_page(served, id_)
+    assert "for a closed group of people" in page
+    assert 'class="drill"' not in page
+
+
+@pytest.mark.parametrize(
+    ("state", "planned", "public", "words"),
+    [
+        ("held", False, False, "has not been released"),
+        ("recorded", False, False, "kept for the record"),
+        ("expired", False, False, "has not been released"),
+        ("cancelled", False, False, "has not been released"),
+        ("expired", True, True, "This alert has ended"),
+        ("cancelled", True, True, "has been cancelled"),
+        ("accepted", False, True, ""),
+        ("completed", True, True, ""),
+    ],
+)
+async def test_what_was_not_issued_is_not_public(
+    served: Served, alert_xml: bytes, state: str, planned: bool, public: bool, words: str
+) -> None:
+    """Held until it ran out, or cancelled before anybody was told: nobody was to see it."""
+    id_ = await submit(served, alert_xml)
+    async with served.runtime.db.begin() as c:
+        await c.execute(
+            update(alert_table)
+            .where(alert_table.c.id == UUID(id_))
+            .values(state=state, planned_at=func.now() if planned else None)
+        )
+    answer = await served.http.get(f"/a/{id_}")
+    assert answer.status_code == (200 if public else 404)
+    assert words in await own_page(served, id_)
+    if public:
+        assert words in answer.text
+
+
+async def test_leaving_drills_leaves_real_alerts_alone(served: Served) -> None:
+    id_ = await an_address(served)
+    await enrol(served, "a")
+    url = f"/u/{served.runtime.links.token(id_, Purpose.DRILL)}"
+    asked = await served.http.get(url)
+    assert (
+        "Warnings of real dangers will reach you as before. Nothing has changed yet" in asked.text
+    )
+    assert await taking_part(served) == 1
+    left = await served.http.post(url, data={"List-Unsubscribe": "One-Click"})
+    assert "You take part in no more exercises" in left.text
+    assert await taking_part(served) == 0
+    assert await consent(served, id_) is True
+    assert (await served.http.post(url)).status_code == 200
+
+
+async def test_leaving_real_alerts_by_an_old_link(served: Served) -> None:
+    """A mail lives for years: its link works as it was spelt before links had purposes."""
+    id_ = await an_address(served)
+    async with served.runtime.db.begin() as c:
+        key = await get_or_create(c, "link", bytes)
+    name = id_.to_bytes(8, "big")
+    tag = hmac.digest(key, b"address" + name, "sha256")[:12]
+    old = base64.urlsafe_b64encode(name + tag).rstrip(b"=").decode()
+    assert old == served.runtime.links.token(id_)
+    await served.http.post(f"/u/{old}")
+    assert await consent(served, id_) is False
+
+
+async def taking_part(served: Served) -> int:
+    async with served.runtime.db.begin() as c:
+        return await store.count_members(c, ["lighthouse"])
+
+
+def drill_of(alert_xml: bytes) -> bytes:
+    return alert_xml.replace(b">Actual<", b">Exercise<").replace(
+        b"</scope>", b"</scope><addresses>lighthouse</addresses>"
+    )
+
+
+async def test_a_drill_without_a_roster_is_refused(served: Served, alert_xml: bytes) -> None:
+    nobody = alert_xml.replace(b">Actual<", b">Test<")
+    unknown = drill_of(alert_xml).replace(b"lighthouse", b'lighthouse "night shift"')
+    assert "There is no roster lighthouse, night shift. There is none" in (
+        await refusal(served, unknown)
+    )
+    await enrol(served)
+    assert "it names none. Rosters are: lighthouse." in await refusal(served, nobody)
+    assert "There is no roster night shift. Rosters are: lighthouse." in (
+        await refusal(served, unknown)
+    )
+
+
+async def refusal(served: Served, body: bytes) -> str:
+    answer = await served.http.post(
+        "/v1/alerts?now=true",
+        content=body,
+        headers={**served.auth, "Content-Type": "application/cap+xml"},
+    )
+    assert answer.status_code == 422
+    return str(answer.json()["detail"])
 
 
 async def test_a_markup_in_an_alert_stays_text(served: Served, alert_xml: bytes) -> None:

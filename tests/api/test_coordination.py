@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
+from phones import work
 from served import Served
 
 from alerting.audience.register import read_row
-from alerting.channels.base import Outcome
-from alerting.channels.registry import Provider
-from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.judging import policies
-from alerting.dispatch.plan import Planner
-from alerting.dispatch.providers.pacing import Pacing
-from alerting.dispatch.providers.routes import Routes
-from alerting.dispatch.workers.work import Worker
-from alerting.domain.lane import Lane
-from alerting.store import keys
+from alerting.domain.principal import internal
 from alerting.store.db import raw
 from alerting.store.import_citizens import merge
-from alerting.throttle.budget.memory import MemoryBudget
-from alerting.throttle.pace.memory import MemoryPace
-from alerting.throttle.pace.pacer import Pacer
 
 CITIZEN = {"ref": "c-1", "language": "en", "lat": "54.5", "lon": "2.5", "sms": "+447700900001"}
-
-
-class Phones:
-    """A channel that takes everything."""
-
-    name = "sms"
-    concurrency = 8
-    can_be_silent = False
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    async def send(self, message: Any) -> Outcome:
-        return Outcome(message.delivery_id, provider_ref="ok")
 
 
 @pytest.fixture
 async def second(served: Served) -> dict[str, str]:
     """Another person's key, with the right to approve."""
+    auth = await served.person("second", "read", "approve")
     async with served.runtime.db.begin() as connection:
-        key = await keys.create(connection, "second", ["read", "approve"], actor="test")
         driver = await raw(connection)
         await merge(driver, [read_row(CITIZEN)])
-    return {"Authorization": f"Bearer {key}"}
+    return auth
 
 
 async def submit(served: Served, body: bytes, auth: dict[str, str] | None = None) -> dict[str, Any]:
@@ -65,34 +38,12 @@ async def submit(served: Served, body: bytes, auth: dict[str, str] | None = None
     return document
 
 
-async def work(served: Served) -> None:
-    """Let a worker do what waits."""
-    run = served.runtime
-    settings = run.settings.model_copy(update={"sweep_s": 0.0001, "sweep_extreme_s": 0.0001})
-    budget = MemoryBudget(lambda: run.clock.now().timestamp())
-    pacing = Pacing(Pacer(MemoryPace(time.monotonic)), run.policies(), settings)
-    alarms = Alarms(run.db)
-    deliverer = Deliverer(
-        run.db,
-        run.clock,
-        Routes({"sms": (Provider("sms.1", Phones()),)}, pacing, alarms),
-        run.verdicts(run.policies(), budget),
-        run.links,
-        settings,
-    )
-    planner = Planner(run.db, run.clock, run.doorbell, settings)
-    async with run.db.begin() as connection:
-        await connection.exec_driver_sql("update outbox set rung_at = null")
-    await Worker(run.db, run.clock, planner, deliverer, run.house(), settings, tuple(Lane)).sweep()
-    await alarms.drain()
-
-
 async def test_a_held_alert_needs_another_person(
     served: Served, second: dict[str, str], alert_xml: bytes
 ) -> None:
     async with served.runtime.db.begin() as connection:
         held = "[storm]\naudience_max = 1\nwindow_s = 60\nat_least = 2\nusual_factor = 2\n"
-        await policies.set_live(connection, held, by="test")
+        await policies.set_live(connection, held, by=internal("test"))
     for n in range(2):
         await submit(served, alert_xml.replace(b"flood-0001", b"flood-%d" % n))
     third = await submit(served, alert_xml.replace(b"flood-0001", b"flood-held"))
@@ -100,15 +51,13 @@ async def test_a_held_alert_needs_another_person(
     assert "alerting approve" in str(third["notes"])
     url = f"/v1/alerts/{third['id']}/approval"
     assert (await served.http.post(url, headers=served.auth)).status_code == 403
-    async with served.runtime.db.begin() as connection:
-        own = await keys.create(connection, "own", ["submit", "approve"], actor="test")
-    mine = {"Authorization": f"Bearer {own}"}
+    mine = await served.person("own", "submit", "approve")
     fourth = await submit(served, alert_xml.replace(b"flood-0001", b"flood-own"), mine)
     refused = await served.http.post(f"/v1/alerts/{fourth['id']}/approval", headers=mine)
     assert (refused.status_code, refused.json()["detail"]) == (
         403,
         "Nobody approves their own alert. Let another coordinator approve it, by their own "
-        "account or key.",
+        "account or a key that whoever submitted it has not made.",
     )
     for _ in range(2):
         answer = await served.http.post(url, headers=second)
@@ -128,7 +77,7 @@ async def test_every_rule_says_its_answer(
     assert (told["before"], told["after"]) == ("none", "active Severe Immediate Evacuate")
     deciding = [r for r in told["rules"] if r["decides"]]
     assert [r["rule"] for r in deciding] == ["grave"]
-    assert len(told["rules"]) == 12
+    assert len(told["rules"]) == 13
     assert all(r["answer"] and r["question"].endswith("?") for r in told["rules"])
     copy = alert_xml.replace(b"flood-0001", b"flood-copy").replace(b"centre@", b"police@")
     second_alert = await submit(served, copy)

@@ -8,21 +8,17 @@ from typing import Any
 import pytest
 from served import Served
 
-from alerting.store import keys
 from alerting.store import policies as store
 from alerting.throttle.policy.parse import default_policy, default_toml
 
+COORDINATOR = "person:coordinator key:coordinator-1"
 TOML = "[budget]\nspacing_s = 60\n"
 
 
 @pytest.fixture
 async def coordinator(served: Served) -> dict[str, str]:
     """A key that may do all of it; the one of `served` may only read and submit."""
-    async with served.runtime.db.begin() as connection:
-        key = await keys.create(
-            connection, "coordinator", ["read", "policy", "silence"], actor="test"
-        )
-    return {"Authorization": f"Bearer {key}"}
+    return await served.person("coordinator", "read", "policy", "silence")
 
 
 def a_silence(**changes: Any) -> dict[str, Any]:
@@ -52,7 +48,7 @@ async def test_a_policy_is_set_with_who_and_why(
         assert answer.status_code == 200
     shown = (await served.http.get("/v1/policy", headers=served.auth)).json()
     assert shown == answer.json()
-    assert (shown["changed_by"], shown["note"]) == ("key:coordinator", "Louder")
+    assert (shown["changed_by"], shown["note"]) == (COORDINATOR, "Louder")
     assert shown["policy"]["budget"]["spacing_s"] == 60
     async with served.runtime.db.begin() as connection:
         assert len(await store.history(connection)) == 1
@@ -84,13 +80,11 @@ async def test_silences_are_made_listed_and_ended(
     answer = await served.http.post("/v1/silences", json=body, headers=coordinator)
     made = answer.json()
     assert answer.status_code == 201, made
-    assert (made["created_by"], made["area"]) == ("key:coordinator", {"circle": ["50,8 10"]})
+    assert (made["created_by"], made["area"]) == (COORDINATOR, {"circle": ["50,8 10"]})
     listed = await served.http.get("/v1/silences", headers=served.auth)
     assert listed.json() == {"silences": [made]}
     url = f"/v1/silences/{made['id']}"
-    assert (await served.http.delete(url, headers=coordinator)).json()["ended_by"] == (
-        "key:coordinator"
-    )
+    assert (await served.http.delete(url, headers=coordinator)).json()["ended_by"] == COORDINATOR
     assert (await served.http.delete(url, headers=coordinator)).status_code == 404
     assert (await served.http.get("/v1/silences", headers=served.auth)).json() == {"silences": []}
     over = await served.http.get("/v1/silences?over=true", headers=served.auth)

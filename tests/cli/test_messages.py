@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from alerting.cli import COMMANDS, cli
+from alerting.domain.principal import RIGHTS
 from alerting.store.migrate import head
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -42,7 +44,8 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, database_url: str, redis_url: str) -> Shell:
+def shell(tmp_path: Path, database_url: str, redis_url: str, operator: str) -> Shell:
+    """As a person with every right."""
     return Shell(tmp_path, {"DATABASE_URL": database_url, "REDIS_URL": redis_url})
 
 
@@ -142,21 +145,24 @@ def test_the_whole_conversation_in_json(shell: Shell) -> None:
 
 
 def test_keys_are_shown_once_and_can_be_ended(shell: Shell) -> None:
-    code, out, err = shell("keys", "create", "centre", "--right", "read")
+    code, out, err = shell("keys", "create", "centre", "--right", "read", "--expires", "90d")
     key = out.strip()
     assert (code, key[:3]) == (0, "ak_")
     assert "cannot be shown again" in err
-    code, _, err = shell("keys", "create", "centre")
+    code, _, err = shell("keys", "create", "other")
+    assert code == 2
+    assert "It is not said for which senders other speaks. Give --sender PATTERN" in err
+    code, _, err = shell("keys", "create", "centre", "--sender", "*@example.org")
     assert code == 2
     assert "A key named 'centre' exists." in err
     code, out, _ = shell("keys", "list")
-    assert "centre" in out
+    assert re.search(r"centre .* a machine .* until 20", out)
     assert key not in out
     assert shell("keys", "revoke", "centre")[0] == 0
     assert shell("keys", "revoke", "centre")[0] == 2
     code, _, err = shell("keys", "create", "x", "--right", "fly")
     assert code == 2
-    assert "There is no right 'fly'. Use submit, read, approve, silence, policy." in err
+    assert f"There is no right 'fly'. Use {', '.join(RIGHTS)}." in err
 
 
 def test_an_import_with_broken_rows_says_where_they_are(shell: Shell) -> None:

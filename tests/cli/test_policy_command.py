@@ -17,7 +17,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, database_url: str, operator: str) -> Run:
     monkeypatch.setenv("DATABASE_URL", database_url)
     return bare_run
 
@@ -49,6 +49,8 @@ def said(run: Run, *words: str) -> Any:
 
 def test_check_needs_no_database_and_tells_every_fault(file: Callable[[str], str]) -> None:
     assert bare_run("check", file("[quiet]\n")) == (0, "mine.toml is good.\n", "")
+    old = file('[storm]\npreauthorised = ["dwd@example.org"]\n')
+    assert "note: line 2: storm.preauthorised names" in bare_run("check", old)[1]
     bad = file("[budget]\nspacing = 1\n[quiet]\nto = 7\n")
     code, out, err = bare_run("check", bad)
     assert (code, out) == (2, "")
@@ -98,7 +100,7 @@ def test_set_history_and_rollback(run: Run, file: Callable[[str], str]) -> None:
         (first + 2, "live"), (first + 1, "past"), (first, "past"),
     ]  # fmt: skip
     assert versions[-1]["note"] == "Louder"
-    assert versions[0]["changed_by"].startswith("cli:")
+    assert versions[0]["changed_by"] == "person:operator"
     assert "Louder" in run("history")[1]
     assert run("rollback", "99")[0] == 2
     said(run, "rollback", "0")

@@ -26,7 +26,7 @@ AGES = {"ancient": (1000, 30), "old": (401, 20), "young": (399, 10)}
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, operator: str) -> Run:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("REDIS_URL", redis_url)
 

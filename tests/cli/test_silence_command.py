@@ -16,7 +16,7 @@ WHY = ("--comment", "The dam is being tested.")
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, database_url: str, operator: str) -> Run:
     monkeypatch.setenv("DATABASE_URL", database_url)
 
     def typed(*words: str) -> tuple[int, str, str]:
@@ -56,7 +56,7 @@ def test_add_list_and_end(run: Run) -> None:
     assert (code, out) == (0, f"{made['id']} has ended.\n")
     assert said(run, "list") == {"silences": []}
     [ended] = said(run, "list", "--all")["silences"]
-    assert ended["ended_by"].startswith("cli:")
+    assert ended["ended_by"] == "person:operator"
     assert "ended 20" in run("list", "--all")[1]
     code, _, err = run("end", made["id"])
     assert code == 2

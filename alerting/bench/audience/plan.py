@@ -21,6 +21,7 @@ from alerting.bootstrap import Runtime
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.plan import Planner
 from alerting.domain.lane import Lane
+from alerting.domain.principal import internal
 from alerting.errors import WorkFailed
 from alerting.settings import load_settings
 from alerting.store import outbox
@@ -45,7 +46,7 @@ async def plan(data: bytes) -> dict[str, float]:
     settings = load_settings()
     async with Runtime.open(settings) as runtime:
         submitted = await submit(
-            runtime.db, data, actor="bench", now=True, clock=runtime.clock,
+            runtime.db, data, principal=internal("bench"), now=True, clock=runtime.clock,
             doorbell=runtime.doorbell,
         )  # fmt: skip
         planner = Planner(runtime.db, runtime.clock, runtime.doorbell, settings)

@@ -22,6 +22,7 @@ from alerting.dispatch.intake.cancel import call_back_all, cancel
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.judging import policies
 from alerting.domain.alert import Severity
+from alerting.domain.principal import internal
 from alerting.embedded import engines
 from alerting.embedded.processes import processes
 from alerting.embedded.supervisor import Supervisor
@@ -105,7 +106,7 @@ async def fly(flight: Flight, groups: Mapping[str, str], say: Callable[[str], No
             )
             async with machine(settings, groups) as runtime:
                 async with runtime.db.begin(patient=True) as connection:
-                    await policies.set_live(connection, _POLICY, by="bench")
+                    await policies.set_live(connection, _POLICY, by=internal("bench-setup"))
                     await settle_down(connection, places)
                 pilot = _Pilot(runtime, standin, flight, places, say)
                 await pilot.ready(len(groups) * settings.workers)
@@ -182,7 +183,7 @@ class _Pilot:
         submitted = await submit(
             runtime.db,
             district.alert(severity, f"{severity}-{district.no}"),
-            actor="bench",
+            principal=internal("bench"),
             now=True,
             clock=runtime.clock,
             doorbell=runtime.doorbell,
@@ -200,7 +201,11 @@ class _Pilot:
         if not flying:
             raise WorkFailed("The light alert was over before the last Extreme had been sent.")
         cancelled = await cancel(
-            runtime.db, light, actor="bench", clock=runtime.clock, doorbell=runtime.doorbell
+            runtime.db,
+            light,
+            principal=internal("bench"),
+            clock=runtime.clock,
+            doorbell=runtime.doorbell,
         )
         await call_back_all(runtime.db, runtime.clock, cancelled.ended)
         if cancelled.notice is None:

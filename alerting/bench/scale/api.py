@@ -12,6 +12,7 @@ from uuid import UUID
 
 from alerting.bench.stands.hosts import Host
 from alerting.bootstrap import Runtime
+from alerting.domain.principal import internal
 from alerting.errors import WorkFailed
 from alerting.store import keys
 
@@ -38,7 +39,9 @@ async def by_two_apis(runtime: Runtime, pair: Sequence[Host], alert: bytes) -> U
     second does not know of it."""
     one, other = pair
     async with runtime.db.begin() as connection:
-        key = await keys.create(connection, "bench", ["submit", "read"], actor="bench")
+        key = await keys.create(
+            connection, "bench", keys.USUAL_RIGHTS, senders=("*",), by=internal("bench")
+        )
     await asyncio.gather(*(_ready(h, key) for h in pair))
     headers = {"Content-Type": "application/cap+xml", "Idempotency-Key": "bench"}
     path, body = "/v1/alerts?now=true", alert.decode()

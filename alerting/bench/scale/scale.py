@@ -32,6 +32,7 @@ from alerting.bootstrap import Runtime
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.judging import policies
 from alerting.domain.alert import Severity
+from alerting.domain.principal import internal
 from alerting.domain.segments import measure
 from alerting.embedded.processes import GROUPS
 from alerting.embedded.supervisor import Spec, Supervisor
@@ -142,7 +143,7 @@ async def _on(
         async with runtime.db.begin(patient=True) as connection:
             if rate:
                 toml = f"[pace.sms]\nper_second = {rate}\n"
-                await policies.set_live(connection, toml, by="bench")
+                await policies.set_live(connection, toml, by=internal("bench-setup"))
             await settle_down(connection, [place])
         await _until(
             runtime,
@@ -165,7 +166,12 @@ async def _on(
 
 async def _submit(runtime: Runtime, alert: bytes) -> UUID:
     submitted = await submit(
-        runtime.db, alert, actor="bench", now=True, clock=runtime.clock, doorbell=runtime.doorbell
+        runtime.db,
+        alert,
+        principal=internal("bench"),
+        now=True,
+        clock=runtime.clock,
+        doorbell=runtime.doorbell,
     )
     return submitted.alert_id
 

@@ -1,0 +1,32 @@
+"""Times and spans as people type them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from alerting.errors import BadInput
+
+_UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
+
+
+def span(text: str) -> timedelta:
+    """A span like 90m, 2h or 3d. Raises BadInput."""
+    found = re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII)
+    if found is None:
+        raise BadInput(f"{text[:40]!r} is no span of time.", remedy="Write it like 90m, 2h or 3d.")
+    return timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
+
+
+def instant(text: str, option: str) -> datetime:
+    """A time with its offset, given to `option`. Raises BadInput."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise BadInput(
+            f"{option} is no time with its offset: {text[:40]!r}.",
+            remedy="Write it like 2026-11-01T18:00:00+01:00.",
+        )
+    return at

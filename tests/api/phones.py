@@ -1,0 +1,58 @@
+"""Phones that take everything, and a worker that sends to them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from served import Served
+
+from alerting.channels.base import Outcome
+from alerting.channels.registry import Provider
+from alerting.dispatch.alarms import Alarms
+from alerting.dispatch.chunks.deliver import Deliverer
+from alerting.dispatch.plan import Planner
+from alerting.dispatch.providers.pacing import Pacing
+from alerting.dispatch.providers.routes import Routes
+from alerting.dispatch.workers.work import Worker
+from alerting.domain.lane import Lane
+from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.pace.memory import MemoryPace
+from alerting.throttle.pace.pacer import Pacer
+
+
+class Phones:
+    """A channel that takes everything."""
+
+    name = "sms"
+    concurrency = 8
+    can_be_silent = False
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def send(self, message: Any) -> Outcome:
+        return Outcome(message.delivery_id, provider_ref="ok")
+
+
+async def work(served: Served) -> None:
+    """Let a worker do what waits."""
+    run = served.runtime
+    settings = run.settings.model_copy(update={"sweep_s": 0.0001, "sweep_extreme_s": 0.0001})
+    budget = MemoryBudget(lambda: run.clock.now().timestamp())
+    pacing = Pacing(Pacer(MemoryPace(time.monotonic)), run.policies(), settings)
+    alarms = Alarms(run.db)
+    deliverer = Deliverer(
+        run.db,
+        run.clock,
+        Routes({"sms": (Provider("sms.1", Phones()),)}, pacing, alarms),
+        run.verdicts(run.policies(), budget),
+        run.links,
+        settings,
+    )
+    planner = Planner(run.db, run.clock, run.doorbell, settings)
+    async with run.db.begin() as connection:
+        await connection.exec_driver_sql("update outbox set rung_at = null")
+    await Worker(run.db, run.clock, planner, deliverer, run.house(), settings, tuple(Lane)).sweep()
+    await alarms.drain()
