@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from datetime import datetime
 
-from alerting.domain.alert import Severity
+from alerting.domain.alert import Alert, Severity
 from alerting.replay.delivery import AT_ONCE, Delivery, Outcome
 from alerting.replay.detail import Detail
 from alerting.replay.figures import Figures
@@ -29,6 +29,10 @@ class Book:
         self._oracle = oracle
         self._detail = detail
         self._day = day
+
+    def played(self, alert: Alert) -> None:
+        """Note an alert before any of its deliveries."""
+        self._oracle.played(alert)
 
     def judged(self, delivery: Delivery) -> None:
         """Note a decision; what it settles at once is settled with it."""

@@ -12,12 +12,16 @@ from datetime import datetime, timedelta
 
 from alerting.domain.alert import Alert, Status
 from alerting.domain.lane import Lane
+from alerting.domain.principal import Principal
 from alerting.throttle.brake import hold
 from alerting.throttle.policy.parse import Policy
 
 
 class Brake:
-    """Counts each sender's alerts as they are submitted."""
+    """Counts each sender's alerts as they are submitted.
+
+    A trace knows no keys: each sender is taken for a machine with a key of the sender's name.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -41,6 +45,7 @@ class Brake:
         windows = max(1.0, (storm.history_s - storm.window_s) / storm.window_s)
         why = hold(
             alert,
+            principal=Principal(f"key:{alert.sender}"),
             recent=recent,
             usual_per_window=before / windows,
             audience=audience,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,10 @@ import shapely
 from shapely import Point
 
 from alerting.audience.zones import Zones
-from alerting.domain.alert import Alert, MsgType, NamedValue
+from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geometry import grown
 from alerting.domain.language import best_info
-from alerting.replay.links import Links, Thread
 from alerting.replay.population import Population
 
 
@@ -37,8 +37,8 @@ class Concerned:
 class Concern:
     """Answers for one alert after another, in the order they were sent.
 
-    A Cancel concerns whoever its thread concerned, wherever it says it applies, as in the live
-    path; whether they were told is for the throttle to know.
+    An end concerns whoever its event concerned, as in the live path; whether they were told is for
+    the throttle to know.
     """
 
     def __init__(self, population: Population) -> None:
@@ -60,31 +60,44 @@ class Concern:
         for no, c in enumerate(population.citizens):
             for g in c.geocodes:
                 self._by_geocode[g].append((no, geocode_bit(g.name, g.value)))
-        self._links = Links()
-        #: The citizens each thread has concerned, with the area they were in.
-        self._threads: dict[Thread, dict[int, str]] = {}
+        #: The citizens each event has concerned, with the area they were in.
+        self._events: dict[Hashable, dict[int, str]] = {}
 
-    def of(self, alert: Alert) -> list[Concerned]:
-        """Everyone the alert concerns, by ascending number."""
-        thread, absorbed = self._links.place(alert)
-        known = self._threads.setdefault(thread, {})
-        for other in absorbed:
-            known.update(self._threads.pop(other, {}))
-        if alert.msg_type is MsgType.CANCEL:
-            return self._cancelled(alert, known)
+    def merge(self, event: Hashable, into: Hashable) -> None:
+        """Two events have turned out to be one."""
+        moved = self._events.pop(event, {})
+        self._events[into] = moved | self._events.get(into, {})
+
+    def inside(self, alert: Alert) -> set[int]:
+        """The citizens an alert's own areas hold."""
+        return {c.citizen for c in self._in_area(alert)}
+
+    def of(self, alert: Alert, event: Hashable, *, partly: bool) -> tuple[list[Concerned], bool]:
+        """Everyone the alert concerns, by ascending number; and whether it speaks for all of them.
+
+        partly: it is an end, and other alerts of its danger stand for people outside its areas.
+        Where its areas hold nobody of those concerned it speaks for all the same.
+        """
+        known = self._events.setdefault(event, {})
         found = self._in_area(alert)
-        known.update((c.citizen, c.area) for c in found)
-        return found
+        if not alert.ends:
+            known.update((c.citizen, c.area) for c in found)
+            return found, True
+        inside = {c.citizen: c for c in found if c.citizen in known}
+        if partly and inside:
+            return list(inside.values()), False
+        return self._ended(alert, known, inside), True
 
-    def _cancelled(self, alert: Alert, known: dict[int, str]) -> list[Concerned]:
+    def _ended(
+        self, alert: Alert, known: dict[int, str], inside: dict[int, Concerned]
+    ) -> list[Concerned]:
         infos = list(enumerate(alert.infos))
-        chosen: dict[str, int] = {}
         result = []
         for no in sorted(known):
-            language = self._citizens[no].language
-            if language not in chosen:
-                chosen[language] = best_info(infos, language) if infos else -1
-            result.append(Concerned(no, chosen[language], -1, 0, known[no]))
+            anywhere = Concerned(
+                no, best_info(infos, self._citizens[no].language), -1, 0, known[no]
+            )
+            result.append(inside.get(no, anywhere))
         return result
 
     def _in_area(self, alert: Alert) -> list[Concerned]:

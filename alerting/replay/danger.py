@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from alerting.domain.alert import Category, ResponseType, Urgency
+from alerting.domain.alert import Alert, Category, Reference, ResponseType, Urgency
 from alerting.domain.language import primary
 from alerting.replay.delivery import Delivery
 from alerting.replay.links import Thread
@@ -29,7 +29,7 @@ Said = tuple[str, int, frozenset[ResponseType], str, str, frozenset[Category]]
 #: What a newer alert of a thread replaces.
 _SAID = (
     "thread", "sender", "name", "area", "rank", "urgency", "responses", "instruction", "language",
-    "categories", "expires_at", "event", "incident",
+    "categories", "expires_at", "latest", "event", "incident",
 )  # fmt: skip
 
 
@@ -52,12 +52,20 @@ class Danger:
     language: str
     categories: frozenset[Category]
     expires_at: datetime
+    latest: Reference
     event: Hashable
     incident: str | None
     ended: bool = False
     told: int = NEVER
     messages: int = 0
     owed: list[int] = field(default_factory=list)
+
+    def goes_on_from(self, end: Alert) -> bool:
+        """True where a version of the instant of an end, or later, says that it goes on.
+
+        A version that the end refers to is before it, whatever its time.
+        """
+        return self.latest.sent >= end.sent and self.latest not in end.references
 
     def in_force(self, now: datetime) -> bool:
         return not self.ended and now < self.expires_at

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from alerting.domain.alert import Alert, Info, MsgType, Severity
+from alerting.domain.alert import Alert, Info, Severity
 from alerting.domain.decision import Reason, Verdict
 from alerting.replay.concern import Concerned
 
@@ -79,6 +79,4 @@ class Delivery:
     @property
     def ends(self) -> bool:
         """True where it says that a danger is over or was none."""
-        return self.alert.msg_type is MsgType.CANCEL or (
-            self.info is not None and self.info.ends_danger
-        )
+        return self.alert.ends if self.info is None else self.alert.ends_in(self.info)

@@ -7,7 +7,7 @@ rules see the same facts.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alerting.domain.alert import Alert
@@ -19,20 +19,27 @@ from alerting.throttle.stage import Stage
 
 #: How long after its end an alert may still bear on another: the longest a policy compares.
 KEPT = timedelta(days=14)
-#: An event's latest alerts; more never matter to one decision.
+#: A hazard's latest other alerts; more never matter to one decision.
 _MOST = 200
 
 
 @dataclass(slots=True, eq=False)
 class Source:
-    """An alert as it stands. `state` moves when its thread goes on or is cancelled."""
+    """An alert as it stands. `state` moves when its thread goes on or is cancelled.
+
+    alert: as it is taken: one that bears a known name is an update. order_at: by which the versions
+    of its thread are ordered. over: an end ended it, at `over_at`.
+    """
 
     no: int
     alert: Alert
     thread: Hashable
     event: Hashable
     expires_at: datetime
+    order_at: datetime
     state: AlertState = AlertState.DELIVERING
+    over: bool = False
+    over_at: datetime | None = None
     hazards: frozenset[str] = field(init=False)
     lane: Lane = field(init=False)
 
@@ -64,10 +71,21 @@ class Entry:
         self.waits, self._past = waits, None
 
     def past(self) -> Past:
-        over = self.source.state is AlertState.CANCELLED
-        if self._past is None or self._past.over != over:
+        source = self.source
+        if self.stage.thread != source.thread:
+            self.stage, self._past = replace(self.stage, thread=source.thread), None
+        replaced = source.state is AlertState.SUPERSEDED
+        if self._past is None or (self._past.over, self._past.replaced) != (source.over, replaced):
             self._past = Past(
-                self.stage, self.places, self.told, self.silent, over, self.at, self.waits
+                self.stage,
+                self.places,
+                self.told,
+                self.silent,
+                source.over,
+                self.at,
+                self.waits,
+                replaced=replaced,
+                over_at=source.over_at,
             )
         return self._past
 
@@ -97,7 +115,7 @@ class Memory:
         if kept is None:
             return [], []
         kept.forget(now)
-        same = kept.by_event.get(source.event, [])[-_MOST:]
+        same = kept.by_event.get(source.event, [])
         past = [e.past() for e in same if e.source is not source]
         if source.lane in {Lane.EXTREME, Lane.SEVERE}:
             return past, []

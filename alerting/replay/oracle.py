@@ -42,7 +42,7 @@ nor the danger it ends is Severe or Extreme.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -65,6 +65,8 @@ class Findings:
     #: How the missed ones were lost.
     missed_by: Counter[str] = field(default_factory=Counter)
     extreme_suppressed: int = 0
+    #: Ends that reached a citizen for whom the danger went on.
+    wrong_ends: int = 0
     quiet_hour_violations: int = 0
     #: The first few missed ones: identifier and citizen, for whoever asks.
     examples: list[tuple[str, int]] = field(default_factory=list)
@@ -73,34 +75,50 @@ class Findings:
 class Oracle:
     """Watches deliveries in the order they are judged, and each outcome as it is known.
 
-    quiet: says whether an instant lies in a citizen's quiet hours.
+    quiet: says whether an instant lies in a citizen's quiet hours. inside: the citizens whom an
+    alert's own areas hold.
     """
 
-    def __init__(self, quiet: Callable[[int, datetime], bool]) -> None:
+    def __init__(
+        self,
+        quiet: Callable[[int, datetime], bool],
+        inside: Callable[[Alert], Set[int]] = lambda _alert: frozenset(),
+    ) -> None:
         self._quiet = quiet
+        self._inside = inside
         self._links = Links()
         self._dangers: dict[int, list[Danger]] = {}
         self._waiting: dict[Delivery, tuple[Thread, Change | None]] = {}
         self._thread: Thread = ("", "", "")
         self._alert: Alert | None = None
+        #: Whom that alert's end is for, and has no delivery for yet.
+        self._owed: dict[int, Danger] = {}
         #: By info of that alert.
         self._said: dict[int, Said] = {}
         self._merged: dict[Hashable, Hashable] = {}
         self.findings = Findings()
 
+    def played(self, alert: Alert) -> None:
+        """Note an alert before any of its deliveries."""
+        self._unplanned()
+        self._alert = alert
+        self._thread, _ = self._links.place(alert)
+        self._said.clear()
+        if alert.ends:
+            self._owed = self._ended_for(alert)
+
     def judged(self, delivery: Delivery) -> bool:
         """Note a delivery as it is first decided; True where it is a state change."""
         now = delivery.alert.sent
         if self._alert is not delivery.alert:
-            self._alert = delivery.alert
-            self._thread, _ = self._links.place(delivery.alert)
-            self._said.clear()
+            self.played(delivery.alert)
         change = None
         if now < delivery.expires_at:
             dangers = self._known(delivery.citizen, now)
             own = self._own(dangers)
             turn = self._ending if delivery.ends else self._going
             change = turn(delivery, own, dangers)
+        self._owed.pop(delivery.citizen, None)
         self._waiting[delivery] = self._thread, change
         self.findings.state_changes += change is not None
         return change is not None
@@ -110,6 +128,8 @@ class Oracle:
         thread, change = self._waiting.pop(delivery)
         if outcome is Outcome.SENT:
             self._interrupted(delivery, change, at)
+        if outcome.reached and delivery.ends:
+            self.findings.wrong_ends += self._wrong(delivery, thread, at)
         if outcome.reached and at < delivery.expires_at:
             self._told(delivery, thread)
         elif change is not None:
@@ -126,6 +146,7 @@ class Oracle:
 
     def finish(self) -> Findings:
         """The findings, once every delivery is settled."""
+        self._unplanned()
         for delivery, (_, change) in self._waiting.items():
             if change is not None:
                 self._miss(delivery.alert.identifier, delivery.citizen, "never settled")
@@ -136,6 +157,45 @@ class Oracle:
         return self.findings
 
     # What is so, whatever was decided.
+
+    def _ended_for(self, alert: Alert) -> dict[int, Danger]:
+        """For whom an end says that the danger of its thread is over.
+
+        An end speaks for its own areas, or where these hold nobody of the thread's, for all.
+        """
+        mine = {
+            citizen: d
+            for citizen, dangers in self._dangers.items()
+            for d in dangers
+            if not d.ended and self._links.root(d.thread) == self._thread
+        }
+        here = self._inside(alert) & mine.keys()
+        stays = {c for c, d in mine.items() if d.goes_on_from(alert)}
+        return {c: d for c, d in mine.items() if (c in here or not here) and c not in stays}
+
+    def _unplanned(self) -> None:
+        """The last alert is an end that was never even considered for some it was for."""
+        alert, owed = self._alert, self._owed
+        self._owed = {}
+        for citizen, danger in owed.items():
+            if alert is None or danger.ended or danger.expires_at <= alert.sent:
+                continue
+            danger.ended = True
+            others = [
+                d
+                for d in self._dangers[citizen]
+                if d is not danger and d.in_force(alert.sent) and self._same(d, danger)
+            ]
+            if danger.told < NEVER and not others:
+                self._miss(alert.identifier, citizen, "not planned")
+
+    def _wrong(self, delivery: Delivery, thread: Thread, at: datetime) -> bool:
+        """True where a citizen hears that a danger is over which goes on for them."""
+        root = self._links.root(thread)
+        return any(
+            d.in_force(at) and self._links.root(d.thread) == root and d.told < NEVER
+            for d in self._dangers.get(delivery.citizen, ())
+        )
 
     def _own(self, dangers: list[Danger]) -> Danger | None:
         """The danger of the alert's thread; two whose threads have become one are made one."""
@@ -191,7 +251,12 @@ class Oracle:
     ) -> Change | None:
         """Dangers end: that of the thread, else those the sender would call the same."""
         said = self._danger(delivery)
-        about = [d for d in dangers if alike(d, said)] if own is None else [own]
+        if own is None:
+            about = [d for d in dangers if alike(d, said)]
+        elif delivery.alert.ends and delivery.citizen not in self._owed:
+            about = []
+        else:
+            about = [own]
         about = [d for d in about if not d.ended]
         if not about:
             return None
@@ -220,6 +285,7 @@ class Oracle:
             language=language,
             categories=categories,
             expires_at=delivery.expires_at,
+            latest=delivery.alert.triple,
             event=delivery.event,
             incident=delivery.incident,
         )

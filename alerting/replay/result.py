@@ -39,6 +39,7 @@ class Result:
                 for i, c in found.examples
             ],
             "extreme_suppressed": found.extreme_suppressed,
+            "wrong_ends": found.wrong_ends,
             "quiet_hour_violations": found.quiet_hour_violations,
             "grouping": None if self.grouping is None else self.grouping.to_json(),
             "refused": len(self.trace.refused),

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from alerting.clock import ManualClock
-from alerting.domain.alert import MsgType, Reference
+from alerting.domain.alert import Alert, MsgType, Reference
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.replay.book import Book
@@ -61,7 +61,7 @@ async def replay(
     """
     began = wall.monotonic()
     clocks = Clocks(population, policy)
-    figures, oracle = Figures(), Oracle(clocks.quiet)
+    figures, oracle = Figures(), Oracle(clocks.quiet, Concern(population).inside)
     names = [c.name for c in population.citizens]
     lines = None if detail is None else Detail(detail, names)
     try:
@@ -104,7 +104,8 @@ class _Run:
         self._brake = Brake(policy)
         self._memory = Memory()
         self._waiting = Waiting()
-        self._submitted: dict[Reference, Source] = {}
+        #: Each alert as it was sent, and what it was taken for.
+        self._submitted: dict[Reference, tuple[Alert, Source]] = {}
         #: The incident of each message of which anything is known.
         self._incidents: list[tuple[Source, str | None]] = []
 
@@ -143,18 +144,21 @@ class _Run:
         if twin is not None:
             self._twin(played, twin)
             return
-        expires_at = alert.expires_at or now + self._default_expiry
-        place = self._placing.place(alert, expires_at)
-        source = self._submitted[alert.triple] = place.source
+        place = self._placing.place(alert, self._expiry(alert))
+        source = place.source
+        self._submitted[alert.triple] = alert, source
         self._figures.unsure += place.unsure
         for event in place.merged:
             self._memory.merge(event, source.event)
+            self._concern.merge(event, source.event)
             self._book.merged(event, source.event)
-        for older, state in place.ended:
-            self._end(older, state, now)
+        concerned, for_all = self._concern.of(source.alert, source.event, partly=bool(place.rest))
+        state = AlertState.CANCELLED if alert.msg_type is MsgType.CANCEL else AlertState.SUPERSEDED
+        for older, ended_as in [*place.ended, *((s, state) for s in place.rest if for_all)]:
+            self._end(older, ended_as, now, by=source)
+        self._book.played(alert)
         incident = self._incident(played, source)
-        concerned = self._concern.of(alert)
-        self._figures.held += self._brake.holds(alert, source.lane, audience=len(concerned))
+        self._figures.held += self._brake.holds(source.alert, source.lane, audience=len(concerned))
         if not concerned:
             self._figures.nobody += 1
             return
@@ -162,27 +166,38 @@ class _Run:
         desk, judged = await self._judge(source, subjects, 0)
         for c, subject, j in zip(concerned, subjects, judged, strict=True):
             stage = desk.stage(c.info_no)
-            delivery = _delivery(source, c, stage, j.decision, j.assessment, incident)
+            delivery = _delivery(alert, source, c, stage, j.decision, j.assessment, incident)
             entry = Entry(source, stage, subject.places, now)
             self._memory.add(c.citizen, entry)
             self._book.judged(delivery)
             self._carry_out(Pending(delivery, source, subject, entry), j.decision, now)
 
-    def _twin(self, played: Played, first: Source) -> None:
+    def _expiry(self, alert: Alert) -> datetime:
+        """When an alert ends; the time of an end is often that of the danger, and already past."""
+        default = alert.sent + self._default_expiry
+        ends = [
+            default
+            if i.expires is None or (alert.ends_in(i) and i.expires <= alert.sent)
+            else i.expires
+            for i in alert.infos
+        ]
+        return max(ends, default=default)
+
+    def _twin(self, played: Played, twin: tuple[Alert, Source]) -> None:
         """An alert of the same name came before: as on submission, it is known or refused."""
-        alert = played.alert
-        if replace(alert, repairs=()) != replace(first.alert, repairs=()):
+        alert, (before, first) = played.alert, twin
+        if replace(alert, repairs=()) != replace(before, repairs=()):
             why = f"{alert.sender} sent another {alert.identifier} at that time."
             self._trace.refused.append(Refused(played.file, why))
             return
         incident = self._incident(played, first)
         desk = self._desk(first)
         again = Decision(Verdict.DROP, Reason.IDENTICAL)
-        for c in self._concern.of(alert):
+        for c in self._concern.of(first.alert, first.event, partly=False)[0]:
             facts = desk.facts(self._subject(c, first, alert.sent))
             unmoved = replace(facts.assessment, after=facts.assessment.before)
             stage = desk.stage(c.info_no)
-            self._book.judged(_delivery(first, c, stage, again, unmoved, incident))
+            self._book.judged(_delivery(alert, first, c, stage, again, unmoved, incident))
 
     def _incident(self, played: Played, source: Source) -> str | None:
         truth, name = self._trace.truth, (played.file, played.alert.identifier)
@@ -191,9 +206,10 @@ class _Run:
             self._incidents.append((source, incident))
         return incident
 
-    def _end(self, source: Source, state: AlertState, now: datetime) -> None:
+    def _end(self, source: Source, state: AlertState, now: datetime, *, by: Source) -> None:
         """A newer version has come: what of the older one still waits goes to nobody."""
         source.state = state
+        source.over, source.over_at = by.alert.ends, now if by.alert.ends else None
         for pending in self._waiting.revoke(source):
             self._book.settled(pending.delivery, Outcome.SUPERSEDED, now)
 
@@ -260,6 +276,7 @@ class _Run:
             thread=source.thread,
             state=source.state,
             expires_at=source.expires_at,
+            order_at=source.order_at,
             submitted_at=source.alert.sent,
             now=self._clock.now(),
             can_be_silent=True,
@@ -283,6 +300,7 @@ class _Run:
 
 
 def _delivery(
+    alert: Alert,
     source: Source,
     c: Concerned,
     stage: Stage,
@@ -291,7 +309,7 @@ def _delivery(
     incident: str | None,
 ) -> Delivery:
     return Delivery(
-        source.alert,
+        alert,
         c,
         min(source.expires_at, stage.expires_at),
         decision.verdict,

@@ -91,7 +91,7 @@ def test_a_danger_its_rewording_its_rise_and_its_end(folder: Folder) -> None:
 def test_who_never_heard_of_it_is_told_by_an_update_that_grows(folder: Folder) -> None:
     both = (Area("one", geocodes=(HERE,)), Area("two", geocodes=(THERE,)))
     grown = an_alert("grown", at_s=600, to=(FIRST,), areas=both)
-    cancel = an_alert("cancel", at_s=1200, to=(grown,), kind=MsgType.CANCEL)
+    cancel = an_alert("cancel", at_s=1200, to=(grown,), kind=MsgType.CANCEL, areas=both)
     folder.play(FIRST, grown, cancel)
     told = {(x["identifier"], x["citizen"]): x["decision"] for x in folder.lines}
     assert told["grown", "district=D2"] == "SEND"

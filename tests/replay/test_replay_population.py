@@ -42,7 +42,7 @@ def test_every_generated_citizen_of_real_alerts_is_found(corpus: Path) -> None:
     alerts = [a for a in alerts if a.msg_type is not MsgType.CANCEL]
     population = generated(alerts)
     concern = Concern(population)
-    met = {c.citizen for a in alerts for c in concern.of(a)}
+    met = set().union(*(concern.inside(a) for a in alerts))
     assert len(population.citizens) > 500
     assert {c.name for no, c in enumerate(population.citizens) if no not in met} == set()
 
@@ -65,7 +65,7 @@ def test_the_index_finds_whom_the_zones_hold(corpus: Path) -> None:
                 held = held or any(z.holds(*spot)[0] for z in zones.zones)
             if held:
                 expected.add(no)
-        assert {c.citizen for c in concern.of(alert)} == expected, alert.identifier
+        assert concern.inside(alert) == expected, alert.identifier
 
 
 def test_the_info_area_and_places_that_apply() -> None:
@@ -76,7 +76,7 @@ def test_the_info_area_and_places_that_apply() -> None:
         Citizen("near", places=(Place(53.9995, 2.5, 100.0),)),
         Citizen("both", places=(Place(0.0, 0.0), Place(54.5, 2.5)), geocodes=(HERE,)),
     ]
-    near, both = Concern(Population(citizens)).of(alert)
+    near, both = Concern(Population(citizens)).of(alert, "event", partly=False)[0]
     assert (near.citizen, near.info_no, near.area_no, near.area) == (1, 0, 1, "the square")
     assert (both.citizen, both.places) == (2, 0b10)
 
@@ -88,13 +88,15 @@ def test_a_cancel_concerns_whom_its_thread_concerned() -> None:
     other = an_alert("d", at_s=180, kind=MsgType.CANCEL)
     citizens = [Citizen("1", geocodes=(HERE,)), Citizen("2", geocodes=(THERE,)), Citizen("3")]
     concern = Concern(Population(citizens))
-    assert [c.area for c in concern.of(first)] == ["district=D1"]
-    assert [c.citizen for c in concern.of(update)] == [1]
-    assert [(c.citizen, c.area_no, c.area) for c in concern.of(cancel)] == [
+    assert [c.area for c in concern.of(first, "event", partly=False)[0]] == ["district=D1"]
+    assert [c.citizen for c in concern.of(update, "event", partly=False)[0]] == [1]
+    assert [
+        (c.citizen, c.area_no, c.area) for c in concern.of(cancel, "event", partly=False)[0]
+    ] == [
         (0, -1, "district=D1"),
         (1, -1, "district=D2"),
     ]
-    assert concern.of(other) == []
+    assert concern.of(other, "other", partly=False)[0] == []
 
 
 def test_a_register(tmp_path: Path) -> None:

@@ -56,7 +56,12 @@ def test_every_citizen_inside_is_concerned_and_some_outside_are_not(tmp_path: Pa
     assert (len(trace.played), trace.refused, trace.ignored) == (40, [], 1)
     assert (len(population.citizens), population.refused) == (500, [])
     concern = Concern(population)
-    counts = Counter(c.citizen for a in trace.alerts if a.for_public for c in concern.of(a))
+    counts = Counter(
+        c.citizen
+        for a in trace.alerts
+        if a.for_public
+        for c in concern.of(a, "event", partly=False)[0]
+    )
     assert 430 < len(counts) < 500
     assert sum(counts.values()) / len(counts) > 20
 
