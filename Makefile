@@ -4,7 +4,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup node_modules demo up test check bench-deps rabbit-deps format lock clean
+.PHONY: help setup node_modules demo up test scenarios check bench-deps rabbit-deps format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ node_modules/.package-lock.json: package-lock.json package.json .npmrc | setup
 test: setup node_modules ## Run the tests on the embedded engines
 	$(BIN)/pytest -n 2 --dist worksteal -m "not alone" $(TEST_ARGS)
 	$(BIN)/pytest -m alone $(TEST_ARGS) || test $$? -eq 5
+
+scenarios: setup ## Play many drills, ends and cancels by chance, judged by what was sent
+	SCENARIO_PLAYS=$${SCENARIO_PLAYS:-200} SCENARIO_SEED=$${SCENARIO_SEED:-$$(date +%s)} \
+	  $(BIN)/pytest tests/scenarios -k "chance or alone" -s
 
 check: setup ## Lint, types and import direction
 	$(BIN)/ruff check .

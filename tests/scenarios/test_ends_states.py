@@ -1,0 +1,61 @@
+"""Drills touch nothing that is real, only its sender ends an alert, and every end is heard once.
+
+Judged by what the carriers were handed, never by the code that sends. SCENARIO_PLAYS and
+SCENARIO_SEED make the plays by chance more, or the same again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+from by_chance import Days
+from closing import Stage
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from plays import OPEN
+from plays_ends import OVER
+from scene import Act
+
+PLAYS = int(os.environ.get("SCENARIO_PLAYS", "8"))
+#: The same plays in every run, so that a change is judged by what it does; `make scenarios`
+#: draws others.
+SEED = int(os.environ.get("SCENARIO_SEED", "12"))
+
+
+@pytest.fixture(scope="module")
+def stage(emptied: tuple[str, tuple[str, ...]]) -> Iterator[Stage]:
+    loop = asyncio.new_event_loop()
+    yield Stage(loop, *emptied)
+    loop.close()
+
+
+@pytest.mark.parametrize("play", OPEN.values(), ids=OPEN)
+def test_a_play_that_went_wrong_once(stage: Stage, play: tuple[Act, ...]) -> None:
+    stage.judge(play)
+
+
+@pytest.mark.parametrize("play", OVER.values(), ids=OVER)
+def test_an_end_that_was_not_heard_once(stage: Stage, play: tuple[Act, ...]) -> None:
+    stage.judge(play, over=True)
+
+
+@pytest.mark.timeout(3600)
+def test_no_play_by_chance_goes_wrong(stage: Stage) -> None:
+    print(f"SCENARIO_SEED={SEED} SCENARIO_PLAYS={PLAYS}")
+    Days.stage = stage
+    run_state_machine_as_test(
+        seed(SEED)(Days),
+        settings=settings(
+            max_examples=PLAYS,
+            stateful_step_count=10,
+            deadline=None,
+            derandomize=False,
+            database=None,
+            # To make a play smaller costs minutes; its minutes can be read as they are.
+            phases=(Phase.explicit, Phase.generate),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
