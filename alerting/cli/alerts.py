@@ -18,6 +18,7 @@ from alerting.dispatch.intake.submit import submit as submit_alert
 from alerting.dispatch.judging.explain import Explained, explain
 from alerting.dispatch.status import AlertStatus
 from alerting.dispatch.status import status as read_status
+from alerting.domain.alert_state import AlertState
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import alerts
@@ -37,7 +38,8 @@ def submit(file: str, wait: bool, now: bool, key: str | None, as_json: bool) -> 
         document = submitted.to_json() | ({"status": after.to_json()} if after else {})
         click.echo(json.dumps(document, indent=2))
     else:
-        word = "Accepted" if submitted.created else "Accepted before"
+        held = submitted.state is AlertState.HELD
+        word = "Held" if held else "Accepted" if submitted.created else "Accepted before"
         click.echo(f"{word}: alert {submitted.alert_id}, lane {submitted.lane}.")
         for repair in submitted.repairs:
             click.echo(f"  repaired {repair.where}: {repair.what}")
@@ -45,7 +47,9 @@ def submit(file: str, wait: bool, now: bool, key: str | None, as_json: bool) -> 
             click.echo(f"  note: {note}")
         if after is not None:
             print_status(after)
-    return 0
+    # Whoever waits wants to know that citizens were told.
+    untold = submitted.ends_nothing or submitted.state is AlertState.HELD
+    return 1 if wait and untold else 0
 
 
 @click.command()
@@ -124,6 +128,7 @@ async def _submit(
             drill_roster_max=config.drill_roster_max,
             now=now,
         )
-        if not wait:
+        # A held alert is settled by a person, whom nobody can wait for here.
+        if not wait or submitted.state is AlertState.HELD:
             return submitted, None
         return submitted, await follow(runtime.db, submitted.alert_id, quiet=quiet)

@@ -28,6 +28,7 @@ from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.outbox import Work
 from alerting.store.planned import NewDelivery
+from alerting.throttle.cover import for_same_people
 
 log = logger(__name__)
 
@@ -129,7 +130,11 @@ class Planner:
         told, such as an epicentre, speaks for all of them and ends that version too.
         """
         async with self._db.begin() as connection:
-            rest = [v.id for v, _ in await older(connection, stored) if not v.ends]
+            rest = [
+                v.id
+                for v, said in await older(connection, stored)
+                if not v.ends and for_same_people(alert, said)
+            ]
         if not rest:
             return True
         async with self._db.begin(patient=True) as connection:

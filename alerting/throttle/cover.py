@@ -37,7 +37,14 @@ def speaks_for(newer: Alert, older: Alert) -> bool:
 
     An end without an area, or with one that is no more than a point, speaks for all.
     """
-    return covers(newer, older) or (newer.ends and names_no_area(newer))
+    return for_same_people(newer, older) and (
+        covers(newer, older) or (newer.ends and names_no_area(newer))
+    )
+
+
+def for_same_people(newer: Alert, older: Alert) -> bool:
+    """True where a later version is for every group or roster an earlier one was for."""
+    return newer.for_public or set(older.addresses) <= set(newer.addresses)
 
 
 def names_no_area(alert: Alert) -> bool:
