@@ -53,7 +53,7 @@ def may_wait(alert: Alert, lane: Lane, principal: Principal, policy: Policy) -> 
     whose infos end a danger, and an Extreme one that is preauthorised."""
     if alert.status is not Status.ACTUAL or alert.msg_type not in _HELD:
         return False
-    if alert.infos and all(info.ends_danger for info in alert.infos):
+    if alert.infos and all(alert.ends_in(info) for info in alert.infos):
         return False
     return lane is not Lane.EXTREME or not preauthorised(alert, principal, policy)
 
