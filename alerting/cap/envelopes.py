@@ -56,9 +56,9 @@ def carried(
 ) -> list[Carried]:
     """Every alert below an element, in its order.
 
-    An alert is an `alert` in a namespace of CAP's, or one with what names an alert; what stands
-    inside an alert is its own. With `in_text` also those that stand there as escaped or base64
-    text; text that is none is skipped.
+    An alert is an `alert` element in a CAP namespace, or one that has identifier, sender and sent.
+    Elements inside an alert belong to it. With `in_text` also alerts written as escaped or base64
+    text; other text is skipped.
     """
     places: list[tuple[etree._Element, list[Carried]]] = []
     statuses: dict[etree._Element, str] = {}

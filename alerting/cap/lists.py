@@ -92,7 +92,7 @@ class _Reading:
         return References(tuple(self._whole), tuple(self._loose), tuple(self._remarks))
 
     def _start(self, before: str) -> int:
-        """Where the last sender begins in what stands before a time.
+        """The position where the last sender begins in the text before a time.
 
         What is ahead of it lacks a time. Where nothing is surely a sender it is all one triple.
         """

@@ -28,6 +28,7 @@ class Content:
     drill: the word of an alert that is not real, else "". `drill_note` is its sentence.
     kind: what a later version does (cancelled, all clear, updated); "" for a first alert, and
         where the headline begins with that very word.
+    still: the sentence that another alert of the danger is in force, else "".
     headline: one line; never empty. `sender`, `area` likewise are one line but may be empty.
     text_language: the language of the sender's texts.
     """
@@ -38,6 +39,7 @@ class Content:
     drill: str
     drill_note: str
     kind: str
+    still: str
     sender: str
     headline: str
     area: str
@@ -81,11 +83,14 @@ class Content:
         return title
 
 
-def gather(alert: Alert, *, info_no: int, area_no: int, language: str, link: str) -> Content:
+def gather(
+    alert: Alert, *, info_no: int, area_no: int, language: str, link: str, still: bool = False
+) -> Content:
     """Collect what to say about `alert` to a reader of `language`.
 
     info_no -1, or one that is not there: the alert's own note and the frame words serve.
     area_no -1, or an area without a description: every area of the info.
+    still: another alert of the danger that this ends is in force for the reader.
     """
     info = alert.infos[info_no] if 0 <= info_no < len(alert.infos) else None
     text_language = info.language if info else language
@@ -106,6 +111,7 @@ def gather(alert: Alert, *, info_no: int, area_no: int, language: str, link: str
         drill=drill,
         drill_note=drill_note,
         kind="" if leads(kind, headline) else kind,
+        still=words.still if still else "",
         sender=sender,
         headline=headline,
         area=(one_line(own[0].area_desc) if own else "") or ", ".join(areas),

@@ -21,6 +21,7 @@ class Phrases:
     """One language's words. `until`, `since`, `sent` hold {time}; `issued_by` holds {sender}.
 
     false_alarm: as it stands inside a sentence or in brackets.
+    still: said with the end of one alert while another of its danger goes on.
     exercise, test: the word that stands before everything else of an alert that is not real.
     colon: what stands between a label and its text.
     """
@@ -37,6 +38,7 @@ class Phrases:
     updated: str
     all_clear: str
     ended: str
+    still: str
     until: str
     since: str
     sent: str

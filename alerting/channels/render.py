@@ -16,7 +16,14 @@ PUSH_BODY_WORDS = 200
 
 
 def render(
-    alert: Alert, *, info_no: int, area_no: int, channel: str, language: str, link: str
+    alert: Alert,
+    *,
+    info_no: int,
+    area_no: int,
+    channel: str,
+    language: str,
+    link: str,
+    still: bool = False,
 ) -> Rendering:
     """Lay an alert out for `channel`: "sms", "email" or "push".
 
@@ -25,10 +32,14 @@ def render(
     the end of a danger. `info_no` -1 renders what an alert without infos holds. No language, and
     nothing inside a text, makes it fail.
 
+    still: the reader has another alert of the danger that goes on, and is told so.
+
     language of the Rendering: that of the sender's texts.
     Raises BadInput for a channel that does not exist.
     """
-    content = gather(alert, info_no=info_no, area_no=area_no, language=language, link=link)
+    content = gather(
+        alert, info_no=info_no, area_no=area_no, language=language, link=link, still=still
+    )
     match channel:
         case "sms":
             subject, text, html = "", sms_text(content), ""
@@ -51,6 +62,7 @@ def _push_text(content: Content) -> str:
     end that it is one, and says less, so that no service cuts that off."""
     limit = PUSH_BODY_WORDS // 2 if content.drill else PUSH_BODY_WORDS
     parts = [
+        content.still,
         "" if content.sender_in_title else content.sender,
         "" if content.area_in_title else clip(content.area, 160),
         _first_words(content.guidance, limit),

@@ -32,6 +32,7 @@ def email_text(content: Content) -> str:
     parts = [
         drill,
         content.title(),
+        content.still,
         "\n".join(_provenance(content)),
         facts,
         content.description,

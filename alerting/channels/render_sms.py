@@ -82,7 +82,9 @@ def _line(content: Content, room: _Room, guidance: str) -> str:
     area = "" if content.area_in_title else clip(content.area, room.area)
     theirs, ours = content.text_language, content.words.language
     parts = [
-        *(_sentence(part, theirs) for part in (content.title(headline), area, guidance)),
+        _sentence(content.title(headline), theirs),
+        content.still,
+        *(_sentence(part, theirs) for part in (area, guidance)),
         _sentence(content.until_short, ours),
         f"{content.words.more}{content.words.colon}{content.link}" if content.link else "",
     ]
@@ -102,6 +104,7 @@ def _folded(content: Content) -> Content:
         words=replace(words, more=fold(words.more), until=fold(words.until)),
         drill=fold(content.drill),
         kind=fold(content.kind),
+        still=fold(content.still),
     )
 
 

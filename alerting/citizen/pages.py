@@ -31,7 +31,7 @@ router = APIRouter(include_in_schema=False)
 
 _pages = Environment(loader=PackageLoader("alerting.citizen"), autoescape=True, trim_blocks=True)
 
-#: What stands above an alert that does not hold, or no longer.
+#: The banner over an alert that is not in force.
 _BANNERS = {
     AlertState.HELD: "This alert has not been released. Nobody has been warned by it.",
     AlertState.RECORDED: "This is kept for the record. It is not sent to anybody.",
@@ -124,7 +124,7 @@ def _shown(request: Request, stored: StoredAlert, document: Alert, wanted: str) 
 
 
 def _issued(stored: StoredAlert) -> bool:
-    """False for what was held or recorded, and for what ended before anybody was to be told."""
+    """False where nobody was to be told: it is held or recorded, or ended before it was planned."""
     if stored.state in {AlertState.HELD, AlertState.RECORDED}:
         return False
     return stored.state not in ENDED or stored.planned_at is not None or stored.audience > 0

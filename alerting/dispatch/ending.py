@@ -47,7 +47,7 @@ class Told:
     async def recipients(
         self, *, batch: int, everywhere: bool, not_planned_for: UUID | None = None
     ) -> AsyncGenerator[list[Recipient]]:
-        """Who is to be told that it is over, by the ways they were told of the danger.
+        """Those who must hear that it is over, at the addresses that were told of the danger.
 
         everywhere: not only in the end's own areas. not_planned_for: leave out whom the ledger has
         for this alert.

@@ -84,7 +84,7 @@ _SENTENCES = {
     Reason.ALREADY_ENDED: "The citizen had been told before that the danger was over.",
     Reason.GOES_ON: "Another alert of the same event was still in force for the citizen.",
     Reason.ON_ITS_WAY: "The alert that it ends was still on its way to the citizen.",
-    Reason.PARTLY_ENDED: "It was over, while another alert the citizen has still stood.",
+    Reason.PARTLY_ENDED: "It was over, while a lesser alert held for the citizen, and said so.",
     Reason.OVER: "The danger was over before the citizen's digest told of it.",
     Reason.NOT_A_PARTICIPANT: "The citizen is on none of the rosters that the drill is for.",
     Reason.EXPIRED: "The alert had expired.",

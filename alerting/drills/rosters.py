@@ -25,7 +25,7 @@ _SECRET = "drill"  # noqa: S105 - its name, not itself
 _MAX_NAME = 80
 _MAX_SOURCE = 200
 
-#: So many names are listed where one is not known.
+#: At most so many roster names are listed in an error.
 _LISTED = 20
 
 _SENT = frozenset({MsgType.ALERT, MsgType.UPDATE, MsgType.CANCEL})
@@ -101,7 +101,7 @@ async def leave_all(connection: AsyncConnection, address_id: int, *, actor: str)
 
 
 async def require(connection: AsyncConnection, alert: Alert) -> None:
-    """Raise BadInput where a drill that is to be sent names no roster, or one that is not there."""
+    """Raise BadInput for a drill that names no roster, or one that does not exist."""
     if alert.msg_type not in _SENT or alert.status not in _REHEARSED:
         return
     known = await rosters.names(connection)

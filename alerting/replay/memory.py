@@ -59,11 +59,13 @@ class Entry:
     told: bool = False
     silent: bool = False
     waits: bool = False
+    partly: bool = False
     _past: Past | None = None
 
-    def tell(self, at: datetime, *, silent: bool) -> None:
-        """It reached the citizen."""
+    def tell(self, at: datetime, *, silent: bool, partly: bool = False) -> None:
+        """It reached the citizen; partly: as an end while another alert went on."""
         self.told, self.silent, self.at, self.waits = True, silent, at, False
+        self.partly = partly
         self._past = None
 
     def wait(self, waits: bool) -> None:
@@ -86,6 +88,7 @@ class Entry:
                 self.waits,
                 replaced=replaced,
                 over_at=source.over_at,
+                partly=self.partly,
             )
         return self._past
 

@@ -216,8 +216,9 @@ class _Run:
     def _carry_out(self, pending: Pending, decision: Decision, now: datetime) -> None:
         """Do to memory and queue what a decision says; the book is the caller's."""
         match decision:
-            case Decision(Verdict.SEND) | Decision(Verdict.SILENT):
-                pending.entry.tell(now, silent=decision.verdict is Verdict.SILENT)
+            case Decision(Verdict.SEND | Verdict.SILENT as verdict, reason):
+                partly = reason is Reason.PARTLY_ENDED
+                pending.entry.tell(now, silent=verdict is Verdict.SILENT, partly=partly)
             case Decision(Verdict.DEFER, until=datetime() as until):
                 pending.entry.wait(True)
                 self._waiting.defer(pending, until)

@@ -18,8 +18,9 @@ from alerting.domain.principal import Principal
 from alerting.errors import BadInput, NotFound
 from alerting.store.schema import alert, alert_reference, outbox
 
-#: More alerts of one identifier are not looked at; of those that may be meant so many are listed.
+#: At most so many alerts with one identifier are read.
 _OF_ONE_NAME = 1000
+#: At most so many alerts are listed where an identifier fits several.
 _LISTED = 10
 
 

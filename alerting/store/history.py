@@ -30,6 +30,7 @@ _EARLIER = """
            bool_and(d.silent) filter (where w.told) as silent,
            bool_or(d.state = 'deferred') as waits,
            bool_or(d.state = 'planned') as open,
+           bool_or(d.reason = 'partly-ended') as partly,
            min(coalesce(d.accepted_at, d.attempted_at, d.settled_at, d.planned_at)) as at
     from unnest(%(citizens)s::int8[]) as c(id)
     join delivery d on d.citizen_id = c.id {which}
@@ -55,6 +56,7 @@ class Earlier:
     told: it reached them or may have, by itself or in a digest. sure: nobody doubts it. silent:
     without interrupting; None where they were not told. waits: it was held back and may yet be
     sent. open: it was not sent yet, or may be on its way.
+    partly: it is an end, sent while another alert of the event went on.
     """
 
     citizen_id: int
@@ -66,6 +68,7 @@ class Earlier:
     silent: bool | None
     waits: bool
     open: bool
+    partly: bool
     at: datetime
 
 

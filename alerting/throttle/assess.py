@@ -30,6 +30,9 @@ _ACTIVE = frozenset(
 #: How soon an end is judged again that waits for what a provider is being called for.
 _SOON = timedelta(seconds=1)
 
+#: What keeps an end from the next channel.
+_OVERTAKEN = frozenset({Reason.GOES_ON, Reason.ON_ITS_WAY, Reason.ALREADY_ENDED})
+
 #: What goes out without interrupting.
 SILENT = frozenset({Reason.TEXT_ONLY, Reason.OVER})
 
@@ -63,6 +66,7 @@ class Past:
     open: it may be on its way to them at this moment.
     replaced: a later version speaks for all whom it concerned.
     over_at: since when it is over; None where it is not, or nobody knows.
+    partly: it is an end, told while another alert of the event went on.
     """
 
     stage: Stage
@@ -76,6 +80,7 @@ class Past:
     open: bool = False
     replaced: bool = False
     over_at: datetime | None = None
+    partly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,28 @@ def assess(
         reason = Reason.REPEATED
     after = _after(reason, before, stage, belief)
     return Assessment(reason, _weight(stage, past), before, after, until)
+
+
+def overtaken(
+    stage: Stage, history: Sequence[Past], *, places: int, now: datetime
+) -> tuple[Reason, datetime | None] | None:
+    """Why an alert that was to be sent before is not true for a citizen any more; None where it is.
+
+    For what goes out by the next channel, minutes after it was judged. The instant is as
+    `Assessment.until`.
+    """
+    past = sorted(history, key=lambda p: (p.stage.sent_at, p.at))
+    if stage.ends:
+        reason, until = _ending(stage, past, places, now)
+        return (reason, until) if reason in _OVERTAKEN else None
+    for p in past:
+        if p.stage.thread != stage.thread or p.stage.sent_at <= stage.sent_at:
+            continue
+        if p.stage.ends and not (p.places and places & ~p.places):
+            return Reason.SUPERSEDED, None
+        if not p.stage.ends and (p.told or p.open):
+            return Reason.SUPERSEDED, None
+    return None
 
 
 def _belief(past: Sequence[Past], now: datetime, *, over: bool = False) -> dict[Hashable, Past]:
@@ -197,7 +224,7 @@ def _unended(past: Sequence[Past]) -> list[Past]:
             continue
         if not p.stage.ends:
             told.append(p)
-        elif _live(past, but=p.stage.thread, at=p.at, sent_by=p.stage.sent_at):
+        elif p.partly or _live(past, but=p.stage.thread, at=p.at, sent_by=p.stage.sent_at):
             told = [t for t in told if t.stage.thread != p.stage.thread]
         else:
             told = []
@@ -244,10 +271,19 @@ def _danger(
     own = belief.get(stage.thread)
     if own is not None:
         return _update(stage, own, belief, rank)
-    mine = [p for p in belief.values() if p.stage.sender == stage.sender]
+    alike = [p.stage for p in belief.values() if _same_kind(p.stage, stage)]
+    if not alike:
+        return Reason.NEW
+    mine = [s for s in alike if s.sender == stage.sender]
     if mine:
-        return _reissue(stage, max(mine, key=lambda p: p.stage.sent_at).stage)
-    return _copy(stage, [p.stage for p in belief.values()])
+        return _reissue(stage, max(mine, key=lambda s: s.sent_at))
+    return _copy(stage, alike)
+
+
+def _same_kind(told: Stage, stage: Stage) -> bool:
+    """True where one danger may be the other; of something grave only the very same kind."""
+    grave = stage.severity in {Severity.EXTREME, Severity.SEVERE}
+    return told.hazard == stage.hazard or (not grave and compatible(told.hazard, stage.hazard))
 
 
 def _update(stage: Stage, own: Past, belief: Mapping[Hashable, Past], rank: int) -> Reason:
@@ -291,12 +327,6 @@ def _wording(stage: Stage, told: Stage) -> Reason:
 
 def _copy(stage: Stage, told: Sequence[Stage]) -> Reason:
     """Another sender speaks of what the citizen knows; no two agencies word it alike."""
-    # Of something grave only the very same kind of danger may spare anybody.
-    grave = stage.severity in {Severity.EXTREME, Severity.SEVERE}
-    if not any(
-        t.hazard == stage.hazard or (not grave and compatible(t.hazard, stage.hazard)) for t in told
-    ):
-        return Reason.NEW
     if (stage.responses & _ACTIVE) - frozenset().union(*(t.responses for t in told)):
         return Reason.RESPONSE
     if stage.expires_at > max(t.expires_at for t in told):

@@ -15,7 +15,7 @@ from alerting.domain.alert import Alert, Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.errors import Unavailable
-from alerting.throttle.assess import Assessment, Past, Repeat, assess
+from alerting.throttle.assess import Assessment, Past, Repeat, assess, overtaken
 from alerting.throttle.budget import Ask, Budget, ClassLimit, Limits
 from alerting.throttle.gate import GRAVE, AskBudget, Facts, after_budget, decide
 from alerting.throttle.policy.parse import Policy
@@ -119,6 +119,19 @@ class Desk:
                 order_at=self._order_at,
             )
         return found
+
+    def overtaken(self, subject: Subject) -> Decision | None:
+        """What becomes of a delivery that was judged before, where its alert is not true for the
+        citizen any more."""
+        found = overtaken(
+            self.stage(subject.info_no), subject.history, places=subject.places, now=self._now
+        )
+        if found is None:
+            return None
+        reason, until = found
+        if until is None:
+            return Decision(Verdict.DROP, reason)
+        return Decision(Verdict.DEFER, reason, min(until, self._expires_at))
 
     def facts(self, subject: Subject) -> Facts:
         """Everything the rules may know of one delivery; the same object for those of whom the

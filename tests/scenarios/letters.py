@@ -162,8 +162,13 @@ class Handed:
 
 
 def says_over(title: str, language: str = "en") -> bool:
-    """True where a title says that a danger is over; its source may stand before the word."""
+    """True where a title says that a danger is over; its source may stand before the word.
+
+    Not where it says that another alert of it is in force: then the danger goes on.
+    """
     words = phrases(language)
+    if words.still in title:
+        return False
     ends = "|".join((words.cancelled, words.all_clear, words.ended))
     return re.match(rf"([^:]{{1,60}}: )?({ends})\b", title) is not None
 

@@ -107,6 +107,10 @@ PARTS: dict[str, tuple[Act, ...]] = {
         Say(2, "Flood", areas="AB", severity=Severity.EXTREME), Idle(), Step(60),
         CallOff(2), Idle(),
     ),
+    "an alert by the next channel, where it is over": (
+        Say(0, "Flood", areas="AB"), Idle(), Step(5),
+        Say(1, "Flood", CANCEL, areas="B", refs=TO_FIRST, over="clear"), Idle(), Step(200), Idle(),
+    ),
     "an end by the next channel, after a newer alert": (
         Say(0, "Flood", areas="B"), Idle(), Step(5), CallOff(0), Idle(), Step(20),
         Say(1, "Flood", UPDATE, areas="B", refs=TO_FIRST, do=1), Idle(), Step(200), Idle(),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 from by_chance import Days
 from closing import Stage
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -26,26 +25,6 @@ PLAYS = int(os.environ.get("SCENARIO_PLAYS", "8"))
 SEED = int(os.environ.get("SCENARIO_SEED", "12"))
 
 
-#: Found by chance and not mended yet.
-UNMENDED = {
-    "merged with another danger before it is told",
-    "a copy that was told for it is graver",
-    "an end by the next channel, after a newer alert",
-}
-
-
-def _params(plays: Mapping[str, tuple[Act, ...]]) -> list[ParameterSet]:
-    """Each play under its name; one that is not mended is expected to fail."""
-    return [
-        pytest.param(
-            play,
-            id=name,
-            marks=[pytest.mark.xfail(strict=False)] if name.partition(": ")[2] in UNMENDED else [],
-        )
-        for name, play in plays.items()
-    ]
-
-
 @pytest.fixture(scope="module")
 def stage(emptied: tuple[str, tuple[str, ...]]) -> Iterator[Stage]:
     loop = asyncio.new_event_loop()
@@ -53,12 +32,12 @@ def stage(emptied: tuple[str, tuple[str, ...]]) -> Iterator[Stage]:
     loop.close()
 
 
-@pytest.mark.parametrize("play", _params(OPEN))
+@pytest.mark.parametrize("play", [pytest.param(p, id=n) for n, p in OPEN.items()])
 def test_a_play_that_went_wrong_once(stage: Stage, play: tuple[Act, ...]) -> None:
     stage.judge(play)
 
 
-@pytest.mark.parametrize("play", _params(OVER))
+@pytest.mark.parametrize("play", [pytest.param(p, id=n) for n, p in OVER.items()])
 def test_an_end_that_was_not_heard_once(stage: Stage, play: tuple[Act, ...]) -> None:
     stage.judge(play, over=True)
 

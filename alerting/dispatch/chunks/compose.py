@@ -86,7 +86,7 @@ class Group:
         return Outgoing(
             delivery_id=d.id,
             endpoint=d.endpoint or "",
-            rendering=self._rendering(d),
+            rendering=self._rendering(d, still=sending.decision.reason is Reason.PARTLY_ENDED),
             lane=Lane.ROUTINE if ended and self._work.lane is not Lane.DRILL else self._work.lane,
             thread=f"digest {d.citizen_id}" if self._work.digest else self._thread,
             valid_until=self._stored.expires_at,
@@ -101,14 +101,14 @@ class Group:
     def _carries_drill(self, d: OpenDelivery) -> bool:
         return any(self._alerts[c.alert_id].is_drill for c in self._digests.get(d.id, ()))
 
-    def _rendering(self, d: OpenDelivery) -> Rendering:
+    def _rendering(self, d: OpenDelivery, *, still: bool) -> Rendering:
         carried = tuple(self._digests.get(d.id, ()))
-        part: Hashable = carried or (self._stored.id, d.info_no, d.area_no)
+        part: Hashable = carried or (self._stored.id, d.info_no, d.area_no, still)
         return self._texts.get(
-            (part, self._work.channel, d.language), lambda: self._made(d, carried)
+            (part, self._work.channel, d.language), lambda: self._made(d, carried, still=still)
         )
 
-    def _made(self, d: OpenDelivery, carried: Sequence[Carried]) -> Rendering:
+    def _made(self, d: OpenDelivery, carried: Sequence[Carried], *, still: bool) -> Rendering:
         if carried:
             parts = [
                 Part(self._alerts[c.alert_id], c.info_no, c.area_no, self._link(c.alert_id))
@@ -122,6 +122,7 @@ class Group:
             channel=self._work.channel,
             language=d.language,
             link=self._link(self._stored.id),
+            still=still,
         )
 
     def _link(self, alert_id: UUID) -> str:

@@ -92,6 +92,7 @@ class Histories:
             open=row.open,
             replaced=source.state is AlertState.SUPERSEDED,
             over_at=ends.get(source.ended_by) if source.ended_by else None,
+            partly=row.partly,
         )
 
     async def _read(self, connection: AsyncConnection, rows: Sequence[Earlier]) -> None:

@@ -1,12 +1,12 @@
 """What was judged earlier and goes out now: digests item by item, a second channel with the first.
 
-Neither is judged anew; but the alert may have ended since, the address may be closed, and where a
-provider was away or a worker died in between it may be night by now.
+Neither is judged anew; but the alert may have ended since, the citizen may have heard otherwise,
+the address may be closed, and where a provider was away or a worker died it may be night by now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from alerting.cap import from_json
@@ -35,11 +35,13 @@ def judged_earlier(
     now: datetime,
     policy: Policy,
     can_be_silent: bool,
+    overtaken: Mapping[int, Decision],
     outsiders: Set[int] = frozenset(),
 ) -> dict[int, Decision]:
     """The decisions, by delivery, for digests and for what another channel did not bring.
 
-    outsiders: citizens who take no part in a drill.
+    overtaken: by delivery, what becomes of those by the next channel whose citizens have heard
+    otherwise since. outsiders: citizens who take no part in a drill.
     """
     alert = from_json(stored.document)
     decided: dict[int, Decision] = {}
@@ -51,6 +53,8 @@ def judged_earlier(
             decision = Decision(Verdict.DROP, Reason.ALREADY_TOLD)
         elif d.follows is not None:
             decision = only_open(stored, d, now, Reason.UNREACHED, participant=participant)
+            if decision.verdict is Verdict.SEND:
+                decision = overtaken.get(d.id, decision)
         else:
             continue
         if decision.verdict is Verdict.SEND and not _at_any_hour(alert, d.info_no):

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +14,7 @@ from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.judging.history import Histories, Known
 from alerting.dispatch.judging.judged_earlier import ENDED_AS, judged_earlier, only_open
-from alerting.dispatch.judging.policies import PolicyCache
+from alerting.dispatch.judging.policies import InForce, PolicyCache
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
@@ -100,7 +99,8 @@ class Verdicts:
         if stored.is_drill:
             outsiders = await self._outsiders(stored, pending)
         earlier: dict[int, Decision] = {}
-        if digest or any(d.follows is not None for d in pending):
+        second = [] if digest else [d for d in pending if d.follows is not None]
+        if digest or second:
             earlier = judged_earlier(
                 stored,
                 pending,
@@ -109,6 +109,7 @@ class Verdicts:
                 policy=(await self._policies.in_force()).live,
                 can_be_silent=can_be_silent,
                 outsiders=outsiders,
+                overtaken=await self._overtaken(stored, second, can_be_silent),
             )
         first = [d for d in pending if d.id not in earlier]
         decisions = await self._of(stored, first, can_be_silent, outsiders)
@@ -134,6 +135,44 @@ class Verdicts:
                 )
         return outsiders
 
+    async def _overtaken(
+        self, stored: StoredAlert, second: Sequence[OpenDelivery], can_be_silent: bool
+    ) -> dict[int, Decision]:
+        """What becomes of deliveries by the next channel whose citizens have heard otherwise
+        since."""
+        known = await self._known(stored, second)
+        in_force = await self._policies.in_force()
+        desk = self._desk(stored, in_force, in_force.live, can_be_silent)
+        found = {d.id: desk.overtaken(subject_of(d, known.get(d.citizen_id))) for d in second}
+        return {n: decision for n, decision in found.items() if decision is not None}
+
+    async def _known(
+        self, stored: StoredAlert, pending: Sequence[OpenDelivery]
+    ) -> dict[int, Known]:
+        if not pending:
+            return {}
+        async with self._db.begin() as connection:
+            return await self._histories.of(
+                connection, stored, [d.citizen_id for d in pending], now=self._clock.now()
+            )
+
+    def _desk(
+        self, stored: StoredAlert, in_force: InForce, policy: Policy, can_be_silent: bool
+    ) -> Desk:
+        return Desk(
+            from_json(stored.document),
+            policy,
+            key=stored.id,
+            thread=stored.thread_id,
+            state=stored.state,
+            expires_at=stored.expires_at,
+            order_at=stored.order_at,
+            submitted_at=stored.submitted_at,
+            now=self._clock.now(),
+            can_be_silent=can_be_silent,
+            silences=in_force.silences,
+        )
+
     async def _of(
         self,
         stored: StoredAlert,
@@ -143,34 +182,17 @@ class Verdicts:
     ) -> list[Decision]:
         if not pending:
             return []
-        now = self._clock.now()
         in_force = await self._policies.in_force()
-        async with self._db.begin() as connection:
-            known = await self._histories.of(
-                connection, stored, [d.citizen_id for d in pending], now=now
-            )
+        known = await self._known(stored, pending)
         subjects = [
             subject_of(d, known.get(d.citizen_id), participant=d.citizen_id not in outsiders)
             for d in pending
         ]
-        desk = partial(
-            Desk,
-            from_json(stored.document),
-            key=stored.id,
-            thread=stored.thread_id,
-            state=stored.state,
-            expires_at=stored.expires_at,
-            order_at=stored.order_at,
-            submitted_at=stored.submitted_at,
-            now=now,
-            can_be_silent=can_be_silent,
-            silences=in_force.silences,
-        )
-        live = desk(policy=in_force.live)
+        live = self._desk(stored, in_force, in_force.live, can_be_silent)
         judged = await self._judge(live, stored, pending, subjects, self._budget)
         self._charge(live.charges(subjects, judged), str(stored.id), in_force.live)
         if in_force.shadow is not None and in_force.shadow_version is not None:
-            beside = desk(policy=in_force.shadow)
+            beside = self._desk(stored, in_force, in_force.shadow, can_be_silent)
             others = await self._judge(beside, stored, pending, subjects, self._shadow_budget)
             await self._compare(in_force.shadow_version, stored, pending, judged, others)
         return [
