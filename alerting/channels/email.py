@@ -92,7 +92,8 @@ class SmtpEmail:
     """
 
     name = "email"
-    can_be_silent = False
+    # No mail wakes anybody.
+    can_be_silent = True
 
     def __init__(self, config: SmtpConfig, *, clock: Clock | None = None) -> None:
         self.concurrency = config.connections

@@ -176,6 +176,29 @@ class Info:
         """True when this info says the danger is over: AllClear, or urgency Past."""
         return self.urgency is Urgency.PAST or ResponseType.ALL_CLEAR in self.response_types
 
+    @property
+    def until(self) -> datetime | None:
+        """When the danger ends; None where its sender does not say.
+
+        That is the parameter `eventEndingTime`, which US senders give, else `expires`. An
+        `expires` before the onset is the end of the message alone.
+        """
+        for p in self.parameters:
+            if p.name == "eventEndingTime" and (given := _instant(p.value)) is not None:
+                return given
+        if self.expires is None or self.onset is None or self.onset < self.expires:
+            return self.expires
+        return None
+
+
+def _instant(text: str) -> datetime | None:
+    """The instant in a text; None where there is none, or no offset."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Repair:

@@ -30,6 +30,9 @@ class Reason(StrEnum):
     URGENCY = "urgency"
     RESPONSE = "response"
     INSTRUCTION = "instruction"
+    ONSET = "onset"
+    CERTAINTY = "certainty"
+    EXTENDED = "extended"
     ENDED = "ended"
     REPEATED = "repeated"
     TEXT_ONLY = "text-only"
@@ -74,7 +77,10 @@ _SENTENCES = {
     Reason.EASED: "The danger had become less grave than the citizen had been told.",
     Reason.URGENCY: "The time left to act had changed.",
     Reason.RESPONSE: "What to do had changed.",
-    Reason.INSTRUCTION: "The instructions had changed.",
+    Reason.INSTRUCTION: "What it says had changed: the headline, or what to do.",
+    Reason.ONSET: "The danger begins earlier than the citizen had been told.",
+    Reason.CERTAINTY: "How certain the danger is had changed.",
+    Reason.EXTENDED: "The danger lasts longer than the citizen had been told.",
     Reason.ENDED: "The danger the citizen had been told of was over.",
     Reason.REPEATED: "The same grave danger was announced anew some time after the last message.",
     Reason.TEXT_ONLY: "Only wording or times had changed, which interrupts nobody.",

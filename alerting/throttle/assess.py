@@ -11,9 +11,10 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerting.domain.alert import MsgType, ResponseType, Severity, Urgency
+from alerting.domain.alert import Certainty, MsgType, ResponseType, Severity, Urgency
 from alerting.domain.decision import Reason
 from alerting.throttle.events.hazard import compatible
+from alerting.throttle.reading import reads_alike
 from alerting.throttle.stage import Stage
 
 #: Responses that move people; another agency that adds one of these says something new.
@@ -29,6 +30,18 @@ _ACTIVE = frozenset(
 
 #: How soon an end is judged again that waits for what a provider is being called for.
 _SOON = timedelta(seconds=1)
+
+#: What a danger is that certainly comes or is there.
+_SURE = frozenset({Certainty.OBSERVED, Certainty.LIKELY})
+
+#: At most so long before the end they were told citizens hear that a danger lasts longer.
+_BEFORE_END = timedelta(minutes=15)
+
+#: For so long after the citizen heard of an Extreme danger another sender's word of it is silent.
+_OTHERS_EXTREME_S = 300.0
+
+#: What interrupts only when it is said once more a while later.
+_NOTHING_NEW = frozenset({Reason.IDENTICAL, Reason.TEXT_ONLY, Reason.COVERED, Reason.EXTENDED})
 
 #: What keeps an end from the next channel.
 _OVERTAKEN = frozenset({Reason.GOES_ON, Reason.ON_ITS_WAY, Reason.ALREADY_ENDED})
@@ -46,6 +59,8 @@ INTERRUPTING = frozenset(
         Reason.URGENCY,
         Reason.RESPONSE,
         Reason.INSTRUCTION,
+        Reason.ONSET,
+        Reason.CERTAINTY,
         Reason.ENDED,
         Reason.REPEATED,
     }
@@ -98,7 +113,8 @@ class Assessment:
     weight: the severity that governs how hard it may knock; for an end, that of its danger.
 
     before, after: the citizen's belief in words: `none`, `active Severe Immediate Shelter`,
-    `ended`, `expired`. until: how long an end is kept back by what still stands.
+    `ended`, `expired`. until: how long it can wait: an end while another alert holds, an extension
+    until shortly before the end that the citizen was told.
     """
 
     reason: Reason
@@ -123,9 +139,11 @@ def assess(
     if stage.ends:
         reason, until = _ending(stage, past, places, now)
     else:
-        reason = _danger(stage, past, belief, places)
-    if reason in {Reason.IDENTICAL, Reason.TEXT_ONLY} and _again(stage, belief, now, repeat):
-        reason = Reason.REPEATED
+        reason = _danger(stage, past, belief, places, now)
+        if reason in _NOTHING_NEW and _again(stage, past, belief, now, repeat):
+            reason = Reason.REPEATED
+        if reason is Reason.EXTENDED:
+            until = _before_the_end([p.stage for p in belief.values()], now)
     after = _after(reason, before, stage, belief)
     return Assessment(reason, _weight(stage, past), before, after, until)
 
@@ -254,6 +272,7 @@ def _danger(
     past: Sequence[Past],
     belief: Mapping[Hashable, Past],
     places: int,
+    now: datetime,
 ) -> Reason:
     if any(p.stage.thread == stage.thread and p.stage.sent_at > stage.sent_at for p in past):
         return Reason.SUPERSEDED
@@ -270,32 +289,36 @@ def _danger(
         return Reason.ENTERED
     own = belief.get(stage.thread)
     if own is not None:
-        return _update(stage, own, belief, rank)
+        return _update(stage, own, belief, rank, now)
     alike = [p.stage for p in belief.values() if _same_kind(p.stage, stage)]
     if not alike:
         return Reason.NEW
     mine = [s for s in alike if s.sender == stage.sender]
     if mine:
-        return _reissue(stage, max(mine, key=lambda s: s.sent_at))
+        return _reissue(stage, max(mine, key=lambda s: s.sent_at), now)
     return _copy(stage, alike)
 
 
 def _same_kind(told: Stage, stage: Stage) -> bool:
     """True where one danger may be the other; of something grave only the very same kind."""
-    grave = stage.severity in {Severity.EXTREME, Severity.SEVERE}
-    return told.hazard == stage.hazard or (not grave and compatible(told.hazard, stage.hazard))
+    if stage.grave:
+        return told.hazard == stage.hazard
+    return compatible(told.hazard, stage.hazard)
 
 
-def _update(stage: Stage, own: Past, belief: Mapping[Hashable, Past], rank: int) -> Reason:
+def _update(
+    stage: Stage, own: Past, belief: Mapping[Hashable, Past], rank: int, now: datetime
+) -> Reason:
     """A later version of what the citizen knows."""
     told = own.stage
     others = [p for thread, p in belief.items() if thread != stage.thread]
     if min([stage.severity.rank, *(p.stage.severity.rank for p in others)]) > rank:
         return Reason.EASED
-    reason = Reason.URGENCY if stage.urgency is not told.urgency else _wording(stage, told)
-    if reason in INTERRUPTING and any(_said(stage, told, p.stage) for p in others):
-        return Reason.TEXT_ONLY
-    return reason
+    reason = Reason.URGENCY if stage.urgency is not told.urgency else _change(stage, told, now)
+    said = reason in {Reason.URGENCY, Reason.RESPONSE} and any(
+        _said(stage, told, p.stage) for p in others
+    )
+    return _lesser_change(stage, told, now) if said else reason
 
 
 def _said(stage: Stage, told: Stage, other: Stage) -> bool:
@@ -307,22 +330,47 @@ def _said(stage: Stage, told: Stage, other: Stage) -> bool:
     )
 
 
-def _reissue(stage: Stage, told: Stage) -> Reason:
+def _reissue(stage: Stage, told: Stage, now: datetime) -> Reason:
     """The same sender speaks of the event again without referring to what it said."""
     urgencies = list(Urgency)
     if urgencies.index(stage.urgency) < urgencies.index(told.urgency):
         return Reason.URGENCY
-    return _wording(stage, told)
+    return _change(stage, told, now)
 
 
-def _wording(stage: Stage, told: Stage) -> Reason:
+def _change(stage: Stage, told: Stage, now: datetime) -> Reason:
+    """What a sender says now that it had not told the citizen before."""
     if stage.responses and stage.responses != told.responses:
         return Reason.RESPONSE
-    if stage.instruction and stage.instruction != told.instruction and not stage.minor:
-        return Reason.INSTRUCTION
-    if stage.text == told.text and stage.expires_at <= told.expires_at:
+    return _lesser_change(stage, told, now)
+
+
+def _lesser_change(stage: Stage, told: Stage, now: datetime) -> Reason:
+    """The same, but for what to do. Of a danger that is not grave only a longer one is news."""
+    if stage.grave:
+        if stage.language != told.language or not reads_alike(told.words, stage.words):
+            return Reason.INSTRUCTION
+        if told.onset_at is not None and now < told.onset_at and _begins(stage) < told.onset_at:
+            return Reason.ONSET
+        if (stage.certainty in _SURE) is not (told.certainty in _SURE):
+            return Reason.CERTAINTY
+    if stage.expires_at > told.expires_at:
+        return Reason.EXTENDED
+    same = (stage.text, stage.expires_at, stage.onset_at, stage.certainty)
+    if same == (told.text, told.expires_at, told.onset_at, told.certainty):
         return Reason.IDENTICAL
     return Reason.TEXT_ONLY
+
+
+def _before_the_end(told: Sequence[Stage], now: datetime) -> datetime | None:
+    """When a longer end must be heard at the latest; None for at once."""
+    last = max(told, key=lambda s: s.expires_at)
+    at = last.expires_at - min(_BEFORE_END, (last.expires_at - last.sent_at) / 4)
+    return at if at > now else None
+
+
+def _begins(stage: Stage) -> datetime:
+    return stage.onset_at or stage.sent_at
 
 
 def _copy(stage: Stage, told: Sequence[Stage]) -> Reason:
@@ -330,21 +378,31 @@ def _copy(stage: Stage, told: Sequence[Stage]) -> Reason:
     if (stage.responses & _ACTIVE) - frozenset().union(*(t.responses for t in told)):
         return Reason.RESPONSE
     if stage.expires_at > max(t.expires_at for t in told):
-        return Reason.TEXT_ONLY
-    return Reason.COVERED
+        return Reason.EXTENDED
+    return Reason.TEXT_ONLY if stage.severity is Severity.EXTREME else Reason.COVERED
 
 
-def _again(stage: Stage, belief: Mapping[Hashable, Past], now: datetime, repeat: Repeat) -> bool:
-    """A new alert, no update, for a grave danger at hand, a while after the last interruption."""
-    if stage.msg_type is not MsgType.ALERT or stage.urgency is not Urgency.IMMEDIATE:
+def _again(
+    stage: Stage,
+    past: Sequence[Past],
+    belief: Mapping[Hashable, Past],
+    now: datetime,
+    repeat: Repeat,
+) -> bool:
+    """True a while after the citizen last heard of a grave danger that is announced once more.
+
+    By its own sender that is a new alert, no update, of a danger at hand. Of an Extreme one the
+    word of another sender counts whatever it is, for nobody knows that both mean one danger.
+    """
+    heard = [p for p in past if p.told and not p.silent and p.stage.thread in belief]
+    mine = [p.at for p in heard if p.stage.sender == stage.sender]
+    if mine and (stage.msg_type is not MsgType.ALERT or stage.urgency is not Urgency.IMMEDIATE):
         return False
-    after_s = {Severity.EXTREME: repeat.extreme_s, Severity.SEVERE: repeat.severe_s}.get(
-        stage.severity
-    )
-    if after_s is None:
-        return False
-    knocks = [p.at for p in belief.values() if not p.silent and p.stage.sender == stage.sender]
-    return bool(knocks) and now - max(knocks) >= timedelta(seconds=after_s)
+    if stage.severity is Severity.EXTREME and not mine:
+        after_s, knocks = min(repeat.extreme_s, _OTHERS_EXTREME_S), [p.at for p in heard]
+        return not knocks or now - max(knocks) >= timedelta(seconds=after_s)
+    after_s = repeat.extreme_s if stage.severity is Severity.EXTREME else repeat.severe_s
+    return stage.grave and bool(mine) and now - max(mine) >= timedelta(seconds=after_s)
 
 
 def _weight(stage: Stage, past: Sequence[Past]) -> Severity:
@@ -374,7 +432,7 @@ def _after(reason: Reason, before: str, stage: Stage, belief: Mapping[Hashable, 
     if reason is Reason.PARTLY_ENDED:
         rest = [p for thread, p in belief.items() if thread != stage.thread]
         return _active(_gravest(rest)) if rest else "ended"
-    if reason not in INTERRUPTING and reason is not Reason.TEXT_ONLY:
+    if reason not in INTERRUPTING | {Reason.TEXT_ONLY, Reason.EXTENDED}:
         return before  # a danger that was over before it was told of leaves no belief behind
     others = [p.stage for thread, p in belief.items() if thread != stage.thread]
     return _active(min([stage, *others], key=lambda s: s.severity.rank))

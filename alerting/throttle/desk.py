@@ -166,7 +166,7 @@ class Desk:
             assessment=assessment,
             can_be_silent=self._can_be_silent,
             silenced_by=self._silence(subject.info_no, subject.area_no),
-            graver_told=_graver(subject.elsewhere, stage, now),
+            graver_told=_graver(subject, stage, now),
             quiet_until=quiet,
             slot_at=slot_at,
             group_until=self._group_until(assessment.weight),
@@ -256,8 +256,9 @@ def limits_of(policy: Policy) -> Limits:
     )
 
 
-def _graver(elsewhere: Sequence[Past], stage: Stage, now: datetime) -> Severity | None:
-    """The gravest danger of the same hazard the citizen was told of and that is in force."""
+def _graver(subject: Subject, stage: Stage, now: datetime) -> Severity | None:
+    """The gravest danger of the same hazard and place the citizen was told of and that holds."""
+    elsewhere = [p for p in subject.elsewhere if p.places & subject.places or p.stage.ends]
     ended = {p.stage.thread for p in elsewhere if p.told and p.stage.ends}
     told = [
         p.stage.severity

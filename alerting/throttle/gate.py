@@ -19,6 +19,9 @@ from alerting.throttle.budget import Answer, Window
 #: What says that a danger is over.
 _ENDS = frozenset({Reason.ENDED, Reason.PARTLY_ENDED, Reason.OVER})
 
+#: What no limit keeps from a citizen (invariant 1).
+_NEVER_LOST = frozenset({Reason.NEW, Reason.ESCALATED, Reason.ENTERED, Reason.ENDED})
+
 #: Exempt from the budget and from quiet hours.
 GRAVE = frozenset({Severity.EXTREME, Severity.SEVERE})
 
@@ -116,15 +119,20 @@ def silenced(facts: Facts) -> Decision | None:
 
 
 def nothing_new(facts: Facts) -> Decision | None:
-    """What changes nothing for the citizen does not go out; new wording goes out silently."""
+    """What changes nothing for the citizen does not go out; new wording goes out silently.
+
+    So does a longer end, and where the channel cannot, aloud before the end the citizen was told.
+    """
     reason = facts.assessment.reason
     if reason in INTERRUPTING:
         return None
-    if reason is Reason.PARTLY_ENDED:
+    if reason is Reason.PARTLY_ENDED or (reason is Reason.EXTENDED and facts.can_be_silent):
         return Decision(_quietest(facts), reason)
     if facts.assessment.until is not None:
         # Kept back, not dropped: who was told of a danger must hear in the end that it is over.
         return Decision(Verdict.DEFER, reason, min(facts.assessment.until, facts.expires_at))
+    if reason is Reason.EXTENDED:
+        return None
     return Decision(Verdict.SILENT if reason in SILENT else Verdict.DROP, reason)
 
 
@@ -151,16 +159,16 @@ def grouped(facts: Facts) -> Decision | None:
 
 
 def quiet(facts: Facts) -> Decision | None:
-    """In the citizen's quiet time lesser alerts wait for the next digest."""
+    """In the citizen's quiet time lesser alerts and their ends wait for the next digest."""
     if facts.quiet_until is None:
         return None
-    if facts.assessment.reason is Reason.ENDED:
-        return Decision(_quietest(facts), Reason.ENDED)
+    if facts.assessment.reason is Reason.ENDED and facts.can_be_silent:
+        return Decision(Verdict.SILENT, Reason.ENDED)
     return _later(facts, Reason.QUIET_HOURS)
 
 
 def end_of_danger(facts: Facts) -> Decision | None:
-    """The end of a danger is never held back (invariant 1) and never charged."""
+    """The end of a danger is never charged, and by day never held back (invariant 1)."""
     if facts.assessment.reason is Reason.ENDED:
         return Decision(Verdict.SEND, Reason.ENDED)
     return None
@@ -228,9 +236,13 @@ def after_budget(facts: Facts, answer: Answer) -> Decision:
 
 
 def _later(facts: Facts, reason: Reason) -> Decision:
-    """Into the digest; what would not live to see it goes out now, silently, where it can."""
-    if facts.expires_at <= facts.slot_at and facts.can_be_silent:
-        return Decision(Verdict.SILENT, reason)
+    """Into the digest. What would not live to see it goes out now: silently, where it can, and
+    else aloud where the citizen would never hear of the danger, of its rise or of its end."""
+    if facts.expires_at <= facts.slot_at:
+        if facts.can_be_silent:
+            return Decision(Verdict.SILENT, reason)
+        if facts.assessment.reason in _NEVER_LOST:
+            return Decision(Verdict.SEND, facts.assessment.reason)
     return Decision(Verdict.DIGEST, reason, facts.slot_at)
 
 

@@ -6,16 +6,22 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerting.domain.alert import Alert, MsgType, ResponseType, Severity, Urgency
-from alerting.throttle.events.canon import info_text_hash, instruction_hash
+from alerting.domain.alert import (
+    Alert,
+    Certainty,
+    Info,
+    MsgType,
+    ResponseType,
+    Severity,
+    Urgency,
+)
+from alerting.domain.language import primary
+from alerting.throttle.events.canon import text_hash
 from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.reading import words_read
 
 #: Responses that ask nothing of a citizen.
 _IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})
-
-#: CAP-CP's hint (rule 16): what kind of change an update makes, where it makes none of substance.
-_MINOR_CHANGE = "minorchange"
-_NO_HINT = frozenset({"", "none", "no", "false"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +29,10 @@ class Stage:
     """One step of a danger as an alert puts it to a citizen.
 
     key: names the alert. thread: the alerts linked to it by `references`.
-    text, instruction: hashes of what the citizen reads; `instruction` is empty where there is none.
+    expires_at: the end of the danger as the citizen is told it. onset_at: its beginning; None where
+    it has begun, or nobody says.
+    text: a hash of all that a citizen may read. words: those they do read, in `language`.
     ends: it says that the danger is over.
-    minor: its sender declares the change to be without substance.
     """
 
     key: Hashable
@@ -37,11 +44,17 @@ class Stage:
     hazard: str
     severity: Severity
     urgency: Urgency
+    certainty: Certainty
     responses: frozenset[ResponseType]
+    onset_at: datetime | None
+    language: str
+    words: tuple[str, ...]
     text: bytes
-    instruction: bytes
     ends: bool
-    minor: bool
+
+    @property
+    def grave(self) -> bool:
+        return self.severity in {Severity.EXTREME, Severity.SEVERE}
 
 
 def stage_of(
@@ -69,11 +82,13 @@ def stage_of(
             hazard="other",
             severity=Severity.UNKNOWN,
             urgency=Urgency.UNKNOWN,
+            certainty=Certainty.UNKNOWN,
             responses=frozenset(),
+            onset_at=None,
+            language="",
+            words=(),
             text=b"",
-            instruction=b"",
             ends=alert.msg_type is MsgType.CANCEL,
-            minor=False,
         )
     info = alert.infos[info_no]
     return Stage(
@@ -82,23 +97,21 @@ def stage_of(
         sender=alert.sender,
         sent_at=order_at or alert.sent,
         # An end counts as long as its alert does; its own time often is that of the danger.
-        expires_at=expires_at if alert.ends_in(info) else info.expires or expires_at,
+        expires_at=expires_at if alert.ends_in(info) else _end(info, expires_at),
         msg_type=alert.msg_type,
         hazard=hazard_of(info),
         severity=info.severity,
         urgency=info.urgency,
+        certainty=info.certainty,
         responses=frozenset(info.response_types) - _IDLE,
-        text=info_text_hash(info),
-        instruction=instruction_hash(info) if (info.instruction or "").strip() else b"",
+        onset_at=info.onset,
+        language=primary(info.language),
+        words=words_read(info),
+        text=text_hash(info),
         ends=alert.ends_in(info),
-        minor=_declared_minor(alert),
     )
 
 
-def _declared_minor(alert: Alert) -> bool:
-    """CAP-CP writes `profile:CAP-CP:0.4:MinorChange` with the kind of change, or `none`."""
-    return any(
-        p.name.casefold().endswith(_MINOR_CHANGE) and p.value.strip().casefold() not in _NO_HINT
-        for i in alert.infos
-        for p in i.parameters
-    )
+def _end(info: Info, expires_at: datetime) -> datetime:
+    """When a danger ends; where nobody says, not before it has begun."""
+    return info.until or max(expires_at, info.onset or expires_at)

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.domain.alert import MsgType, ResponseType, Severity, Urgency
+from alerting.domain.alert import Certainty, MsgType, ResponseType, Severity, Urgency
 from alerting.domain.decision import Reason
 from alerting.throttle.assess import INTERRUPTING, Assessment, Past, Repeat, assess
 from alerting.throttle.stage import Stage
 
 T0 = datetime(2026, 11, 1, 6, tzinfo=UTC)
+WORDS = ("Flood", "Leave", "the", "valley", "floor", "by", "the", "north", "road", "now")
 FIRST = Stage(
     key=1,
     thread="a",
@@ -26,10 +27,12 @@ FIRST = Stage(
     severity=Severity.SEVERE,
     urgency=Urgency.EXPECTED,
     responses=frozenset({ResponseType.PREPARE}),
+    certainty=Certainty.LIKELY,
+    onset_at=T0 + timedelta(hours=2),
+    language="en",
+    words=WORDS,
     text=b"text",
-    instruction=b"do",
     ends=False,
-    minor=False,
 )
 
 
@@ -44,7 +47,12 @@ class Citizen:
     ) -> Assessment:
         now = stage.sent_at if minutes is None else T0 + timedelta(minutes=minutes)
         found = assess(stage, self.past, places=places, now=now, repeat=Repeat(300, 1800))
-        silent = found.reason in {Reason.TEXT_ONLY, Reason.PARTLY_ENDED, Reason.OVER}
+        silent = found.reason in {
+            Reason.TEXT_ONLY,
+            Reason.EXTENDED,
+            Reason.PARTLY_ENDED,
+            Reason.OVER,
+        }
         told = found.reason in INTERRUPTING or silent
         self.past.append(Past(stage, places, told, silent, over, now))
         return found
@@ -72,15 +80,22 @@ def test_the_first_alert_is_new() -> None:
     [
         ({}, Reason.IDENTICAL),
         ({"text": b"other"}, Reason.TEXT_ONLY),
-        ({"expires_at": T0 + timedelta(hours=9)}, Reason.TEXT_ONLY),
+        ({"expires_at": T0 + timedelta(hours=5)}, Reason.TEXT_ONLY),
+        ({"expires_at": T0 + timedelta(hours=9)}, Reason.EXTENDED),
+        ({"onset_at": T0 + timedelta(hours=1)}, Reason.ONSET),
+        ({"onset_at": None}, Reason.ONSET),
+        ({"onset_at": T0 + timedelta(hours=3)}, Reason.TEXT_ONLY),
+        ({"certainty": Certainty.OBSERVED}, Reason.TEXT_ONLY),
+        ({"certainty": Certainty.POSSIBLE}, Reason.CERTAINTY),
         ({"severity": Severity.EXTREME}, Reason.ESCALATED),
         ({"severity": Severity.MODERATE}, Reason.EASED),
         ({"urgency": Urgency.IMMEDIATE}, Reason.URGENCY),
         ({"responses": frozenset({ResponseType.EVACUATE})}, Reason.RESPONSE),
         ({"responses": frozenset()}, Reason.IDENTICAL),
-        ({"instruction": b"else"}, Reason.INSTRUCTION),
-        ({"instruction": b"else", "text": b"else", "minor": True}, Reason.TEXT_ONLY),
-        ({"instruction": b""}, Reason.IDENTICAL),
+        ({"words": (*WORDS[:-3], "south", *WORDS[-2:]), "text": b"else"}, Reason.INSTRUCTION),
+        ({"words": WORDS[:-1], "text": b"else"}, Reason.INSTRUCTION),
+        ({"words": tuple(w.upper() for w in WORDS), "text": b"else"}, Reason.TEXT_ONLY),
+        ({"language": "de"}, Reason.INSTRUCTION),
         ({"ends": True}, Reason.ENDED),
     ],
 )
@@ -141,13 +156,13 @@ def test_a_cancelled_copy_does_not_keep_the_end_back() -> None:
     ("change", "reason"),
     [
         ({}, Reason.COVERED),
-        ({"text": b"x", "instruction": b"y"}, Reason.COVERED),
+        ({"text": b"x", "words": ("Other", "words")}, Reason.COVERED),
         ({"severity": Severity.MODERATE}, Reason.COVERED),
         ({"severity": Severity.EXTREME}, Reason.ESCALATED),
         ({"hazard": "fire"}, Reason.NEW),
         ({"responses": frozenset({ResponseType.EVACUATE})}, Reason.RESPONSE),
         ({"responses": frozenset({ResponseType.MONITOR})}, Reason.COVERED),
-        ({"expires_at": T0 + timedelta(hours=9)}, Reason.TEXT_ONLY),
+        ({"expires_at": T0 + timedelta(hours=9)}, Reason.EXTENDED),
     ],
 )
 def test_another_agencys_copy_is_spared_unless_it_says_more(
@@ -180,14 +195,61 @@ def test_a_grave_danger_announced_anew_interrupts_again_after_a_while() -> None:
             )
         ).reason
 
+    # The silent ones in between do not put the next loud one off.
     assert [again(m) for m in (0.5, 3, 5, 8, 10, 25)] == [
-        Reason.TEXT_ONLY,
-        Reason.TEXT_ONLY,
+        Reason.EXTENDED,
+        Reason.EXTENDED,
         Reason.REPEATED,
-        Reason.TEXT_ONLY,
+        Reason.EXTENDED,
         Reason.REPEATED,
         Reason.NEW,
     ]
+
+
+def test_a_siren_after_an_update_that_nobody_heard_interrupts() -> None:
+    citizen = Citizen()
+    siren = replace(FIRST, severity=Severity.EXTREME, urgency=Urgency.IMMEDIATE)
+    citizen.meets(siren)
+    update = replace(siren, key=2, sent_at=later(3).sent_at, text=b"x", msg_type=MsgType.UPDATE)
+    assert citizen.meets(update).reason is Reason.TEXT_ONLY
+    again = replace(siren, key=3, thread="b", sent_at=later(6).sent_at)
+    assert citizen.meets(again).reason is Reason.REPEATED
+
+
+def test_anothers_extreme_is_silent_only_right_after_one_that_was_heard() -> None:
+    extreme = replace(FIRST, severity=Severity.EXTREME)
+    citizen = Citizen()
+    citizen.meets(extreme)
+    fire = replace(extreme, sender="fire@example.org")
+    found = [
+        citizen.meets(replace(fire, key=m, thread=m, sent_at=later(m).sent_at)).reason
+        for m in (2, 4, 6, 8, 12)
+    ]
+    assert found == [
+        Reason.TEXT_ONLY,
+        Reason.IDENTICAL,
+        Reason.REPEATED,
+        Reason.IDENTICAL,
+        Reason.IDENTICAL,
+    ]
+
+
+def test_a_longer_end_can_wait_until_shortly_before_the_end_that_was_told() -> None:
+    citizen = Citizen()
+    citizen.meets(FIRST)
+    longer = later(10, expires_at=T0 + timedelta(hours=9))
+    assert citizen.meets(longer).until == FIRST.expires_at - timedelta(minutes=15)
+    late = later(5 * 60 + 50, expires_at=T0 + timedelta(hours=10))
+    told = [Past(FIRST, 1, told=True, silent=False, over=False, at=T0)]
+    found = assess(late, told, places=1, now=late.sent_at, repeat=Repeat(1, 1))
+    assert (found.reason, found.until) == (Reason.EXTENDED, None)
+
+
+def test_below_severe_a_correction_goes_silently() -> None:
+    citizen = Citizen()
+    citizen.meets(replace(FIRST, severity=Severity.MODERATE))
+    found = later(5, severity=Severity.MODERATE, words=("Other",), text=b"x", onset_at=None)
+    assert citizen.meets(found).reason is Reason.TEXT_ONLY
 
 
 def test_what_has_run_out_is_no_longer_known() -> None:

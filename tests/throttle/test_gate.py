@@ -78,11 +78,35 @@ def test_quiet_hours_hold_lesser_alerts_for_the_digest_and_grave_ones_never() ->
         assert decide(facts(weight=weight, **quiet)) == Decision(Verdict.SEND, Reason.NEW)
 
 
-def test_what_would_not_live_to_see_the_digest_goes_out_silently_where_that_is_possible() -> None:
+@pytest.mark.parametrize(
+    ("reason", "aloud"),
+    [
+        (Reason.NEW, True),
+        (Reason.ESCALATED, True),
+        (Reason.ENTERED, True),
+        (Reason.ENDED, True),
+        (Reason.RESPONSE, False),
+        (Reason.EASED, False),
+    ],
+)
+def test_what_would_not_live_to_see_the_digest_is_not_lost(reason: Reason, aloud: bool) -> None:
     short = {"quiet_until": SLOT, "expires_at": SLOT - timedelta(minutes=1)}
-    assert decide(facts(**short)) == Decision(Verdict.SILENT, Reason.QUIET_HOURS)
-    loud = decide(facts(**short, can_be_silent=False))
-    assert loud == Decision(Verdict.DIGEST, Reason.QUIET_HOURS, SLOT)
+    silent = decide(facts(reason, **short))
+    assert isinstance(silent, Decision)
+    assert silent.verdict is Verdict.SILENT
+    loud = decide(facts(reason, **short, can_be_silent=False))
+    digest = Decision(Verdict.DIGEST, Reason.QUIET_HOURS, SLOT)
+    assert loud == (Decision(Verdict.SEND, reason) if aloud else digest)
+
+
+def test_a_longer_end_goes_silently_or_shortly_before_the_end_that_was_told() -> None:
+    due_at = NOW + timedelta(hours=3)
+    longer = Assessment(Reason.EXTENDED, Severity.SEVERE, "active", "active", due_at)
+    assert decide(replace(OPEN, assessment=longer)) == Decision(Verdict.SILENT, Reason.EXTENDED)
+    sms = replace(OPEN, assessment=longer, can_be_silent=False)
+    assert decide(sms) == Decision(Verdict.DEFER, Reason.EXTENDED, due_at)
+    due = replace(sms, assessment=replace(longer, until=None))
+    assert decide(due) == Decision(Verdict.SEND, Reason.EXTENDED)
 
 
 @pytest.mark.parametrize("weight", Severity)
@@ -104,9 +128,13 @@ def test_the_end_of_a_danger_always_goes_out(
         )
     )
     assert isinstance(decision, Decision)
-    assert decision.verdict is Verdict.SEND or (
-        can_be_silent and decision.verdict is Verdict.SILENT
-    )
+    night = quiet is not None and weight not in {Severity.EXTREME, Severity.SEVERE}
+    assert decision.verdict in {
+        Verdict.SEND,
+        Verdict.SILENT if can_be_silent else Verdict.SEND,
+        # Nobody is woken for the end of what would not have woken them.
+        Verdict.DIGEST if night else Verdict.SEND,
+    }
 
 
 def test_a_graver_alert_of_the_hazard_covers_lesser_ones_only() -> None:

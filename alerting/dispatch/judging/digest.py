@@ -146,6 +146,7 @@ def _held(stored: StoredAlert, alert: Alert, item: DueItem, past: Known | None) 
             key=stored.id,
             thread=stored.thread_id,
             expires_at=stored.expires_at,
+            order_at=stored.order_at,
         ),
         state=stored.state,
         expires_at=stored.expires_at,

@@ -29,15 +29,17 @@ def content_hash(alert: Alert) -> bytes:
     )
 
 
-def info_text_hash(info: Info) -> bytes:
-    """Over what a citizen reads of an info, its instruction apart."""
-    texts = (info.event, info.headline, info.description, info.contact, info.web)
+def text_hash(info: Info) -> bytes:
+    """Over all that a citizen may read of an info."""
+    texts = (
+        info.event,
+        info.headline,
+        info.description,
+        info.instruction,
+        info.contact,
+        info.web,
+    )
     return _hash([plain(t) for t in texts])
-
-
-def instruction_hash(info: Info) -> bytes:
-    """Over what an info tells a citizen to do."""
-    return _hash([plain(info.instruction)])
 
 
 def plain(text: str | None) -> str:
@@ -57,8 +59,7 @@ def _info(info: Info) -> list[object]:
         plain(info.sender_name),
         _named(info.event_codes),
         _named(info.parameters),
-        info_text_hash(info).hex(),
-        instruction_hash(info).hex(),
+        text_hash(info).hex(),
         _sorted(map(_resource, info.resources)),
         _sorted(map(_area, info.areas)),
     ]

@@ -1,0 +1,57 @@
+"""Reading: whether a later text tells its readers anything that the earlier one did not.
+
+Compared is what every channel shows: the headline and the guidance. A slip of the pen that is
+mended is no news; a number, a name, a direction, a "not" or a verb always is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from alerting.domain.alert import Info
+
+#: Marks belong to their letters; in Indic scripts they are no letters of their own.
+_WORD = re.compile(r"[\w\u0900-\u0dff]+")
+_MARKUP = re.compile(r"</?[a-z][^<>]*>", re.I)
+
+#: A typing error is only believed in words of so many letters: `angle` and `angel` are two words.
+_LETTERS = 8
+
+#: So many words are compared; the rest no message has room for.
+_MOST_WORDS = 2_000
+
+
+def words_read(info: Info) -> tuple[str, ...]:
+    """The words of the headline, then of the guidance: the instruction, else the description."""
+    headline = info.headline if (info.headline or "").strip() else info.event
+    guidance = info.instruction if (info.instruction or "").strip() else info.description
+    words: list[str] = []
+    for text in (headline, guidance):
+        plain = unicodedata.normalize("NFKC", _MARKUP.sub(" ", text or ""))
+        words += _WORD.findall(plain)
+    return tuple(words[:_MOST_WORDS])
+
+
+def reads_alike(told: Sequence[str], said: Sequence[str]) -> bool:
+    """True where the words differ at most in case, punctuation, layout and spelling."""
+    return len(told) == len(said) and all(map(_alike, told, said))
+
+
+def _alike(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold() or _misspelt(one, other) or _misspelt(other, one)
+
+
+def _misspelt(one: str, other: str) -> bool:
+    """True where two letters within a long word have changed places, or one is missing.
+
+    Never in a name, never at the beginning or end of a word: there the grammar stands.
+    """
+    if not (one.isalpha() and one.islower() and other.islower() and len(one) >= _LETTERS):
+        return False
+    inside = range(1, len(one) - 2)
+    return any(
+        other in (f"{one[:n]}{one[n + 1]}{one[n]}{one[n + 2 :]}", f"{one[:n]}{one[n + 1 :]}")
+        for n in inside
+    )
