@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.delivery import SETTLED, TOLD
+from alerting.domain.delivery import SETTLED, TOLD, DeliveryState
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 
@@ -134,8 +134,8 @@ async def carried(
     return dict(found)
 
 
-async def settle_carried(connection: AsyncConnection, *, now: datetime) -> int:
-    """End every item as the digest that carries it ended; returns how many.
+async def settle_carried(connection: AsyncConnection, *, now: datetime) -> list[int]:
+    """End every item as the digest that carries it ended; returns those that did not arrive.
 
     Items of a digest that did not go out because the alert that led it had ended wait anew.
     """
@@ -152,11 +152,12 @@ async def settle_carried(connection: AsyncConnection, *, now: datetime) -> int:
            update delivery d set settled_at = %(now)s,
              state = case when e.state = any(%(told)s) then 'suppressed' else e.state end,
              reason = case when e.state = any(%(told)s) then 'digested' else e.reason end
-           from ended e where d.id = e.delivery_id and d.state = 'deferred'""",
+           from ended e where d.id = e.delivery_id and d.state = 'deferred'
+           returning d.id, d.state""",
         {
             "now": now,
             "told": [s.value for s in TOLD],
             "settled": [s.value for s in SETTLED],
         },
     )
-    return cursor.rowcount
+    return [id_ for id_, state in await cursor.fetchall() if state == DeliveryState.FAILED]

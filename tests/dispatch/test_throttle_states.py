@@ -153,7 +153,7 @@ async def _open(database_url: str, redis_url: str) -> tuple[Town, list[Any]]:
         ManualClock(START),
         Doorbell("redis://127.0.0.1:9/0"),
         Settings(chunk_size=50, window=8, sweep_s=0.001, sweep_extreme_s=0.001, retry_s=60),
-        {n: Recorder(n, can_be_silent=n == "push") for n in ("sms", "email", "push")},
+        {n: Recorder(n, can_be_silent=n != "sms") for n in ("sms", "email", "push")},
         [],
     )
     town.budget = RedisBudget(clients[0], now_s=lambda: town.clock.now().timestamp())

@@ -11,7 +11,7 @@ import pytest
 from town import Town
 
 from alerting.cap import to_xml
-from alerting.channels.base import Outcome, Outgoing
+from alerting.channels.base import DEAD_ADDRESS, Outcome, Outgoing
 from alerting.dispatch.intake.approve import OwnAlert, approve
 from alerting.domain.alert import (
     Alert,
@@ -79,12 +79,36 @@ async def approved(town: Town, alert_id: UUID, by: str) -> bool:
     return await approve(town.db, town.doorbell, alert_id, principal=internal(by), clock=town.clock)
 
 
-async def test_new_wording_reaches_push_silently_and_nobody_else(town: Town, flood: Alert) -> None:
+async def test_what_nobody_reads_goes_silently_where_that_can_be(town: Town, flood: Alert) -> None:
     first = at(flood, town)
     told = await play(town, first)
-    again = await play(town, update(first, town, headline="Other words"))
-    assert again == [f"silent {e}" for e in told if "push" in e]
+    same = {"contact": "Ask at the town hall"}
+    again = await play(town, update(first, town, **same))
+    assert again == [f"silent {e}" for e in told if not e.startswith("+")]
     assert again
+
+
+async def test_a_corrected_headline_interrupts_everybody(town: Town, flood: Alert) -> None:
+    first = at(flood, town, headline="Go to the valley floor now")
+    told = await play(town, first)
+    assert await play(town, update(first, town, headline="Leave the valley floor now")) == told
+
+
+async def test_a_longer_end_is_heard_by_sms_before_the_end_that_was_told(
+    town: Town, flood: Alert
+) -> None:
+    first = at(flood, town)
+    told = await play(town, first)
+    town.clock.advance(6 * 3600)
+    assert not [e for e in await play(town, update(first, town)) if e.startswith("+")]
+    # A quarter of an hour before the eight hours are over.
+    town.clock.at = first.sent + timedelta(hours=7, minutes=45)
+    before = len(town.channels["sms"].sent)
+    await town.due_now()
+    await town.worker().sweep()
+    by_sms = sorted(e for e in told if e.startswith("+"))
+    assert sorted(m.endpoint for m in town.channels["sms"].sent[before:]) == by_sms
+    assert by_sms
 
 
 async def test_an_identical_update_reaches_nobody(town: Town, flood: Alert) -> None:
@@ -175,6 +199,25 @@ async def test_quiet_hours_end_in_one_digest(town: Town, flood: Alert) -> None:
         ids = [await alerts.resolve(connection, name) for name in ("other", first.identifier)]
     reasons = {(s, r) for i in ids for _, s, r in await town.ledger(i)}
     assert reasons == {("suppressed", "digested"), ("accepted", "digested")}
+
+
+async def test_a_digest_that_fails_goes_by_the_next_channel(town: Town, flood: Alert) -> None:
+    town.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    first = at(flood, town, severity=Severity.MODERATE, urgency=Urgency.EXPECTED)
+    ends = first.sent + timedelta(hours=14)
+    first = replace(first, infos=tuple(replace(i, expires=ends) for i in first.infos))
+    assert await play(town, first) == []
+    town.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
+    town.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    for _ in range(4):
+        await town.house().keep()
+        await town.due_now()
+        await town.worker().sweep()
+    async with town.db.begin() as connection:
+        alert_id = await alerts.resolve(connection, first.identifier)
+    ledger = await town.ledger(alert_id)
+    assert ("failed", "dead-address") in {(s, r) for _, s, r in ledger}
+    assert ("accepted", "unreached") in {(s, r) for _, s, r in ledger}
 
 
 async def test_a_second_lesser_alert_waits_for_its_turn(town: Town, flood: Alert) -> None:

@@ -163,7 +163,7 @@ class Town:
         push can be silent."""
         self.clock = ManualClock(at)
         self.__post_init__()
-        self.channels = {n: Recorder(n, can_be_silent=n == "push") for n in self.channels}
+        self.channels = {n: Recorder(n, can_be_silent=n != "sms") for n in self.channels}
 
     def _now_s(self) -> float:
         return self.clock.now().timestamp()

@@ -66,7 +66,7 @@ class World:
         self._meanwhile: Sequence[Act] = ()
         self.clock = ManualClock(START)
         self.posts = {
-            n: Post(n, can_be_silent=n == "push", book=self.book, now=self.clock.now)
+            n: Post(n, can_be_silent=n != "sms", book=self.book, now=self.clock.now)
             for n in ("sms", "email", "push")
         }
         for post in self.posts.values():

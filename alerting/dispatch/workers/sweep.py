@@ -17,7 +17,7 @@ from alerting.dispatch.plan import ring
 from alerting.dispatch.receipts import apply_waiting
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, digests
+from alerting.store import alarms, alerts, digests, escalations
 from alerting.store.db import Database, told_now
 
 #: A machine whose clock differs by more ends and deletes nothing.
@@ -66,7 +66,8 @@ class House:
             now = self._clock.now()
             await apply_waiting(self._db)
             await alerts.expire(connection, now=now)
-            await digests.settle_carried(connection, now=now)
+            failed = await digests.settle_carried(connection, now=now)
+            await escalations.look_now(connection, failed)
             chunk_ids = await self._digests.flush(connection)
             escalated = await self._escalations.write(connection, now=now)
             await call_back_some(connection, now=now)
