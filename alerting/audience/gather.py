@@ -31,13 +31,14 @@ _AT_ONCE = 1000
 _WORD = 62
 
 _PLACE_BITS = np.array([place_bit(no) for no in range(8)], np.int16)
+_GEOCODE_BITS = np.array([geocode_bit(no) for no in range(7)], np.int16)
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What an alert's zones come to in the indexes: disjoint ranges of cells, distinct geocodes.
 
-    zone_bits, place_bits: for each geocode the zones it means, and its own bit.
+    zone_bits: for each geocode the zones it means.
     """
 
     zones: Zones
@@ -45,7 +46,6 @@ class Ground:
     highs: list[int]
     geocodes: list[Geocode]
     zone_bits: list[int]
-    place_bits: list[int]
 
     def covers(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which cells are in some range."""
@@ -80,8 +80,7 @@ async def ground(driver: Driver, zones: Zones) -> Ground:
     for code, no in zones.geocodes():
         key = (code.name, code.value)
         meant[key] = meant.get(key, 0) | 1 << no
-    bits = [geocode_bit(name, value) for name, value in meant]
-    return Ground(zones, lows, highs, list(meant), list(meant.values()), bits)
+    return Ground(zones, lows, highs, list(meant), list(meant.values()))
 
 
 async def gather(
@@ -119,8 +118,8 @@ async def of_citizens(driver: Driver, where: Ground, citizen_ids: Sequence[int])
     zone_bits = await _zone_bits(where.zones, places)
     place_bits = _PLACE_BITS[np.minimum(places.nos, len(_PLACE_BITS) - 1)]
     held = await candidates.held(driver, where.geocodes, ids) if where.geocodes else []
-    more = np.array(held, np.int64).reshape(-1, 2)
-    also, as_place = _marks(where, more[:, 1], zone_bits.dtype)
+    more = np.array(held, np.int64).reshape(-1, 3)
+    also, as_place = _marks(where, more, zone_bits.dtype)
     return _united(
         np.concatenate((places.citizen_ids, more[:, 0])),
         np.concatenate((zone_bits, also)),
@@ -139,8 +138,8 @@ async def _by_place(driver: Driver, where: Ground, met: Places) -> Hits:
     place_bits = _PLACE_BITS[np.minimum(places.nos, len(_PLACE_BITS) - 1)]
     if where.geocodes and len(ids):
         held = await candidates.held(driver, where.geocodes, np.unique(ids).tolist())
-        more = np.array(held, np.int64).reshape(-1, 2)
-        also, as_place = _marks(where, more[:, 1], zone_bits.dtype)
+        more = np.array(held, np.int64).reshape(-1, 3)
+        also, as_place = _marks(where, more, zone_bits.dtype)
         ids = np.concatenate((ids, more[:, 0]))
         zone_bits = np.concatenate((zone_bits, also))
         place_bits = np.concatenate((place_bits, as_place))
@@ -166,13 +165,13 @@ async def _by_geocode(driver: Driver, where: Ground, met: NDArray[np.int64]) -> 
     ids = np.unique(met[:, 0]).tolist()
     places, cells = await candidates.other_places(driver, ids, ids)
     found = places.citizen_ids[where.covers(cells)]
-    held = np.array(await candidates.held(driver, where.geocodes, ids), np.int64).reshape(-1, 2)
+    held = np.array(await candidates.held(driver, where.geocodes, ids), np.int64).reshape(-1, 3)
     held = held[np.lexsort((held[:, 1], held[:, 0]))]
     owners, starts = np.unique(held[:, 0], return_index=True)
     first = dict(zip(owners.tolist(), held[starts, 1].tolist(), strict=True))
     here = [i for i, no in met.tolist() if first.get(i) == no]
     held = held[np.isin(held[:, 0], here) & ~np.isin(held[:, 0], found)]
-    zone_bits, place_bits = _marks(where, held[:, 1], _dtype(where.zones))
+    zone_bits, place_bits = _marks(where, held, _dtype(where.zones))
     return _united(held[:, 0], zone_bits, place_bits)
 
 
@@ -190,12 +189,11 @@ async def _zone_bits(zones: Zones, places: Places) -> NDArray[Any]:
 
 
 def _marks(
-    where: Ground, nos: NDArray[np.int64], dtype: Any
+    where: Ground, held: NDArray[np.int64], dtype: Any
 ) -> tuple[NDArray[Any], NDArray[np.int16]]:
-    """Bits of zones and places of geocodes by their numbers from 1."""
+    """Bits of zones and places of what `candidates.held` found."""
     zone_bits = np.array([0, *where.zone_bits], dtype)
-    place_bits = np.array([0, *where.place_bits], np.int16)
-    return zone_bits[nos], place_bits[nos]
+    return zone_bits[held[:, 1]], _GEOCODE_BITS[np.minimum(held[:, 2], len(_GEOCODE_BITS) - 1)]
 
 
 def _united(ids: NDArray[np.int64], zone_bits: NDArray[Any], place_bits: NDArray[np.int16]) -> Hits:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from zlib import crc32
 
 #: Bits of `Recipient.places`: so many for places, then so many for geocodes; a smallint in all.
 _PLACES = 8
@@ -41,6 +40,6 @@ def place_bit(no: int) -> int:
     return 1 << min(no, _PLACES - 1)
 
 
-def geocode_bit(name: str, value: str) -> int:
-    """The bit of a geocode: always the same for the same geocode; a few share one."""
-    return 1 << _PLACES + crc32(f"{name}={value}".encode()) % _GEOCODES
+def geocode_bit(no: int) -> int:
+    """The bit of a citizen's geocode number `no`; geocodes beyond the seventh share one."""
+    return 1 << _PLACES + min(no, _GEOCODES - 1)

@@ -58,8 +58,8 @@ class Concern:
         )
         self._by_geocode: dict[NamedValue, list[tuple[int, int]]] = defaultdict(list)
         for no, c in enumerate(population.citizens):
-            for g in c.geocodes:
-                self._by_geocode[g].append((no, geocode_bit(g.name, g.value)))
+            for nth, g in enumerate(sorted(c.geocodes, key=str)):
+                self._by_geocode[g].append((no, geocode_bit(nth)))
         #: The citizens each event has concerned, with the area they were in.
         self._events: dict[Hashable, dict[int, str]] = {}
 

@@ -59,8 +59,11 @@ _OTHERS = """
     select citizen_id, no, lat, lon, radius_m, cell from place
     where citizen_id = any(%(homes_of)s::int8[]) and no = 0"""
 
+# The number of a geocode is its place among those of its citizen.
 _HELD = """
-    select g.citizen_id, z.no
+    select g.citizen_id, z.no,
+           (select count(*) from citizen_geocode o where o.citizen_id = g.citizen_id
+            and (o.name, o.value) < (g.name, g.value)) as of_citizen
     from unnest(%(names)s::text[], %(values)s::text[]) with ordinality as z(name, value, no)
     join citizen_geocode g on g.name = z.name and g.value = z.value
     where g.citizen_id = any(%(ids)s::int8[])"""
@@ -190,8 +193,9 @@ async def other_places(
 
 async def held(
     driver: Driver, geocodes: Sequence[Geocode], citizen_ids: Iterable[int]
-) -> list[tuple[int, int]]:
-    """What `holders` would say of these citizens."""
+) -> list[tuple[int, int, int]]:
+    """What `holders` would say of these citizens, with the number of the geocode among all that
+    the citizen has, from 0."""
     values = _geocodes(geocodes) | {"ids": int8s(citizen_ids)}
     return await (await driver.execute(_HELD, values)).fetchall()
 

@@ -128,7 +128,8 @@ citizen_geocode = Table(
     Column("name", Text, nullable=False),
     Column("value", Text, nullable=False),
     PrimaryKeyConstraint("name", "value", "citizen_id"),
-    Index(None, "citizen_id"),
+    # Answers alone which number a geocode has among those of its citizen.
+    Index("ix_citizen_geocode_of", "citizen_id", "name", "value"),
 )
 
 # ── who takes part in drills ────────────────────────────────────────────────────────────────

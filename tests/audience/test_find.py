@@ -243,8 +243,16 @@ async def test_more_areas_than_a_word_has_bits(db: Database) -> None:
     last = Area("last", (), (Circle(30.5, 30.5, 1), Circle(31, 30.5, 1)))
     codes = Area("codes", geocodes=(NamedValue("A", "1"),))
     both, code = sorted(await found(db, alert(info(*many, last, codes))))
-    assert (both.area_no, both.places) == (70, 0b11 | geocode_bit("A", "1"))
-    assert (code.area_no, code.places) == (71, geocode_bit("A", "1"))
+    assert (both.area_no, both.places) == (70, 0b11 | geocode_bit(0))
+    assert (code.area_no, code.places) == (71, geocode_bit(0))
+
+
+async def test_geocodes_of_one_citizen_are_told_apart(db: Database) -> None:
+    """These two had one bit when bits were hashes."""
+    await populate(db, row("both", geocodes=(("NUTS3", "DE21C"), ("NUTS3", "DE27B"))))
+    areas = [Area(v, geocodes=(NamedValue("NUTS3", v),)) for v in ("DE21C", "DE27B")]
+    seen = [(await found(db, alert(info(area))))[0].places for area in areas]
+    assert seen == [geocode_bit(0), geocode_bit(1)]
 
 
 async def test_counting_is_never_too_few(db: Database) -> None:

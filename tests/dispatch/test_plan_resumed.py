@@ -63,8 +63,8 @@ class Someone:
                 or far_km * 1000 <= CIRCLE.radius_km * 1000 + radius_m
             ):
                 bits |= place_bit(no)
-        for code in self.codes & set(CODES):
-            bits |= geocode_bit(code.name, code.value)
+        for no, code in enumerate(sorted(self.codes, key=lambda c: (c.name, c.value))):
+            bits |= geocode_bit(no) if code in CODES else 0
         return bits
 
     def row(self) -> RegisterRow:
