@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from alerting.clock import ManualClock
+from alerting.dispatch.broker import Doorbell
 from alerting.embedded.engines import Engines
+from alerting.settings import Settings
+from alerting.store.db import Database
+
+if TYPE_CHECKING:
+    from field import Field
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "dispatch"))
 
@@ -37,3 +46,26 @@ def emptied(module_database_url: str) -> tuple[str, tuple[str, ...]]:
 
     asyncio.run(timeshift.cover(module_database_url))
     return module_database_url, asyncio.run(timeshift.empty_tables(module_database_url))
+
+
+@pytest.fixture
+async def inputs(corpus: Path, emptied: tuple[str, tuple[str, ...]]) -> AsyncIterator[Field]:
+    """The field's folders, before a system whose only channel is SMS."""
+    import timeshift
+    from field import Field
+    from town import Recorder, Town
+
+    url, tables = emptied
+    town = Town(
+        Database(url),
+        ManualClock(datetime.fromisoformat("2026-01-01T00:00:00+00:00")),
+        Doorbell("redis://127.0.0.1:9/0"),
+        Settings(sweep_s=0.001, sweep_extreme_s=0.001, in_doubt_wait_s=0),
+        {"sms": Recorder("sms")},
+        [],
+    )
+    async with town.db.begin() as connection:
+        await timeshift.empty(connection, tables)
+    yield Field(town, corpus / "field")
+    await town.close()
+    await town.db.close()

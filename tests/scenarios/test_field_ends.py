@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import timeshift
 from field import Field, got, identifier, played
 from labour import idle
 from naming import call_off
-from town import Recorder, Town
 
 from alerting.cap import read, to_xml
-from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.principal import internal
 from alerting.errors import Conflict
-from alerting.settings import Settings
-from alerting.store.db import Database
 
 LETTERS = "abcdefgh"
 PARTS = {"A and B": ("1-alert-AB", "2-cancel-A", "3-update-B", "1A", "1B"),
            "C and D": ("r1-alert-CD", "r3-cancel-C", "r2-update-D", "1C", "1D")}  # fmt: skip
-
-
-@pytest.fixture
-async def inputs(corpus: Path, emptied: tuple[str, tuple[str, ...]]) -> AsyncIterator[Field]:
-    url, tables = emptied
-    town = Town(
-        Database(url),
-        ManualClock(datetime.fromisoformat("2026-01-01T00:00:00+00:00")),
-        Doorbell("redis://127.0.0.1:9/0"),
-        Settings(sweep_s=0.001, sweep_extreme_s=0.001, in_doubt_wait_s=0),
-        {"sms": Recorder("sms")},
-        [],
-    )
-    async with town.db.begin() as connection:
-        await timeshift.empty(connection, tables)
-    yield Field(town, corpus / "field")
-    await town.close()
-    await town.db.close()
 
 
 async def test_an_update_that_is_over_as_it_is_issued_ends_the_danger(

@@ -1,0 +1,43 @@
+"""The field's inputs on what must interrupt: corrections, longer and surer, other dangers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from field import Field
+from labour import idle
+
+from alerting.cap import read
+
+
+@pytest.mark.parametrize(
+    ("folder", "documents"),
+    [
+        ("corrected-headline", ("1-alert", "2-update")),
+        ("corrected-description", ("1-alert", "2-update")),
+        ("surer-and-sooner", ("1-alert", "2-update-observed")),
+        ("two-earthquakes", ("1-small", "2-great")),
+        ("two-fires", ("1-warehouse", "2-canyon")),
+    ],
+)
+async def test_what_changes_what_to_do_is_heard_at_once(
+    inputs: Field, folder: str, documents: tuple[str, str]
+) -> None:
+    await inputs.open(folder)
+    for n, name in enumerate(documents, 1):
+        await inputs.submit(inputs.text(name))
+        assert inputs.heard("P-1") == "d" * n
+
+
+async def test_a_longer_danger_is_heard_before_the_end_that_was_told(inputs: Field) -> None:
+    await inputs.open("extension")
+    first = inputs.text("1-alert")
+    await inputs.submit(first)
+    await inputs.submit(inputs.text("2-update-longer"))
+    assert inputs.heard("P-1") == "d"
+    told = read(first.encode()).alerts[0].expires_at
+    assert isinstance(told, datetime)
+    await inputs.at(told - timedelta(minutes=2))
+    await idle(inputs.town)
+    assert inputs.heard("P-1") == "dd"
