@@ -93,6 +93,10 @@ class Certainty(StrEnum):
     UNKNOWN = "Unknown"
 
 
+#: The parameter that holds the end of the danger, where `expires` is that of the message.
+EVENT_ENDS = "eventEndingTime"
+
+
 @dataclass(frozen=True, slots=True)
 class NamedValue:
     """A `valueName`/`value` pair: eventCode, parameter or geocode."""
@@ -180,18 +184,18 @@ class Info:
     def until(self) -> datetime | None:
         """When the danger ends; None where its sender does not say.
 
-        That is the parameter `eventEndingTime`, which US senders give, else `expires`. An
+        That is the parameter EVENT_ENDS, which US senders give, else `expires`. An
         `expires` before the onset is the end of the message alone.
         """
         for p in self.parameters:
-            if p.name == "eventEndingTime" and (given := _instant(p.value)) is not None:
+            if p.name == EVENT_ENDS and (given := instant(p.value)) is not None:
                 return given
         if self.expires is None or self.onset is None or self.onset < self.expires:
             return self.expires
         return None
 
 
-def _instant(text: str) -> datetime | None:
+def instant(text: str) -> datetime | None:
     """The instant in a text; None where there is none, or no offset."""
     try:
         at = datetime.fromisoformat(text.strip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alerting.domain.alert import Alert, Info
+from alerting.domain.alert import EVENT_ENDS, Alert, Info, NamedValue, instant
 
 
 def sent_now(alert: Alert, now: datetime) -> Alert:
@@ -23,5 +23,14 @@ def _moved(info: Info, span: timedelta) -> Info:
         return None if at is None else at + span
 
     return replace(
-        info, effective=by(info.effective), onset=by(info.onset), expires=by(info.expires)
+        info,
+        effective=by(info.effective),
+        onset=by(info.onset),
+        expires=by(info.expires),
+        parameters=tuple(_moved_end(p, span) for p in info.parameters),
     )
+
+
+def _moved_end(p: NamedValue, span: timedelta) -> NamedValue:
+    at = instant(p.value) if p.name == EVENT_ENDS else None
+    return p if at is None else replace(p, value=(at + span).isoformat())

@@ -312,7 +312,7 @@ def _delivery(
     return Delivery(
         alert,
         c,
-        min(source.expires_at, stage.expires_at),
+        min(source.expires_at, stage.valid_until),
         decision.verdict,
         decision.reason,
         source.event,

@@ -158,7 +158,7 @@ class Desk:
         return Facts(
             now=now,
             alert_state=self._state,
-            expires_at=min(self._expires_at, stage.expires_at),
+            expires_at=min(self._expires_at, stage.valid_until),
             consent=subject.consent,
             verified=subject.verified,
             suspended=subject.suspended,

@@ -63,7 +63,7 @@ def sift(items: Sequence[Held], now: datetime) -> tuple[list[Held], list[tuple[H
 
 
 def _over(item: Held, now: datetime) -> Reason | None:
-    if now >= min(item.expires_at, item.stage.expires_at):
+    if now >= min(item.expires_at, item.stage.valid_until):
         return Reason.EXPIRED
     return _ENDS.get(item.state, Reason.CANCELLED) if item.state in ENDED else None
 

@@ -29,8 +29,8 @@ class Stage:
     """One step of a danger as an alert puts it to a citizen.
 
     key: names the alert. thread: the alerts linked to it by `references`.
-    expires_at: the end of the danger as the citizen is told it. onset_at: its beginning; None where
-    it has begun, or nobody says.
+    expires_at: the end of the danger as the citizen is told it. valid_until: until when it may be
+    sent. onset_at: the beginning of the danger; None where it has begun, or nobody says.
     text: a hash of all that a citizen may read. words: those they do read, in `language`.
     ends: it says that the danger is over.
     """
@@ -40,6 +40,7 @@ class Stage:
     sender: str
     sent_at: datetime
     expires_at: datetime
+    valid_until: datetime
     msg_type: MsgType
     hazard: str
     severity: Severity
@@ -78,6 +79,7 @@ def stage_of(
             sender=alert.sender,
             sent_at=order_at or alert.sent,
             expires_at=expires_at,
+            valid_until=expires_at,
             msg_type=alert.msg_type,
             hazard="other",
             severity=Severity.UNKNOWN,
@@ -91,13 +93,15 @@ def stage_of(
             ends=alert.msg_type is MsgType.CANCEL,
         )
     info = alert.infos[info_no]
+    ends = alert.ends_in(info)
     return Stage(
         key=key,
         thread=thread,
         sender=alert.sender,
         sent_at=order_at or alert.sent,
         # An end counts as long as its alert does; its own time often is that of the danger.
-        expires_at=expires_at if alert.ends_in(info) else _end(info, expires_at),
+        expires_at=expires_at if ends else _end(info, expires_at),
+        valid_until=expires_at if ends else info.expires or expires_at,
         msg_type=alert.msg_type,
         hazard=hazard_of(info),
         severity=info.severity,
@@ -108,7 +112,7 @@ def stage_of(
         language=primary(info.language),
         words=words_read(info),
         text=text_hash(info),
-        ends=alert.ends_in(info),
+        ends=ends,
     )
 
 

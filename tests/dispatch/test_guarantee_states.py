@@ -316,6 +316,9 @@ class Guarantee(RuleBasedStateMachine):
             rows = self.stage.run(self._rows())
             standing = set(self._standing)
             for row in rows.values():
+                # By SMS a longer end is told shortly before the end that was told.
+                if row["reason"] == "extended" and row["state"] == "deferred":
+                    continue
                 if row["alert_id"] in standing and row["lane"] == "severe":
                     assert row["state"] in FINAL, str(row)
                     self._told_or_why_not(row, rows)

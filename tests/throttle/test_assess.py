@@ -22,6 +22,7 @@ FIRST = Stage(
     sender="police@example.org",
     sent_at=T0,
     expires_at=T0 + timedelta(hours=6),
+    valid_until=T0 + timedelta(hours=6),
     msg_type=MsgType.ALERT,
     hazard="flood",
     severity=Severity.SEVERE,
