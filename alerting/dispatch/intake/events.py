@@ -31,8 +31,8 @@ from alerting.throttle.policy.model import SameEvent
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100
 
-#: How common words are is learnt from so many of the newest alerts. An Extreme one is not kept
-#: waiting for that: with fewer words known to be rare it is rather sent than spared.
+#: How common words are is learnt from so many of the newest alerts. An Extreme one waits for that
+#: only beside another sender's: there a name that is not known to be common could spare a citizen.
 _RECENT = 200
 
 
@@ -189,7 +189,8 @@ async def _near(
         candidates.append(
             Candidate(stored.thread_id, stored.event_id, stored.order_at, seen.signature, seen.ends)
         )
-    if near and lane_of(alert) is not Lane.EXTREME:
+    others = any(stored.sender != alert.sender for stored in near)
+    if others or (near and lane_of(alert) is not Lane.EXTREME):
         await _learn(connection, pool, near, alert)
     return candidates
 

@@ -14,9 +14,7 @@ from typing import Protocol
 
 from rapidfuzz import fuzz
 
-from alerting.throttle.events.wording import TELLING, Wording, share_of_kind, wording
-
-__all__ = ["Pool", "Wording", "agreement", "name_alike", "wording"]
+from alerting.throttle.events.wording import TELLING, Wording, share_of_kind
 
 #: So many events' worth of experience stands in for the first ones.
 _EXPERIENCE = 50
@@ -42,13 +40,6 @@ _DOUBTFUL = 0.65
 _FORMULA = 6.0
 _SAME_FORMULA = 92
 _SAME_WORD = 75
-
-
-#: So many common names tie the words of two agencies together, where no more than this share of
-#: events holds them; with few events nobody knows yet what is common.
-_NAMES = 2
-_NAMED = 0.1
-_FEW = 20
 
 
 class Worded(Protocol):
@@ -136,7 +127,7 @@ def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
     """
     if one.script != other.script:
         return None
-    if one.text == other.text:
+    if one.formula == other.formula:
         return 1.0
     same_language = one.language == other.language
     shared = sum(pool.weight(w, but=2) for w in one.words & other.words)
@@ -147,13 +138,6 @@ def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
         found = 1.0
     found = min(found, _most(one, other, pool))
     return found if same_language or found > 0 else None
-
-
-def share_names(one: Wording, other: Wording, pool: Pool) -> bool:
-    """True where two texts speak of two names or more that few other events do, and no number
-    speaks against it. Agencies word an event each in its own way; its names they share."""
-    names = [n for n in one.names & other.names if len(pool) < _FEW or pool.share(n) < _NAMED]
-    return len(names) >= _NAMES and _most(one, other, pool) == 1.0
 
 
 def name_alike(one: Wording, other: Wording, pool: Pool) -> bool:
