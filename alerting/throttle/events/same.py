@@ -250,8 +250,6 @@ def _time(new: Signature, old: Signature) -> float:
 
 def _text(new: Signature, old: Signature, pool: Pool) -> float | None:
     """The best agreement of any two of their languages."""
-    if new.content == old.content:
-        return 1.0
     found = [agreement(a, b, pool) for a in new.wordings for b in old.wordings]
     return max((f for f in found if f is not None), default=None)
 

@@ -18,7 +18,6 @@ from shapely.geometry.base import BaseGeometry
 from alerting.domain.alert import Alert, Area, Info, NamedValue
 from alerting.domain.geometry import circle_shape, grown, ring_shape, union
 from alerting.domain.language import primary
-from alerting.throttle.events.canon import content_hash
 from alerting.throttle.events.facts import Facts, facts
 from alerting.throttle.events.hazard import hazard_of, names_kind
 from alerting.throttle.events.wording import Wording, wording
@@ -54,7 +53,6 @@ class Signature:
 
     sender: str
     kind: tuple[str, str]
-    content: bytes
     hazards: frozenset[str]
     events: frozenset[str]
     geocodes: frozenset[NamedValue]
@@ -84,7 +82,6 @@ def signature(alert: Alert) -> Signature:
     return Signature(
         sender=alert.sender,
         kind=(alert.status, alert.scope),
-        content=content_hash(alert),
         hazards=hazards,
         events=frozenset(_plain(i.event) for i in alert.infos),
         geocodes=frozenset(g for a in areas for g in a.geocodes),
