@@ -23,6 +23,10 @@ _MOST_CHARACTERS = 20_000
 _CAPITAL = "[A-ZÀ-ÞА-ЯҐЄІЇΑ-Ω][a-zà-ÿа-яґєіїα-ωά-ώ]{2,}"
 _NAME = re.compile(rf"(?<=[a-zà-ÿа-яґєіїα-ωά-ώ,(] ){_CAPITAL}(?:[ -]{_CAPITAL})*")
 _NOUNS_LOOK_LIKE_NAMES = frozenset({"de", "lb"})
+_AGENCY = re.compile(
+    r"agenc|amt\b|authorit|board|brigad|bureau|cent(?:er|re|ro)|council|department|dienst|office|"
+    r"minist|polic|préfect|protec|protez|serv[ií]|survey|бюро|служб|міністер|министер"
+)
 _DATES = frozenset(n.casefold() for n in (*calendar.day_name, *calendar.month_name) if n)
 
 _WORD = re.compile(r"[^\W_]+")
@@ -42,6 +46,9 @@ _ORDINAL = re.compile(
     r"([^\W\d_]{3,})"
 )
 
+#: Which fire it is: a warehouse fire is no canyon fire.
+_WHICH = re.compile(r"\b([^\W\d_]{4,}) (fire)s?\b")
+
 #: Two networks measure one earthquake so differently, and one minute so.
 _MAGNITUDES_APART = 0.35
 _MINUTES_APART = 1
@@ -53,7 +60,9 @@ _KNOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """words: all of the text, to find another's names in. numbered: numbers by what they count."""
+    """words: all of the text, to find another's names in. numbered: by what is numbered or named,
+    such as a salvo or a fire, which of them it is.
+    """
 
     names: frozenset[str]
     words: frozenset[str]
@@ -86,6 +95,8 @@ def facts(texts: Iterable[tuple[str, str]], *, hazards: Collection[str]) -> Fact
             numbered[label].add(number)
         for digits, one, two, _three, label in _ORDINAL.findall(rest):
             numbered[label].add(digits or ("1" if one else "2" if two else "3"))
+        for which, label in _WHICH.findall(rest):
+            numbered[label].add(which)
         numbers |= {n for n in re.findall(r"\d+", rest) if len(n) >= TELLING and not is_date(n)}
     found = {label: frozenset(values) for label, values in numbered.items()}
     return Facts(
@@ -127,7 +138,7 @@ def contradiction(one: Facts, other: Facts) -> str:
         return "other times of day"
     for label in sorted(one.numbered.keys() & other.numbered.keys()):
         if not one.numbered[label] & other.numbered[label]:
-            return f"other numbers beside {label}"
+            return f"another {label}"
     return ""
 
 
@@ -149,10 +160,10 @@ def _in(name: str, text: Facts) -> bool:
 
 
 def _identifies(name: str, pool: Pool, places: Collection[str]) -> bool:
-    """False for the area's own name, for that of a kind of danger, and for what many events hold:
-    the name of an agency or of its product."""
+    """False for the area's own name, those of agencies and kinds of danger, and for what is known
+    to be said of many events."""
     words = _WORD.findall(name)
-    if set(words) <= set(places) or names_kind(name):
+    if set(words) <= set(places) or names_kind(name) or _AGENCY.search(name):
         return False
     return len(pool) < _KNOWN or min(map(pool.share, words)) < _COMMON
 

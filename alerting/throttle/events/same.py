@@ -129,14 +129,14 @@ def _of_two(
         return 0.0, differ
     places = frozenset(" ".join(new.places | old.places).split())
     both = facts.shared(new.facts, old.facts, pool, places=places)
-    if len(both) < _PROOF and new.places & old.places and _one_weather(new, old):
-        both += [*sorted(new.events & old.events), *sorted(new.places & old.places)]
     ours = facts.own_names(new.facts, old.facts, places=places)
     theirs = facts.own_names(old.facts, new.facts, places=places)
     if ours and theirs:
         if not both and not _no_common_language(new, old):
             return 0.0, "each names what the other does not"
         return likely, "each names what the other does not"
+    if len(both) < _PROOF and new.places & old.places and _one_weather(new, old):
+        both += [*sorted(new.events & old.events), *sorted(new.places & old.places)]
     if len(both) < _PROOF or hazard < 1 or area < _PROVEN_AREA:
         return likely, f"both say {' and '.join(both) or 'nothing'} that identifies it"
     return 1.0, f"both say {', '.join(both)}"
