@@ -46,6 +46,25 @@ def pairs() -> list[Pair]:
     return [Pair(**row) for row in tomllib.loads(text)["pair"]]
 
 
+def table() -> str:
+    """All of them as docs/copies.md shows them."""
+    lines = ["| danger | senders | first | second | is | because |", "|---|---|---|---|---|---|"]
+    for p in pairs():
+        first, second = _shown(p.first), _shown(p.second)
+        lines.append(f"| {p.about} | {p.senders} | {first} | {second} | {p.decided} | {p.reason} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(said: dict[str, Any]) -> str:
+    more = [f"+{said['minutes']} min"] if "minutes" in said else []
+    more += [f"begins +{said['onset']} min"] if said.get("onset") else []
+    more += [f"in force {said['hours']} h"] if "hours" in said else []
+    more += [str(said[name]) for name in ("severity", "status", "area", "incident") if name in said]
+    more += ["refers to the first"] if "refers" in said else []
+    more += [said["also"]["text"]] if "also" in said else []
+    return f"{said['event']}: {said['text']}" + (f" ({', '.join(more)})" if more else "")
+
+
 def decide(pair: Pair, known: Iterable[Alert] = ()) -> tuple[str, str]:
     """What the throttle makes of a pair and its reason; known: alerts of other events before."""
     first, second = _alerts(pair)

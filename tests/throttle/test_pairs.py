@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from event_worlds import fires
-from pairs import Pair, decide, pairs
+from pairs import Pair, decide, pairs, table
+
+from alerting.cap import read
+from alerting.replay.placing import Placing
+from alerting.throttle.policy.parse import default_policy
 
 PAIRS = pairs()
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda p: f"{p.about}: {p.reason}")
@@ -27,3 +33,17 @@ def test_table_holds_every_kind() -> None:
         assert {"copy", "not"} <= {p.decided for p in of}
     assert min(Counter(p.decided for p in PAIRS).values()) >= 10
     assert len({p.reason for p in PAIRS}) == len(PAIRS)
+
+
+def test_documents_show_the_table() -> None:
+    assert (DOCS / "copies.md").read_text("utf-8").endswith("\n\n" + table())
+
+
+@pytest.mark.parametrize("name", ["two-earthquakes", "two-fires"])
+def test_two_dangers_of_the_field_are_two_events(corpus: Path, name: str) -> None:
+    placing = Placing(default_policy())
+    documents = sorted((corpus / "field" / name).glob("*.xml"))
+    alerts = [read(path.read_bytes()).alerts[0] for path in documents]
+    ends = [a.infos[0].expires or a.sent for a in alerts]
+    events = {placing.place(a, end).source.event for a, end in zip(alerts, ends, strict=True)}
+    assert len(events) == 2

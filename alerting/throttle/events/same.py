@@ -136,7 +136,7 @@ def _of_two(
             return 0.0, "each names what the other does not"
         return likely, "each names what the other does not"
     if len(both) < _PROOF and new.places & old.places and _one_weather(new, old):
-        both += [*sorted(new.events & old.events), *sorted(new.places & old.places)]
+        both += ["one name for it", "one for its area"]
     if len(both) < _PROOF or hazard < 1 or area < _PROVEN_AREA:
         return likely, f"both say {' and '.join(both) or 'nothing'} that identifies it"
     return 1.0, f"both say {', '.join(both)}"
