@@ -161,12 +161,6 @@ def test_a_shared_telephone_number_makes_no_event() -> None:
     assert compare(other, one).verdict is not Match.SURE
 
 
-def test_a_copy_with_small_edits_is_the_same() -> None:
-    one = report("House fire", "Smoke over the harbour warehouses, keep doors and windows shut.")
-    mended = "Smoke over the harbour warehouse, keep doors and windows shut."
-    assert compare(copied(one, minutes=3, description=mended), one).verdict is Match.SURE
-
-
 def test_a_translation_sent_along_is_the_same() -> None:
     one = flood("Les rivières débordent.", "fr", COUNTY, sender="wx@example.org", event="Crue")
     english = flood("Rivers overflow.", "en", COUNTY, sender="wx@example.org", event="Flood")

@@ -43,14 +43,13 @@ MEASURE = re.compile(rf"(?<![\d.,:])\d+(?:[.,]\d+)?\s?(?:%|°[cf]?|(?:{_UNITS})\
 class Wording:
     """The words of one alert in one language.
 
-    script: that of most of its letters. text, words: without the names of the place, which is
-    compared as such; text in alphabetical order. formula: the same without its measures. numbers:
-    by the word they stand beside, such as "case #" or "# high".
+    script: that of most of its letters. formula, words: without the names of the place, which is
+    compared as such; formula in alphabetical order and without its measures. numbers: by the word
+    they stand beside, such as "case #" or "# high".
     """
 
     language: str
     script: str
-    text: str
     formula: str
     words: frozenset[str]
     numbers: Mapping[str, frozenset[str]]
@@ -61,8 +60,7 @@ def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = 
     text = _plain(" ".join(t for t in texts if t)[:_MOST_CHARACTERS])
     named = set(_tokens(_plain(" ".join(places)[:_MOST_CHARACTERS])))
     tokens = _tokens(text)
-    own = [t for t in tokens if t not in named]
-    words = set(own)
+    words = {t for t in tokens if t not in named}
     numbers: dict[str, set[str]] = defaultdict(set)
     for before, number, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
         if not number.isdigit():
@@ -74,9 +72,7 @@ def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = 
             words.add(labels[0].replace("#", number))
     found = {label: frozenset(values) for label, values in numbers.items()}
     formula = sorted(t for t in _tokens(MEASURE.sub("#", text)) if t not in named)
-    return Wording(
-        language, _script(text), " ".join(sorted(own)), " ".join(formula), frozenset(words), found
-    )
+    return Wording(language, _script(text), " ".join(formula), frozenset(words), found)
 
 
 @lru_cache(maxsize=65536)
