@@ -18,6 +18,7 @@ from alerting.throttle.events.text import Pool
 from alerting.throttle.events.wording import MEASURE, TELLING, is_date
 
 _MOST_CHARACTERS = 20_000
+_MOST_NAMES = 200
 
 #: Words with a capital and small letters; a small letter, a comma or a bracket before the first.
 _CAPITAL = "[A-ZÀ-ÞА-ЯҐЄІЇΑ-Ω][a-zà-ÿа-яґєіїα-ωά-ώ]{2,}"
@@ -37,9 +38,10 @@ _CLOCK = re.compile(
 #: In a text about an earthquake a number such as 5.1, or the one that follows its name.
 _MAGNITUDE = re.compile(
     r"(?<![\d.,])(\d[.,]\d)(?![.,]?\d|\s?[°ewns]\b)"
-    r"|(?:\bm[wlbs]{0,2}|magn\w*|stärke|магн\w*|震级|マグニチュード|規模)\s?(\d)(?![\d.,]*\d)"
+    r"|(?:\bm[wlbs]{0,2}|\bmagn\w*|stärke|\bмагн\w*|震级|マグニチュード|規模)(?: of| de| von|:)?\s?"
+    r"(\d)(?![\d.,]*\d)"
 )
-_NUMBERED = re.compile(r"([^\W\d_]{2,})[ #:.-]{1,3}(\d{1,6})(?![.,:h]?\d)")
+_NUMBERED = re.compile(r"\b([^\W\d_]{2,})[ #:.-]{1,3}(\d{1,6})(?![.,:h]?\d)")
 _ORDINAL = re.compile(
     r"\b(?:(\d+)(?:st|nd|rd|th|e|ème|\.)|(first|erste\w?|premi[eè]re?|primer[ao]?)"
     r"|(second|zweite\w?|seconde?|deuxième|segund[ao])|(third|dritte\w?|troisième|tercer[ao]?)) "
@@ -61,7 +63,7 @@ _KNOWN = 20
 @dataclass(frozen=True, slots=True)
 class Facts:
     """words: all of the text, to find another's names in. numbered: by what is numbered or named,
-    such as a salvo or a fire, which of them it is.
+    such as a salvo or a fire, which of them it is. again: it tells of a second of something.
     """
 
     names: frozenset[str]
@@ -70,6 +72,7 @@ class Facts:
     minutes: frozenset[int]
     numbers: frozenset[str]
     numbered: Mapping[str, frozenset[str]]
+    again: bool
 
 
 def facts(texts: Iterable[tuple[str, str]], *, hazards: Collection[str]) -> Facts:
@@ -79,7 +82,7 @@ def facts(texts: Iterable[tuple[str, str]], *, hazards: Collection[str]) -> Fact
     minutes: set[int] = set()
     numbers: set[str] = set()
     numbered: dict[str, set[str]] = defaultdict(set)
-    magnitude = None
+    magnitude, again = None, False
     for language, raw in texts:
         if language not in _NOUNS_LOOK_LIKE_NAMES:
             names |= _names(raw[:_MOST_CHARACTERS])
@@ -95,17 +98,19 @@ def facts(texts: Iterable[tuple[str, str]], *, hazards: Collection[str]) -> Fact
             numbered[label].add(number)
         for digits, one, two, _three, label in _ORDINAL.findall(rest):
             numbered[label].add(digits or ("1" if one else "2" if two else "3"))
+            again |= not one and digits != "1"
         for which, label in _WHICH.findall(rest):
             numbered[label].add(which)
         numbers |= {n for n in re.findall(r"\d+", rest) if len(n) >= TELLING and not is_date(n)}
     found = {label: frozenset(values) for label, values in numbered.items()}
     return Facts(
-        frozenset(names),
+        frozenset(sorted(names)[:_MOST_NAMES]),
         frozenset(words),
         magnitude,
         frozenset(minutes),
         frozenset(numbers),
         found,
+        again,
     )
 
 

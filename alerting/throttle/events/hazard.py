@@ -59,6 +59,7 @@ def compatible(one: str, other: str) -> bool:
     return one == other or any(one in kin and other in kin for kin in _KIN)
 
 
+@lru_cache(maxsize=4096)
 def names_kind(text: str) -> bool:
     """True where a word of a text begins as one for a kind of danger does."""
     text = text.casefold()

@@ -135,6 +135,8 @@ def _of_two(
         if not both and not _no_common_language(new, old):
             return 0.0, "each names what the other does not"
         return likely, "each names what the other does not"
+    if new.facts.again != old.facts.again:
+        return likely, "only one tells of a second"
     if len(both) < _PROOF and new.places & old.places and _one_weather(new, old):
         both += ["one name for it", "one for its area"]
     if len(both) < _PROOF or hazard < 1 or area < _PROVEN_AREA:
