@@ -15,6 +15,7 @@ from alerting.channels.base import DEAD_ADDRESS, Outcome, Outgoing
 from alerting.dispatch.intake.approve import OwnAlert, approve
 from alerting.domain.alert import (
     Alert,
+    Area,
     Info,
     MsgType,
     Polygon,
@@ -27,7 +28,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import internal
 from alerting.domain.segments import measure
 from alerting.errors import Conflict, Unavailable
-from alerting.store import alerts
+from alerting.store import alerts, events
 from alerting.store import policies as stored_policies
 from alerting.throttle.budget import Answer, Ask, Limits
 
@@ -77,6 +78,32 @@ async def play(town: Town, alert: Alert) -> list[str]:
 
 async def approved(town: Town, alert_id: UUID, by: str) -> bool:
     return await approve(town.db, town.doorbell, alert_id, principal=internal(by), clock=town.clock)
+
+
+async def test_names_that_many_alerts_hold_spare_nobody_an_extreme_one(
+    town: Town, flood: Alert
+) -> None:
+    far = Area("Far", polygons=(Polygon(((-10, 100), (-10, 101), (-9, 101), (-10, 100))),))
+    for n in range(25):
+        away = at(flood, town, event="Power cut", headline=f"Power cut {n}")
+        text = f"Line {n} is down; listen to Radio Weir and to Channel Nine."
+        infos = (replace(away.infos[0], description=text, areas=(far,)),)
+        other = replace(away, identifier=f"power-{n}", sender="power@example.org", infos=infos)
+        await town.submit(to_xml(other), now=False)
+    found = []
+    for sender, what in (("fire@example.org", "pier"), ("police@example.org", "mill")):
+        text = f"The {what} burns. Listen to Radio Weir and to Channel Nine."
+        one = at(flood, town, event="Fire", headline="Fire", severity=Severity.EXTREME)
+        one = replace(one, infos=(replace(one.infos[0], description=text),))
+        data = to_xml(replace(one, identifier=what, sender=sender))
+        found.append((await town.submit(data, now=False)).alert_id)
+    async with town.db.begin() as connection:
+        pier, mill = [await alerts.get(connection, alert_id) for alert_id in found]
+        asked = [q.alert_id for q in await events.open_questions(connection, limit=9)]
+    assert pier
+    assert mill
+    assert pier.event_id != mill.event_id
+    assert mill.id in asked
 
 
 async def test_what_nobody_reads_goes_silently_where_that_can_be(town: Town, flood: Alert) -> None:

@@ -13,8 +13,12 @@ from alerting.throttle.events.hazard import VAGUE, compatible, hazard_of
 WORDS = {
     "flood": "Flash Flood Warning|Hochwasser|Inondation|Inundación|Alluvione|Sturmflut|Inundação|"
     "Hoogwater|שיטפונות|Паводок|Повінь|فيضانات|Banjir|Πλημμύρα|Powódź|洪水|Översvämning",
-    "storm": "Severe Thunderstorm|STARKES GEWITTER|Orages|Tormenta tropical|Temporale|Trovoada|"
-    "Onweer|Гроза|Καταιγίδα|Burze|Heavy Rain|DAUERREGEN|Groene waarschuwing voor regen|סופת רעמים",
+    "storm": "Severe Thunderstorm with hail|STARKES GEWITTER|Orages|Temporale|Trovoada|"
+    "Onweer|Гроза|Καταιγίδα|Burze|סופת רעמים",
+    "rain": "Heavy Rain|DAUERREGEN|Groene waarschuwing voor regen|Lluvias|Сильний дощ|大雨",
+    "hail": "Hail|Hagel|Granizo|Grandine",
+    "lightning": "Lightning|Blitzschlag",
+    "hurricane": "Hurricane Warning|Tropical Storm|Tormenta tropical|Huracán|Wirbelsturm|台风",
     "wind": "High Wind Watch|STURMBÖEN|Vent violent|Viento|Ветер|Silny wiatr|VENTOS FORTES",
     "earthquake": "Earthquake|Erdbeben|Séisme|Terremoto|רעידת אדמה|Землетрясение|زلزال|Gempa",
     "fire": "Structure Fire|Waldbrand|Incendie|Incendio forestal|Пожар|שריפה|حريق|Bushfire",
@@ -81,6 +85,9 @@ def test_any_text_has_a_class(event: str, code: str) -> None:
     [
         ("storm", "wind", True),
         ("storm", "flood", True),
+        ("storm", "hail", True),
+        ("rain", "flood", True),
+        ("hail", "tornado", False),
         ("earthquake", "tsunami", True),
         ("weather", "fog", True),
         ("fire", "flood", False),

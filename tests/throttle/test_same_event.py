@@ -81,11 +81,13 @@ ENGLISH = flood(
         ("Річка вийшла з берегів. Уникайте долини.", "uk", "Повінь"),
     ],
 )
-def test_two_agencies_in_two_languages_on_one_flood(text: str, language: str, event: str) -> None:
+def test_two_agencies_in_two_languages_on_one_flood_are_a_question(
+    text: str, language: str, event: str
+) -> None:
     other = flood(text, language, VALLEY, sender="dienst@example.org", event=event, minutes=30)
-    found = compare(other, ENGLISH)
-    assert found.verdict is Match.SURE
-    assert found.text is None
+    assert compare(other, ENGLISH).verdict is Match.UNSURE
+    named = [replace(one, incidents=("weir-2026",)) for one in (other, ENGLISH)]
+    assert compare(*named).verdict is Match.SURE
 
 
 def test_another_danger_at_the_same_place_is_another_event() -> None:
@@ -100,11 +102,25 @@ def test_two_agencies_on_two_fires_of_one_district_are_not_merged() -> None:
 
 
 def test_two_agencies_on_one_earthquake_need_not_say_it_in_the_same_words() -> None:
-    one = flood(
-        "Strong shaking was felt.", "en", COUNTY, sender="a@example.org", event="Earthquake"
-    )
-    other = flood("M 5.1, depth 8 km.", "en", COUNTY, sender="b@example.org", event="Earthquake")
+    one = flood("Shaking at Ulm, M 5.1", "en", COUNTY, sender="a@example.org", event="Earthquake")
+    other = flood("5,1 bei Ulm", "de", COUNTY, sender="b@example.org", event="Erdbeben")
     assert compare(other, one).verdict is Match.SURE
+
+
+def test_names_that_many_events_hold_join_no_two_agencies() -> None:
+    one = report("Fire", "The pier burns. Listen to Radio Weir and to Channel Nine.")
+    other = report("Fire", "The mill burns; see Radio Weir, Channel Nine.", sender="b@example.org")
+    usual = "All is well, says Radio Weir, and so does Channel Nine."
+    known = [report("Power cut", usual, minutes=n, sender="news@example.org") for n in range(30)]
+    assert compare(other, one, *known).verdict is Match.UNSURE
+
+
+def test_the_name_of_an_agency_joins_no_two_fires() -> None:
+    one = report("Fire", "The pier burns, says the Coast Brigade of Weir Town.")
+    other = report(
+        "Fire", "The mill burns, says the Coast Brigade of Weir Town.", sender="b@example.org"
+    )
+    assert compare(other, one).verdict is Match.UNSURE
 
 
 def test_kindred_dangers_of_two_agencies_are_a_question() -> None:
@@ -143,12 +159,6 @@ def test_a_shared_telephone_number_makes_no_event() -> None:
     one = report("House fire", "Mill Street, two hurt. Call 5550100.")
     other = report("House fire", "Oak Road, nobody hurt. Call 5550100.", minutes=5)
     assert compare(other, one).verdict is not Match.SURE
-
-
-def test_a_copy_with_small_edits_is_the_same() -> None:
-    one = report("House fire", "Smoke over the harbour warehouses, keep doors and windows shut.")
-    mended = "Smoke over the harbour warehouse, keep doors and windows shut."
-    assert compare(copied(one, minutes=3, description=mended), one).verdict is Match.SURE
 
 
 def test_a_translation_sent_along_is_the_same() -> None:
@@ -279,7 +289,7 @@ def test_an_alert_without_infos_matches_nothing() -> None:
 def test_a_sure_match_goes_before_an_unsure_one() -> None:
     gale = flood("Gale", "en", COUNTY, sender="e@example.org", event="Gale")
     storm = flood("Sturm", "de", COUNTY, sender="d@example.org", event="Gewitter")
-    storm_too = flood("Orage", "fr", COUNTY, sender="f@example.org", event="Orage")
+    storm_too = flood("Blitz", "de", COUNTY, sender="f@example.org", event="Gewitter")
     pool = Pool()
     for one in (gale, storm, storm_too):
         pool.add(signature(one))

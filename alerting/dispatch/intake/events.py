@@ -31,9 +31,11 @@ from alerting.throttle.policy.model import SameEvent
 #: A match is sought among so many of the newest alerts that may be like it.
 _CANDIDATES = 100
 
-#: How common words are is learnt from so many of the newest alerts. An Extreme one is not kept
-#: waiting for that: with fewer words known to be rare it is rather sent than spared.
+#: How common words are is learnt from so many of the newest alerts. An Extreme one waits for that
+#: only beside another sender's, where a name not known to be common could spare a citizen, and is
+#: content with fewer.
 _RECENT = 200
+_RECENT_EXTREME = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +191,22 @@ async def _near(
         candidates.append(
             Candidate(stored.thread_id, stored.event_id, stored.order_at, seen.signature, seen.ends)
         )
-    if near and lane_of(alert) is not Lane.EXTREME:
-        await _learn(connection, pool, near, alert)
+    extreme = lane_of(alert) is Lane.EXTREME
+    if near and (not extreme or any(stored.sender != alert.sender for stored in near)):
+        limit = _RECENT_EXTREME if extreme else _RECENT
+        await _learn(connection, pool, near, alert.status, limit)
     return candidates
 
 
 async def _learn(
-    connection: AsyncConnection, pool: Pool, near: Sequence[StoredAlert], alert: Alert
+    connection: AsyncConnection,
+    pool: Pool,
+    near: Sequence[StoredAlert],
+    status: Status,
+    limit: int,
 ) -> None:
     known = {s.id for s in near}
-    recent = await events.recent(connection, status=alert.status.value, limit=_RECENT)
+    recent = await events.recent(connection, status=status.value, limit=limit)
     new = [alert_id for alert_id, _ in recent if alert_id not in _seen]
     for stored in await alerts.get_many(connection, new):
         _see(stored)

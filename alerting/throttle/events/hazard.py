@@ -24,7 +24,9 @@ VAGUE = frozenset({"geo", "weather", "safety", "environment", "other"})
 
 #: Classes that are names for one danger seen from two sides.
 _KIN = (
-    frozenset({"storm", "wind", "tornado", "flood", "marine", "weather", "dust"}),
+    frozenset({"storm", "hurricane", "rain", "hail", "lightning", "weather"}),
+    frozenset({"storm", "hurricane", "wind", "tornado", "flood", "marine", "weather", "dust"}),
+    frozenset({"flood", "rain"}),
     frozenset({"cold", "wind", "storm", "weather", "avalanche"}),
     frozenset({"heat", "weather", "drought"}),
     frozenset({"fog", "weather"}),
@@ -55,6 +57,14 @@ def classes() -> frozenset[str]:
 def compatible(one: str, other: str) -> bool:
     """True where two classes may be names for the same danger."""
     return one == other or any(one in kin and other in kin for kin in _KIN)
+
+
+@lru_cache(maxsize=4096)
+def names_kind(text: str) -> bool:
+    """True where a word of a text begins as one for a kind of danger does."""
+    text = text.casefold()
+    hits = (hit.start() for _, pattern in _patterns() for hit in pattern.finditer(text))
+    return any(not at or not text[at - 1].isalnum() for at in hits)
 
 
 def _coded(value: str) -> str:

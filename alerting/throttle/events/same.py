@@ -1,9 +1,9 @@
 """Same event: whether two alerts that do not refer to one another tell of one danger.
 
-Place, hazard and time weigh more than words, for agencies word things differently and in different
-languages. A sender's own alerts are told apart by their words: it has references to say otherwise.
-What comes of a match is decided per citizen, so a wrong one can only spare somebody who was told
-of something as grave, of the same kind, at the same place and still in force.
+Of two senders' alerts this needs proof: one kind of danger, one place and time, and two things that
+both say and that tell this danger from others, or an incident that both name. What is likely and
+not proved is a question. A sender's own alerts are told apart by their words: it has references to
+say otherwise. What comes of a match is decided per citizen.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import TypeVar
 
 from shapely.geometry.base import BaseGeometry
 
+from alerting.throttle.events import facts
 from alerting.throttle.events.hazard import VAGUE, compatible
 from alerting.throttle.events.signature import Signature, blocks, seek, signature
-from alerting.throttle.events.text import Pool, agreement, name_alike, share_names
+from alerting.throttle.events.text import Pool, agreement, name_alike
 
 __all__ = [
     "Likeness",
@@ -37,32 +38,22 @@ __all__ = [
 SURE = 0.85
 UNSURE = 0.6
 
-_HAZARD, _AREA, _TIME, _TEXT = 0.35, 0.35, 0.15, 0.15
-
 #: So long after an alert's end its sender's words are still listened to.
 _LATE = timedelta(hours=12)
 
-#: Texts of two agencies that share less than this speak of different things, unless it is a danger
-#: of which a place has but one at a time.
-_LITTLE = 0.2
-_ONE_AT_A_TIME = frozenset(
-    {
-        "air-quality",
-        "air-raid",
-        "cold",
-        "drought",
-        "dust",
-        "earthquake",
-        "fog",
-        "heat",
-        "nuclear",
-        "space",
-        "storm",
-        "tsunami",
-        "volcano",
-        "wind",
-    }
-)
+#: So many things that two agencies both say prove one danger, where so much of the smaller area is
+#: common; with half of it the danger is likely to be one.
+_PROOF = 2
+_PROVEN_AREA, _LIKELY_AREA = 0.3, 0.5
+_LIKELY = 0.65
+
+#: Weather lies over the whole of an area. Its name and that of the area prove it, for so long.
+_WEATHER = frozenset({"storm", "hurricane", "wind", "rain", "cold", "heat", "fog", "dust"})
+_SOON = timedelta(hours=1)
+
+#: What strikes at one instant strikes twice where two alerts put it further apart than this.
+_SUDDEN = frozenset({"earthquake", "air-raid", "bomb"})
+_APART = timedelta(minutes=10)
 
 #: One sender's translation follows within this time.
 _TOGETHER = timedelta(minutes=30)
@@ -78,13 +69,9 @@ class Match(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How alike two alerts are, each part from 0 to 1; text is None where it says nothing."""
+    """How alike two alerts are, from 0 to 1, and why."""
 
     score: float
-    hazard: float
-    area: float
-    time: float
-    text: float | None
     verdict: Match
     sentence: str
 
@@ -94,44 +81,80 @@ def likeness(
 ) -> Likeness:
     """Compare a new alert with one that was there before."""
     hazard, area, time = _hazard(new, old), _area(new, old), _time(new, old)
+    if area is None and new.incidents & old.incidents:
+        area = 1.0
     if new.kind != old.kind or not hazard or not area or not time:
-        return _judged(0.0, hazard, area or 0.0, time, None, Match.NO)
-    pool = pool.of(new.sender) if new.sender == old.sender else pool
-    text = _text(new, old, pool)
-    if new.sender == old.sender:
-        return _own(new, old, pool, (hazard, area, time, text), sure, unsure)
-    if text is not None and text < _LITTLE and new.hazards & old.hazards & _ONE_AT_A_TIME:
-        text = None
-    if text is not None and text < _LITTLE and _share_names(new, old, pool):
-        text = _LITTLE
-    parts = _HAZARD * hazard + _AREA * area + _TIME * time
-    score = parts / (1 - _TEXT) if text is None else parts + _TEXT * text
+        return Likeness(0.0, Match.NO, "Another kind of danger, place or time.")
+    own = new.sender == old.sender
+    pool = pool.of(new.sender) if own else pool
+    score, why = (_own if own else _of_two)(new, old, pool, hazard, area, time)
     verdict = _verdict(score, sure, unsure)
-    if verdict is Match.SURE and (hazard < 1 or (text is not None and text < _LITTLE)):
-        # Two fires in one street on one day are two fires: words that disagree outweigh the rest.
-        verdict = Match.UNSURE
-    return _judged(score, hazard, area, time, text, verdict)
+    weak = own and min(time, hazard) < 1 and not _named_alike(new, old, pool)
+    if verdict is Match.SURE and weak:
+        verdict = Match.NO if time < 1 else Match.UNSURE
+    sentence = (
+        f"Same kind of danger by {hazard:.0%}, shared area {area:.0%}, "
+        f"{'at the same time' if time == 1 else 'one after the other'}; {why}."
+    )
+    return Likeness(score, verdict, sentence)
 
 
 def _own(
-    new: Signature,
-    old: Signature,
-    pool: Pool,
-    parts: tuple[float, float, float, float | None],
-    sure: float,
-    unsure: float,
-) -> Likeness:
+    new: Signature, old: Signature, pool: Pool, hazard: float, area: float, time: float
+) -> tuple[float, str]:
     """Two alerts of one sender: its words decide, else a translation sent along."""
-    hazard, area, time, text = parts
-    together = abs(new.sent - old.sent) <= _TOGETHER
+    if facts.magnitudes_differ(new.facts, old.facts) or _struck_apart(new, old):
+        return 0.0, "magnitude or time tells them apart"
+    if new.incidents and old.incidents:
+        one = not new.incidents.isdisjoint(old.incidents)
+        return float(one), "they name one incident" if one else "they name two incidents"
     if _no_common_language(new, old):
-        score = 1.0 if together and time == 1 and area > 0.95 and hazard == 1 else 0.0
-    else:
-        score = text or 0.0
-    verdict = _verdict(score, sure, unsure)
-    if verdict is Match.SURE and min(time, hazard) < 1 and not _named_alike(new, old, pool):
-        verdict = Match.NO if time < 1 else Match.UNSURE
-    return _judged(score, hazard, area, time, text, verdict)
+        along = abs(new.sent - old.sent) <= _TOGETHER and time == 1 and area > 0.95 and hazard == 1
+        return float(along), "the texts cannot be compared"
+    text = _text(new, old, pool) or 0.0
+    return text, f"the texts agree by {text:.0%}"
+
+
+def _of_two(
+    new: Signature, old: Signature, pool: Pool, hazard: float, area: float, _time: float
+) -> tuple[float, str]:
+    """Two alerts of two senders: what both say decides."""
+    likely = _LIKELY if area >= _LIKELY_AREA else 0.0
+    differ = facts.contradiction(new.facts, old.facts)
+    if not differ and _struck_apart(new, old):
+        differ = "other times of onset"
+    if new.incidents & old.incidents:
+        return (likely if differ else 1.0), differ or "both name one incident"
+    if differ:
+        return 0.0, differ
+    places = frozenset(" ".join(new.places | old.places).split())
+    both = facts.shared(new.facts, old.facts, pool, places=places)
+    ours = facts.own_names(new.facts, old.facts, places=places)
+    theirs = facts.own_names(old.facts, new.facts, places=places)
+    if ours and theirs:
+        if not both and not _no_common_language(new, old):
+            return 0.0, "each names what the other does not"
+        return likely, "each names what the other does not"
+    if new.facts.again != old.facts.again:
+        return likely, "only one tells of a second"
+    if len(both) < _PROOF and new.places & old.places and _one_weather(new, old):
+        both += ["one name for it", "one for its area"]
+    if len(both) < _PROOF or hazard < 1 or area < _PROVEN_AREA:
+        return likely, f"both say {' and '.join(both) or 'nothing'} that identifies it"
+    return 1.0, f"both say {', '.join(both)}"
+
+
+def _one_weather(new: Signature, old: Signature) -> bool:
+    """True for weather that two agencies call alike within the hour."""
+    alike = new.hazards & old.hazards & _WEATHER and new.events & old.events
+    return bool(alike) and abs(new.sent - old.sent) <= _SOON
+
+
+def _struck_apart(new: Signature, old: Signature) -> bool:
+    """True for two earthquakes or salvos that are said to have struck at different times."""
+    if not new.onset or not old.onset or not new.hazards & old.hazards & _SUDDEN:
+        return False
+    return abs(new.onset - old.onset) > _APART
 
 
 def _no_common_language(new: Signature, old: Signature) -> bool:
@@ -181,22 +204,25 @@ def _hazard(new: Signature, old: Signature) -> float:
     return 0.7 if any(compatible(a, b) for a in new.hazards for b in old.hazards) else 0.0
 
 
-def _area(new: Signature, old: Signature) -> float:
-    """How much of the smaller area the two share; names decide where nothing else can."""
+def _area(new: Signature, old: Signature) -> float | None:
+    """How much of the smaller area the two share; names decide where nothing else can.
+
+    None where nothing of the two can be compared.
+    """
     found: list[float] = []
     common = new.geocodes & old.geocodes
     if new.shape is not None and old.shape is not None:
         found.append(_overlap(new.shape, old.shape))
         # Two places in one province share its code; where both have shapes, these tell.
         common &= new.unshaped | old.unshaped
-    if new.geocodes and old.geocodes:
+    if {g.name for g in new.geocodes} & {g.name for g in old.geocodes}:
         found.append(len(common) / min(len(new.geocodes), len(old.geocodes)))
     if found and max(found) > 0:
         return max(found)
-    if new.places & old.places:
-        # The same name, though codes or shapes do not meet: often a corrected area.
+    if new.places & old.places and (not found or new.sender == old.sender):
+        # The same name, though codes or shapes do not meet: often its sender's corrected area.
         return 0.6 if found else 0.9
-    return 0.0
+    return 0.0 if found else None
 
 
 def _overlap(one: BaseGeometry, other: BaseGeometry) -> float:
@@ -215,6 +241,8 @@ def _overlap(one: BaseGeometry, other: BaseGeometry) -> float:
 def _time(new: Signature, old: Signature) -> float:
     """1 while the earlier one is in force; after that it is another event, unless one sender's
     words say otherwise: reports often come late and in batches."""
+    if any(a.onset and a.onset >= b.until for a, b in ((new, old), (old, new))):
+        return 0.0
     first, second = (new, old) if new.sent < old.sent else (old, new)
     if second.sent < first.until:
         return 1.0
@@ -224,26 +252,9 @@ def _time(new: Signature, old: Signature) -> float:
 
 def _text(new: Signature, old: Signature, pool: Pool) -> float | None:
     """The best agreement of any two of their languages."""
-    if new.content == old.content:
-        return 1.0
     found = [agreement(a, b, pool) for a in new.wordings for b in old.wordings]
     return max((f for f in found if f is not None), default=None)
 
 
-def _share_names(new: Signature, old: Signature, pool: Pool) -> bool:
-    return any(share_names(a, b, pool) for a in new.wordings for b in old.wordings)
-
-
 def _named_alike(new: Signature, old: Signature, pool: Pool) -> bool:
     return any(name_alike(a, b, pool) for a in new.wordings for b in old.wordings)
-
-
-def _judged(
-    score: float, hazard: float, area: float, time: float, text: float | None, verdict: Match
-) -> Likeness:
-    words = "cannot be compared" if text is None else f"agree by {text:.0%}"
-    sentence = (
-        f"Same kind of danger by {hazard:.0%}, shared area {area:.0%}, "
-        f"{'at the same time' if time else 'at different times'}; the texts {words}."
-    )
-    return Likeness(score, hazard, area, time, text, verdict, sentence)

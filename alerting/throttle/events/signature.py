@@ -15,11 +15,11 @@ from functools import cached_property
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from alerting.domain.alert import Alert, Area, NamedValue
+from alerting.domain.alert import Alert, Area, Info, NamedValue
 from alerting.domain.geometry import circle_shape, grown, ring_shape, union
 from alerting.domain.language import primary
-from alerting.throttle.events.canon import content_hash
-from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.events.facts import Facts, facts
+from alerting.throttle.events.hazard import hazard_of, names_kind
 from alerting.throttle.events.wording import Wording, wording
 
 Point = tuple[float, float]
@@ -47,12 +47,12 @@ class Signature:
     """What is compared of an alert.
 
     events: what its sender calls the danger. unshaped: the geocodes of areas without any shape.
-    shape: in degrees, simplified. until: when it ends, a day after `sent` where it does not say.
+    shape: in degrees, simplified. onset: the earliest it names. until: when it ends, a day after
+    `sent` where it does not say. incidents: what it names as such, but for mere kinds of danger.
     """
 
     sender: str
     kind: tuple[str, str]
-    content: bytes
     hazards: frozenset[str]
     events: frozenset[str]
     geocodes: frozenset[NamedValue]
@@ -60,7 +60,10 @@ class Signature:
     places: frozenset[str]
     shape: BaseGeometry | None
     sent: datetime
+    onset: datetime | None
     until: datetime
+    incidents: frozenset[str]
+    facts: Facts
     wordings: tuple[Wording, ...]
 
     @cached_property
@@ -73,18 +76,25 @@ def signature(alert: Alert) -> Signature:
     """Built once per alert; bounded work however large the alert is."""
     areas = [a for i in alert.infos for a in i.areas]
     ends = [i.expires for i in alert.infos if i.expires is not None]
+    onsets = [i.onset for i in alert.infos if i.onset is not None]
+    hazards = frozenset(hazard_of(i) for i in alert.infos)
+    incidents = (_plain(name) for name in alert.incidents)
     return Signature(
         sender=alert.sender,
         kind=(alert.status, alert.scope),
-        content=content_hash(alert),
-        hazards=frozenset(hazard_of(i) for i in alert.infos),
+        hazards=hazards,
         events=frozenset(_plain(i.event) for i in alert.infos),
         geocodes=frozenset(g for a in areas for g in a.geocodes),
         unshaped=frozenset(g for a in areas if not _has_shape(a) for g in a.geocodes),
         places=frozenset(filter(None, (_plain(a.area_desc) for a in areas))),
         shape=_shape(areas),
         sent=alert.sent,
+        onset=min(onsets, default=None),
         until=max(ends, default=alert.sent + _STANDS),
+        incidents=frozenset(
+            n for n in incidents if any(c.isdigit() for c in n) or (n and not names_kind(n))
+        ),
+        facts=facts(((primary(i.language), _said(i)) for i in alert.infos), hazards=hazards),
         wordings=tuple(
             wording(
                 primary(i.language),
@@ -94,6 +104,13 @@ def signature(alert: Alert) -> Signature:
             for i in alert.infos
         ),
     )
+
+
+def _said(info: Info) -> str:
+    """Its texts, each a sentence, and a magnitude that stands in a parameter."""
+    given = [p.value for p in info.parameters if "magnitude" in p.name.casefold()]
+    texts = [info.headline, *given, info.event, info.description]
+    return " . ".join(t for t in texts if t)
 
 
 def blocks(one: Signature) -> set[str]:
@@ -111,7 +128,8 @@ def seek(one: Signature) -> set[str]:
 
 
 def _named(one: Signature) -> set[str]:
-    return {f"g{g}" for g in one.geocodes} | {f"p{p}" for p in one.places}
+    codes = {f"g{g}" for g in one.geocodes}
+    return codes | {f"p{p}" for p in one.places} | {f"i{i}" for i in one.incidents}
 
 
 def _cells(shape: BaseGeometry | None) -> tuple[set[str], set[str]]:

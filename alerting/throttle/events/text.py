@@ -12,11 +12,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable
 from typing import Protocol
 
-from rapidfuzz import fuzz
-
-from alerting.throttle.events.wording import TELLING, Wording, share_of_kind, wording
-
-__all__ = ["Pool", "Wording", "agreement", "name_alike", "wording"]
+from alerting.throttle.events.wording import TELLING, Wording, share_of_kind
 
 #: So many events' worth of experience stands in for the first ones.
 _EXPERIENCE = 50
@@ -37,18 +33,6 @@ _FIELD = 0.3
 #: one word, such as two houses in one street.
 _UNTOLD = 0.5
 _DOUBTFUL = 0.65
-
-#: Texts with less of their own than this are formulas; only the same formula is the same.
-_FORMULA = 6.0
-_SAME_FORMULA = 92
-_SAME_WORD = 75
-
-
-#: So many common names tie the words of two agencies together, where no more than this share of
-#: events holds them; with few events nobody knows yet what is common.
-_NAMES = 2
-_NAMED = 0.1
-_FEW = 20
 
 
 class Worded(Protocol):
@@ -136,24 +120,15 @@ def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
     """
     if one.script != other.script:
         return None
-    if one.text == other.text:
+    if one.formula == other.formula:
         return 1.0
     same_language = one.language == other.language
     shared = sum(pool.weight(w, but=2) for w in one.words & other.words)
     rest = min(_evidence(one.words - other.words, pool), _evidence(other.words - one.words, pool))
     own = shared + rest
     found = min(1.0, shared / _ENOUGH) * min(1.0, shared / own / _SHARE) if own else 0.0
-    if own < _FORMULA and same_language and _same_formula(one, other):
-        found = 1.0
     found = min(found, _most(one, other, pool))
     return found if same_language or found > 0 else None
-
-
-def share_names(one: Wording, other: Wording, pool: Pool) -> bool:
-    """True where two texts speak of two names or more that few other events do, and no number
-    speaks against it. Agencies word an event each in its own way; its names they share."""
-    names = [n for n in one.names & other.names if len(pool) < _FEW or pool.share(n) < _NAMED]
-    return len(names) >= _NAMES and _most(one, other, pool) == 1.0
 
 
 def name_alike(one: Wording, other: Wording, pool: Pool) -> bool:
@@ -161,7 +136,7 @@ def name_alike(one: Wording, other: Wording, pool: Pool) -> bool:
 
     A formula sent again is no such pair: a siren sounds the same for every attack.
     """
-    return one.text != other.text and bool(
+    return one.formula != other.formula and bool(
         _numbers(one, pool, but=2) & _numbers(other, pool, but=2)
     )
 
@@ -192,16 +167,6 @@ def _numbers(one: Wording, pool: Pool, *, but: int) -> set[str]:
     """Its rare numbers that are long enough to name things."""
     numbers = {w for w in one.words if len(w) >= TELLING and w.isdigit()}
     return {n for n in numbers if pool.weight(n, but=but) > 0}
-
-
-def _same_formula(one: Wording, other: Wording) -> bool:
-    """True for one text with a slip mended or a word added, not with another name put in."""
-    if fuzz.ratio(one.text, other.text) < _SAME_FORMULA:
-        return False
-    ours, theirs = sorted(one.words - other.words), sorted(other.words - one.words)
-    if any(c.isdigit() for word in (*ours, *theirs) for c in word):
-        return False
-    return not (ours and theirs) or fuzz.ratio(" ".join(ours), " ".join(theirs)) >= _SAME_WORD
 
 
 def _evidence(words: Iterable[str], pool: Pool) -> float:

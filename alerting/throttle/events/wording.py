@@ -29,37 +29,38 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+
 _DATE = re.compile(r"(19|20)\d\d((0[1-9]|1[0-2])([0-2]\d|3[01]))?")
 _MOST_CHARACTERS = 20_000
 
-#: A capital and small letters, with a small letter or a comma before it.
-_NAME = re.compile(r"(?<=[a-zà-ÿа-яα-ω,(] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ω]{2,}")
-_NOUNS_LOOK_LIKE_NAMES = frozenset({"de", "lb"})
+#: A number that measures or counts; which one it is tells no two dangers apart.
+_UNITS = (
+    "km/?h|kmh|kph|mph|kts?|kn|knots|m/s|mm|cm|km|mi|miles?|met(?:er|re)s?|m|ft|feet|inch(?:es)?|"
+    "h(?:ou)?rs?|min|minutes?|stunden?|minuten?|heures?|horas?|minutos?|c|f|celsius|hpa|mbar|"
+    "hurt|injured|dead|people|persons?|homes|houses|verletzte|tote|personen|menschen|häuser|"
+    "bless[eé]s|morts|personnes|heridos|muertos|personas"
+)
+MEASURE = re.compile(rf"(?<![\d.,:])\d+(?:[.,]\d+)?\s?(?:%|°[cf]?|(?:{_UNITS})\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
     """The words of one alert in one language.
 
-    script: that of most of its letters. text, words: without the names of the place, which is
-    compared as such; text in alphabetical order. numbers: by the word they stand beside, such as
-    "case #" or "# high". names: words written as names are, in the middle of a sentence.
+    script: that of most of its letters. formula, words: without the names of the place, which is
+    compared as such; formula in alphabetical order and without its measures. numbers: by the word
+    they stand beside, such as "case #" or "# high".
     """
 
     language: str
     script: str
-    text: str
+    formula: str
     words: frozenset[str]
     numbers: Mapping[str, frozenset[str]]
-    names: frozenset[str]
 
 
 def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = ()) -> Wording:
     """The words of these texts, at most 20,000 characters of them; places: names of their areas."""
-    # Each text begins a sentence.
-    raw = " . ".join(t for t in texts if t)[:_MOST_CHARACTERS]
-    text = _plain(raw.replace(" . ", " "))
+    text = _plain(" ".join(t for t in texts if t)[:_MOST_CHARACTERS])
     named = set(_tokens(_plain(" ".join(places)[:_MOST_CHARACTERS])))
     tokens = _tokens(text)
-    own = [t for t in tokens if t not in named]
-    words = set(own)
+    words = {t for t in tokens if t not in named}
     numbers: dict[str, set[str]] = defaultdict(set)
     for before, number, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
         if not number.isdigit():
@@ -70,27 +71,24 @@ def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = 
         if labels and len(number) >= TELLING:
             words.add(labels[0].replace("#", number))
     found = {label: frozenset(values) for label, values in numbers.items()}
-    names = set() if language in _NOUNS_LOOK_LIKE_NAMES else _names(raw) - named
-    return Wording(
-        language, _script(text), " ".join(sorted(own)), frozenset(words), found, frozenset(names)
-    )
+    formula = sorted(t for t in _tokens(MEASURE.sub("#", text)) if t not in named)
+    return Wording(language, _script(text), " ".join(formula), frozenset(words), found)
 
 
 @lru_cache(maxsize=65536)
 def share_of_kind(word: str) -> float:
     """In what part of all events a word of this kind is found, before any has been seen."""
     word = next((w for w in word.split() if w.isdigit()), word)
-    if len(word) < TELLING or not any(c.isdigit() for c in word) or _DATE.fullmatch(word):
+    if len(word) < TELLING or not any(c.isdigit() for c in word) or is_date(word):
         return _WORD_SHARE
     if not word.isdigit():
         return _CODE_SHARE
     return _NUMBER_SHARE if len(word) == TELLING else _LONG_NUMBER_SHARE
 
 
-def _names(raw: str) -> set[str]:
-    """Words that begin with a capital within a sentence and are nowhere written without it."""
-    found = {_plain(word) for word in _NAME.findall(raw)}
-    return found - {word for word in _WORD.findall(raw) if word.islower()}
+def is_date(number: str) -> bool:
+    """True for a year, or a day written in one number."""
+    return bool(_DATE.fullmatch(number))
 
 
 def _is_name(word: str) -> bool:
