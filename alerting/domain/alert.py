@@ -189,6 +189,22 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
+class Unclear:
+    """What was mended on reading and yet decides whom an alert reaches, when or how loudly.
+
+    An alert from a feed goes out as mended. A person is asked to say it again: what is wrong
+    `where`, and the `remedy` that names what was probably meant.
+    """
+
+    where: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}. {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     identifier: str
     sender: str
@@ -211,6 +227,8 @@ class Alert:
     remarks: tuple[Repair, ...] = field(default=(), compare=False)
     #: Identifiers in `references` that are no whole triple.
     loose_references: tuple[str, ...] = field(default=(), compare=False)
+    #: What a person who submits this is asked to say again. It is not stored.
+    unclear: tuple[Unclear, ...] = field(default=(), compare=False)
 
     def ends_in(self, info: Info) -> bool:
         """True where this info says that the danger is over.

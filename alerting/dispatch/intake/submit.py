@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from alerting.cap import read
+from alerting.cap import contradictions, read
 from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
@@ -82,6 +82,7 @@ def read_one(data: bytes, *, max_bytes: int) -> tuple[Alert, list[str]]:
         raise BadInput(f"This document holds {count} alerts.", remedy="Submit them one by one.")
     alert = reading.alerts[0]
     notes = [f"{r.where}: {r.what}" for r in alert.remarks]
+    notes += [f"{found.where}: {found.text} {found.remedy}" for found in contradictions(alert)]
     if not alert.for_public and not alert.addresses:
         notes.append(
             f"An alert with status {alert.status} and scope {alert.scope} reaches only the "
