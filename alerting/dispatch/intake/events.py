@@ -187,7 +187,14 @@ async def _near(
         seen = _see(stored)
         pool.add(seen.signature, stored.event_id, sender=stored.sender)
         candidates.append(
-            Candidate(stored.thread_id, stored.event_id, stored.order_at, seen.signature, seen.ends)
+            Candidate(
+                stored.thread_id,
+                stored.event_id,
+                stored.order_at,
+                seen.signature,
+                seen.ends,
+                f"{stored.identifier} of {stored.sender}",
+            )
         )
     if near and lane_of(alert) is not Lane.EXTREME:
         await _learn(connection, pool, near, alert)
