@@ -70,8 +70,6 @@ class Group:
         self._passes = passes or {}
         self._drill = alert.is_drill
         self._texts = texts or Texts()
-        # Within one event a later message replaces the earlier on the device.
-        self._thread = str(stored.event_id)
 
     def says_nothing(self, d: OpenDelivery) -> bool:
         """True for a digest all of whose items were called back since it was made."""
@@ -88,7 +86,8 @@ class Group:
             endpoint=d.endpoint or "",
             rendering=self._rendering(d, still=sending.decision.reason is Reason.PARTLY_ENDED),
             lane=Lane.ROUTINE if ended and self._work.lane is not Lane.DRILL else self._work.lane,
-            thread=f"digest {d.citizen_id}" if self._work.digest else self._thread,
+            # Neither another sender's alert of the same danger nor a later digest takes its place.
+            thread=f"digest {d.id}" if self._work.digest else str(self._stored.thread_id),
             valid_until=self._stored.expires_at,
             # Signing one for each costs, and only a mail has room for the link.
             unsubscribe_token=self._links.token(d.address_id, purpose) if self._mail else "",
