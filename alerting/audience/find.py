@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import datetime
 from uuid import UUID
 
 import numpy as np
@@ -32,6 +33,7 @@ async def find(
     *,
     batch: int = 1000,
     not_planned_for: UUID | None = None,
+    now: datetime | None = None,
 ) -> AsyncGenerator[list[Recipient]]:
     """Every citizen in the alert's areas, each once, in no particular order.
 
@@ -40,7 +42,8 @@ async def find(
     finds only members of the groups its `addresses` name, a drill only members of the rosters they
     name; without a place it finds all of them.
 
-    not_planned_for: leave out whom the ledger has for this alert.
+    not_planned_for: leave out whom the ledger has for this alert. now: infos that are over by then
+    are told nobody; None for when the alert was sent.
 
     Streams through a server-side cursor on `connection`, whose transaction must be new and stay
     open: it sees the directory as it stands now to the end. The first batch comes after a
@@ -51,7 +54,7 @@ async def find(
         return
     driver = await raw(connection)
     await driver.execute("set transaction isolation level repeatable read")
-    zones = Zones(alert)
+    zones = Zones(alert, now=now)
     first = max(1, batch // _FIRST)
     everybody = _hits(driver, alert, zones, among=among, first=first)
     async with aclosing(in_runs(everybody, batch=batch * _GROWTH)) as parts:

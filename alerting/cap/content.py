@@ -29,6 +29,7 @@ _AWKWARD = re.compile(r"[\s,<&]")
 def check(alert: Alert) -> Findings:
     """Every weakness found, gravest first, and the facts of each info; never fails."""
     found = [*_alert(alert), *_references(alert), *_repeated(alert), *contradictions(alert)]
+    found += _several(alert)
     facts = []
     for number, info in enumerate(alert.infos, 1):
         where = f"info[{number}]"
@@ -127,6 +128,22 @@ def _repeated(alert: Alert) -> Iterator[Finding]:
                 f"The same text stands under the languages {other} and {info.language}.",
                 "Translate it, or leave one out.",
             )
+
+
+def _several(alert: Alert) -> Iterator[Finding]:
+    events: dict[str, str] = {}
+    first = alert.infos[0].language.lower() if alert.infos else ""
+    for number, info in enumerate(alert.infos, 1):
+        if info.language.lower() == first:
+            events.setdefault(info.event.casefold().strip(), f"info[{number}]")
+    if len(events) > 1:
+        yield Finding(
+            "note",
+            " ".join(events.values()),
+            "They tell of different events: whoever is in the areas of several gets one message "
+            "with all of them.",
+            "An alert for each could be ended by itself.",
+        )
 
 
 def _missing(facts: InfoFacts) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerting.domain.alert import Alert, MsgType, ResponseType, Severity, Urgency
+from alerting.domain.said import said
 from alerting.throttle.events.canon import info_text_hash, instruction_hash
 from alerting.throttle.events.hazard import hazard_of
 
@@ -58,7 +59,8 @@ def stage_of(
     expires_at: the alert's end where the info names none. order_at: by which the versions of its
     thread are ordered; None for its `sent`.
     """
-    if info_no < 0 or info_no >= len(alert.infos):
+    info = said(alert, info_no)
+    if info is None:
         return Stage(
             key=key,
             thread=thread,
@@ -75,7 +77,6 @@ def stage_of(
             ends=alert.msg_type is MsgType.CANCEL,
             minor=False,
         )
-    info = alert.infos[info_no]
     return Stage(
         key=key,
         thread=thread,
