@@ -62,7 +62,7 @@ async def find(
             if not_planned_for is not None:
                 part = await _not_planned(connection, part, not_planned_for)
             if len(part):
-                yield await _recipients(driver, zones, part)
+                yield await recipients_of(driver, zones, part)
 
 
 async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int) -> int:
@@ -100,7 +100,7 @@ async def _not_planned(connection: AsyncConnection, hits: Hits, alert_id: UUID) 
     return hits.only(~np.isin(hits.citizen_ids, known)) if known else hits
 
 
-async def _recipients(driver: candidates.Driver, zones: Zones, hits: Hits) -> list[Recipient]:
+async def recipients_of(driver: candidates.Driver, zones: Zones, hits: Hits) -> list[Recipient]:
     """The citizens with their addresses in their own order of channels, by ascending id."""
     ids = hits.citizen_ids.tolist()
     rows = await citizens.contacts(driver, ids)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from town import Town
 
-from alerting.cap import to_xml
+from alerting.cap import from_json, read, to_xml
 from alerting.dispatch.intake.submit import Submitted
-from alerting.domain.alert import Alert, MsgType
+from alerting.domain.alert import Alert, MsgType, Severity
 from alerting.store import alerts, events
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -64,3 +64,53 @@ async def test_events_made_one_by_references_are_said(town: Town, flood: Alert) 
         references=tuple(replace(a.triple, sent=NOON) for a in (flood, other)),
     )
     assert any("alerts of 2 events, which are one from now on" in note for note in both.notes)
+
+
+async def play(town: Town, alert: Alert, **changes: object) -> Submitted:
+    """Submit it and send all that comes of it."""
+    done = await say(town, alert, **changes)
+    await town.due_now()
+    await town.worker().sweep()
+    return done
+
+
+async def test_an_update_says_how_many_it_interrupts(town: Town, flood: Alert) -> None:
+    first = await play(town, flood)
+    people = len({m.endpoint for m in town.sent})
+    assert not first.notes
+    told = len(town.sent)
+    town.clock.advance(600)
+    of_first = replace(flood.triple, sent=NOON)
+    graver = tuple(replace(i, severity=Severity.EXTREME) for i in flood.infos)
+    update = replace(
+        flood, identifier="v2", msg_type=MsgType.UPDATE, references=(of_first,), infos=graver
+    )
+    second = await play(town, update)
+    (note,) = second.notes
+    assert note.startswith("It interrupts ")
+    said = int(note.split()[2])
+    rows = await town.rows(second.alert_id)
+    heard = {r["citizen"] for r in rows if r["channel"] != "email" and r["state"] == "accepted"}
+    assert said == len(heard)
+    assert len(town.sent) > told
+    town.clock.advance(600)
+    same = await play(
+        town,
+        update,
+        identifier="v3",
+        references=(of_first, replace(update.triple, sent=NOON + timedelta(seconds=600))),
+    )
+    (note,) = same.notes
+    assert note.startswith(f"It interrupts nobody of {people} people")
+    assert "--tell-again" in note
+
+
+async def test_who_insists_says_so_in_the_document(town: Town, flood: Alert) -> None:
+    submitted = await town.submit(to_xml(flood), tell_again=True)
+    async with town.db.begin() as c:
+        stored = await alerts.get(c, submitted.alert_id)
+    assert stored is not None
+    assert all(i.tell_again for i in from_json(stored.document).infos)
+    again = read(to_xml(from_json(stored.document))).alerts[0]
+    assert again.told_again() == again
+    assert not any(i.tell_again for i in flood.infos)
