@@ -69,6 +69,9 @@ async def submit(
     key: Submitter,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     now: Annotated[bool, Query(description="Move the alert's times to this moment.")] = False,
+    tell_again: Annotated[
+        bool, Query(description="Interrupt also whoever was told of its thread before.")
+    ] = False,
 ) -> dict[str, Any]:
     """Accept one CAP alert, in XML or JSON, and start it on its way.
 
@@ -88,7 +91,9 @@ async def submit(
         max_bytes=run.settings.max_alert_bytes,
         default_expiry_s=run.settings.default_expiry_s,
         drill_roster_max=run.settings.drill_roster_max,
+        all_channels_lanes=run.settings.all_channels_lanes,
         now=now,
+        tell_again=tell_again,
     )
     response.headers["Location"] = f"/v1/alerts/{submitted.alert_id}"
     if not submitted.created:

@@ -20,6 +20,9 @@ _CELLS = 1500
 
 _RES_SHIFT, _DIGIT_BITS, _FINEST = 52, 3, 15
 
+#: From the number of one cell to that of the next.
+CELL_SPAN = 1 << _DIGIT_BITS * (_FINEST - RESOLUTION)
+
 #: H3's polygon functions want shapes well below half a turn wide.
 _STRIP_DEG = 60.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import datetime
 from uuid import UUID
 
 import numpy as np
@@ -32,6 +33,7 @@ async def find(
     *,
     batch: int = 1000,
     not_planned_for: UUID | None = None,
+    now: datetime | None = None,
 ) -> AsyncGenerator[list[Recipient]]:
     """Every citizen in the alert's areas, each once, in no particular order.
 
@@ -40,7 +42,8 @@ async def find(
     finds only members of the groups its `addresses` name, a drill only members of the rosters they
     name; without a place it finds all of them.
 
-    not_planned_for: leave out whom the ledger has for this alert.
+    not_planned_for: leave out whom the ledger has for this alert. now: infos that are over by then
+    are told nobody; None for when the alert was sent.
 
     Streams through a server-side cursor on `connection`, whose transaction must be new and stay
     open: it sees the directory as it stands now to the end. The first batch comes after a
@@ -51,7 +54,7 @@ async def find(
         return
     driver = await raw(connection)
     await driver.execute("set transaction isolation level repeatable read")
-    zones = Zones(alert)
+    zones = Zones(alert, now=now)
     first = max(1, batch // _FIRST)
     everybody = _hits(driver, alert, zones, among=among, first=first)
     async with aclosing(in_runs(everybody, batch=batch * _GROWTH)) as parts:
@@ -59,7 +62,7 @@ async def find(
             if not_planned_for is not None:
                 part = await _not_planned(connection, part, not_planned_for)
             if len(part):
-                yield await _recipients(driver, zones, part)
+                yield await recipients_of(driver, zones, part)
 
 
 async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int) -> int:
@@ -97,7 +100,7 @@ async def _not_planned(connection: AsyncConnection, hits: Hits, alert_id: UUID) 
     return hits.only(~np.isin(hits.citizen_ids, known)) if known else hits
 
 
-async def _recipients(driver: candidates.Driver, zones: Zones, hits: Hits) -> list[Recipient]:
+async def recipients_of(driver: candidates.Driver, zones: Zones, hits: Hits) -> list[Recipient]:
     """The citizens with their addresses in their own order of channels, by ascending id."""
     ids = hits.citizen_ids.tolist()
     rows = await citizens.contacts(driver, ids)

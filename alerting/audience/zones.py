@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +22,10 @@ from alerting.domain.geometry import (
     union,
 )
 from alerting.domain.language import best_info
+from alerting.domain.said import together, weight
+from alerting.throttle.events.hazard import hazard_of
+
+_Numbered = tuple[int, Info]
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,14 @@ class Zone:
 
 
 class Zones:
-    """All zones of an alert, and for each set of zones hit the info and area that apply."""
+    """All zones of an alert, and for each set of zones hit the info and area that apply.
 
-    def __init__(self, alert: Alert) -> None:
+    now: infos that are over by then are told nobody; None for when the alert was sent.
+    """
+
+    def __init__(self, alert: Alert, *, now: datetime | None = None) -> None:
         self._alert = alert
+        self._now = now or alert.sent
         self._infos = alert.infos
         self.zones: list[Zone] = []
         known: dict[object, int] = {}
@@ -95,8 +104,9 @@ class Zones:
     def choose(self, hits: int, language: str) -> tuple[int, int]:
         """(info_no, area_no) for somebody in the zones whose bits are set in `hits`.
 
-        The gravest live info first, then the language read best, then the first area of that info
-        the person is in.
+        Of the infos that are not over the gravest live one first, then the language read best, then
+        the first area of that info the person is in; together with those in its language that tell
+        of other dangers.
         """
         key = (hits, language)
         if key not in self._chosen:
@@ -105,7 +115,14 @@ class Zones:
 
     def anywhere(self, language: str) -> tuple[int, int]:
         """The choice for a participant of an alert that names no place."""
-        return best_info(self._gravest(list(enumerate(self._infos))), language), -1
+        infos = self._standing(list(enumerate(self._infos)))
+        main = best_info(self._gravest(infos), language)
+        return self._with_others(main, infos), -1
+
+    def ended(self, language: str) -> tuple[int, int]:
+        """The choice for somebody outside the areas of an alert that ends what they were told."""
+        infos = list(enumerate(self._infos))
+        return self._with_others(best_info(infos, language), infos), -1
 
     def _choose(self, hits: int, language: str) -> tuple[int, int]:
         areas: dict[int, int] = {}
@@ -113,19 +130,44 @@ class Zones:
             if hits >> no & 1:
                 for info_no, area_no in places:
                     areas[info_no] = min(area_no, areas.get(info_no, area_no))
-        info_no = best_info(
-            self._gravest([(no, self._infos[no]) for no in sorted(areas)]), language
-        )
-        return info_no, areas[info_no]
+        infos = self._standing([(no, self._infos[no]) for no in sorted(areas)])
+        main = best_info(self._gravest(infos), language)
+        return self._with_others(main, infos), areas[main]
 
-    def _gravest(self, infos: Sequence[tuple[int, Info]]) -> list[tuple[int, Info]]:
-        """Those of the gravest kind present: a live danger before its end, then by severity."""
+    def _standing(self, infos: list[_Numbered]) -> list[_Numbered]:
+        """Those that are not over, ends of dangers included; all of them where all are over."""
+        standing = [
+            (no, info)
+            for no, info in infos
+            if info.expires is None or info.expires > self._now or self._alert.ends_in(info)
+        ]
+        return standing or infos
 
-        def weight(info: Info) -> tuple[bool, int]:
-            return self._alert.ends_in(info), info.severity.rank
+    def _gravest(self, infos: Sequence[_Numbered]) -> list[_Numbered]:
+        """Those of the gravest kind present."""
+        gravest = min(weight(self._alert, info) for _, info in infos)
+        return [(no, info) for no, info in infos if weight(self._alert, info) == gravest]
 
-        gravest = min(weight(info) for _, info in infos)
-        return [(no, info) for no, info in infos if weight(info) == gravest]
+    def _with_others(self, main_no: int, infos: Sequence[_Numbered]) -> int:
+        """The number of an info together with those that tell of other dangers.
+
+        One that is over only because its time was up when it was sent still has the words of a
+        warning, so it is not put beside one that goes on.
+        """
+        if main_no < 0:
+            return main_no
+        main = self._infos[main_no]
+        found = {_danger(main): main_no}
+        main_ends = self._alert.ends_in(main)
+        for no, info in sorted(infos, key=lambda pair: weight(self._alert, pair[1])):
+            fits = main_ends or info.ends_danger or not self._alert.ends_in(info)
+            if fits and info.language.lower() == main.language.lower():
+                found.setdefault(_danger(info), no)
+        return together(list(found.values()))
+
+
+def _danger(info: Info) -> tuple[str, str]:
+    return info.event.casefold().strip(), hazard_of(info)
 
 
 def _zone(area: Area) -> Zone:

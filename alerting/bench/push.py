@@ -27,7 +27,7 @@ from alerting.bench.stands.push_service import PushService, push_service
 from alerting.bench.whole_way import machine, send_one, town
 from alerting.cap import read
 from alerting.channels import vapid
-from alerting.channels.push import topic_of
+from alerting.channels.push import tag_of
 from alerting.channels.render import render
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
@@ -112,7 +112,7 @@ def _message() -> str:
         "body": made.text,
         "url": made.link,
         "lang": made.language,
-        "tag": topic_of("bench"),
+        "tag": tag_of("bench"),
     }
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 

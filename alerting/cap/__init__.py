@@ -6,6 +6,7 @@ CAP 1.2; `to_json` and `from_json` are the lossless JSON binding; `check` judges
 
 from alerting.cap.binding import from_json, to_json
 from alerting.cap.content import check
+from alerting.cap.contradictions import contradictions
 from alerting.cap.errors import CapError
 from alerting.cap.findings import Finding, Findings, InfoFacts
 from alerting.cap.reader import Reading, read
@@ -18,6 +19,7 @@ __all__ = [
     "InfoFacts",
     "Reading",
     "check",
+    "contradictions",
     "from_json",
     "read",
     "to_json",

@@ -12,14 +12,15 @@ from datetime import datetime, timezone, tzinfo
 
 from lxml import etree
 
-from alerting.cap import dates, lists, strict, values
+from alerting.cap import dates, document, lists, strict, values
 from alerting.cap.elements import Bag, note_namespace
 from alerting.cap.errors import CapError
 from alerting.cap.infos import info_of
 from alerting.cap.names import split
 from alerting.cap.notes import Notes
-from alerting.domain.alert import Alert, MsgType, Repair, Scope, Status
+from alerting.domain.alert import Alert, MsgType, Scope, Status
 
+_SCOPES = "Say Public, Restricted or Private."
 _DATED = ("sent", "effective", "onset", "expires")
 
 
@@ -27,6 +28,8 @@ def alert_of(element: etree._Element, mends: tuple[str, ...] = ()) -> Alert:
     """Read one alert; `mends` are the document's own. Raise CapError where it is not usable."""
     notes = Notes()
     notes.repair("document", *mends)
+    if document.TEXT_BEFORE in mends:
+        notes.ask("document", "there is text before the XML", "Send the XML alone.")
     note_namespace(element, notes)
     bag = Bag(element, "alert", "", notes)
     zone = _offset_used(element)
@@ -35,7 +38,7 @@ def alert_of(element: etree._Element, mends: tuple[str, ...] = ()) -> Alert:
     status = values.required(bag, Status, "status", whose)
     msg_type = _msg_type(bag, status, whose)
     infos = [info_of(child, n, notes, zone) for n, child in enumerate(bag.all("info"), 1)]
-    scope, guessed = _scope(bag, whose)
+    scope = _scope(bag, whose)
     named = lists.references(
         bag.text("references", join=" ", inner=" ") or "", zone=zone, sender=sender
     )
@@ -55,10 +58,10 @@ def alert_of(element: etree._Element, mends: tuple[str, ...] = ()) -> Alert:
         references=named.whole,
         incidents=lists.names(bag.text("incidents", join=" ") or ""),
         infos=tuple(info for info in infos if info is not None),
-        # First, where the limit on notes never cuts it: it decides who is told.
-        repairs=(*guessed, *notes.repairs),
+        repairs=notes.repairs,
         remarks=notes.remarks,
         loose_references=named.loose,
+        unclear=notes.unclear,
     )
     refuse_silent(alert)
     return remarked(alert)
@@ -97,7 +100,7 @@ def _identity(bag: Bag, zone: tzinfo | None) -> tuple[str, str, datetime]:
     if at is None:
         raise CapError(
             f"The {whose} was sent at {sent[:60]!r}, which is no usable time.",
-            remedy="Write it like 2026-11-01T10:00:00+01:00.",
+            remedy=values.LIKE,
         )
     return identifier, sender, at
 
@@ -116,15 +119,17 @@ def _msg_type(bag: Bag, status: Status, whose: str) -> MsgType:
     return MsgType.ALERT
 
 
-def _scope(bag: Bag, whose: str) -> tuple[Scope, tuple[Repair, ...]]:
+def _scope(bag: Bag, whose: str) -> Scope:
     if bag.sole("scope", whose, word=True):
-        return values.required(bag, Scope, "scope", whose), ()
+        return values.required(bag, Scope, "scope", whose)
     scope = Scope.PUBLIC
     if bag.text("restriction"):
         scope = Scope.RESTRICTED
     if bag.text("addresses"):
         scope = Scope.PRIVATE
-    return scope, (Repair("scope", f"{strict.NO_SCOPE}{scope}"),)
+    bag.notes.repair("scope", f"missing; read as {scope}")
+    bag.notes.ask("scope", "there is no scope, so it does not say for whom it is", _SCOPES)
+    return scope
 
 
 def _offset_used(element: etree._Element) -> tzinfo | None:

@@ -6,6 +6,7 @@ strict, unlike the reading of XML: its senders are programs that get their answe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -17,6 +18,7 @@ from alerting.cap.alerts import refuse_silent
 from alerting.cap.errors import CapError
 from alerting.cap.models import AlertModel
 from alerting.domain.alert import Alert, Area, Info, NamedValue, Repair, Resource
+from alerting.domain.nearest import nearest
 
 _Json = dict[str, Any]
 _MOST_ERRORS = 5
@@ -123,7 +125,8 @@ def _filled(values: _Json, keep: tuple[str, ...] = ()) -> _Json:
 def _explained(error: ValidationError) -> str:
     """The faults in words: where they are and what that field takes."""
     faults = error.errors(include_url=False, include_context=True)
-    shown = [f"{_path(f['loc'])}: {_fault(f)}." for f in faults[:_MOST_ERRORS]]
+    shown = [f"{_path(f['loc'])}: {_fault(f)}" for f in faults[:_MOST_ERRORS]]
+    shown = [s if s.endswith("?") else f"{s}." for s in shown]
     if len(faults) > _MOST_ERRORS:
         shown.append(f"And {len(faults) - _MOST_ERRORS} more.")
     return " ".join(shown)
@@ -142,7 +145,9 @@ def _fault(fault: Any) -> str:
         case "extra_forbidden":
             return "not an element of CAP 1.2 here"
         case "enum":
-            return f"takes one of {context['expected']}, not {got!r}"
+            close = nearest(got, re.findall(r"'([^']+)'", context["expected"]))
+            question = f". Did you mean {close}?" if close else ""
+            return f"takes one of {context['expected']}, not {got!r}{question}"
         case "value_error":
             return str(context["error"])
         case "list_type":

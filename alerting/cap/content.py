@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from alerting.cap import geometry
+from alerting.cap.contradictions import contradictions
 from alerting.cap.findings import Finding, Findings, InfoFacts
 from alerting.cap.strict import FOR_WHOM, public_but
 from alerting.domain.alert import Alert, Area, Info, MsgType, Scope
@@ -27,7 +28,8 @@ _AWKWARD = re.compile(r"[\s,<&]")
 
 def check(alert: Alert) -> Findings:
     """Every weakness found, gravest first, and the facts of each info; never fails."""
-    found = [*_alert(alert), *_references(alert), *_repeated(alert)]
+    found = [*_alert(alert), *_references(alert), *_repeated(alert), *contradictions(alert)]
+    found += _several(alert)
     facts = []
     for number, info in enumerate(alert.infos, 1):
         where = f"info[{number}]"
@@ -60,6 +62,9 @@ def _first(**elements: object) -> str | None:
 
 
 def _alert(alert: Alert) -> Iterator[Finding]:
+    for one in alert.unclear:
+        text = f"{one.what[:1].upper()}{one.what[1:]}: a submission of it is refused."
+        yield Finding("error", one.where, text, one.remedy)
     unclear = public_but(alert)
     if unclear is not None:
         yield Finding("error", unclear.where, f"{unclear.what}.", FOR_WHOM)
@@ -123,6 +128,22 @@ def _repeated(alert: Alert) -> Iterator[Finding]:
                 f"The same text stands under the languages {other} and {info.language}.",
                 "Translate it, or leave one out.",
             )
+
+
+def _several(alert: Alert) -> Iterator[Finding]:
+    events: dict[str, str] = {}
+    first = alert.infos[0].language.lower() if alert.infos else ""
+    for number, info in enumerate(alert.infos, 1):
+        if info.language.lower() == first:
+            events.setdefault(info.event.casefold().strip(), f"info[{number}]")
+    if len(events) > 1:
+        yield Finding(
+            "note",
+            " ".join(events.values()),
+            "They tell of different events: whoever is in the areas of several gets one message "
+            "with all of them.",
+            "An alert for each could be ended by itself.",
+        )
 
 
 def _missing(facts: InfoFacts) -> Iterator[Finding]:

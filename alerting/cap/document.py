@@ -16,6 +16,12 @@ from alerting.cap.errors import CapError
 
 MAX_DEPTH = 64
 
+#: The mend of a document that something else stands before, such as a browser's notice.
+TEXT_BEFORE = "text before the XML ignored"
+#: No notice is longer.
+_NOTICE = 1000
+_REHEARSED = re.compile(rb"\b(exercise|drill|test|draft)", re.IGNORECASE)
+
 _DECLARED = re.compile(rb"\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._:-]{1,40})[\"']")
 _DECLARATION = re.compile(r"<\?xml\s[^>]{0,400}?\?>")
 _WELL_DECLARED = re.compile(
@@ -70,6 +76,25 @@ def parse(data: bytes) -> Document:
     if root.xpath(_TOO_DEEP):
         raise _too_deep()
     return Document(root, mends)
+
+
+def without_text_before(data: bytes) -> bytes | None:
+    """A document's XML without what stands before it; None where no XML follows.
+
+    Raises CapError where it speaks of a rehearsal: nobody can tell whether the alert is real.
+    """
+    at = data.find(b"<", 0, _NOTICE)
+    if at < 0:
+        return None
+    before = data[:at]
+    if said := _REHEARSED.search(before):
+        raise CapError(
+            f"Before the XML there is text that says {said[0].decode()!r}: nobody can tell "
+            "whether the alert is real.",
+            remedy="Send the XML alone.",
+        )
+    # The numbers of lines in messages stay those of the file.
+    return b"\n" * before.count(b"\n") + data[at:]
 
 
 def _root(text: str) -> etree._Element:

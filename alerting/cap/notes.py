@@ -1,11 +1,12 @@
-"""What a reader writes down while it reads: repairs and remarks, in the order met."""
+"""What a reader writes down while it reads: repairs, remarks and what is unclear, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
-from alerting.domain.alert import Repair
+from alerting.domain.alert import Repair, Unclear
 
 #: A document made of faults should not become a list longer than itself.
 _MOST = 200
@@ -15,6 +16,7 @@ _MOST = 200
 class Notes:
     _repairs: dict[Repair, None] = field(default_factory=dict)
     _remarks: dict[Repair, None] = field(default_factory=dict)
+    _unclear: dict[Unclear, None] = field(default_factory=dict)
 
     def repair(self, where: str, *what: str) -> None:
         """Note departures from the schema; a repeated note is kept once."""
@@ -24,6 +26,10 @@ class Notes:
         """Note what the schema admits and was read otherwise than written."""
         self._remarks.update((Repair(where, w), None) for w in what)
 
+    def ask(self, where: str, what: str, remedy: str) -> None:
+        """Note what a person is asked to say again."""
+        self._unclear[Unclear(where, what, remedy)] = None
+
     @property
     def repairs(self) -> tuple[Repair, ...]:
         return _bounded(self._repairs)
@@ -31,6 +37,10 @@ class Notes:
     @property
     def remarks(self) -> tuple[Repair, ...]:
         return _bounded(self._remarks)
+
+    @property
+    def unclear(self) -> tuple[Unclear, ...]:
+        return tuple(islice(self._unclear, _MOST))
 
 
 def _bounded(notes: Iterable[Repair]) -> tuple[Repair, ...]:

@@ -56,9 +56,11 @@ def read(data: bytes, *, max_bytes: int = 2_000_000) -> Reading:
         raise CapError("The document is empty.")
     if start[:1] == b"{":
         return Reading("json", (_of_json(data),))
-    if start[:1] != b"<" and start not in (b"\xff\xfe", b"\xfe\xff", b"\0<"):
+    if start[:1] == b"<" or start in (b"\xff\xfe", b"\xfe\xff", b"\0<"):
+        return _xml(data)
+    if (rest := document.without_text_before(data)) is None:
         raise CapError("The document is neither XML nor a JSON object.")
-    return _xml(data)
+    return _xml(rest, document.TEXT_BEFORE)
 
 
 def _of_json(data: bytes) -> Alert:
@@ -89,9 +91,9 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return value
 
 
-def _xml(data: bytes) -> Reading:
+def _xml(data: bytes, *mended: str) -> Reading:
     found = document.parse(data)
-    root, mends = found.root, found.mends
+    root, mends = found.root, (*mended, *found.mends)
     local = split(str(root.tag))[1]
     if local.lower() == "alert":
         return Reading("cap", (alert_of(root, mends),))

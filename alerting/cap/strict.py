@@ -1,7 +1,8 @@
 """What is never guessed: who speaks, whether it is real, and for whom.
 
-Some of it holds wherever an alert comes from, and some only for a submission: its sender is told
-at once and can say it again, while a feed's alert would be lost.
+Some of it holds wherever an alert comes from, and some only for a submission: how grave, how
+urgent and when. Its sender is told at once and can say it again, while a feed's alert would be
+lost.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import unicodedata
 from alerting.cap.errors import CapError
 from alerting.domain.alert import Alert, Repair
 
-#: How the repair of an alert without a scope begins.
-NO_SCOPE = "missing; read as "
+#: More faults than these are not listed in one sentence.
+_MOST = 5
 #: What to do where an alert for the public names for whom it is.
 FOR_WHOM = "Say Restricted or Private in scope, or leave out restriction and addresses."
 
@@ -39,13 +40,13 @@ def public_but(alert: Alert) -> Repair | None:
 
 
 def refuse_unclear(alert: Alert) -> None:
-    """Raise CapError for a submission that does not say itself for whom it is."""
+    """Raise CapError for a submission that leaves it to us for whom it is, how grave or when."""
     whose = f"alert {alert.identifier[:80]!r}"
-    if any(r.where == "scope" and r.what.startswith(NO_SCOPE) for r in alert.repairs):
-        raise CapError(
-            f"The {whose} has no scope: it does not say for whom it is.",
-            remedy="Say Public, Restricted or Private.",
-        )
+    if alert.unclear:
+        more = len(alert.unclear) - _MOST
+        faults = [str(one) for one in alert.unclear[:_MOST]]
+        faults += [f"And {more} more."] if more > 0 else []
+        raise CapError(f"The {whose} is not clear. {' '.join(faults)}")
     if unclear := public_but(alert):
         said = unclear.what.partition(";")[0]
         raise CapError(f"The {whose} has scope {said}.", remedy=FOR_WHOM)

@@ -6,7 +6,7 @@ Each function reads one named child of a `Bag` and notes there whatever it mende
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import TypeVar
@@ -16,10 +16,14 @@ from alerting.cap.elements import Bag
 from alerting.cap.errors import CapError
 from alerting.cap.uris import as_uri
 from alerting.domain.alert import NamedValue
+from alerting.domain.nearest import nearest
 
 E = TypeVar("E", bound=StrEnum)
 
 DEFAULT_LANGUAGE = "en-US"
+
+#: What to do about a time that cannot be read.
+LIKE = "Write it like 2026-11-01T10:00:00+01:00."
 
 #: Words seen in place of CAP's values, in lower-case letters and digits only. Only words that can
 #: mean nothing else: a severity of "High" is not translated, because nobody knows to which.
@@ -68,11 +72,25 @@ def graded(bag: Bag, kind: type[E], name: str) -> E:
     if value is None:
         said = f"{text[:40]!r}" if text else "missing"
         bag.notes.repair(bag.path(name), f"{said}; read as Unknown")
+        bag.notes.ask(bag.path(name), _none_of_caps(text), meant(text, name, kind))
     return value or kind("Unknown")
 
 
+def _none_of_caps(text: str) -> str:
+    return f"{text[:40]!r} is none of CAP's words" if text else "missing"
+
+
+def meant(text: str, name: str, kind: Iterable[str]) -> str:
+    """The question for a mistyped word of a closed list, else the whole list."""
+    close = nearest(text[:40], kind)
+    return f"Did you mean {close}?" if close else f"{name} takes one of {', '.join(kind)}."
+
+
 def several(bag: Bag, kind: type[E], name: str, otherwise: E | None = None) -> tuple[E, ...]:
-    """Every value of a repeatable element; `otherwise` stands for a word that is none of CAP's."""
+    """Every value of a repeatable element; `otherwise` stands for a word that is none of CAP's.
+
+    Without one such a word is left out, and a person is asked for it.
+    """
     found = []
     for number, text in enumerate(bag.texts(name), 1):
         where = bag.path(name, number)
@@ -81,6 +99,8 @@ def several(bag: Bag, kind: type[E], name: str, otherwise: E | None = None) -> t
             value = otherwise if text else None
             what = f"read as {value}" if value else "left out"
             bag.notes.repair(where, f"{text[:40]!r} is none of CAP's; {what}")
+            if text and otherwise is None:
+                bag.notes.ask(where, _none_of_caps(text), meant(text, name, kind))
         if value is not None:
             found.append(value)
     return tuple(found)
@@ -131,6 +151,8 @@ def moment(bag: Bag, name: str, zone: tzinfo | None) -> datetime | None:
     found = dates.parse(text)
     if found is None:
         bag.notes.repair(where, f"{text[:60]!r} is no time; left out")
+        if text:
+            bag.notes.ask(where, f"{text[:60]!r} is no time", LIKE)
         return None
     bag.notes.repair(where, *found.mends)
     bag.notes.remark(where, found.remarks)
@@ -138,7 +160,10 @@ def moment(bag: Bag, name: str, zone: tzinfo | None) -> datetime | None:
         return found.at
     said = "read as UTC" if zone is None else "given that of the alert's other times"
     bag.notes.repair(where, f"no offset from UTC; {said}")
-    return found.at.replace(tzinfo=zone or UTC)
+    at = found.at.replace(tzinfo=zone or UTC)
+    likely = f"Did you mean {dates.cap_form(at)}?" if zone else LIKE
+    bag.notes.ask(where, f"{text[:60]!r} has no offset from UTC", likely)
+    return at
 
 
 def uri(bag: Bag, name: str) -> str | None:

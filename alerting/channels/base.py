@@ -111,7 +111,7 @@ class Outgoing:
     endpoint: E.164 number, mail address, or push subscription URL.
     keys: what else the endpoint needs (push: `p256dh`, `auth`).
     unsubscribe_token: opaque; makes this citizen's own leave link.
-    thread: stable per event, so that a later version replaces the earlier on the device.
+    thread: stable for all that may take one another's place on the device: an alert's versions.
     valid_until: when the provider must give up; None means the channel's default.
     silent: to be shown without a sound; only for channels that can (`Channel.can_be_silent`).
     drill: the alert is not Actual. drill_pass: what lets a drill through to this endpoint.

@@ -15,6 +15,7 @@ from alerting.channels.phrases import Phrases, phrases
 from alerting.channels.texts import clean, one_line
 from alerting.domain.alert import Alert, Area, Info, MsgType, ResponseType, Status
 from alerting.domain.language import primary, well_formed
+from alerting.domain.said import said
 
 #: Alerts naming more areas than this list the rest behind the link.
 MAX_AREAS = 40
@@ -92,7 +93,7 @@ def gather(
     area_no -1, or an area without a description: every area of the info.
     still: another alert of the danger that this ends is in force for the reader.
     """
-    info = alert.infos[info_no] if 0 <= info_no < len(alert.infos) else None
+    info = said(alert, info_no)
     text_language = info.language if info else language
     words = phrases(language, text_language)
     understood = primary(language) == primary(words.language)

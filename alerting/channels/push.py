@@ -106,8 +106,10 @@ class WebPush:
         await self._http.close()
 
     async def send(self, message: Outgoing) -> Outcome:
-        """Post one message; a later one of the same thread replaces it while it waits.
+        """Post one message; a later one of its thread that is as grave replaces it while it waits.
 
+        A silent one replaces nothing there: nobody knows whether the one before it was shown, and
+        a phone that was off would get only the one that makes no sound.
         The service holds it no longer than the alert lives. A body too long for one message is
         cut at a word. Keys or endpoints that can never work are DEAD_ADDRESS, without a call.
         """
@@ -125,8 +127,7 @@ class WebPush:
         if self._config.allowed_origins and origin not in self._config.allowed_origins:
             # Not dead: a setting of ours, which may change back, must not suspend anyone.
             return Outcome(message.delivery_id, REFUSED_CONTENT, provider_code="bad-origin")
-        topic = topic_of(message.thread)
-        plaintext = payload(message, topic)
+        plaintext = payload(message)
         if plaintext is None:
             return Outcome(message.delivery_id, REFUSED_CONTENT, provider_code="too-long")
         try:
@@ -139,8 +140,9 @@ class WebPush:
             "Content-Type": "application/octet-stream",
             "TTL": str(min(ttl_s, MAX_TTL_S)),
             "Urgency": "low" if message.silent else URGENCY[message.lane],
-            "Topic": topic,
         }
+        if not message.silent:
+            headers["Topic"] = _token(f"{message.thread} {message.lane}")
         try:
             answer = await self._http.post(message.endpoint, body, headers)
         except NoAnswer as e:
@@ -155,15 +157,20 @@ def _origin(url: str) -> str:
         return ""
 
 
+def tag_of(thread: str) -> str:
+    """What a device knows a thread by: the newest notification with it takes the others' place."""
+    return _token(thread)
+
+
 @lru_cache(maxsize=256)
-def topic_of(thread: str) -> str:
-    """Name a thread as push services take it: 32 base64url characters (RFC 8030 §5.4)."""
-    return urlsafe_b64encode(sha256(thread.encode()).digest()[:24]).decode()
+def _token(text: str) -> str:
+    """Name something as push services take it: 32 base64url characters (RFC 8030 §5.4)."""
+    return urlsafe_b64encode(sha256(text.encode()).digest()[:24]).decode()
 
 
-def payload(message: Outgoing, topic: str) -> bytes | None:
+def payload(message: Outgoing) -> bytes | None:
     """What the service worker receives, as JSON; None where not even an empty body fits."""
-    common = _common(message.rendering, topic, message.silent)
+    common = _common(message.rendering, tag_of(message.thread), message.silent)
     if common is None:
         return None
     return f'{common},"delivery":{message.delivery_id}}}'.encode()
@@ -171,7 +178,7 @@ def payload(message: Outgoing, topic: str) -> bytes | None:
 
 # The same rendering goes to thousands of citizens; only the delivery id differs.
 @lru_cache(maxsize=256)
-def _common(rendering: Rendering, topic: str, silent: bool) -> str | None:
+def _common(rendering: Rendering, tag: str, silent: bool) -> str | None:
     """The payload without its last member and brace, with as much of the body as fits."""
 
     def made(body: str) -> str:
@@ -180,7 +187,7 @@ def _common(rendering: Rendering, topic: str, silent: bool) -> str | None:
             "body": body,
             "url": rendering.link,
             "lang": rendering.language,
-            "tag": topic,
+            "tag": tag,
         }
         if silent:
             value["silent"] = True

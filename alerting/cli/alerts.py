@@ -28,12 +28,19 @@ from alerting.store import alerts
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--wait", is_flag=True, help="Follow the alert until everyone is told.")
 @click.option("--now", is_flag=True, help="Move the alert's times so that it is sent now.")
+@click.option(
+    "--tell-again", is_flag=True, help="Interrupt also whoever was told of its thread before."
+)
 @click.option("--key", help="Idempotency key: the same key never submits twice.")
 @options.as_json
-def submit(file: str, wait: bool, now: bool, key: str | None, as_json: bool) -> int:
+def submit(
+    file: str, wait: bool, now: bool, tell_again: bool, key: str | None, as_json: bool
+) -> int:
     """Send the CAP alert in FILE (- for standard input) to the citizens in its area."""
     data = _read(file)
-    submitted, after = asyncio.run(_submit(data, wait=wait, now=now, key=key, quiet=as_json))
+    submitted, after = asyncio.run(
+        _submit(data, wait=wait, now=now, tell_again=tell_again, key=key, quiet=as_json)
+    )
     if as_json:
         document = submitted.to_json() | ({"status": after.to_json()} if after else {})
         click.echo(json.dumps(document, indent=2))
@@ -110,7 +117,7 @@ def _read(file: str) -> bytes:
 
 
 async def _submit(
-    data: bytes, *, wait: bool, now: bool, key: str | None, quiet: bool
+    data: bytes, *, wait: bool, now: bool, tell_again: bool, key: str | None, quiet: bool
 ) -> tuple[Submitted, AlertStatus | None]:
     config = settings()
     async with Runtime.open(config) as runtime:
@@ -126,7 +133,9 @@ async def _submit(
             max_bytes=config.max_alert_bytes,
             default_expiry_s=config.default_expiry_s,
             drill_roster_max=config.drill_roster_max,
+            all_channels_lanes=config.all_channels_lanes,
             now=now,
+            tell_again=tell_again,
         )
         # A held alert is settled by a person, whom nobody can wait for here.
         if not wait or submitted.state is AlertState.HELD:

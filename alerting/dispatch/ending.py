@@ -18,7 +18,6 @@ from alerting.audience.gather import Ground, ground, of_citizens
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient, Target
-from alerting.domain.language import best_info
 from alerting.store import candidates, planned, reached
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import raw
@@ -32,7 +31,6 @@ class Told:
         self._connection = connection
         self._stored = stored
         self._alert = alert
-        self._infos = list(enumerate(alert.infos))
         self._zones = Zones(alert)
         self._ground: Ground | None = None
 
@@ -93,6 +91,6 @@ class Told:
         if zones:
             info_no, area_no = self._zones.choose(zones, language)
         else:
-            info_no, area_no = best_info(self._infos, language), -1
+            info_no, area_no = self._zones.ended(language)
         targets = tuple(Target(r.channel, r.address_id, True) for r in told)
         return Recipient(citizen_id, language, info_no, area_no, targets, places)

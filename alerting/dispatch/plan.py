@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +19,8 @@ from alerting.dispatch.lease import Lease
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.citizen import Recipient, Target
-from alerting.domain.lane import Lane
+from alerting.domain.lane import Lane, lane_for
+from alerting.domain.said import said
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
@@ -89,8 +90,7 @@ class Planner:
 
     async def _chunks(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
         """Write everybody's deliveries who has none yet; False when the plan is left before."""
-        # The end of a danger goes by every way the danger was told.
-        every = alert.ends or work.lane in self._settings.all_channels_lanes
+        by_lane = ByLane(alert, self._settings.all_channels_lanes)
         everywhere = alert.ends and await self._everywhere(work, stored, alert)
         # The reading transaction stays open for the stream; batches are written by another.
         async with (
@@ -103,7 +103,7 @@ class Planner:
                     return False
                 if self.give_way is not None:
                     await self.give_way(work.lane)
-                if not await self._write(work, batch, all_channels=every, drill=alert.is_drill):
+                if not await self._write(work, batch, by_lane):
                     break
         return True
 
@@ -162,19 +162,14 @@ class Planner:
                 batch=batch, everywhere=everywhere, not_planned_for=again
             )
             return walls.members_only(connection, stored.id, told) if alert.is_drill else told
-        return audience.find(connection, alert, batch=batch, not_planned_for=again)
+        return audience.find(
+            connection, alert, batch=batch, not_planned_for=again, now=self._clock.now()
+        )
 
-    async def _write(
-        self, work: Work, batch: list[Recipient], *, all_channels: bool, drill: bool
-    ) -> bool:
+    async def _write(self, work: Work, batch: list[Recipient], by_lane: ByLane) -> bool:
         """Write one batch's chunks and ring for them; False when the alert has ended. Raises
         Outsiders, having written nothing, for a drill that would reach others than its members."""
-        by_channel = spread(batch, all_channels=all_channels)
-        parts = [
-            (channel, rows[i : i + self._settings.chunk_size])
-            for channel, rows in by_channel.items()
-            for i in range(0, len(rows), self._settings.chunk_size)
-        ]
+        written: list[tuple[Lane, list[int]]] = []
         async with self._db.begin() as connection:
             state = await claims.hold(connection, work, lease_s=self._settings.lease_s)
             if state in ENDED:
@@ -182,13 +177,21 @@ class Planner:
             if state is AlertState.ACCEPTED:
                 await alerts.set_state(connection, work.alert_id, AlertState.DELIVERING)
             await alerts.add_audience(connection, work.alert_id, len(batch))
-            sizes = [(c, len(rows)) for c, rows in parts]
-            ids = await outbox.add_chunks(connection, work.alert_id, work.lane, sizes)
-            chunks = [(id_, channel, rows) for id_, (channel, rows) in zip(ids, parts, strict=True)]
-            await planned.add(connection, work.alert_id, chunks)
-            if drill:
-                await walls.check(connection, work.alert_id, ids)
-        await ring(self._db, self._doorbell, work.lane, ids)
+            for lane, by_channel in by_lane.spread(batch):
+                parts = [
+                    (channel, rows[i : i + self._settings.chunk_size])
+                    for channel, rows in by_channel.items()
+                    for i in range(0, len(rows), self._settings.chunk_size)
+                ]
+                sizes = [(c, len(rows)) for c, rows in parts]
+                ids = await outbox.add_chunks(connection, work.alert_id, lane, sizes)
+                chunks = [(id_, c, rows) for id_, (c, rows) in zip(ids, parts, strict=True)]
+                await planned.add(connection, work.alert_id, chunks)
+                if lane is Lane.DRILL:
+                    await walls.check(connection, work.alert_id, ids)
+                written.append((lane, ids))
+        for lane, ids in written:
+            await ring(self._db, self._doorbell, lane, ids)
         return True
 
 
@@ -214,6 +217,37 @@ async def ring(db: Database, doorbell: Doorbell, lane: Lane, outbox_ids: list[in
     if outbox_ids and await doorbell.ring(lane, outbox_ids):
         async with db.begin() as connection:
             await outbox.rung(connection, outbox_ids)
+
+
+class ByLane:
+    """Puts citizens into lanes by what each is told of an alert: whoever is in a Minor part of an
+    Extreme alert is told as of a Minor one."""
+
+    def __init__(self, alert: Alert, all_channels_lanes: Collection[str]) -> None:
+        self._alert = alert
+        self._all_channels_lanes = all_channels_lanes
+        #: The lane, and whether every channel is used, by the number of what is said.
+        self._ways: dict[int, tuple[Lane, bool]] = {}
+
+    def spread(self, batch: list[Recipient]) -> list[tuple[Lane, dict[str, list[NewDelivery]]]]:
+        """The deliveries of a batch by lane, the gravest first, and by channel."""
+        groups: dict[tuple[Lane, bool], list[Recipient]] = defaultdict(list)
+        for r in batch:
+            way = self._ways.get(r.info_no)
+            if way is None:
+                way = self._ways[r.info_no] = self._way(r.info_no)
+            groups[way].append(r)
+        lanes = list(Lane)
+        return [
+            (lane, spread(some, all_channels=every))
+            for (lane, every), some in sorted(groups.items(), key=lambda g: lanes.index(g[0][0]))
+        ]
+
+    def _way(self, info_no: int) -> tuple[Lane, bool]:
+        lane, info = lane_for(self._alert, info_no), said(self._alert, info_no)
+        # The end of a danger goes by every way the danger was told.
+        ends = self._alert.ends if info is None else self._alert.ends_in(info)
+        return lane, ends or lane in self._all_channels_lanes
 
 
 def spread(batch: list[Recipient], *, all_channels: bool) -> dict[str, list[NewDelivery]]:

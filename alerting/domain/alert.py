@@ -7,7 +7,7 @@ radii in kilometres, altitudes in feet above mean sea level, as in the standard.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -108,6 +108,10 @@ class NamedValue:
         return f"{self.name}={self.value}"
 
 
+#: The parameter by which a sender insists.
+TELL_AGAIN = NamedValue("alerting:tellAgain", "true")
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """The triple that names an earlier alert; `sent` is compared as an instant."""
@@ -176,6 +180,15 @@ class Info:
     areas: tuple[Area, ...] = ()
 
     @property
+    def tell_again(self) -> bool:
+        """True where the sender insists that everybody is told, whatever they were told before."""
+        return any(
+            p.name.casefold() == TELL_AGAIN.name.casefold()
+            and p.value.strip().casefold() == TELL_AGAIN.value
+            for p in self.parameters
+        )
+
+    @property
     def ends_danger(self) -> bool:
         """True when this info says the danger is over: AllClear, or urgency Past."""
         return self.urgency is Urgency.PAST or ResponseType.ALL_CLEAR in self.response_types
@@ -216,6 +229,22 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
+class Unclear:
+    """What was mended on reading and yet decides whom an alert reaches, when or how loudly.
+
+    An alert from a feed goes out as mended. A person is asked to say it again: what is wrong
+    `where`, and the `remedy` that names what was probably meant.
+    """
+
+    where: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}. {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     identifier: str
     sender: str
@@ -238,6 +267,18 @@ class Alert:
     remarks: tuple[Repair, ...] = field(default=(), compare=False)
     #: Identifiers in `references` that are no whole triple.
     loose_references: tuple[str, ...] = field(default=(), compare=False)
+    #: What a person who submits this is asked to say again. It is not stored.
+    unclear: tuple[Unclear, ...] = field(default=(), compare=False)
+
+    def told_again(self) -> Alert:
+        """The same alert by a sender who insists on it."""
+        return replace(
+            self,
+            infos=tuple(
+                i if i.tell_again else replace(i, parameters=(*i.parameters, TELL_AGAIN))
+                for i in self.infos
+            ),
+        )
 
     def ends_in(self, info: Info) -> bool:
         """True where this info says that the danger is over.

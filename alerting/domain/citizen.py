@@ -21,8 +21,8 @@ class Target(NamedTuple):
 class Recipient(NamedTuple):
     """A citizen in an alert's area.
 
-    info_no: the info of the alert that fits this citizen's place, then language.
-    area_no: the area of that info the citizen is in; -1 where none (a cancel's notice).
+    info_no: what of the alert fits this citizen's place, then language (`domain.said`).
+    area_no: the area of its first info the citizen is in; -1 where none (a cancel's notice).
     places: which of the citizen's places lie in the alert's areas, as bits.
     targets: in the citizen's order of channels, unusable ones included.
     """

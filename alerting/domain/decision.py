@@ -35,6 +35,7 @@ class Reason(StrEnum):
     EXTENDED = "extended"
     ENDED = "ended"
     REPEATED = "repeated"
+    INSISTED = "insisted"
     TEXT_ONLY = "text-only"
     IDENTICAL = "identical"
     COVERED = "covered"
@@ -83,6 +84,7 @@ _SENTENCES = {
     Reason.EXTENDED: "The danger lasts longer than the citizen had been told.",
     Reason.ENDED: "The danger the citizen had been told of was over.",
     Reason.REPEATED: "The same grave danger was announced anew some time after the last message.",
+    Reason.INSISTED: "Its sender insisted that it be heard again.",
     Reason.TEXT_ONLY: "Only wording or times had changed, which interrupts nobody.",
     Reason.IDENTICAL: "It said nothing that the citizen had not been told.",
     Reason.COVERED: "Another sender had told the citizen of the same event, as gravely.",

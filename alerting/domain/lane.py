@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from alerting.domain.alert import Alert, MsgType, Severity, Status
+from alerting.domain.alert import Alert, Info, MsgType, Severity, Status
+from alerting.domain.said import said
 
 
 class Lane(StrEnum):
@@ -21,16 +23,27 @@ GRAVE_LANES = frozenset({Lane.EXTREME, Lane.SEVERE})
 
 
 def lane_of(alert: Alert) -> Lane:
-    """Say which lane an alert travels in.
+    """Say which lane an alert travels in, before anybody is found whom it concerns.
 
     Anything but Actual is a drill. The end of a danger interrupts less than the danger did, so
     infos that end it do not raise the lane above routine. A Cancel corrects something false and
     so hurries, but never before a live Extreme.
     """
+    return _lane(alert, alert.infos)
+
+
+def lane_for(alert: Alert, info_no: int) -> Lane:
+    """Say in which lane an alert travels to those who are told this of it: their own danger
+    decides, not that of others elsewhere."""
+    info = said(alert, info_no)
+    return _lane(alert, () if info is None else (info,))
+
+
+def _lane(alert: Alert, infos: Sequence[Info]) -> Lane:
     if alert.status is not Status.ACTUAL:
         return Lane.DRILL
     if alert.msg_type is MsgType.CANCEL:
         return Lane.SEVERE
-    live = [i.severity for i in alert.infos if not alert.ends_in(i)]
+    live = [i.severity for i in infos if not alert.ends_in(i)]
     gravest = min(live, key=lambda s: s.rank, default=Severity.UNKNOWN)
     return {Severity.EXTREME: Lane.EXTREME, Severity.SEVERE: Lane.SEVERE}.get(gravest, Lane.ROUTINE)

@@ -15,6 +15,7 @@ from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geometry import grown
 from alerting.domain.language import best_info
+from alerting.domain.said import numbers
 from alerting.replay.population import Population
 
 
@@ -117,7 +118,7 @@ class Concern:
         result = []
         for no in sorted(hits):
             info_no, area_no = zones.choose(hits[no], self._citizens[no].language)
-            area = alert.infos[info_no].areas[area_no]
+            area = alert.infos[numbers(alert, info_no)[0]].areas[area_no]
             label = area.area_desc
             if no in codes:
                 mine = self._citizens[no].geocodes

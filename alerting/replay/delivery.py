@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from alerting.domain.alert import Alert, Info, Severity
 from alerting.domain.decision import Reason, Verdict
+from alerting.domain.said import said
 from alerting.replay.concern import Concerned
 
 
@@ -69,8 +70,7 @@ class Delivery:
 
     @property
     def info(self) -> Info | None:
-        no = self.concerned.info_no
-        return self.alert.infos[no] if no >= 0 else None
+        return said(self.alert, self.concerned.info_no)
 
     @property
     def severity(self) -> Severity:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from datetime import time
+from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import func, select, update
@@ -35,6 +36,24 @@ async def contacts(driver: Driver, citizen_ids: Iterable[int]) -> list[Contact]:
     cursor = driver.cursor(binary=True)
     await cursor.execute(_CONTACTS, (int8s(citizen_ids),))
     return await cursor.fetchall()
+
+
+class Hours(NamedTuple):
+    """When a citizen wants no interruption; "" and None for the policy's."""
+
+    time_zone: str
+    quiet_from: time | None
+    quiet_to: time | None
+
+
+async def hours(driver: Driver, citizen_ids: Iterable[int]) -> dict[int, Hours]:
+    """The quiet hours of each of these citizens."""
+    cursor = await driver.execute(
+        """select id, coalesce(time_zone, ''), quiet_from, quiet_to
+           from citizen where id = any(%s::int8[])""",
+        (int8s(citizen_ids),),
+    )
+    return {row[0]: Hours(*row[1:]) for row in await cursor.fetchall()}
 
 
 async def set_consent(

@@ -63,6 +63,7 @@ INTERRUPTING = frozenset(
         Reason.CERTAINTY,
         Reason.ENDED,
         Reason.REPEATED,
+        Reason.INSISTED,
     }
 )
 
@@ -140,7 +141,9 @@ def assess(
         reason, until = _ending(stage, past, places, now)
     else:
         reason = _danger(stage, past, belief, places, now)
-        if reason in _NOTHING_NEW and _again(stage, past, belief, now, repeat):
+        if reason in _NOTHING_NEW and stage.tell_again:
+            reason = Reason.INSISTED
+        elif reason in _NOTHING_NEW and _again(stage, past, belief, now, repeat):
             reason = Reason.REPEATED
         if reason is Reason.EXTENDED:
             until = _before_the_end([p.stage for p in belief.values()], now)

@@ -16,6 +16,7 @@ from alerting.domain.alert import (
     Urgency,
 )
 from alerting.domain.language import primary
+from alerting.domain.said import said
 from alerting.throttle.events.canon import text_hash
 from alerting.throttle.events.hazard import hazard_of
 from alerting.throttle.reading import words_read
@@ -32,7 +33,7 @@ class Stage:
     expires_at: the end of the danger as the citizen is told it. valid_until: until when it may be
     sent. onset_at: the beginning of the danger; None where it has begun, or nobody says.
     text: a hash of all that a citizen may read. words: those they do read, in `language`.
-    ends: it says that the danger is over.
+    ends: it says that the danger is over. tell_again: its sender wants it heard in any case.
     """
 
     key: Hashable
@@ -52,6 +53,7 @@ class Stage:
     words: tuple[str, ...]
     text: bytes
     ends: bool
+    tell_again: bool
 
     @property
     def grave(self) -> bool:
@@ -72,7 +74,8 @@ def stage_of(
     expires_at: the alert's end where the info names none. order_at: by which the versions of its
     thread are ordered; None for its `sent`.
     """
-    if info_no < 0 or info_no >= len(alert.infos):
+    info = said(alert, info_no)
+    if info is None:
         return Stage(
             key=key,
             thread=thread,
@@ -91,8 +94,8 @@ def stage_of(
             words=(),
             text=b"",
             ends=alert.msg_type is MsgType.CANCEL,
+            tell_again=False,
         )
-    info = alert.infos[info_no]
     ends = alert.ends_in(info)
     return Stage(
         key=key,
@@ -113,6 +116,7 @@ def stage_of(
         words=words_read(info),
         text=text_hash(info),
         ends=ends,
+        tell_again=info.tell_again,
     )
 
 

@@ -48,6 +48,29 @@ async def test_json_is_taken_as_well(served: Served, alert_xml: bytes) -> None:
     assert status == 202, document
 
 
+async def test_a_sender_may_insist(served: Served, alert_xml: bytes) -> None:
+    answer = await served.http.post(
+        "/v1/alerts?now=true&tell_again=true", content=alert_xml, headers={**served.auth, **XML}
+    )
+    assert answer.status_code == 202, answer.text
+    cap = await served.http.get("/v1/alerts/example-flood-0001/cap", headers=served.auth)
+    assert all(i.tell_again for i in read(cap.content).alerts[0].infos)
+
+
+async def test_a_mistyped_word_is_refused_in_xml_as_in_json(
+    served: Served, alert_xml: bytes
+) -> None:
+    body = to_json(read(alert_xml).alerts[0])
+    body["info"][0]["severity"] = "Sever"
+    for document, kind in (
+        (alert_xml.replace(b">Severe<", b">Sever<"), "application/cap+xml"),
+        (json.dumps(body).encode(), "application/json"),
+    ):
+        status, problem = await post(served, document, **{"Content-Type": kind})
+        assert status == 422
+        assert "Did you mean Severe?" in str(problem["detail"])
+
+
 async def test_the_same_key_never_submits_twice(served: Served, alert_xml: bytes) -> None:
     first = await post(served, alert_xml, **{"Idempotency-Key": "k1"})
     again = await post(served, alert_xml, **{"Idempotency-Key": "k1"})

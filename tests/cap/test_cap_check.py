@@ -140,3 +140,15 @@ def test_errors_come_first() -> None:
     found = check(with_info(expires=by(0), headline=None, areas=()))
     assert [f.level for f in found.findings] == ["error", "error", "warning", "note"]
     assert all(f.remedy for f in found.findings)
+
+
+def test_several_events_in_one_alert_are_noted() -> None:
+    (alert,) = read(flood()).alerts
+    (info,) = alert.infos
+    other = replace(info, event="Wind", headline="Stay inside")
+    translated = replace(info, event="Hochwasser", language="de-DE", headline="Gehen Sie")
+    noted = [f for f in check(replace(alert, infos=(info, translated, other))).findings
+             if "different events" in f.text]  # fmt: skip
+    assert [f.where for f in noted] == ["info[1] info[3]"]
+    assert not [f for f in check(replace(alert, infos=(info, translated))).findings
+                if "different events" in f.text]  # fmt: skip

@@ -150,17 +150,17 @@ async def test_health_counts(http):
     assert (health["accepted"]["sms"], health["refused"]["sms"]) == (1, 1)
 
 
-def _push(to: str, title: str, topic: str) -> Received:
+def _push(to: str, title: str, tag: str) -> Received:
     return Received(
         at=datetime.now(UTC), channel="push", id="x", to=to, sender="", ref=None, body="",
-        title=title, topic=topic,
+        title=title, tag=tag,
     )  # fmt: skip
 
 
-def test_a_notification_replaces_the_one_with_its_topic():
+def test_a_notification_replaces_the_one_with_its_tag():
     phones = Phones()
-    for title, topic in (("one", "a"), ("other", "b"), ("two", "a"), ("three", ""), ("four", "")):
-        phones.show(_push("c1", title, topic))
+    for title, tag in (("one", "a"), ("other", "b"), ("two", "a"), ("three", ""), ("four", "")):
+        phones.show(_push("c1", title, tag))
     (phone,) = phones.front
     assert [m.title for m in phone.push] == ["four", "three", "two", "other"]
     assert phone.replaced["a"] == 1
@@ -172,7 +172,7 @@ def test_only_so_much_is_kept(monkeypatch):
     for n in range(100):
         phones.show(_push(f"c{n}", "t", ""))
     for n in range(200):
-        phones.show(_push("c99", f"t{n}", f"topic{n}"))
+        phones.show(_push("c99", f"t{n}", f"tag{n}"))
     assert phones.count == 20
     assert phones.accepted["push"] == 300
     (last,) = phones.find("c99")

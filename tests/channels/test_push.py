@@ -25,7 +25,7 @@ from alerting.channels.base import (
     Outgoing,
     Rendering,
 )
-from alerting.channels.push import PushConfig, WebPush, payload, topic_of
+from alerting.channels.push import PushConfig, WebPush, payload, tag_of
 from alerting.channels.webpush_crypto import MAX_PLAINTEXT_BYTES, BadKeys, encrypt
 from alerting.clock import ManualClock
 from alerting.domain.lane import Lane
@@ -95,7 +95,7 @@ async def test_a_browser_reads_what_was_sent():
         "body": "Sofort höher gehen.",
         "url": "https://alerts.example.org/a/1",
         "lang": "de",
-        "tag": topic_of("t1"),
+        "tag": tag_of("t1"),
         "delivery": 41,
     }
     assert request.headers["Content-Encoding"] == "aes128gcm"
@@ -165,16 +165,34 @@ async def test_an_ended_alert_is_never_sent():
     assert not seen
 
 
-async def test_versions_of_one_thread_share_a_topic_and_others_do_not():
+async def topics(*messages):
+    """The Topic header of each message, None where it had none."""
     async with provider(CREATED) as far, push() as channel:
-        for number, thread in enumerate(("a", "a", "b")):
-            await channel.send(
-                message(delivery_id=number, endpoint=f"{far.url}/s/1", thread=thread)
-            )
-        first, second, other = (request.headers["Topic"] for request in far.seen)
+        for number, changes in enumerate(messages):
+            await channel.send(message(delivery_id=number, endpoint=f"{far.url}/s/1", **changes))
+        return [request.headers.get("Topic") for request in far.seen]
+
+
+async def test_versions_of_one_thread_share_a_topic_and_others_do_not():
+    first, second, other = await topics({"thread": "a"}, {"thread": "a"}, {"thread": "b"})
     assert first == second != other
     assert len(first) == 32
     assert set(first) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+async def test_nothing_lesser_replaces_what_waits_for_a_phone_that_is_off():
+    extreme, *lesser = await topics(
+        {"lane": Lane.EXTREME}, {"lane": Lane.SEVERE}, {"lane": Lane.ROUTINE}
+    )
+    assert extreme not in lesser
+
+
+async def test_what_makes_no_sound_replaces_nothing_that_waits_but_takes_its_place_when_shown():
+    first, update = await topics({}, {"silent": True})
+    assert first
+    assert update is None
+    tags = [json.loads(payload(message(silent=silent)))["tag"] for silent in (False, True)]
+    assert tags == [tag_of("t1")] * 2
 
 
 @pytest.mark.parametrize(
@@ -290,7 +308,7 @@ async def test_nothing_private_is_logged_or_shown(caplog):
 )
 def test_any_text_fits_and_stays_json(title, text, delivery_id):
     rendering = Rendering("push", "en", title, text, link="https://alerts.example.org/a/1")
-    made = payload(message(rendering=rendering, delivery_id=delivery_id), topic_of("t1"))
+    made = payload(message(rendering=rendering, delivery_id=delivery_id))
     assert len(made) <= MAX_PLAINTEXT_BYTES
     read = json.loads(made)
     assert (read["title"], read["delivery"]) == (title, delivery_id)
@@ -301,7 +319,7 @@ def test_any_text_fits_and_stays_json(title, text, delivery_id):
 
 def test_a_long_body_is_cut_at_a_word():
     rendering = Rendering("push", "en", "Flood", "Move to high ground, now. " * 400)
-    read = json.loads(payload(message(rendering=rendering), topic_of("t1")))
+    read = json.loads(payload(message(rendering=rendering)))
     kept = read["body"].removesuffix("…")
     assert len(kept) > 3700
     assert rendering.text[len(kept)] == " "

@@ -80,7 +80,7 @@ def test_a_drill_of_several_lines_says_at_the_end_that_nothing_need_be_done(lang
     for info in ({}, long, {"instruction": "危険" * 4000}):
         made = rendered(alert(info, status=Status.TEST), "push", language)
         assert made.text.splitlines()[-1] == table()[language].test_note
-        sent = payload(Outgoing(1, "", made, Lane.DRILL, "t"), "topic")
+        sent = payload(Outgoing(1, "", made, Lane.DRILL, "t"))
         assert sent is not None
         assert json.loads(sent)["body"] == made.text
     one = {"instruction": "", "description": "", "expires": None, "sender_name": "Flooding"}

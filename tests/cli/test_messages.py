@@ -131,10 +131,22 @@ def test_an_unknown_command_and_an_unknown_alert(shell: Shell) -> None:
     assert (code, err) == (2, "alerting: There is no alert nothing-like-it.\n")
 
 
+def test_a_mistyped_severity_is_asked_for(shell: Shell) -> None:
+    mistyped = shell.folder / "mistyped.xml"
+    text = (EXAMPLES / "flood.xml").read_text("utf-8")
+    mistyped.write_text(text.replace(">Severe<", ">Sever<"), "utf-8")
+    code, _, err = shell("submit", "--now", str(mistyped))
+    assert code == 2
+    assert "info[1]/severity: 'Sever' is none of CAP's words. Did you mean Severe?" in err
+    code, out, _ = shell("cap", "check", str(mistyped))
+    assert code == 1
+    assert "a submission of it is refused. Did you mean Severe?" in out
+
+
 def test_the_whole_conversation_in_json(shell: Shell) -> None:
     code, out, _ = shell("citizens", "import", str(EXAMPLES / "citizens.csv"), "--json")
     assert (code, json.loads(out)["added"]) == (0, 4)
-    code, out, _ = shell("submit", "--now", "--json", str(EXAMPLES / "flood.xml"))
+    code, out, _ = shell("submit", "--now", "--tell-again", "--json", str(EXAMPLES / "flood.xml"))
     assert (code, json.loads(out)["lane"]) == (0, "severe")
     code, out, _ = shell("status", "example-flood-0001", "--json")
     assert (code, json.loads(out)["state"]) == (0, "accepted")

@@ -18,6 +18,8 @@ from alerting.store.schema import outbox
 
 STATUS = "<status>Actual</status>"
 SCOPE = "<scope>Public</scope>"
+SEVERITY = "<severity>Severe</severity>"
+EXPIRES = "<expires>2026-11-01T14:00:00+01:00</expires>"
 
 UNCLEAR = [
     (STATUS, f"{STATUS}<status>Exercise</status>", "Say status once."),
@@ -35,6 +37,9 @@ UNCLEAR = [
     ),
     (SCOPE, f"{SCOPE}<addresses>police</addresses>", "Say Restricted or Private in scope"),
     (SCOPE, "", "Say Public, Restricted or Private."),
+    (SEVERITY, "<severity>Sever</severity>", "Did you mean Severe?"),
+    (SEVERITY, "", "severity: missing"),
+    (EXPIRES, EXPIRES.replace("+01:00", ""), "has no offset from UTC"),
 ]
 
 
@@ -42,8 +47,14 @@ UNCLEAR = [
 async def test_submit_refuses_what_is_unclear(
     town: Town, alert_xml: bytes, old: str, new: str, said: str
 ) -> None:
-    assert alert_xml.decode().count(old) == 1
-    await refused(town, alert_xml.decode().replace(old, new), said)
+    assert old in alert_xml.decode()
+    await refused(town, alert_xml.decode().replace(old, new, 1), said)
+
+
+async def test_submit_says_what_contradicts_itself(town: Town, alert_xml: bytes) -> None:
+    submitted = await town.submit(alert_xml.replace(b">Severe<", b">Minor<"))
+    assert [n for n in submitted.notes if "Evacuate and Immediate, and severity Minor" in n]
+    assert not (await town.submit(alert_xml.replace(b"-0001", b"-0002"))).notes
 
 
 async def test_submit_refuses_json_that_says_two_things(town: Town, alert_xml: bytes) -> None:

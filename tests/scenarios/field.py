@@ -37,7 +37,7 @@ class Field:
         report = await import_file(self.town.db, people, errors=Path("/dev/null"))
         assert report.added
         assert not report.refused
-        head, *lines = [line.split(",") for line in people.read_text("utf-8").split()]
+        head, *lines = [line.split(",") for line in people.read_text("utf-8").splitlines()]
         for line in lines:
             one = dict(zip(head, line, strict=True))
             self.numbers[one["sms"]] = one["ref"]

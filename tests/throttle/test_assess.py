@@ -34,6 +34,7 @@ FIRST = Stage(
     words=WORDS,
     text=b"text",
     ends=False,
+    tell_again=False,
 )
 
 
@@ -97,6 +98,8 @@ def test_the_first_alert_is_new() -> None:
         ({"words": WORDS[:-1], "text": b"else"}, Reason.INSTRUCTION),
         ({"words": tuple(w.upper() for w in WORDS), "text": b"else"}, Reason.TEXT_ONLY),
         ({"language": "de"}, Reason.INSTRUCTION),
+        ({"tell_again": True}, Reason.INSISTED),
+        ({"tell_again": True, "ends": True}, Reason.ENDED),
         ({"ends": True}, Reason.ENDED),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from alerting.channels.base import Outgoing, Rendering
@@ -14,6 +15,7 @@ from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links, Purpose
+from alerting.domain.said import said
 from alerting.settings import Settings
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
@@ -70,8 +72,8 @@ class Group:
         self._passes = passes or {}
         self._drill = alert.is_drill
         self._texts = texts or Texts()
-        # Within one event a later message replaces the earlier on the device.
-        self._thread = str(stored.event_id)
+        #: By the number of what is said.
+        self._ends: dict[int, datetime] = {}
 
     def says_nothing(self, d: OpenDelivery) -> bool:
         """True for a digest all of whose items were called back since it was made."""
@@ -88,8 +90,9 @@ class Group:
             endpoint=d.endpoint or "",
             rendering=self._rendering(d, still=sending.decision.reason is Reason.PARTLY_ENDED),
             lane=Lane.ROUTINE if ended and self._work.lane is not Lane.DRILL else self._work.lane,
-            thread=f"digest {d.citizen_id}" if self._work.digest else self._thread,
-            valid_until=self._stored.expires_at,
+            # Neither another sender's alert of the same danger nor a later digest takes its place.
+            thread=f"digest {d.id}" if self._work.digest else str(self._stored.thread_id),
+            valid_until=self._valid_until(d.info_no),
             # Signing one for each costs, and only a mail has room for the link.
             unsubscribe_token=self._links.token(d.address_id, purpose) if self._mail else "",
             keys=d.keys or {},
@@ -97,6 +100,17 @@ class Group:
             drill=drill,
             drill_pass=self._passes.get(d.address_id, b""),
         )
+
+    def _valid_until(self, info_no: int) -> datetime:
+        """When what is said is over, which may be before all of the alert is."""
+        found = self._ends.get(info_no)
+        if found is None:
+            found = self._stored.expires_at
+            info = None if self._work.digest else said(self._alert, info_no)
+            if info is not None and info.expires is not None and not self._alert.ends_in(info):
+                found = min(found, info.expires)
+            self._ends[info_no] = found
+        return found
 
     def _carries_drill(self, d: OpenDelivery) -> bool:
         return any(self._alerts[c.alert_id].is_drill for c in self._digests.get(d.id, ()))

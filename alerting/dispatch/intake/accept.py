@@ -130,7 +130,7 @@ async def accept(
         connection, alert_id, found, data, content_hash, expires_at, state, reason, request
     )
     plan_id = await start(connection, stored) if state is AlertState.ACCEPTED else None
-    notes = [*found.notes, *_notes(found)]
+    notes = [*found.notes, *_notes(found, alert_id)]
     if state is AlertState.HELD:
         notes.append(f"It waits for a second person (alerting approve {alert_id}): {reason}")
         sentence = f"Alert {alert.identifier} of {alert.sender} waits for a second person: {reason}"
@@ -312,13 +312,27 @@ async def _store(
     return stored
 
 
-def _notes(found: Place) -> list[str]:
-    if found.placement.question is None:
-        return []
-    event_id, likeness = found.placement.question
-    return [
-        f"It may tell of event {event_id}, which a coordinator should decide: {likeness.sentence}"
-    ]
+def _notes(found: Place, alert_id: UUID) -> list[str]:
+    """With what the alert is, or may be, one event, and how to say otherwise."""
+    placed = found.placement
+    notes = []
+    if placed.question is not None:
+        event_id, likeness = placed.question
+        notes.append(
+            f"It may tell of event {event_id}, like {placed.like}, which a coordinator should "
+            f"decide (alerting event questions): {likeness.sentence}"
+        )
+    elif placed.like:
+        notes.append(
+            f"It is taken for event {placed.event}, like {placed.like}: {placed.reason} If it is "
+            f"another danger: alerting event split {alert_id}"
+        )
+    if placed.merged:
+        notes.append(
+            f"It refers to alerts of {len(placed.merged) + 1} events, which are one from now "
+            f"on: event {found.event_id}."
+        )
+    return notes
 
 
 async def late(

@@ -189,7 +189,14 @@ async def _near(
         seen = _see(stored)
         pool.add(seen.signature, stored.event_id, sender=stored.sender)
         candidates.append(
-            Candidate(stored.thread_id, stored.event_id, stored.order_at, seen.signature, seen.ends)
+            Candidate(
+                stored.thread_id,
+                stored.event_id,
+                stored.order_at,
+                seen.signature,
+                seen.ends,
+                f"{stored.identifier} of {stored.sender}",
+            )
         )
     extreme = lane_of(alert) is Lane.EXTREME
     if near and (not extreme or any(stored.sender != alert.sender for stored in near)):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import replace
 
-from alerting.cap import read
+from alerting.cap import contradictions, read
 from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import KeyReused, Request, Submitted, accept, take_turns
+from alerting.dispatch.intake.interrupting import interrupting
 from alerting.dispatch.plan import ring
 from alerting.domain.alert import Alert
 from alerting.domain.principal import Principal
@@ -31,14 +33,18 @@ async def submit(
     max_bytes: int = 2_000_000,
     default_expiry_s: float = 24 * 3600,
     drill_roster_max: int = 500,
+    all_channels_lanes: Collection[str] = ("extreme",),
     now: bool = False,
+    tell_again: bool = False,
 ) -> Submitted:
     """Accept one alert, once, and start it on its way.
 
     The alert, its place in its thread, its plan in the outbox and the audit line are one
     transaction. Repeating a submission (same `idempotency_key` and body, or the same CAP triple
     and content) answers as the first time and changes nothing. With `now` the alert's times are
-    moved so that it is sent at this moment (rehearsals, prepared texts).
+    moved so that it is sent at this moment (rehearsals, prepared texts). With `tell_again` it says
+    in a parameter of each info that whoever was told of its thread is to be interrupted anew. The
+    notes on an update say how many people it interrupts.
 
     Raises BadInput for what cannot be read, does not say for whom it is or would reach nobody,
     Forbidden for what this principal may not send, KeyReused for a key with another body, Conflict
@@ -49,10 +55,14 @@ async def submit(
     refuse_unclear(alert)
     if now:
         alert = sent_now(alert, clock.now())
+    if tell_again:
+        alert = alert.told_again()
     request = Request(
         principal,
         clock.now(),
-        hashlib.sha256(data + (b"now" if now else b"")).digest(),
+        hashlib.sha256(
+            data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
+        ).digest(),
         key=idempotency_key,
         default_expiry_s=default_expiry_s,
         drill_roster_max=drill_roster_max,
@@ -63,7 +73,13 @@ async def submit(
     if plan_id is not None:
         await ring(db, doorbell, submitted.lane, [plan_id])
     if submitted.created:
-        submitted = replace(submitted, notes=(*notes, *submitted.notes))
+        notes += submitted.notes
+        # After the work is on its way: this only informs.
+        foreseen = await interrupting(
+            db, submitted.alert_id, clock=clock, all_channels_lanes=all_channels_lanes
+        )
+        notes += [foreseen] if foreseen else []
+        submitted = replace(submitted, notes=tuple(notes))
     return submitted
 
 
@@ -82,6 +98,7 @@ def read_one(data: bytes, *, max_bytes: int) -> tuple[Alert, list[str]]:
         raise BadInput(f"This document holds {count} alerts.", remedy="Submit them one by one.")
     alert = reading.alerts[0]
     notes = [f"{r.where}: {r.what}" for r in alert.remarks]
+    notes += [f"{found.where}: {found.text} {found.remedy}" for found in contradictions(alert)]
     if not alert.for_public and not alert.addresses:
         notes.append(
             f"An alert with status {alert.status} and scope {alert.scope} reaches only the "

@@ -13,6 +13,7 @@ from alerting.cap import from_json
 from alerting.domain.alert import Alert, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.said import said
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
 from alerting.throttle.gate import GRAVE
@@ -103,7 +104,5 @@ def _at_any_hour(alert: Alert, info_no: int) -> bool:
     """What is grave, a drill or the end of a danger waits for nothing."""
     if alert.status is not Status.ACTUAL or alert.ends:
         return True
-    if not 0 <= info_no < len(alert.infos):
-        return False
-    info = alert.infos[info_no]
-    return info.severity in GRAVE or alert.ends_in(info)
+    info = said(alert, info_no)
+    return info is not None and (info.severity in GRAVE or alert.ends_in(info))

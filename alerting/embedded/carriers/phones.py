@@ -55,15 +55,15 @@ class Phone:
         stack.appendleft(message)
 
     def _replace(self, message: Received) -> None:
-        """A notification takes the place of the one with its topic (RFC 8030 §5.4)."""
-        if not message.topic:
+        """A notification takes the place of the one with its tag (Notifications API §2.9)."""
+        if not message.tag:
             return
         for shown in self.push:
-            if shown.topic == message.topic:
+            if shown.tag == message.tag:
                 self.push.remove(shown)
-                self.replaced[message.topic] += 1
+                self.replaced[message.tag] += 1
                 return
-        self.replaced.pop(message.topic, None)
+        self.replaced.pop(message.tag, None)
 
 
 class Phones:

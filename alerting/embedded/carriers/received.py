@@ -17,7 +17,8 @@ class Received:
     id: what the carrier named it (message SID, Message-ID, push message path).
     to: number, mail address or subscription name. ref: the sender's delivery id, None where the
     message carries none. title: a mail's subject or a notification's title.
-    details: further fields of this carrier, for the log only.
+    topic: what of it replaces in the push service, while it waits. tag: what it replaces on screen.
+    silent: shown without a sound. details: further fields of this carrier, for the log only.
     """
 
     at: datetime
@@ -31,12 +32,14 @@ class Received:
     url: str = ""
     language: str = ""
     topic: str = ""
+    tag: str = ""
+    silent: bool = False
     segments: int = 0
     details: Mapping[str, str | int | None] = field(default_factory=dict)
 
     def line(self) -> bytes:
         """The log's line, its end included; pure ASCII, so a text can never tear a line apart."""
-        fields: dict[str, str | int | None] = {
+        fields: dict[str, str | int | bool | None] = {
             "at": self.at.isoformat(),
             "channel": self.channel,
             "to": self.to,
@@ -52,6 +55,7 @@ class Received:
         else:
             fields |= {
                 "title": self.title, "url": self.url, "lang": self.language, "topic": self.topic,
+                "tag": self.tag, "silent": self.silent,
             }  # fmt: skip
         return json.dumps({**fields, **self.details}, separators=(",", ":")).encode() + b"\n"
 

@@ -134,6 +134,8 @@ class PushService:
             url=text("url"),
             language=text("lang"),
             topic=request.headers.get("Topic", ""),
+            tag=text("tag"),
+            silent=payload.get("silent") is True,
             details={"urgency": request.headers.get("Urgency", "normal"), "ttl_s": ttl_s},
         )
 

@@ -31,13 +31,15 @@ class Linked(Generic[Id]):
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[Id]):
-    """An earlier alert that may be like a new one. ends: it says that its danger is over."""
+    """An earlier alert that may be like a new one. ends: it says that its danger is over. name:
+    the alert in words."""
 
     thread: Id
     event: Id
     sent_at: datetime
     signature: Signature
     ends: bool
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Placement(Generic[Id]):
     """Where an alert belongs; None for a thread or an event of its own.
 
     merged: events that its references show to be one with `event`. reason: why that event.
-    question: an event it may belong to, for a coordinator to say.
+    question: an event it may belong to, for a coordinator to say. like: the name of the alert that
+    it is, or may be, like.
     """
 
     thread: Id | None
@@ -53,6 +56,7 @@ class Placement(Generic[Id]):
     merged: tuple[Id, ...] = ()
     reason: str = ""
     question: tuple[Id, Likeness] | None = None
+    like: str = ""
 
 
 def place(
@@ -80,8 +84,8 @@ def place(
         return Placement(None, None)
     candidate, likeness = found
     if likeness.verdict is not Match.SURE:
-        return Placement(None, None, question=(candidate.event, likeness))
-    return Placement(None, candidate.event, reason=likeness.sentence)
+        return Placement(None, None, question=(candidate.event, likeness), like=candidate.name)
+    return Placement(None, candidate.event, reason=likeness.sentence, like=candidate.name)
 
 
 def _standing(candidates: Sequence[Candidate[Id]]) -> list[Candidate[Id]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections import Counter
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from alerting.domain.nearest import nearest
 from alerting.errors import BadInput
 from alerting.throttle.policy.model import Path, bounds, field_at, keys_of, section_at
 
@@ -193,9 +193,8 @@ def _nearest(path: Path, model: type[BaseModel]) -> str:
     """The key that was probably meant: like it beside it, or the same in another section."""
     section = section_at(model, path[:-1])
     names = [f.alias or name for name, f in section.model_fields.items()]
-    close = difflib.get_close_matches(path[-1], names, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean {'.'.join((*path[:-1], close[0]))}?"
+    if close := nearest(path[-1], names):
+        return f"Did you mean {'.'.join((*path[:-1], close))}?"
     elsewhere = [".".join(p) for p in keys_of(model) if p[-1] == path[-1]]
     if elsewhere:
         return f"It belongs in {' or '.join(elsewhere)}."

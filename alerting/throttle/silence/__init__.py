@@ -14,8 +14,9 @@ from uuid import UUID
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
-from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon, Severity
+from alerting.domain.alert import Alert, Area, Circle, Info, MsgType, Polygon, Severity
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape, union
+from alerting.domain.said import numbers
 from alerting.errors import BadInput
 from alerting.throttle.silence.matcher import Matcher, Op, storable
 
@@ -78,10 +79,23 @@ def silenced_by(
 
     info_no, area_no: as in a Recipient; -1 where there is none. Never one for an info whose
     severity is Extreme, nor for a Cancel or an info that ends a danger, whatever a silence says.
+    Of infos told together each must be silenced.
     """
-    if alert.msg_type is MsgType.CANCEL or not 0 <= info_no < len(alert.infos):
+    found = None
+    for no in numbers(alert, info_no):
+        found = _silenced(alert, alert.infos[no], area_no, silences, now)
+        if found is None:
+            return None
+        # The area is one of the first info.
+        area_no = -1
+    return found
+
+
+def _silenced(
+    alert: Alert, info: Info, area_no: int, silences: Iterable[Silence], now: datetime
+) -> Silence | None:
+    if alert.msg_type is MsgType.CANCEL:
         return None
-    info = alert.infos[info_no]
     if info.severity is Severity.EXTREME or alert.ends_in(info):
         return None
     area = info.areas[area_no] if 0 <= area_no < len(info.areas) else None

@@ -7,7 +7,6 @@ categories, `=` and `~` want one value that fits, `!=` and `!~` that none does.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +21,7 @@ from alerting.domain.alert import (
     Severity,
     Urgency,
 )
+from alerting.domain.nearest import nearest
 from alerting.errors import BadInput
 from alerting.throttle.events.hazard import hazard_of
 from alerting.throttle.silence import pattern
@@ -157,5 +157,5 @@ def _named(pairs: tuple[NamedValue, ...], name: str) -> list[str]:
 
 def _meant(kind: str) -> str:
     fields = (*_PLAIN, *(f"{n}:NAME" for n in _NAMED))
-    close = difflib.get_close_matches(kind, fields, n=1)
-    return f"Did you mean {close[0]}?" if close else f"Use {', '.join(fields)}."
+    close = nearest(kind, fields)
+    return f"Did you mean {close}?" if close else f"Use {', '.join(fields)}."

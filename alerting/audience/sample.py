@@ -1,0 +1,145 @@
+"""Sample: some of an audience, fairly chosen, at a cost that does not grow with it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+from random import Random
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.audience import cover
+from alerting.audience.find import recipients_of
+from alerting.audience.gather import Ground, ground, of_citizens
+from alerting.audience.zones import Zones
+from alerting.domain.alert import Alert
+from alerting.domain.citizen import Recipient
+from alerting.store import candidates
+from alerting.store.db import raw
+
+#: What part of the areas is looked at: the first that holds enough people serves.
+_SHARES = (1 / 4096, 1 / 512, 1 / 64, 1 / 8, 1.0)
+
+#: So many times what is asked for is walked at most.
+_WALKED = 32
+
+#: To know how many there are, about so many are counted.
+_COUNTED = 50_000
+
+#: Into so many stretches of equal length the areas are cut, to look at a part of each.
+_STRETCHES = 512
+
+#: At least so many cells are looked at: of fewer all might be of one street.
+_CELLS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Some of an audience; each stands for `weight` people. 1.0: it is all of them."""
+
+    recipients: list[Recipient]
+    weight: float
+
+
+async def sample(
+    connection: AsyncConnection, alert: Alert, *, most: int, now: datetime, seed: int
+) -> Sample:
+    """At most `most` of the citizens in a public alert's areas, all of them where there are fewer.
+
+    Everybody with a place in a polygon or circle has the same chance. Of a great audience those who
+    are in it by nothing but a geocode are left out. Costs a few thousand rows, whatever the area.
+    """
+    zones, driver, dice = Zones(alert, now=now), await raw(connection), Random(seed)  # noqa: S311
+    if not zones.zones:
+        return Sample([], 1.0)
+    where = await ground(driver, zones)
+    met, weight = await _by_place(driver, where, most, dice)
+    if weight == 1.0 and where.geocodes:
+        more, held_weight = await _by_geocode(driver, where, most)
+        met, weight = met | more, max(weight, held_weight)
+    chosen = sorted(met)
+    if len(chosen) > most:
+        weight *= len(chosen) / most
+        chosen = sorted(dice.sample(chosen, most))
+    hits = await of_citizens(driver, where, chosen)
+    return Sample(await recipients_of(driver, zones, hits) if len(hits) else [], weight)
+
+
+async def _by_place(
+    driver: candidates.Driver, where: Ground, most: int, dice: Random
+) -> tuple[set[int], float]:
+    """Citizens with a place near the areas, and how many each stands for."""
+    met: set[int] = set()
+    total = sum(high - low + 1 for low, high in zip(where.lows, where.highs, strict=True))
+    least = min(1.0, cover.CELL_SPAN * _CELLS / total) if total else 1.0
+    for share in sorted({max(share, least) for share in _SHARES}):
+        ranges = thinned(where.lows, where.highs, share, dice)
+        # Of very many the first in an order by chance.
+        dice.shuffle(ranges)
+        met = set()
+        async with aclosing(
+            candidates.in_cells(
+                driver, [r[0] for r in ranges], [r[1] for r in ranges], among=None, first=2 * most
+            )
+        ) as places:
+            async for part in places:
+                met.update(part.citizen_ids.tolist())
+                if len(met) > _WALKED * most:
+                    break
+        if 2 * len(met) >= most and (share < 1 or len(met) > most):
+            return met, await _near(driver, where, len(met) / share, dice) / len(met)
+    return met, 1.0
+
+
+async def _near(driver: candidates.Driver, where: Ground, about: float, dice: Random) -> float:
+    """How many have a place near the areas, where it is `about` so many: counted in so large a part
+    of them as costs little."""
+    share = min(1.0, _COUNTED / about)
+    ranges = thinned(where.lows, where.highs, share, dice)
+    lows, highs = [r[0] for r in ranges], [r[1] for r in ranges]
+    found = await candidates.count(driver, lows, highs, [], unless_below=8 * _COUNTED)
+    return max(found / share, 1.0)
+
+
+async def _by_geocode(
+    driver: candidates.Driver, where: Ground, most: int
+) -> tuple[set[int], float]:
+    met: set[int] = set()
+    async with aclosing(
+        candidates.holders(driver, where.geocodes, among=None, first=most + 1)
+    ) as holders:
+        async for part in holders:
+            met.update(citizen_id for citizen_id, _ in part)
+            if len(met) > most:
+                break
+    if len(met) <= most:
+        return met, 1.0
+    count = await candidates.count(driver, [], [], where.geocodes, unless_below=_COUNTED)
+    return met, max(1.0, count / len(met))
+
+
+def thinned(
+    lows: Sequence[int], highs: Sequence[int], share: float, dice: Random
+) -> list[tuple[int, int]]:
+    """A part of these ranges: as much of each of many stretches of them."""
+    if share >= 1:
+        return list(zip(lows, highs, strict=True))
+    ends = list(accumulate(high - low + 1 for low, high in zip(lows, highs, strict=True)))
+    stretch = max(1, ends[-1] // _STRETCHES)
+    length = max(1, int(stretch * share))
+    found: list[tuple[int, int]] = []
+    for begin in range(0, ends[-1], stretch):
+        # Each by a chance of its own: cells are numbered in a pattern that an even step would meet.
+        at = begin + dice.randint(0, stretch - length)
+        end = min(at + length, ends[-1])
+        while at < end:
+            no = bisect_right(ends, at)
+            until = min(end, ends[no])
+            high = highs[no] - (ends[no] - until)
+            found.append((high - (until - at) + 1, high))
+            at = until
+    return found
