@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import jinja2
 
-from alerting.channels import times
 from alerting.channels.content import Content
 from alerting.channels.phrases import direction
 from alerting.channels.texts import LEAVE_MARK, clip
@@ -67,7 +66,7 @@ def email_html(content: Content) -> str:
 def _provenance(content: Content) -> list[str]:
     words = content.words
     lines = [words.issued_by.format(sender=content.sender)] if content.sender else []
-    return [*lines, words.sent.format(time=times.full(content.sent, content.locale))]
+    return [*lines, content.full_time(words.sent, content.sent)]
 
 
 def _facts(content: Content) -> list[tuple[str, str]]:
@@ -76,7 +75,7 @@ def _facts(content: Content) -> list[tuple[str, str]]:
     facts = [(words.where, ", ".join(content.areas))]
     for phrase, at in ((words.since, content.since), (words.until, content.until)):
         if at is not None:
-            facts.append(("", phrase.format(time=times.full(at, content.locale))))
+            facts.append(("", content.full_time(phrase, at)))
     facts += [(words.contact, content.contact), (words.website, content.web)]
     return [(label, text) for label, text in facts if text]
 

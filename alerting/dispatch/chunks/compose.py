@@ -39,7 +39,7 @@ class Texts:
 
 
 class Group:
-    """Makes the messages of one chunk; one Rendering per info, area and language.
+    """Makes the messages of one chunk; one Rendering per info, area, language and zone.
 
     texts: where renderings are kept for other chunks. digests: for a chunk of digests what each
     delivery carries, and `alerts` those alerts. passes: for a chunk of a drill those of its
@@ -105,7 +105,8 @@ class Group:
         carried = tuple(self._digests.get(d.id, ()))
         part: Hashable = carried or (self._stored.id, d.info_no, d.area_no, still)
         return self._texts.get(
-            (part, self._work.channel, d.language), lambda: self._made(d, carried, still=still)
+            (part, self._work.channel, d.language, d.time_zone),
+            lambda: self._made(d, carried, still=still),
         )
 
     def _made(self, d: OpenDelivery, carried: Sequence[Carried], *, still: bool) -> Rendering:
@@ -114,7 +115,9 @@ class Group:
                 Part(self._alerts[c.alert_id], c.info_no, c.area_no, self._link(c.alert_id))
                 for c in carried
             ]
-            return render_digest(parts, channel=self._work.channel, language=d.language)
+            return render_digest(
+                parts, channel=self._work.channel, language=d.language, time_zone=d.time_zone
+            )
         return render(
             self._alert,
             info_no=d.info_no,
@@ -123,6 +126,7 @@ class Group:
             language=d.language,
             link=self._link(self._stored.id),
             still=still,
+            time_zone=d.time_zone,
         )
 
     def _link(self, alert_id: UUID) -> str:
