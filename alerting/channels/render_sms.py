@@ -112,6 +112,8 @@ def _compose(content: Content, room: _Room, guidance: str) -> str:
     typeset = _typeset(text)
     if _is_gsm(typeset):
         return typeset
+    for sentence in (content.words.cancel_note, content.words.false_alarm_note):
+        guidance = guidance.replace(sentence, fold(sentence))
     folded = _typeset(_line(_folded(content), room, guidance))
     return folded if _is_gsm(folded) else text
 
