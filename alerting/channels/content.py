@@ -92,12 +92,16 @@ class Content:
         """`EXERCISE (no action needed)`: the first and the last words of a drill; else ""."""
         return f"{self.drill} ({self.words.no_action})" if self.drill else ""
 
+    def heading(self, headline: str | None = None) -> str:
+        """`Cancelled: Flood`: what a later version does, before what it says."""
+        heading = self.headline if headline is None else headline
+        if self.kind and not leads(self.kind, heading):
+            return f"{self.kind}{self.words.colon}{heading}"
+        return heading
+
     def title(self, headline: str | None = None) -> str:
-        """`EXERCISE (no action needed): Cancelled: Flood`: what the message is, before what it
-        says."""
-        title = self.headline if headline is None else headline
-        if self.kind and not leads(self.kind, title):
-            title = f"{self.kind}{self.words.colon}{title}"
+        """`EXERCISE (no action needed): Cancelled: Flood`: before all that it is not real."""
+        title = self.heading(headline)
         if not self.drill:
             return title
         if leads(self.drill, title):

@@ -97,6 +97,11 @@ def one_line(text: str | None) -> str:
     return " ".join(clean(text).split())
 
 
+def paragraphs(text: str) -> list[list[str]]:
+    """The lines of each paragraph of a clean text."""
+    return [p.split("\n") for p in text.split("\n\n") if p]
+
+
 def clip(text: str, limit: int) -> str:
     """The text if it has at most `limit` characters, else its beginning up to a word and `…`.
 

@@ -340,7 +340,7 @@ async def test_an_update_stops_what_it_corrects(town: Town, alert_xml: bytes) ->
     for channel in channels:
         channel.may_answer.set()
     await working
-    older = str(submitted.alert_id)
+    older = await town.code(submitted.alert_id)
     assert [m for c in slow.values() for m in c.sent if older in m.rendering.link] == begun
     await call_back_all(town.db, town.clock, [])
     found = await states(town, submitted.alert_id)

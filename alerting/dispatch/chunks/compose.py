@@ -42,8 +42,8 @@ class Group:
     """Makes the messages of one chunk; one Rendering per info, area, language and zone.
 
     texts: where renderings are kept for other chunks. digests: for a chunk of digests what each
-    delivery carries, and `alerts` those alerts. passes: for a chunk of a drill those of its
-    addresses, as its rosters have them.
+    delivery carries, `alerts` those alerts and `codes` what names them in short links. passes: for
+    a chunk of a drill those of its addresses, as its rosters have them.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Group:
         texts: Texts | None = None,
         digests: Mapping[int, Sequence[Carried]] | None = None,
         alerts: Mapping[UUID, Alert] | None = None,
+        codes: Mapping[UUID, str | None] | None = None,
         passes: Mapping[int, bytes] | None = None,
     ) -> None:
         self._alert = alert
@@ -67,6 +68,7 @@ class Group:
         self._settings = settings
         self._digests = digests or {}
         self._alerts = alerts or {}
+        self._codes = {stored.id: stored.code, **(codes or {})}
         self._passes = passes or {}
         self._drill = alert.is_drill
         self._texts = texts or Texts()
@@ -132,5 +134,5 @@ class Group:
     def _link(self, alert_id: UUID) -> str:
         """The page that shows an alert to whoever may see it: everybody, or who has the link."""
         alert = self._alert if alert_id == self._stored.id else self._alerts[alert_id]
-        page = f"a/{alert_id}" if alert.for_public else f"x/{self._links.page(alert_id)}"
-        return f"{self._settings.public_url}/{page}"
+        long = f"a/{alert_id}" if alert.for_public else f"x/{self._links.page(alert_id)}"
+        return f"{self._settings.public_url}/{self._codes.get(alert_id) or long}"
