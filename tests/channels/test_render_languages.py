@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from render_examples import SENT, alert
 
+from alerting.cap import from_json, read, to_json, to_xml
 from alerting.channels.phrases import table
 from alerting.channels.render import render
 from alerting.channels.render_digest import Part, render_digest
@@ -82,7 +83,8 @@ def test_our_cancel_is_in_the_citizens_language(
         false_alarm=false_alarm,
         valid_s=3600,
     )
-    made = text(notice, channel, language)
+    stored = from_json(to_json(read(to_xml(notice)).alerts[0]))
+    made = text(stored, channel, language)
     kind = f"{words.cancelled} ({words.false_alarm})" if false_alarm else words.cancelled
     assert fold(made).lstrip().startswith(fold(f"{kind}{words.colon}"))
     sentence = words.false_alarm_note if false_alarm else words.cancel_note

@@ -12,6 +12,7 @@ from alerting.cap import read
 from alerting.channels.render import render
 from alerting.channels.times import full, short, zone_of
 from alerting.domain.alert import Alert, NamedValue
+from alerting.domain.retime import sent_now
 
 CHANNELS = ("sms", "email", "push")
 
@@ -95,10 +96,27 @@ def test_the_end_of_the_event_is_said_where_it_is_known(channel: str) -> None:
     assert "18:00" not in made
 
 
-@pytest.mark.parametrize("value", ["soon", "2026-11-03T21:00:00", "2026-11-03T11:00:00+01:00"])
-def test_an_event_ending_time_that_says_nothing_is_passed_over(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "until"),
+    [
+        ("soon", "Valid until 18:00"),
+        ("2026-11-03T21:00:00", "Valid until 18:00"),
+        # Over before it was sent: nobody knows what it means.
+        (
+            "2026-11-03T11:00:00+01:00",
+            "Go to higher ground now. More",
+        ),
+    ],
+)
+def test_an_event_ending_time_that_says_nothing_is_passed_over(value: str, until: str) -> None:
     which = alert({"parameters": (NamedValue("eventEndingTime", value),)})
-    assert "Valid until 18:00" in text(which, "sms", time_zone="Europe/Berlin")
+    assert until in text(which, "sms", time_zone="Europe/Berlin")
+
+
+def test_the_end_of_the_event_moves_with_the_other_times() -> None:
+    ends = NamedValue("eventEndingTime", (SENT + timedelta(hours=9)).isoformat())
+    moved = sent_now(alert({"parameters": (ends,)}), SENT + timedelta(days=1))
+    assert "Valid until 21:00" in text(moved, "sms", time_zone="Europe/Berlin")
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

@@ -12,8 +12,8 @@ from alembic import op
 
 from alerting.store.migrations.gently import gently, index_concurrently, works_with
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
