@@ -24,7 +24,7 @@ from alerting.store.outbox import Work
 class Texts:
     """Renderings of alerts, which never change, kept for all chunks of one process."""
 
-    def __init__(self, most: int = 512) -> None:
+    def __init__(self, most: int = 1024) -> None:
         self._most = most
         self._kept: OrderedDict[Hashable, Rendering] = OrderedDict()
 
