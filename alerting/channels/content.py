@@ -32,8 +32,7 @@ class Content:
     ours: it says a sentence of ours, or that something is over or no danger: that is said in the
         citizen's language, whatever room it takes.
     drill: the word of an alert that is not real, else "". `drill_note` is its sentence.
-    kind: what a later version does (cancelled, all clear, updated); "" for a first alert, and
-        where the headline begins with that very word.
+    kind: what a later version does (cancelled, all clear, updated); "" for a first alert.
     still: the sentence that another alert of the danger is in force, else "".
     headline: one line; never empty. `sender`, `area` likewise are one line but may be empty.
     text_language: the language of the sender's texts.
@@ -88,6 +87,11 @@ class Content:
         return self.area.casefold() in self.headline.casefold()
 
     @property
+    def says_itself(self) -> bool:
+        """True where the headline begins with the word for what the message is."""
+        return any(word and leads(word, self.headline) for word in (self.drill, self.kind))
+
+    @property
     def no_action(self) -> str:
         """`EXERCISE (no action needed)`: the first and the last words of a drill; else ""."""
         return f"{self.drill} ({self.words.no_action})" if self.drill else ""
@@ -137,7 +141,6 @@ def gather(
     over = alert.msg_type is MsgType.CANCEL or (info is not None and alert.ends_in(info))
     sender = one_line(info.sender_name if info else None) or one_line(alert.sender)
     headline = _headline(alert, info, words) or sender
-    kind = _kind(alert, info, words)
     return Content(
         words=words,
         locale=language if understood else words.language,
@@ -146,7 +149,7 @@ def gather(
         ours=bool(drill) or over or still,
         drill=drill,
         drill_note=drill_note,
-        kind="" if leads(kind, headline) else kind,
+        kind=_kind(alert, info, words),
         still=words.still if still else "",
         sender=sender,
         headline=headline,

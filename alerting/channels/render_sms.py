@@ -121,7 +121,12 @@ def _compose(content: Content, room: _Room, guidance: str) -> str:
 def _line(content: Content, room: _Room, guidance: str) -> str:
     headline = clip(content.headline, room.headline)
     if room.sender and not content.sender_in_title:
-        headline = f"{clip(content.sender, room.sender)}{content.words.colon}{headline}"
+        sender = clip(content.sender, room.sender)
+        headline = (
+            f"{headline} ({sender})"
+            if content.says_itself
+            else f"{sender}{content.words.colon}{headline}"
+        )
     area = "" if content.area_in_title else clip(content.area, room.area)
     theirs, ours = content.text_language, content.words.language
     parts = [

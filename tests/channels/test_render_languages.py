@@ -132,6 +132,11 @@ def test_a_correction_begins_with_the_word_for_it() -> None:
     for channel in CHANNELS:
         made = text(alert({"language": "de"}, msg_type=MsgType.UPDATE), channel, "de")
         assert made.lstrip().startswith("Aktualisiert: ")
+        own = {"language": "de", "headline": "Aktualisiert: Flut"}
+        made = text(alert(own, msg_type=MsgType.UPDATE), channel, "de")
+        assert made.lstrip().startswith("Aktualisiert: Flut")
+        assert made.count("Aktualisiert") == (2 if channel == "email" else 1)
+        assert "Example River Agency" in made
 
 
 def test_impact_is_said_where_it_costs_no_segment() -> None:
