@@ -6,6 +6,8 @@ import html
 import re
 import unicodedata
 
+from alerting.domain.blank import says_nothing
+
 #: Stands where the citizen's own leave link goes. Removed from every text that comes from outside,
 #: so nobody can place a link in a citizen's name.
 LEAVE_MARK = "[[leave-link]]"
@@ -37,10 +39,6 @@ _LINK = re.compile(r"\[([^\[\]\n]+)\]\((https?://[^\s()]+)\)", re.I)
 #: Some senders escape a text twice, some three times.
 _LAYERS = 4
 
-# What programs and people write where they have nothing to say.
-_NOTHING = frozenset({"n/a", "n.a", "none", "null", "nil", "nan", "undefined", "not applicable"})
-_ONLY_MARKS = re.compile(r"[\s.\-_=*~#–—…]*")
-
 
 def clean(text: str | None) -> str:
     """Plain text of a CAP text: markup flattened, entities read, paragraphs kept, nothing hidden.
@@ -65,8 +63,7 @@ def clean(text: str | None) -> str:
     while LEAVE_MARK in text:  # removing one may join another
         text = text.replace(LEAVE_MARK, "")
     text = _BLANK_LINES.sub("\n\n", text).strip()
-    said = text.casefold().strip("()[]. ")
-    return "" if said in _NOTHING or _ONLY_MARKS.fullmatch(text) else text
+    return "" if says_nothing(text) else text
 
 
 def _plain_marks(text: str) -> str:
