@@ -29,8 +29,7 @@ class Content:
 
     words: the frame words; `locale` is the tag times are written in. zone: the citizen's own, None
         where it is not known: then times are the sender's.
-    ours: it says a sentence of ours, or that something is over or no danger: that is said in the
-        citizen's language, whatever room it takes.
+    over: it says that the danger is over, or never was.
     drill: the word of an alert that is not real, else "". `drill_note` is its sentence.
     kind: what a later version does (cancelled, all clear, updated); "" for a first alert.
     still: the sentence that another alert of the danger is in force, else "".
@@ -42,7 +41,7 @@ class Content:
     locale: str
     zone: ZoneInfo | None
     text_language: str
-    ours: bool
+    over: bool
     drill: str
     drill_note: str
     kind: str
@@ -85,6 +84,12 @@ class Content:
     @property
     def area_in_title(self) -> bool:
         return self.area.casefold() in self.headline.casefold()
+
+    @property
+    def ours(self) -> bool:
+        """True where it says a sentence of ours, or that something is over: that is said in the
+        citizen's language, whatever room it takes."""
+        return bool(self.drill or self.still) or self.over
 
     @property
     def says_itself(self) -> bool:
@@ -146,7 +151,7 @@ def gather(
         locale=language if understood else words.language,
         zone=times.zone_of(time_zone),
         text_language=text_language if well_formed(text_language) else words.language,
-        ours=bool(drill) or over or still,
+        over=over,
         drill=drill,
         drill_note=drill_note,
         kind=_kind(alert, info, words),

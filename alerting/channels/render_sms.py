@@ -78,9 +78,10 @@ def _laid_out(content: Content) -> _Laid:
 
 
 def _with_impact(content: Content, compose: Callable[[str], str], guidance: str) -> str:
-    """Behind an instruction the first sentences of the description that cost no segment more."""
+    """Behind an instruction the first sentences of the description that cost no segment more. Of
+    what is over nothing is said but that."""
     line = compose(guidance)
-    if not content.instruction:
+    if content.over or not content.instruction:
         return line
     size, said = measure(line), f"{content.headline} {guidance}".casefold()
     for sentence in plain_sentences(content.description):

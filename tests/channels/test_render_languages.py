@@ -14,7 +14,7 @@ from alerting.channels.render import render
 from alerting.channels.render_digest import Part, render_digest
 from alerting.channels.texts import fold
 from alerting.dispatch.intake.notice import notice_of
-from alerting.domain.alert import Alert, Area, MsgType, Status
+from alerting.domain.alert import Alert, Area, MsgType, ResponseType, Status
 from alerting.domain.segments import measure
 
 CHANNELS = ("sms", "email", "push")
@@ -151,6 +151,14 @@ def test_impact_is_said_where_it_costs_no_segment() -> None:
     assert long == made
     for none_the_worse in ("Ślisko.", "Flooding is imminent.", "See https://example.org/map."):
         assert text(alert(info | {"description": none_the_worse}), "sms", "en").strip() == without
+
+
+def test_no_impact_of_what_is_over() -> None:
+    """An all-clear often comes with the description of the alert that it ends."""
+    over = {"description": "The dam fails.", "response_types": (ResponseType.ALL_CLEAR,)}
+    made = text(alert(over | {"instruction": "Go home."}, msg_type=MsgType.UPDATE), "sms", "en")
+    assert "Go home. More: " in made
+    assert "dam" not in made
 
 
 def test_a_digest_of_english_lines_keeps_its_encoding() -> None:
