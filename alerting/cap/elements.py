@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 from lxml import etree
 
@@ -26,6 +27,10 @@ _ALIASES = {
     | {alias: name for alias, name in ELEMENT_ALIASES.items() if name in names}
     for parent, names in ORDER.items()
 }
+#: HTML inside a text that does not part words; any other element does.
+_INLINE = frozenset(
+    {"a", "b", "i", "u", "s", "em", "strong", "span", "font", "small", "big", "sup", "sub", "abbr"}
+)
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
@@ -55,7 +60,8 @@ class Bag:
     def texts(self, name: str, *, inner: str = "") -> list[str]:
         """Every occurrence's text, trimmed, empty ones included.
 
-        inner: stands between the texts of elements inside it.
+        inner: stands between the texts of elements inside it; "" for line ends around those that
+        part words.
         """
         return [self._text(child, name, inner) for child in self.all(name)]
 
@@ -105,7 +111,9 @@ class Bag:
             self.notes.repair(self.path(name), "elements inside it; only their text kept")
         if element.attrib:
             self._note_attributes(element, self.path(name))
-        return inner.join(str(part) for part in element.itertext()).strip()
+        if inner or not len(element):
+            return inner.join(str(part) for part in element.itertext()).strip()
+        return "".join(_parts(element)).strip()
 
     def _note_attributes(self, element: etree._Element, where: str = "") -> None:
         for key in element.attrib:
@@ -141,6 +149,17 @@ class Bag:
         for local, count in unknown.items():
             times = f" ({count} times)" if count > 1 else ""
             self.notes.repair(self.path(local[:60]), f"unknown to CAP 1.2; ignored{times}")
+
+
+def _parts(element: etree._Element) -> Iterator[str]:
+    """The texts in an element in order, with a line end before and after what parts words."""
+    for event, inside in etree.iterwalk(element, events=("start", "end")):
+        tag = split(str(inside.tag))[1].lower()
+        edge = "" if inside is element or tag in _INLINE else "\n"
+        if event == "start":
+            yield f"{edge}{'- ' if tag == 'li' else ''}{inside.text or ''}"
+        else:
+            yield edge if inside is element else f"{edge}{inside.tail or ''}"
 
 
 def _ours(namespace: str, home: str) -> bool:

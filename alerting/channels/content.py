@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from alerting.channels import times
 from alerting.channels.phrases import Phrases, phrases
+from alerting.channels.sentences import danger_first
 from alerting.channels.texts import clean, one_line
 from alerting.domain.alert import Alert, Area, Info, MsgType, ResponseType, Status
 from alerting.domain.language import primary, well_formed
+from alerting.domain.notice import Notice, notice_in
 from alerting.domain.said import said
 
 #: Alerts naming more areas than this list the rest behind the link.
@@ -25,10 +28,11 @@ MAX_AREAS = 40
 class Content:
     """Clean texts of one info for one area, with the words for the citizen.
 
-    words: the frame words; `locale` is the tag times are written in.
+    words: the frame words; `locale` is the tag times are written in. zone: the citizen's own, None
+        where it is not known: then times are the sender's.
+    over: it says that the danger is over, or never was.
     drill: the word of an alert that is not real, else "". `drill_note` is its sentence.
-    kind: what a later version does (cancelled, all clear, updated); "" for a first alert, and
-        where the headline begins with that very word.
+    kind: what a later version does (cancelled, all clear, updated); "" for a first alert.
     still: the sentence that another alert of the danger is in force, else "".
     headline: one line; never empty. `sender`, `area` likewise are one line but may be empty.
     text_language: the language of the sender's texts.
@@ -36,7 +40,9 @@ class Content:
 
     words: Phrases
     locale: str
+    zone: ZoneInfo | None
     text_language: str
+    over: bool
     drill: str
     drill_note: str
     kind: str
@@ -56,15 +62,20 @@ class Content:
 
     @property
     def guidance(self) -> str:
-        return self.instruction or self.description
+        """What to do, else what is known, for a message that may be cut at its end."""
+        return danger_first(self.instruction, self.description)
 
     @property
     def until_short(self) -> str:
-        """`Until 18:00 (UTC+1)`; empty where the alert names no end."""
+        """`Valid until 18:00`; empty where nobody says when."""
         if self.until is None:
             return ""
-        time = times.short(self.until, self.locale, seen_from=self.sent)
+        time = times.short(self.until, self.locale, seen_from=self.sent, zone=self.zone)
         return self.words.until.format(time=time)
+
+    def full_time(self, phrase: str, at: datetime) -> str:
+        """A phrase with its time in full."""
+        return phrase.format(time=times.full(at, self.locale, zone=self.zone))
 
     @property
     def sender_in_title(self) -> bool:
@@ -75,23 +86,55 @@ class Content:
     def area_in_title(self) -> bool:
         return self.area.casefold() in self.headline.casefold()
 
+    @property
+    def ours(self) -> bool:
+        """True where it says a sentence of ours, or that something is over: that is said in the
+        citizen's language, whatever room it takes."""
+        return bool(self.drill or self.still) or self.over
+
+    @property
+    def says_itself(self) -> bool:
+        """True where the headline begins with the word for what the message is."""
+        return any(word and leads(word, self.headline) for word in (self.drill, self.kind))
+
+    @property
+    def no_action(self) -> str:
+        """`EXERCISE (no action needed)`: the first and the last words of a drill; else ""."""
+        return f"{self.drill} ({self.words.no_action})" if self.drill else ""
+
+    def heading(self, headline: str | None = None) -> str:
+        """`Cancelled: Flood`: what a later version does, before what it says."""
+        heading = self.headline if headline is None else headline
+        if self.kind and not leads(self.kind, heading):
+            return f"{self.kind}{self.words.colon}{heading}"
+        return heading
+
     def title(self, headline: str | None = None) -> str:
-        """`EXERCISE: Cancelled: Flood`: what the message is, before what it says."""
-        title = self.headline if headline is None else headline
-        for word in (self.kind, self.drill):
-            if word and not leads(word, title):
-                title = f"{word}{self.words.colon}{title}"
-        return title
+        """`EXERCISE (no action needed): Cancelled: Flood`: before all that it is not real."""
+        title = self.heading(headline)
+        if not self.drill:
+            return title
+        if leads(self.drill, title):
+            title = title[len(self.drill) :].lstrip(" :,.!-–—")
+        return f"{self.no_action}{self.words.colon}{title}" if title else self.no_action
 
 
 def gather(
-    alert: Alert, *, info_no: int, area_no: int, language: str, link: str, still: bool = False
+    alert: Alert,
+    *,
+    info_no: int,
+    area_no: int,
+    language: str,
+    link: str,
+    still: bool = False,
+    time_zone: str = "",
 ) -> Content:
-    """Collect what to say about `alert` to a reader of `language`.
+    """Collect what to say about `alert` to a reader of `language` in `time_zone`.
 
     info_no -1, or one that is not there: the alert's own note and the frame words serve.
     area_no -1, or an area without a description: every area of the info.
     still: another alert of the danger that this ends is in force for the reader.
+    time_zone: "" where it is not known.
     """
     info = said(alert, info_no)
     text_language = info.language if info else language
@@ -104,14 +147,15 @@ def gather(
     over = alert.msg_type is MsgType.CANCEL or (info is not None and alert.ends_in(info))
     sender = one_line(info.sender_name if info else None) or one_line(alert.sender)
     headline = _headline(alert, info, words) or sender
-    kind = _kind(alert, info, words)
     return Content(
         words=words,
         locale=language if understood else words.language,
+        zone=times.zone_of(time_zone),
         text_language=text_language if well_formed(text_language) else words.language,
+        over=over,
         drill=drill,
         drill_note=drill_note,
-        kind="" if leads(kind, headline) else kind,
+        kind=_kind(alert, info, words),
         still=words.still if still else "",
         sender=sender,
         headline=headline,
@@ -122,7 +166,7 @@ def gather(
         sent=alert.sent,
         # A time already past when the alert was sent tells a reader nothing.
         since=info.onset if info and info.onset and info.onset > alert.sent and not over else None,
-        until=info.expires if info and not over else None,
+        until=info.until if info and info.until and info.until > alert.sent and not over else None,
         contact=one_line(info.contact if info else None),
         web=one_line(info.web if info else None),
         link=link,
@@ -139,6 +183,8 @@ def drill_words(status: Status, words: Phrases) -> tuple[str, str]:
 
 
 def _kind(alert: Alert, info: Info | None, words: Phrases) -> str:
+    if info is not None and notice_in(alert, info) is Notice.FALSE_ALARM:
+        return f"{words.cancelled} ({words.false_alarm})"
     if alert.msg_type is MsgType.CANCEL:
         return words.cancelled
     if info is not None and ResponseType.ALL_CLEAR in info.response_types:
@@ -149,6 +195,8 @@ def _kind(alert: Alert, info: Info | None, words: Phrases) -> str:
 
 
 def _headline(alert: Alert, info: Info | None, words: Phrases) -> str:
+    if info is not None and notice_in(alert, info):
+        return one_line(info.event)
     if info is not None:
         return one_line(info.headline) or one_line(info.event)
     # Without an info the note is the text; it is not said twice, so the title has the frame words.
@@ -163,6 +211,10 @@ def _texts(alert: Alert, info: Info | None, words: Phrases) -> tuple[str, str]:
     danger has passed.
     """
     note = clean(alert.note)
+    if info is not None and (notice := notice_in(alert, info)):
+        false_alarm = notice is Notice.FALSE_ALARM
+        sentence = words.false_alarm_note if false_alarm else words.cancel_note
+        return f"{sentence} {note}".strip(), ""
     if alert.msg_type is MsgType.CANCEL and (info is None or not info.ends_danger):
         return note or ("" if info is None else words.cancel_note), ""
     if info is None:

@@ -20,9 +20,12 @@ RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur"
 class Phrases:
     """One language's words. `until`, `since`, `sent` hold {time}; `issued_by` holds {sender}.
 
+    until: says how long the message is valid, which is not how long the danger lasts.
+    since: says from when the danger is expected.
     false_alarm: as it stands inside a sentence or in brackets.
     still: said with the end of one alert while another of its danger goes on.
     exercise, test: the word that stands before everything else of an alert that is not real.
+    no_action: stands in brackets behind that word.
     colon: what stands between a label and its text.
     """
 
@@ -31,6 +34,7 @@ class Phrases:
     exercise_note: str
     test: str
     test_note: str
+    no_action: str
     cancelled: str
     cancel_note: str
     false_alarm: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from alerting.channels.base import Rendering
 from alerting.channels.content import Content, gather
 from alerting.channels.render_email import email_html, email_subject, email_text
@@ -24,25 +26,35 @@ def render(
     language: str,
     link: str,
     still: bool = False,
+    time_zone: str = "",
 ) -> Rendering:
     """Lay an alert out for `channel`: "sms", "email" or "push".
 
     The sender's texts come from the info; the words around them are the citizen's `language`,
-    else the info's, else English. Anything but an Actual alert says so before all else; so does
-    the end of a danger. `info_no` -1 renders what an alert without infos holds. No language, and
-    nothing inside a text, makes it fail.
+    else the info's, else English. Anything but an Actual alert says before all else and after it
+    that nothing need be done; the end of a danger says what it is first. `info_no` -1 renders what
+    an alert without infos holds. No language, and nothing inside a text, makes it fail.
 
     still: the reader has another alert of the danger that goes on, and is told so.
+    time_zone: the citizen's, in which times are written; "" where it is not known.
 
     language of the Rendering: that of the sender's texts.
     Raises BadInput for a channel that does not exist.
     """
-    content = gather(
-        alert, info_no=info_no, area_no=area_no, language=language, link=link, still=still
+    read_by = partial(
+        gather,
+        alert,
+        info_no=info_no,
+        area_no=area_no,
+        link=link,
+        still=still,
+        time_zone=time_zone,
     )
+    content = read_by(language=language)
     match channel:
         case "sms":
-            subject, text, html = "", sms_text(content), ""
+            text = sms_text(content, read_by(language=content.text_language))
+            subject, html = "", ""
         case "email":
             subject = email_subject(content)
             text, html = email_text(content), email_html(content)
@@ -70,7 +82,7 @@ def _push_text(content: Content) -> str:
     ]
     # A notification with an empty body is not shown by every phone.
     text = "\n".join(p for p in parts if p) or content.headline
-    return f"{text}\n{content.drill_note}" if content.drill and "\n" in text else text
+    return f"{text}\n{content.drill_note}" if content.drill else text
 
 
 def _first_words(text: str, limit: int) -> str:

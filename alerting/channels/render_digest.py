@@ -12,7 +12,7 @@ from alerting.channels.phrases import direction
 from alerting.channels.render import PUSH_TITLE_CHARS, render
 from alerting.channels.texts import LEAVE_MARK, clip
 from alerting.domain.alert import Alert
-from alerting.domain.segments import plain, shorten
+from alerting.domain.segments import measure, plain, shorten
 
 #: An SMS digest informs, it does not warn; it may not cost more than a warning.
 MAX_SEGMENTS = 4
@@ -29,10 +29,13 @@ class Part:
     link: str
 
 
-def render_digest(parts: Sequence[Part], *, channel: str, language: str) -> Rendering:
+def render_digest(
+    parts: Sequence[Part], *, channel: str, language: str, time_zone: str = ""
+) -> Rendering:
     """Lay out a digest for "sms", "email" or "push"; a single part is laid out as that alert.
 
-    Each line says what, where and until when, in the citizen's language where the sender has it.
+    Each line says what, where and until when, in the citizen's language where the sender has it
+    and by the citizen's clock.
     """
     first = parts[0]
     if len(parts) == 1:
@@ -43,16 +46,21 @@ def render_digest(parts: Sequence[Part], *, channel: str, language: str) -> Rend
             channel=channel,
             language=language,
             link=first.link,
+            time_zone=time_zone,
         )
-    contents = [
-        gather(p.alert, info_no=p.info_no, area_no=p.area_no, language=language, link=p.link)
-        for p in parts
-    ]
-    lines = [clip(_line(c), _LINE_CHARS[channel]) for c in contents]
+    contents = [_read_by(language, p, time_zone) for p in parts]
+    lines = [_line(c, _LINE_CHARS[channel]) for c in contents]
     title = clip(f"{contents[0].title()} (+{len(parts) - 1})", PUSH_TITLE_CHARS * 2)
     tag = contents[0].text_language
     if channel == "sms":
-        text = plain(" / ".join(f"{n}) {line}" for n, line in enumerate(lines, 1)))
+        text = _numbered(lines)
+        if measure(text).encoding == "UCS-2" and not any(c.ours for c in contents):
+            own = [
+                _read_by(c.text_language, p, time_zone)
+                for c, p in zip(contents, parts, strict=True)
+            ]
+            other = _numbered([_line(c, _LINE_CHARS[channel]) for c in own])
+            text = other if measure(other).encoding == "GSM-7" else text
         return Rendering(channel, tag, "", shorten(text, first.link, MAX_SEGMENTS), "", first.link)
     if channel == "push":
         return Rendering(
@@ -62,13 +70,29 @@ def render_digest(parts: Sequence[Part], *, channel: str, language: str) -> Rend
     return Rendering(channel, tag, title, text, html, first.link)
 
 
-def _line(content: Content) -> str:
+def _read_by(language: str, part: Part, time_zone: str) -> Content:
+    return gather(
+        part.alert,
+        info_no=part.info_no,
+        area_no=part.area_no,
+        language=language,
+        link=part.link,
+        time_zone=time_zone,
+    )
+
+
+def _numbered(lines: Sequence[str]) -> str:
+    return plain(" / ".join(f"{n}) {line}" for n, line in enumerate(lines, 1)))
+
+
+def _line(content: Content, most: int) -> str:
     parts = [
         content.title(),
         "" if content.area_in_title else clip(content.area, 80),
         content.until_short,
     ]
-    return ". ".join(p.rstrip(".") for p in parts if p)
+    line = clip(". ".join(p.rstrip(".") for p in parts if p), most)
+    return f"{line.rstrip('.')}. {content.no_action}" if content.drill else line
 
 
 def _text(contents: Sequence[Content], lines: Sequence[str]) -> str:

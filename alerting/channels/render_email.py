@@ -7,10 +7,9 @@ from functools import lru_cache
 
 import jinja2
 
-from alerting.channels import times
 from alerting.channels.content import Content
 from alerting.channels.phrases import direction
-from alerting.channels.texts import LEAVE_MARK, clip
+from alerting.channels.texts import LEAVE_MARK, clip, paragraphs
 
 #: Longer subjects are cut by every mail program anyway.
 SUBJECT_CHARS = 150
@@ -54,8 +53,8 @@ def email_html(content: Content) -> str:
         title=content.title(),
         provenance=_provenance(content),
         facts=[(label, text, _href(text)) for label, text in _facts(content)],
-        description=_paragraphs(content.description),
-        instruction=_paragraphs(content.instruction),
+        description=paragraphs(content.description),
+        instruction=paragraphs(content.instruction),
         page_direction=direction(content.words.language),
         # Senders leave `language` at its default (en-US) for any script, so only a language
         # known to run from the right is trusted; the rest is told from the letters.
@@ -67,7 +66,7 @@ def email_html(content: Content) -> str:
 def _provenance(content: Content) -> list[str]:
     words = content.words
     lines = [words.issued_by.format(sender=content.sender)] if content.sender else []
-    return [*lines, words.sent.format(time=times.full(content.sent, content.locale))]
+    return [*lines, content.full_time(words.sent, content.sent)]
 
 
 def _facts(content: Content) -> list[tuple[str, str]]:
@@ -76,13 +75,9 @@ def _facts(content: Content) -> list[tuple[str, str]]:
     facts = [(words.where, ", ".join(content.areas))]
     for phrase, at in ((words.since, content.since), (words.until, content.until)):
         if at is not None:
-            facts.append(("", phrase.format(time=times.full(at, content.locale))))
+            facts.append(("", content.full_time(phrase, at)))
     facts += [(words.contact, content.contact), (words.website, content.web)]
     return [(label, text) for label, text in facts if text]
-
-
-def _paragraphs(text: str) -> list[list[str]]:
-    return [p.split("\n") for p in text.split("\n\n") if p]
 
 
 def _href(text: str) -> str:

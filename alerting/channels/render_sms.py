@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from alerting.channels.content import Content
+from alerting.channels.sentences import blocks, closed, plain_sentences
 from alerting.channels.texts import clip, fold
-from alerting.domain.language import primary
 from alerting.domain.segments import measure, plain
 
 # A complete warning fits 231 characters (Sutton and others, doi 10.1007/s10694-020-01008-7); the
@@ -19,10 +19,6 @@ MAX_SEGMENTS = {"GSM-7": 3, "UCS-2": 4}
 
 #: At least this much guidance is worth shortening a long headline or area for.
 _GUIDANCE_CHARS = 60
-
-_STOPS = {"ja": "。", "zh": "。", "hi": "।"}
-_CLOSERS = ")]\"'”’»"
-_SENTENCE_ENDS = frozenset(".!?…。！？।؟:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +33,66 @@ class _Room:
 _ROOMS = (_Room(160, 80, 50), _Room(100, 50, 40), _Room(70, 40, 0), _Room(50, 0, 0))
 
 
-def sms_text(content: Content) -> str:
-    """One line of at most MAX_SEGMENTS, the link whole at its end.
+def sms_text(content: Content, in_its_language: Content) -> str:
+    """One line of at most MAX_SEGMENTS, the link whole at its end; behind it a drill says once
+    more that nothing need be done.
+
+    in_its_language: the same with the frame words in the language of the sender's texts. They
+    serve where the citizen's would take the whole out of GSM-7 or have guidance cut, unless there
+    is a sentence of ours in it.
 
     Typography becomes its GSM-7 look-alike, and our own words lose their accents, only where
     that makes the whole text GSM-7: otherwise it would gain nothing.
     """
-    guidance = " ".join(content.guidance.split())
+    text = _laid_out(content)
+    if content.ours or content.words == in_its_language.words:
+        return text.line
+    other = _laid_out(in_its_language)
+    saves_gsm = _is_gsm(other.line) and not _is_gsm(text.line)
+    return other.line if saves_gsm or (text.cut and not other.cut) else text.line
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A whole message. cut: some of what there was to say is missing."""
+
+    line: str
+    cut: bool
+
+
+def _laid_out(content: Content) -> _Laid:
+    guidance = " ".join(closed(b, content.text_language) for b in blocks(content.guidance))
     for room in _ROOMS:
         if _fits(_compose(content, room, clip(guidance, _GUIDANCE_CHARS))):
-            return _longest(guidance, partial(_compose, content, room))
-    title, link = content.title(), content.link
-    if _fits(link):
-        return _longest(title, lambda start: _typeset(f"{start} {link}".strip()))
-    return _longest(title, _typeset)
+            compose = partial(_compose, content, room)
+            whole = compose(guidance)
+            if _fits(whole):
+                return _Laid(_with_impact(content, compose, guidance), room is not _ROOMS[0])
+            return _Laid(_longest(guidance, compose), True)
+    end = " ".join(filter(None, (content.link, closed(content.no_action, content.words.language))))
+    if _fits(end):
+        line = _longest(content.title(), lambda start: _typeset(f"{start} {end}".strip()))
+    else:
+        line = _longest(content.title(), _typeset)
+    return _Laid(line, True)
+
+
+def _with_impact(content: Content, compose: Callable[[str], str], guidance: str) -> str:
+    """Behind an instruction the first sentences of the description that cost no segment more. Of
+    what is over nothing is said but that."""
+    line = compose(guidance)
+    if content.over or not content.instruction:
+        return line
+    size, said = measure(line), f"{content.headline} {guidance}".casefold()
+    for sentence in plain_sentences(content.description):
+        if sentence.casefold().rstrip(".") in said:
+            continue
+        guidance = f"{guidance} {closed(sentence, content.text_language)}"
+        longer = compose(guidance)
+        if measure(longer).encoding != size.encoding or measure(longer).count > size.count:
+            break
+        line = longer
+    return line
 
 
 def _longest(text: str, compose: Callable[[str], str]) -> str:
@@ -69,39 +111,46 @@ def _compose(content: Content, room: _Room, guidance: str) -> str:
     """The whole line, as the phone will show it."""
     text = _line(content, room, guidance)
     typeset = _typeset(text)
-    if measure(typeset).encoding == "GSM-7":
+    if _is_gsm(typeset):
         return typeset
+    for sentence in (content.words.cancel_note, content.words.false_alarm_note):
+        guidance = guidance.replace(sentence, fold(sentence))
     folded = _typeset(_line(_folded(content), room, guidance))
-    return folded if measure(folded).encoding == "GSM-7" else text
+    return folded if _is_gsm(folded) else text
 
 
 def _line(content: Content, room: _Room, guidance: str) -> str:
     headline = clip(content.headline, room.headline)
     if room.sender and not content.sender_in_title:
-        headline = f"{clip(content.sender, room.sender)}{content.words.colon}{headline}"
+        sender = clip(content.sender, room.sender)
+        headline = (
+            f"{headline} ({sender})"
+            if content.says_itself
+            else f"{sender}{content.words.colon}{headline}"
+        )
     area = "" if content.area_in_title else clip(content.area, room.area)
     theirs, ours = content.text_language, content.words.language
     parts = [
-        _sentence(content.title(headline), theirs),
+        closed(content.title(headline), theirs),
         content.still,
-        *(_sentence(part, theirs) for part in (area, guidance)),
-        _sentence(content.until_short, ours),
+        *(closed(part, theirs) for part in (area, guidance)),
+        closed(content.until_short, ours),
         f"{content.words.more}{content.words.colon}{content.link}" if content.link else "",
+        closed(content.no_action, ours),
     ]
     return " ".join(filter(None, parts))
-
-
-def _sentence(text: str, language: str) -> str:
-    if not text or text.rstrip(_CLOSERS)[-1:] in _SENTENCE_ENDS:
-        return text
-    return text + _STOPS.get(primary(language), ".")
 
 
 def _folded(content: Content) -> Content:
     words = content.words
     return replace(
         content,
-        words=replace(words, more=fold(words.more), until=fold(words.until)),
+        words=replace(
+            words,
+            more=fold(words.more),
+            until=fold(words.until),
+            no_action=fold(words.no_action),
+        ),
         drill=fold(content.drill),
         kind=fold(content.kind),
         still=fold(content.still),
@@ -111,7 +160,11 @@ def _folded(content: Content) -> Content:
 def _typeset(text: str) -> str:
     """Look-alikes for typography where the rest is GSM-7; else the text as it is."""
     candidate = plain(text)
-    return candidate if measure(candidate).encoding == "GSM-7" else text
+    return candidate if _is_gsm(candidate) else text
+
+
+def _is_gsm(text: str) -> bool:
+    return measure(text).encoding == "GSM-7"
 
 
 def _fits(text: str) -> bool:

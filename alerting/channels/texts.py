@@ -6,6 +6,8 @@ import html
 import re
 import unicodedata
 
+from alerting.domain.blank import says_nothing
+
 #: Stands where the citizen's own leave link goes. Removed from every text that comes from outside,
 #: so nobody can place a link in a citizen's name.
 LEAVE_MARK = "[[leave-link]]"
@@ -27,25 +29,57 @@ _TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _NEWLINES = re.compile(r"\r\n|[\r\v\f\x85\u2028\u2029]")
 _SPACES = re.compile(r"[ \t\xa0]+")
 _BLANK_LINES = re.compile(r"\n(?: ?\n)+")
+# A line end that a program wrote out as letters; not the start of a folder's name.
+_WRITTEN_NEWLINE = re.compile(r"(?<![:\\])(?:\\r)?\\n|(?<![:\\])\\r")
+
+_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+", re.M)
+_STRONG = re.compile(r"(?<![*\w])(\*\*|__)(?![\s*_])(.{1,200}?)(?<![\s*_])\1(?![*\w])")
+_LINK = re.compile(r"\[([^\[\]\n]+)\]\((https?://[^\s()]+)\)", re.I)
+
+#: Some senders escape a text twice, some three times.
+_LAYERS = 4
 
 
 def clean(text: str | None) -> str:
-    """Plain text of a CAP text: tags flattened, entities read, paragraphs kept, nothing hidden.
+    """Plain text of a CAP text: markup flattened, entities read, paragraphs kept, nothing hidden.
 
-    Line ends become `\\n`, control characters and lone surrogates disappear.
+    Line ends become `\\n`, control characters and lone surrogates disappear. A text that stands
+    for nothing (`N/A`, `None`, `---`) is empty.
     """
     if not text:
         return ""
-    if "<" in text:
-        text = _flatten(text)
-    if "&" in text:
-        text = html.unescape(text)
+    for _ in range(_LAYERS):
+        before = text
+        if "<" in text:
+            text = _flatten(text)
+        if "&" in text:
+            text = html.unescape(text)
+        if text == before:
+            break
     text = _NEWLINES.sub("\n", text).translate(_TURNING)
+    text = _plain_marks(text)
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
     text = _SPACES.sub(" ", text).replace("\n ", "\n").replace(" \n", "\n")
     while LEAVE_MARK in text:  # removing one may join another
         text = text.replace(LEAVE_MARK, "")
-    return _BLANK_LINES.sub("\n\n", text).strip()
+    text = _BLANK_LINES.sub("\n\n", text).strip()
+    return "" if says_nothing(text) else text
+
+
+def _plain_marks(text: str) -> str:
+    """The text without Markdown and without line ends written as letters."""
+    if "\\" in text:
+        text = _WRITTEN_NEWLINE.sub("\n", text)
+    if "#" in text:
+        text = _HEADING.sub("", text)
+    if "**" in text or "__" in text:
+        text = _STRONG.sub(r"\2", text)
+    return _LINK.sub(_link, text) if "](" in text else text
+
+
+def _link(found: re.Match[str]) -> str:
+    words, target = found.groups()
+    return target if words == target else f"{words} ({target})"
 
 
 def _flatten(text: str) -> str:
@@ -58,6 +92,11 @@ def _flatten(text: str) -> str:
 def one_line(text: str | None) -> str:
     """`clean` text on a single line; safe in a header."""
     return " ".join(clean(text).split())
+
+
+def paragraphs(text: str) -> list[list[str]]:
+    """The lines of each paragraph of a clean text."""
+    return [p.split("\n") for p in text.split("\n\n") if p]
 
 
 def clip(text: str, limit: int) -> str:

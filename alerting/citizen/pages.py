@@ -1,5 +1,5 @@
-"""`/a/{alert}`: the whole alert in the reader's language. `/x/{token}`: one that is not for
-everybody. `/u/{token}`: stop these messages.
+"""`/{code}`: the whole alert in the reader's language. `/a/{alert}`: the long link to one for
+everybody; `/x/{token}`: that to any. `/u/{token}`: stop these messages.
 
 Plain pages without scripts or anything from elsewhere: they must open on an old phone in a
 crowded network.
@@ -12,16 +12,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from jinja2 import Environment, PackageLoader
+from starlette.convertors import Convertor, register_url_convertor
 
 from alerting.bootstrap import Runtime
 from alerting.cap import from_json
-from alerting.channels.content import drill_words, leads
-from alerting.channels.phrases import direction, phrases
+from alerting.citizen.alert_page import alert_page, pages
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
-from alerting.domain.language import best_language
-from alerting.domain.links import Purpose
+from alerting.domain.links import CODE, Purpose
 from alerting.drills import rosters
 from alerting.errors import NotFound
 from alerting.store import alerts, citizens
@@ -29,18 +27,20 @@ from alerting.store.alerts import StoredAlert
 
 router = APIRouter(include_in_schema=False)
 
-_pages = Environment(loader=PackageLoader("alerting.citizen"), autoescape=True, trim_blocks=True)
 
-#: The banner over an alert that is not in force.
-_BANNERS = {
-    AlertState.HELD: "This alert has not been released. Nobody has been warned by it.",
-    AlertState.RECORDED: "This is kept for the record. It is not sent to anybody.",
-    AlertState.CANCELLED: "This alert has been cancelled.",
-    AlertState.SUPERSEDED: "A newer version has replaced this alert.",
-    AlertState.EXPIRED: "This alert has ended.",
-}
+class _Code(Convertor[str]):
+    """A path of the form of a code. Any other path of eight letters is not taken for one."""
 
-_CLOSED = "This alert is for a closed group of people, not for the public."
+    regex = CODE
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("code", _Code())
 
 #: A page that not everybody may see is kept by nobody on the way, and found by nobody.
 _OWN = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex, nofollow"}
@@ -86,41 +86,43 @@ async def own(
         stored = await alerts.get(connection, alert_id)
     if stored is None:
         return _page("gone.html", 404, text=_UNKNOWN)
-    page = _shown(request, stored, from_json(stored.document), lang or _first(accept_language))
+    return _own(request, stored, from_json(stored.document), lang or _first(accept_language))
+
+
+@router.get("/{code:code}")
+async def short(
+    request: Request,
+    code: str,
+    lang: Annotated[str | None, Query(max_length=35)] = None,
+    accept_language: Annotated[str, Header()] = "",
+) -> Response:
+    """The alert of a short link: a public one as `/a/` shows it, any other as `/x/` does."""
+    run = Runtime.of(request.app)
+    async with run.db.begin() as connection:
+        stored = await alerts.by_code(connection, code)
+    if stored is None:
+        return _page("gone.html", 404, text=_UNKNOWN)
+    document, wanted = from_json(stored.document), lang or _first(accept_language)
+    if not document.for_public:
+        return _own(request, stored, document, wanted)
+    if not _issued(stored):
+        return _page("gone.html", 404, text=_UNKNOWN)
+    return _shown(request, stored, document, wanted)
+
+
+def _own(request: Request, stored: StoredAlert, document: Alert, wanted: str) -> Response:
+    page = _shown(request, stored, document, wanted)
     page.headers.update(_OWN)
     return page
 
 
 def _shown(request: Request, stored: StoredAlert, document: Alert, wanted: str) -> Response:
-    languages = list(dict.fromkeys(i.language for i in document.infos))
-    language = best_language(languages, wanted) or "en"
-    words = phrases(wanted or language, language)
-    drill, drill_note = drill_words(document.status, words)
-    infos = [i for i in document.infos if i.language == language]
-    title = (infos[0].headline or infos[0].event) if infos else document.identifier
     state = stored.state
     if not _issued(stored):
         state = AlertState.RECORDED if state is AlertState.RECORDED else AlertState.HELD
     elif Runtime.of(request.app).clock.now() >= stored.expires_at:
         state = AlertState.EXPIRED
-    banners = [_BANNERS.get(state, "")]
-    if not document.is_drill and not document.for_public:
-        banners.insert(0, _CLOSED)
-    return _page(
-        "alert.html",
-        language=language,
-        direction=direction(language),
-        languages=languages,
-        infos=infos,
-        alert=document,
-        title=title if not drill or leads(drill, title) else f"{drill}{words.colon}{title}",
-        drill=drill,
-        drill_note=drill_note,
-        drill_language=words.language,
-        drill_direction=direction(words.language),
-        banners=[b for b in banners if b],
-        path=request.url.path,
-    )
+    return _html(alert_page(document, state, wanted=wanted, path=request.url.path))
 
 
 def _issued(stored: StoredAlert) -> bool:
@@ -165,11 +167,14 @@ async def leave(request: Request, token: str) -> Response:
 
 @router.get("/citizen.css")
 async def style() -> Response:
-    return Response(_pages.get_template("citizen.css").render(), media_type="text/css")
+    return Response(pages.get_template("citizen.css").render(), media_type="text/css")
 
 
 def _page(name: str, status: int = 200, **values: Any) -> Response:
-    html = _pages.get_template(name).render(**values)
+    return _html(pages.get_template(name).render(**values), status)
+
+
+def _html(html: str, status: int = 200) -> Response:
     return Response(html, status, media_type="text/html; charset=utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Tokens in citizens' links: they name what is meant without showing it and cannot be made up."""
+"""Tokens and codes in citizens' links: they name what is meant and cannot be made up or guessed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ from alerting.errors import NotFound
 _ADDRESS_BYTES = 8
 _ALERT_BYTES = 16
 _TAG_BYTES = 12
+
+#: Base 58: no letter or digit that is taken for another when it is typed.
+_CODE_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_CODE_LENGTH = 8
+#: What a code looks like, as a regular expression.
+CODE = f"[{_CODE_LETTERS}]{{{_CODE_LENGTH}}}"
 
 
 class Purpose(StrEnum):
@@ -37,6 +43,11 @@ class Leaving:
 
     purpose: Purpose
     address_id: int
+
+
+def new_code() -> str:
+    """What names one alert in a short link: 1 of 1.28e14, by chance."""
+    return "".join(secrets.choice(_CODE_LETTERS) for _ in range(_CODE_LENGTH))
 
 
 def new_key() -> bytes:

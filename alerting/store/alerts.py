@@ -65,6 +65,7 @@ class StoredAlert:
     finished_at: datetime | None
     audience: int
     pruned_at: datetime | None
+    code: str | None
 
     @property
     def is_drill(self) -> bool:
@@ -102,6 +103,12 @@ async def get(
     if lock:
         query = query.with_for_update(key_share=True)
     row = (await connection.execute(query)).first()
+    return None if row is None else _stored(row)
+
+
+async def by_code(connection: AsyncConnection, code: str) -> StoredAlert | None:
+    """The alert that a short link names."""
+    row = (await connection.execute(select(*_FIELDS).where(alert.c.code == code))).first()
     return None if row is None else _stored(row)
 
 

@@ -240,6 +240,8 @@ alert = Table(
     _at("finished_at"),
     Column("audience", Integer, nullable=False, server_default="0", comment="citizens"),
     _at("pruned_at"),
+    Column("code", Text, comment="names it in short links"),
+    Index("uq_alert_code", "code", unique=True),
     UniqueConstraint("sender", "identifier", "sent_at"),
     ForeignKeyConstraint(
         ["thread_id", "status", "scope"],

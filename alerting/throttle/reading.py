@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from alerting.domain.alert import Info
+from alerting.domain.blank import says_nothing
 
 #: Marks belong to their letters; in Indic scripts they are no letters of their own.
 _WORD = re.compile(r"[\w\u0900-\u0dff]+")
@@ -25,8 +26,8 @@ _MOST_WORDS = 2_000
 
 def words_read(info: Info) -> tuple[str, ...]:
     """The words of the headline, then of the guidance: the instruction, else the description."""
-    headline = info.headline if (info.headline or "").strip() else info.event
-    guidance = info.instruction if (info.instruction or "").strip() else info.description
+    headline = info.event if says_nothing(info.headline) else info.headline
+    guidance = info.description if says_nothing(info.instruction) else info.instruction
     words: list[str] = []
     for text in (headline, guidance):
         plain = unicodedata.normalize("NFKC", _MARKUP.sub(" ", text or ""))

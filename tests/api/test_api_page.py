@@ -27,7 +27,7 @@ from alerting.citizen import router as citizen_pages
 from alerting.domain.principal import RIGHTS, internal
 from alerting.embedded.wait import until
 from alerting.settings import Settings
-from alerting.store import alarms, keys, people
+from alerting.store import alarms, alerts, keys, people
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def test_every_route_is_on_the_page() -> None:
     for route in every_route(create_app(Settings(), citizen_pages).routes):
         if route.path in _ASSETS:
             continue
-        path = re.sub(r"\\{[a-z_]+\\}", '[^/?" ]+', re.escape(route.path))
+        path = re.sub(r"\\{[a-z_:]+\\}", '[^/?" ]+', re.escape(route.path))
         for method in route.methods - {"HEAD"}:
             word = "" if method == "GET" else f"-X {method} "
             wanted = re.compile(rf'curl {word}"\$API{path}[?"]')
@@ -126,13 +126,18 @@ async def prepared(api: Api) -> dict[str, str]:
         {"API": api.url, "OTHER": other, "HELD_CAP": held},
     )
     assert status == "202", body
+    held_id = UUID(json.loads(body)["id"])
+    async with Runtime.open(api.settings) as runtime, runtime.db.begin() as connection:
+        stored = await alerts.get(connection, held_id)
+    assert stored is not None
     return {
         "API": api.url,
         "KEY": key,
         "TOKEN": token,
         "ALARM": str(alarm.id),
-        "HELD": json.loads(body)["id"],
-        "PAGE": page(UUID(json.loads(body)["id"])),
+        "HELD": str(held_id),
+        "CODE": stored.code or "",
+        "PAGE": page(held_id),
         "TOMORROW": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
     }
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from uuid import UUID
 
 import pytest
 from served import Served
 from sqlalchemy import func, insert, select, update
 
-from alerting.domain.links import Links, Purpose
+from alerting.domain.links import CODE, Links, Purpose
 from alerting.drills import rosters
 from alerting.store import rosters as store
 from alerting.store.schema import address, citizen
@@ -57,6 +58,60 @@ async def test_the_alert_in_the_readers_language(served: Served, alert_xml: byte
     assert "default-src 'none'" in english.headers["content-security-policy"]
 
 
+async def code_of(served: Served, id_: str) -> str:
+    async with served.runtime.db.begin() as c:
+        return str(await c.scalar(select(alert_table.c.code).where(alert_table.c.id == UUID(id_))))
+
+
+async def test_a_short_link_shows_what_the_long_one_shows(served: Served, alert_xml: bytes) -> None:
+    id_ = await submit(served, alert_xml)
+    code = await code_of(served, id_)
+    assert re.fullmatch(CODE, code)
+    short = await served.http.get(f"/{code}?lang=es")
+    assert short.status_code == 200
+    assert short.text.replace(f"/{code}", f"/a/{id_}") == (
+        (await served.http.get(f"/a/{id_}?lang=es")).text
+    )
+    other = code[:-1] + ("A" if code[-1] != "A" else "B")
+    assert "Not found" in (await served.http.get(f"/{other}")).text
+    for no_code in (code[:-1], f"{code}x", "nocolour", code.replace(code[0], "0")):
+        answer = await served.http.get(f"/{no_code}")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("state", ["held", "recorded"])
+async def test_a_short_link_hides_what_was_not_issued(
+    served: Served, alert_xml: bytes, state: str
+) -> None:
+    id_ = await submit(served, alert_xml)
+    async with served.runtime.db.begin() as c:
+        await c.execute(
+            update(alert_table).where(alert_table.c.id == UUID(id_)).values(state=state)
+        )
+    assert (await served.http.get(f"/{await code_of(served, id_)}")).status_code == 404
+
+
+async def test_a_short_link_to_a_drill_is_kept_by_nobody(served: Served, alert_xml: bytes) -> None:
+    await an_address(served)
+    await enrol(served, "a")
+    id_ = await submit(served, drill_of(alert_xml))
+    answer = await served.http.get(f"/{await code_of(served, id_)}")
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "private, no-store"
+    assert answer.text.replace(f"/{await code_of(served, id_)}", "") == (
+        (await own_page(served, id_, "")).replace(f"/x/{served.runtime.links.page(UUID(id_))}", "")
+    )
+
+
+async def test_times_have_words_and_the_senders_offset(served: Served, alert_xml: bytes) -> None:
+    page = (await served.http.get(f"/a/{await submit(served, alert_xml)}?lang=en")).text
+    assert re.search(r">Valid until \w+, \d+ \w+ \d{4}, \d\d:\d\d \(UTC\+1\)</time>", page)
+    arabic = (await served.http.get(f"/a/{await submit(served, alert_xml)}?lang=ar")).text
+    assert '<p class="meta" lang="ar" dir="rtl"><time' in arabic
+    assert "صالح حتى: " in arabic
+
+
 async def own_page(served: Served, id_: str, lang: str = "en") -> str:
     answer = await served.http.get(f"/x/{served.runtime.links.page(UUID(id_))}?lang={lang}")
     assert answer.status_code == 200
@@ -79,8 +134,8 @@ async def test_an_exercise_is_seen_by_its_own_link_only(served: Served, alert_xm
     assert (await served.http.get(f"/a/{id_}")).status_code == 404
     page = await own_page(served, id_)
     body = page[page.index("<main>") :]
-    assert page.index("<title>EXERCISE: ") > 0
-    assert body.count("This is an exercise. There is no real danger.") == 2
+    assert page.index("<title>EXERCISE (no action needed): ") > 0
+    assert body.count("There is no real danger. You do not need to do anything.") == 2
     assert body.index("EXERCISE") < body.index("<h1>")
     assert body.rindex("EXERCISE") > body.rindex("</article>")
     assert "SIMULACRO" in await own_page(served, id_, "es")

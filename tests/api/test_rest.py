@@ -17,7 +17,7 @@ OPEN = {
     "/healthz", "/readyz", "/metrics",  # machines of the operator
     "/docs", "/docs.css",  # no secret
     "/webhooks/twilio/status",  # signed by Twilio
-    "/a/{alert_id}", "/x/{token}", "/u/{token}", "/citizen.css",  # citizens
+    "/{code:code}", "/a/{alert_id}", "/x/{token}", "/u/{token}", "/citizen.css",  # citizens
 }  # fmt: skip
 
 

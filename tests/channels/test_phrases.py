@@ -42,7 +42,7 @@ def test_words_that_must_differ_do(tag: str) -> None:
 
 
 def test_no_language_borrows_anothers_sentences() -> None:
-    for name in ("exercise_note", "test_note", "cancel_note", "leave", "what_to_do"):
+    for name in ("exercise_note", "test_note", "cancel_note", "leave", "what_to_do", "until"):
         texts = [getattr(words, name) for words in table().values()]
         assert len(set(texts)) == len(texts), name
 

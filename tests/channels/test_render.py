@@ -64,6 +64,7 @@ def test_whatever_is_not_actual_says_so(channel: str, status: Status, info_no: i
     made = rendered(alert(status=status, note="Weekly"), channel, "fi", info_no=info_no)
     for text in first_words(made):
         assert text.startswith("TESTI")
+        assert made.text.rstrip().endswith(("TESTI (ei vaadi toimia).", table()["fi"].test_note))
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -74,7 +75,7 @@ def test_an_actual_alert_is_never_called_a_drill(channel: str) -> None:
 
 
 @pytest.mark.parametrize("language", sorted(table()))
-def test_a_drill_of_several_lines_says_at_the_end_that_nothing_need_be_done(language: str) -> None:
+def test_a_drill_says_at_the_end_that_nothing_need_be_done(language: str) -> None:
     """However long its texts are, what a push service takes of it ends so."""
     long = {"instruction": "Gehen Sie nach Hause und schließen Sie die Fenster. " * 100}
     for info in ({}, long, {"instruction": "危険" * 4000}):
@@ -85,18 +86,15 @@ def test_a_drill_of_several_lines_says_at_the_end_that_nothing_need_be_done(lang
         assert json.loads(sent)["body"] == made.text
     one = {"instruction": "", "description": "", "expires": None, "sender_name": "Flooding"}
     made = rendered(alert(one | {"areas": ()}, status=Status.TEST), "push", language)
-    assert "\n" not in made.text
+    assert made.text == f"{INFO.headline}\n{table()[language].test_note}"
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_a_drill_word_in_the_senders_headline_is_not_doubled(channel: str) -> None:
     which = alert({"headline": "Exercise - Flooding"}, status=Status.EXERCISE)
     title = first_words(rendered(which, channel))[0]
-    assert (
-        title.startswith("EXERCISE: Example")
-        if channel == "sms"
-        else title == ("Exercise - Flooding")
-    )
+    source = " (Example River Agency)" if channel == "sms" else ""
+    assert title.startswith(f"EXERCISE (no action needed): Flooding{source}")
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -121,7 +119,7 @@ def test_a_later_version_says_what_it_is(
 def test_a_cancel_does_not_repeat_the_instruction_of_what_is_over(channel: str) -> None:
     made = rendered(alert(msg_type=MsgType.CANCEL), channel)
     assert "higher ground" not in f"{made.text} {made.html}"
-    assert "Until" not in made.text
+    assert "until" not in made.text
     assert "An earlier alert has been cancelled." in made.text
     noted = rendered(alert(msg_type=MsgType.CANCEL, note="The dyke holds."), channel)
     assert "The dyke holds." in noted.text
@@ -223,7 +221,8 @@ def test_no_language_and_no_text_makes_it_fail(
     if channel == "sms":
         size = measure(made.text)
         assert size.count <= (3 if size.encoding == "GSM-7" else 4)
-        assert made.text.endswith(LINK)
+        assert LINK in made.text
+        assert made.text.endswith(LINK) is (status is Status.ACTUAL)
         assert "\n" not in made.text
     if channel == "push":
         assert len(made.subject) <= 60
@@ -233,7 +232,8 @@ def test_push_says_source_place_guidance_and_time() -> None:
     made = rendered(alert(), "push", area_no=1)
     assert made.subject == "Flooding is imminent"
     assert made.text == (
-        "Example River Agency\nExampleton marshes\nGo to higher ground now.\nUntil 18:00 (UTC+1)"
+        "Example River Agency\nExampleton marshes\nGo to higher ground now.\n"
+        "Valid until 18:00 (UTC+1)"
     )
     assert (made.html, made.link, made.language) == ("", LINK, "en-GB")
 
@@ -243,4 +243,4 @@ def test_a_long_push_is_cut_at_words_and_keeps_its_time() -> None:
     made = rendered(alert(long), "push")
     assert made.subject == "Very long headline Very long headline Very long headline…"
     assert len(made.text.split()) < 220
-    assert made.text.endswith("word…\nUntil 18:00 (UTC+1)")
+    assert made.text.endswith("word…\nValid until 18:00 (UTC+1)")

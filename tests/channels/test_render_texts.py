@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.channels.phrases import table
+from alerting.channels.sentences import danger_first, sentences
 from alerting.channels.texts import LEAVE_MARK, clean, clip, fold, one_line
 from alerting.channels.times import full, offset, short
 
@@ -37,10 +38,70 @@ from alerting.channels.times import full, offset, short
         ("lone \ud800 half", "lone half"),
         ("family 👨\u200d👩\u200d👧", "family 👨\u200d👩\u200d👧"),
         (f"x{LEAVE_MARK}y", "xy"),
+        ("&lt;br&gt;Stay inside&lt;br/&gt;Close &amp;amp; lock", "Stay inside\nClose & lock"),
+        ("Go uphill.\\nNow.\\r\\nHelp.", "Go uphill.\nNow.\nHelp."),
+        (r"C:\new folder", r"C:\new folder"),
+        ("# Flood\n- **Move** __uphill__", "Flood\n- Move uphill"),
+        ("*** WARNING *** 1**2 a__b__c #1", "*** WARNING *** 1**2 a__b__c #1"),
+        ("[the page](https://example.org/x)", "the page (https://example.org/x)"),
+        ("[https://example.org](https://example.org)", "https://example.org"),
+        *((nothing, "") for nothing in ("N/A", "n.a.", "None", "(null)", "-", "-----", " ... ")),
+        ("None of the roads is open", "None of the roads is open"),
+        ("🌊", "🌊"),
     ],
 )
 def test_clean(text: str | None, plain: str) -> None:
     assert clean(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("instruction", "description", "first"),
+    [
+        ("Leave now.", "The dam fails.", "Leave now."),
+        ("", "The dam fails.", "The dam fails."),
+        (
+            "Check [GOV.UK](https://example.org/x). Leave now.",
+            "",
+            "Leave now.\n\nCheck GOV.UK.",
+        ),
+        (
+            "Follow [@rivers](https://example.org/x)",
+            "# Flood\n- **Move** uphill\n- See [the page](https://example.org/flood)",
+            "Flood\n\nMove uphill\n\nFollow @rivers",
+        ),
+        ("See https://example.org/x", "", "See https://example.org/x"),
+    ],
+)
+def test_the_danger_comes_before_pages_to_read(
+    instruction: str, description: str, first: str
+) -> None:
+    assert danger_first(clean(instruction), clean(description)) == first
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Up to approx. 5 m at St. Ives. Leave!", ["Up to approx. 5 m at St. Ives.", "Leave!"]),
+        (
+            "* WHAT...Rain in\nthe hills.\n\n* WHERE...East.",
+            ["WHAT...Rain in the hills.", "WHERE...East."],
+        ),
+        ("Stay inside\nClose windows", ["Stay inside", "Close windows"]),
+        ("危険です。逃げて！", ["危険です。", "逃げて！"]),
+        ('He said "go." Then left.', ['He said "go."', "Then left."]),
+        ("", []),
+    ],
+)
+def test_sentences(text: str, parts: list[str]) -> None:
+    assert sentences(text) == parts
+
+
+@given(st.text())
+def test_sentences_lose_no_word(text: str) -> None:
+    plain = clean(text)
+    assert "".join("".join(sentences(plain)).split()) == "".join(
+        "".join(line.lstrip("-*•") for line in plain.split("\n")).split()
+    )
 
 
 @given(st.text())

@@ -141,6 +141,25 @@ async def test_an_alert_told_to_everybody_can_still_be_a_false_alarm(
         assert "waterfront now" not in said
 
 
+async def test_a_false_alarm_is_told_in_languages_the_alert_never_had(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        await c.execute(text("update citizen set language = 'uk'"))
+    await town.worker().sweep()
+    town.channels |= {name: Recorder(name) for name in town.channels}
+    await cancelled(town, submitted.alert_id, false_alarm=True)
+    await town.worker().sweep()
+    assert town.sent
+    words = table()["uk"]
+    for m in town.sent:
+        said = f"{m.rendering.subject}{m.rendering.text}"
+        assert said.startswith(f"{words.cancelled} ({words.false_alarm}): ")
+        assert words.false_alarm_note in said
+        assert "false alarm" not in said
+
+
 async def test_the_notice_is_a_proper_cancel(town: Town, alert_xml: bytes) -> None:
     submitted = await town.submit(alert_xml)
     original = read(alert_xml).alerts[0]
@@ -340,7 +359,7 @@ async def test_an_update_stops_what_it_corrects(town: Town, alert_xml: bytes) ->
     for channel in channels:
         channel.may_answer.set()
     await working
-    older = str(submitted.alert_id)
+    older = await town.code(submitted.alert_id)
     assert [m for c in slow.values() for m in c.sent if older in m.rendering.link] == begun
     await call_back_all(town.db, town.clock, [])
     found = await states(town, submitted.alert_id)

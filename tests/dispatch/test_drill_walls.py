@@ -115,7 +115,7 @@ async def test_a_drill_reaches_its_members_by_links_of_their_own(
     assert (await state_of(town, submitted.alert_id))[0] is AlertState.COMPLETED
     links = Links(b"k" * 32)
     assert {m.rendering.link.rpartition("/")[2] for m in town.sent} == {
-        links.page(submitted.alert_id)
+        await town.code(submitted.alert_id)
     }
     mails = town.channels["email"].sent
     assert mails

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta, timezone
+from zoneinfo import ZoneInfo
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from town import Recorder, Town
 
+from alerting.cap import to_xml
 from alerting.channels.base import (
     AMBIGUOUS,
     DEAD_ADDRESS,
@@ -15,6 +20,7 @@ from alerting.channels.base import (
     Outgoing,
 )
 from alerting.dispatch.status import status
+from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links
@@ -47,6 +53,70 @@ async def test_each_is_told_in_their_language(town: Town, alert_xml: bytes) -> N
         assert ("Marejada" in m.rendering.text + m.rendering.subject) == (
             wanted[m.endpoint] == "es"
         )
+
+
+async def test_each_reads_times_by_their_own_clock(town: Town, flood: Alert) -> None:
+    """Those in two zones and those in none share chunks, and each text has its reader's time."""
+    async with town.db.begin() as c:
+        await c.execute(
+            text(
+                "update citizen set time_zone = case id % 3 when 0 then 'Asia/Tokyo'"
+                " when 1 then 'Europe/London' else 'UTC' end"
+            )
+        )
+        rows = await c.execute(
+            text(
+                "select a.endpoint, c.time_zone from address a join citizen c on c.id = citizen_id"
+            )
+        )
+        zones = {row.endpoint: row.time_zone for row in rows}
+    sent = town.clock.now().replace(hour=12, minute=0, second=0, microsecond=0)
+    end = sent + timedelta(hours=6)
+    town.begin_at(sent)
+    data = to_xml(
+        replace(
+            flood,
+            sent=sent.astimezone(timezone(timedelta(hours=-7))),
+            infos=tuple(
+                replace(i, onset=None, expires=end.astimezone(timezone(timedelta(hours=-7))))
+                for i in flood.infos
+            ),
+        )
+    )
+    await town.submit(data, now=False)
+    await town.worker().sweep()
+    wanted = {
+        "Asia/Tokyo": f"{end.astimezone(ZoneInfo('Asia/Tokyo')).hour}:00",
+        "Europe/London": f"{end.astimezone(ZoneInfo('Europe/London')).hour}:00",
+        "UTC": "11:00 (UTC-7)",
+    }
+    assert {zones[m.endpoint] for m in town.sent} == set(wanted)
+    for m in town.sent:
+        assert wanted[zones[m.endpoint]] in m.rendering.text
+        assert ("UTC" in m.rendering.text) is (zones[m.endpoint] == "UTC")
+
+
+async def test_all_messages_of_an_alert_have_its_short_link(town: Town, alert_xml: bytes) -> None:
+    first = await town.submit(alert_xml)
+    second = await town.submit(alert_xml.replace(b"flood-0001", b"flood-0002"))
+    codes = [await town.code(a.alert_id) for a in (first, second)]
+    assert len({*codes}) == 2
+    await town.worker().sweep()
+    assert {m.rendering.link for m in town.sent} <= {
+        f"{town.settings.public_url}/{code}" for code in codes
+    }
+
+
+async def test_an_alert_of_before_there_were_codes_has_its_long_link(
+    town: Town, alert_xml: bytes
+) -> None:
+    submitted = await town.submit(alert_xml)
+    async with town.db.begin() as c:
+        await c.execute(text("update alert set code = null"))
+    await town.worker().sweep()
+    assert {m.rendering.link for m in town.sent} == {
+        f"{town.settings.public_url}/a/{submitted.alert_id}"
+    }
 
 
 async def test_each_mail_has_the_leave_link_of_its_own_citizen(

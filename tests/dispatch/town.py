@@ -155,6 +155,14 @@ class Town:
         while self.told:
             await self.told.pop().drain()
 
+    async def code(self, alert_id: UUID) -> str:
+        """What names an alert in the links of its messages."""
+        async with self.db.begin() as c:
+            stored = await alerts.get(c, alert_id)
+        assert stored is not None
+        assert stored.code
+        return stored.code
+
     def house(self) -> House:
         return House(self.db, self.clock, self.doorbell, self.settings)
 

@@ -29,7 +29,7 @@ _MEMBERS = frozenset().union(*GROUPS.values())
 def so_far(done: Sequence[Done], book: Sequence[Handed], origin: Origin) -> list[str]:
     """What is wrong already, whatever comes.
 
-    origin: which act an alert came from, by its id, which every message has in its link.
+    origin: which act an alert came from, by the code that every message has in its link.
     """
     meaning = Meaning(done)
     return [
@@ -94,7 +94,7 @@ def _too_early(meaning: Meaning, book: Sequence[Handed], origin: Origin) -> Iter
     was said, or that they have heard of already."""
     told: dict[str, set[int]] = defaultdict(set)
     for n, m in enumerate(book):
-        name, place = OWNERS[m.endpoint], origin.get(m.alert_id, len(meaning.done))
+        name, place = OWNERS[m.endpoint], origin.get(m.code, len(meaning.done))
         if not m.over:
             told[name].add(place)
         elif m.klass is Klass.PUBLIC and meaning.stands_for(
@@ -153,7 +153,7 @@ def _without_right(meaning: Meaning, book: Sequence[Handed], origin: Origin) -> 
             say = meaning.said[d.act.no].say
             if PRINCIPALS[d.act.by].person_id == say.principal.person_id:
                 yield f"one person: {d.act.by} approved what {say.by or say.sender} submitted"
-    handed = {origin.get(m.alert_id) for m in book}
+    handed = {origin.get(m.code) for m in book}
     for said in meaning.said.values():
         if meaning.lets(said) is None and said.place in handed:
             say = said.say
@@ -163,7 +163,7 @@ def _without_right(meaning: Meaning, book: Sequence[Handed], origin: Origin) -> 
 def _not_once(meaning: Meaning, book: Sequence[Handed], origin: Origin) -> Iterator[str]:
     """Everybody told of a danger has heard once that it is over, after they were last told."""
     at = {s.place: s for s in meaning.said.values()}
-    sayings = {alert_id: at[place] for alert_id, place in origin.items() if place in at}
+    sayings = {code: at[place] for code, place in origin.items() if place in at}
     for name in PEOPLE:
         mine = [(n, m) for n, m in enumerate(book) if OWNERS[m.endpoint] == name]
         for danger in meaning.dangers():
@@ -184,9 +184,9 @@ def _once(
     gaps: list[set[str]] = [set()]
     heard: set[str] = set()
     for _, m in mine:
-        if m.danger == danger and m.over and m.alert_id not in heard:
-            heard.add(m.alert_id)
-            gaps[-1].add(m.alert_id)
+        if m.danger == danger and m.over and m.code not in heard:
+            heard.add(m.code)
+            gaps[-1].add(m.code)
         elif m.danger == danger and not m.over and gaps[-1]:
             gaps.append(set())
     if any(len(g) > meaning.groups(danger) for g in gaps):
@@ -203,7 +203,7 @@ def _once(
         for n, m in mine
     ):
         return
-    told_of = [sayings[m.alert_id] for _, m in tellings if m.alert_id in sayings]
+    told_of = [sayings[m.code] for _, m in tellings if m.code in sayings]
     if _ran_out(meaning, danger, told_of):
         return
     yield f"never ended: {name} was told of {danger[0]} and did not hear that it is over"

@@ -26,6 +26,7 @@ from alerting.domain.alert import (
     Severity,
     Urgency,
 )
+from alerting.domain.links import CODE
 
 #: Stands in every text that is not for the public.
 _CLOSED = " (closed)"
@@ -46,7 +47,7 @@ _OVER = {"past": Urgency.PAST, "clear": Urgency.PAST, "at-issue": Urgency.IMMEDI
 _EN = phrases("en")
 _DRILL = {_EN.exercise: Klass.EXERCISE, _EN.test: Klass.TEST}
 _SPEAKS = re.compile(f"({'|'.join(HAZARDS)})({re.escape(_CLOSED)})?")
-_LINK = re.compile(r"https?://\S*/[ax]/([0-9a-f-]{36})\S*")
+_LINK = re.compile(rf"https?://\S*/({CODE})\b")
 
 
 def write(say: Say, sent: datetime, named: Mapping[int, Reference]) -> bytes:
@@ -141,7 +142,8 @@ def _reference(ref: Ref, name: Reference) -> str:
 
 @dataclass(frozen=True)
 class Handed:
-    """What a carrier was handed. text: without links. alert_id: that the link names.
+    """What a carrier was handed. text: without links. code: what names the alert
+    in the link.
 
     silent: to be shown without a sound.
     """
@@ -151,7 +153,7 @@ class Handed:
     at: datetime
     text: str
     silent: bool
-    alert_id: str
+    code: str
     over: bool
     hazard: str
     klass: Klass
@@ -179,8 +181,9 @@ def read(message: Outgoing, channel: str, at: datetime) -> Handed:
     whole = "\n".join(filter(None, (rendering.subject, rendering.text)))
     start, drill = whole, None
     for word, klass in _DRILL.items():
-        if whole.startswith(word):
-            drill, start = klass, whole[len(word) :].lstrip(": ")
+        lead = f"{word} ({_EN.no_action})"
+        if whole.startswith(lead):
+            drill, start = klass, whole[len(lead) :].lstrip(": ")
     speaks = _SPEAKS.search(whole)
     assert speaks, f"what is this about? {whole}"
     link = _LINK.search(whole) or _LINK.search(rendering.link)

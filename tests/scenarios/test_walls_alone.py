@@ -48,7 +48,6 @@ from alerting.domain.alert import (
 )
 from alerting.domain.alert_state import AlertState
 from alerting.domain.citizen import Recipient
-from alerting.domain.links import Links
 from alerting.domain.principal import internal
 from alerting.drills import rosters
 from alerting.errors import BadInput, Conflict
@@ -98,12 +97,13 @@ class Sent(NamedTuple):
 @dataclass
 class World:
     """The town, and what is true of it. members: who is on each roster since and until when, in
-    operations."""
+    operations. codes: what names the issued in links."""
 
     town: Town
     seed: random.Random
     now: int = 0
     issued: dict[UUID, Issued] = field(default_factory=dict)
+    codes: dict[str, UUID] = field(default_factory=dict)
     held: list[UUID] = field(default_factory=list)
     members: dict[tuple[str, str], list[list[int | None]]] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
@@ -230,6 +230,7 @@ def rehearsed(w: World) -> Status:
 async def issue(w: World, alert: Alert) -> None:
     done = await w.town.submit(to_xml(alert), now=False, drill_roster_max=len(PEOPLE) - 4)
     w.issued[done.alert_id] = Issued(alert, w.now)
+    w.codes[await w.town.code(done.alert_id)] = done.alert_id
     if done.state is AlertState.HELD:
         w.held.append(done.alert_id)
 
@@ -285,6 +286,7 @@ async def cancel_by_hand(w: World) -> None:
                 stored = await alerts.get(c, done.notice.alert_id)
             assert stored is not None
             w.issued[stored.id] = Issued(from_json(stored.document), w.now)
+            w.codes[stored.code or ""] = stored.id
 
 
 async def approve_held(w: World) -> None:
@@ -459,16 +461,14 @@ def judge(w: World, *, until_sent: bool) -> tuple[list[str], int, int]:
     until_sent: whoever has left by the time of sending is an outsider as well. A wall that stands
     where a drill is planned cannot know who leaves later.
     """
-    links = Links(b"k" * 32)
     faults, drills, reals = [], 0, 0
     for at, message, ref in w.sent:
-        _, kind, name = message.rendering.link.rsplit("/", 2)
-        alert, planned_at = w.issued[UUID(name) if kind == "a" else links.alert_id(name)]
+        alert, planned_at = w.issued[w.codes[message.rendering.link.rpartition("/")[2]]]
         if not alert.is_drill:
             reals += 1
             continue
         drills += 1
-        if kind == "a" or not message.drill:
+        if not message.drill:
             faults.append(f"{at}: {ref} was sent a drill like a real alert")
         if not w.took_part(ref, alert.addresses, at if until_sent else planned_at, at):
             faults.append(f"{at}: {ref} is on none of {alert.addresses}, planned {planned_at}")

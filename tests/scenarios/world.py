@@ -161,7 +161,7 @@ class World:
         data = self.document(say)
         submitted = await self.town.submit(data, principal=say.principal, now=False)
         self.ids[say.no] = submitted.alert_id
-        self.origin[str(submitted.alert_id)] = len(self.done)
+        self.origin[await self.town.code(submitted.alert_id)] = len(self.done)
         return "held" if submitted.state == "held" else "ok"
 
     def document(self, say: Say) -> bytes:
@@ -176,7 +176,7 @@ class World:
         by = PRINCIPALS[act.by or self.named[act.no].sender.partition("@")[0]]
         name = self.named[act.no].identifier if act.by_name else self._id(act.no)
         for notice in await call_off(self.town, name, by=by, false_alarm=act.false_alarm):
-            self.origin[str(notice)] = len(self.done)
+            self.origin[await self.town.code(notice)] = len(self.done)
 
     def _id(self, no: int) -> UUID:
         found = self.ids.get(no)

@@ -62,3 +62,12 @@ def test_the_guidance_is_read_wherever_it_stands() -> None:
     assert said == words_read(read("Flood", instruction="Go to the south bank"))
     unread = read("Flood", instruction="Go", description="Thirty streets are under water")
     assert words_read(unread) == ("Flood", "Go")
+
+
+@pytest.mark.parametrize("nothing", ["N/A", "None", "-----", " "])
+def test_an_instruction_that_stands_for_none_is_not_read(nothing: str) -> None:
+    """Then messages show the description, and a correction of it is news."""
+    told = read(nothing, instruction=nothing, description="Go to the north bank")
+    said = read(nothing, instruction=nothing, description="Go to the south bank")
+    assert words_read(told) == ("Flood", "Go", "to", "the", "north", "bank")
+    assert not reads_alike(words_read(told), words_read(said))

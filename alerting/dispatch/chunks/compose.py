@@ -26,7 +26,7 @@ from alerting.store.outbox import Work
 class Texts:
     """Renderings of alerts, which never change, kept for all chunks of one process."""
 
-    def __init__(self, most: int = 512) -> None:
+    def __init__(self, most: int = 1024) -> None:
         self._most = most
         self._kept: OrderedDict[Hashable, Rendering] = OrderedDict()
 
@@ -41,11 +41,11 @@ class Texts:
 
 
 class Group:
-    """Makes the messages of one chunk; one Rendering per info, area and language.
+    """Makes the messages of one chunk; one Rendering per info, area, language and zone.
 
     texts: where renderings are kept for other chunks. digests: for a chunk of digests what each
-    delivery carries, and `alerts` those alerts. passes: for a chunk of a drill those of its
-    addresses, as its rosters have them.
+    delivery carries, `alerts` those alerts and `codes` what names them in short links. passes: for
+    a chunk of a drill those of its addresses, as its rosters have them.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Group:
         texts: Texts | None = None,
         digests: Mapping[int, Sequence[Carried]] | None = None,
         alerts: Mapping[UUID, Alert] | None = None,
+        codes: Mapping[UUID, str | None] | None = None,
         passes: Mapping[int, bytes] | None = None,
     ) -> None:
         self._alert = alert
@@ -69,6 +70,7 @@ class Group:
         self._settings = settings
         self._digests = digests or {}
         self._alerts = alerts or {}
+        self._codes = {stored.id: stored.code, **(codes or {})}
         self._passes = passes or {}
         self._drill = alert.is_drill
         self._texts = texts or Texts()
@@ -119,7 +121,8 @@ class Group:
         carried = tuple(self._digests.get(d.id, ()))
         part: Hashable = carried or (self._stored.id, d.info_no, d.area_no, still)
         return self._texts.get(
-            (part, self._work.channel, d.language), lambda: self._made(d, carried, still=still)
+            (part, self._work.channel, d.language, d.time_zone),
+            lambda: self._made(d, carried, still=still),
         )
 
     def _made(self, d: OpenDelivery, carried: Sequence[Carried], *, still: bool) -> Rendering:
@@ -128,7 +131,9 @@ class Group:
                 Part(self._alerts[c.alert_id], c.info_no, c.area_no, self._link(c.alert_id))
                 for c in carried
             ]
-            return render_digest(parts, channel=self._work.channel, language=d.language)
+            return render_digest(
+                parts, channel=self._work.channel, language=d.language, time_zone=d.time_zone
+            )
         return render(
             self._alert,
             info_no=d.info_no,
@@ -137,10 +142,11 @@ class Group:
             language=d.language,
             link=self._link(self._stored.id),
             still=still,
+            time_zone=d.time_zone,
         )
 
     def _link(self, alert_id: UUID) -> str:
         """The page that shows an alert to whoever may see it: everybody, or who has the link."""
         alert = self._alert if alert_id == self._stored.id else self._alerts[alert_id]
-        page = f"a/{alert_id}" if alert.for_public else f"x/{self._links.page(alert_id)}"
-        return f"{self._settings.public_url}/{page}"
+        long = f"a/{alert_id}" if alert.for_public else f"x/{self._links.page(alert_id)}"
+        return f"{self._settings.public_url}/{self._codes.get(alert_id) or long}"

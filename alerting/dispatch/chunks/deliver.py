@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -223,6 +224,7 @@ class Deliverer:
         self, work: Work, stored: StoredAlert, passes: Mapping[int, bytes] | None = None
     ) -> Group:
         carried, others = {}, {stored.id: from_json(stored.document)}
+        codes: dict[UUID, str | None] = {}
         if work.digest:
             async with self._db.begin() as connection:
                 carried = await digests.carried(connection, work.id, work.size)
@@ -230,6 +232,7 @@ class Deliverer:
                     found = await alerts.get(connection, alert_id)
                     if found is not None:
                         others[alert_id] = from_json(found.document)
+                        codes[alert_id] = found.code
         return Group(
             others[stored.id],
             stored,
@@ -239,6 +242,7 @@ class Deliverer:
             texts=self._texts,
             digests=carried,
             alerts=others,
+            codes=codes,
             passes=passes,
         )
 

@@ -20,6 +20,7 @@ from alerting.dispatch.judging import policies, storm
 from alerting.domain.alert import Alert, MsgType, Repair, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane, lane_of
+from alerting.domain.links import new_code
 from alerting.domain.principal import Principal
 from alerting.drills import rosters
 from alerting.errors import BadInput, Conflict, NotFound
@@ -299,6 +300,7 @@ async def _store(
         submitted_by=actor,
         submitted_person=request.principal.person_id,
         submitted_holders=sorted(request.principal.holders),
+        code=new_code(),
     )
     await threads.join(connection, found.joined, into=found.thread_id)
     await events.record(connection, alert_id, found)

@@ -17,6 +17,7 @@ from alerting.domain.alert import (
     ResponseType,
     Urgency,
 )
+from alerting.domain.notice import Notice
 
 
 def notice_of(
@@ -25,7 +26,8 @@ def notice_of(
     """The Cancel of a thread's live versions, which come oldest first, in every language they have.
 
     It bears the newest one's name, codes and participants. Its texts repeat nothing of what
-    the alerts told people to do.
+    the alerts told people to do, and a parameter says that they are ours: citizens read them in
+    their own languages.
 
     reason: the coordinator's words; they follow ours in every language. valid_s: for how many
     seconds it is worth telling.
@@ -59,8 +61,9 @@ def _info(same: Sequence[Info], *, reason: str, false_alarm: bool, expires: date
     """One language's text. The gravest info lends what names the event."""
     first = min(same, key=lambda i: i.severity.rank)
     words = phrases(first.language)
-    headline, sentence = first.event, words.cancel_note
+    headline, sentence, notice = first.event, words.cancel_note, Notice.CANCELLED
     if false_alarm:
+        notice = Notice.FALSE_ALARM
         headline = f"{words.cancelled} ({words.false_alarm}){words.colon}{first.event}"
         sentence = words.false_alarm_note
     areas: dict[Area, None] = dict.fromkeys(a for i in same for a in i.areas)
@@ -75,7 +78,7 @@ def _info(same: Sequence[Info], *, reason: str, false_alarm: bool, expires: date
         headline=headline,
         description=f"{sentence} {reason}".strip(),
         instruction=None,
-        parameters=(),
+        parameters=(notice.parameter,),
         resources=(),
         areas=tuple(areas),
     )

@@ -1,0 +1,60 @@
+"""The page of one alert, as whoever opens it reads it."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader
+
+from alerting.channels.content import Content, gather
+from alerting.channels.phrases import direction
+from alerting.channels.texts import paragraphs
+from alerting.domain.alert import Alert
+from alerting.domain.alert_state import AlertState
+from alerting.domain.language import best_language
+
+pages = Environment(loader=PackageLoader("alerting.citizen"), autoescape=True, trim_blocks=True)
+pages.filters["paragraphs"] = paragraphs
+
+#: The banner over an alert that is not in force.
+_BANNERS = {
+    AlertState.HELD: "This alert has not been released. Nobody has been warned by it.",
+    AlertState.RECORDED: "This is kept for the record. It is not sent to anybody.",
+    AlertState.CANCELLED: "This alert has been cancelled.",
+    AlertState.SUPERSEDED: "A newer version has replaced this alert.",
+    AlertState.EXPIRED: "This alert has ended.",
+}
+
+_CLOSED = "This alert is for a closed group of people, not for the public."
+
+
+def alert_page(document: Alert, state: AlertState, *, wanted: str, path: str) -> str:
+    """The page for a reader of `wanted`, in the words and texts that come closest.
+
+    Nobody knows where the reader is, so times are the sender's, with their offset. path: where the
+    page is, for its links to other languages.
+    """
+    languages = list(dict.fromkeys(i.language for i in document.infos))
+    language = best_language(languages, wanted) or "en"
+    shown = [
+        (_content(document, number, wanted or language), info)
+        for number, info in enumerate(document.infos)
+        if info.language == language
+    ]
+    first = shown[0][0] if shown else _content(document, -1, wanted or language)
+    banners = [_BANNERS.get(state, "")]
+    if not document.is_drill and not document.for_public:
+        banners.insert(0, _CLOSED)
+    return pages.get_template("alert.html").render(
+        language=language,
+        direction=direction(language),
+        languages=languages,
+        first=first,
+        words=first.words,
+        words_direction=direction(first.words.language),
+        shown=shown or [(first, None)],
+        banners=[b for b in banners if b],
+        path=path,
+    )
+
+
+def _content(document: Alert, info_no: int, language: str) -> Content:
+    return gather(document, info_no=info_no, area_no=-1, language=language, link="")
