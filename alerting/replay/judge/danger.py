@@ -27,6 +27,10 @@ class Kind(StrEnum):
     EXTENSION = "extension"
 
 
+#: What must be heard by a time of its own.
+_TIMED = frozenset({Kind.END, Kind.ONSET, Kind.EXTENSION})
+
+
 @dataclass(slots=True, eq=False)
 class Voice:
     """One thread of a danger. said: its newest version. told: the version that reached the citizen
@@ -81,6 +85,11 @@ class Change:
     deadline: datetime
     loud: bool
     lost: str = ""
+
+    @property
+    def lasting(self) -> bool:
+        """True where it may be heard as long as its danger is in force."""
+        return not self.loud and not _TIMED & set(self.kinds)
 
     def answered_by(self, voice: Voice, said: Said, spots: int, no: int) -> bool:
         """True where who hears this has heard of the change."""

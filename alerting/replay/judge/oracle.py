@@ -148,8 +148,8 @@ class Oracle:
             self.findings.expired[delivery.severity] += 1
         answered = 0
         if outcome.reached and (delivery.ends or at < case.said.until):
-            wakes = delivery.wakes or not WAKING & set(self._channels(citizen))
-            loud = outcome in _LOUD and wakes
+            nothing_wakes = not WAKING & set(self._channels(citizen))
+            loud = (outcome in _LOUD and delivery.wakes) or nothing_wakes
             hear = self._hear_end if delivery.ends else self._hear
             answered = hear(citizen, case, at, loud=loud)
         if outcome is Outcome.SENT and delivery.wakes:
@@ -233,6 +233,9 @@ class Oracle:
             rang = self._rang.get(citizen, ())
             if any(now - at <= ECHO and other.as_much_as(said) for at, other in rang):
                 made[0].loud = False
+        for c in danger.open:
+            if c.voice is voice and c.lasting and c.deadline > now:
+                c.deadline = max(c.deadline, said.until)
         danger.open += made
         self._wordings[citizen, said.words] = voice
         case.danger, case.voice, case.changes = danger, voice, made
