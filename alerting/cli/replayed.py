@@ -80,11 +80,12 @@ def _judged(found: dict[str, Any]) -> Table:
     table = Table(title="Judged by the alerts alone")
     table.add_column("figure")
     table.add_column("count", justify="right")
-    for key in ("changes", "changes_missed", "changes_late", "expired_waiting"):
-        by_severity = found[key]
-        table.add_row(key.replace("_", " "), f"{sum(by_severity.values()):,}")
-        for severity, count in by_severity.items():
-            table.add_row(f"  {severity}", f"{count:,}")
+    for key in ("state_changes", "state_changes_missed", "state_changes_late"):
+        table.add_row(key.replace("_", " "), f"{found[key]:,}")
+        for severity, counts in found["changes_by_severity"].items():
+            if count := counts[key.removeprefix("state_").removeprefix("changes_")]:
+                table.add_row(f"  {severity}", f"{count:,}")
+    table.add_row("expired waiting", f"{sum(found['expired_waiting'].values()):,}")
     for key in ("unchanged", "unchanged_interrupting", "wrong_ends", "quiet_hour_violations"):
         table.add_row(key.replace("_", " "), f"{found[key]:,}")
     table.add_row("unchanged interrupting share", f"{found['unchanged_interrupting_share']:.1%}")

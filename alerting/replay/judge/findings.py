@@ -59,13 +59,19 @@ class Findings:
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
         """As an object. names: of the citizens by number."""
+        missed, late = _severities(self.missed), _severities(self.late)
         return {
-            "changes": _by_severity(self.changes),
-            "changes_missed": _by_severity(_severities(self.missed)),
-            "changes_late": _by_severity(_severities(self.late)),
+            "state_changes": self.changes.total(),
+            "state_changes_missed": self.missed.total(),
+            "state_changes_late": self.late.total(),
+            "changes_by_severity": {
+                str(s): {"changes": self.changes[s], "missed": missed[s], "late": late[s]}
+                for s in Severity
+                if self.changes[s]
+            },
             "missed": self._rows(self.missed, names),
             "late": self._rows(self.late, names),
-            "expired_waiting": _by_severity(self.expired),
+            "expired_waiting": {str(s): self.expired[s] for s in Severity if self.expired[s]},
             "unchanged": self.unchanged,
             "unchanged_interrupting": self.needless,
             "unchanged_interrupting_share": round(self.needless_share, 4),
@@ -97,7 +103,3 @@ def _severities(faults: Counter[Fault]) -> Counter[Severity]:
     for fault, count in faults.items():
         found[fault.severity] += count
     return found
-
-
-def _by_severity(counts: Counter[Severity]) -> dict[str, int]:
-    return {str(s): counts[s] for s in Severity if counts[s]}
