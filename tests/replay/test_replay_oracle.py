@@ -348,6 +348,10 @@ def test_word_for_word_the_same_is_nothing_new_but_a_siren_after_five_minutes_is
     assert _missed([(EXTREME, SEND), *((s, SILENT) for s in sirens[:2])]) == []
     # A silent one does not put off the next.
     assert _missed([(EXTREME, SEND), *((s, SILENT) for s in sirens)]) == ["begin"]
+    # The next that is heard says the end of those before it, too.
+    lasting = [replace(s, infos=(replace(s.infos[0], expires=_at(25_000)),)) for s in sirens]
+    assert _missed([(EXTREME, SEND), (lasting[0], SILENT)], "sms") == ["extension"]
+    assert _missed([(EXTREME, SEND), (lasting[0], SILENT), (lasting[2], SEND)], "sms") == []
 
 
 def test_one_danger_by_incidents_by_truth_and_by_an_identifier_used_again() -> None:

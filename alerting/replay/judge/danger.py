@@ -46,7 +46,8 @@ class Voice:
     rang_at: datetime | None = None
 
     def in_force(self, now: datetime) -> bool:
-        return not self.ended and now < self.said.until
+        """True also at the very instant of its end, when many senders issue the next version."""
+        return not self.ended and now <= self.said.until
 
     def goes_on_from(self, end: Alert) -> bool:
         """True where a version of the instant of an end, or later, says that it goes on.

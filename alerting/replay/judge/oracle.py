@@ -61,7 +61,7 @@ _GONE = frozenset({Outcome.EXPIRED, Outcome.SUPERSEDED})
 @dataclass(slots=True, eq=False)
 class _Case:
     """One alert for one citizen. about: the voices an end ends. rank: how grave, for an end the
-    danger's. void: it was over when it was sent."""
+    danger's. void: it was over when it was sent. waking: a channel that wakes has had its word."""
 
     said: Said
     spots: int
@@ -72,6 +72,7 @@ class _Case:
     about: list[tuple[Danger, Voice]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     void: bool = False
+    waking: bool = False
     needless: bool = False
 
 
@@ -133,6 +134,7 @@ class Oracle:
             case = self._cases[delivery.citizen] = self._case(delivery)
             self._owed.pop(delivery.citizen, None)
             for c in case.changes:
+                c.lost = str(delivery.reason)
                 self.findings.changes[_SEVERITIES[c.rank]] += 1
             self.findings.unchanged += not case.changes and not case.void
         self._waiting[delivery] = case
@@ -160,8 +162,9 @@ class Oracle:
                 voice is not None and voice.in_force(at) and voice.told is not None
             )
         why = str(delivery.reason) if reason is None else reason
+        case.waking |= delivery.wakes
         for c in case.changes:
-            if delivery.wakes or not c.lost:
+            if delivery.wakes or not case.waking:
                 c.lost = f"{why}, {outcome}" if outcome in _GONE and why != outcome else why
 
     def digest_sent(self, citizen: int, gravest: Severity, at: datetime) -> None:
@@ -174,7 +177,7 @@ class Oracle:
         self._unplanned()
         for case in self._waiting.values():
             for c in case.changes:
-                c.lost = c.lost or "never settled"
+                c.lost = "never settled"
         self._waiting.clear()
         for citizen, dangers in self._of.items():
             for danger in dangers:
@@ -203,8 +206,10 @@ class Oracle:
         """A danger begins, goes on or changes."""
         now, said, node = alert.sent, case.said, node_of(alert.triple)
         danger, voice = self._mine(citizen, node)
+        salvo = False
         if danger is None:
             voice = self._said_already(citizen, said, now)
+            salvo = voice is not None and _salvo(voice, said, now)
             if voice is not None:
                 danger, _ = self._mine(citizen, voice.threads[0])
                 voice.threads.append(node)
@@ -218,6 +223,8 @@ class Oracle:
         if voice is None:
             voice = Voice([node], said, alert.triple, case.no)
             danger.voices.append(voice)
+        elif salvo:
+            pass
         elif voice.in_force(now):
             before = voice.said
         else:
@@ -234,7 +241,7 @@ class Oracle:
             if any(now - at <= ECHO and other.as_much_as(said) for at, other in rang):
                 made[0].loud = False
         for c in danger.open:
-            if c.voice is voice and c.lasting and c.deadline > now:
+            if c.voice is voice and c.lasting and c.deadline >= now:
                 c.deadline = max(c.deadline, said.until)
         danger.open += made
         self._wordings[citizen, said.words] = voice
@@ -305,14 +312,11 @@ class Oracle:
         made[:] = [c for c in made if not moot(c)]
 
     def _said_already(self, citizen: int, said: Said, now: datetime) -> Voice | None:
-        """Who has said this very thing to the citizen, so that saying it again is nothing new."""
+        """Who has said this very thing to the citizen, and it is in force."""
         voice = self._wordings.get((citizen, said.words))
         if voice is None or not voice.in_force(now) or voice.said.words != said.words:
             return None
-        if said.rank > _EXTREME or not said.at_once:
-            return voice
-        rang = voice.rang_at
-        return voice if rang is not None and now - rang <= ECHO else None
+        return voice
 
     def _mine(self, citizen: int, node: Node) -> tuple[Danger | None, Voice | None]:
         """The citizen's danger of an alert, and its thread's voice in it."""
@@ -452,4 +456,11 @@ class Oracle:
     def _fault(self, citizen: int, change: Change) -> Fault:
         kinds = ", ".join(change.kinds)
         channels = "+".join(self._channels(citizen))
-        return Fault(_SEVERITIES[change.rank], channels, kinds, change.lost or "waits")
+        return Fault(_SEVERITIES[change.rank], channels, kinds, change.lost)
+
+
+def _salvo(voice: Voice, said: Said, now: datetime) -> bool:
+    """True where what is said again is no echo: who heard the last one may be out again."""
+    if said.rank > _EXTREME or not said.at_once:
+        return False
+    return voice.rang_at is None or now - voice.rang_at > ECHO
