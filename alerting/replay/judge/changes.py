@@ -61,8 +61,10 @@ def changes_of(
     if told_end is not None and said.end > told_end and (Kind.BEGIN, True) not in found:
         extension = danger.has_open(Kind.EXTENSION)
         if extension is None:
-            late = told_end <= now and said.rank <= SEVERE
-            add((Kind.EXTENSION,), max(told_end, now + AT_ONCE), loud=late)
+            # Who was told that it ends about now must hear at once where it is grave.
+            late, grave = told_end <= now, said.rank <= SEVERE
+            deadline = said.until if late and not grave else max(told_end, now + AT_ONCE)
+            add((Kind.EXTENSION,), deadline, loud=late and grave)
         elif extension.voice is voice:
             # Put off further: one message that names the newest end is enough.
             extension.said, extension.no, extension.rank = said, no, min(extension.rank, rank)
