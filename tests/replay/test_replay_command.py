@@ -169,6 +169,34 @@ def test_grouping_is_judged_where_the_truth_is_known(folder: Folder) -> None:
     assert folder.play(FIRST)["grouping"] is None
 
 
+def test_three_populations_in_one_object_and_one_table(folder: Folder) -> None:
+    (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
+    args = [str(folder.alerts), "--channels", "push,sms,mixed"]
+    done = CliRunner().invoke(replay, [*args, "--json"], standalone_mode=False)
+    found = json.loads(done.stdout)["replays"]
+    assert [(r["trace"], r["channels"]) for r in found] == [
+        ("alerts", mix) for mix in ("push", "sms", "mixed")
+    ]
+    done = CliRunner().invoke(replay, [*args, "--each"], standalone_mode=False)
+    head, _, *rows = done.stdout.splitlines()
+    assert head.startswith("| trace | channels | messages |")
+    assert [r.split(" | ")[1] for r in rows] == ["push", "sms", "mixed"]
+
+
+def test_detail_is_of_one_replay(folder: Folder) -> None:
+    (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
+    with pytest.raises(AlertingError, match="one replay"):
+        folder.run("--channels", "push,sms")
+
+
+def test_each_path_with_a_register_of_its_own(folder: Folder) -> None:
+    target = folder.path / "storm"
+    CliRunner().invoke(storm, [str(target), "--citizens", "10"], standalone_mode=False)
+    done = CliRunner().invoke(replay, [str(target), "--each", "--json"], standalone_mode=False)
+    (found,) = json.loads(done.stdout)["replays"]
+    assert (found["trace"], found["citizens"]) == ("storm", 10)
+
+
 def test_a_person_reads_tables_and_what_was_refused(folder: Folder) -> None:
     (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
     (folder.alerts / "b.xml").write_bytes(b"<torn")

@@ -22,10 +22,11 @@ response that moves people, a later end. What an alert that had expired when sen
 **When it must be heard.** Begin, rise of severity or urgency, added responses, text, area and end,
 where Severe or Extreme, must interrupt within a minute; so must higher certainty where there is no
 time left. An extension must be heard before the end they were told, or where that is past and it is
-Severe or Extreme at once; an earlier onset before it (an hour before where silently). All else before the alert expires, an end within a day. Mail wakes
-nobody: it counts as silent, but is all that can be asked for whoever has nothing else. An Extreme
-alert may come silently within five minutes of another that interrupted and said at least as much.
-A later message of the thread makes up for an earlier one; so does another thread's that says it.
+Severe or Extreme at once; an earlier onset before it (an hour before where silently). All else must
+be heard while the danger is in force, an end within a day. Mail wakes nobody: it counts as silent,
+but is all that can be asked for whoever has nothing else. An Extreme alert may come silently within
+five minutes of another that interrupted and said at least as much. A later message of the thread
+makes up for an earlier one; so does another thread's that says it.
 
 A change never heard so is **missed**; heard after its time it is **late**. A **quiet-hour
 violation** is an interruption in the citizen's quiet hours when neither what it says nor the danger
