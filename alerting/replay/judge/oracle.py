@@ -43,12 +43,10 @@ from alerting.domain.alert import Alert, Severity
 from alerting.replay.delivery import WAKING, Delivery, Outcome
 from alerting.replay.judge.changes import AT_ONCE, NOTICED, SEVERE, changes_of
 from alerting.replay.judge.danger import Change, Danger, Kind, Voice
+from alerting.replay.judge.dangers import END_IS_NEWS, Dangers
 from alerting.replay.judge.findings import Fault, Findings
-from alerting.replay.judge.links import Links, Node, node_of
+from alerting.replay.judge.links import node_of
 from alerting.replay.judge.said import Said, said_by
-
-#: How long after a danger ran out its end is still news.
-END_IS_NEWS = timedelta(days=1)
 
 #: So long after an interruption what says no more need not interrupt.
 ECHO = timedelta(minutes=5)
@@ -97,12 +95,8 @@ class Oracle:
         self._inside = inside
         self._channels = channels
         self._default = default_expiry
-        self._links = Links()
-        self._by_danger: dict[Node, dict[int, Danger]] = {}
-        self._of: dict[int, list[Danger]] = {}
-        self._wordings: dict[tuple[int, tuple[object, ...]], Voice] = {}
+        self._dangers = Dangers()
         self._rang: dict[int, list[tuple[datetime, Said]]] = {}
-        self._forgot_at: datetime | None = None
         self._waiting: dict[Delivery, _Case] = {}
         # The alert at hand.
         self._no = -1
@@ -116,13 +110,13 @@ class Oracle:
     def played(self, alert: Alert, incident: Hashable | None = None) -> None:
         """Note an alert before any of its deliveries. incident: what it is about in truth."""
         self._unplanned()
-        self._forget(alert.sent)
+        for citizen, danger in self._dangers.forget(alert.sent):
+            self._default_on(citizen, danger)
         self._no += 1
         self._alert = alert
         self._said.clear()
         self._cases = {}
-        for gone, into in self._links.place(alert, incident):
-            self._merge(gone, into)
+        self._dangers.take(alert, incident)
         if alert.ends:
             self._owed = self._ended_for(alert)
 
@@ -180,10 +174,8 @@ class Oracle:
             for c in case.changes:
                 c.lost = "never settled"
         self._waiting.clear()
-        for citizen, dangers in self._of.items():
-            for danger in dangers:
-                self._default_on(citizen, danger)
-        self._of.clear()
+        for citizen, danger in self._dangers.all():
+            self._default_on(citizen, danger)
         return self.findings
 
     # What is so, whatever was decided.
@@ -206,18 +198,15 @@ class Oracle:
     def _going(self, case: _Case, citizen: int, alert: Alert) -> None:
         """A danger begins, goes on or changes."""
         now, said, node = alert.sent, case.said, node_of(alert.triple)
-        danger, voice = self._mine(citizen, node)
+        danger, voice = self._dangers.find(citizen, node)
         salvo = False
         if danger is None:
-            voice = self._said_already(citizen, said, now)
-            salvo = voice is not None and _salvo(voice, said, now)
+            voice = self._dangers.said_already(citizen, said, now)
             if voice is not None:
-                danger, _ = self._mine(citizen, voice.threads[0])
-                voice.threads.append(node)
-            danger = danger or Danger()
-            if voice is None:
-                self._of.setdefault(citizen, []).append(danger)
-            self._by_danger.setdefault(self._links.danger(node), {})[citizen] = danger
+                salvo = _salvo(voice, said, now)
+                danger = self._dangers.join(citizen, node, voice)
+        if danger is None:
+            danger = self._dangers.begin(citizen, node)
         if not danger.in_force(now):
             danger.spots = danger.told_spots = 0
         before = None
@@ -245,18 +234,18 @@ class Oracle:
             if c.voice is voice and c.lasting and c.deadline >= now:
                 c.deadline = max(c.deadline, said.until)
         danger.open += made
-        self._wordings[citizen, said.words] = voice
+        self._dangers.worded(citizen, voice)
         case.danger, case.voice, case.changes = danger, voice, made
 
     def _ending(self, case: _Case, delivery: Delivery) -> None:
         """Dangers end: that of the thread, else what the sender calls by the same name."""
         alert, citizen, now = delivery.alert, delivery.citizen, delivery.alert.sent
-        danger, own = self._mine(citizen, node_of(alert.triple))
+        danger, own = self._dangers.find(citizen, node_of(alert.triple))
         case.danger, case.voice = danger, own
         if danger is None or own is None:
             about = [
                 (d, v)
-                for d in self._of.get(citizen, ())
+                for d in self._dangers.of(citizen)
                 for v in d.voices
                 if (v.said.sender, v.said.event) == (case.said.sender, case.said.event)
             ]
@@ -312,48 +301,12 @@ class Oracle:
         danger.open = [c for c in danger.open if c.deadline <= now or not moot(c)]
         made[:] = [c for c in made if not moot(c)]
 
-    def _said_already(self, citizen: int, said: Said, now: datetime) -> Voice | None:
-        """Who has said this very thing to the citizen, and it is in force."""
-        voice = self._wordings.get((citizen, said.words))
-        if voice is None or not voice.in_force(now) or voice.said.words != said.words:
-            return None
-        return voice
-
-    def _mine(self, citizen: int, node: Node) -> tuple[Danger | None, Voice | None]:
-        """The citizen's danger of an alert, and its thread's voice in it."""
-        danger = self._by_danger.get(self._links.danger(node), {}).get(citizen)
-        if danger is None:
-            return None, None
-        thread = self._links.thread(node)
-        mine = [v for v in danger.voices if any(self._links.thread(t) == thread for t in v.threads)]
-        for other in mine[1:]:
-            mine[0].take_in(other)
-            danger.voices.remove(other)
-            for c in danger.open:
-                if c.voice is other:
-                    c.voice = mine[0]
-        return danger, mine[0] if mine else None
-
-    def _merge(self, gone: Node, into: Node) -> None:
-        """Two dangers have turned out to be one."""
-        kept = self._by_danger.setdefault(into, {})
-        for citizen, danger in self._by_danger.pop(gone, {}).items():
-            other = kept.setdefault(citizen, danger)
-            if other is not danger and danger in self._of[citizen]:
-                other.take_in(danger)
-                self._of[citizen].remove(danger)
-
     def _ended_for(self, alert: Alert) -> dict[int, tuple[Danger, Voice]]:
         """For whom an end says that the danger of its thread is over.
 
         An end speaks for its own areas, or where these hold nobody of the thread's, for all.
         """
-        node = node_of(alert.triple)
-        mine: dict[int, tuple[Danger, Voice]] = {}
-        for citizen in self._by_danger.get(self._links.danger(node), {}):
-            danger, voice = self._mine(citizen, node)
-            if danger is not None and voice is not None and not voice.ended:
-                mine[citizen] = danger, voice
+        mine = self._dangers.of_thread(alert)
         here = self._inside(alert) & mine.keys() if mine else frozenset()
         return {
             c: (d, v)
@@ -430,23 +383,6 @@ class Oracle:
         if not (useful or case.changes or case.void or case.needless):
             case.needless = True
             self.findings.needless += 1
-
-    def _forget(self, now: datetime) -> None:
-        """Look once in a day of the trace for dangers that are long over."""
-        if self._forgot_at is not None and now - self._forgot_at < timedelta(days=1):
-            return
-        self._forgot_at = now
-        for citizen, dangers in self._of.items():
-            over = [d for d in dangers if d.over_at + END_IS_NEWS <= now]
-            for d in over:
-                self._default_on(citizen, d)
-            dangers[:] = [d for d in dangers if d.over_at + END_IS_NEWS > now]
-        for node, those in list(self._by_danger.items()):
-            for citizen in [c for c, d in those.items() if d.over_at + END_IS_NEWS <= now]:
-                del those[citizen]
-            if not those:
-                del self._by_danger[node]
-        self._wordings = {k: v for k, v in self._wordings.items() if v.said.until > now}
 
     def _default_on(self, citizen: int, danger: Danger) -> None:
         """A danger is forgotten: what was not heard of it by now is missed."""
