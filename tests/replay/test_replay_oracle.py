@@ -173,6 +173,16 @@ def test_many_extensions_are_answered_by_one_message_and_an_end_makes_them_moot(
     assert _missed([*steps, (its_end("end", at_s=3600, to=(FIRST,)), SEND)], "sms") == []
 
 
+def test_the_same_alert_read_twice_does_not_undo_what_is_heard_of_the_first() -> None:
+    longer = an_alert("longer", at_s=600, to=(MODERATE,), severity=Severity.MODERATE)
+    day = Day("sms")
+    day.told(MODERATE, SEND)
+    waits = day.told(longer, Verdict.DIGEST)
+    day.told(replace(longer), DROP, reason=Reason.IDENTICAL)
+    day.later(waits, Outcome.DIGESTED, 3600)
+    assert day.missed == []
+
+
 def test_an_end_that_the_sender_names_apart_is_the_end_they_were_told() -> None:
     ending = (NamedValue("eventEndingTime", (NOON + timedelta(hours=9)).isoformat()),)
     first = an_alert("first", parameters=ending)

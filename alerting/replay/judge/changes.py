@@ -65,7 +65,7 @@ def changes_of(
             late, grave = told_end <= now, said.rank <= SEVERE
             deadline = said.until if late and not grave else max(told_end, now + AT_ONCE)
             add((Kind.EXTENSION,), deadline, loud=late and grave)
-        elif extension.voice is voice:
+        elif extension.voice is voice and said.end > extension.said.end:
             # Put off further: one message that names the newest end is enough.
             extension.said, extension.no, extension.rank = said, no, min(extension.rank, rank)
     return [c for c in made if not _known(danger, c, now)]
