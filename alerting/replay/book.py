@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from datetime import datetime
 
 from alerting.domain.alert import Alert, Severity
-from alerting.replay.delivery import AT_ONCE, Delivery, Outcome
+from alerting.replay.delivery import WAKING, Delivery, Outcome
 from alerting.replay.detail import Detail
 from alerting.replay.figures import Figures
-from alerting.replay.oracle import Oracle
+from alerting.replay.judge.oracle import Oracle
 
 
 class Book:
@@ -29,37 +29,56 @@ class Book:
         self._oracle = oracle
         self._detail = detail
         self._day = day
+        #: Whom the alert at hand would have woken.
+        self._would_wake: set[int] = set()
+        #: Whom an alert has woken at the instant at hand.
+        self._woken: set[tuple[int, int]] = set()
+        self._woken_at: datetime | None = None
 
-    def played(self, alert: Alert) -> None:
-        """Note an alert before any of its deliveries."""
-        self._oracle.played(alert)
+    def played(self, alert: Alert, incident: str | None) -> None:
+        """Note an alert before any of its deliveries. incident: what it is about in truth."""
+        self._would_wake.clear()
+        self._oracle.played(alert, incident)
 
-    def judged(self, delivery: Delivery) -> None:
-        """Note a decision; what it settles at once is settled with it."""
+    def judged(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        """Note a decision; what it settles at once is settled with its outcome."""
         at = delivery.alert.sent
-        outcome = AT_ONCE.get(delivery.verdict)
-        self._figures.judged(delivery, self._day(delivery.citizen, at))
+        rings = delivery.wakes and delivery.citizen not in self._would_wake
+        if rings:
+            self._would_wake.add(delivery.citizen)
+        self._figures.judged(delivery, self._day(delivery.citizen, at), rings=rings)
         self._oracle.judged(delivery)
         if self._detail is not None:
             self._detail.judged(delivery, outcome)
         if outcome is not None:
-            self._settle(delivery, outcome, at)
+            self._settle(delivery, outcome, at, str(delivery.reason))
 
-    def settled(self, delivery: Delivery, outcome: Outcome, at: datetime) -> None:
-        """Note the end of a delivery that waited."""
+    def settled(self, delivery: Delivery, outcome: Outcome, at: datetime, reason: str) -> None:
+        """Note the end of a delivery that waited. reason: of the last decision on it."""
         if self._detail is not None:
             self._detail.settled(delivery, outcome)
-        self._settle(delivery, outcome, at)
+        self._settle(delivery, outcome, at, reason)
 
-    def merged(self, event: Hashable, into: Hashable) -> None:
-        """Note that two events have turned out to be one."""
-        self._oracle.merged(event, into)
-
-    def digest_sent(self, citizen: int, gravest: Severity, at: datetime) -> None:
+    def digest_sent(self, citizen: int, channel: str, gravest: Severity, at: datetime) -> None:
         """Note a digest; each delivery in it is settled on its own."""
-        self._figures.digest_sent(citizen, gravest, self._day(citizen, at))
-        self._oracle.digest_sent(citizen, gravest, at)
+        wakes = channel in WAKING
+        self._figures.digest_sent(citizen, gravest, self._day(citizen, at), rings=wakes)
+        if wakes:
+            self._oracle.digest_sent(citizen, gravest, at)
 
-    def _settle(self, delivery: Delivery, outcome: Outcome, at: datetime) -> None:
-        self._figures.settled(delivery, outcome, self._day(delivery.citizen, at))
-        self._oracle.settled(delivery, outcome, at)
+    def _settle(self, delivery: Delivery, outcome: Outcome, at: datetime, reason: str) -> None:
+        rings = outcome is Outcome.SENT and delivery.wakes and self._first(delivery, at)
+        day = self._day(delivery.citizen, at)
+        self._figures.settled(delivery, outcome, day, rings=rings)
+        self._oracle.settled(delivery, outcome, at, reason)
+
+    def _first(self, delivery: Delivery, at: datetime) -> bool:
+        """True where no other channel has woken the citizen for the alert at this instant."""
+        if at != self._woken_at:
+            self._woken_at = at
+            self._woken.clear()
+        key = id(delivery.alert), delivery.citizen
+        if key in self._woken:
+            return False
+        self._woken.add(key)
+        return True

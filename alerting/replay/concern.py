@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -16,23 +15,8 @@ from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geometry import grown
 from alerting.domain.language import best_info
 from alerting.domain.said import numbers
+from alerting.replay.delivery import Concerned
 from alerting.replay.population import Population
-
-
-@dataclass(frozen=True, slots=True)
-class Concerned:
-    """One citizen an alert concerns.
-
-    info_no, area_no: what of the alert applies to them; -1 where none does (a cancel's notice).
-    places: which of the citizen's places and geocodes are hit, as the live path's bits.
-    area: the geocode hit as `name=value`, or the area's description.
-    """
-
-    citizen: int
-    info_no: int
-    area_no: int
-    places: int
-    area: str
 
 
 class Concern:
@@ -45,22 +29,23 @@ class Concern:
     def __init__(self, population: Population) -> None:
         self._citizens = population.citizens
         spots = [
-            (p.lat, p.lon, p.radius_m, no, place_bit(place_no))
+            (p.lat, p.lon, p.radius_m, no, place_no)
             for no, c in enumerate(population.citizens)
             for place_no, p in enumerate(c.places)
         ]
         columns = np.array(spots, dtype=np.float64).reshape(-1, 5)
         self._lats, self._lons, self._radii_m = columns[:, 0], columns[:, 1], columns[:, 2]
         self._owners = columns[:, 3].astype(np.int64)
-        self._bits = columns[:, 4].astype(np.int64)
+        self._place_nos = columns[:, 4].astype(np.int64)
         self._widest_m = float(self._radii_m.max(initial=0.0))
         self._tree = shapely.STRtree(
             [Point(lon, lat) for lat, lon in zip(self._lats, self._lons, strict=True)]
         )
-        self._by_geocode: dict[NamedValue, list[tuple[int, int]]] = defaultdict(list)
+        self._by_geocode: dict[NamedValue, list[tuple[int, int, int]]] = defaultdict(list)
         for no, c in enumerate(population.citizens):
-            for nth, g in enumerate(sorted(c.geocodes, key=str)):
-                self._by_geocode[g].append((no, geocode_bit(nth)))
+            numbered = {g: n for n, g in enumerate(sorted(c.geocodes, key=str))}
+            for spot, g in enumerate(c.geocodes, len(c.places)):
+                self._by_geocode[g].append((no, geocode_bit(numbered[g]), 1 << spot))
         #: The citizens each event has concerned, with the area they were in.
         self._events: dict[Hashable, dict[int, str]] = {}
 
@@ -96,7 +81,7 @@ class Concern:
         result = []
         for no in sorted(known):
             anywhere = Concerned(
-                no, best_info(infos, self._citizens[no].language), -1, 0, known[no]
+                no, best_info(infos, self._citizens[no].language), -1, 0, known[no], 0
             )
             result.append(inside.get(no, anywhere))
         return result
@@ -105,16 +90,20 @@ class Concern:
         zones = Zones(alert)
         hits: dict[int, int] = defaultdict(int)
         places: dict[int, int] = defaultdict(int)
+        spots: dict[int, int] = defaultdict(int)
         codes: dict[int, NamedValue] = {}
         for code, zone_no in zones.geocodes():
-            for no, bit in self._by_geocode.get(code, ()):
+            for no, bit, own in self._by_geocode.get(code, ()):
                 hits[no] |= 1 << zone_no
                 places[no] |= bit
+                spots[no] |= own
                 codes.setdefault(no, code)
         for zone_no, spot in self._touched(zones):
             no = int(self._owners[spot])
+            place_no = int(self._place_nos[spot])
             hits[no] |= 1 << zone_no
-            places[no] |= int(self._bits[spot])
+            places[no] |= place_bit(place_no)
+            spots[no] |= 1 << place_no
         result = []
         for no in sorted(hits):
             info_no, area_no = zones.choose(hits[no], self._citizens[no].language)
@@ -123,7 +112,7 @@ class Concern:
             if no in codes:
                 mine = self._citizens[no].geocodes
                 label = str(next((g for g in area.geocodes if g in mine), codes[no]))
-            result.append(Concerned(no, info_no, area_no, places[no], label))
+            result.append(Concerned(no, info_no, area_no, places[no], label, spots[no]))
         return result
 
     def _touched(self, zones: Zones) -> list[tuple[int, int]]:

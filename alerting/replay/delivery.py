@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from alerting.domain.alert import Alert, Info, Severity
 from alerting.domain.decision import Reason, Verdict
 from alerting.domain.said import said
-from alerting.replay.concern import Concerned
+
+#: Channels that wake people; nobody is woken by mail.
+WAKING = frozenset({"push", "sms"})
 
 
 class Outcome(StrEnum):
     """How a delivery ended for its citizen."""
 
-    #: It interrupted them.
+    #: It reached them as loud as its channel is.
     SENT = "sent"
     #: It reached them without interrupting.
     SILENT = "silent"
@@ -24,6 +25,8 @@ class Outcome(StrEnum):
     DIGESTED = "digested"
     #: They never got it: the decision said so.
     DROPPED = "dropped"
+    #: They never got it: it was to be silent, which its channel cannot be.
+    RECORDED = "recorded"
     #: They never got it: its time ran out while it waited.
     EXPIRED = "expired"
     #: They never got it: another alert took its place while it waited.
@@ -36,30 +39,38 @@ class Outcome(StrEnum):
 
 _REACHED = frozenset({Outcome.SENT, Outcome.SILENT, Outcome.DIGESTED})
 
-#: What a decision that is carried out at once comes to; the others wait.
-AT_ONCE = {
-    Verdict.SEND: Outcome.SENT,
-    Verdict.SILENT: Outcome.SILENT,
-    Verdict.DROP: Outcome.DROPPED,
-}
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """One citizen an alert concerns.
+
+    info_no, area_no: what of the alert applies to them; -1 where none does (a cancel's notice).
+    places: which of the citizen's places and geocodes are hit, as the live path's bits. spots: the
+    same with a bit of its own for each. area: the geocode hit as `name=value`, or the area's
+    description.
+    """
+
+    citizen: int
+    info_no: int
+    area_no: int
+    places: int
+    area: str
+    spots: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """An alert for one citizen, and what was first decided.
+    """An alert for one citizen by one channel, and what was first decided.
 
-    expires_at: the end of what this citizen would be told. event: what the throttle took the alert
-    to be about. incident: what it is about in truth; None where nobody knows. thread, state_before,
-    state_after: the throttle's words.
+    event, thread, state_before, state_after: the throttle's words, for whoever reads the detail.
     """
 
     alert: Alert
     concerned: Concerned
-    expires_at: datetime
+    channel: str
     verdict: Verdict
     reason: Reason
-    event: Hashable
-    incident: str | None = None
+    event: Hashable = ""
     thread: str = ""
     state_before: str = ""
     state_after: str = ""
@@ -80,3 +91,8 @@ class Delivery:
     def ends(self) -> bool:
         """True where it says that a danger is over or was none."""
         return self.alert.ends if self.info is None else self.alert.ends_in(self.info)
+
+    @property
+    def wakes(self) -> bool:
+        """True where its channel can interrupt."""
+        return self.channel in WAKING

@@ -47,6 +47,7 @@ class Detail:
                 "sent": alert.sent.isoformat(),
                 "citizen": self._names[delivery.citizen],
                 "area": delivery.concerned.area,
+                "channel": delivery.channel,
                 "severity": str(delivery.severity),
                 "urgency": None if info is None else str(info.urgency),
                 "thread": delivery.thread,

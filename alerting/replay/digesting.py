@@ -29,7 +29,7 @@ def sift(
             event=p.source.event,
             stage=p.entry.stage,
             state=p.source.state,
-            expires_at=p.delivery.expires_at,
+            expires_at=p.expires_at,
             places=p.entry.places,
             history=memory.known(p.delivery.citizen, p.source, now)[0],
         )

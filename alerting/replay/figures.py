@@ -19,6 +19,7 @@ _COUNTED = {
     Outcome.SILENT: "silent",
     Outcome.DIGESTED: "digested",
     Outcome.DROPPED: "dropped",
+    Outcome.RECORDED: "dropped",
     Outcome.EXPIRED: "dropped",
     Outcome.SUPERSEDED: "dropped",
 }
@@ -28,9 +29,9 @@ _COUNTED = {
 class Figures:
     """Counts as they come; a citizen's day is a calendar day on their own clock.
 
-    `interruptions` are deliveries that interrupted, and digests, one each. Every delivery is one of
-    sent, silent, digested and dropped; the dropped include what expired or was replaced while it
-    waited.
+    `interruptions` are alerts that interrupted a citizen, by however many channels at one instant,
+    and digests, one each; mail interrupts nobody. Every delivery is one of sent, silent, digested
+    and dropped; the dropped include what expired or was replaced while it waited.
     """
 
     messages: int = 0
@@ -40,30 +41,45 @@ class Figures:
     unsure: int = 0
     held: int = 0
     deliveries: int = 0
+    rung_without_throttle: int = 0
+    rung: int = 0
     digests: int = 0
+    digests_ringing: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     by_decision: Counter[tuple[Verdict, Reason]] = field(default_factory=Counter)
     by_severity: dict[Severity, Counter[str]] = field(default_factory=dict)
     _before: Counter[tuple[int, int]] = field(default_factory=Counter)
     _after: Counter[tuple[int, int]] = field(default_factory=Counter)
 
-    def judged(self, delivery: Delivery, day: int) -> None:
-        """Count a delivery as a dispatcher without a throttle would have made it, on that day."""
+    def judged(self, delivery: Delivery, day: int, *, rings: bool) -> None:
+        """Count a delivery as a dispatcher without a throttle would have made it, on that day.
+
+        rings: it would interrupt its citizen, and no other channel does at that instant.
+        """
         self.deliveries += 1
         self.by_decision[(delivery.verdict, delivery.reason)] += 1
         self._severity(delivery.severity)["deliveries_without_throttle"] += 1
-        self._before[(delivery.citizen, day)] += 1
+        if rings:
+            self.rung_without_throttle += 1
+            self._before[(delivery.citizen, day)] += 1
 
-    def settled(self, delivery: Delivery, outcome: Outcome, day: int) -> None:
+    def settled(self, delivery: Delivery, outcome: Outcome, day: int, *, rings: bool) -> None:
         """Count what became of a delivery."""
         self.outcomes[outcome] += 1
-        self._severity(delivery.severity)[_COUNTED[outcome]] += 1
-        if outcome is Outcome.SENT:
+        counted = self._severity(delivery.severity)
+        if outcome is not Outcome.SENT:
+            counted[_COUNTED[outcome]] += 1
+        if rings:
+            counted["interruptions"] += 1
+            self.rung += 1
             self._after[(delivery.citizen, day)] += 1
 
-    def digest_sent(self, citizen: int, gravest: Severity, day: int) -> None:
+    def digest_sent(self, citizen: int, gravest: Severity, day: int, *, rings: bool) -> None:
         """Count a digest: one interruption, whatever it holds."""
         self.digests += 1
+        if not rings:
+            return
+        self.digests_ringing += 1
         self._severity(gravest)["interruptions"] += 1
         self._after[(citizen, day)] += 1
 
@@ -72,12 +88,13 @@ class Figures:
 
     @property
     def interruptions(self) -> int:
-        return self.outcomes[Outcome.SENT] + self.digests
+        return self.rung + self.digests_ringing
 
     @property
     def reduction(self) -> float:
         """The share of interruptions a citizen was spared; 0 where there were none to spare."""
-        return 1 - self.interruptions / self.deliveries if self.deliveries else 0.0
+        without = self.rung_without_throttle
+        return 1 - self.interruptions / without if without else 0.0
 
     def by_reason(self) -> Counter[Reason]:
         """Deliveries by the reason of their first decision."""
@@ -105,6 +122,7 @@ class Figures:
             "unsure_events": self.unsure,
             "held_for_approval": self.held,
             "deliveries_without_throttle": self.deliveries,
+            "interruptions_without_throttle": self.rung_without_throttle,
             "interruptions": self.interruptions,
             "sent": self.outcomes[Outcome.SENT],
             "silent": self.outcomes[Outcome.SILENT],

@@ -64,7 +64,9 @@ class Entry:
 
     def tell(self, at: datetime, *, silent: bool, partly: bool = False) -> None:
         """It reached the citizen; partly: as an end while another alert went on."""
-        self.told, self.silent, self.at, self.waits = True, silent, at, False
+        self.silent = silent and (self.silent or not self.told)
+        self.at = self.at if self.told else at
+        self.told, self.waits = True, False
         self.partly = partly
         self._past = None
 

@@ -13,6 +13,7 @@ from alerting.audience.register import BadRow, check_header, read_row
 from alerting.domain.alert import Alert, Circle, NamedValue, Polygon
 from alerting.domain.geometry import ring_shape
 from alerting.errors import BadInput
+from alerting.store.import_citizens import RegisterRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Citizen:
     """One citizen; `name` is the register's key, or the place a generated one stands for.
 
     time_zone: None for the policy's.
-    quiet: local hours in which only grave alerts may sound; None for the policy's.
+    quiet: local hours in which only grave alerts may sound; None for the policy's. channels: in
+    their order.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Citizen:
     language: str = "en"
     time_zone: str | None = None
     quiet: tuple[time, time] | None = None
+    channels: tuple[str, ...] = ("push",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +132,15 @@ def _rows(lines: csv.DictReader[str]) -> tuple[list[Citizen], list[str]]:
             language=row.language,
             time_zone=row.time_zone,
             quiet=quiet,
+            channels=_channels(row),
         )
     return list(citizens.values()), refused
+
+
+def _channels(row: RegisterRow) -> tuple[str, ...]:
+    """Those of the citizen's usable addresses in their order; push for who has no address."""
+    theirs = [a.channel for a in row.addresses if a.consent and a.verified]
+    if not row.addresses:
+        theirs = list(row.channels) or ["push"]
+    order = [*row.channels, *theirs]
+    return tuple(dict.fromkeys(sorted(theirs, key=order.index)))

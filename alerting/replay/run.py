@@ -1,13 +1,15 @@
 """Run: play a trace before the live path's desk on a simulated clock, sending nothing.
 
-Every alert is submitted at the instant it was sent. Whoever must approve, approves at once; every
-channel can deliver silently and never fails; every citizen consents.
+Every alert is submitted at the instant it was sent. Whoever must approve, approves at once; no
+channel fails; every citizen consents. Each channel of a citizen is judged by itself, as in the live
+path; what is to be silent does not go by one that cannot.
 """
 
 from __future__ import annotations
 
 import time as wall
-from collections.abc import Callable, Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,17 +18,19 @@ from alerting.clock import ManualClock
 from alerting.domain.alert import Alert, MsgType, Reference
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.lane import Lane, lane_for
 from alerting.replay.book import Book
 from alerting.replay.braking import Brake
 from alerting.replay.citizens import Clocks
-from alerting.replay.concern import Concern, Concerned
-from alerting.replay.delivery import AT_ONCE, Delivery, Outcome
+from alerting.replay.concern import Concern
+from alerting.replay.delivery import Concerned, Delivery, Outcome
 from alerting.replay.detail import Detail
 from alerting.replay.digesting import sift
 from alerting.replay.figures import Figures
 from alerting.replay.grouping import judge as judge_grouping
+from alerting.replay.judge.oracle import Oracle
 from alerting.replay.memory import Entry, Memory, Source
-from alerting.replay.oracle import Oracle
+from alerting.replay.mix import CAN_BE_SILENT, used
 from alerting.replay.placing import Placing
 from alerting.replay.population import Population
 from alerting.replay.reading import Played, Refused, Trace
@@ -50,23 +54,33 @@ async def replay(
     policy: Policy,
     *,
     policy_name: str = "default",
+    channels: str = "own",
     default_expiry_s: float = 24 * 3600,
+    all_channels_lanes: Collection[str] = (Lane.EXTREME,),
     detail: Path | None = None,
     progress: Callable[[int], None] = lambda _played: None,
 ) -> Result:
     """Decide every alert of a trace for every citizen it concerns, and sum up.
 
-    default_expiry_s: how long an alert without an end is in force. detail: where a line for each
-    alert and citizen goes. progress: hears how many alerts have been played.
+    channels: what the citizens' mix of channels is called. default_expiry_s: how long an alert
+    without an end is in force. all_channels_lanes: lanes that go by every channel of a citizen.
+    detail: where a line for each delivery goes. progress: hears how many alerts have been played.
     """
     began = wall.monotonic()
     clocks = Clocks(population, policy)
-    figures, oracle = Figures(), Oracle(clocks.quiet, Concern(population).inside)
+    figures = Figures()
+    theirs = [c.channels for c in population.citizens]
+    oracle = Oracle(
+        clocks.quiet,
+        Concern(population).inside,
+        theirs.__getitem__,
+        default_expiry=timedelta(seconds=default_expiry_s),
+    )
     names = [c.name for c in population.citizens]
     lines = None if detail is None else Detail(detail, names)
     try:
         book = Book(figures, oracle, lines, clocks.day)
-        run = _Run(trace, population, policy, figures, book, default_expiry_s)
+        run = _Run(trace, population, policy, figures, book, default_expiry_s, all_channels_lanes)
         for number, played in enumerate(trace.played, 1):
             await run.play(played)
             progress(number)
@@ -76,7 +90,8 @@ async def replay(
             lines.close()
     grouping = judge_grouping(run.grouped()) if trace.truth else None
     seconds = wall.monotonic() - began
-    return Result(trace, population, figures, oracle.finish(), grouping, policy_name, seconds)
+    findings = oracle.finish()
+    return Result(trace, population, figures, findings, grouping, policy_name, seconds, channels)
 
 
 class _Run:
@@ -90,6 +105,7 @@ class _Run:
         figures: Figures,
         book: Book,
         default_expiry_s: float,
+        all_channels_lanes: Collection[str],
     ) -> None:
         self._trace = trace
         self._citizens = population.citizens
@@ -97,6 +113,7 @@ class _Run:
         self._figures = figures
         self._book = book
         self._default_expiry = timedelta(seconds=default_expiry_s)
+        self._all_channels_lanes = all_channels_lanes
         self._clock = ManualClock(trace.played[0].alert.sent)
         self._budget = MemoryBudget(lambda: self._clock.now().timestamp())
         self._concern = Concern(population)
@@ -151,26 +168,45 @@ class _Run:
         for event in place.merged:
             self._memory.merge(event, source.event)
             self._concern.merge(event, source.event)
-            self._book.merged(event, source.event)
         concerned, for_all = self._concern.of(source.alert, source.event, partly=bool(place.rest))
         state = AlertState.CANCELLED if alert.msg_type is MsgType.CANCEL else AlertState.SUPERSEDED
         for older, ended_as in [*place.ended, *((s, state) for s in place.rest if for_all)]:
             self._end(older, ended_as, now, by=source)
-        self._book.played(alert)
-        incident = self._incident(played, source)
+        self._book.played(alert, self._incident(played, source))
         self._figures.held += self._brake.holds(source.alert, source.lane, audience=len(concerned))
         if not concerned:
             self._figures.nobody += 1
             return
         subjects = [self._subject(c, source, now) for c in concerned]
-        desk, judged = await self._judge(source, subjects, 0)
-        for c, subject, j in zip(concerned, subjects, judged, strict=True):
-            stage = desk.stage(c.info_no)
-            delivery = _delivery(alert, source, c, stage, j.decision, j.assessment, incident)
-            entry = Entry(source, stage, subject.places, now)
-            self._memory.add(c.citizen, entry)
-            self._book.judged(delivery)
-            self._carry_out(Pending(delivery, source, subject, entry), j.decision, now)
+        decided = await self._decided(source, subjects)
+        for c, subject, by_channel in zip(concerned, subjects, decided, strict=True):
+            entry: Entry | None = None
+            for channel, stage, j in by_channel:
+                if entry is None:
+                    entry = Entry(source, stage, subject.places, now)
+                    self._memory.add(c.citizen, entry)
+                delivery = _delivery(alert, source, c, channel, j.decision, j.assessment)
+                expires_at = min(source.expires_at, stage.expires_at)
+                self._book.judged(delivery, _at_once(j.decision, channel))
+                pending = Pending(delivery, source, subject, entry, expires_at)
+                self._carry_out(pending, j.decision, now)
+
+    async def _decided(
+        self, source: Source, subjects: Sequence[Subject]
+    ) -> list[list[tuple[str, Stage, Judged]]]:
+        """For each subject what was decided for each channel that the alert goes by."""
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for n, s in enumerate(subjects):
+            lane = lane_for(source.alert, s.info_no)
+            every = source.alert.ends or lane in self._all_channels_lanes
+            for channel in used(self._citizens[s.citizen_id].channels, every=every):
+                numbers[channel].append(n)
+        decided: list[list[tuple[str, Stage, Judged]]] = [[] for _ in subjects]
+        for channel, those in numbers.items():
+            desk, judged = await self._judge(source, [subjects[n] for n in those], 0, channel)
+            for n, j in zip(those, judged, strict=True):
+                decided[n].append((channel, desk.stage(subjects[n].info_no), j))
+        return decided
 
     def _expiry(self, alert: Alert) -> datetime:
         """When an alert ends; the time of an end is often that of the danger, and already past."""
@@ -190,14 +226,15 @@ class _Run:
             why = f"{alert.sender} sent another {alert.identifier} at that time."
             self._trace.refused.append(Refused(played.file, why))
             return
-        incident = self._incident(played, first)
-        desk = self._desk(first)
+        self._book.played(alert, self._incident(played, first))
+        desk = self._desk(first, silent=True)
         again = Decision(Verdict.DROP, Reason.IDENTICAL)
         for c in self._concern.of(first.alert, first.event, partly=False)[0]:
             facts = desk.facts(self._subject(c, first, alert.sent))
             unmoved = replace(facts.assessment, after=facts.assessment.before)
-            stage = desk.stage(c.info_no)
-            self._book.judged(_delivery(alert, first, c, stage, again, unmoved, incident))
+            for channel in used(self._citizens[c.citizen].channels, every=False):
+                delivery = _delivery(alert, first, c, channel, again, unmoved)
+                self._book.judged(delivery, Outcome.DROPPED)
 
     def _incident(self, played: Played, source: Source) -> str | None:
         truth, name = self._trace.truth, (played.file, played.alert.identifier)
@@ -211,10 +248,13 @@ class _Run:
         source.state = state
         source.over, source.over_at = by.alert.ends, now if by.alert.ends else None
         for pending in self._waiting.revoke(source):
-            self._book.settled(pending.delivery, Outcome.SUPERSEDED, now)
+            self._book.settled(pending.delivery, Outcome.SUPERSEDED, now, pending.reason)
 
     def _carry_out(self, pending: Pending, decision: Decision, now: datetime) -> None:
         """Do to memory and queue what a decision says; the book is the caller's."""
+        if _at_once(decision, pending.delivery.channel) is Outcome.RECORDED:
+            return
+        pending.reason = str(decision.reason)
         match decision:
             case Decision(Verdict.SEND | Verdict.SILENT as verdict, reason):
                 partly = reason is Reason.PARTLY_ENDED
@@ -228,48 +268,50 @@ class _Run:
 
     async def _again(self, due: Due) -> None:
         """Judge anew what was deferred, with what its citizens know by now."""
-        source, rounds = due.items[0].source, due.items[0].deferrals
+        first = due.items[0]
+        source, channel = first.source, first.delivery.channel
         subjects = [self._subject(p.delivery.concerned, source, due.at) for p in due.items]
-        _, judged = await self._judge(source, subjects, rounds)
+        _, judged = await self._judge(source, subjects, first.deferrals, channel)
         for pending, j in zip(due.items, judged, strict=True):
-            outcome = AT_ONCE.get(j.decision.verdict)
-            if outcome is Outcome.DROPPED:
-                outcome = _GONE.get(j.decision.reason, outcome)
+            outcome, reason = _at_once(j.decision, channel), str(j.decision.reason)
+            if outcome is Outcome.DROPPED and j.decision.reason in _GONE:
+                outcome, reason = _GONE[j.decision.reason], pending.reason
             if outcome is not None:
-                self._book.settled(pending.delivery, outcome, due.at)
+                pending.entry.wait(False)
+                self._book.settled(pending.delivery, outcome, due.at, reason)
             self._carry_out(pending, j.decision, due.at)
 
     def _digest(self, due: Due) -> None:
         """Send one citizen's digest, if anything in it still tells them something."""
-        citizen = due.items[0].delivery.citizen
+        first = due.items[0].delivery
         alive, gone = sift(due.items, self._memory, due.at)
         if alive:
             gravest = min((p.entry.stage.severity for p in alive), key=lambda s: s.rank)
-            self._book.digest_sent(citizen, gravest, due.at)
+            self._book.digest_sent(first.citizen, first.channel, gravest, due.at)
         for pending in alive:
             pending.entry.tell(due.at, silent=False)
-            self._book.settled(pending.delivery, Outcome.DIGESTED, due.at)
+            self._book.settled(pending.delivery, Outcome.DIGESTED, due.at, pending.reason)
         # What the digest says already is dropped after it was said.
         for pending, outcome in gone:
             pending.entry.wait(False)
-            self._book.settled(pending.delivery, outcome, due.at)
+            self._book.settled(pending.delivery, outcome, due.at, pending.reason)
 
     async def _judge(
-        self, source: Source, subjects: Sequence[Subject], rounds: int
+        self, source: Source, subjects: Sequence[Subject], rounds: int, channel: str
     ) -> tuple[Desk, list[Judged]]:
-        desk = self._desk(source)
+        desk = self._desk(source, silent=CAN_BE_SILENT[channel])
         judged = await desk.judge(
             subjects,
-            occasion=f"{source.no}:{rounds}",
+            occasion=f"{source.no}:{rounds}:{channel}",
             budget=self._budget,
             fallback=self._budget,
         )
         charges = desk.charges(subjects, judged)
         if charges:
-            await self._budget.ask(str(source.no), charges, limits_of(self._policy))
+            await self._budget.ask(f"{source.no}:{channel}", charges, limits_of(self._policy))
         return desk, judged
 
-    def _desk(self, source: Source) -> Desk:
+    def _desk(self, source: Source, *, silent: bool) -> Desk:
         return Desk(
             source.alert,
             self._policy,
@@ -280,7 +322,7 @@ class _Run:
             order_at=source.order_at,
             submitted_at=source.alert.sent,
             now=self._clock.now(),
-            can_be_silent=True,
+            can_be_silent=silent,
         )
 
     def _subject(self, c: Concerned, source: Source, now: datetime) -> Subject:
@@ -304,20 +346,31 @@ def _delivery(
     alert: Alert,
     source: Source,
     c: Concerned,
-    stage: Stage,
+    channel: str,
     decision: Decision,
     assessment: Assessment,
-    incident: str | None,
 ) -> Delivery:
     return Delivery(
         alert,
         c,
-        min(source.expires_at, stage.valid_until),
+        channel,
         decision.verdict,
         decision.reason,
         source.event,
-        incident,
         str(source.thread),
         assessment.before,
         assessment.after,
     )
+
+
+def _at_once(decision: Decision, channel: str) -> Outcome | None:
+    """What a decision that is carried out at once comes to; None for what waits."""
+    match decision.verdict:
+        case Verdict.SEND:
+            return Outcome.SENT
+        case Verdict.SILENT:
+            return Outcome.SILENT if CAN_BE_SILENT[channel] else Outcome.RECORDED
+        case Verdict.DROP:
+            return Outcome.DROPPED
+        case _:
+            return None

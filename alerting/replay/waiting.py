@@ -15,18 +15,22 @@ from alerting.throttle.desk import Subject
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A delivery that waits. `deferrals` counts how often it was put off."""
+    """A delivery that waits. deferrals: how often it was put off. expires_at: the end of what the
+    citizen would be told. reason: why it waits."""
 
     delivery: Delivery
     source: Source
     subject: Subject
     entry: Entry
+    expires_at: datetime
+    reason: str = ""
     deferrals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What falls due at one instant: deliveries of one alert and round, or one citizen's digest."""
+    """What falls due at one instant: deliveries of one alert, round and channel, or one
+    digest."""
 
     at: datetime
     digest: bool
@@ -45,11 +49,13 @@ class Waiting:
     def defer(self, pending: Pending, until: datetime) -> None:
         """Judge it again then."""
         pending.deferrals += 1
-        self._put(("again", until, pending.source.no, pending.deferrals), pending, until)
+        key = ("again", until, pending.source.no, pending.deferrals, pending.delivery.channel)
+        self._put(key, pending, until)
 
     def digest(self, pending: Pending, slot_at: datetime) -> None:
         """Put it into its citizen's digest."""
-        self._put(("digest", slot_at, pending.delivery.citizen), pending, slot_at)
+        delivery = pending.delivery
+        self._put(("digest", slot_at, delivery.citizen, delivery.channel), pending, slot_at)
 
     def due(self, now: datetime | None) -> Due | None:
         """The next that is due by `now`; without a `now`, the next at all; None where none is."""
@@ -64,7 +70,9 @@ class Waiting:
 
     def revoke(self, source: Source) -> list[Pending]:
         """Everything of an alert that still waits, which then waits no longer."""
-        return sorted(self._open.pop(source, ()), key=lambda p: p.delivery.citizen)
+        return sorted(
+            self._open.pop(source, ()), key=lambda p: (p.delivery.citizen, p.delivery.channel)
+        )
 
     def _put(self, key: Hashable, pending: Pending, at: datetime) -> None:
         if key not in self._groups:

@@ -60,13 +60,14 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
-FIRST = an_alert("first")
+FIRST = an_alert("first", headline="Flood")
 
 
 def test_a_danger_its_rewording_its_rise_and_its_end(folder: Folder) -> None:
-    again = an_alert("again", at_s=600, to=(FIRST,), headline="In other words")
-    same = an_alert("same", at_s=900, to=(FIRST, again), headline="In other words", lasts_s=5000)
-    graver = an_alert("graver", at_s=1200, to=(FIRST, again), severity=Severity.EXTREME)
+    more: dict[str, Any] = {"headline": "Flood", "description": "It has rained."}
+    again = an_alert("again", at_s=600, to=(FIRST,), **more)
+    same = an_alert("same", at_s=900, to=(FIRST, again), lasts_s=5000, **more)
+    graver = an_alert("graver", at_s=1200, to=(FIRST, again), severity=Severity.EXTREME, **more)
     end = its_end("end", at_s=3600, to=(FIRST, again, graver))
     found = folder.play(FIRST, again, same, graver, end)
     assert [(i, d) for i, d, _ in folder.decisions] == [
@@ -80,7 +81,9 @@ def test_a_danger_its_rewording_its_rise_and_its_end(folder: Folder) -> None:
     assert found["deliveries_without_throttle"] == 5
     assert (found["interruptions"], found["silent"], found["dropped"]) == (3, 1, 1)
     assert found["reduction"] == 0.4
-    assert (found["state_changes"], found["state_changes_missed"]) == (3, 0)
+    # It begins, grows longer twice and graver once, and ends.
+    assert (found["state_changes"], found["state_changes_missed"]) == (5, 0)
+    assert (found["unchanged"], found["unchanged_interrupting"]) == (1, 0)
     states = [(x["state_before"], x["state_after"]) for x in folder.lines]
     assert states[0] == ("none", "active Severe Immediate Shelter")
     assert states[-1] == ("active Extreme Immediate Shelter", "ended")
@@ -126,7 +129,7 @@ def test_extreme_interrupts_at_any_hour(folder: Folder) -> None:
     folder.policy.write_text('[quiet]\nfrom = "11:00"\nto = "13:00"\nslots = ["13:30"]\n')
     found = folder.play(an_alert("x", severity=Severity.EXTREME))
     assert folder.decisions == [("x", "SEND", "sent")]
-    assert found["extreme_suppressed"] == 0
+    assert found["state_changes_missed"] == 0
 
 
 def test_a_busy_hour_is_spread_by_the_budget(folder: Folder) -> None:
@@ -164,6 +167,34 @@ def test_grouping_is_judged_where_the_truth_is_known(folder: Folder) -> None:
     found = folder.play(FIRST, again, other, words=("--truth", str(truth)))
     assert found["grouping"] == {"precision": 1.0, "recall": 1.0, "pairs": 1}
     assert folder.play(FIRST)["grouping"] is None
+
+
+def test_three_populations_in_one_object_and_one_table(folder: Folder) -> None:
+    (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
+    args = [str(folder.alerts), "--channels", "push,sms,mixed"]
+    done = CliRunner().invoke(replay, [*args, "--json"], standalone_mode=False)
+    found = json.loads(done.stdout)["replays"]
+    assert [(r["trace"], r["channels"]) for r in found] == [
+        ("alerts", mix) for mix in ("push", "sms", "mixed")
+    ]
+    done = CliRunner().invoke(replay, [*args, "--each"], standalone_mode=False)
+    head, _, *rows = done.stdout.splitlines()
+    assert head.startswith("| trace | channels | messages |")
+    assert [r.split(" | ")[1] for r in rows] == ["push", "sms", "mixed"]
+
+
+def test_detail_is_of_one_replay(folder: Folder) -> None:
+    (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
+    with pytest.raises(AlertingError, match="one replay"):
+        folder.run("--channels", "push,sms")
+
+
+def test_each_path_with_a_register_of_its_own(folder: Folder) -> None:
+    target = folder.path / "storm"
+    CliRunner().invoke(storm, [str(target), "--citizens", "10"], standalone_mode=False)
+    done = CliRunner().invoke(replay, [str(target), "--each", "--json"], standalone_mode=False)
+    (found,) = json.loads(done.stdout)["replays"]
+    assert (found["trace"], found["citizens"]) == ("storm", 10)
 
 
 def test_a_person_reads_tables_and_what_was_refused(folder: Folder) -> None:

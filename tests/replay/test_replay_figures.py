@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from traces import NOON, an_alert
 from alerting.domain.alert import Severity
 from alerting.domain.decision import Reason, Verdict
 from alerting.errors import BadInput
-from alerting.replay.concern import Concerned
-from alerting.replay.delivery import Delivery, Outcome
+from alerting.replay.delivery import Concerned, Delivery, Outcome
 from alerting.replay.detail import Detail
 from alerting.replay.figures import Figures
 from alerting.replay.grouping import judge
@@ -27,7 +25,7 @@ def a_delivery(verdict: Verdict, *, citizen: int = 0, reason: Reason = Reason.NE
     return Delivery(
         MODERATE,
         Concerned(citizen, 0, 0, 1, "district=D1"),
-        NOON + timedelta(hours=6),
+        "push",
         verdict,
         reason,
         "event 1",
@@ -47,12 +45,12 @@ def some_figures() -> Figures:
         (Verdict.DEFER, Outcome.EXPIRED),
     ):
         delivery = a_delivery(verdict)
-        figures.judged(delivery, 1)
-        figures.settled(delivery, outcome, 1)
+        figures.judged(delivery, 1, rings=True)
+        figures.settled(delivery, outcome, 1, rings=outcome is Outcome.SENT)
     delivery = a_delivery(Verdict.DIGEST, citizen=1, reason=Reason.QUIET_HOURS)
-    figures.judged(delivery, 2)
-    figures.settled(delivery, Outcome.DIGESTED, 3)
-    figures.digest_sent(1, Severity.MODERATE, 3)
+    figures.judged(delivery, 2, rings=True)
+    figures.settled(delivery, Outcome.DIGESTED, 3, rings=False)
+    figures.digest_sent(1, Severity.MODERATE, 3, rings=True)
     return figures
 
 
@@ -115,6 +113,7 @@ def test_a_line_of_detail_and_an_outcome_that_comes_later(tmp_path: Path) -> Non
         "sent": NOON.isoformat(),
         "citizen": "anna",
         "area": "district=D1",
+        "channel": "push",
         "severity": "Moderate",
         "urgency": "Immediate",
         "thread": "thread 1",

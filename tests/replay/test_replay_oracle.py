@@ -1,230 +1,466 @@
-"""The judge must be able to find the throttle wrong: it catches whatever suppresses too much."""
+"""The judge must be able to find the throttle wrong: it catches whatever suppresses too much.
+
+Every decision here is made up, so that the judge alone is tested.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from traces import NOON, an_alert, its_end
 
-from alerting.domain.alert import Alert, Category, MsgType, ResponseType, Severity, Urgency
+from alerting.domain.alert import (
+    Alert,
+    Certainty,
+    MsgType,
+    NamedValue,
+    ResponseType,
+    Severity,
+    Urgency,
+)
 from alerting.domain.decision import Reason, Verdict
-from alerting.replay.concern import Concerned
-from alerting.replay.delivery import AT_ONCE, Delivery, Outcome
-from alerting.replay.oracle import Findings, Oracle
+from alerting.replay.delivery import Concerned, Delivery, Outcome
+from alerting.replay.judge.findings import Findings
+from alerting.replay.judge.oracle import Oracle
 
 SEND, SILENT, DROP, DEFER = Verdict.SEND, Verdict.SILENT, Verdict.DROP, Verdict.DEFER
 
+Step = tuple[Alert, Verdict]
+
 
 class Day:
-    """Alerts and what was decided for one citizen, told to an oracle."""
+    """Alerts and what was decided for citizens, told to an oracle."""
 
-    def __init__(self, quiet: tuple[float, float] = (0, 0)) -> None:
+    def __init__(
+        self, *channels: str, quiet: tuple[float, float] = (0, 0), inside: set[int] | None = None
+    ) -> None:
         low, high = (NOON + timedelta(seconds=s) for s in quiet)
-        self.oracle = Oracle(lambda _, at: low <= at < high)
-        self.changes: list[str] = []
+        self.channels = channels or ("push",)
+        self.oracle = Oracle(
+            lambda _, at: low <= at < high,
+            lambda _alert: inside or set(),
+            lambda _citizen: self.channels,
+        )
 
     def told(
         self,
         alert: Alert,
         verdict: Verdict,
         *,
-        event: str = "",
         incident: str | None = None,
-        area: str = "district=D1",
-        info_no: int = 0,
+        reason: Reason = Reason.TEXT_ONLY,
+        channel: str | None = None,
+        spots: int = 1,
         citizen: int = 0,
     ) -> Delivery:
-        info = alert.infos[info_no] if alert.infos else None
-        delivery = Delivery(
-            alert,
-            Concerned(citizen, info_no if info else -1, 0, 1, area),
-            (info.expires if info else None) or alert.sent + timedelta(days=1),
-            verdict,
-            Reason.NEW,
-            event or alert.identifier,
-            incident,
-        )
-        if self.oracle.judged(delivery):
-            self.changes.append(alert.identifier)
-        if verdict in AT_ONCE:
-            self.oracle.settled(delivery, AT_ONCE[verdict], alert.sent)
+        info_no = 0 if alert.infos else -1
+        concerned = Concerned(citizen, info_no, 0, 1, "district=D1", spots)
+        channel = channel or self.channels[0]
+        delivery = Delivery(alert, concerned, channel, verdict, reason)
+        if incident is not None:
+            self.oracle.played(alert, incident)
+        self.oracle.judged(delivery)
+        outcome = {SEND: Outcome.SENT, DROP: Outcome.DROPPED}.get(verdict)
+        if verdict is SILENT:
+            outcome = Outcome.RECORDED if channel == "sms" else Outcome.SILENT
+        if outcome is not None:
+            self.oracle.settled(delivery, outcome, alert.sent)
         return delivery
 
-    def later(self, delivery: Delivery, outcome: Outcome, at_s: float) -> None:
-        self.oracle.settled(delivery, outcome, _at(at_s))
+    def later(
+        self, delivery: Delivery, outcome: Outcome, at_s: float, reason: Reason | None = None
+    ) -> None:
+        self.oracle.settled(delivery, outcome, _at(at_s), reason)
 
     @property
     def findings(self) -> Findings:
         return self.oracle.finish()
+
+    @property
+    def missed(self) -> list[tuple[str, str]]:
+        """The change and the reason of each that was missed."""
+        missed = self.findings.missed
+        return [(f.change, f.reason) for f in sorted(missed.elements())]
 
 
 def _at(at_s: float) -> datetime:
     return NOON + timedelta(seconds=at_s)
 
 
-def _missed(steps: Sequence[tuple[Alert, Verdict]]) -> int:
-    day = Day()
+def _missed(steps: Sequence[Step], *channels: str) -> list[str]:
+    """What of the steps is missed."""
+    day = Day(*channels)
     for alert, verdict in steps:
         day.told(alert, verdict)
-    return day.findings.state_changes_missed
+    return [change for change, _ in day.missed]
 
 
 FIRST = an_alert("first")
+EXTREME = an_alert("extreme", severity=Severity.EXTREME)
 MODERATE = an_alert("moderate", severity=Severity.MODERATE)
 
 
+# What the judge could not see before: each is a fault that was found on the product.
+
+
+def test_two_earthquakes_by_two_agencies_are_two() -> None:
+    small = an_alert("small", severity=Severity.EXTREME, event="Earthquake M5.1")
+    great = an_alert(
+        "great", at_s=7200, severity=Severity.EXTREME, event="Earthquake M7.4", sender="b@x"
+    )
+    day = Day()
+    day.told(small, SEND)
+    day.told(great, DROP, reason=Reason.COVERED)
+    assert day.missed == [("begin", "covered")]
+    assert _missed([(small, SEND), (great, SEND)]) == []
+    # Replaced on the phone two hours later, nobody looks at it.
+    assert _missed([(small, SEND), (great, SILENT)]) == ["begin"]
+
+
+def test_a_reversed_headline_must_be_heard() -> None:
+    go = an_alert("go", headline="Avalanche: GO TO THE VALLEY FLOOR now")
+    other = "Avalanche: LEAVE THE VALLEY FLOOR now"
+    leave = an_alert("leave", at_s=600, to=(go,), lasts_s=5 * 3600, headline=other)
+    day = Day("sms")
+    day.told(go, SEND)
+    day.told(leave, SILENT)
+    assert day.missed == [("text", "text-only")]
+    assert _missed([(go, SEND), (leave, SILENT)], "push") == ["text"]
+    assert _missed([(go, SEND), (leave, SEND)], "sms") == []
+    assert _missed([(go, SEND), (leave, SILENT)], "email") == []
+
+
+def test_guidance_counts_wherever_it_stands() -> None:
+    north = an_alert("north", instruction=None, description="Go to the school on the NORTH bank.")
+    south = an_alert(
+        "south", at_s=60, to=(north,), instruction=None, headline="Flood, says north",
+        description="Go to the school on the SOUTH bank.", lasts_s=5 * 3600,
+    )  # fmt: skip
+    assert _missed([(north, SEND), (south, DROP)], "sms") == ["text"]
+    # What is not shown beside an instruction is not read.
+    more = an_alert("first", at_s=60, to=(FIRST,), lasts_s=5 * 3600, description="It has rained.")
+    assert _missed([(FIRST, SEND), (more, DROP)], "sms") == []
+
+
+def test_an_extension_must_be_heard_before_the_end_they_were_told() -> None:
+    longer = an_alert("first", at_s=1800, to=(FIRST,), lasts_s=12 * 3600)
+    for outcome, at_s, expected in (
+        (Outcome.SENT, 5 * 3600, ({}, {})),
+        (Outcome.SENT, 6 * 3600 + 1, ({}, {"extension": 1})),
+        (Outcome.DROPPED, 5 * 3600, ({"extension": 1}, {})),
+    ):
+        day = Day("sms")
+        day.told(FIRST, SEND)
+        day.later(day.told(longer, DEFER), outcome, at_s)
+        missed, late = ({f.change: n for f, n in c.items()} for c in _faults(day))
+        assert (missed, late) == expected
+    assert _missed([(FIRST, SEND), (longer, SILENT)], "push") == []
+    assert _missed([(FIRST, SEND), (longer, SILENT)], "sms") == ["extension"]
+
+
+def test_many_extensions_are_answered_by_one_message_and_an_end_makes_them_moot() -> None:
+    steps = [(FIRST, SEND)]
+    for no in range(1, 5):
+        longer = an_alert("first", at_s=no * 600, to=(FIRST,), lasts_s=(6 + no) * 3600)
+        steps.append((longer, DROP))
+    assert _missed(steps, "sms") == ["extension"]
+    last = an_alert("first", at_s=3000, to=(FIRST,), lasts_s=12 * 3600)
+    assert _missed([*steps, (last, SEND)], "sms") == []
+    assert _missed([*steps, (its_end("end", at_s=3600, to=(FIRST,)), SEND)], "sms") == []
+
+
+def test_the_same_alert_read_twice_does_not_undo_what_is_heard_of_the_first() -> None:
+    longer = an_alert("longer", at_s=600, to=(MODERATE,), severity=Severity.MODERATE)
+    day = Day("sms")
+    day.told(MODERATE, SEND)
+    waits = day.told(longer, Verdict.DIGEST)
+    day.told(replace(longer), DROP, reason=Reason.IDENTICAL)
+    day.later(waits, Outcome.DIGESTED, 3600)
+    assert day.missed == []
+
+
+def test_an_end_that_the_sender_names_apart_is_the_end_they_were_told() -> None:
+    ending = (NamedValue("eventEndingTime", (NOON + timedelta(hours=9)).isoformat()),)
+    first = an_alert("first", parameters=ending)
+    renewed = an_alert("first", at_s=3600, to=(first,), lasts_s=7 * 3600, parameters=ending)
+    assert _missed([(first, SEND), (renewed, DROP)], "sms") == []
+
+
+def test_an_earlier_onset_must_be_heard_before_it() -> None:
+    first = an_alert("first", onset=_at(5 * 3600), urgency=Urgency.EXPECTED)
+    sooner = an_alert(
+        "first", at_s=600, to=(first,), lasts_s=6 * 3600 - 600, onset=_at(7200),
+        urgency=Urgency.EXPECTED,
+    )  # fmt: skip
+    assert _missed([(first, SEND), (sooner, DROP)]) == ["earlier onset"]
+    assert _missed([(first, SEND), (sooner, SEND)]) == []
+    assert _missed([(first, SEND), (sooner, SILENT)]) == []
+    soon = replace(sooner, infos=(replace(sooner.infos[0], onset=_at(1800)),))
+    assert _missed([(first, SEND), (soon, SILENT)]) == ["earlier onset"]
+
+
+def test_higher_certainty_must_be_heard() -> None:
+    possible = an_alert("first", certainty=Certainty.POSSIBLE)
+    seen = an_alert("first", at_s=60, to=(possible,), lasts_s=6 * 3600 - 60)
+    day = Day("sms")
+    day.told(possible, SEND)
+    day.told(seen, DROP, reason=Reason.IDENTICAL)
+    assert day.missed == [("certainty", "identical")]
+    likely = an_alert("first", at_s=60, to=(FIRST,), certainty=Certainty.LIKELY)
+    assert _missed([(FIRST, SEND), (likely, DROP)], "push") == ["extension"]
+
+
+def test_a_first_alert_lost_in_quiet_hours_is_missed() -> None:
+    day = Day("sms")
+    delivery = day.told(MODERATE, Verdict.DIGEST, reason=Reason.QUIET_HOURS)
+    day.later(delivery, Outcome.EXPIRED, 6 * 3600, Reason.QUIET_HOURS)
+    found = day.findings
+    assert [(f.change, f.reason) for f in found.missed] == [("begin", "quiet-hours, expired")]
+    assert found.expired == {Severity.MODERATE: 1}
+
+
+def _faults(day: Day) -> tuple[Any, Any]:
+    found = day.findings
+    return found.missed, found.late
+
+
+# What a change is.
+
+
 def test_a_dropped_first_alert_is_missed() -> None:
-    assert _missed([(FIRST, DROP)]) == 1
-    assert _missed([(FIRST, SEND)]) == 0
-    assert _missed([(FIRST, SILENT)]) == 0
+    assert _missed([(FIRST, DROP)]) == ["begin"]
+    assert _missed([(FIRST, SEND)]) == []
+    assert _missed([(FIRST, SILENT)]) == ["begin"]
+    assert _missed([(MODERATE, SILENT)]) == []
+    assert _missed([(MODERATE, SILENT)], "sms") == ["begin"]
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "name", "loud"),
     [
-        {"severity": Severity.EXTREME},
-        {"severity": Severity.MODERATE},
-        {"urgency": Urgency.FUTURE},
-        {"response_types": (ResponseType.EVACUATE,)},
-        {"response_types": ()},
-        {"instruction": "Leave by the eastern road."},
+        ({"severity": Severity.EXTREME}, "severity", True),
+        ({"severity": Severity.MODERATE}, "severity eased", False),
+        ({"urgency": Urgency.FUTURE}, "urgency", False),
+        ({"response_types": (ResponseType.EVACUATE,)}, "response types", True),
+        ({"response_types": ()}, "response types", False),
+        ({"instruction": "Leave by the eastern road."}, "text", True),
+        ({"instruction": "Go 2 floors upstairs."}, "text", True),
     ],
 )
-def test_a_dropped_change_is_missed(change: dict[str, Any]) -> None:
-    update = an_alert("update", at_s=600, to=(FIRST,), **change)
-    assert _missed([(FIRST, SEND), (update, DROP)]) == 1
-    assert _missed([(FIRST, SEND), (update, SILENT)]) == 0
+def test_a_dropped_change_is_missed(change: dict[str, Any], name: str, loud: bool) -> None:
+    update = an_alert("first", at_s=600, to=(FIRST,), lasts_s=6 * 3600 - 600, **change)
+    assert _missed([(FIRST, SEND), (update, DROP)]) == [name]
+    assert _missed([(FIRST, SEND), (update, SEND)]) == []
+    assert _missed([(FIRST, SEND), (update, SILENT)]) == ([name] if loud else [])
 
 
 @pytest.mark.parametrize(
-    "wording",
+    "same",
     [
-        {"headline": "Other words", "description": "More of them"},
         {"urgency": Urgency.EXPECTED},
-        {"language": "fr", "instruction": "Montez à l'étage."},
-        {"instruction": "  Go\nUPSTAIRS. "},
+        {"language": "fr", "headline": "Crue", "instruction": "Montez à l'étage."},
+        {"instruction": "  Go\nUPSTAIRS! "},
+        {"instruction": "<p>Go <b>upstairs</b>.</p>"},
+        {"description": "It has rained."},
     ],
 )
-def test_a_dropped_wording_is_not(wording: dict[str, Any]) -> None:
-    update = an_alert("update", at_s=600, to=(FIRST,), **wording)
-    assert _missed([(FIRST, SEND), (update, DROP)]) == 0
+def test_what_reads_the_same_is_no_change(same: dict[str, Any]) -> None:
+    update = an_alert("first", at_s=600, to=(FIRST,), lasts_s=6 * 3600 - 600, **same)
+    day = Day()
+    day.told(FIRST, SEND)
+    day.told(update, SEND)
+    found = day.findings
+    assert found.changes.total() == 1
+    assert (found.unchanged, found.needless, found.needless_share) == (1, 1, 1.0)
+
+
+def test_what_was_told_before_and_is_so_again_need_not_be_heard() -> None:
+    other = an_alert("m", at_s=60, to=(MODERATE,), severity=Severity.MODERATE)
+    back = an_alert(
+        "moderate", at_s=120, to=(MODERATE, other), severity=Severity.MODERATE, lasts_s=21_480
+    )
+    assert _missed([(MODERATE, SEND), (other, DROP)], "sms") == ["extension", "text"]
+    assert _missed([(MODERATE, SEND), (other, DROP), (back, DROP)], "sms") == []
+
+
+def test_an_area_entered_is_a_change() -> None:
+    grown = an_alert("first", at_s=600, to=(FIRST,), lasts_s=6 * 3600 - 600)
+    for spots, expected in ((1, []), (3, [("area entered", "text-only")])):
+        day = Day()
+        day.told(FIRST, SEND, spots=1)
+        day.told(grown, DROP, spots=spots)
+        assert day.missed == expected
 
 
 def test_a_dropped_end_is_missed_by_those_who_were_told() -> None:
+    over = an_alert("over", at_s=600, to=(FIRST,), lasts_s=0)
     for end in (
         its_end("end", at_s=600, to=(FIRST,)),
         an_alert("cancel", at_s=600, to=(FIRST,), kind=MsgType.CANCEL),
         its_end("unlinked", at_s=600),
+        over,
     ):
-        assert _missed([(FIRST, SEND), (end, DROP)]) == 1
-        assert _missed([(FIRST, SILENT), (end, DROP)]) == 1
+        day = Day(inside={0})
+        for alert, verdict in ((FIRST, SEND), (end, DROP)):
+            day.told(alert, verdict)
+        assert [c for c, _ in day.missed] == ["end"]
         # Nobody was told of the danger: it is that which is missed, not its end.
-        assert _missed([(FIRST, DROP), (end, DROP)]) == 1
+        assert _missed([(FIRST, DROP), (end, DROP)]) == ["begin"]
+        assert _missed([(FIRST, SEND), (end, SILENT)]) == ["end"]
+        assert _missed([(FIRST, SEND), (end, SILENT)], "email") == []
+
+
+def test_an_end_for_whom_it_was_not_even_considered_is_missed() -> None:
+    day = Day()
+    day.told(FIRST, SEND)
+    day.oracle.played(its_end("end", at_s=600, to=(FIRST,)))
+    assert day.missed == [("end", "not planned")]
 
 
 def test_an_end_may_come_after_the_danger_ran_out_but_not_days_after() -> None:
     late = its_end("late", at_s=7 * 3600, to=(FIRST,))
-    assert _missed([(FIRST, SEND), (late, DROP)]) == 1
+    assert _missed([(FIRST, SEND), (late, DROP)]) == ["end"]
     too_late = its_end("too late", at_s=40 * 3600, to=(FIRST,))
-    assert _missed([(FIRST, SEND), (too_late, DROP)]) == 0
+    assert _missed([(FIRST, SEND), (too_late, DROP)]) == []
+
+
+def test_who_hears_of_an_end_for_whom_it_goes_on_hears_wrong() -> None:
+    day = Day(inside={1})
+    day.told(FIRST, SEND)
+    day.told(FIRST, SEND, citizen=1)
+    end = its_end("end", at_s=600, to=(FIRST,))
+    day.told(end, SEND)
+    day.told(end, SEND, citizen=1)
+    assert day.findings.wrong_ends == 1
 
 
 def test_a_danger_that_begins_again_is_news_again() -> None:
     end = its_end("end", at_s=600, to=(FIRST,))
     again = an_alert("again", at_s=1200, to=(FIRST, end))
-    assert _missed([(FIRST, SEND), (end, SEND), (again, DROP)]) == 1
+    assert _missed([(FIRST, SEND), (end, SEND), (again, DROP)]) == ["begin"]
     ran_out = an_alert("ran out", at_s=7 * 3600, to=(FIRST,))
-    assert _missed([(FIRST, SEND), (ran_out, DROP)]) == 1
+    assert _missed([(FIRST, SEND), (ran_out, DROP)]) == ["begin"]
 
 
-def test_the_same_said_again_without_a_reference_changes_nothing() -> None:
-    again = an_alert("again", at_s=600)
-    graver = an_alert("graver", at_s=600, severity=Severity.EXTREME)
-    elsewhere = an_alert("elsewhere", at_s=600)
-    assert _missed([(FIRST, SEND), (again, DROP)]) == 0
-    assert _missed([(FIRST, SEND), (graver, DROP)]) == 1
-    assert _missed([(an_alert("short", lasts_s=60), SEND), (again, DROP)]) == 1
-    day = Day()
-    day.told(FIRST, SEND)
-    day.told(elsewhere, DROP, area="district=D2")
-    assert day.findings.state_changes_missed == 1
+# What is one danger.
 
 
-def test_another_agencys_copy_may_go_where_the_citizen_is_as_gravely_told() -> None:
-    def missed(copy: Alert, **first: Any) -> int:
+def test_word_for_word_the_same_is_nothing_new_but_a_siren_after_five_minutes_is() -> None:
+    again = replace(FIRST, identifier="again", sent=_at(600))
+    reworded = an_alert("reworded", at_s=600)
+    assert _missed([(FIRST, SEND), (again, DROP)]) == []
+    assert _missed([(FIRST, SEND), (reworded, DROP)]) == ["begin"]
+    sirens = [replace(EXTREME, identifier=str(s), sent=_at(s)) for s in (120, 240, 480)]
+    assert _missed([(EXTREME, SEND), *((s, SILENT) for s in sirens[:2])]) == []
+    # A silent one does not put off the next.
+    assert _missed([(EXTREME, SEND), *((s, SILENT) for s in sirens)]) == ["begin"]
+    # The next that is heard says the end of those before it, too.
+    lasting = [replace(s, infos=(replace(s.infos[0], expires=_at(25_000)),)) for s in sirens]
+    assert _missed([(EXTREME, SEND), (lasting[0], SILENT)], "sms") == ["extension"]
+    assert _missed([(EXTREME, SEND), (lasting[0], SILENT), (lasting[2], SEND)], "sms") == []
+
+
+def test_one_danger_by_incidents_by_truth_and_by_an_identifier_used_again() -> None:
+    other = an_alert("other", at_s=60, sender="b@x", lasts_s=6 * 3600 - 60)
+    flood = replace(FIRST, incidents=("flood-1",))
+    assert _missed([(FIRST, SEND), (other, DROP)]) == ["begin"]
+    assert _missed([(flood, SEND), (replace(other, incidents=("flood-1",)), DROP)]) == []
+    for mine, theirs, expected in (("1", "1", []), ("1", "2", [("begin", "text-only")])):
         day = Day()
-        day.told(FIRST, first.pop("verdict", SEND), event="e", incident=first.get("incident"))
-        day.told(copy, DROP, event=first.get("event", "e"), incident=first.get("other"))
-        return day.findings.state_changes_missed
-
-    copy = an_alert("copy", at_s=600, sender="b@example.org")
-    assert missed(copy) == 0
-    # The throttle's word is not taken for everything.
-    assert missed(copy, event="another") == 1
-    assert missed(copy, verdict=DROP) == 2
-    assert missed(copy, incident="1", other="2") == 1
-    assert missed(copy, event="another", incident="1", other="1") == 0
-    fire = an_alert("fire", at_s=600, sender="b@example.org", categories=(Category.FIRE,))
-    assert missed(fire) == 1
-    graver = an_alert("g", at_s=600, sender="b@example.org", severity=Severity.EXTREME)
-    assert missed(graver) == 1
-    later = an_alert("l", at_s=7 * 3600, sender="b@example.org")
-    assert missed(later) == 1
+        day.told(FIRST, SEND, incident=mine)
+        day.told(other, DROP, incident=theirs)
+        assert day.missed == expected
+    rolling = an_alert("first", at_s=600, headline="The gauge is at 4 m", lasts_s=5 * 3600)
+    assert _missed([(FIRST, SEND), (rolling, DROP)]) == ["text"]
 
 
-def test_a_change_of_what_to_do_is_not_excused_by_another_agencys_older_advice() -> None:
-    copy = an_alert("copy", at_s=60, sender="b@example.org")
-    leave = an_alert("leave", at_s=600, to=(FIRST,), response_types=(ResponseType.EVACUATE,))
-    day = Day()
-    for alert, verdict in ((FIRST, SEND), (copy, SEND), (leave, DROP)):
-        day.told(alert, verdict, event="e")
-    assert day.findings.state_changes_missed == 1
+def test_another_agency_counts_for_what_nobody_has_said() -> None:
+    def missed(**more: Any) -> list[str]:
+        lasts_s = more.pop("lasts_s", 5 * 3600)
+        copy = an_alert("copy", at_s=60, sender="b@x", lasts_s=lasts_s, **more)
+        day = Day()
+        day.told(FIRST, SEND, incident="1")
+        day.told(copy, DROP, incident="1")
+        return [c for c, _ in day.missed]
+
+    assert missed() == []
+    assert missed(severity=Severity.EXTREME) == ["severity"]
+    assert missed(response_types=(ResponseType.EVACUATE,)) == ["response types"]
+    assert missed(response_types=(ResponseType.MONITOR,)) == []
+    assert missed(lasts_s=12 * 3600) == ["extension"]
+
+
+def test_extreme_by_another_agency_may_come_silently_within_five_minutes() -> None:
+    for at_s, verdict, expected in (
+        (240, SILENT, []),
+        (240, DROP, ["begin"]),
+        (360, SILENT, ["begin"]),
+    ):
+        copy = an_alert("copy", at_s=at_s, sender="b@x", severity=Severity.EXTREME)
+        assert _missed([(EXTREME, SEND), (copy, verdict)]) == expected
+    more = an_alert(
+        "more", at_s=60, sender="b@x", severity=Severity.EXTREME,
+        response_types=(ResponseType.EVACUATE,),
+    )  # fmt: skip
+    assert _missed([(EXTREME, SEND), (more, SILENT)]) == ["begin"]
 
 
 def test_an_end_waits_while_another_agency_says_it_goes_on() -> None:
-    copy = an_alert("copy", at_s=60, sender="b@example.org")
     end = its_end("end", at_s=600, to=(FIRST,))
-    its_other = its_end("other end", at_s=900, to=(copy,), sender="b@example.org")
 
-    def missed(last: Verdict, **weaker: Any) -> int:
-        day = Day()
-        other = an_alert("copy", at_s=60, sender="b@example.org", **weaker)
+    def missed(last: Verdict, **weaker: Any) -> list[str]:
+        day = Day(inside={0})
+        other = an_alert("copy", at_s=60, sender="b@x", lasts_s=5 * 3600, **weaker)
+        its_other = its_end("other end", at_s=900, to=(other,), sender="b@x")
         for alert, verdict in ((FIRST, SEND), (other, DROP), (end, DROP), (its_other, last)):
-            day.told(alert, verdict, event="e")
-        return day.findings.state_changes_missed
+            day.told(alert, verdict, incident="1")
+        return [c for c, _ in day.missed]
 
-    assert missed(SEND) == 0
+    assert missed(SEND) == []
     # Then it is the other's end that must reach them.
-    assert missed(DROP) == 1
+    assert missed(DROP) == ["end"]
     # And a lesser danger going on does not replace the end of a graver one.
-    assert missed(SEND, severity=Severity.MINOR) == 1
+    assert missed(DROP, severity=Severity.MINOR) == ["end", "end"]
+
+
+# When and how it is heard.
+
+
+def test_grave_changes_are_late_after_a_minute_and_lesser_ones_while_in_force_are_not() -> None:
+    for alert, at_s, late in ((FIRST, 30, 0), (FIRST, 600, 1), (MODERATE, 5 * 3600, 0)):
+        day = Day()
+        day.later(day.told(alert, DEFER), Outcome.SENT, at_s)
+        found = day.findings
+        assert (found.missed.total(), found.late.total()) == (0, late)
 
 
 def test_what_waits_is_judged_by_its_end() -> None:
     for outcome, at_s, expected in (
-        (Outcome.SENT, 3600, 0),
-        (Outcome.SILENT, 3600, 0),
-        (Outcome.DIGESTED, 3600, 0),
-        (Outcome.EXPIRED, 6 * 3600, 1),
-        (Outcome.DROPPED, 3600, 1),
-        (Outcome.DIGESTED, 7 * 3600, 1),
-        (Outcome.SUPERSEDED, 3600, 1),
+        (Outcome.SENT, 3600, []),
+        (Outcome.SILENT, 3600, []),
+        (Outcome.DIGESTED, 3600, []),
+        (Outcome.EXPIRED, 6 * 3600, ["quiet-hours, expired"]),
+        (Outcome.DROPPED, 3600, ["quiet-hours"]),
+        (Outcome.DIGESTED, 7 * 3600, ["quiet-hours"]),
+        (Outcome.SUPERSEDED, 3600, ["quiet-hours, superseded"]),
     ):
         day = Day()
-        day.later(day.told(MODERATE, DEFER), outcome, at_s)
-        assert day.findings.state_changes_missed == expected, (outcome, at_s)
+        waits = day.told(MODERATE, DEFER, reason=Reason.GROUPED)
+        day.later(waits, outcome, at_s, Reason.QUIET_HOURS)
+        assert [reason for _, reason in day.missed] == expected, (outcome, at_s)
 
 
 def test_what_waits_for_ever_is_missed() -> None:
     day = Day()
     day.told(MODERATE, DEFER)
-    assert day.findings.missed_by == {"never settled": 1}
+    assert day.missed == [("begin", "never settled")]
 
 
-def test_a_newer_version_pays_for_the_one_it_replaced_when_it_is_told() -> None:
+def test_a_newer_version_makes_up_for_the_one_it_replaced_when_it_is_told() -> None:
     lesser = an_alert("lesser", at_s=600, to=(MODERATE,), severity=Severity.MINOR)
     for outcome, expected in ((Outcome.DIGESTED, 0), (Outcome.EXPIRED, 2)):
         day = Day()
@@ -232,64 +468,64 @@ def test_a_newer_version_pays_for_the_one_it_replaced_when_it_is_told() -> None:
         second = day.told(lesser, Verdict.DIGEST)
         day.later(first, Outcome.SUPERSEDED, 600)
         day.later(second, outcome, 3600)
-        assert day.findings.state_changes_missed == expected
+        assert day.findings.missed.total() == expected
 
 
 def test_a_danger_that_came_and_went_while_it_waited_is_missed_unless_its_end_is_told() -> None:
     for verdict, expected in ((DROP, 1), (SILENT, 0)):
-        day = Day()
+        day = Day(inside={0})
         first = day.told(MODERATE, Verdict.DIGEST)
         day.later(first, Outcome.SUPERSEDED, 600)
         day.told(its_end("end", at_s=600, to=(MODERATE,)), verdict)
-        assert day.findings.state_changes_missed == expected
+        assert day.findings.missed.total() == expected
 
 
-def test_extreme_may_not_even_wait() -> None:
-    extreme = an_alert("x", severity=Severity.EXTREME)
+def test_one_channel_that_wakes_is_enough_and_mail_is_not() -> None:
+    for channels, by, expected in (
+        (("push", "sms"), {"push": SILENT, "sms": SEND}, 0),
+        (("sms", "email"), {"sms": DROP, "email": SEND}, 1),
+        (("email",), {"email": SEND}, 0),
+        (("email",), {"email": DROP}, 1),
+    ):
+        day = Day(*channels)
+        for channel, verdict in by.items():
+            day.told(FIRST, verdict, channel=channel)
+        assert day.findings.missed.total() == expected, channels
 
-    def suppressed(*steps: tuple[Alert, Verdict]) -> int:
-        day = Day()
-        for alert, verdict in steps:
-            day.told(alert, verdict, event="e")
-        return day.findings.extreme_suppressed
 
-    for verdict in (SILENT, DEFER, Verdict.DIGEST, DROP):
-        assert suppressed((extreme, verdict)) == 1
-    assert suppressed((extreme, SEND)) == 0
-    raised = an_alert("y", at_s=60, to=(FIRST,), severity=Severity.EXTREME)
-    assert suppressed((FIRST, SEND), (raised, SILENT)) == 1
-    again = an_alert("z", at_s=60, to=(extreme,), severity=Severity.EXTREME)
-    assert suppressed((extreme, SEND), (again, SILENT)) == 0
-    assert suppressed((extreme, DROP), (again, SILENT)) == 2
-    end = its_end("end", at_s=30, to=(extreme,))
-    assert suppressed((extreme, SEND), (end, SEND), (again, DROP)) == 1
+def test_faults_are_told_apart_by_severity_and_channels() -> None:
+    day = Day("sms", "email")
+    day.told(EXTREME, DROP, reason=Reason.COVERED)
+    (fault,) = day.findings.missed
+    assert fault == (Severity.EXTREME, "sms+email", "begin", "covered")
+    (row,) = day.findings.to_json(["anna"])["missed"]
+    assert row["count"] == 1
+    assert row["examples"] == [{"identifier": "extreme", "citizen": "anna"}]
 
 
 def test_what_had_expired_when_it_was_sent_changes_nothing() -> None:
     gone = an_alert("gone", lasts_s=0, severity=Severity.EXTREME)
     day = Day()
     day.told(gone, DROP)
-    assert (day.findings.state_changes, day.findings.extreme_suppressed) == (0, 0)
+    assert (day.findings.changes.total(), day.findings.unchanged) == (0, 0)
 
 
 def test_quiet_hours_hold_for_all_below_severe() -> None:
-    night = (0.0, 3600.0)
-
-    def violations(*steps: tuple[Alert, Verdict]) -> int:
-        day = Day(night)
+    def violations(*steps: Step, channel: str = "push") -> int:
+        day = Day(channel, quiet=(0.0, 3600.0), inside={0})
         for alert, verdict in steps:
             day.told(alert, verdict)
         return day.findings.quiet_hour_violations
 
     assert violations((MODERATE, SEND)) == 1
+    assert violations((MODERATE, SEND), channel="email") == 0
     assert violations((MODERATE, SILENT)) == 0
     assert violations((FIRST, SEND)) == 0
     # Who was woken for a danger may be woken for its end.
     assert violations((FIRST, SEND), (its_end("e", at_s=60, to=(FIRST,)), SEND)) == 0
     assert violations((MODERATE, SILENT), (its_end("e", at_s=60, to=(MODERATE,)), SEND)) == 1
-    day = Day(night)
-    waiting = day.told(MODERATE, DEFER)
-    day.later(waiting, Outcome.SENT, 1800)
+    day = Day(quiet=(0.0, 3600.0))
+    day.later(day.told(MODERATE, DEFER), Outcome.SENT, 1800)
     day.oracle.digest_sent(0, Severity.MODERATE, _at(1800))
     day.oracle.digest_sent(0, Severity.MODERATE, _at(5400))
     assert day.findings.quiet_hour_violations == 2
@@ -299,17 +535,17 @@ def test_each_citizen_has_their_own_story() -> None:
     day = Day()
     day.told(FIRST, SEND, citizen=0)
     day.told(FIRST, DROP, citizen=1)
-    assert (day.findings.state_changes, day.findings.state_changes_missed) == (2, 1)
-    assert day.findings.examples == [("first", 1)]
+    found = day.findings
+    assert (found.changes.total(), found.missed.total()) == (2, 1)
+    assert list(found.examples.values()) == [[("first", 1)]]
 
 
 def test_threads_that_become_one_are_one() -> None:
-    other = an_alert("other", at_s=60, sender="a@example.org", event="Storm surge")
-    both = an_alert("both", at_s=120, to=(FIRST, other))
+    other = an_alert("other", at_s=60, event="Storm surge")
+    both = an_alert("other", at_s=120, to=(FIRST, other), lasts_s=6 * 3600 - 60)
     end = its_end("end", at_s=180, to=(both,))
-    day = Day()
-    for alert, verdict in ((FIRST, SEND), (other, SEND), (both, DROP), (end, SEND)):
-        day.told(alert, verdict)
     again = its_end("again", at_s=240, to=(other,))
-    day.told(again, DROP)
-    assert day.findings.state_changes_missed == 0
+    day = Day(inside={0})
+    for alert, verdict in ((FIRST, SEND), (other, SEND), (both, DROP), (end, SEND), (again, DROP)):
+        day.told(alert, verdict)
+    assert day.missed == []

@@ -1,0 +1,163 @@
+"""What one info of an alert says to whoever reads it."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from alerting.domain.alert import Alert, Certainty, Info, ResponseType, Severity, Urgency
+from alerting.domain.language import primary
+
+#: An end that no time is given for is later than any that is.
+NO_END = datetime.max.replace(tzinfo=UTC)
+
+_URGENCY = {
+    Urgency.IMMEDIATE: 0,
+    Urgency.EXPECTED: 0,
+    Urgency.FUTURE: 1,
+    Urgency.UNKNOWN: 2,
+    Urgency.PAST: 3,
+}
+_CERTAINTY = {
+    Certainty.OBSERVED: 0,
+    Certainty.LIKELY: 0,
+    Certainty.POSSIBLE: 1,
+    Certainty.UNLIKELY: 1,
+    Certainty.UNKNOWN: 2,
+}
+_IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})
+#: Responses that move people.
+_MOVING = frozenset(
+    {
+        ResponseType.SHELTER,
+        ResponseType.EVACUATE,
+        ResponseType.PREPARE,
+        ResponseType.EXECUTE,
+        ResponseType.AVOID,
+    }
+)
+
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+_MINUS = re.compile(r"(?<!\w)[-\u2212](?=\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """rank, urgency, certainty: classes; 0 is the gravest, the most urgent, the surest.
+
+    text: headline and guidance as they are read, without case, punctuation and layout. end: the
+    end that is named, to the minute. until: how long it is in force. onset: None where none is
+    named.
+    """
+
+    sender: str
+    event: str
+    rank: int
+    urgency: int
+    certainty: int
+    responses: frozenset[ResponseType]
+    language: str
+    text: str
+    end: datetime
+    until: datetime
+    onset: datetime | None
+    at_once: bool
+
+    @property
+    def words(self) -> tuple[object, ...]:
+        """Equal where a reader learns nothing else but times."""
+        return (
+            self.sender,
+            self.rank,
+            self.urgency,
+            self.certainty,
+            self.responses,
+            self.language,
+            self.text,
+        )
+
+    @property
+    def moving(self) -> frozenset[ResponseType]:
+        """The responses that move people."""
+        return self.responses & _MOVING
+
+    def as_much_as(self, other: Said) -> bool:
+        """True where it is as grave and as urgent and asks for all that the other asks for."""
+        return (
+            self.rank <= other.rank
+            and self.urgency <= other.urgency
+            and self.responses >= other.moving
+        )
+
+
+def said_by(alert: Alert, info: Info | None, *, default: timedelta) -> Said:
+    """What an alert says by one info; without one it is a notice. default: how long an info without
+    an end is in force."""
+    sender = alert.sender.casefold()
+    if info is None:
+        until = alert.sent + default
+        return Said(
+            sender, "", Severity.UNKNOWN.rank, 2, 2, frozenset(), "", plain(alert.note),
+            NO_END, until, None, False,
+        )  # fmt: skip
+    ending = _event_ending(info)
+    stated = ending or info.expires
+    if ending is None and stated is not None and info.onset is not None and stated <= info.onset:
+        stated = None  # a message that expires before its danger begins names no end of it
+    ends = [t for t in (ending, info.expires) if t is not None]
+    return Said(
+        sender=sender,
+        event=plain(info.event),
+        rank=info.severity.rank,
+        urgency=_URGENCY[info.urgency],
+        certainty=_CERTAINTY[info.certainty],
+        responses=frozenset(info.response_types) - _IDLE,
+        language=primary(info.language),
+        text="\n".join(
+            (plain(info.headline) or plain(info.event),
+             plain(info.instruction) or plain(info.description))
+        ),
+        end=NO_END if stated is None else stated.replace(second=0, microsecond=0),
+        until=max(ends, default=alert.sent + default),
+        onset=info.onset,
+        at_once=info.urgency is Urgency.IMMEDIATE,
+    )  # fmt: skip
+
+
+def _event_ending(info: Info) -> datetime | None:
+    """`eventEndingTime`, where a sender says it apart from the end of the message."""
+    for p in info.parameters:
+        if p.name.casefold() == "eventendingtime":
+            try:
+                at = datetime.fromisoformat(p.value.strip())
+            except ValueError:
+                return None
+            return at if at.tzinfo is not None else None
+    return None
+
+
+class _Letters(dict[int, int | None]):
+    """Letters, marks and digits stay; what has no width goes; all else is a blank."""
+
+    def __missing__(self, code: int) -> int | None:
+        kind = unicodedata.category(chr(code))
+        kept = code if kind[0] in "LMN" else None if kind == "Cf" else 0x20
+        self[code] = kept
+        return kept
+
+
+_LETTERS = _Letters()
+
+
+@lru_cache(maxsize=8192)
+def plain(text: str | None) -> str:
+    """A text without case, punctuation, markup and layout; a sign before a number stays."""
+    if not text:
+        return ""
+    text = _TAG.sub(" ", html.unescape(text))
+    text = _MINUS.sub(" minus ", unicodedata.normalize("NFKC", text))
+    return " ".join(text.casefold().translate(_LETTERS).split())
