@@ -284,7 +284,7 @@ async def outsiders_of(
     none of its rosters since it was submitted."""
     known = await drill_walls.memberships(connection, stored.addresses, citizen_ids)
     outsiders = {c for c in citizen_ids if c not in known or known[c] is not None}
-    left = {c for c, at in known.items() if at is not None and at > stored.submitted_at}
+    left = {c for c, at in known.items() if at is not None and at >= stored.submitted_at}
     return frozenset(outsiders), len(outsiders - left)
 
 
