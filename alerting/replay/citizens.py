@@ -6,7 +6,7 @@ the oracle must not learn from the throttle whether it broke a quiet hour.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from alerting.replay.population import Population
@@ -30,11 +30,16 @@ class Clocks:
         """The citizen's calendar day, as a number."""
         return self._local(citizen, at).toordinal()
 
-    def quiet(self, citizen: int, at: datetime) -> bool:
-        """True within the citizen's quiet hours; equal times mean that there are none."""
+    def quiet(self, citizen: int, at: datetime, until: datetime) -> bool:
+        """True within the citizen's quiet hours, where they are over before `until`; equal times
+        mean that there are none."""
         start, end = self._quiet[citizen]
-        now = self._local(citizen, at).time()
-        return start <= now < end if start <= end else now >= start or now < end
+        now = self._local(citizen, at)
+        night = start <= now.time() < end if start <= end else not end <= now.time() < start
+        if not night or start == end:
+            return False
+        over = datetime.combine(now.date(), end, now.tzinfo)
+        return until > (over if over > now else over + timedelta(days=1))
 
     def _local(self, citizen: int, at: datetime) -> datetime:
         if at != self._at:

@@ -143,6 +143,8 @@ def assess(
         reason = _danger(stage, past, belief, places, now)
         if reason in _NOTHING_NEW and stage.tell_again:
             reason = Reason.INSISTED
+        elif reason in _NOTHING_NEW and any(_will_say(p, stage, places) for p in past):
+            reason = Reason.SUPERSEDED
         elif reason in _NOTHING_NEW and _again(stage, past, belief, now, repeat):
             reason = Reason.REPEATED
         if reason is Reason.EXTENDED:
@@ -365,6 +367,18 @@ def _lesser_change(stage: Stage, told: Stage, now: datetime) -> Reason:
     return Reason.TEXT_ONLY
 
 
+def _will_say(p: Past, stage: Stage, places: int) -> bool:
+    """True for a newer alert that waits to tell of an end at least as late."""
+    return (
+        (p.waits or p.open)
+        and p.stage.grave
+        and not p.stage.ends
+        and p.stage.sent_at > stage.sent_at
+        and p.stage.expires_at >= stage.expires_at
+        and not places & ~p.places
+    )
+
+
 def _before_the_end(told: Sequence[Stage], now: datetime) -> datetime | None:
     """When a longer end must be heard at the latest; None for at once."""
     last = max(told, key=lambda s: s.expires_at)
@@ -398,6 +412,8 @@ def _again(
     word of another sender counts whatever it is, for nobody knows that both mean one danger.
     """
     heard = [p for p in past if p.told and not p.silent and p.stage.thread in belief]
+    if any(p.at > stage.sent_at and p.stage.sent_at > stage.sent_at for p in heard):
+        return False  # it has waited, and what was said since has been heard
     mine = [p.at for p in heard if p.stage.sender == stage.sender]
     if mine and (stage.msg_type is not MsgType.ALERT or stage.urgency is not Urgency.IMMEDIATE):
         return False

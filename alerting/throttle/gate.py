@@ -242,6 +242,8 @@ def _later(facts: Facts, reason: Reason) -> Decision:
         if facts.can_be_silent:
             return Decision(Verdict.SILENT, reason)
         if facts.assessment.reason in _NEVER_LOST:
+            if facts.quiet_until is not None and facts.quiet_until < facts.expires_at:
+                return Decision(Verdict.DEFER, reason, facts.quiet_until)
             return Decision(Verdict.SEND, facts.assessment.reason)
     return Decision(Verdict.DIGEST, reason, facts.slot_at)
 

@@ -16,10 +16,6 @@ from alerting.replay.storm import generate
 from alerting.replay.storm_files import write
 from alerting.throttle.policy.parse import default_policy
 
-#: What the throttle still keeps from people: an extension from whoever has no push, and a siren
-#: from all when the last was silent.
-_KNOWN = pytest.mark.xfail(reason="the throttle does not tell of it yet", strict=False)
-
 _GRAVE = {Severity.EXTREME, Severity.SEVERE}
 
 
@@ -36,9 +32,7 @@ def _held(result: Result) -> None:
     assert sum(counts[e] for e in ends) == counts["deliveries_without_throttle"]
 
 
-@pytest.mark.parametrize(
-    "mix", ["push", pytest.param("sms", marks=_KNOWN), pytest.param("mixed", marks=_KNOWN)]
-)
+@pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("seed", range(1, 5))
 async def test_a_storm_keeps_nobody_in_the_dark(tmp_path: Path, seed: int, mix: str) -> None:
     folder = tmp_path / "storm"
@@ -46,13 +40,11 @@ async def test_a_storm_keeps_nobody_in_the_dark(tmp_path: Path, seed: int, mix: 
     people = with_channels(from_register(folder / "citizens.csv"), mix)
     result = await replay(read_trace([folder]), people, default_policy())
     _held(result)
-    assert result.figures.reduction >= 0.75
+    assert result.figures.reduction >= 0.65
 
 
 @pytest.mark.parametrize("mix", MIXES)
-@pytest.mark.parametrize(
-    "name", ["lafd-2022", pytest.param("oref-2021-05", marks=_KNOWN), "ukraine-2022-10"]
-)
+@pytest.mark.parametrize("name", ["lafd-2022", "oref-2021-05", "ukraine-2022-10"])
 async def test_a_real_stream_keeps_nobody_in_the_dark(corpus: Path, name: str, mix: str) -> None:
     trace = read_trace([corpus / "streams" / f"{name}.zip"])
     people = with_channels(generated(trace.alerts), mix)

@@ -249,6 +249,30 @@ def test_a_longer_end_can_wait_until_shortly_before_the_end_that_was_told() -> N
     assert (found.reason, found.until) == (Reason.EXTENDED, None)
 
 
+def test_of_several_longer_ends_that_wait_only_the_newest_is_told() -> None:
+    told = Past(FIRST, 1, told=True, silent=False, over=False, at=T0)
+    older, newer = (later(m, thread=m, expires_at=T0 + timedelta(hours=m)) for m in (9, 10))
+    waits = Past(newer, 1, told=False, silent=False, over=False, at=T0, waits=True)
+
+    def found(stage: Stage, *past: Past, places: int = 1) -> Reason:
+        due = T0 + timedelta(hours=5, minutes=45)
+        return assess(stage, past, places=places, now=due, repeat=Repeat(300, 1800)).reason
+
+    assert found(older, told, waits) is Reason.SUPERSEDED
+    assert found(newer, told, replace(waits, stage=older)) is Reason.EXTENDED
+    assert found(older, replace(told, places=3), waits, places=3) is Reason.EXTENDED
+
+
+def test_what_has_waited_is_no_repetition_of_what_was_said_since() -> None:
+    siren = replace(FIRST, severity=Severity.EXTREME, urgency=Urgency.IMMEDIATE)
+    waited = replace(siren, key=2, thread="b", sent_at=later(1).sent_at)
+    since = replace(siren, key=3, thread="c", sent_at=later(4).sent_at)
+    past = [Past(s, 1, told=True, silent=False, over=False, at=s.sent_at) for s in (siren, since)]
+    now = since.sent_at + timedelta(minutes=6)
+    found = assess(waited, past, places=1, now=now, repeat=Repeat(300, 1800))
+    assert found.reason is Reason.IDENTICAL
+
+
 def test_below_severe_a_correction_goes_silently() -> None:
     citizen = Citizen()
     citizen.meets(replace(FIRST, severity=Severity.MODERATE))

@@ -99,6 +99,12 @@ def test_what_would_not_live_to_see_the_digest_is_not_lost(reason: Reason, aloud
     assert loud == (Decision(Verdict.SEND, reason) if aloud else digest)
 
 
+def test_who_can_sleep_until_the_quiet_hours_are_over_does() -> None:
+    night = {"quiet_until": SLOT - timedelta(hours=1), "expires_at": SLOT - timedelta(minutes=1)}
+    found = decide(facts(Reason.NEW, **night, can_be_silent=False))
+    assert found == Decision(Verdict.DEFER, Reason.QUIET_HOURS, SLOT - timedelta(hours=1))
+
+
 def test_a_longer_end_goes_silently_or_shortly_before_the_end_that_was_told() -> None:
     due_at = NOW + timedelta(hours=3)
     longer = Assessment(Reason.EXTENDED, Severity.SEVERE, "active", "active", due_at)

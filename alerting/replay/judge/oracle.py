@@ -30,7 +30,7 @@ makes up for an earlier one; so does another thread's that says it.
 
 A change never heard so is **missed**; heard after its time it is **late**. A **quiet-hour
 violation** is an interruption in the citizen's quiet hours when neither what it says nor the danger
-it ends is Severe or Extreme.
+it ends is Severe or Extreme, and it would still have been in force when they were over.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from alerting.replay.judge.danger import Change, Danger, Kind, Voice
 from alerting.replay.judge.dangers import END_IS_NEWS, Dangers
 from alerting.replay.judge.findings import Fault, Findings
 from alerting.replay.judge.links import node_of
-from alerting.replay.judge.said import Said, said_by
+from alerting.replay.judge.said import NO_END, Said, said_by
 
 #: So long after an interruption what says no more need not interrupt.
 ECHO = timedelta(minutes=5)
@@ -85,7 +85,7 @@ class Oracle:
 
     def __init__(
         self,
-        quiet: Callable[[int, datetime], bool],
+        quiet: Callable[[int, datetime, datetime], bool],
         inside: Callable[[Alert], Set[int]] = lambda _alert: frozenset(),
         channels: Callable[[int], tuple[str, ...]] = lambda _citizen: ("push",),
         *,
@@ -164,7 +164,7 @@ class Oracle:
 
     def digest_sent(self, citizen: int, gravest: Severity, at: datetime) -> None:
         """Note that a digest interrupted a citizen."""
-        if gravest.rank > SEVERE and self._quiet(citizen, at):
+        if gravest.rank > SEVERE and self._quiet(citizen, at, NO_END):
             self.findings.quiet_hour_violations += 1
 
     def finish(self) -> Findings:
@@ -378,7 +378,7 @@ class Oracle:
         return len(heard)
 
     def _interrupted(self, citizen: int, case: _Case, at: datetime, *, useful: bool) -> None:
-        if case.rank > SEVERE and self._quiet(citizen, at):
+        if case.rank > SEVERE and self._quiet(citizen, at, case.said.until):
             self.findings.quiet_hour_violations += 1
         if not (useful or case.changes or case.void or case.needless):
             case.needless = True
