@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
-from field import Field
+from field import Field, played
 from labour import idle
 
 from alerting.cap import read
@@ -22,22 +23,27 @@ from alerting.cap import read
     ],
 )
 async def test_what_changes_what_to_do_is_heard_at_once(
-    inputs: Field, folder: str, documents: tuple[str, str]
+    inputs: Field, tmp_path: Path, folder: str, documents: tuple[str, str]
 ) -> None:
     await inputs.open(folder)
-    for n, name in enumerate(documents, 1):
-        await inputs.submit(inputs.text(name))
+    texts = [inputs.text(name) for name in documents]
+    for n, text in enumerate(texts, 1):
+        await inputs.submit(text)
         assert inputs.heard("P-1") == "d" * n
+    await played(texts, inputs.folder / "reg.csv", tmp_path)
 
 
-async def test_a_longer_danger_is_heard_before_the_end_that_was_told(inputs: Field) -> None:
+async def test_a_longer_danger_is_heard_before_the_end_that_was_told(
+    inputs: Field, tmp_path: Path
+) -> None:
     await inputs.open("extension")
-    first = inputs.text("1-alert")
+    first, longer = inputs.text("1-alert"), inputs.text("2-update-longer")
     await inputs.submit(first)
-    await inputs.submit(inputs.text("2-update-longer"))
+    await inputs.submit(longer)
     assert inputs.heard("P-1") == "d"
     told = read(first.encode()).alerts[0].expires_at
     assert isinstance(told, datetime)
     await inputs.at(told - timedelta(minutes=2))
     await idle(inputs.town)
     assert inputs.heard("P-1") == "dd"
+    await played([first, longer], inputs.folder / "reg.csv", tmp_path)
