@@ -7,7 +7,6 @@ Those that look at an alert look at its own document. None is asked for an Actua
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -57,16 +56,19 @@ async def outsiders(connection: AsyncConnection, chunk_ids: Sequence[int]) -> in
 
 
 async def memberships(
-    connection: AsyncConnection, names: Sequence[str], citizen_ids: Sequence[int]
-) -> dict[int, datetime | None]:
-    """Third wall: when each citizen left the last of these rosters, None while on one; nobody who
-    never was on any."""
+    connection: AsyncConnection, alert_id: UUID, names: Sequence[str], citizen_ids: Sequence[int]
+) -> dict[int, bool]:
+    """Third wall: whether each citizen is on one of these rosters now; nobody who has been on none
+    since the plan of the alert was written."""
     driver = await raw(connection)
     cursor = await driver.execute(
-        """select c.id, case when bool_or(m.left_at is null) then null else max(m.left_at) end
+        """select c.id, bool_or(m.left_at is null)
            from unnest(%s::int8[]) as c(id) join roster_member m on m.citizen_id = c.id
-           where m.roster_id in (select id from roster where name = any(%s)) group by c.id""",
-        (int8s(citizen_ids), list(names)),
+           where m.roster_id in (select id from roster where name = any(%s))
+             and (m.left_at is null or m.left_at >= (
+               select max(created_at) from outbox where alert_id = %s and kind = 'plan'))
+           group by c.id""",
+        (int8s(citizen_ids), list(names), alert_id),
     )
     return dict(await cursor.fetchall())
 

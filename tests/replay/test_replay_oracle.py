@@ -41,7 +41,7 @@ class Day:
         low, high = (NOON + timedelta(seconds=s) for s in quiet)
         self.channels = channels or ("push",)
         self.oracle = Oracle(
-            lambda _, at: low <= at < high,
+            lambda _citizen, at, until: low <= at < high < until,
             lambda _alert: inside or set(),
             lambda _citizen: self.channels,
         )

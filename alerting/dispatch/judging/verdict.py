@@ -281,11 +281,10 @@ async def outsiders_of(
     connection: AsyncConnection, stored: StoredAlert, citizen_ids: Sequence[int]
 ) -> tuple[frozenset[int], int]:
     """Of these citizens, those who take no part in a drill now, and how many of them have been on
-    none of its rosters since it was submitted."""
-    known = await drill_walls.memberships(connection, stored.addresses, citizen_ids)
-    outsiders = {c for c in citizen_ids if c not in known or known[c] is not None}
-    left = {c for c, at in known.items() if at is not None and at >= stored.submitted_at}
-    return frozenset(outsiders), len(outsiders - left)
+    none of its rosters since its plan was written."""
+    known = await drill_walls.memberships(connection, stored.id, stored.addresses, citizen_ids)
+    outsiders = frozenset(c for c in citizen_ids if not known.get(c, False))
+    return outsiders, len(outsiders - known.keys())
 
 
 def subject_of(d: OpenDelivery, known: Known | None, *, participant: bool = True) -> Subject:
