@@ -39,7 +39,10 @@ class ChannelStatus:
 
 @dataclass(frozen=True, slots=True)
 class AlertStatus:
-    """One alert's progress; `audience` counts citizens, the channels count deliveries."""
+    """One alert's progress; `audience` counts citizens, the channels count deliveries.
+
+    waits_until: when the next delivery is due, where all that is left waits for a later time.
+    """
 
     id: UUID
     sender: str
@@ -55,11 +58,13 @@ class AlertStatus:
     finished_at: datetime | None
     audience: int
     channels: dict[str, ChannelStatus]
+    waits_until: datetime | None = None
 
     @property
     def settled(self) -> bool:
-        """True when nothing is left to do but, perhaps, receipts."""
-        return self.finished_at is not None or self.state == "recorded"
+        """True when nothing is left to do now but, perhaps, to wait for receipts."""
+        done = self.finished_at is not None or self.state == "recorded"
+        return done or self.waits_until is not None
 
     def to_json(self) -> dict[str, Any]:
         document = asdict(self)
@@ -79,6 +84,8 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
     tallies: dict[str, dict[tuple[DeliveryState, str], int]] = defaultdict(dict)
     for channel, state, reason, count in await ledger.counts(connection, alert_id):
         tallies[channel][DeliveryState(state), reason] = count
+    left = {state for tally in tallies.values() for state, _ in tally if state not in SETTLED}
+    waits = left == {DeliveryState.DEFERRED} and stored.planned_at is not None
     seconds = {row[0]: row[1:] for row in await ledger.latencies(connection, alert_id)}
     return AlertStatus(
         id=stored.id,
@@ -97,6 +104,7 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
         channels={
             channel: _channel(tally, seconds.get(channel)) for channel, tally in tallies.items()
         },
+        waits_until=await ledger.next_due(connection, alert_id) if waits else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -63,6 +64,22 @@ async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str,
         {"span": CHUNK_SPAN, "alert": alert_id},
     )
     return await cursor.fetchall()
+
+
+async def next_due(connection: AsyncConnection, alert_id: UUID) -> datetime | None:
+    """When the first deferred delivery is due; None where one is within a minute, or none is."""
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """select min(coalesce(d.due_at, i.slot_at))
+           from outbox o
+           join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+           left join digest_item i on i.delivery_id = d.id
+           where o.alert_id = %(alert)s and o.kind = 'deliver' and d.state = 'deferred'
+           having min(coalesce(d.due_at, i.slot_at)) > now() + interval '1 minute'""",
+        {"span": CHUNK_SPAN, "alert": alert_id},
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
 
 
 async def pruned_counts(

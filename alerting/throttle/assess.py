@@ -359,10 +359,9 @@ def _lesser_change(stage: Stage, told: Stage, now: datetime) -> Reason:
             return Reason.ONSET
         if (stage.certainty in _SURE) is not (told.certainty in _SURE):
             return Reason.CERTAINTY
-    if stage.expires_at > told.expires_at:
+    if _longer(stage, [told]):
         return Reason.EXTENDED
-    same = (stage.text, stage.expires_at, stage.onset_at, stage.certainty)
-    if same == (told.text, told.expires_at, told.onset_at, told.certainty):
+    if _what_is_read(stage) == _what_is_read(told):
         return Reason.IDENTICAL
     return Reason.TEXT_ONLY
 
@@ -377,6 +376,20 @@ def _will_say(p: Past, stage: Stage, places: int) -> bool:
         and p.stage.expires_at >= stage.expires_at
         and not places & ~p.places
     )
+
+
+def _what_is_read(stage: Stage) -> tuple[object, ...]:
+    onset = stage.onset_at and _minute(stage.onset_at)
+    return stage.text, _minute(stage.expires_at), onset, stage.certainty
+
+
+def _longer(stage: Stage, told: Sequence[Stage]) -> bool:
+    """True where the end that is read is later, which is to the minute."""
+    return _minute(stage.expires_at) > max(_minute(t.expires_at) for t in told)
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
 
 
 def _before_the_end(told: Sequence[Stage], now: datetime) -> datetime | None:
@@ -394,7 +407,7 @@ def _copy(stage: Stage, told: Sequence[Stage]) -> Reason:
     """Another sender speaks of what the citizen knows; no two agencies word it alike."""
     if (stage.responses & _ACTIVE) - frozenset().union(*(t.responses for t in told)):
         return Reason.RESPONSE
-    if stage.expires_at > max(t.expires_at for t in told):
+    if _longer(stage, told):
         return Reason.EXTENDED
     return Reason.TEXT_ONLY if stage.severity is Severity.EXTREME else Reason.COVERED
 

@@ -13,6 +13,7 @@ from town import Town
 from alerting.cap import to_xml
 from alerting.channels.base import DEAD_ADDRESS, Outcome, Outgoing
 from alerting.dispatch.intake.approve import OwnAlert, approve
+from alerting.dispatch.status import status
 from alerting.domain.alert import (
     Alert,
     Area,
@@ -119,6 +120,24 @@ async def test_a_corrected_headline_interrupts_everybody(town: Town, flood: Aler
     first = at(flood, town, headline="Go to the valley floor now")
     told = await play(town, first)
     assert await play(town, update(first, town, headline="Leave the valley floor now")) == told
+
+
+async def test_an_alert_that_only_waits_for_its_time_counts_as_settled(
+    town: Town, flood: Alert
+) -> None:
+    """`submit --wait` waited for hours after a prepared alert had been submitted twice."""
+    # What is due is compared with PostgreSQL's clock, which is not the town's.
+    town.begin_at(datetime.now(UTC).replace(microsecond=0))
+    first = at(flood, town)
+    await play(town, first)
+    again = update(first, town)
+    await play(town, again)
+    async with town.db.begin() as connection:
+        alert_id = await alerts.resolve(connection, again.identifier)
+        found = await status(connection, alert_id)
+    assert found.state == "delivering"
+    assert found.waits_until == first.sent + timedelta(hours=7, minutes=45)
+    assert found.settled
 
 
 async def test_a_longer_end_is_heard_by_sms_before_the_end_that_was_told(

@@ -83,6 +83,7 @@ def test_the_first_alert_is_new() -> None:
         ({}, Reason.IDENTICAL),
         ({"text": b"other"}, Reason.TEXT_ONLY),
         ({"expires_at": T0 + timedelta(hours=5)}, Reason.TEXT_ONLY),
+        ({"expires_at": T0 + timedelta(hours=6, seconds=40)}, Reason.IDENTICAL),
         ({"expires_at": T0 + timedelta(hours=9)}, Reason.EXTENDED),
         ({"onset_at": T0 + timedelta(hours=1)}, Reason.ONSET),
         ({"onset_at": None}, Reason.ONSET),
@@ -201,7 +202,7 @@ def test_a_grave_danger_announced_anew_interrupts_again_after_a_while() -> None:
 
     # The silent ones in between do not put the next loud one off.
     assert [again(m) for m in (0.5, 3, 5, 8, 10, 25)] == [
-        Reason.EXTENDED,
+        Reason.IDENTICAL,
         Reason.EXTENDED,
         Reason.REPEATED,
         Reason.EXTENDED,
