@@ -24,16 +24,16 @@ from alerting.store.db import raw
 #: What part of the areas is looked at: the first that holds enough people serves.
 _SHARES = (1 / 4096, 1 / 512, 1 / 64, 1 / 8, 1.0)
 
-#: So many times what is asked for is walked at most.
+#: At most this many rows are read for each citizen asked for.
 _WALKED = 32
 
-#: To know how many there are, about so many are counted.
+#: About this many rows are counted to estimate the size of the audience.
 _COUNTED = 50_000
 
-#: Into so many stretches of equal length the areas are cut, to look at a part of each.
+#: The areas are cut into this many pieces of equal length, and a part of each is sampled.
 _STRETCHES = 512
 
-#: At least so many cells are looked at: of fewer all might be of one street.
+#: At least this many cells are sampled; fewer might all be in one street.
 _CELLS = 100
 
 

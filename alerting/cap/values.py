@@ -77,7 +77,7 @@ def graded(bag: Bag, kind: type[E], name: str) -> E:
 
 
 def _none_of_caps(text: str) -> str:
-    return f"{text[:40]!r} is none of CAP's words" if text else "missing"
+    return f"{text[:40]!r} is not a CAP value" if text else "missing"
 
 
 def meant(text: str, name: str, kind: Iterable[str]) -> str:

@@ -74,7 +74,9 @@ def print_status(found: AlertStatus) -> None:
         console.print(channel_table(found))
     if found.waits_until is not None:
         at = found.waits_until.isoformat(timespec="minutes")
-        console.print(f"What is open waits for its time, the first until {at}.", highlight=False)
+        console.print(
+            f"The open deliveries are deferred; the next is due at {at}.", highlight=False
+        )
 
 
 def channel_table(

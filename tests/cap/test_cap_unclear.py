@@ -61,9 +61,7 @@ def test_a_missing_word_is_refused_with_the_list(name: str) -> None:
 
 
 def test_a_word_like_none_is_refused_with_the_list() -> None:
-    with pytest.raises(
-        CapError, match=r"'High' is none of CAP's words. severity takes one of Extr"
-    ):
+    with pytest.raises(CapError, match=r"'High' is not a CAP value. severity takes one of Extr"):
         refuse_unclear(one(with_value("severity", "High")))
 
 

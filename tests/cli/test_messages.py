@@ -137,7 +137,7 @@ def test_a_mistyped_severity_is_asked_for(shell: Shell) -> None:
     mistyped.write_text(text.replace(">Severe<", ">Sever<"), "utf-8")
     code, _, err = shell("submit", "--now", str(mistyped))
     assert code == 2
-    assert "info[1]/severity: 'Sever' is none of CAP's words. Did you mean Severe?" in err
+    assert "info[1]/severity: 'Sever' is not a CAP value. Did you mean Severe?" in err
     code, out, _ = shell("cap", "check", str(mistyped))
     assert code == 1
     assert "a submission of it is refused. Did you mean Severe?" in out
