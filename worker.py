@@ -78,7 +78,7 @@ def _keep_what_stays(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _open(**_: Any) -> None:
-    """Sweeping starts with the child, not with its first task.
+    """Work starts with the child, not with its first task.
 
     On a thread: a child that is not ready soon is killed, and PostgreSQL may be away for longer.
     """
@@ -107,6 +107,6 @@ def _close(**_: Any) -> None:
 
 
 @app.task(name=TASK, acks_late=True, ignore_result=True)
-def work(outbox_id: int) -> None:
-    """Answer the doorbell. Never fails: what goes wrong is in the log and stays in the outbox."""
-    _loop().call(lambda worker: worker.handle(outbox_id))
+def work(lane: str) -> None:
+    """Answer the doorbell: this lane has work. Never fails; PostgreSQL holds the work itself."""
+    _loop().call(lambda worker: worker.ring())

@@ -92,7 +92,7 @@ async def _keep_house(config: Settings) -> None:
                 except Exception:
                     log.exception("house.failed")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), config.sweep_extreme_s)
+                    await asyncio.wait_for(stop.wait(), config.sweep_s)
 
 
 async def _keep_pruned(runtime: Runtime, days: int) -> None:

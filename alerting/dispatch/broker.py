@@ -1,15 +1,15 @@
-"""Celery as a doorbell: it says that work waits, and may be wrong or silent.
+"""Celery as a doorbell: it says that a lane has work, and may be wrong or silent.
 
-PostgreSQL holds the work itself, so a lost ring costs the sweeper's next round and a doubled one
-costs a claim that finds nothing. One queue per lane; Celery's priorities stay unused because
+PostgreSQL holds the work itself, so a lost ring costs a worker's next look and a doubled one costs
+a claim that finds nothing. One queue per lane; Celery's priorities stay unused because
 its Redis transport orders by priority before queue.
 """
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from celery import Celery
@@ -28,10 +28,9 @@ TASK = "alerting.work"
 _GONE = (OperationalError, KombuError, OSError)
 
 #: How long one ring may wait for an answer.
-_PATIENCE_S = 2.0
+_PATIENCE_S = 0.5
 
-#: How long a broker that did not answer is left alone: a plan of a thousand chunks must not wait
-#: for a dead one a thousand times.
+#: How long a broker that did not answer is left alone.
 _SILENT_S = 5.0
 
 
@@ -92,45 +91,62 @@ def _ringing_options(broker_url: str) -> dict[str, object]:
         # Confirmed, for without that what a broker drops looks rung. A socket that says nothing
         # must not keep all rings waiting.
         return {"confirm_publish": True, "read_timeout": _PATIENCE_S, "write_timeout": _PATIENCE_S}
-    # Without these kombu tries a dead broker for ever inside one publish.
-    return {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
+    # Without these kombu tries a dead broker for ever inside one publish, and waits ten seconds for
+    # one that is stopped.
+    return {
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.1,
+        "socket_timeout": _PATIENCE_S,
+        "socket_connect_timeout": _PATIENCE_S,
+    }
 
 
 class Doorbell:
-    """Rings a lane's queue. Never raises and never blocks the loop: a failed ring is logged.
+    """Tells workers that a lane has work. Never raises and never waits for the broker.
+
+    Rings are published one after the other by a thread. A ring that is still to be published
+    stands for those that follow it in its lane. A failed one is logged, and the broker is left
+    alone for a while: workers look for work every second all the same.
 
     Keeps one connection. One that has died meanwhile is noticed by the first ring, which is then
-    rung once more by a new one.
+    published once more by a new one.
     """
 
     def __init__(self, broker_url: str) -> None:
         self._app = make_app(broker_url)
         self._app.conf.broker_transport_options |= _ringing_options(broker_url)
         self._producer: Producer | None = None
+        self._waiting: dict[Lane, Future[bool]] = {}
+        self._lock = threading.Lock()
         self._silent_until = 0.0
-        # One thread keeps kombu's blocking publish off the loop and in order.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
 
-    async def ring(self, lane: Lane, outbox_ids: list[int]) -> bool:
-        """Say that these outbox rows wait; False when the broker did not take it."""
-        if not outbox_ids:
-            return True
+    def ring(self, lane: Lane) -> Future[bool]:
+        """Say that this lane has work, in the background; the result is whether the broker took
+        the ring."""
+        with self._lock:
+            waiting = self._waiting.get(lane)
+            if waiting is None:
+                waiting = self._waiting[lane] = self._thread.submit(self._ring, lane)
+            return waiting
+
+    def _ring(self, lane: Lane) -> bool:
+        # Before it is published: work that comes from now on is worth a ring of its own.
+        with self._lock:
+            del self._waiting[lane]
         if time.monotonic() < self._silent_until:
             return False
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._ring, lane, outbox_ids)
-
-    def _ring(self, lane: Lane, outbox_ids: list[int]) -> bool:
         kept, start = self._producer is not None, time.monotonic()
         try:
             try:
-                self._publish(lane, outbox_ids)
+                self._publish(lane)
             except _GONE:
                 self._hang_up()
                 # A broker that is there and says nothing would say nothing again.
                 if not kept or time.monotonic() - start > _PATIENCE_S / 2:
                     raise
-                self._publish(lane, outbox_ids)
+                self._publish(lane)
         except _GONE as e:
             self._hang_up()
             log.warning("doorbell.silent", lane=lane.value, error=type(e).__name__)
@@ -138,20 +154,19 @@ class Doorbell:
             return False
         return True
 
-    def _publish(self, lane: Lane, outbox_ids: list[int]) -> None:
+    def _publish(self, lane: Lane) -> None:
         if self._producer is None:
             connection = self._app.connection_for_write()
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0.1)
             self._producer = self._app.amqp.Producer(connection)
-        for outbox_id in outbox_ids:
-            self._app.send_task(
-                TASK,
-                args=[outbox_id],
-                queue=lane.value,
-                producer=self._producer,
-                retry=False,
-                confirm_timeout=_PATIENCE_S,
-            )
+        self._app.send_task(
+            TASK,
+            args=[lane.value],
+            queue=lane.value,
+            producer=self._producer,
+            retry=False,
+            confirm_timeout=_PATIENCE_S,
+        )
 
     def _hang_up(self) -> None:
         producer, self._producer = self._producer, None
@@ -160,6 +175,9 @@ class Doorbell:
                 producer.connection.collect(socket_timeout=_PATIENCE_S)
 
     def close(self) -> None:
+        """Publish what is waiting, within a second, and hang up."""
         self._thread.submit(self._hang_up)
-        self._thread.shutdown(wait=False, cancel_futures=False)
+        closing = threading.Thread(target=self._thread.shutdown, daemon=True)
+        closing.start()
+        closing.join(2 * _PATIENCE_S)
         self._app.close()

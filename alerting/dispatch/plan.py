@@ -27,7 +27,7 @@ from alerting.settings import Settings
 from alerting.store import alerts, claims, outbox, planned
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
-from alerting.store.outbox import Work
+from alerting.store.outbox import Ranks, Work
 from alerting.store.planned import NewDelivery
 from alerting.throttle.cover import for_same_people
 
@@ -43,7 +43,7 @@ class Planner:
     is looked for while the other is written.
 
     stopping: True once this process is to end; the plan is then left between two batches.
-    Set `give_way` to what is to be waited for between two batches.
+    Set `give_way` to what is waited for between two batches.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Planner:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._stopping = stopping
-        self.give_way: Callable[[Lane], Awaitable[None]] | None = None
+        self.give_way: Callable[[Work], Awaitable[None]] | None = None
         self._db = db
         self._clock = clock
         self._doorbell = doorbell
@@ -92,6 +92,9 @@ class Planner:
         """Write everybody's deliveries who has none yet; False when the plan is left before."""
         by_lane = ByLane(alert, self._settings.all_channels_lanes)
         everywhere = alert.ends and await self._everywhere(work, stored, alert)
+        async with self._db.begin() as connection:
+            others = await alerts.others_open(connection, stored)
+        ranks = Ranks(first=alert.ends, others=others)
         # The reading transaction stays open for the stream; batches are written by another.
         async with (
             self._db.begin(patient=True) as reading,
@@ -102,8 +105,8 @@ class Planner:
                     await self._leave(work)
                     return False
                 if self.give_way is not None:
-                    await self.give_way(work.lane)
-                if not await self._write(work, batch, by_lane):
+                    await self.give_way(work)
+                if not await self._write(work, batch, by_lane, ranks):
                     break
         return True
 
@@ -166,10 +169,12 @@ class Planner:
             connection, alert, batch=batch, not_planned_for=again, now=self._clock.now()
         )
 
-    async def _write(self, work: Work, batch: list[Recipient], by_lane: ByLane) -> bool:
+    async def _write(
+        self, work: Work, batch: list[Recipient], by_lane: ByLane, ranks: Ranks
+    ) -> bool:
         """Write one batch's chunks and ring for them; False when the alert has ended. Raises
         Outsiders, having written nothing, for a drill that would reach others than its members."""
-        written: list[tuple[Lane, list[int]]] = []
+        lanes: list[Lane] = []
         async with self._db.begin() as connection:
             state = await claims.hold(connection, work, lease_s=self._settings.lease_s)
             if state in ENDED:
@@ -184,14 +189,14 @@ class Planner:
                     for i in range(0, len(rows), self._settings.chunk_size)
                 ]
                 sizes = [(c, len(rows)) for c, rows in parts]
-                ids = await outbox.add_chunks(connection, work.alert_id, lane, sizes)
+                ids = await outbox.add_chunks(connection, work.alert_id, lane, sizes, ranks=ranks)
                 chunks = [(id_, c, rows) for id_, (c, rows) in zip(ids, parts, strict=True)]
                 await planned.add(connection, work.alert_id, chunks)
                 if lane is Lane.DRILL:
                     await walls.check(connection, work.alert_id, ids)
-                written.append((lane, ids))
-        for lane, ids in written:
-            await ring(self._db, self._doorbell, lane, ids)
+                lanes.append(lane)
+        for lane in lanes:
+            self._doorbell.ring(lane)
         return True
 
 
@@ -210,13 +215,6 @@ async def ahead(batches: AsyncGenerator[list[Recipient]]) -> AsyncGenerator[list
         # A statement cut short would spoil the transaction it reads in.
         await asyncio.gather(task, return_exceptions=True)
         await batches.aclose()
-
-
-async def ring(db: Database, doorbell: Doorbell, lane: Lane, outbox_ids: list[int]) -> None:
-    """Ring for committed rows; what the broker took is noted, so that sweepers wait for it."""
-    if outbox_ids and await doorbell.ring(lane, outbox_ids):
-        async with db.begin() as connection:
-            await outbox.rung(connection, outbox_ids)
 
 
 class ByLane:

@@ -224,7 +224,9 @@ class Reconciler:
 
     async def _claim(self, outbox_id: int) -> Work | None:
         async with self._db.begin() as connection:
-            return await outbox.claim(connection, outbox_id, owner="reconcile", lease_s=_LEASE_S)
+            return await outbox.claim_one(
+                connection, outbox_id, owner="reconcile", lease_s=_LEASE_S
+            )
 
 
 def _accepted(d: OpenDelivery, ref: str) -> Settlement:

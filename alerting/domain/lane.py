@@ -18,6 +18,14 @@ class Lane(StrEnum):
     DRILL = "drill"
 
 
+_ORDER = {lane: n for n, lane in enumerate(Lane)}
+
+
+def graver(lane: Lane) -> frozenset[Lane]:
+    """The lanes that go before this one."""
+    return frozenset(other for other in Lane if _ORDER[other] < _ORDER[lane])
+
+
 #: Lanes in which a doubled message is better than a missing one.
 GRAVE_LANES = frozenset({Lane.EXTREME, Lane.SEVERE})
 

@@ -215,6 +215,18 @@ async def set_state(
     return (await connection.execute(query)).rowcount == 1
 
 
+async def others_open(connection: AsyncConnection, stored: StoredAlert) -> int:
+    """How many other alerts of the same tenant are being planned or sent in the same lane."""
+    query = select(func.count()).where(
+        alert.c.submitted_by == stored.submitted_by,
+        alert.c.lane == stored.lane.value,
+        alert.c.state.in_([AlertState.ACCEPTED.value, AlertState.DELIVERING.value]),
+        alert.c.finished_at.is_(None),
+        alert.c.id != stored.id,
+    )
+    return int((await connection.execute(query)).scalar_one())
+
+
 async def mark_planned(connection: AsyncConnection, alert_id: UUID) -> None:
     """Note that the whole audience is in the ledger."""
     await connection.execute(

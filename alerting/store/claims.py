@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import Update, func, update
+from sqlalchemy import ColumnElement, Interval, Update, cast, func, literal, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
 from alerting.store.db import Database, raw
-from alerting.store.outbox import Work, seconds
+from alerting.store.outbox import Work
 from alerting.store.schema import outbox
 from alerting.store.settlements import Settlement, settling
 
@@ -34,6 +34,10 @@ _STATE = "select state from alert where id = %s"
 
 class Fenced(Exception):
     """Another worker has taken this work over; what was about to be written must not be."""
+
+
+def _after(delay_s: float) -> ColumnElement[Any]:
+    return func.now() + cast(literal(f"{max(0.0, delay_s)} seconds"), Interval)
 
 
 def _mine(work: Work) -> Update:
@@ -134,23 +138,29 @@ async def release(connection: AsyncConnection, work: Work, *, delay_s: float, cu
         # Counts claims that ended without a word, so that a chunk that kills workers is found.
         tries=0,
         cursor=cursor,
-        not_before=func.now() + seconds(max(0.0, delay_s)),
+        not_before=_after(delay_s),
         window_from=0,
         window_to=0,
-        rung_at=None,
+        rank=None,
     )
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")
 
 
-async def abandon(connection: AsyncConnection, work: Work, *, delay_s: float) -> None:
-    """Give the row back after a fault, its open window kept: what is in it is in doubt."""
+async def abandon(
+    connection: AsyncConnection, work: Work, *, delay_s: float, counts: bool = True
+) -> None:
+    """Give the row back after a fault, its open window kept: what is in it is in doubt.
+
+    counts: the fault may be of the row's own making, and counts against it.
+    """
     query = _mine(work).values(
         state="ready",
         lease_until=None,
         owner="",
-        not_before=func.now() + seconds(max(0.0, delay_s)),
-        rung_at=None,
+        not_before=_after(delay_s),
+        rank=None,
+        tries=work.tries if counts else work.tries - 1,
     )
     await connection.execute(query)
 

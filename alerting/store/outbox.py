@@ -1,38 +1,38 @@
 """Durable work: a plan to make, a chunk to deliver. Claimed by lease, guarded by a fence.
 
-A claim raises the row's fence; every later write names it (`claims`).
+A row waits in the queue of its lane and channel, in the order of its `rank`. A claim raises the
+row's fence; every later write names it (`claims`). A row that waits for a time, such as a retry,
+has no rank until that time has come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    Interval,
-    and_,
-    cast,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
+import psycopg
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import Lane
-from alerting.store.db import Database
-from alerting.store.presence import owner_is_gone
+from alerting.store.db import Database, raw
 from alerting.store.schema import outbox
+
+#: The channel of a plan, which needs none.
+PLAN = ""
+
+#: The rank of ends and cancels, before everything else of their queue and in order of their ids.
+_FIRST = -1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A claimed row of the outbox. `kind` is `plan` or `deliver`; a deliver row is a chunk."""
+    """A claimed row of the outbox. `kind` is `plan` or `deliver`; a deliver row is a chunk.
+
+    first: it goes before everything else of its lane, as ends and cancels do.
+    """
 
     id: int
     alert_id: UUID
@@ -46,9 +46,108 @@ class Work:
     window_to: int
     fence: int
     tries: int
+    first: bool = False
 
 
-_WORK = [outbox.c[name] for name in Work.__slots__]
+#: The largest step between two chunks of an alert: beside another that steps by one, no alert is
+#: left with less than one chunk in so many.
+_WIDEST = 30.0
+
+
+@dataclass(slots=True)
+class Ranks:
+    """Places the chunks of one alert in their queues, so that alerts share a lane's capacity.
+
+    Start-time fair queueing (Goyal, Vin and Cheng, 1996): a chunk's rank is the rank now at the
+    front of its queue, or that of the alert's chunk before it, and a step that grows with what the
+    alert has queued already. A small alert is therefore soon done beside a large one, and no alert
+    waits for ever.
+
+    first: the alert is an end or a cancel. others: the open alerts of the same tenant, which shares
+    one place at the front between all of them.
+    """
+
+    first: bool = False
+    others: int = 0
+    _queued: dict[tuple[Lane, str], tuple[int, float]] = field(default_factory=dict)
+
+    def step(self, lane: Lane, channel: str) -> tuple[float, float]:
+        """The rank of the chunk before in this queue, and how far behind it the next one stands."""
+        count, last = self._queued.get((lane, channel), (0, 0.0))
+        return last, min(_WIDEST, 1.5 * math.sqrt(count)) if count else 1.0 + self.others
+
+    def queued(self, lane: Lane, channel: str, rank: float) -> None:
+        """Note the rank that the next chunk of this queue got."""
+        count, _ = self._queued.get((lane, channel), (0, 0.0))
+        self._queued[lane, channel] = (count + 1, rank)
+
+
+#: The rank at the front of a queue; 0 where nothing waits. Ends do not count.
+_FRONT = """coalesce((select f.rank from outbox f where f.lane = {lane} and f.channel = {channel}
+    and f.state = 'ready' and f.rank >= 0 order by f.rank limit 1), 0)"""
+
+_PLAN = """
+    insert into outbox (alert_id, kind, lane, rank)
+    select a.id, 'plan', %(lane)s, case when %(first)s then %(ahead)s else (
+        select count(*) from outbox p join alert b on b.id = p.alert_id
+        where p.lane = %(lane)s and p.channel = '' and p.state = 'ready' and p.rank >= 0
+          and b.submitted_by = a.submitted_by) end
+    from alert a where a.id = %(alert)s
+    returning id"""
+
+_CHUNK = f"""
+    insert into outbox (alert_id, kind, lane, channel, size, digest, rank)
+    values (%(alert)s, 'deliver', %(lane)s, %(channel)s, %(size)s, %(digest)s,
+      case when not %(ranked)s then null when %(first)s then %(ahead)s
+           else greatest(%(last)s, {_FRONT.format(lane="%(lane)s", channel="%(channel)s")})
+                + %(step)s end)
+    returning id, rank"""  # noqa: S608
+
+#: What has become due joins the queue near its front: it has waited once already.
+_WAKE = f"""
+    update outbox o set rank = case when a.ends then %(ahead)s
+        else {_FRONT.format(lane="o.lane", channel="o.channel")} + 1 end
+    from alert a
+    where a.id = o.alert_id and o.id in (
+      select w.id from outbox w
+      where w.state = 'ready' and w.rank is null and w.not_before <= now()
+      order by w.not_before limit %(most)s for no key update skip locked)"""  # noqa: S608
+
+_CLAIM = """
+    with best as (
+      select w.id from unnest(%(lanes)s::text[], %(channels)s::text[], %(below)s::float8[])
+        as room(lane, channel, below)
+      cross join lateral (
+        select o.id from outbox o
+        where o.lane = room.lane and o.channel = room.channel and o.state = 'ready'
+          and o.rank < room.below and o.not_before <= now()
+        order by o.rank, o.id limit 1 for no key update skip locked) as w)
+    update outbox o set state = 'leased', owner = %(owner)s, fence = o.fence + 1,
+      tries = o.tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
+    from best where o.id = best.id
+    returning o.id, o.alert_id, o.kind, o.lane, o.channel, o.digest, o.size, o.cursor,
+      o.window_from, o.window_to, o.fence, o.tries, coalesce(o.rank < 0, false)"""
+
+#: Looks at few: whoever else waits stands near the front.
+_OTHERS = """
+    select full_.lane, full_.channel
+    from unnest(%(lanes)s::text[], %(channels)s::text[]) as full_(lane, channel)
+    where exists (
+      select from (
+        select o.alert_id from outbox o
+        where o.lane = full_.lane and o.channel = full_.channel and o.state = 'ready'
+          and o.rank is not null and o.not_before <= now()
+        order by o.rank, o.id limit 5) as front
+      where not front.alert_id = any(%(alerts)s))"""
+
+#: What a dead or stopped worker held. What its window holds stays marked.
+_RECOVER = """
+    update outbox set state = 'ready', rank = null, owner = '', lease_until = null
+    where id in (
+      select id from outbox
+      where state = 'leased' and (lease_until < now() or owner = any(%(gone)s))
+      for no key update skip locked)
+    returning id"""
 
 # Asked ten times a second by every busy process.
 _YOUNG = """
@@ -59,125 +158,131 @@ _YOUNG = """
       order by o.id desc limit 1) as newest
     where newest.created_at > now() - make_interval(secs => %(age_s)s)"""
 
+#: Rows woken by one claim.
+_MOST = 500
 
-def seconds(s: float) -> ColumnElement[Any]:
-    """A span of time as PostgreSQL counts it."""
-    return cast(literal(f"{s} seconds"), Interval)
+#: A lane and a channel.
+Queue = tuple[Lane, str]
+#: A queue that is claimed from; True where only for ends and cancels.
+Room = tuple[Lane, str, bool]
 
 
-def _claimable() -> ColumnElement[bool]:
-    return or_(
-        and_(outbox.c.state == "ready", outbox.c.not_before <= func.now()),
-        and_(outbox.c.state == "leased", or_(outbox.c.lease_until < func.now(), owner_is_gone())),
+async def add_plan(
+    connection: AsyncConnection, alert_id: UUID, lane: Lane, *, first: bool = False
+) -> int:
+    """Write the intent to plan an alert, in the transaction that stores it; returns its id.
+
+    A tenant's second plan waits for the first of every other tenant.
+    """
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        _PLAN, {"alert": alert_id, "lane": lane.value, "first": first, "ahead": _FIRST}
     )
-
-
-async def add_plan(connection: AsyncConnection, alert_id: UUID, lane: Lane) -> int:
-    """Write the intent to plan an alert, in the transaction that stores it; returns its id."""
-    query = insert(outbox).values(alert_id=alert_id, kind="plan", lane=lane.value)
-    return int((await connection.execute(query.returning(outbox.c.id))).scalar_one())
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError(f"there is no alert {alert_id}")
+    return int(row[0])
 
 
 async def add_chunks(
-    connection: AsyncConnection, alert_id: UUID, lane: Lane, sizes: Sequence[tuple[str, int]]
+    connection: AsyncConnection,
+    alert_id: UUID,
+    lane: Lane,
+    sizes: Iterable[tuple[str, int]],
+    *,
+    ranks: Ranks | None = None,
+    digest: bool = False,
 ) -> list[int]:
-    """Write one chunk row per (channel, size); returns their ids in the same order."""
-    rows = [
-        {
-            "alert_id": alert_id,
-            "kind": "deliver",
-            "lane": lane.value,
-            "channel": channel,
-            "size": size,
-        }
-        for channel, size in sizes
-    ]
-    if not rows:
-        return []
-    query = insert(outbox).returning(outbox.c.id, sort_by_parameter_order=True)
-    return [row.id for row in await connection.execute(query, rows)]
+    """Write one chunk row per (channel, size); returns their ids in the same order.
+
+    ranks: of the alert's chunks before; without it they join their queue near the front.
+    digest: they are of digests, and `alert_id` leads them.
+    """
+    driver = await raw(connection)
+    ids = []
+    for channel, size in sizes:
+        last, step = ranks.step(lane, channel) if ranks else (0.0, 0.0)
+        cursor = await driver.execute(
+            _CHUNK,
+            {
+                "alert": alert_id,
+                "lane": lane.value,
+                "channel": channel,
+                "size": size,
+                "digest": digest,
+                "ranked": ranks is not None,
+                "first": ranks is not None and ranks.first,
+                "ahead": _FIRST,
+                "last": last,
+                "step": step,
+            },
+        )
+        row = await cursor.fetchone()
+        assert row is not None  # noqa: S101 - an insert of one row returns one
+        ids.append(int(row[0]))
+        if ranks is not None:
+            ranks.queued(lane, channel, row[1])
+    return ids
 
 
-async def add_digest(
-    connection: AsyncConnection, alert_id: UUID, lane: Lane, *, channel: str, size: int
-) -> int:
-    """Write the row of a chunk of digests that `alert_id` leads; returns its id."""
-    query = insert(outbox).values(
-        alert_id=alert_id,
-        kind="deliver",
-        lane=lane.value,
-        channel=channel,
-        size=size,
-        digest=True,
-    )
-    return int((await connection.execute(query.returning(outbox.c.id))).scalar_one())
+async def claim(db: Database, room: Sequence[Room], *, owner: str, lease_s: float) -> list[Work]:
+    """Take the first row of each of these queues that has one, in one round trip."""
+    values = {
+        "lanes": [lane.value for lane, _, _ in room],
+        "channels": [channel for _, channel, _ in room],
+        "below": [0.0 if only_first else math.inf for _, _, only_first in room],
+        "owner": owner,
+        "lease_s": lease_s,
+    }
+    async with db.one_flight() as driver:
+        await driver.execute(_WAKE, {"ahead": _FIRST, "most": _MOST})
+        rows = await driver.execute(_CLAIM, values)
+    return [_work(row) for row in await rows.fetchall()]
 
 
-async def claim(
+async def claim_one(
     connection: AsyncConnection, outbox_id: int, *, owner: str, lease_s: float
 ) -> Work | None:
-    """Take one row; None when it is done, not due, or in another worker's hands."""
-    return await _claim(connection, outbox.c.id == outbox_id, owner=owner, lease_s=lease_s)
-
-
-async def claim_overdue(
-    connection: AsyncConnection,
-    overdue_s: dict[Lane, float],
-    *,
-    owner: str,
-    lease_s: float,
-) -> Work | None:
-    """Take the first row, gravest lane first, that has waited longer than its lane's patience.
-
-    Such a row's doorbell was lost: the broker is gone, was wiped, or its worker died.
-    """
-    for lane in Lane:
-        if lane not in overdue_s:
-            continue
-        patience = seconds(overdue_s[lane])
-        overdue = select(outbox.c.id).where(
-            outbox.c.lane == lane.value,
-            outbox.c.state.in_(["ready", "leased"]),
-            _claimable(),
-            func.coalesce(outbox.c.rung_at, outbox.c.not_before) < func.now() - patience,
-        )
-        first = overdue.order_by(outbox.c.id).limit(1).with_for_update(skip_locked=True)
-        work = await _claim(
-            connection, outbox.c.id == first.scalar_subquery(), owner=owner, lease_s=lease_s
-        )
-        if work is not None:
-            return work
-    return None
-
-
-async def _claim(
-    connection: AsyncConnection, which: ColumnElement[bool], *, owner: str, lease_s: float
-) -> Work | None:
-    query = (
-        update(outbox)
-        .where(which, outbox.c.state.in_(["ready", "leased"]), _claimable())
-        .values(
-            state="leased",
-            owner=owner,
-            fence=outbox.c.fence + 1,
-            tries=outbox.c.tries + 1,
-            lease_until=func.now() + seconds(lease_s),
-        )
-        .returning(*_WORK)
+    """Take this row, whatever its place; None when it is done or in another worker's hands."""
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """update outbox set state = 'leased', owner = %(owner)s, fence = fence + 1,
+             tries = tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
+           where id = %(id)s and state = 'ready'
+           returning id, alert_id, kind, lane, channel, digest, size, cursor, window_from,
+             window_to, fence, tries, coalesce(rank < 0, false)""",
+        {"id": outbox_id, "owner": owner, "lease_s": lease_s},
     )
-    row = (await connection.execute(query)).first()
-    if row is None:
-        return None
-    values = dict(row._mapping)
-    values["lane"] = Lane(values["lane"])
-    return Work(**values)
+    row = await cursor.fetchone()
+    return None if row is None else _work(row)
 
 
-async def rung(connection: AsyncConnection, outbox_ids: Sequence[int]) -> None:
-    """Note that the doorbell was rung for these rows, so that the sweeper waits for it."""
-    await connection.execute(
-        update(outbox).where(outbox.c.id.in_(outbox_ids)).values(rung_at=func.now())
-    )
+def _work(row: psycopg.rows.TupleRow) -> Work:
+    id_, alert_id, kind, lane, *rest = row
+    return Work(id_, alert_id, kind, Lane(lane), *rest)
+
+
+async def others_wait(
+    db: Database, full: Collection[Queue], alerts: Collection[UUID]
+) -> frozenset[Queue]:
+    """Those of these queues near whose front another alert than these waits."""
+    async with db.one_flight() as driver:
+        rows = await driver.execute(
+            _OTHERS,
+            {
+                "lanes": [lane.value for lane, _ in full],
+                "channels": [channel for _, channel in full],
+                "alerts": list(alerts),
+            },
+        )
+    return frozenset((Lane(lane), channel) for lane, channel in await rows.fetchall())
+
+
+async def recover(db: Database, gone: Collection[str]) -> list[int]:
+    """Free what is leased by the owners that are gone, and what outlived its lease."""
+    async with db.one_flight() as driver:
+        rows = await driver.execute(_RECOVER, {"gone": list(gone)})
+    return [row[0] for row in await rows.fetchall()]
 
 
 async def young(db: Database, lanes: Collection[Lane], *, age_s: float) -> frozenset[Lane]:

@@ -1,8 +1,9 @@
 """Presence: other workers can see at once that one has died, without waiting for its leases.
 
 A living worker holds an advisory lock on a connection of its own. PostgreSQL lets go of it the
-moment the connection ends, which a kill -9 does. A worker that is only stopped keeps its lock;
-its work is taken over when the lease runs out.
+moment the connection ends, which a kill -9 does. A worker that has only lost this connection takes
+the lock again at once, so whoever looks for the dead looks twice. A worker that is only stopped
+keeps its lock; its work is taken over when the lease runs out.
 """
 
 from __future__ import annotations
@@ -15,13 +16,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
-from sqlalchemy import Boolean, case, func, literal_column
-from sqlalchemy.sql.elements import ColumnElement
 
 from alerting.background import during
 from alerting.observe.logs import logger
-from alerting.store.db import WatchedConnection, driver_url
-from alerting.store.schema import outbox
+from alerting.store.db import Database, WatchedConnection, driver_url
 
 log = logger(__name__)
 
@@ -31,15 +29,13 @@ CLASS = 0x6C697665
 _CHECK_S = 1.0
 _AGAIN_S = 0.2
 
-#: So long after PostgreSQL has started every living worker is back at its lock.
-GRACE_S = 3.0
-
-_ABSENT = f"""
-    pg_postmaster_start_time() < clock_timestamp() - interval '{GRACE_S} seconds'
-    and split_part(outbox.owner, '#', 2)::int8 not in (
-      select objid::int8 from pg_locks
-      where locktype = 'advisory' and classid = {CLASS} and objsubid = 2 and granted
-        and database = (select oid from pg_database where datname = current_database()))"""  # noqa: S608
+_ABSENT = """
+    select distinct owner from outbox
+    where state = 'leased' and strpos(owner, '#') > 0
+      and case when strpos(owner, '#') > 0 then split_part(owner, '#', 2)::int8 end not in (
+        select objid::int8 from pg_locks
+        where locktype = 'advisory' and classid = %s and objsubid = 2 and granted
+          and database = (select oid from pg_database where datname = current_database()))"""
 
 
 class _Watched(WatchedConnection):
@@ -71,15 +67,21 @@ class Presence:
                     await connection.execute("select pg_advisory_lock(%s, %s)", (CLASS, self._key))
                     self._there.set()
                     while True:
-                        await asyncio.sleep(_CHECK_S)
+                        # Waits at the socket, so that its end is known at once.
+                        async for _ in connection.notifies(timeout=_CHECK_S):
+                            pass
                         await connection.execute("select 1")
             except psycopg.Error as e:
                 log.warning("presence.lost", error=type(e).__name__)
                 await asyncio.sleep(_AGAIN_S)
 
 
-def owner_is_gone() -> ColumnElement[bool]:
-    """True for a leased row whose owner showed presence and shows it no longer."""
-    shows = func.strpos(outbox.c.owner, "#") > 0
-    # CASE, because an owner without a number must not be cast to one.
-    return case((shows, literal_column(f"({_ABSENT})", Boolean)), else_=False)
+async def absent(db: Database) -> set[str]:
+    """The owners of leased work that showed presence and show it no longer.
+
+    One of them may be alive and about to show it again: its connection alone was cut, or PostgreSQL
+    has just started.
+    """
+    async with db.one_flight() as driver:
+        rows = await driver.execute(_ABSENT, (CLASS,))
+    return {owner for (owner,) in await rows.fetchall()}

@@ -58,7 +58,7 @@ async def stop(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> bool:
     await driver.execute("update outbox set state = 'done' where id = any(%s)", (fresh,))
     await driver.execute(
         """update outbox set state = 'ready', fence = fence + 1, lease_until = null, owner = '',
-                  not_before = now()
+                  not_before = now(), rank = null
            where id = any(%s)""",
         (list(begun),),
     )

@@ -336,6 +336,8 @@ outbox = Table(
     Column("owner", Text, nullable=False, server_default=""),
     _at("lease_until"),
     _at("not_before", now=True),
+    Column("rank", Double, comment="place in its queue; null while it waits for not_before"),
+    # Written by programs of before 0011.
     _at("rung_at"),
     _at("created_at", now=True),
     _at("done_at"),
@@ -344,6 +346,21 @@ outbox = Table(
     CheckConstraint("state in ('ready','leased','done','poisoned')", name="state"),
     Index(None, "alert_id"),
     Index("ix_outbox_open", "lane", "id", postgresql_where=text("state in ('ready','leased')")),
+    Index(
+        "ix_outbox_queue",
+        "lane",
+        "channel",
+        "rank",
+        "id",
+        postgresql_where=text("state = 'ready' and rank is not null"),
+    ),
+    Index(
+        "ix_outbox_waits",
+        "not_before",
+        postgresql_where=text("state = 'ready' and rank is null"),
+    ),
+    # Not by lease_until: every window extends a lease, and an index on it would be written too.
+    Index("ix_outbox_leased", "id", postgresql_where=text("state = 'leased'")),
     # When it is time to see whose receipts are missing.
     Index("ix_outbox_check", "check_at", postgresql_where=text("check_at is not null")),
 )

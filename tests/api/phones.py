@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from served import Served
+from town import Hand
 
 from alerting.channels.base import Outcome
 from alerting.channels.registry import Provider
@@ -14,7 +15,6 @@ from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.providers.pacing import Pacing
 from alerting.dispatch.providers.routes import Routes
-from alerting.dispatch.workers.work import Worker
 from alerting.domain.lane import Lane
 from alerting.throttle.budget.memory import MemoryBudget
 from alerting.throttle.pace.memory import MemoryPace
@@ -39,7 +39,7 @@ class Phones:
 async def work(served: Served) -> None:
     """Let a worker do what waits."""
     run = served.runtime
-    settings = run.settings.model_copy(update={"sweep_s": 0.0001, "sweep_extreme_s": 0.0001})
+    settings = run.settings
     budget = MemoryBudget(lambda: run.clock.now().timestamp())
     pacing = Pacing(Pacer(MemoryPace(time.monotonic)), run.policies(), settings)
     alarms = Alarms(run.db)
@@ -52,7 +52,5 @@ async def work(served: Served) -> None:
         settings,
     )
     planner = Planner(run.db, run.clock, run.doorbell, settings)
-    async with run.db.begin() as connection:
-        await connection.exec_driver_sql("update outbox set rung_at = null")
-    await Worker(run.db, run.clock, planner, deliverer, run.house(), settings, tuple(Lane)).sweep()
+    await Hand(run.db, run.clock, planner, deliverer, run.house(), settings, tuple(Lane)).sweep()
     await alarms.drain()

@@ -48,7 +48,7 @@ async def town(db: Database, redis_url: str) -> AsyncIterator[Town]:
         db,
         ManualClock(datetime.now(UTC)),
         doorbell,
-        Settings(chunk_size=50, window=8, sweep_s=0.001, sweep_extreme_s=0.001, retry_s=60),
+        Settings(chunk_size=50, window=8, sweep_s=0.001, retry_s=60),
         {name: Recorder(name) for name in ("sms", "email", "push")},
         citizens,
     )

@@ -133,7 +133,6 @@ class Guarantee(RuleBasedStateMachine):
                 chunk_size=6,
                 window=WINDOW,
                 sweep_s=0.001,
-                sweep_extreme_s=0.001,
                 retry_s=1,
                 max_tries=MAX_TRIES,
             ),

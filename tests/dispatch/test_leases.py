@@ -34,9 +34,7 @@ async def dead(town: Town) -> None:
     """Let every lease run out, as if its worker had been killed."""
     async with town.db.begin() as c:
         past = func.now() - text("interval '1 second'")
-        await c.execute(
-            update(table).where(table.c.state == "leased").values(lease_until=past, rung_at=None)
-        )
+        await c.execute(update(table).where(table.c.state == "leased").values(lease_until=past))
         await c.execute(update(table).values(not_before=past))
 
 
@@ -81,8 +79,7 @@ async def test_a_planner_that_dies_is_followed_without_a_gap_or_a_double(
     town: Town, alert_xml: bytes
 ) -> None:
     submitted = await town.submit(alert_xml)
-    async with town.db.begin() as c:
-        plan = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="first", lease_s=30)
+    plan = await town.claim("first", lease_s=30)
     assert plan is not None
     planner = town.worker()._planner
     batches = 0
@@ -109,12 +106,10 @@ async def test_a_worker_that_wakes_after_its_lease_writes_nothing(
     town: Town, alert_xml: bytes
 ) -> None:
     await town.submit(alert_xml)
-    async with town.db.begin() as c:
-        late = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="late", lease_s=30)
+    late = await town.claim("late", lease_s=30)
     assert late is not None
     await dead(town)
-    async with town.db.begin() as c:
-        next_ = await outbox.claim(c, late.id, owner="next", lease_s=30)
+    next_ = await town.claim_one(late.id, "next")
     assert next_ is not None
     assert next_.fence == late.fence + 1
     for act in (
@@ -138,12 +133,10 @@ async def attempt(town: Town, act: Callable[[AsyncConnection], Awaitable[object]
 async def a_chunk(town: Town, alert_xml: bytes) -> tuple[Work, int]:
     """A claimed chunk and its first delivery."""
     await town.submit(alert_xml)
-    async with town.db.begin() as c:
-        plan = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="planner", lease_s=30)
+    plan = await town.claim("planner", lease_s=30)
     assert plan is not None
     await town.worker()._planner.run(plan)
-    async with town.db.begin() as c:
-        chunk = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="late", lease_s=30)
+    chunk = await town.claim("late", lease_s=30)
     assert chunk is not None
     return chunk, chunk.id * CHUNK_SPAN
 
@@ -173,8 +166,7 @@ async def test_a_window_turned_after_the_lease_writes_nothing(town: Town, alert_
     await turn(town, chunk, first)
     assert await standing(town, chunk, first) == (3, 6, "accepted")
     await dead(town)
-    async with town.db.begin() as c:
-        assert await outbox.claim(c, chunk.id, owner="next", lease_s=30)
+    assert await town.claim_one(chunk.id, "next")
     with pytest.raises(Fenced):
         await turn(town, chunk, first + 1)
     assert await standing(town, chunk, first + 1) == (3, 6, "planned")
@@ -195,9 +187,8 @@ async def test_two_never_hold_the_same_work(town: Town, alert_xml: bytes) -> Non
     assert submitted.created
 
     async def grab(name: str) -> bool:
-        async with town.db.begin() as c:
-            work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner=name, lease_s=30)
-        return work is not None
+        room = [(Lane.SEVERE, outbox.PLAN, False)]
+        return bool(await outbox.claim(town.db, room, owner=name, lease_s=30))
 
     assert sum(await asyncio.gather(*(grab(f"w{i}") for i in range(8)))) == 1
 
@@ -233,7 +224,7 @@ async def test_chunks_that_end_together_do_not_wait_for_each_other(
     submitted = await town.submit(alert_xml)
     async with town.db.begin() as connection:
         ids = [await outbox.add_plan(connection, submitted.alert_id, Lane.ROUTINE) for _ in "ab"]
-        claimed = [await outbox.claim(connection, i, owner="test", lease_s=30) for i in ids]
+        claimed = [await outbox.claim_one(connection, i, owner="test", lease_s=30) for i in ids]
     both_wrote = asyncio.Barrier(2)
 
     async def end(work: Work | None) -> None:
@@ -284,8 +275,7 @@ async def test_what_was_deferred_is_in_doubt_like_the_rest_when_its_worker_dies(
 
     town.channels["sms"].answer = die
     plan = town.worker()
-    async with town.db.begin() as c:
-        work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="planner", lease_s=30)
+    work = await town.claim("planner", lease_s=30)
     assert work is not None
     await plan._planner.run(work)
     async with town.db.begin() as c:

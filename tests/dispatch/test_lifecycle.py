@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -13,12 +14,13 @@ from sqlalchemy import func, select, text, update
 from town import Town
 
 from alerting.channels.base import Outcome, Outgoing
-from alerting.dispatch.chunks.turns import Turns
+from alerting.dispatch.chunks.places import Places
 from alerting.dispatch.lease import Lease
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.store import claims, outbox
 from alerting.store.claims import Fenced
+from alerting.store.outbox import Work
 from alerting.store.presence import Presence
 from alerting.store.schema import outbox as table
 
@@ -38,9 +40,7 @@ async def lease_until(town: Town, outbox_id: int) -> float:
 
 async def test_a_lease_is_extended_while_its_chunk_takes_long(town: Town, alert_xml: bytes) -> None:
     await town.submit(alert_xml)
-    async with town.db.begin() as c:
-        work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="slow", lease_s=0.5)
-    assert work is not None
+    work = await town.claim("slow", lease_s=0.5)
     lease = Lease(town.db, work, lease_s=0.5)
     started = asyncio.get_running_loop().time()
 
@@ -51,8 +51,7 @@ async def test_a_lease_is_extended_while_its_chunk_takes_long(town: Town, alert_
         await until(outlived)
         assert lease.sure
         assert await lease_until(town, work.id) > 0
-        async with town.db.begin() as c:
-            assert await outbox.claim(c, work.id, owner="other", lease_s=1) is None
+        assert await town.claim_one(work.id, "other") is None
 
 
 async def test_whoever_lost_the_lease_calls_no_provider(town: Town, alert_xml: bytes) -> None:
@@ -74,54 +73,103 @@ async def shown(town: Town, url: str) -> AsyncIterator[Presence]:
         yield presence
 
 
-async def test_the_work_of_a_killed_worker_is_free_at_once(
+async def test_recover_frees_the_work_of_a_killed_worker(
     town: Town, alert_xml: bytes, database_url: str
 ) -> None:
     await town.submit(alert_xml)
+    worker = town.worker()
     async with AsyncExitStack() as stack:
         dying = await stack.enter_async_context(shown(town, database_url))
-        async with town.db.begin() as c:
-            work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner=dying.owner, lease_s=3600)
-        assert work is not None
+        work = await town.claim(dying.owner, lease_s=3600)
 
         async def taken() -> bool:
-            async with town.db.begin() as c:
-                return await outbox.claim(c, work.id, owner="next", lease_s=60) is not None
+            await worker.recover()
+            return await town.claim_one(work.id, "next") is not None
 
         for _ in range(5):
             assert not await taken()
     await until(taken)
 
 
-async def test_a_worker_without_presence_is_waited_for(town: Town, alert_xml: bytes) -> None:
+async def test_recover_waits_for_a_worker_without_presence(town: Town, alert_xml: bytes) -> None:
     await town.submit(alert_xml)
+    work = await town.claim("host:1:ab", lease_s=60)
+    for _ in range(3):
+        await town.worker().recover()
+        assert await town.claim_one(work.id, "next") is None
+
+
+async def test_recover_leaves_a_worker_alone_that_lost_its_presence_connection(
+    town: Town, alert_xml: bytes, database_url: str
+) -> None:
+    await town.submit(alert_xml)
+    others = [town.worker(), town.worker()]
+    async with shown(town, database_url) as presence:
+        work = await town.claim(presence.owner, lease_s=3600)
+        for _ in range(5):
+            await cut_presence(town, presence)
+            for other in others:
+                await other.recover()
+                assert await town.claim_one(work.id, "next") is None
+
+            async def back() -> bool:
+                return await presence_held_by(town, presence) is not None
+
+            await until(back)
+
+
+async def test_recover_gives_everybody_time_to_come_back_after_postgresql_was_away(
+    town: Town, alert_xml: bytes, database_url: str
+) -> None:
+    await town.submit(alert_xml)
+    worker = town.worker()
+    async with AsyncExitStack() as stack:
+        gone = await stack.enter_async_context(shown(town, database_url))
+        work = await town.claim(gone.owner, lease_s=3600)
+    await worker.recover()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbox, "recover", away)
+        with pytest.raises(psycopg.OperationalError):
+            await worker.recover()
+    await worker.recover()
+    # As if the first look after it had been a second ago.
+    for owner in worker._absent:
+        worker._absent[owner] -= 1
+    await worker.recover()
+    assert await town.claim_one(work.id, "next") is None
+
+
+async def away(*_: object) -> list[int]:
+    raise psycopg.OperationalError
+
+
+async def presence_held_by(town: Town, presence: Presence) -> int | None:
+    key = int(presence.owner.split("#")[1])
     async with town.db.begin() as c:
-        work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="host:1:ab", lease_s=60)
-        assert work is not None
-        assert await outbox.claim(c, work.id, owner="next", lease_s=60) is None
+        pid: int | None = await c.scalar(
+            text("select pid from pg_locks where locktype = 'advisory' and objid = :key"),
+            {"key": key},
+        )
+        return pid
+
+
+async def cut_presence(town: Town, presence: Presence) -> int:
+    """End the connection by which it shows; returns the process that served it."""
+    pid = await presence_held_by(town, presence)
+    assert pid is not None
+    async with town.db.begin() as c:
+        await c.execute(select(func.pg_terminate_backend(pid)))
+    return pid
 
 
 async def test_presence_comes_back_after_its_connection_was_cut(
     town: Town, database_url: str
 ) -> None:
     async with shown(town, database_url) as presence:
-        key = int(presence.owner.split("#")[1])
-
-        async def held_by() -> int | None:
-            async with town.db.begin() as c:
-                pid: int | None = await c.scalar(
-                    text("select pid from pg_locks where locktype = 'advisory' and objid = :key"),
-                    {"key": key},
-                )
-                return pid
-
-        first = await held_by()
-        assert first is not None
-        async with town.db.begin() as c:
-            await c.execute(select(func.pg_terminate_backend(first)))
+        first = await cut_presence(town, presence)
 
         async def back() -> bool:
-            return await held_by() not in {None, first}
+            return await presence_held_by(town, presence) not in {None, first}
 
         await until(back)
 
@@ -177,11 +225,7 @@ async def kill_all(town: Town, sweeps: int, deadly: str) -> None:
         with suppress(asyncio.CancelledError):
             await town.worker().sweep()
         async with town.db.begin() as c:
-            await c.execute(
-                update(table)
-                .where(table.c.state == "leased")
-                .values(lease_until=past, rung_at=None)
-            )
+            await c.execute(update(table).where(table.c.state == "leased").values(lease_until=past))
             await c.execute(update(table).values(not_before=past))
 
 
@@ -258,12 +302,10 @@ async def test_a_worker_whose_lease_was_taken_learns_it_and_writes_nothing(
     town: Town, alert_xml: bytes
 ) -> None:
     await town.submit(alert_xml)
+    work = await town.claim("first", lease_s=60)
     async with town.db.begin() as c:
-        work = await outbox.claim_overdue(c, {Lane.SEVERE: 0}, owner="first", lease_s=60)
-        assert work is not None
         await c.execute(update(table).values(lease_until=func.now() - text("interval '1 s'")))
-    async with town.db.begin() as c:
-        assert await outbox.claim(c, work.id, owner="second", lease_s=60) is not None
+    assert await town.claim_one(work.id, "second") is not None
     wrote = False
 
     async def act(*_: object) -> None:
@@ -275,49 +317,50 @@ async def test_a_worker_whose_lease_was_taken_learns_it_and_writes_nothing(
     assert not wrote
 
 
-async def test_a_process_has_no_more_open_than_its_places_and_the_gravest_go_first() -> None:
-    turns, order, open_now, most = Turns(8), [], 0, 0
+def chunk_of(channel: str, lane: Lane, *, first: bool = False) -> Work:
+    return Work(1, uuid4(), "deliver", lane, channel, False, 8, 0, 0, 0, 1, 1, first)
+
+
+async def test_places_bound_what_a_process_has_open_and_go_to_the_gravest_first() -> None:
+    places, order, open_now, most = Places(8), [], 0, 0
     release = asyncio.Event()
 
-    async def chunk(name: str, lane: Lane, places: int) -> None:
+    async def chunk(name: str, work: Work, count: int) -> None:
         nonlocal open_now, most
-        async with turns.turn(lane, places):
-            open_now += places
+        async with places.taken(work, count):
+            open_now += count
             most = max(most, open_now)
             order.append(name)
             await release.wait()
-            open_now -= places
+            open_now -= count
 
+    holder = chunk_of("sms", Lane.ROUTINE)
     async with asyncio.TaskGroup() as group:
-        group.create_task(chunk("first", Lane.ROUTINE, 8))
+        group.create_task(chunk("first", holder, 8))
         await asyncio.sleep(0)
-        group.create_task(chunk("drill", Lane.DRILL, 4))
-        group.create_task(chunk("routine", Lane.ROUTINE, 4))
-        gone = group.create_task(chunk("gone", Lane.EXTREME, 8))
-        group.create_task(chunk("extreme", Lane.EXTREME, 8))
+        group.create_task(chunk("drill", chunk_of("sms", Lane.DRILL), 4))
+        group.create_task(chunk("routine", chunk_of("sms", Lane.ROUTINE), 4))
+        assert not places.wanted(holder)
+        gone = group.create_task(chunk("gone", chunk_of("sms", Lane.EXTREME), 8))
+        group.create_task(chunk("extreme", chunk_of("sms", Lane.EXTREME), 8))
+        group.create_task(chunk("end", chunk_of("sms", Lane.ROUTINE, first=True), 8))
         await asyncio.sleep(0)
-        assert turns.wanted(Lane.SEVERE)
+        assert places.wanted(chunk_of("sms", Lane.SEVERE))
         gone.cancel()
         release.set()
-    assert order == ["first", "extreme", "routine", "drill"]
+    assert order == ["first", "extreme", "end", "routine", "drill"]
     assert most == 8
 
 
-async def test_a_turn_passed_on_lets_the_graver_go_first() -> None:
-    turns, order = Turns(4), []
+async def test_places_of_one_channel_are_not_taken_by_another() -> None:
+    places, silent = Places(8), asyncio.Event()
 
-    async def routine() -> None:
-        async with turns.turn(Lane.ROUTINE, 4) as turn:
-            order.append("routine")
-            await asyncio.sleep(0)
-            assert turn.wanted
-            await turn.pass_on()
-            order.append("routine again")
+    async def hang() -> None:
+        async with places.taken(chunk_of("email", Lane.EXTREME), 8):
+            await silent.wait()
 
-    async def extreme() -> None:
-        async with turns.turn(Lane.EXTREME, 4) as turn:
-            assert not turn.wanted
-            order.append("extreme")
-
-    await asyncio.gather(routine(), extreme())
-    assert order == ["routine", "extreme", "routine again"]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hang())
+        await asyncio.sleep(0)
+        async with places.taken(chunk_of("sms", Lane.ROUTINE), 8):
+            silent.set()

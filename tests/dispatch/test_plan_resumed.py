@@ -113,7 +113,9 @@ async def plan(db: Database, planner: Planner, batches: int | None) -> bool:
     async with db.begin() as c:
         past = datetime.now(UTC) - timedelta(hours=1)
         await c.execute(update(outbox_table).values(lease_until=past))
-        work = await outbox.claim(c, await _plan_id(c), owner="t", lease_s=60)
+    await outbox.recover(db, [])
+    async with db.begin() as c:
+        work = await outbox.claim_one(c, await _plan_id(c), owner="t", lease_s=60)
     assert work is not None
     assert work.kind == "plan"
     left = [batches]
@@ -225,7 +227,8 @@ async def test_a_digest_that_bears_the_alerts_name_is_no_plan(
     alert_id = await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
     async with db.begin() as c:
         citizen = await c.scalar(text("select id from citizen"))
-        chunk = await outbox.add_digest(c, alert_id, Lane.ROUTINE, channel="sms", size=1)
+        sizes = [("sms", 1)]
+        (chunk,) = await outbox.add_chunks(c, alert_id, Lane.ROUTINE, sizes, digest=True)
         await planned.add(c, alert_id, [(chunk, "sms", [NewDelivery(citizen, 0, 0, 0)])])
         await c.execute(text("update outbox set fence = 1 where kind = 'plan'"))
     assert await plan(db, planner, None)

@@ -11,11 +11,12 @@ from sqlalchemy import func, select, text, update
 from town import Town
 
 from alerting.cap import read, to_xml
-from alerting.dispatch.chunks.turns import Turns
+from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.workers.precedence import GIVE_WAY_S
 from alerting.domain.alert import Category, Severity
 from alerting.domain.lane import Lane
 from alerting.store import outbox as store
+from alerting.store.outbox import Work
 from alerting.store.schema import outbox
 
 EVERY = tuple(Lane)
@@ -31,20 +32,17 @@ def alert_of(data: bytes, severity: Severity, event: str) -> bytes:
     return to_xml(replace(alert, identifier=event.replace(" ", "-"), infos=infos))
 
 
-async def of(town: Town, lane: Lane, kind: str) -> list[int]:
+async def of(town: Town, lane: Lane, kind: str, *, state: str = "") -> list[int]:
     async with town.db.begin() as connection:
         query = select(outbox.c.id).where(outbox.c.lane == lane.value, outbox.c.kind == kind)
+        query = query.where(outbox.c.state == state) if state else query
         return list((await connection.execute(query.order_by(outbox.c.id))).scalars())
 
 
-async def planned(town: Town, data: bytes, lane: Lane) -> int:
-    """Submit an alert and plan it, and nothing more; a chunk of its SMS."""
+async def planned(town: Town, data: bytes, lane: Lane) -> None:
+    """Submit an alert and plan it, and nothing more."""
     await town.submit(data)
-    (plan,) = await of(town, lane, "plan")
-    assert await town.worker().handle(plan)
-    async with town.db.begin() as connection:
-        query = select(outbox.c.id).where(outbox.c.lane == lane.value, outbox.c.channel == "sms")
-        return int((await connection.execute(query)).scalars().first() or 0)
+    await town.worker()._planner.run(await town.claim("planner", lane=lane))
 
 
 def lanes_in_order(town: Town) -> list[Lane]:
@@ -63,86 +61,111 @@ def extreme(alert_xml: bytes) -> bytes:
     return alert_of(alert_xml, Severity.EXTREME, "Chlorine leak")
 
 
-async def test_a_worker_for_both_does_the_graver_first_though_called_for_the_lighter(
+async def test_worker_for_both_lanes_sends_the_graver_first(
     town: Town, severe: bytes, extreme: bytes
 ) -> None:
-    chunk = await planned(town, severe, Lane.SEVERE)
+    await planned(town, severe, Lane.SEVERE)
     await town.submit(extreme)
-    await town.worker().handle(chunk)
+    await town.worker().sweep()
     assert lanes_in_order(town) == [Lane.EXTREME, Lane.SEVERE]
 
 
-async def test_a_worker_for_the_lighter_waits_until_another_has_done_the_graver(
+async def test_worker_for_the_lighter_lane_claims_nothing_until_another_has_done_the_graver(
     town: Town, severe: bytes, extreme: bytes
 ) -> None:
-    chunk = await planned(town, severe, Lane.SEVERE)
+    await planned(town, severe, Lane.SEVERE)
     await town.submit(extreme)
-    await asyncio.gather(town.worker(Lane.SEVERE).handle(chunk), town.worker(Lane.EXTREME).sweep())
+    light = town.worker(Lane.SEVERE)
+    assert not await light.fill()
+    await town.worker(Lane.EXTREME).sweep()
+    await asyncio.sleep(0.06)
+    await light.sweep()
     assert lanes_in_order(town) == [Lane.EXTREME, Lane.SEVERE]
 
 
-async def test_a_plan_waits_between_two_batches(town: Town, severe: bytes, extreme: bytes) -> None:
+async def test_chunk_is_given_back_between_two_windows_for_graver_work_elsewhere(
+    town: Town, severe: bytes, extreme: bytes
+) -> None:
+    town.settings = town.settings.model_copy(update={"window": 2})
+    await planned(town, severe, Lane.SEVERE)
+    light, sms = town.worker(Lane.SEVERE), town.channels["sms"]
+
+    async def submit_at_the_third(message: Outgoing) -> Outcome:
+        sms.sent.append(message)
+        if len(sms.sent) == 3:
+            await town.submit(extreme)
+            light._precedence._looked_at = float("-inf")
+            await light._precedence.look()
+        return Outcome(message.delivery_id, provider_ref="ok")
+
+    sms.send = submit_at_the_third  # type: ignore[method-assign]
+    await light.fill()
+    await light.finish()
+    count = len(sms.sent)
+    # What of other chunks was under way is ended; nothing new is begun.
+    assert count < 10
+    assert not await light.fill()
+    await town.worker(Lane.EXTREME).sweep()
+    assert {m.lane for m in sms.sent[count:]} == {Lane.EXTREME}
+
+
+async def test_plan_waits_between_two_batches(town: Town, severe: bytes, extreme: bytes) -> None:
     await town.submit(severe)
-    (plan,) = await of(town, Lane.SEVERE, "plan")
     worker = town.worker(Lane.SEVERE)
     chunks_then: list[int] = []
     submitted = False
+    give_way = worker._give_way
 
-    async def at_each_batch(lane: Lane) -> None:
+    async def at_each_batch(work: Work) -> None:
         nonlocal submitted, chunks_then
         if not submitted and await of(town, Lane.SEVERE, "deliver"):
             submitted = True
             await town.submit(extreme)
             chunks_then = await of(town, Lane.SEVERE, "deliver")
-            waiting = asyncio.create_task(give_way(lane))
+            worker._precedence._looked_at = float("-inf")
+            waiting = asyncio.create_task(give_way(work))
             await town.worker(Lane.EXTREME).sweep()
             assert await of(town, Lane.SEVERE, "deliver") == chunks_then
             await waiting
         else:
-            await give_way(lane)
+            await give_way(work)
 
-    give_way = worker._precedence.give_way
     worker._planner.give_way = at_each_batch
-    await worker.handle(plan)
+    await worker._planner.run(await town.claim("planner"))
     assert submitted
     assert len(await of(town, Lane.SEVERE, "deliver")) > len(chunks_then)
-
-
-async def test_a_chunk_passes_its_turn_on_between_two_windows_for_work_elsewhere() -> None:
-    turns = Turns(8)
-    said: list[str] = []
-
-    class Elsewhere:
-        def wanted(self, lane: Lane) -> bool:
-            return lane is not Lane.EXTREME
-
-        async def give_way(self, lane: Lane) -> None:
-            # Its places are free meanwhile.
-            async with turns.turn(Lane.EXTREME, 8):
-                said.append(f"gave way as {lane}")
-
-    turns.elsewhere = Elsewhere()
-    async with turns.turn(Lane.ROUTINE, 8) as turn:
-        assert turn.wanted
-        await turn.pass_on()
-    async with turns.turn(Lane.EXTREME, 8) as turn:
-        assert not turn.wanted
-    assert said == ["gave way as routine"]
 
 
 async def test_graver_work_that_stands_still_holds_nothing_up_for_long(
     town: Town, severe: bytes, extreme: bytes
 ) -> None:
     town.settings = town.settings.model_copy(update={"lease_s": 1.5})
-    chunk = await planned(town, severe, Lane.SEVERE)
+    await planned(town, severe, Lane.SEVERE)
     await town.submit(extreme)
-    (plan,) = await of(town, Lane.EXTREME, "plan")
-    async with town.db.begin() as connection:
-        # Somebody has it, lives, and gets nowhere.
-        assert await store.claim(connection, plan, owner="someone", lease_s=600)
+    # Somebody has it, lives, and gets nowhere.
+    await town.claim("someone", lease_s=600, lane=Lane.EXTREME)
+    light = town.worker(Lane.SEVERE)
     async with asyncio.timeout(60):
-        await town.worker(Lane.SEVERE).handle(chunk)
+        while not town.channels["sms"].sent:
+            await light.fill()
+            await light.finish()
+            await asyncio.sleep(0.05)
     assert lanes_in_order(town) == [Lane.SEVERE]
+
+
+async def test_cancel_of_a_grave_alert_stands_aside_for_nothing(
+    town: Town, severe: bytes, extreme: bytes
+) -> None:
+    told = await town.submit(severe)
+    await town.worker().sweep()
+    count = len(town.sent)
+    await town.submit(extreme)
+    await town.claim("someone", lease_s=600, lane=Lane.EXTREME)
+    await town.submit(await town.cancel_of(told.alert_id))
+    light = town.worker(Lane.SEVERE)
+    await light.sweep()
+    assert len(town.sent) == 2 * count
+    assert not await light.fill()
 
 
 @pytest.mark.parametrize(

@@ -61,17 +61,22 @@ def waiting(node: rabbit.Node, lane: Lane) -> list[int]:
             found.append(channel.message_to_python(message).payload[0][0])
 
 
+async def rung(doorbell: Doorbell, lane: Lane) -> bool:
+    return await asyncio.wrap_future(doorbell.ring(lane))
+
+
 async def test_the_bell_rings_in_its_own_lane_only(node: rabbit.Node, doorbell: Doorbell) -> None:
-    assert await doorbell.ring(Lane.SEVERE, [1, 2])
-    assert await doorbell.ring(Lane.DRILL, [3])
-    assert waiting(node, Lane.SEVERE) == [1, 2]
-    assert waiting(node, Lane.DRILL) == [3]
+    assert await rung(doorbell, Lane.SEVERE)
+    assert await rung(doorbell, Lane.SEVERE)
+    assert await rung(doorbell, Lane.DRILL)
+    assert waiting(node, Lane.SEVERE) == ["severe", "severe"]
+    assert waiting(node, Lane.DRILL) == ["drill"]
     with node.connection() as connection, pytest.raises(NotFound):
         connection.default_channel.queue_declare(Lane.EXTREME.value, passive=True)
 
 
 async def test_a_lane_is_a_quorum_queue(node: rabbit.Node, doorbell: Doorbell) -> None:
-    await doorbell.ring(Lane.EXTREME, [1])
+    await rung(doorbell, Lane.EXTREME)
     with node.connection() as connection, pytest.raises(PreconditionFailed, match="x-queue-type"):
         Queue("extreme", durable=True)(connection.default_channel).declare()
 
@@ -81,31 +86,29 @@ async def test_what_was_rung_is_there_after_a_kill(node: rabbit.Node, doorbell: 
     # waits for a leader for ever.
     count, end = 0, time.monotonic() + 2
     while time.monotonic() < end:
-        assert await doorbell.ring(Lane.ROUTINE, list(range(count, count + 50)))
-        count += 50
+        assert await rung(doorbell, Lane.ROUTINE)
+        count += 1
     node.kill()
     node.start_again()
     # The same doorbell goes on by a new connection, though its own has died, as soon as the queue
     # has a leader again. What got no answer may have been taken.
     async with asyncio.timeout(60):
-        while not await doorbell.ring(Lane.ROUTINE, [count]):
+        while not await rung(doorbell, Lane.ROUTINE):
             doorbell._silent_until = 0.0
-    found = waiting(node, Lane.ROUTINE)
-    assert found[: count + 1] == list(range(count + 1))
-    assert set(found[count:]) == {count}
+    assert len(waiting(node, Lane.ROUTINE)) >= count + 1
 
 
 async def test_a_dead_broker_is_found_out_soon_and_left_alone(
     node: rabbit.Node, doorbell: Doorbell
 ) -> None:
-    assert await doorbell.ring(Lane.ROUTINE, [1])
+    assert await rung(doorbell, Lane.ROUTINE)
     node.kill()
     try:
         start = time.monotonic()
-        assert not await doorbell.ring(Lane.ROUTINE, [2])
+        assert not await rung(doorbell, Lane.ROUTINE)
         assert time.monotonic() - start < 5
         start = time.monotonic()
-        assert not await doorbell.ring(Lane.ROUTINE, [3])
+        assert not await rung(doorbell, Lane.ROUTINE)
         assert time.monotonic() - start < 0.1
     finally:
         node.start_again()

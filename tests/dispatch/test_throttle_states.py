@@ -152,7 +152,7 @@ async def _open(database_url: str, redis_url: str) -> tuple[Town, list[Any]]:
         db,
         ManualClock(START),
         Doorbell("redis://127.0.0.1:9/0"),
-        Settings(chunk_size=50, window=8, sweep_s=0.001, sweep_extreme_s=0.001, retry_s=60),
+        Settings(chunk_size=50, window=8, sweep_s=0.001, retry_s=60),
         {n: Recorder(n, can_be_silent=n != "sms") for n in ("sms", "email", "push")},
         [],
     )
@@ -264,7 +264,7 @@ class Days(RuleBasedStateMachine):
         async def reopen() -> None:
             async with self.world.town.db.begin() as connection:
                 await connection.exec_driver_sql(
-                    "update outbox set state = 'ready', rung_at = null where kind = 'deliver'"
+                    "update outbox set state = 'ready' where kind = 'deliver'"
                 )
 
         self.world.run(reopen())

@@ -17,7 +17,7 @@ from alerting.audience.synthetic import SyntheticCitizen
 from alerting.cap import from_json, read, to_xml
 from alerting.channels.base import Channel, Outcome, Outgoing
 from alerting.channels.drill_wall import walled
-from alerting.channels.registry import Provider
+from alerting.channels.registry import CHANNELS, Provider
 from alerting.clock import ManualClock
 from alerting.demo.judge import Told, expected_audience
 from alerting.dispatch.alarms import Alarms, refused_drill
@@ -37,7 +37,9 @@ from alerting.domain.links import Links
 from alerting.domain.principal import internal
 from alerting.settings import Settings
 from alerting.store import alerts, ledger
+from alerting.store import outbox as store
 from alerting.store.db import Database
+from alerting.store.outbox import PLAN, Work
 from alerting.store.schema import outbox
 from alerting.throttle.breaker import Limits
 from alerting.throttle.budget import Budget
@@ -64,6 +66,21 @@ class Recorder:
         self.sent.append(message)
         await asyncio.sleep(0)
         return self.answer(message)
+
+
+class Hand(Worker):
+    """A worker that works when it is told to."""
+
+    async def sweep(self) -> int:
+        """Do all that is due, of dead workers too; returns how many rows that was."""
+        count = 0
+        while True:
+            await self.recover()
+            found = await self.fill()
+            await self.finish()
+            if not found:
+                return count
+            count += found
 
 
 @dataclass
@@ -94,9 +111,9 @@ class Town:
         *lanes: Lane,
         budget: Budget | None = None,
         stopping: Callable[[], bool] = lambda: False,
-    ) -> Worker:
+    ) -> Hand:
         links = Links(b"k" * 32)
-        return Worker(
+        return Hand(
             self.db,
             self.clock,
             Planner(self.db, self.clock, self.doorbell, self.settings, stopping=stopping),
@@ -114,6 +131,20 @@ class Town:
             lanes or tuple(Lane),
             stopping=stopping,
         )
+
+    async def claim(self, owner: str, *, lease_s: float = 30, lane: Lane = Lane.SEVERE) -> Work:
+        """Claim the lane's plan, or its first chunk of the first channel that has one."""
+        for channel in (PLAN, *CHANNELS):
+            room = [(lane, channel, False)]
+            for work in await store.claim(self.db, room, owner=owner, lease_s=lease_s):
+                return work
+        raise AssertionError("nothing waits")
+
+    async def claim_one(self, id_: int, owner: str, *, lease_s: float = 30) -> Work | None:
+        """Claim this row, should its owner be dead; None when it is done or another's."""
+        await store.recover(self.db, [])
+        async with self.db.begin() as c:
+            return await store.claim_one(c, id_, owner=owner, lease_s=lease_s)
 
     def verdicts(self, budget: Budget | None = None) -> Verdicts:
         return Verdicts(

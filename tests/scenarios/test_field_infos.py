@@ -28,7 +28,7 @@ async def inputs(corpus: Path, emptied: tuple[str, tuple[str, ...]]) -> AsyncIte
         Database(url),
         ManualClock(datetime.fromisoformat("2026-01-01T00:00:00+00:00")),
         Doorbell("redis://127.0.0.1:9/0"),
-        Settings(sweep_s=0.001, sweep_extreme_s=0.001, in_doubt_wait_s=0),
+        Settings(sweep_s=0.001, in_doubt_wait_s=0),
         {"sms": Recorder("sms"), "email": Recorder("email")},
         [],
     )

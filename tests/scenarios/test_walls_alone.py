@@ -425,7 +425,7 @@ async def world(db: Database, redis_url: str) -> AsyncIterator[World]:
         db,
         ManualClock(datetime.now(UTC)),
         doorbell,
-        Settings(chunk_size=20, window=5, sweep_s=0.001, sweep_extreme_s=0.001, retry_s=60),
+        Settings(chunk_size=20, window=5, sweep_s=0.001, retry_s=60),
         {name: Recorder(name) for name in ("sms", "email")},
         [],
     )

@@ -45,7 +45,6 @@ _SETTINGS = Settings(
     chunk_size=50,
     window=8,
     sweep_s=0.001,
-    sweep_extreme_s=0.001,
     retry_s=1,
     lease_s=6,
     in_doubt_wait_s=0,

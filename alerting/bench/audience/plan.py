@@ -50,12 +50,11 @@ async def plan(data: bytes) -> dict[str, float]:
             doorbell=runtime.doorbell,
         )  # fmt: skip
         planner = Planner(runtime.db, runtime.clock, runtime.doorbell, settings)
-        async with runtime.db.begin() as connection:
-            work = await outbox.claim_overdue(
-                connection, dict.fromkeys(Lane, 0.0), owner="bench", lease_s=settings.lease_s
-            )
-        if work is None:
+        room = [(lane, outbox.PLAN, False) for lane in Lane]
+        claimed = await outbox.claim(runtime.db, room, owner="bench", lease_s=settings.lease_s)
+        if not claimed:
             raise WorkFailed("There is no plan to make.")
+        (work,) = claimed
         before_mb, start, cpu_s = peak_mb(), time.perf_counter(), time.process_time()
 
         async def first() -> float:

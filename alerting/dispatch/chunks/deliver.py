@@ -14,7 +14,6 @@ from alerting.dispatch.chunks.compose import Group, Texts
 from alerting.dispatch.chunks.doubts import look_up
 from alerting.dispatch.chunks.outcome import Doubt, doubt, held_long_enough, next_try
 from alerting.dispatch.chunks.send import Pause, Sender
-from alerting.dispatch.chunks.turns import Turns
 from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.judging.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.dispatch.lease import Lease
@@ -61,12 +60,7 @@ class Deliverer:
         self._links = links
         self._settings = settings
         self._texts = Texts()
-        self._sender = Sender(clock, routes, settings, stopping=stopping)
-
-    @property
-    def turns(self) -> Turns:
-        """Who may have deliveries open."""
-        return self._sender.turns
+        self.sender = Sender(clock, routes, settings, stopping=stopping)
 
     async def run(self, work: Work) -> None:
         """Bring the chunk as far as it can go now, then finish it or give it back for later.
@@ -87,7 +81,7 @@ class Deliverer:
             elif sendable:
                 group = await self._group(work, stored, passes)
                 sendable = await self._without_empty(lease, group, sendable)
-                pause = await self._sender.send_all(lease, stored, group, sendable)
+                pause = await self.sender.send_all(lease, stored, group, sendable)
             await self._end(lease, stored, pause, {s.delivery.id for s in sendable})
 
     async def _load(self, lease: Lease) -> tuple[StoredAlert, list[OpenDelivery]]:

@@ -8,6 +8,7 @@ deliveries in doubt, and the next owner knows exactly which.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from alerting.channels.base import PROVIDER_DOWN, REFUSED_CONTENT, Outcome
 from alerting.clock import Clock
 from alerting.dispatch.chunks.compose import Group
 from alerting.dispatch.chunks.outcome import after_send, asked_to_wait
-from alerting.dispatch.chunks.turns import Turn, Turns
+from alerting.dispatch.chunks.places import Places
 from alerting.dispatch.judging.verdict import Sending
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.providers.routes import Routes
@@ -29,9 +30,13 @@ from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import citizens, deliveries
 from alerting.store.alerts import StoredAlert
+from alerting.store.outbox import Work
 from alerting.store.settlements import Settlement, settle
 
 log = logger(__name__)
+
+#: Whether a chunk that has been sent for so many seconds is to be given back for others.
+ShouldYield = Callable[[Work, float], bool]
 
 #: The code of a delivery whose message could not be made; no provider was called.
 NOT_COMPOSED = "not-composed"
@@ -76,6 +81,7 @@ class Sender:
     """Sends what was judged, on one event loop.
 
     stopping: True once this process is to end; a chunk is then left between two windows.
+    Set `should_yield` so that chunks make room for others.
     """
 
     def __init__(
@@ -90,7 +96,8 @@ class Sender:
         self._routes = routes
         self._settings = settings
         self._stopping = stopping
-        self.turns = Turns(settings.window)
+        self._places = Places(settings.window)
+        self.should_yield: ShouldYield = lambda work, sending_s: False
 
     async def send_all(
         self,
@@ -101,26 +108,23 @@ class Sender:
     ) -> Pause:
         """Open a window, call the provider for each in it, write the outcomes, and so on.
 
-        Stops between two windows when the alert has ended, when this process is to end, or when
-        the provider as a whole wants time; then says for how long and where to go on. A graver
-        chunk of this process goes first. Raises Fenced.
+        Stops between two windows when the alert has ended, when this process is to end, when
+        others come first, or when the provider as a whole wants time; then says for how long and
+        where to go on. Raises Fenced.
         """
         work = lease.work
         size = await self._routes.window(work.channel, self._settings.window)
         job = _Job(lease, stored, group)
-        async with self.turns.turn(work.lane, size) as turn:
-            return await self._windows(job, turn, windows(sendable, size, start=work.cursor))
+        async with self._places.taken(work, size):
+            return await self._windows(job, windows(sendable, size, start=work.cursor))
 
-    async def _windows(self, job: _Job, turn: Turn, parts: Iterable[Sequence[Sending]]) -> Pause:
+    async def _windows(self, job: _Job, parts: Iterable[Sequence[Sending]]) -> Pause:
         lease, pause, done = job.lease, Pause(), _Done()
-        for window in parts:
-            if self._stopping():
+        begun_s = time.monotonic()
+        for no, window in enumerate(parts):
+            if self._stopping() or (no and self._yields(lease.work, time.monotonic() - begun_s)):
                 pause = Pause(0, window[0].delivery.seq)
                 break
-            if turn.wanted:
-                await self._write(lease, done)
-                done = _Done()
-                await turn.pass_on()
             state, still = await self._write(lease, done, window)
             done = _Done()
             if state in ENDED or self._clock.now() >= job.stored.expires_at:
@@ -136,6 +140,9 @@ class Sender:
                 break
         await self._write(lease, done)
         return pause
+
+    def _yields(self, work: Work, sending_s: float) -> bool:
+        return self._places.wanted(work) or self.should_yield(work, sending_s)
 
     async def _send(self, job: _Job, sending: Sending) -> Outcome:
         delivery_id = sending.delivery.id

@@ -11,7 +11,6 @@ from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import let_go
 from alerting.dispatch.intake.authority import authorise_approval
-from alerting.dispatch.plan import ring
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
 from alerting.errors import Conflict, Forbidden, NotFound
@@ -56,7 +55,7 @@ async def approve(
         plan_id = await let_go(connection, stored, principal, now=clock.now())
         await audit.record(connection, principal.actor, "alert.approve", str(alert_id))
     if plan_id is not None:
-        await ring(db, doorbell, stored.lane, [plan_id])
+        doorbell.ring(stored.lane)
     return True
 
 

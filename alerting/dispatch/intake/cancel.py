@@ -20,7 +20,6 @@ from alerting.dispatch.intake.authority import authorise_end
 from alerting.dispatch.intake.notice import notice_of
 from alerting.dispatch.intake.submit import read_one
 from alerting.dispatch.judging.verdict import ended_as
-from alerting.dispatch.plan import ring
 from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
@@ -156,7 +155,7 @@ async def cancel(
             notice, _ = read_one(data, max_bytes=len(data))
             submitted, plan_id = await accept(connection, notice, data, request)
         if plan_id is not None:
-            await ring(db, doorbell, submitted.lane, [plan_id])
+            doorbell.ring(submitted.lane)
         async with db.begin() as connection:
             stored = await _get(connection, alert_id)
         return replace(answer, state=stored.state, reason=stored.state_reason, notice=submitted)

@@ -23,7 +23,7 @@ async def start(connection: AsyncConnection, stored: StoredAlert) -> int:
     hears the newer one.
     """
     alert = from_json(stored.document)
-    plan_id = await outbox.add_plan(connection, stored.id, stored.lane)
+    plan_id = await outbox.add_plan(connection, stored.id, stored.lane, first=alert.ends)
     ended = [v.id for v, document in await older(connection, stored) if speaks_for(alert, document)]
     # Last, because workers wait from here to the end of the transaction.
     await end(connection, stored, ended)

@@ -12,7 +12,6 @@ from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import KeyReused, Request, Submitted, accept, take_turns
 from alerting.dispatch.intake.interrupting import interrupting
-from alerting.dispatch.plan import ring
 from alerting.domain.alert import Alert
 from alerting.domain.principal import Principal
 from alerting.domain.retime import sent_now
@@ -71,7 +70,7 @@ async def submit(
         await take_turns(connection, alert, request)
         submitted, plan_id = await accept(connection, alert, data, request)
     if plan_id is not None:
-        await ring(db, doorbell, submitted.lane, [plan_id])
+        doorbell.ring(submitted.lane)
     if submitted.created:
         notes += submitted.notes
         # After the work is on its way: this only informs.

@@ -109,8 +109,8 @@ class Digests:
         channel: str,
         part: Sequence[list[_Item]],
     ) -> int:
-        chunk_id = await outbox.add_digest(
-            connection, alert_id, Lane.ROUTINE, channel=channel, size=len(part)
+        (chunk_id,) = await outbox.add_chunks(
+            connection, alert_id, Lane.ROUTINE, [(channel, len(part))], digest=True
         )
         rows = [
             NewDelivery(

@@ -8,15 +8,15 @@ that works on something light looks, ten times a second.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection
 
-from alerting.domain.lane import Lane
+from alerting.domain.lane import GRAVE_LANES, Lane, graver
 from alerting.observe.logs import logger
 from alerting.store import outbox
 from alerting.store.db import AWAY, Database
+from alerting.store.outbox import Work
 
 log = logger(__name__)
 
@@ -27,85 +27,72 @@ _LOOK_S = 0.1
 #: its provider or its size, and light work must not stand still for hours.
 GIVE_WAY_S = 30.0
 
-_ORDER = tuple(Lane)
-
-#: Does some graver work of lanes like these, if there is any to claim; says whether there was.
-Help = Callable[[Collection[Lane]], Awaitable[bool]]
-
-
-def graver(lane: Lane) -> tuple[Lane, ...]:
-    """The lanes before this one."""
-    return _ORDER[: _ORDER.index(lane)]
-
 
 class Precedence:
-    """Knows of graver work anywhere. Lives on one event loop.
+    """Says which lanes stand aside. Lives on one event loop.
 
-    lanes: those this process serves; of these it does graver work itself instead of waiting for a
-    free process. help: does it. stretch_s: light work is held up so long at a time, then takes one
-    step. stopping: True once this process is to end.
-
-    PostgreSQL being away means that nothing is known, and nothing is held up.
+    stretch_s: a lane stands aside for so long at a time, then may take one step. PostgreSQL being
+    away means that nothing is known, and nothing stands aside.
     """
 
-    def __init__(
-        self,
-        db: Database,
-        lanes: Collection[Lane],
-        help_: Help,
-        *,
-        stretch_s: float,
-        stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, db: Database, lanes: Collection[Lane], *, stretch_s: float) -> None:
         self._db = db
-        self._lanes = frozenset(lanes)
-        self._help = help_
+        self._lanes = [lane for lane in Lane if lane in lanes]
+        self._watched = frozenset[Lane]().union(*map(graver, self._lanes))
         self._stretch_s = stretch_s
-        self._stopping = stopping
-        self._under_way: Counter[Lane] = Counter()
-        self._waiting: frozenset[Lane] = frozenset()
-        self._looked_at = float("-inf")
+        self._young: frozenset[Lane] = frozenset()
+        self._looked_at = -math.inf
+        self._aside_since: dict[Lane, float] = {}
 
-    @asynccontextmanager
-    async def working(self, lane: Lane) -> AsyncIterator[None]:
-        """Work of this lane is done in the block; while it lasts, graver work is looked for."""
-        self._under_way[lane] += 1
-        try:
-            yield
-        finally:
-            self._under_way[lane] -= 1
+    def stands_aside(self, work: Work) -> bool:
+        """True while graver work is to be done somewhere. A cancel of a grave alert never does."""
+        return self._aside(work.lane) and not (work.first and work.lane in GRAVE_LANES)
 
-    def wanted(self, lane: Lane) -> bool:
-        """True when work of a graver lane was seen to wait or to be done somewhere."""
-        return not self._waiting.isdisjoint(graver(lane))
+    async def may_begin(self) -> dict[Lane, bool]:
+        """The lanes whose work may begin now; True where that is only an end or a cancel."""
+        await self.look()
+        found = {}
+        now = time.monotonic()
+        for lane in self._lanes:
+            since = self._aside_since.setdefault(lane, now)
+            if not self._aside(lane):
+                del self._aside_since[lane]
+            elif now - since >= self._stretch_s:
+                self._aside_since[lane] = now
+            elif lane not in GRAVE_LANES:
+                continue
+            else:
+                found[lane] = True
+                continue
+            found[lane] = False
+        return found
 
-    async def give_way(self, lane: Lane) -> None:
-        """Return when no graver work is left, or after a stretch; meanwhile help with it.
-
-        For work that is `working`.
-        """
-        await self._look()
+    async def give_way(self, work: Work, stopping: Callable[[], bool]) -> None:
+        """Return when no graver work is left, or after a stretch."""
         end = time.monotonic() + self._stretch_s
-        while self.wanted(lane) and time.monotonic() < end and not self._stopping():
-            mine = [g for g in graver(lane) if g in self._lanes]
-            if not mine or not await self._help(mine):
-                await asyncio.sleep(_LOOK_S / 2)
-            await self._look()
+        await self.look()
+        while self.stands_aside(work) and time.monotonic() < end and not stopping():
+            await asyncio.sleep(_LOOK_S)
+            await self.look()
 
-    async def keep_looking(self) -> None:
-        """Look as often as is needed, until cancelled."""
+    async def keep_looking(self, in_hand: Callable[[], Collection[Work]]) -> None:
+        """Look while there is work in hand that may have to stand aside, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            await self._look()
+            if any(graver(work.lane) for work in in_hand()):
+                await self.look()
 
-    async def _look(self) -> None:
-        lanes = {g for lane, n in self._under_way.items() if n for g in graver(lane)}
+    async def look(self) -> None:
+        """See what there is, unless that was done just now."""
         now = time.monotonic()
-        if not lanes or now - self._looked_at < _LOOK_S / 2:
+        if not self._watched or now - self._looked_at < _LOOK_S / 2:
             return
         self._looked_at = now
         try:
-            self._waiting = await outbox.young(self._db, lanes, age_s=GIVE_WAY_S)
+            self._young = await outbox.young(self._db, self._watched, age_s=GIVE_WAY_S)
         except AWAY as e:
             log.debug("precedence.unknown", error=type(e).__name__)
-            self._waiting = frozenset()
+            self._young = frozenset()
+
+    def _aside(self, lane: Lane) -> bool:
+        return not self._young.isdisjoint(graver(lane))

@@ -13,7 +13,6 @@ from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.escalate import Escalations
 from alerting.dispatch.intake.cancel import call_back_some
 from alerting.dispatch.judging.digest import Digests
-from alerting.dispatch.plan import ring
 from alerting.dispatch.receipts import apply_waiting
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
@@ -74,7 +73,8 @@ class House:
             for alert_id in await alerts.unfinished(connection):
                 await alerts.complete_if_done(connection, alert_id)
         for lane, ids in [(Lane.ROUTINE, chunk_ids), *escalated]:
-            await ring(self._db, self._doorbell, lane, ids)
+            if ids:
+                self._doorbell.ring(lane)
         return True
 
     async def _clock_is_off(self, connection: AsyncConnection) -> bool:

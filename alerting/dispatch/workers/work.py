@@ -1,14 +1,21 @@
-"""Work: claims what the outbox holds and has it planned or delivered, whoever rang or did not."""
+"""Work: claims the best of what waits, starts it, and stands aside for graver work.
+
+One row of each queue (lane and channel) at a time is claimed in the order of ranks: ends and
+cancels first, then alerts by turns. Plans have a queue of their own, so none waits behind chunks.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 from uuid import uuid4
 
+from alerting.channels.registry import CHANNELS
 from alerting.clock import Clock
 from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.lease import Lease
@@ -16,23 +23,36 @@ from alerting.dispatch.plan import Planner
 from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.sweep import House
 from alerting.domain.delivery import DeliveryState
-from alerting.domain.lane import Lane
+from alerting.domain.lane import Lane, graver
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, claims, deliveries, outbox
+from alerting.store import alarms, alerts, claims, deliveries, outbox, presence
 from alerting.store.claims import Fenced
 from alerting.store.db import AWAY, Database
-from alerting.store.outbox import Work
+from alerting.store.outbox import PLAN, Queue, Room, Work
 
 log = logger(__name__)
 
+_T = TypeVar("_T")
+
+#: Rows of one queue in hand at once: a chunk is loaded and judged while another is sent.
+_AT_ONCE = 2
+
+#: A chunk that is sent for longer makes room where another alert waits for its queue.
+_SLICE_S = 1.0
+
+#: A ring that found work keeps its process from the next one for so long: another takes that.
+_RING_S = 0.05
+
+#: An owner without presence is taken for dead when it has been so for this long, and for this
+#: much longer where PostgreSQL was away and everybody has to come back.
+_GRACE_S = 0.9
+_COMEBACK_S = 3.0
+
 
 class Worker:
-    """One process's hands. Lives on one event loop.
-
-    `handle` answers the doorbell; `serving` needs no doorbell: it takes whatever its lanes have
-    left waiting too long, so that an emptied or absent broker costs a second, not an alert.
+    """Does one process's work. Lives on one event loop.
 
     owner: the name work is claimed by. stopping: True once this process is to end; nothing new is
     begun then, and chunks are left between two windows.
@@ -59,124 +79,167 @@ class Worker:
         self._settings = settings
         self._owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._stopping = stopping
-        self._precedence = Precedence(
-            db, lanes, self._help, stretch_s=settings.lease_s / 3, stopping=stopping
-        )
-        planner.give_way = self._precedence.give_way
-        deliverer.turns.elsewhere = self._precedence
-        self._overdue_s = {
-            lane: settings.sweep_extreme_s if lane is Lane.EXTREME else settings.sweep_s
-            for lane in lanes
-        }
+        self._precedence = Precedence(db, lanes, stretch_s=settings.lease_s / 3)
+        self._in_hand: dict[asyncio.Task[None], Work] = {}
+        self._others: frozenset[Queue] = frozenset()
+        self._filling = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._absent: dict[str, float] = {}
+        self._all_back_s = 0.0
+        planner.give_way = self._give_way
+        deliverer.sender.should_yield = self._should_yield
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Sweep and keep house every second while the block lasts.
+        """Claim and do work, and keep house, while the block lasts.
 
-        Leaving it waits for what is under way: `stopping` ends that between two windows.
+        Leaving it waits for what is in hand: `stopping` ends that between two windows.
         """
-        sweeping = asyncio.create_task(self._every_second(self.sweep))
-        keeping = asyncio.create_task(self._every_second(self._house.keep))
-        looking = asyncio.create_task(self._precedence.keep_looking())
+        working = asyncio.create_task(self._work())
+        beside = [
+            asyncio.create_task(self._every_second(self._house.keep)),
+            asyncio.create_task(self._every_second(self.recover)),
+            asyncio.create_task(self._precedence.keep_looking(self._held)),
+        ]
         try:
             yield
         finally:
-            keeping.cancel()
-            looking.cancel()
-            _, late = await asyncio.wait({sweeping}, timeout=self._settings.drain_s)
-            sweeping.cancel()
-            for task in (sweeping, keeping, looking):
+            self._wake.set()
+            for task in (working, *beside):
+                task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            if late:
-                log.warning("worker.not_drained", waited_s=self._settings.drain_s)
+            await self.finish(self._settings.drain_s)
 
-    async def handle(self, outbox_id: int) -> bool:
-        """Do one row's work if it is ours to do; False when another has it or it is done."""
-        if self._stopping():
-            return False
-        try:
-            async with self._db.begin() as connection:
-                work = await outbox.claim(
-                    connection, outbox_id, owner=self._owner, lease_s=self._settings.lease_s
-                )
-        except AWAY as e:
-            log.warning("work.left", work=outbox_id, error=type(e).__name__)
-            return False
-        if work is None:
-            return False
-        await self._do(work)
-        return True
+    async def ring(self) -> None:
+        """Look for work at once."""
+        if await self._tried(self.fill):
+            await asyncio.sleep(_RING_S)
 
-    async def sweep(self) -> int:
-        """Do everything overdue in our lanes, gravest first; returns how many rows."""
+    async def fill(self) -> int:
+        """Claim and start work while there is room for it; returns how many rows."""
         count = 0
-        while not self._stopping():
-            async with self._db.begin() as connection:
-                work = await outbox.claim_overdue(
-                    connection, self._overdue_s, owner=self._owner, lease_s=self._settings.lease_s
-                )
-            if work is None:
-                return count
-            log.info("work.overdue", work=work.id, kind=work.kind, lane=work.lane.value)
-            await self._do(work)
-            count += 1
+        async with self._filling:
+            while not self._stopping():
+                found = await self._claim()
+                if not found:
+                    break
+                count += found
         return count
 
-    async def _help(self, lanes: Collection[Lane]) -> bool:
-        """Do one row of these lanes, whoever it was rung for; False when none is to be had."""
+    async def finish(self, timeout_s: float | None = None) -> None:
+        """Wait until nothing is in hand."""
+        while self._in_hand:
+            _, late = await asyncio.wait(self._in_hand, timeout=timeout_s)
+            if late:
+                log.warning("worker.not_drained", waited_s=timeout_s)
+                return
+
+    async def recover(self) -> None:
+        """Free the work of workers that are dead, and what outlived its lease.
+
+        An owner is dead when it has shown no presence for a while: one whose connection alone was
+        cut shows it again at once.
+        """
+        now = time.monotonic()
         try:
-            async with self._db.begin() as connection:
-                work = await outbox.claim_overdue(
-                    connection,
-                    dict.fromkeys(lanes, 0.0),
-                    owner=self._owner,
-                    lease_s=self._settings.lease_s,
-                )
-        except AWAY as e:
-            log.warning("work.left", error=type(e).__name__)
-            return False
-        if work is None:
-            return False
-        await self._do(work)
-        return True
+            absent = await presence.absent(self._db)
+            known, new = self._absent, max(now, self._all_back_s)
+            self._absent = {owner: known.get(owner, new) for owner in absent}
+            gone = [o for o, since in self._absent.items() if now - since >= _GRACE_S]
+            freed = await outbox.recover(self._db, gone)
+        except AWAY:
+            self._absent, self._all_back_s = {}, now + _COMEBACK_S
+            raise
+        if freed:
+            log.info("work.recovered", count=len(freed), owners=gone)
+            self._wake.set()
+
+    async def _work(self) -> None:
+        while not self._stopping():
+            self._wake.clear()
+            await self._tried(self.fill)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._settings.sweep_s)
 
     async def _every_second(self, act: Callable[[], Awaitable[object]]) -> None:
-        """A fault is logged, never the end."""
         while not self._stopping():
-            try:
-                await act()
-            except AlertingError as e:
-                log.warning("sweep.failed", error=e.detail)
-            except AWAY as e:
-                log.warning("sweep.failed", error=type(e).__name__)
-            except Exception:
-                log.exception("sweep.failed")
-            await asyncio.sleep(self._settings.sweep_extreme_s)
+            await self._tried(act)
+            await asyncio.sleep(self._settings.sweep_s)
+
+    async def _tried(self, act: Callable[[], Awaitable[_T]]) -> _T | None:
+        """What it returned; None where it failed, which is logged and never the end."""
+        try:
+            return await act()
+        except AlertingError as e:
+            log.warning("work.left", error=e.detail)
+        except AWAY as e:
+            log.warning("work.left", error=type(e).__name__)
+        except Exception:
+            log.exception("work.left")
+        return None
+
+    async def _claim(self) -> int:
+        room: list[Room] = []
+        full: list[Queue] = []
+        for lane, only_first in (await self._precedence.may_begin()).items():
+            rivals = graver(lane) | {lane}
+            for channel in (PLAN, *CHANNELS):
+                # What is lighter leaves the room of graver work alone.
+                held = [w for w in self._held() if w.channel == channel and w.lane in rivals]
+                if len(held) < _AT_ONCE:
+                    room.append((lane, channel, only_first))
+                elif channel != PLAN:
+                    full.append((lane, channel))
+        lease_s = self._settings.lease_s
+        found = await outbox.claim(self._db, room, owner=self._owner, lease_s=lease_s)
+        for work in found:
+            task = asyncio.create_task(self._do(work))
+            self._in_hand[task] = work
+            task.add_done_callback(self._done)
+        held_alerts = {w.alert_id for w in self._held()}
+        self._others = (
+            await outbox.others_wait(self._db, full, held_alerts) if full else frozenset()
+        )
+        return len(found)
+
+    def _held(self) -> Collection[Work]:
+        return self._in_hand.values()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._in_hand[task]
+        self._wake.set()
+
+    async def _give_way(self, work: Work) -> None:
+        await self._precedence.give_way(work, self._stopping)
+
+    def _should_yield(self, work: Work, sending_s: float) -> bool:
+        """True when a chunk is to be given back between two windows, so that others come first."""
+        if self._precedence.stands_aside(work):
+            return True
+        return sending_s >= _SLICE_S and (work.lane, work.channel) in self._others
 
     async def _do(self, work: Work) -> None:
         try:
             if work.tries > self._settings.max_chunk_tries:
                 await self._set_aside(work)
-                return
-            async with self._precedence.working(work.lane):
-                async with Lease(self._db, work, lease_s=self._settings.lease_s).kept():
-                    await self._precedence.give_way(work.lane)
-                if work.kind == "plan":
-                    await self._planner.run(work)
-                else:
-                    await self._deliverer.run(work)
+            elif work.kind == "plan":
+                await self._planner.run(work)
+            else:
+                await self._deliverer.run(work)
         except Fenced:
             log.warning("work.fenced", work=work.id)
+        except AWAY as e:
+            log.warning("work.failed", work=work.id, kind=work.kind, error=type(e).__name__)
+            await self._give_back(work, 0, counts=False)
         except Exception:
             log.exception("work.failed", work=work.id, kind=work.kind, tries=work.tries)
-            await self._give_back(work)
+            await self._give_back(work, self._settings.retry_s * work.tries)
 
-    async def _give_back(self, work: Work) -> None:
-        delay_s = self._settings.retry_s * work.tries
+    async def _give_back(self, work: Work, delay_s: float, *, counts: bool = True) -> None:
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         with suppress(Fenced):
-            await lease.write(lambda c, _: claims.abandon(c, work, delay_s=delay_s))
+            await lease.write(lambda c, _: claims.abandon(c, work, delay_s=delay_s, counts=counts))
 
     async def _set_aside(self, work: Work) -> None:
         log.error("work.poisoned", work=work.id, kind=work.kind, alert=str(work.alert_id))

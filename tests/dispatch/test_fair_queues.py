@@ -1,0 +1,193 @@
+"""Alerts of one lane share its queues: ends first, small alerts soon, every tenant by turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+from town import Town
+
+from alerting.cap import read, to_xml
+from alerting.domain.alert import Category, Severity
+from alerting.domain.lane import Lane
+from alerting.domain.principal import internal
+from alerting.store import claims
+from alerting.store import outbox as store
+from alerting.store.outbox import PLAN, Ranks, Work
+from alerting.store.schema import outbox
+
+SMS = (Lane.SEVERE, "sms", False)
+
+
+def one_of(data: bytes, name: str, severity: Severity = Severity.SEVERE) -> bytes:
+    """An alert of its own event for the whole town."""
+    alert = read(data).alerts[0]
+    infos = tuple(
+        replace(i, severity=severity, event=name, headline=name, categories=(Category.SAFETY,))
+        for i in alert.infos
+    )
+    return to_xml(replace(alert, identifier=name.replace(" ", "-"), infos=infos))
+
+
+async def submitted(town: Town, data: bytes, name: str, *, by: str = "test") -> UUID:
+    found = await town.submit(one_of(data, name), principal=internal(by))
+    return found.alert_id
+
+
+async def chunks(town: Town, alert_id: UUID, count: int, ranks: Ranks | None = None) -> None:
+    async with town.db.begin() as c:
+        sizes = [("sms", 1)] * count
+        await store.add_chunks(c, alert_id, Lane.SEVERE, sizes, ranks=ranks or Ranks())
+
+
+async def claimed(town: Town, count: int) -> list[Work]:
+    """So many rows of the queue of SMS, in the order a worker gets them."""
+    found = []
+    for _ in range(count):
+        found += await store.claim(town.db, [SMS], owner="test", lease_s=60)
+    return found
+
+
+def runs(works: list[Work], names: dict[UUID, str]) -> list[tuple[str, int]]:
+    return [(n, len(list(g))) for n, g in groupby(works, key=lambda w: names[w.alert_id])]
+
+
+async def test_small_alert_is_soon_done_beside_a_large_one(town: Town, alert_xml: bytes) -> None:
+    large = await submitted(town, alert_xml, "Dam broke")
+    small = await submitted(town, alert_xml, "Bridge closed")
+    await chunks(town, large, 200)
+    await claimed(town, 20)
+    await chunks(town, small, 10)
+    order = [w.alert_id for w in await claimed(town, 40)]
+    assert order.count(small) == 10
+    last = max(n for n, alert_id in enumerate(order) if alert_id == small)
+    assert last < 20
+    # The large one goes on beside it.
+    assert large in order[: last + 1]
+
+
+async def test_large_alert_beside_ever_new_small_ones_goes_on(town: Town, alert_xml: bytes) -> None:
+    large = await submitted(town, alert_xml, "Dam broke")
+    await chunks(town, large, 30)
+    await claimed(town, 5)
+    small = await submitted(town, alert_xml, "Bridge closed")
+    got = 0
+    for _ in range(100):
+        await chunks(town, small, 1)
+        got += sum(w.alert_id == large for w in await claimed(town, 1))
+    assert got >= 5
+
+
+async def test_every_alert_of_many_begins_before_any_is_done(town: Town, alert_xml: bytes) -> None:
+    ids = [await submitted(town, alert_xml, f"Event {n}") for n in range(8)]
+    for alert_id in ids:
+        await chunks(town, alert_id, 5)
+    assert {w.alert_id for w in await claimed(town, 16)} == set(ids)
+
+
+async def test_tenant_with_many_alerts_leaves_the_first_place_to_another(
+    town: Town, alert_xml: bytes
+) -> None:
+    many = [await submitted(town, alert_xml, f"Event {n}", by="busy") for n in range(6)]
+    one = await submitted(town, alert_xml, "Bridge closed", by="quiet")
+    plans = [(Lane.SEVERE, PLAN, False)]
+    order = [
+        w.alert_id
+        for _ in range(3)
+        for w in await store.claim(town.db, plans, owner="test", lease_s=60)
+    ]
+    assert order.index(one) <= 1
+    for others, alert_id in enumerate(many):
+        await chunks(town, alert_id, 2, Ranks(others=others))
+    await chunks(town, one, 2)
+    order = [w.alert_id for w in await claimed(town, 14)]
+    assert order.index(one) <= 1
+    assert set(order) == {*many, one}
+
+
+async def test_end_goes_before_everything_of_its_lane(town: Town, alert_xml: bytes) -> None:
+    large = await submitted(town, alert_xml, "Dam broke")
+    await chunks(town, large, 20)
+    end = await submitted(town, alert_xml, "Bridge closed")
+    await chunks(town, end, 3, Ranks(first=True))
+    got = await claimed(town, 5)
+    assert [(w.alert_id, w.first) for w in got] == [(end, True)] * 3 + [(large, False)] * 2
+
+
+async def test_row_that_waited_for_a_time_joins_near_the_front_when_it_has_come(
+    town: Town, alert_xml: bytes
+) -> None:
+    large = await submitted(town, alert_xml, "Dam broke")
+    await chunks(town, large, 20)
+    (first,) = await claimed(town, 1)
+    async with town.db.begin() as c:
+        await claims.release(c, first, delay_s=60, cursor=0)
+    assert first.id not in {w.id for w in await claimed(town, 5)}
+    async with town.db.begin() as c:
+        await c.execute(update(outbox).where(outbox.c.id == first.id).values(not_before=long_ago()))
+    assert first.id in {w.id for w in await claimed(town, 3)}
+
+
+def long_ago() -> object:
+    from sqlalchemy import text
+
+    return text("now() - interval '1 second'")
+
+
+async def test_rows_of_programs_that_write_no_rank_are_claimed(
+    town: Town, alert_xml: bytes
+) -> None:
+    await submitted(town, alert_xml, "Dam broke")
+    async with town.db.begin() as c:
+        await c.execute(update(outbox).values(rank=None))
+    assert await store.claim(town.db, [(Lane.SEVERE, PLAN, False)], owner="test", lease_s=60)
+
+
+@pytest.mark.parametrize("pace", [0, 2])
+async def test_alert_is_begun_though_another_takes_long(
+    town: Town, alert_xml: bytes, pace: int
+) -> None:
+    """Each of two alerts of one lane waits for no more than a slice of the other's."""
+    town.settings = town.settings.model_copy(update={"chunk_size": 40, "window": 2 + pace})
+    large = await submitted(town, alert_xml, "Dam broke")
+    worker = town.worker()
+    await worker.fill()
+    await worker.finish()
+    await worker.fill()
+    sms = town.channels["sms"]
+    while len(sms.sent) < 2:
+        await asyncio_tick()
+    await submitted(town, alert_xml, "Bridge closed")
+    # A slice is over at once.
+    worker._deliverer.sender.should_yield = lambda work, sending_s: worker._should_yield(
+        work, sending_s + 60
+    )
+    await worker.sweep()
+    order = [m.thread for m in sms.sent]
+    firsts = {thread: order.index(thread) for thread in dict.fromkeys(order)}
+    assert len(firsts) == 2
+    later = max(firsts.values())
+    assert later < len(order) / 2
+    assert large
+
+
+async def asyncio_tick() -> None:
+    import asyncio
+
+    await asyncio.sleep(0.001)
+
+
+def test_ranks_step_grows_with_what_an_alert_has_queued() -> None:
+    ranks = Ranks(others=3)
+    steps = []
+    for n in range(4):
+        last, step = ranks.step(Lane.SEVERE, "sms")
+        ranks.queued(Lane.SEVERE, "sms", last + step)
+        steps.append(step)
+        assert n == 0 or last > 0
+    assert steps[0] == 4
+    assert steps[1:] == sorted(steps[1:])
+    assert ranks.step(Lane.SEVERE, "push") == (0.0, 4.0)
