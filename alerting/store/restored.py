@@ -53,8 +53,9 @@ async def workers_present(connection: AsyncConnection) -> int:
 async def known_below(connection: AsyncConnection, since: datetime) -> int:
     """The outbox id above which the backup knows nothing, also when called a second time."""
     query = """
-        select coalesce(min(id) filter (where created_at > :since and id - before >= :skipped),
-                        max(id) + 1, 1)
+        select coalesce(
+          min(before + 1) filter (where created_at > :since and id - before >= :skipped),
+          max(id) + 1, 1)
         from (select id, created_at, lag(id) over (order by id) as before from outbox) o"""
     found = await connection.scalar(text(query), {"since": since, "skipped": _NUMBERS_SKIPPED})
     return int(found or 1)

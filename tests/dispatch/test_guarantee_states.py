@@ -410,7 +410,7 @@ class Guarantee(RuleBasedStateMachine):
         await self._leases_run_out()
         await town.due_now()
         with suppress(asyncio.CancelledError):
-            await town.worker().sweep()
+            await town.worker().sweep_in_order()
         # A killed process does nothing more.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
@@ -421,7 +421,7 @@ class Guarantee(RuleBasedStateMachine):
     async def _meanwhile(self) -> None:
         """Others find the sleeper's lease run out, and go on."""
         await self._leases_run_out()
-        await self.stage.town.worker().sweep()
+        await self.stage.town.worker().sweep_in_order()
 
     async def _cancel_of(self, delivery_id: int) -> None:
         async with self.stage.town.db.begin() as c:

@@ -116,6 +116,8 @@ async def test_recover_leaves_a_worker_alone_that_lost_its_presence_connection(
                 return await presence_held_by(town, presence) is not None
 
             await until(back)
+            for other in others:
+                await other.recover()
 
 
 async def test_recover_gives_everybody_time_to_come_back_after_postgresql_was_away(

@@ -433,7 +433,7 @@ class Days(RuleBasedStateMachine):
             town = self.world.town
             for _ in range(2):
                 await town.due_now()
-                await town.worker().sweep()
+                await town.worker().sweep_in_order()
                 await town.house().keep()
 
         self.world.run(work())

@@ -71,13 +71,34 @@ class Recorder:
 class Hand(Worker):
     """A worker that works when it is told to."""
 
+    async def sweep_in_order(self) -> None:
+        """The same one row after the other, so that it always comes out alike."""
+        while await self._did_one():
+            pass
+
+    async def _did_one(self) -> bool:
+        await self.recover()
+        for lane in await self._precedence.may_begin():
+            for channel in (PLAN, *CHANNELS):
+                room = [(lane, channel, False)]
+                for work in await store.claim(self._db, room, owner=self._owner, lease_s=60):
+                    await self._do(work)
+                    return True
+        return False
+
     async def sweep(self) -> int:
-        """Do all that is due, of dead workers too; returns how many rows that was."""
+        """Do all that is due, of dead workers too; returns how many rows that was.
+
+        Raises CancelledError where a send raised it: the worker has died there.
+        """
         count = 0
         while True:
             await self.recover()
             found = await self.fill()
+            tasks = list(self._in_hand)
             await self.finish()
+            if any(task.cancelled() for task in tasks):
+                raise asyncio.CancelledError
             if not found:
                 return count
             count += found

@@ -22,7 +22,7 @@ async def work(town: Town, *, alone: bool = True) -> None:
             await connection.execute(text(_FREE))
     before = asyncio.all_tasks()
     with suppress(asyncio.CancelledError):
-        await town.worker().sweep()
+        await town.worker().sweep_in_order()
     # A killed process does nothing more.
     mine = asyncio.all_tasks() - before
     for task in mine:

@@ -320,7 +320,7 @@ async def work(w: World) -> None:
             channel.answer = _answering(w, moods[name])
         await _all_is_old(w)
         with suppress(asyncio.CancelledError):
-            await w.town.worker().sweep()
+            await w.town.worker().sweep_in_order()
         await w.town.house().keep()
         await w.town.close()
 
