@@ -48,7 +48,8 @@ class Flight:
 
     light: citizens of the alert that is overtaken. grave: citizens of each Extreme. before, after:
     so many Extremes while nothing else is to be done. during: when so many messages of the light
-    alert were taken, the next Extreme is submitted.
+    alert were taken, the next Extreme is submitted. severity: of the light alert, which may be as
+    grave as those that overtake it.
     """
 
     light: int
@@ -56,6 +57,7 @@ class Flight:
     before: int
     during: tuple[int, ...]
     after: int
+    severity: Severity = Severity.MODERATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class _Pilot:
             self._say(f"  an Extreme to {flight.grave:,} on idle workers ({n + 1}) …")
             await self._grave(loaded=False)
         before = self._standin.count()
-        light = await self._submit(self._places[-1], Severity.MODERATE)
+        light = await self._submit(self._places[-1], flight.severity)
         for n in flight.during:
             # Another process's log raises no event here: it has to be asked.
             while self._standin.count() - before < n:  # noqa: ASYNC110
@@ -274,8 +276,8 @@ def judge(sent: Sequence[Sent], light: District, taken: Sequence[Taken], ledger:
     if ledger.doubtful:
         raise WorkFailed(f"{ledger.doubtful:,} deliveries may have come twice.")
     passages = [_passage(one, taken, light, log) for one in sent]
-    told = ledger.by_alert.get("Alert routine", 0)
     notices = ledger.by_alert.get("Cancel severe", 0)
+    told = sum(log[n] > 0 for n in light.numbers)
     if told != notices or {log[n] for n in light.numbers} - {0, 2}:
         raise WorkFailed(f"{told:,} were told and {notices:,} of the cancel.")
     return Flown(passages, told, notices)
