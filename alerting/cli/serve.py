@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from contextlib import suppress
 
 import click
 import uvicorn
@@ -15,7 +14,7 @@ from alerting.api import create_app
 from alerting.background import during
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
-from alerting.errors import AlertingError, BadInput
+from alerting.errors import BadInput
 from alerting.observe.logs import configure, logger
 from alerting.settings import Settings, settings
 from alerting.store.db import AWAY
@@ -80,19 +79,12 @@ async def _keep_house(config: Settings) -> None:
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sig, stop.set)
-    async with Runtime.open(config) as runtime:
-        house = runtime.house()
-        # Beside the house, which must not wait for it.
-        async with during(_keep_pruned(runtime, config.retention_days)):
-            while not stop.is_set():
-                try:
-                    await house.keep()
-                except AlertingError as e:
-                    log.warning("house.failed", error=e.detail)
-                except Exception:
-                    log.exception("house.failed")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), config.sweep_s)
+    async with (
+        Runtime.open(config) as runtime,
+        runtime.house().kept(),
+        during(_keep_pruned(runtime, config.retention_days)),
+    ):
+        await stop.wait()
 
 
 async def _keep_pruned(runtime: Runtime, days: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,13 +14,10 @@ from alerting.channels import reports
 from alerting.channels.base import ErrorClass
 from alerting.domain.delivery import TRANSITIONS, DeliveryState
 from alerting.store import citizens, escalations
-from alerting.store.db import Database, raw
+from alerting.store.db import raw
 
-#: Receipts of one transaction: it holds their deliveries, and workers write those too.
+#: Receipts of one transaction at most: it holds their deliveries, and workers write those too.
 BATCH = 2000
-
-#: How long one round goes on while receipts wait; the rest of the house waits meanwhile.
-ROUND_S = 0.5
 
 _TAKE = """
     select id, channel, delivery_id, provider_ref, status, code, received_at
@@ -94,34 +90,14 @@ class _Move:
     report: reports.Report
 
 
-async def apply_waiting(db: Database, *, seconds: float = ROUND_S, batch: int = BATCH) -> int:
-    """Apply receipts, in transactions of their own, until none waits or the time is over.
-
-    Returns how many were looked at.
-    """
-    end = time.monotonic() + seconds
-    count = 0
-    while True:
-        async with db.begin() as connection:
-            applied = await apply_receipts(connection, limit=batch)
-        if applied.failed:
-            # A worker may be finishing their chunks right now; waiting for it inside the
-            # transaction above could have each wait for the other.
-            async with db.begin() as connection:
-                await escalations.look_now(connection, applied.failed, only_done=False)
-        count += applied.taken
-        stuck = applied.taken == applied.left
-        if applied.taken < batch or stuck or time.monotonic() >= end:
-            return count
-
-
 async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> Applied:
     """Apply up to `limit` waiting receipts in the order they came.
 
     Doubled, late and reordered receipts are harmless: only a move the transition table allows is
     made. A receipt that names a provider reference moves only the attempt that bears it, unless it
     proves delivery. An address that the provider calls dead is suspended. Whoever a failure leaves
-    unreached is looked after by `escalate`.
+    unreached is looked after by `escalate`; once the transaction is over `escalations.look_now` is
+    to be told of those in `failed`, for a worker may be finishing their chunks.
     """
     driver = await raw(connection)
     rows = await (await driver.execute(_TAKE, {"limit": limit})).fetchall()

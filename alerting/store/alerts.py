@@ -269,16 +269,21 @@ async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
     return state is not None
 
 
-async def unfinished(connection: AsyncConnection) -> list[UUID]:
+async def unfinished(connection: AsyncConnection, *, limit: int) -> list[UUID]:
     """Alerts whose work is all done but whose end was not written (a worker died just there).
 
     Also those that ended before any work was made for them.
     """
     states = {AlertState.ACCEPTED, AlertState.DELIVERING} | ENDED - {AlertState.RECORDED}
-    query = select(alert.c.id).where(
-        alert.c.finished_at.is_(None),
-        alert.c.state.in_([s.value for s in states]),
-        ~_open_work().exists(),
+    query = (
+        select(alert.c.id)
+        .where(
+            alert.c.finished_at.is_(None),
+            alert.c.state.in_([s.value for s in states]),
+            ~_open_work().exists(),
+        )
+        .order_by(alert.c.id)
+        .limit(limit)
     )
     return [row.id for row in await connection.execute(query)]
 
@@ -294,14 +299,24 @@ def _open_work() -> Select[Any]:
     )
 
 
-async def expire(connection: AsyncConnection, *, now: datetime) -> list[UUID]:
-    """End every live alert whose time has run out before everyone was told."""
-    query = (
-        update(alert)
+async def expire(connection: AsyncConnection, *, now: datetime, limit: int) -> list[UUID]:
+    """End live alerts whose time has run out before everyone was told; returns which.
+
+    One that somebody is changing is left for the next time.
+    """
+    over = (
+        select(alert.c.id)
         .where(
             alert.c.expires_at <= now,
             alert.c.state.in_([AlertState.HELD, AlertState.ACCEPTED, AlertState.DELIVERING]),
         )
+        .order_by(alert.c.expires_at)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    query = (
+        update(alert)
+        .where(alert.c.id.in_(over))
         .values(state=AlertState.EXPIRED.value, state_reason="its time ran out")
         .returning(alert.c.id)
     )

@@ -24,7 +24,7 @@ from alerting.channels.bounces import MAX_BYTES
 from alerting.channels.email import SmtpConfig, SmtpEmail
 from alerting.channels.verp import Verp
 from alerting.dispatch.bounces import receiving, return_addresses
-from alerting.dispatch.receipts import apply_waiting
+from alerting.dispatch.receipts import apply_receipts
 from alerting.domain.lane import Lane
 from alerting.embedded.carriers.server import Where, serving
 from alerting.embedded.wait import until
@@ -209,7 +209,8 @@ async def test_a_mail_that_comes_back_walks_the_whole_way(
             async with asyncio.timeout(20):
                 while not await kept(db):  # noqa: ASYNC110 - nothing tells when it has come
                     await asyncio.sleep(0.02)
-    assert await apply_waiting(db) == 1
+    async with db.begin() as connection:
+        assert (await apply_receipts(connection)).taken == 1
     assert await ended(db, id_) == end
 
 

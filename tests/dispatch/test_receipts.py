@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 from town import Town
 
-from alerting.dispatch.receipts import Applied, apply_receipts, apply_waiting
+from alerting.dispatch.receipts import Applied, apply_receipts
 from alerting.store import receipts
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import address, delivery
@@ -163,25 +163,25 @@ async def test_a_delivery_that_a_worker_is_writing_is_left_for_later(
     async with town.db.begin() as worker:
         await worker.execute(update(delivery).where(delivery.c.id == id_).values(tries=2))
         # It neither waits for the worker nor forgets the receipt, and ends.
-        async with asyncio.timeout(10):
-            assert await apply_waiting(town.db) == 2
-    assert await apply_waiting(town.db) == 1
-    assert await apply_waiting(town.db) == 0
+        async with asyncio.timeout(10), town.db.begin() as c:
+            assert await apply_receipts(c) == Applied(2, 1)
+    async with town.db.begin() as c:
+        assert await apply_receipts(c) == Applied(1)
+        assert await apply_receipts(c) == Applied()
     async with town.db.begin() as c:
         assert await c.scalar(select(delivery.c.state).where(delivery.c.id == id_)) == "delivered"
 
 
-async def test_a_round_goes_on_until_none_waits_or_its_time_is_over(
-    town: Town, alert_xml: bytes
-) -> None:
+async def test_a_round_of_the_house_goes_on_until_none_waits(town: Town, alert_xml: bytes) -> None:
     submitted = await town.submit(alert_xml)
     await town.worker().sweep()
     ids = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
     assert len(ids) > 20
     async with town.db.begin() as c:
         await receipts.add(c, [NewReceipt("sms", n, "ok", "delivered", "") for n in ids])
-    assert await apply_waiting(town.db, seconds=0, batch=7) == 7
-    assert await apply_waiting(town.db, seconds=60, batch=7) == len(ids) - 7
+    house = town.house()
+    house.duties["receipts"].size = house.duties["receipts"].most = 7
+    assert await house.keep()
     async with town.db.begin() as c:
         states = await c.scalars(select(delivery.c.state).where(delivery.c.id.in_(ids)))
         assert set(states) == {"delivered"}
@@ -217,8 +217,9 @@ async def test_any_order_any_doubles_and_any_batches_end_the_same(
         async with town.db.begin() as c:
             await receipts.add(c, said[start : start + 40])
         if dice.random() < 0.6:
-            await apply_waiting(town.db, batch=dice.choice([3, 17, 500]))
-    await apply_waiting(town.db, seconds=60)
+            async with town.db.begin() as c:
+                await apply_receipts(c, limit=dice.choice([3, 17, 500]))
+    await town.house().keep()
     async with town.db.begin() as c:
         rows = await c.execute(
             select(delivery.c.id, delivery.c.state).where(delivery.c.id.in_(ids))

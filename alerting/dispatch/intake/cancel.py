@@ -177,9 +177,9 @@ async def call_back_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> in
         total += count
 
 
-async def call_back_some(connection: AsyncConnection, *, now: datetime) -> int:
-    """The scheduler's part of `call_back_all`: a few chunks a round."""
-    return await revoke.call_back(connection, _REASONS, chunks=_CHUNKS, now=now)
+async def call_back_some(connection: AsyncConnection, *, chunks: int, now: datetime) -> int:
+    """One transaction's part of `call_back_all`; returns how many chunks."""
+    return await revoke.call_back(connection, _REASONS, chunks=chunks, now=now)
 
 
 async def _get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert:

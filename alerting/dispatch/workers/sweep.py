@@ -1,11 +1,15 @@
-"""Sweep: what must happen though nobody rings for it. Safe to run anywhere, any number of times."""
+"""House-keeping: what must happen though nobody rings for it. Safe to run anywhere, any number of
+times."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
@@ -13,24 +17,36 @@ from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.escalate import Escalations
 from alerting.dispatch.intake.cancel import call_back_some
 from alerting.dispatch.judging.digest import Digests
-from alerting.dispatch.receipts import apply_waiting
+from alerting.dispatch.receipts import BATCH, apply_receipts
+from alerting.dispatch.workers.duty import Done, Duty
 from alerting.domain.lane import Lane
+from alerting.errors import AlertingError
+from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store import alarms, alerts, digests, escalations
-from alerting.store.db import Database, told_now
+from alerting.store.db import AWAY, Database
+
+log = logger(__name__)
 
 #: A machine whose clock differs by more ends and deletes nothing.
 _FAR = timedelta(minutes=1)
 
-#: Held for one round, so that of many sweepers one works.
+#: Duties share it, each with a lock of its own beside it. Programs of before hold it alone for a
+#: round, and must not make the same digests.
 LOCK = 0x73776570
+
+#: Between two transactions of a duty that has work left.
+_PAUSE_S = 0.01
 
 
 class House:
-    """Keeps house on one event loop.
+    """Keeps house on one event loop: small duties, each in transactions of its own.
 
-    machine_clock: where it is far from PostgreSQL's, this machine does no house-keeping and raises
-    an alarm: what it would end or delete by a wrong time does not come back.
+    A duty that fails is logged and stops no other. Of several processes one at a time does a duty.
+
+    give_way: awaited before each batch of digests, so that routine work stands aside for grave
+    work. machine_clock: where it is far from PostgreSQL's, this machine does no house-keeping and
+    raises an alarm: what it would end or delete by a wrong time does not come back.
     """
 
     def __init__(
@@ -42,45 +58,104 @@ class House:
         *,
         machine_clock: Clock | None = None,
     ) -> None:
+        self.give_way: Callable[[], Awaitable[None]] | None = None
         self._db = db
         self._machine_clock = machine_clock
         self._was_off = False
         self._clock = clock
         self._doorbell = doorbell
+        self._idle_s = settings.sweep_s
         self._digests = Digests(clock, chunk_size=settings.chunk_size)
         self._escalations = Escalations(settings)
+        duties = (
+            Duty("receipts", 1, self._apply_receipts, size=500, most=BATCH),
+            Duty("expire", 2, self._expire, size=100, most=1000),
+            Duty("settle-digests", 3, self._settle_digests, size=2, most=20),
+            Duty("digests", 4, self._send_digests, size=200, most=2000, light=True),
+            Duty("escalate", 5, self._escalate, size=50, most=50),
+            Duty("call-back", 6, self._call_back, size=20, most=20),
+            Duty("finish", 7, self._finish, size=100, most=1000),
+        )
+        self.duties = {duty.name: duty for duty in duties}
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Every duty goes on in the background while the block lasts and ends with it.
+
+        Each looks for work once a second, and goes on after a short pause while it has work left.
+        """
+        loops = [asyncio.create_task(self._go_on(duty)) for duty in self.duties.values()]
+        try:
+            yield
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
 
     async def keep(self) -> bool:
-        """Apply receipts, send what digests are due, tell by other channels whom one did not
-        reach, call back what ended, end expired alerts, finish loose ends.
+        """Do every duty once, in order, until nothing is due.
 
-        One transaction a round under an advisory lock that ends with it, whatever happens; False
-        when another is at it.
+        False when another process is at one of them, or the clock of this machine is off. Raises
+        what the first of those that failed raised, when all have had their turn.
         """
+        all_mine, failed = True, None
+        for duty in self.duties.values():
+            try:
+                while (done := await self._once(duty)) and done.more:
+                    pass
+                all_mine = all_mine and done is not None
+            except Exception as e:
+                failed = failed or e
+        if failed is not None:
+            raise failed
+        return all_mine
+
+    async def _go_on(self, duty: Duty) -> None:
+        while True:
+            done = None
+            try:
+                done = await self._once(duty)
+            except AlertingError as e:
+                log.warning("house.failed", duty=duty.name, error=e.detail)
+            except AWAY as e:
+                log.warning("house.failed", duty=duty.name, error=type(e).__name__)
+            except Exception:
+                log.exception("house.failed", duty=duty.name)
+            await asyncio.sleep(_PAUSE_S if done and done.more else self._idle_s)
+
+    async def _once(self, duty: Duty) -> Done | None:
+        """One transaction of a duty; None when it is not ours to do now."""
+        if duty.light and self.give_way is not None:
+            await self.give_way()
         async with self._db.begin() as connection:
-            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
-                return False
-            if await self._clock_is_off(connection):
-                return False
-            now = self._clock.now()
-            await apply_waiting(self._db)
-            await alerts.expire(connection, now=now)
-            failed = await digests.settle_carried(connection, now=now)
-            await escalations.look_now(connection, failed)
-            chunk_ids = await self._digests.flush(connection)
-            escalated = await self._escalations.write(connection, now=now)
-            await call_back_some(connection, now=now)
-            for alert_id in await alerts.unfinished(connection):
-                await alerts.complete_if_done(connection, alert_id)
-        for lane, ids in [(Lane.ROUTINE, chunk_ids), *escalated]:
+            if not await self._is_ours(connection, duty):
+                return None
+            done = await duty.run(connection)
+        if done.unreached:
+            # A worker may be finishing their chunks right now; waiting for it inside the
+            # transaction above could have each wait for the other.
+            async with self._db.begin() as connection:
+                await escalations.look_now(connection, done.unreached, only_done=False)
+        for lane, ids in done.ring:
             if ids:
                 self._doorbell.ring(lane)
-        return True
+        return done
 
-    async def _clock_is_off(self, connection: AsyncConnection) -> bool:
+    async def _is_ours(self, connection: AsyncConnection, duty: Duty) -> bool:
+        query = select(
+            func.clock_timestamp(),
+            and_(
+                func.pg_try_advisory_xact_lock_shared(LOCK),
+                func.pg_try_advisory_xact_lock(LOCK, duty.no),
+            ),
+        )
+        now, ours = (await connection.execute(query)).one()
+        return bool(ours) and not await self._clock_is_off(connection, now)
+
+    async def _clock_is_off(self, connection: AsyncConnection, there: datetime) -> bool:
         if self._machine_clock is None:
             return False
-        here, there = self._machine_clock.now(), await told_now(connection)
+        here = self._machine_clock.now()
         off, host = abs(here - there) > _FAR, socket.gethostname()
         if off:
             sentence = (
@@ -93,3 +168,36 @@ class House:
             await alarms.close(connection, "clock", host, by="system")
         self._was_off = off
         return off
+
+    async def _apply_receipts(self, connection: AsyncConnection, limit: int) -> Done:
+        applied = await apply_receipts(connection, limit=limit)
+        # What is left waits for a worker that is writing the same deliveries.
+        more = applied.taken == limit and applied.left < applied.taken
+        return Done(more, unreached=applied.failed)
+
+    async def _expire(self, connection: AsyncConnection, limit: int) -> Done:
+        expired = await alerts.expire(connection, now=self._clock.now(), limit=limit)
+        return Done(len(expired) == limit)
+
+    async def _settle_digests(self, connection: AsyncConnection, limit: int) -> Done:
+        failed = await digests.settle_carried(connection, now=self._clock.now())
+        return Done(unreached=failed)
+
+    async def _send_digests(self, connection: AsyncConnection, limit: int) -> Done:
+        chunk_ids = await self._digests.flush(connection)
+        return Done(bool(chunk_ids), ring=[(Lane.ROUTINE, chunk_ids)])
+
+    async def _escalate(self, connection: AsyncConnection, limit: int) -> Done:
+        now = self._clock.now()
+        made = await self._escalations.write(connection, now=now)
+        return Done(bool(await escalations.due(connection, now=now, limit=1)), ring=made)
+
+    async def _call_back(self, connection: AsyncConnection, limit: int) -> Done:
+        count = await call_back_some(connection, chunks=limit, now=self._clock.now())
+        return Done(count == limit)
+
+    async def _finish(self, connection: AsyncConnection, limit: int) -> Done:
+        found = await alerts.unfinished(connection, limit=limit)
+        for alert_id in found:
+            await alerts.complete_if_done(connection, alert_id)
+        return Done(len(found) == limit)
