@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import Reference, Status
@@ -16,7 +16,7 @@ from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, NotFound
-from alerting.store.schema import alert, alert_reference, outbox
+from alerting.store.schema import LIVE, OPEN, UNFINISHED, alert, alert_reference, outbox
 
 #: At most so many alerts with one identifier are read.
 _OF_ONE_NAME = 1000
@@ -168,7 +168,13 @@ async def _named(connection: AsyncConnection, name: str) -> list[StoredAlert]:
         found = None
     if found is not None:
         return [found]
-    named = await select_alerts(connection, alert.c.identifier == name, limit=_OF_ONE_NAME)
+    named = await select_alerts(
+        connection,
+        # By the index over names of any case.
+        func.lower(alert.c.identifier) == func.lower(name),
+        alert.c.identifier == name,
+        limit=_OF_ONE_NAME,
+    )
     if not named:
         raise NotFound(f"There is no alert {name}.")
     return [one for one in named if one.status == Status.ACTUAL] or named
@@ -274,12 +280,11 @@ async def unfinished(connection: AsyncConnection, *, limit: int) -> list[UUID]:
 
     Also those that ended before any work was made for them.
     """
-    states = {AlertState.ACCEPTED, AlertState.DELIVERING} | ENDED - {AlertState.RECORDED}
     query = (
         select(alert.c.id)
         .where(
-            alert.c.finished_at.is_(None),
-            alert.c.state.in_([s.value for s in states]),
+            text(UNFINISHED),
+            alert.c.state.not_in([AlertState.HELD, AlertState.COMPLETED]),
             ~_open_work().exists(),
         )
         .order_by(alert.c.id)
@@ -290,13 +295,8 @@ async def unfinished(connection: AsyncConnection, *, limit: int) -> list[UUID]:
 
 def _open_work() -> Select[Any]:
     """The work of `alert` that is still to be done, calling back what was not sent included."""
-    return select(outbox.c.id).where(
-        outbox.c.alert_id == alert.c.id,
-        or_(
-            outbox.c.state.in_(["ready", "leased"]),
-            and_(outbox.c.state == "done", outbox.c.done_at.is_(None)),
-        ),
-    )
+    of_alert = select(outbox.c.alert_id).where(text(OPEN)).subquery()
+    return select(of_alert.c.alert_id).where(of_alert.c.alert_id == alert.c.id)
 
 
 async def expire(connection: AsyncConnection, *, now: datetime, limit: int) -> list[UUID]:
@@ -306,10 +306,7 @@ async def expire(connection: AsyncConnection, *, now: datetime, limit: int) -> l
     """
     over = (
         select(alert.c.id)
-        .where(
-            alert.c.expires_at <= now,
-            alert.c.state.in_([AlertState.HELD, AlertState.ACCEPTED, AlertState.DELIVERING]),
-        )
+        .where(alert.c.expires_at <= now, text(LIVE))
         .order_by(alert.c.expires_at)
         .limit(limit)
         .with_for_update(key_share=True, skip_locked=True)

@@ -5,15 +5,58 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
-from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.delivery import SETTLED, TOLD, DeliveryState
-from alerting.store.db import raw
+from alerting.store.db import int8s, raw
 from alerting.store.schema import CHUNK_SPAN
+
+#: The items of a digest are found by the range of their chunk's deliveries.
+_CARRIED_BY = """i.digest_id >= %(first)s and i.digest_id < %(end)s and c.id = i.digest_id"""
+
+_WAIT_ANEW = f"""
+    update digest_item i set digest_id = null from delivery c
+    where {_CARRIED_BY} and c.state in ('revoked','expired')"""  # noqa: S608 - nothing from outside
+
+_SETTLE = f"""
+    with ended as (
+      delete from digest_item i using delivery c
+      where {_CARRIED_BY} and c.state = any(%(ended)s)
+      returning i.delivery_id, c.state, c.reason)
+    update delivery d set settled_at = %(now)s,
+      state = case when e.state = any(%(told)s) then 'suppressed' else e.state end,
+      reason = case when e.state = any(%(told)s) then 'digested' else e.reason end
+    from ended e where d.id = e.delivery_id and d.state = 'deferred'
+    returning d.id, d.state"""  # noqa: S608 - nothing from outside
+
+#: A chunk may be taken up once more; then it is looked at again.
+_SETTLED = """
+    update outbox set settled = true where id = %(id)s and not exists (
+      select from digest_item where digest_id >= %(first)s and digest_id < %(end)s)"""
+
+_TOLD = [s.value for s in TOLD]
+_ENDED = [s.value for s in SETTLED]
+
+_START = (datetime(1970, 1, 1, tzinfo=UTC), 0)
+
+_FIRST_DUE = """
+    select slot_at, delivery_id, citizen_id from digest_item
+    where digest_id is null and slot_at <= %(now)s
+      and (slot_at, delivery_id) > (%(slot)s, %(delivery)s)
+    order by slot_at, delivery_id limit %(limit)s"""
+
+_DUE = """
+    select i.delivery_id, i.citizen_id, a.event_id, d.alert_id, d.address_id, d.channel,
+           d.info_no, d.area_no, d.places, coalesce(d.state = 'deferred', false) as waits
+    from digest_item i
+    left join delivery d on d.id = i.delivery_id
+    left join alert a on a.id = d.alert_id
+    where i.digest_id is null and i.slot_at <= %(now)s
+      and i.citizen_id = any(%(citizens)s::int8[])
+    order by i.citizen_id, a.sent_at, i.delivery_id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +66,23 @@ class Item:
     delivery_id: int
     citizen_id: int
     event_id: UUID
+    alert_id: UUID
     slot_at: datetime
+
+
+#: How far the items that are due were looked through: the last one's slot and delivery.
+Place = tuple[datetime, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """All that is due of some citizens, by citizen.
+
+    next_place: where to look on; None where nothing more is due.
+    """
+
+    items: list[DueItem]
+    next_place: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,45 +115,39 @@ async def add(connection: AsyncConnection, items: Sequence[Item]) -> None:
         return
     driver = await raw(connection)
     await driver.execute(
-        """insert into digest_item (delivery_id, citizen_id, event_id, slot_at)
-           select * from unnest(%s::int8[], %s::int8[], %s::uuid[], %s::timestamptz[])
+        """insert into digest_item (delivery_id, citizen_id, event_id, alert_id, slot_at)
+           select * from unnest(%s::int8[], %s::int8[], %s::uuid[], %s::uuid[], %s::timestamptz[])
            on conflict (delivery_id) do update set slot_at = excluded.slot_at, digest_id = null""",
         (
             [i.delivery_id for i in items],
             [i.citizen_id for i in items],
             [i.event_id for i in items],
+            [i.alert_id for i in items],
             [i.slot_at for i in items],
         ),
     )
 
 
-async def due(connection: AsyncConnection, *, now: datetime, citizens: int) -> list[DueItem]:
-    """Everything due of the first `citizens` citizens with something due, by citizen.
+async def due(
+    connection: AsyncConnection, *, now: datetime, after: Place | None, limit: int
+) -> Due:
+    """Everything due of the citizens of the first `limit` items that are due after a place.
 
-    What is no longer deferred is forgotten on the way.
+    What of it is no longer deferred is forgotten.
     """
     driver = await raw(connection)
-    await driver.execute(
-        """delete from digest_item i where i.slot_at <= %s and i.digest_id is null
-           and not exists (select from delivery d where d.id = i.delivery_id
-                           and d.state = 'deferred')""",
-        (now,),
-    )
-    async with driver.cursor(row_factory=class_row(DueItem)) as cursor:
-        await cursor.execute(
-            """select i.delivery_id, i.citizen_id, a.event_id, d.alert_id, d.address_id,
-                      d.channel, d.info_no, d.area_no, d.places
-               from digest_item i
-               join delivery d on d.id = i.delivery_id
-               join alert a on a.id = d.alert_id
-               where i.digest_id is null and i.slot_at <= %(now)s and i.citizen_id in (
-                 select distinct citizen_id from digest_item
-                 where digest_id is null and slot_at <= %(now)s
-                 order by citizen_id limit %(citizens)s)
-               order by i.citizen_id, a.sent_at, i.delivery_id""",
-            {"now": now, "citizens": citizens},
-        )
-        return await cursor.fetchall()
+    slot_at, delivery_id = after or _START
+    values = {"now": now, "slot": slot_at, "delivery": delivery_id, "limit": limit}
+    first = await (await driver.execute(_FIRST_DUE, values)).fetchall()
+    if not first:
+        return Due([], None)
+    values["citizens"] = int8s({citizen_id for _, _, citizen_id in first})
+    rows = await (await driver.execute(_DUE, values)).fetchall()
+    gone = [row[0] for row in rows if not row[-1]]
+    if gone:
+        await driver.execute("delete from digest_item where delivery_id = any(%s)", (gone,))
+    items = [DueItem(*row[:-1]) for row in rows if row[-1]]
+    return Due(items, first[-1][:2] if len(first) == limit else None)
 
 
 async def assign(connection: AsyncConnection, carriers: Mapping[int, int]) -> None:
@@ -134,30 +187,29 @@ async def carried(
     return dict(found)
 
 
-async def settle_carried(connection: AsyncConnection, *, now: datetime) -> list[int]:
-    """End every item as the digest that carries it ended; returns those that did not arrive.
+async def settle_carried(
+    connection: AsyncConnection, *, now: datetime, chunks: int
+) -> tuple[int, list[int]]:
+    """End every item of up to `chunks` chunks of digests as the digest that carries it ended.
 
     Items of a digest that did not go out because the alert that led it had ended wait anew.
+    Returns how many chunks, and the items that did not arrive.
     """
     driver = await raw(connection)
-    await driver.execute(
-        """update digest_item i set digest_id = null from delivery c
-           where c.id = i.digest_id and c.state in ('revoked', 'expired')"""
-    )
     cursor = await driver.execute(
-        """with ended as (
-             delete from digest_item i using delivery c
-             where c.id = i.digest_id and c.state = any(%(settled)s)
-             returning i.delivery_id, c.state, c.reason)
-           update delivery d set settled_at = %(now)s,
-             state = case when e.state = any(%(told)s) then 'suppressed' else e.state end,
-             reason = case when e.state = any(%(told)s) then 'digested' else e.reason end
-           from ended e where d.id = e.delivery_id and d.state = 'deferred'
-           returning d.id, d.state""",
-        {
-            "now": now,
-            "told": [s.value for s in TOLD],
-            "settled": [s.value for s in SETTLED],
-        },
+        """select id, size from outbox where digest and not settled and done_at is not null
+           order by done_at limit %s for no key update skip locked""",
+        (chunks,),
     )
-    return [id_ for id_, state in await cursor.fetchall() if state == DeliveryState.FAILED]
+    rows = await cursor.fetchall()
+    unreached: list[int] = []
+    # One after the other: PostgreSQL then knows the range and takes the index.
+    for chunk_id, size in rows:
+        span = {"first": chunk_id * CHUNK_SPAN, "end": chunk_id * CHUNK_SPAN + size}
+        await driver.execute(_WAIT_ANEW, span)
+        cursor = await driver.execute(_SETTLE, span | {"now": now, "told": _TOLD, "ended": _ENDED})
+        unreached += [
+            id_ for id_, state in await cursor.fetchall() if state == DeliveryState.FAILED
+        ]
+        await driver.execute(_SETTLED, span | {"id": chunk_id})
+    return len(rows), unreached

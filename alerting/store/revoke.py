@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
 from alerting.store.db import raw
-from alerting.store.schema import CHUNK_SPAN
+from alerting.store.schema import CHUNK_SPAN, UNFINISHED
 
 #: The cursor of a chunk all of whose deliveries were called back but those in doubt.
 _CALLED_BACK = -1
@@ -83,13 +83,14 @@ async def call_back(
     """
     driver = await raw(connection)
     cursor = await driver.execute(
-        """select o.id, o.size, o.state, o.alert_id, a.state
-           from alert a join outbox o on o.alert_id = a.id
-           where a.state = any(%(ends)s) and a.finished_at is null and o.kind = 'deliver'
-             and (o.state = 'done' and o.done_at is null
-                  or o.state = 'ready' and o.window_to <= o.window_from
-                     and o.cursor <> %(called_back)s)
-           order by o.id limit %(chunks)s for no key update of o skip locked""",
+        f"""select o.id, o.size, o.state, o.alert_id, a.state
+            from (select id, state from alert where {UNFINISHED} and state = any(%(ends)s)) as a
+            join outbox o on o.alert_id = a.id
+            where o.kind = 'deliver'
+              and (o.state = 'done' and o.done_at is null
+                   or o.state = 'ready' and o.window_to <= o.window_from
+                      and o.cursor <> %(called_back)s)
+            limit %(chunks)s for no key update of o skip locked""",  # noqa: S608
         {"ends": _ENDS, "called_back": _CALLED_BACK, "chunks": chunks},
     )
     rows = await cursor.fetchall()
@@ -127,18 +128,27 @@ async def call_back(
 
 
 async def call_back_deferred(
-    connection: AsyncConnection, alert_ids: Sequence[UUID], reason: str, *, now: datetime
+    connection: AsyncConnection,
+    alert_ids: Sequence[UUID],
+    reason: str,
+    *,
+    limit: int,
+    now: datetime,
 ) -> int:
-    """Revoke what of these alerts waits for citizens' digests; returns how many deliveries."""
+    """Revoke what of these alerts waits for citizens' digests; returns how many were looked at."""
     driver = await raw(connection)
     cursor = await driver.execute(
         """with gone as (
-             delete from digest_item i using delivery d
-             where d.id = i.delivery_id and i.digest_id is null
-               and d.alert_id = any(%(alerts)s) and d.state = 'deferred'
-             returning i.delivery_id)
-           update delivery d set state = 'revoked', reason = %(reason)s, settled_at = %(now)s
-           from gone where d.id = gone.delivery_id and d.state = 'deferred'""",
-        {"alerts": list(alert_ids), "reason": reason, "now": now},
+             delete from digest_item where delivery_id in (
+               select delivery_id from digest_item
+               where digest_id is null and alert_id = any(%(alerts)s)
+               limit %(limit)s for update skip locked)
+             returning delivery_id),
+           revoked as (
+             update delivery d set state = 'revoked', reason = %(reason)s, settled_at = %(now)s
+             from gone where d.id = gone.delivery_id and d.state = 'deferred')
+           select count(*) from gone""",
+        {"alerts": list(alert_ids), "reason": reason, "now": now, "limit": limit},
     )
-    return cursor.rowcount
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0

@@ -38,6 +38,15 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 #: Deliveries of chunk `c` have the ids c × CHUNK_SPAN … c × CHUNK_SPAN + size − 1.
 CHUNK_SPAN = 1024
 
+#: SQL: an alert that may still be sent or let go.
+LIVE = "state in ('held','accepted','delivering')"
+
+#: SQL: an alert whose end is still to be written.
+UNFINISHED = "finished_at is null and state <> 'recorded'"
+
+#: SQL: a row of the outbox that is still to be done, calling back what was not sent included.
+OPEN = "state in ('ready','leased') or state = 'done' and done_at is null"
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_N_label)s",
@@ -241,6 +250,13 @@ alert = Table(
     Column("audience", Integer, nullable=False, server_default="0", comment="citizens"),
     _at("pruned_at"),
     Column("code", Text, comment="names it in short links"),
+    Column(
+        "tallied",
+        Boolean,
+        nullable=False,
+        server_default="true",
+        comment="its deliveries are counted as they change",
+    ),
     Index("uq_alert_code", "code", unique=True),
     UniqueConstraint("sender", "identifier", "sent_at"),
     ForeignKeyConstraint(
@@ -256,6 +272,12 @@ alert = Table(
     Index("ix_alert_name", text("lower(identifier)"), text("lower(sender)")),
     Index("ix_alert_blocks", "blocks", postgresql_using="gin"),
     Index(None, "sender", "submitted_at"),
+    # Alerts are never deleted: what looks at some of them must not pass over those of years.
+    Index("ix_alert_live", "expires_at", postgresql_where=text(LIVE)),
+    Index("ix_alert_unfinished", "id", postgresql_where=text(UNFINISHED)),
+    Index(None, "expires_at"),
+    Index(None, "sent_at"),
+    Index(None, "status", "submitted_at"),
     # How many somebody has issued, by person and by machine.
     Index(
         "ix_alert_of_person",
@@ -342,6 +364,13 @@ outbox = Table(
     _at("created_at", now=True),
     _at("done_at"),
     _at("check_at"),
+    Column(
+        "settled",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="what its digests carried is settled",
+    ),
     CheckConstraint("kind in ('plan','deliver')", name="kind"),
     CheckConstraint("state in ('ready','leased','done','poisoned')", name="state"),
     Index(None, "alert_id"),
@@ -363,6 +392,15 @@ outbox = Table(
     Index("ix_outbox_leased", "id", postgresql_where=text("state = 'leased'")),
     # When it is time to see whose receipts are missing.
     Index("ix_outbox_check", "check_at", postgresql_where=text("check_at is not null")),
+    Index("ix_outbox_of_alert", "alert_id", "id", postgresql_where=text(OPEN)),
+    # How providers did of late.
+    Index("ix_outbox_done_at", "done_at", postgresql_where=text("kind = 'deliver'")),
+    # Digests that went out, or did not, whose items wait to hear of it.
+    Index(
+        "ix_outbox_ended",
+        "done_at",
+        postgresql_where=text("digest and not settled and done_at is not null"),
+    ),
 )
 
 delivery = Table(
@@ -405,9 +443,14 @@ digest_item = Table(
     Column("delivery_id", BigInteger, primary_key=True, autoincrement=False, comment="deferred"),
     Column("citizen_id", BigInteger, nullable=False),
     Column("event_id", UUID(as_uuid=True), nullable=False),
+    Column("alert_id", UUID(as_uuid=True)),
     _at("slot_at", null=False),
     Column("digest_id", BigInteger, comment="the delivery that carries it"),
-    Index("ix_digest_item_due", "slot_at", postgresql_where=text("digest_id is null")),
+    Index(
+        "ix_digest_item_due", "slot_at", "delivery_id", postgresql_where=text("digest_id is null")
+    ),
+    Index("ix_digest_item_of_citizen", "citizen_id", postgresql_where=text("digest_id is null")),
+    Index(None, "alert_id", "slot_at"),
     Index("ix_digest_item_carried", "digest_id", postgresql_where=text("digest_id is not null")),
 )
 
@@ -424,6 +467,35 @@ receipt = Table(
     _at("applied_at"),
     UniqueConstraint("channel", "delivery_id", "provider_ref", "status"),
     Index("ix_receipt_open", "id", postgresql_where=text("applied_at is null")),
+)
+
+
+def _tally() -> list[Column[Any]]:
+    return [
+        Column("alert_id", UUID(as_uuid=True), nullable=False),
+        Column("channel", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("bucket", SmallInteger, nullable=False, comment="of seconds to acceptance; -1 none"),
+        Column("count", BigInteger, nullable=False),
+    ]
+
+
+# How many deliveries of an alert stand where: the sums, and what is to be added to them. Triggers
+# on `delivery` write the latter (see revision 0012), a duty of the house adds them up.
+delivery_tally = Table(
+    "delivery_tally",
+    metadata,
+    *_tally(),
+    PrimaryKeyConstraint("alert_id", "channel", "state", "reason", "bucket"),
+)
+
+delivery_tally_delta = Table(
+    "delivery_tally_delta",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    *_tally(),
+    Index(None, "alert_id"),
 )
 
 # What is left of the deliveries of an alert that was pruned.

@@ -57,6 +57,8 @@ async def known(
     referring = select(alert_reference.c.alert_id).where(
         refers_to.in_([(identifier, sender) for sender, identifier in names])
     )
+    # Not `or`, for which PostgreSQL would look through all alerts.
+    either = select(alert.c.id).where(_named(names)).union(referring)
     query = (
         select(
             alert.c.id,
@@ -69,7 +71,7 @@ async def known(
             alert.c.expires_at,
             alert.c.end_any,
         )
-        .where(_class(new), or_(_named(names), alert.c.id.in_(referring)))
+        .where(_class(new), alert.c.id.in_(either))
         .order_by(alert.c.order_at.desc())
         .limit(_SAME_NAME)
     )

@@ -4,15 +4,22 @@ process at a time."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from town import Town
 
+from alerting.cap import to_xml
+from alerting.dispatch.intake.cancel import call_back_all
 from alerting.dispatch.workers.duty import Done, Duty
-from alerting.dispatch.workers.sweep import LOCK
-from alerting.store.schema import alert
+from alerting.dispatch.workers.sweep import LOCK, House
+from alerting.domain.alert import Alert, Severity, Urgency
+from alerting.store import alerts, digests
+from alerting.store.schema import alert, digest_item
 
 
 async def _ill(connection: AsyncConnection, limit: int) -> Done:
@@ -135,3 +142,128 @@ async def test_routine_work_stands_aside_and_nothing_else_does(
     async with house.kept():
         await asked.wait()
         await until_expired(town)
+
+
+async def _waiting(town: Town, flood: Alert, names: Sequence[str]) -> list[str]:
+    """Alerts that wait for everybody's morning, about one danger each; returns the endpoints."""
+    town.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    for name in names:
+        info = replace(
+            flood.infos[0],
+            event=name,
+            headline=name,
+            severity=Severity.MODERATE,
+            urgency=Urgency.EXPECTED,
+            expires=town.clock.now() + timedelta(hours=14),
+        )
+        sent = replace(flood, identifier=name, sent=town.clock.now(), infos=(info,))
+        await town.submit(to_xml(sent), now=False)
+        await town.due_now()
+        await town.worker().sweep()
+        town.clock.advance(60)
+    assert town.sent == []
+    return sorted(endpoint for _, endpoint in town.expected(to_xml(sent)))
+
+
+async def _morning(town: Town, house: House) -> None:
+    town.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    await house.keep()
+    await town.due_now()
+    await town.worker().sweep()
+
+
+async def _items(town: Town) -> int:
+    async with town.db.begin() as c:
+        return int(await c.scalar(select(func.count()).select_from(digest_item)) or 0)
+
+
+async def test_batches_of_any_size_send_everybody_one_digest(town: Town, flood: Alert) -> None:
+    wanted = await _waiting(town, flood, ["Wildfire", "Avalanche"])
+    house = town.house()
+    duty = house.duties["digests"]
+    duty.size = duty.most = 7
+    await _morning(town, house)
+    assert sorted(m.endpoint for m in town.sent) == wanted
+    for m in town.sent:
+        said = m.rendering.text + m.rendering.subject
+        assert "Wildfire" in said
+        assert "Avalanche" in said
+    await house.keep()
+    assert await _items(town) == 0
+
+
+async def test_a_batch_that_cannot_be_done_stops_none_after_it(town: Town, flood: Alert) -> None:
+    wanted = await _waiting(town, flood, ["Wildfire"])
+    house = town.house()
+    duty = house.duties["digests"]
+    duty.size = duty.most = 20
+    step, failures = duty.step, 0
+
+    async def ill_at_first(connection: AsyncConnection, limit: int) -> Done:
+        nonlocal failures
+        done = await step(connection, limit)
+        if not failures:
+            failures = 1
+            await connection.execute(text("select 1 / 0"))
+        return done
+
+    duty.step = ill_at_first
+    town.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    with pytest.raises(Exception, match="division by zero"):
+        await house.keep()
+    await _morning(town, house)
+    assert len(town.sent) == len(wanted) - 20
+    # What it could not do is tried again once all the others have been looked at.
+    await _morning(town, house)
+    assert sorted(m.endpoint for m in town.sent) == wanted
+
+
+async def test_what_an_unsent_digest_carries_is_not_looked_at(town: Town, flood: Alert) -> None:
+    await _waiting(town, flood, ["Wildfire"])
+    house = town.house()
+    town.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    await house.keep()
+    async with town.db.begin() as c:
+        # No chunk of digests has ended, so there is nothing to look at.
+        assert await digests.settle_carried(c, now=town.clock.now(), chunks=100) == (0, [])
+    await town.due_now()
+    await town.worker().sweep()
+    async with town.db.begin() as c:
+        chunks = await c.scalar(text("select count(*) from outbox where digest"))
+        assert (await digests.settle_carried(c, now=town.clock.now(), chunks=100))[0] == chunks
+        assert (await digests.settle_carried(c, now=town.clock.now(), chunks=100))[0] == 0
+    assert await _items(town) == 0
+
+
+async def test_a_program_of_before_says_nothing_of_the_alert_and_it_is_known(
+    town: Town, flood: Alert
+) -> None:
+    await _waiting(town, flood, ["Wildfire"])
+    async with town.db.begin() as c:
+        await c.execute(
+            text(
+                """with gone as (delete from digest_item returning delivery_id, citizen_id, slot_at)
+               insert into digest_item (delivery_id, citizen_id, event_id, slot_at)
+               select delivery_id, citizen_id, gen_random_uuid(), slot_at from gone"""
+            )
+        )
+        known = await c.scalar(
+            text(
+                """select count(*) from digest_item i join delivery d on d.id = i.delivery_id
+               where i.alert_id = d.alert_id"""
+            )
+        )
+    assert known == await _items(town) > 0
+
+
+async def test_a_cancel_takes_back_what_waits_in_batches(
+    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = await _waiting(town, flood, ["Wildfire"])
+    monkeypatch.setattr("alerting.dispatch.intake.cancel._DEFERRED", 7)
+    async with town.db.begin() as c:
+        alert_id = await alerts.resolve(c, "Wildfire")
+    assert await call_back_all(town.db, town.clock, [alert_id]) == 0
+    assert await _items(town) == 0
+    ledger = await town.ledger(alert_id)
+    assert sum(n for (_, state, _), n in ledger.items() if state == "revoked") == len(wanted)

@@ -138,7 +138,9 @@ class Deliverer:
             else:
                 refused.append(withheld(d, decision))
                 if decision.verdict is Verdict.DIGEST and decision.until is not None:
-                    digested.append(Item(d.id, d.citizen_id, stored.event_id, decision.until))
+                    digested.append(
+                        Item(d.id, d.citizen_id, stored.event_id, stored.id, decision.until)
+                    )
         if refused:
 
             async def withhold(connection: AsyncConnection, _: AlertState) -> None:

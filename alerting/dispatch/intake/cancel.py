@@ -36,6 +36,9 @@ _TURNS = 10
 #: Chunks called back in one transaction.
 _CHUNKS = 20
 
+#: Deliveries that wait for digests, called back in one transaction.
+_DEFERRED = 2000
+
 _REASONS = {s: ended_as(s)[1] for s in (AlertState.CANCELLED, AlertState.SUPERSEDED)}
 
 
@@ -165,9 +168,12 @@ async def cancel(
 async def call_back_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> int:
     """Write into the ledger what these alerts had not sent, as called back; returns how many
     chunks. The sweeper does it too, should this process end before."""
-    async with db.begin() as connection:
-        reason = _REASONS[AlertState.CANCELLED]
-        await revoke.call_back_deferred(connection, ended, reason, now=clock.now())
+    reason, waits = _REASONS[AlertState.CANCELLED], _DEFERRED
+    while waits == _DEFERRED:
+        async with db.begin() as connection:
+            waits = await revoke.call_back_deferred(
+                connection, ended, reason, limit=_DEFERRED, now=clock.now()
+            )
     total = 0
     while True:
         async with db.begin() as connection:

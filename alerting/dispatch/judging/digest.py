@@ -5,6 +5,7 @@ Every item ends in the ledger: in a digest, or with the reason why it was no lon
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,15 +25,15 @@ from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.store import alerts, digests, outbox, planned
 from alerting.store.alerts import StoredAlert
-from alerting.store.digests import DueItem
+from alerting.store.digests import DueItem, Place
 from alerting.store.planned import NewDelivery
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.settlements import Settlement, settle
 from alerting.throttle.digesting import Held, sift
-from alerting.throttle.stage import stage_of
+from alerting.throttle.stage import Stage, stage_of
 
-#: Citizens served by one transaction.
-_CITIZENS = 1000
+#: After so many addresses others on the loop have their turn.
+_STRETCH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +49,34 @@ class Digests:
         self._clock = clock
         self._chunk_size = chunk_size
         self._histories = Histories()
+        self._place: Place | None = None
 
-    async def flush(self, connection: AsyncConnection) -> list[int]:
-        """Turn what is due of a batch of citizens into chunks; returns the chunks' ids.
+    async def flush(self, connection: AsyncConnection, *, limit: int) -> tuple[list[int], bool]:
+        """Turn what is due of up to `limit` citizens into chunks; returns the chunks' ids, and
+        whether more is due.
 
         What of it is no longer worth sending is settled with its reason.
         """
         now = self._clock.now()
-        due = await digests.due(connection, now=now, citizens=_CITIZENS)
-        items = await self._items(connection, due, now)
+        due = await digests.due(connection, now=now, after=self._place, limit=limit)
+        # Before the work: a batch that cannot be done must not stop those after it. It is tried
+        # again when all have been looked at.
+        self._place = due.next_place
+        items = await self._items(connection, due.items, now)
         settled: list[Settlement] = []
         together: list[list[_Item]] = []
         # By address: two phones of one citizen both get the digest.
         items.sort(key=_address)
-        for _, group in groupby(items, key=_address):
+        for n, (_, group) in enumerate(groupby(items, key=_address)):
             by_key = {i.held.key: i for i in group}
             alive, gone = sift([i.held for i in by_key.values()], now)
             settled += [_settled(by_key[held.key], reason) for held, reason in gone]
             if alive:
                 together.append([by_key[held.key] for held in alive])
+            if n % _STRETCH == 0:
+                await asyncio.sleep(0)
         await settle(connection, settled, now=now)
-        return await self._send(connection, together)
+        return await self._send(connection, together), due.next_place is not None
 
     async def _items(
         self, connection: AsyncConnection, due: Sequence[DueItem], now: datetime
@@ -83,9 +91,10 @@ class Digests:
                 connection, stored, [i.citizen_id for i in group], now=now
             )
             alert = from_json(stored.document)
+            steps = {no: _stage(stored, alert, no) for no in {i.info_no for i in group}}
             for item in group:
                 past = known.get(item.citizen_id)
-                items.append(_Item(item, _held(stored, alert, item, past)))
+                items.append(_Item(item, _held(stored, steps[item.info_no], item, past)))
         return items
 
     async def _send(
@@ -136,18 +145,22 @@ def _address(item: _Item) -> tuple[int, int]:
     return item.due.citizen_id, item.due.address_id
 
 
-def _held(stored: StoredAlert, alert: Alert, item: DueItem, past: Known | None) -> Held:
+def _stage(stored: StoredAlert, alert: Alert, info_no: int) -> Stage:
+    return stage_of(
+        alert,
+        info_no,
+        key=stored.id,
+        thread=stored.thread_id,
+        expires_at=stored.expires_at,
+        order_at=stored.order_at,
+    )
+
+
+def _held(stored: StoredAlert, stage: Stage, item: DueItem, past: Known | None) -> Held:
     return Held(
         key=item.delivery_id,
         event=stored.event_id,
-        stage=stage_of(
-            alert,
-            item.info_no,
-            key=stored.id,
-            thread=stored.thread_id,
-            expires_at=stored.expires_at,
-            order_at=stored.order_at,
-        ),
+        stage=stage,
         state=stored.state,
         expires_at=stored.expires_at,
         places=item.places,

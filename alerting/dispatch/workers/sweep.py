@@ -180,12 +180,13 @@ class House:
         return Done(len(expired) == limit)
 
     async def _settle_digests(self, connection: AsyncConnection, limit: int) -> Done:
-        failed = await digests.settle_carried(connection, now=self._clock.now())
-        return Done(unreached=failed)
+        now = self._clock.now()
+        count, unreached = await digests.settle_carried(connection, now=now, chunks=limit)
+        return Done(count == limit, unreached=unreached)
 
     async def _send_digests(self, connection: AsyncConnection, limit: int) -> Done:
-        chunk_ids = await self._digests.flush(connection)
-        return Done(bool(chunk_ids), ring=[(Lane.ROUTINE, chunk_ids)])
+        chunk_ids, more = await self._digests.flush(connection, limit=limit)
+        return Done(more, ring=[(Lane.ROUTINE, chunk_ids)])
 
     async def _escalate(self, connection: AsyncConnection, limit: int) -> Done:
         now = self._clock.now()
