@@ -9,8 +9,9 @@ from uuid import UUID
 from psycopg.rows import dict_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.store import tallies
 from alerting.store.db import raw
-from alerting.store.schema import CHUNK_SPAN
+from alerting.store.schema import CHUNK_SPAN, OPEN
 
 
 async def page(
@@ -54,6 +55,8 @@ async def of_citizen(
 
 async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str, str, str, int]]:
     """How many deliveries stand where: rows of (channel, state, reason, count)."""
+    if await tallies.is_tallied(connection, alert_id):
+        return await tallies.counts(connection, alert_id)
     driver = await raw(connection)
     cursor = await driver.execute(
         """select d.channel, d.state, d.reason, count(*)
@@ -67,16 +70,25 @@ async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str,
 
 
 async def next_due(connection: AsyncConnection, alert_id: UUID) -> datetime | None:
-    """When the first deferred delivery is due; None where one is within a minute, or none is."""
+    """When the first deferred delivery is due; None where one is within a minute, or none is.
+
+    For an alert all of whose open deliveries are deferred: each waits with its chunk, or for its
+    citizen's digest.
+    """
     driver = await raw(connection)
     cursor = await driver.execute(
-        """select min(coalesce(d.due_at, i.slot_at))
-           from outbox o
-           join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-           left join digest_item i on i.delivery_id = d.id
-           where o.alert_id = %(alert)s and o.kind = 'deliver' and d.state = 'deferred'
-           having min(coalesce(d.due_at, i.slot_at)) > now() + interval '1 minute'""",
-        {"span": CHUNK_SPAN, "alert": alert_id},
+        f"""with first as (
+              select id, size, state from outbox where alert_id = %(alert)s and ({OPEN})
+              order by not_before limit 1)
+            select min(at) from (
+              select case when o.state = 'ready' then d.due_at else now() end as at
+              from first o
+              join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+              where d.state = 'deferred' and d.due_at is not null
+              union all
+              select min(slot_at) from digest_item where alert_id = %(alert)s) as w
+            having min(at) > now() + interval '1 minute'""",  # noqa: S608 - nothing from outside
+        {"alert": alert_id, "span": CHUNK_SPAN},
     )
     row = await cursor.fetchone()
     return row[0] if row else None
@@ -98,7 +110,10 @@ async def pruned_counts(
 async def latencies(
     connection: AsyncConnection, alert_id: UUID
 ) -> list[tuple[str, float, float, float, float]]:
-    """Seconds from submission to acceptance: rows of (channel, p50, p95, p99, last)."""
+    """Seconds from submission to acceptance, within two per cent: rows of (channel, p50, p95, p99,
+    last)."""
+    if await tallies.is_tallied(connection, alert_id):
+        return await tallies.latencies(connection, alert_id)
     driver = await raw(connection)
     cursor = await driver.execute(
         """select d.channel,

@@ -23,7 +23,7 @@ from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, digests, escalations
+from alerting.store import alarms, alerts, digests, escalations, tallies
 from alerting.store.db import AWAY, Database
 
 log = logger(__name__)
@@ -75,6 +75,7 @@ class House:
             Duty("escalate", 5, self._escalate, size=50, most=50),
             Duty("call-back", 6, self._call_back, size=20, most=20),
             Duty("finish", 7, self._finish, size=100, most=1000),
+            Duty("tally", 8, self._tally, size=2000, most=20_000),
         )
         self.duties = {duty.name: duty for duty in duties}
 
@@ -202,3 +203,6 @@ class House:
         for alert_id in found:
             await alerts.complete_if_done(connection, alert_id)
         return Done(len(found) == limit)
+
+    async def _tally(self, connection: AsyncConnection, limit: int) -> Done:
+        return Done(await tallies.add_up(connection, limit=limit) == limit)

@@ -1,0 +1,103 @@
+"""Tallies: how many deliveries of an alert stand where, without looking at one of them.
+
+Triggers on `delivery` note each change, whoever writes it (revision 0012); `add_up` folds the notes
+into sums. An alert of before that revision is counted from its deliveries (`ledger`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.store.db import raw
+
+#: Bucket n holds what took up to _UNIT_S × _GROWTH**n; the function `tally_bucket` says the same.
+_UNIT_S = 0.001
+_GROWTH = 1.02
+
+_TALLY = """
+    select channel, state, reason, bucket, sum(count)::int8 from (
+      select channel, state, reason, bucket, count from delivery_tally where alert_id = %(alert)s
+      union all
+      select channel, state, reason, bucket, count from delivery_tally_delta
+      where alert_id = %(alert)s) as t
+    group by 1, 2, 3, 4 having sum(count) <> 0"""
+
+_ADD_UP = """
+    with taken as (
+      delete from delivery_tally_delta where id in (
+        select id from delivery_tally_delta order by id limit %(limit)s)
+      returning alert_id, channel, state, reason, bucket, count),
+    added as (
+      insert into delivery_tally (alert_id, channel, state, reason, bucket, count)
+      select alert_id, channel, state, reason, bucket, sum(count) from taken
+      group by 1, 2, 3, 4, 5 having sum(count) <> 0
+      on conflict (alert_id, channel, state, reason, bucket)
+      do update set count = delivery_tally.count + excluded.count
+      returning alert_id, count)
+    select (select count(*) from taken), array_agg(alert_id) filter (where count = 0) from added"""
+
+#: (channel, state, reason, count)
+Count = tuple[str, str, str, int]
+
+#: (channel, p50, p95, p99, last)
+Latency = tuple[str, float, float, float, float]
+
+
+async def is_tallied(connection: AsyncConnection, alert_id: UUID) -> bool:
+    """False for an alert whose deliveries were not counted from the first."""
+    driver = await raw(connection)
+    cursor = await driver.execute("select tallied from alert where id = %s", (alert_id,))
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def counts(connection: AsyncConnection, alert_id: UUID) -> list[Count]:
+    """How many deliveries of an alert stand where, exactly."""
+    found: dict[tuple[str, str, str], int] = defaultdict(int)
+    for channel, state, reason, _, count in await _tally(connection, alert_id):
+        found[channel, state, reason] += count
+    return [(*key, count) for key, count in sorted(found.items()) if count]
+
+
+async def latencies(connection: AsyncConnection, alert_id: UUID) -> list[Latency]:
+    """Seconds from submission to acceptance, within two per cent."""
+    buckets: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for channel, _, _, bucket, count in await _tally(connection, alert_id):
+        if bucket >= 0:
+            buckets[channel][bucket] += count
+    return [(channel, *_quantiles(tally)) for channel, tally in sorted(buckets.items())]
+
+
+async def add_up(connection: AsyncConnection, *, limit: int) -> int:
+    """Fold up to `limit` notes into the sums; returns how many. One at a time per database."""
+    driver = await raw(connection)
+    row = await (await driver.execute(_ADD_UP, {"limit": limit})).fetchone()
+    count, empty = row or (0, None)
+    if empty:
+        await driver.execute(
+            "delete from delivery_tally where alert_id = any(%s) and count = 0", (empty,)
+        )
+    return int(count)
+
+
+async def _tally(
+    connection: AsyncConnection, alert_id: UUID
+) -> list[tuple[str, str, str, int, int]]:
+    driver = await raw(connection)
+    return await (await driver.execute(_TALLY, {"alert": alert_id})).fetchall()
+
+
+def _quantiles(tally: dict[int, int]) -> tuple[float, float, float, float]:
+    """The 50th, 95th and 99th percentile and the last, each the middle of its bucket."""
+    total, reached, found = sum(tally.values()), 0, []
+    wanted = [0.5, 0.95, 0.99, 1.0]
+    for bucket, count in sorted(tally.items()):
+        reached += count
+        while wanted and reached >= wanted[0] * total:
+            wanted.pop(0)
+            found.append(_UNIT_S * _GROWTH ** (bucket - 0.5))
+    p50, p95, p99, last = found
+    return p50, p95, p99, last
