@@ -15,7 +15,18 @@ from alerting.domain.alert_state import AlertState
 from alerting.errors import Conflict, NotFound
 from alerting.store import audit
 from alerting.store.alerts import StoredAlert, select_alerts
-from alerting.store.schema import alert, delivery, event_question, outbox
+from alerting.store.db import raw
+from alerting.store.schema import CHUNK_SPAN, alert, event_question, outbox
+
+#: `order by` and `limit` keep PostgreSQL from going through the whole ledger.
+_JUDGE_AGAIN = """
+    update delivery set due_at = now()
+    where state = 'deferred' and reason = 'goes-on' and id in (
+      select d.id from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
+      cross join lateral (
+        select id from delivery where id >= o.id * %(span)s and id < o.id * %(span)s + o.size
+        order by id limit %(span)s) as d
+      where a.event_id = %(event)s and a.ends)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +185,8 @@ async def _event(connection: AsyncConnection, alert_id: UUID) -> tuple[UUID, str
 async def _judge_ends_again(connection: AsyncConnection, event_id: UUID) -> None:
     """Let ends that wait for what else stood of this event be judged at once."""
     waiting = select(alert.c.id).where(alert.c.event_id == event_id, alert.c.ends).scalar_subquery()
-    await connection.execute(
-        update(delivery)
-        .where(
-            delivery.c.alert_id.in_(waiting),
-            delivery.c.state == "deferred",
-            delivery.c.reason == "goes-on",
-        )
-        .values(due_at=func.now())
-    )
+    driver = await raw(connection)
+    await driver.execute(_JUDGE_AGAIN, {"event": event_id, "span": CHUNK_SPAN})
     await connection.execute(
         update(outbox)
         .where(outbox.c.alert_id.in_(waiting), outbox.c.state == "ready")

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, provider
 
-#: Late is what arrived later than `late_s` after it was accepted, or failed for a reason that
-#: does not lie with the address or the text.
+#: `order by` and `limit` keep PostgreSQL from going through the whole ledger. Late is what arrived
+#: later than `late_s` after it was accepted, or failed for a reason that does not lie with the
+#: address or the text.
 _WELL = """
     select d.provider as name, d.channel, count(*) as told,
            count(*) filter (where d.state = 'delivered') as arrived,
@@ -24,7 +25,10 @@ _WELL = """
            count(*) filter (where
              d.state = 'accepted' and d.accepted_at < %(now)s - %(late)s) as silent
     from outbox o
-    join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+    cross join lateral (
+      select provider, channel, state, reason, accepted_at, settled_at from delivery
+      where id >= o.id * %(span)s and id < o.id * %(span)s + o.size
+      order by id limit %(span)s) as d
     where o.kind = 'deliver' and o.channel = any(%(channels)s)
       and (o.done_at is null or o.done_at > %(since)s)
       and d.provider <> '' and d.accepted_at > %(since)s

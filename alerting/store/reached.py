@@ -32,7 +32,8 @@ _ON_ITS_WAY = """(d.state = 'planned' and a.thread_id = %(thread)s and o.state <
                           and d.id < o.id * %(span)s + o.window_to))"""
 
 #: Each address with when its citizen was last told of a danger and that all of it was over. Who
-#: was told of something that this very end ends is never left out.
+#: was told of something that this very end ends is never left out. `order by` and `limit` keep
+#: PostgreSQL from going through the whole ledger.
 _TOLD_OF = f"""
     with told as (
       select d.citizen_id, d.address_id, d.channel, bool_or(not a.ends) as danger,
@@ -40,7 +41,9 @@ _TOLD_OF = f"""
              max(w.at) filter (where d.reason = 'ended') as over_at,
              bool_or(a.ended_by = %(end)s) as mine
       from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
-      join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
+      cross join lateral (
+        select * from delivery where id >= o.id * %(span)s and id < o.id * %(span)s + o.size
+        order by id limit %(span)s) as d
       cross join lateral (select case when d.state = 'planned' then 'infinity'::timestamptz
         else coalesce(d.accepted_at, d.attempted_at, d.settled_at, d.planned_at) end as at) as w
       where a.event_id = %(event)s and a.id <> %(end)s and ({_REACHED}

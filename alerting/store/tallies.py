@@ -27,8 +27,8 @@ _TALLY = """
 
 _ADD_UP = """
     with taken as (
-      delete from delivery_tally_delta where id in (
-        select id from delivery_tally_delta order by id limit %(limit)s)
+      delete from delivery_tally_delta where id = any(array(
+        select id from delivery_tally_delta order by id limit %(limit)s))
       returning alert_id, channel, state, reason, bucket, count),
     added as (
       insert into delivery_tally (alert_id, channel, state, reason, bucket, count)
