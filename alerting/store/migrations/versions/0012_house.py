@@ -14,7 +14,7 @@ from alembic import op
 from alerting.store.migrations.gently import gently, index_concurrently, works_with
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
