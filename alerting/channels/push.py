@@ -25,6 +25,7 @@ from alerting.channels.base import (
 )
 from alerting.channels.http import Answer, HttpClient, NoAnswer, server_failure
 from alerting.channels.push_endpoint import PublicResolver, check_endpoint
+from alerting.channels.push_origins import Origins
 from alerting.channels.vapid import Vapid
 from alerting.channels.webpush_crypto import MAX_PLAINTEXT_BYTES, BadKeys, encrypt
 from alerting.clock import Clock, SystemClock
@@ -54,6 +55,9 @@ _STATUSES: Mapping[int, ErrorClass] = {
     413: REFUSED_CONTENT,
     429: THROTTLED,
 }
+
+#: Said of a subscription that was made with another key, and where all of ours are refused.
+_KEY_REFUSED = frozenset({400, 403})
 
 # `,"delivery":` and the longest delivery id, which are added to a text made for many.
 _DELIVERY_BYTES = len(',"delivery":') + 20
@@ -92,6 +96,7 @@ class WebPush:
                     f"{origin} in ALERTING_PUSH_ORIGINS is not the origin of a push service.",
                     remedy="Write it as https://host, without a path or slash.",
                 )
+        self._origins = Origins()
         self._vapid = Vapid(config.vapid_pem, config.contact, self._clock)
         self._http = HttpClient(
             timeout_s=config.timeout_s,
@@ -111,7 +116,8 @@ class WebPush:
         A silent one replaces nothing there: nobody knows whether the one before it was shown, and
         a phone that was off would get only the one that makes no sound.
         The service holds it no longer than the alert lives. A body too long for one message is
-        cut at a word. Keys or endpoints that can never work are DEAD_ADDRESS, without a call.
+        cut at a word. Keys or endpoints that can never work are DEAD_ADDRESS, without a call. So
+        is, after one, a subscription for which the service refuses our key while it takes others.
         """
         ttl_s = DEFAULT_TTL_S
         if message.valid_until is not None:
@@ -147,7 +153,12 @@ class WebPush:
             answer = await self._http.post(message.endpoint, body, headers)
         except NoAnswer as e:
             return Outcome(message.delivery_id, e.error, provider_code=e.code)
-        return outcome_of(message.delivery_id, answer)
+        outcome = outcome_of(message.delivery_id, answer)
+        if outcome.accepted:
+            self._origins.accepted(origin)
+        elif answer.status in _KEY_REFUSED and self._origins.refuses_only_this(origin):
+            return outcome._replace(error=DEAD_ADDRESS)
+        return outcome
 
 
 def _origin(url: str) -> str:
