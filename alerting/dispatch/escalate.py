@@ -11,23 +11,24 @@ from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, escalations, outbox, planned
-from alerting.store.escalations import Due, Step
+from alerting.store import alarms, alerts, escalations, outbox, planned, unreached
+from alerting.store.escalations import Due
 from alerting.store.planned import NewDelivery
+from alerting.store.unreached import Step, Wait
 
 log = logger(__name__)
 
 #: Channels whose providers say what arrived. Of the others acceptance is all there is to know.
 REPORTING = frozenset({"sms"})
 
-#: Chunks looked at in one round.
-_LIMIT = 50
+#: A chunk whose deliveries have their time one after another is looked at so often at most, as a
+#: share of that time.
+_SELDOM = 0.1
 
 
-def receipt_wait_s(channel: str, lane: Lane, settings: Settings) -> float:
-    """How long a lane waits for the word that a message arrived; 0 for ever."""
-    if channel not in REPORTING:
-        return 0.0
+def receipt_wait_s(lane: Lane, settings: Settings) -> float:
+    """How long a delivery of this lane may go without being accepted, and an accepted one without
+    a report where reports are given, before it counts as not reached; 0 for ever."""
     match lane:
         case Lane.EXTREME:
             return settings.receipt_extreme_s
@@ -37,6 +38,11 @@ def receipt_wait_s(channel: str, lane: Lane, settings: Settings) -> float:
             return settings.receipt_routine_s
 
 
+def wait_of(lane: Lane, settings: Settings, now: datetime) -> Wait:
+    """The same, counted from now."""
+    return Wait(now, receipt_wait_s(lane, settings), sorted(REPORTING))
+
+
 class Escalations:
     """Finds who was not reached and writes the chunks that reach them another way."""
 
@@ -44,46 +50,54 @@ class Escalations:
         self._settings = settings
 
     async def write(
-        self, connection: AsyncConnection, *, now: datetime
-    ) -> list[tuple[Lane, list[int]]]:
-        """Look at the chunks whose time has come; returns the new chunks to ring for, by lane.
+        self, connection: AsyncConnection, *, now: datetime, most: int
+    ) -> tuple[int, list[tuple[Lane, list[int]]]]:
+        """Look at up to `most` chunks whose time has come, the longest due first; returns how many
+        those were and the new chunks to ring for, by lane.
 
         Called by one process at a time.
         """
         made: dict[Lane, list[int]] = defaultdict(list)
-        for chunk in await escalations.due(connection, now=now, limit=_LIMIT):
-            wait_s = receipt_wait_s(chunk.channel, chunk.lane, self._settings)
-            before = now - timedelta(seconds=wait_s)
-            known = await escalations.reports(connection, chunk, before=before)
-            # Not one report of a whole chunk: rather the reports are lost than the messages. Only
-            # for a grave danger is everybody told once more on that suspicion.
-            deaf = known.silent > 0 and not known.arrived and chunk.size > 1
-            steps = await escalations.steps(
+        for looked_at in range(most):
+            chunk = await escalations.next_due(connection, now=now)
+            if chunk is None:
+                return looked_at, list(made.items())
+            made[chunk.lane] += await self._look(connection, chunk, now)
+        return most, list(made.items())
+
+    async def _look(self, connection: AsyncConnection, chunk: Due, now: datetime) -> list[int]:
+        """Tell whom a chunk did not reach by their next channel; returns the new chunks."""
+        wait = wait_of(chunk.lane, self._settings, now)
+        known = await escalations.reports(connection, chunk, wait)
+        # Not one report of a whole chunk: rather the reports are lost than the messages. Only
+        # for a grave danger is everybody told once more on that suspicion.
+        reporting = chunk.channel in REPORTING
+        deaf = reporting and known.silent > 0 and not known.arrived and chunk.size > 1
+        steps = await unreached.steps(
+            connection,
+            chunk.id,
+            chunk.size,
+            wait,
+            believe_silence=not deaf or chunk.lane in GRAVE_LANES,
+        )
+        if deaf:
+            await alarms.open_(
                 connection,
-                chunk,
-                now=now,
-                before=before,
-                silent=wait_s > 0 and (not deaf or chunk.lane in GRAVE_LANES),
-                reporting=sorted(REPORTING),
+                "receipts-missing",
+                chunk.channel,
+                f"Not one of {known.silent} {chunk.channel} of a chunk was reported on. Check "
+                "that the provider can reach ALERTING_PUBLIC_URL; docs/receipts.md.",
             )
-            if deaf:
-                await alarms.open_(
-                    connection,
-                    "receipts-missing",
-                    chunk.channel,
-                    f"Not one of {known.silent} {chunk.channel} of a chunk was reported on. Check "
-                    "that the provider can reach ALERTING_PUBLIC_URL; docs/receipts.md.",
-                )
-            if steps:
-                log.info("chunk.escalated", chunk=chunk.id, count=len(steps))
-            if steps and chunk.lane is Lane.DRILL:
-                steps = await self._of_members(connection, chunk, steps)
-            made[chunk.lane] += await self._chunks(connection, chunk, steps)
-            again = known.next_accepted_at if wait_s else None
-            await escalations.look_again(
-                connection, chunk.id, again and again + timedelta(seconds=wait_s)
-            )
-        return list(made.items())
+        if steps:
+            log.info("chunk.escalated", chunk=chunk.id, count=len(steps))
+        if steps and chunk.lane is Lane.DRILL:
+            steps = await self._of_members(connection, chunk, steps)
+        made = await self._chunks(connection, chunk, steps)
+        again = None
+        if wait.wait_s and known.next_at is not None:
+            again = max(known.next_at, now + timedelta(seconds=wait.wait_s * _SELDOM))
+        await escalations.look_again(connection, chunk.id, again)
+        return made
 
     async def _of_members(
         self, connection: AsyncConnection, chunk: Due, steps: list[Step]
@@ -112,6 +126,7 @@ class Escalations:
                 chunk.alert_id,
                 chunk.lane,
                 [(channel, len(rows)) for channel, rows in by_channel.items()],
+                look_after_s=receipt_wait_s(chunk.lane, self._settings),
             )
             for chunk_id, (channel, rows) in zip(ids, by_channel.items(), strict=True):
                 await planned.add(connection, chunk.alert_id, [(chunk_id, channel, rows)])

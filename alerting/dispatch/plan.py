@@ -14,6 +14,7 @@ from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.ending import Told
+from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.intake.start import end, older
 from alerting.dispatch.lease import Lease
 from alerting.domain.alert import Alert
@@ -189,7 +190,14 @@ class Planner:
                     for i in range(0, len(rows), self._settings.chunk_size)
                 ]
                 sizes = [(c, len(rows)) for c, rows in parts]
-                ids = await outbox.add_chunks(connection, work.alert_id, lane, sizes, ranks=ranks)
+                ids = await outbox.add_chunks(
+                    connection,
+                    work.alert_id,
+                    lane,
+                    sizes,
+                    ranks=ranks,
+                    look_after_s=receipt_wait_s(lane, self._settings),
+                )
                 chunks = [(id_, c, rows) for id_, (c, rows) in zip(ids, parts, strict=True)]
                 await planned.add(connection, work.alert_id, chunks)
                 if lane is Lane.DRILL:

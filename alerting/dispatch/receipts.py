@@ -66,11 +66,10 @@ _FROM, _TO = _moves()
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What one batch came to. taken: how many receipts it looked at. left: how many of them wait
-    for a worker that is writing their deliveries. failed: the deliveries it moved to FAILED."""
+    for a worker that is writing their deliveries or chunks."""
 
     taken: int = 0
     left: int = 0
-    failed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +104,16 @@ async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> 
         return Applied()
     taken = [_Taken(*row) for row in rows]
     held, busy = await _hold(driver, {r.delivery_id for r in taken})
-    failed: list[int] = []
+    failed: set[int] = set()
     for moves in _rounds(r for r in taken if r.delivery_id in held):
-        failed += await _move(connection, moves)
+        await _move(connection, moves)
+        failed |= {m.receipt.delivery_id for m in moves if m.report.state is DeliveryState.FAILED}
+    # A worker may be giving back their chunks right now without having seen the failures. It is
+    # not waited for; the receipts stay until the look is noted.
+    busy.update(await escalations.look_now(connection, sorted(failed)))
     done = [r.id for r in taken if r.delivery_id not in busy]
     await driver.execute(_APPLIED, {"ids": done})
-    await escalations.look_now(connection, failed)
-    return Applied(len(taken), len(taken) - len(done), tuple(failed))
+    return Applied(len(taken), len(taken) - len(done))
 
 
 async def _hold(driver: Any, ids: set[int]) -> tuple[set[int], set[int]]:
@@ -148,8 +150,8 @@ def _rounds(receipts: Iterable[_Taken]) -> list[list[_Move]]:
     return rounds
 
 
-async def _move(connection: AsyncConnection, moves: list[_Move]) -> list[int]:
-    """Make the moves the table allows; returns the deliveries that have failed by them."""
+async def _move(connection: AsyncConnection, moves: list[_Move]) -> None:
+    """Make the moves the table allows, and suspend the addresses that died by them."""
     driver = await raw(connection)
     errors = {m.receipt.delivery_id: m.report.error for m in moves}
     cursor = await driver.execute(
@@ -167,17 +169,12 @@ async def _move(connection: AsyncConnection, moves: list[_Move]) -> list[int]:
         },
     )
     dead: dict[str, list[int]] = defaultdict(list)
-    failed = []
     for delivery_id, address_id, state, reason in await cursor.fetchall():
-        if state != DeliveryState.FAILED:
-            continue
-        failed.append(delivery_id)
         error = errors[delivery_id]
-        if error is not None and error.suspend:
+        if state == DeliveryState.FAILED and error is not None and error.suspend:
             dead[reason].append(address_id)
     for reason, address_ids in dead.items():
         await citizens.suspend(connection, address_ids, reason)
-    return failed
 
 
 def _reason(error: ErrorClass | None) -> str:

@@ -169,7 +169,9 @@ class Reconciler:
             return Counter()
         async with self._db.begin() as connection:
             stored = await alerts.get(connection, work.alert_id)
-            pending = await deliveries.open_of_chunk(connection, work.id, work.size)
+            pending = await deliveries.open_of_chunk(
+                connection, work.id, work.size, now=self._clock.now()
+            )
         if stored is None:
             return Counter()
         group = Group(from_json(stored.document), stored, work, self._links, self._settings)

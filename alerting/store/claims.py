@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import ColumnElement, Interval, Update, cast, func, literal, update
+from sqlalchemy import ColumnElement, Interval, Update, case, cast, func, literal, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
 from alerting.store.db import Database, raw
+from alerting.store.escalations import AT_ONCE
 from alerting.store.outbox import Work
 from alerting.store.schema import outbox
 from alerting.store.settlements import Settlement, settling
@@ -112,22 +113,30 @@ async def _proven(
 async def finish(
     connection: AsyncConnection, work: Work, *, check_at: datetime | None = None
 ) -> None:
-    """Mark the row done. check_at: when to see who was not reached. Raises Fenced."""
+    """Mark the row done. check_at: when to see who was not reached; a look that was asked for at
+    once stays. Raises Fenced."""
     query = _mine(work).values(
         state="done",
         done_at=func.now(),
         lease_until=None,
         owner="",
-        # A receipt that came meanwhile may have asked for an earlier look.
-        check_at=func.least(outbox.c.check_at, check_at),
+        check_at=case((outbox.c.check_at == AT_ONCE, AT_ONCE), else_=check_at),
     )
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")
 
 
-async def release(connection: AsyncConnection, work: Work, *, delay_s: float, cursor: int) -> None:
+async def release(
+    connection: AsyncConnection,
+    work: Work,
+    *,
+    delay_s: float,
+    cursor: int,
+    check_at: datetime | None = None,
+) -> None:
     """Give the row back in good order, to go on at `cursor` after `delay_s`. Raises Fenced.
 
+    check_at: when to see who was not reached, unless an earlier look is due.
     The delay is counted by PostgreSQL's clock, which says what is due: a worker whose own clock is
     behind must not find it due at once.
     """
@@ -142,6 +151,7 @@ async def release(connection: AsyncConnection, work: Work, *, delay_s: float, cu
         window_from=0,
         window_to=0,
         rank=None,
+        check_at=func.least(outbox.c.check_at, check_at),
     )
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")
@@ -166,7 +176,11 @@ async def abandon(
 
 
 async def poison(connection: AsyncConnection, work: Work) -> None:
-    """Set aside a row that keeps ending its workers, so that the rest goes on. Raises Fenced."""
-    query = _mine(work).values(state="poisoned", lease_until=None, done_at=func.now())
+    """Set aside a row that keeps ending its workers, so that the rest goes on. Whom a chunk did not
+    reach by then is looked for at once. Raises Fenced."""
+    check_at = AT_ONCE if work.kind == "deliver" and not work.digest else None
+    query = _mine(work).values(
+        state="poisoned", lease_until=None, done_at=func.now(), check_at=check_at
+    )
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")

@@ -28,18 +28,22 @@ _JUDGED = """
            coalesce(a.suspended_reason, '') as suspended_reason,
            coalesce(c.language, 'en') as language, coalesce(c.time_zone, '') as time_zone,
            c.quiet_from, c.quiet_to,
-           exists (
-             select from address twin join delivery told
-               on told.citizen_id = twin.citizen_id and told.address_id = twin.id
-             where twin.endpoint = a.endpoint and twin.channel = a.channel
-               and twin.consent and twin.verified and twin.suspended_reason is null
-               and told.alert_id = d.alert_id and told.id < d.id
-               and told.state in ('planned','deferred','in_doubt','accepted','delivered')
-           ) as already_told,
-           d.provider, d.follows
+           coalesce(twin.told, false) as already_told,
+           d.provider, d.follows, coalesce(twin.first, false) as waits
     from delivery d
     left join address a on a.id = d.address_id
     left join citizen c on c.id = d.citizen_id
+    left join lateral (
+      select bool_or(t.state in ('accepted','delivered')
+                     or t.state = 'in_doubt' and (t.id < d.id or d.state <> 'in_doubt')) as told,
+             bool_or(t.id < d.id and t.id / %(span)s <> d.id / %(span)s
+                     and (t.state = 'planned' or t.state = 'deferred' and t.due_at <= %(now)s)
+             ) as first
+      from address other join delivery t
+        on t.citizen_id = other.citizen_id and t.address_id = other.id
+      where other.endpoint = a.endpoint and other.channel = a.channel and other.id <> a.id
+        and other.consent and other.verified and other.suspended_reason is null
+        and t.alert_id = d.alert_id) twin on true
 """
 
 _OPEN = f"{_JUDGED} where d.id >= %(first)s and d.id < %(end)s and {_IS_OPEN} order by d.id"
@@ -50,8 +54,10 @@ class OpenDelivery(NamedTuple):
 
     A row of `_JUDGED`, in its order; a tuple, because a worker makes thousands a second.
 
-    due_at: when a deferred one is to be decided again. provider: who was last called. follows: the
-    delivery by another channel that did not reach the citizen.
+    due_at: when a deferred one is to be decided again. already_told: its endpoint has the alert, or
+    may have, for another citizen who shares it. provider: who was last called. follows: the
+    delivery by another channel that did not reach the citizen. waits: another chunk's delivery to
+    the same endpoint goes first; only when that has gone, or is withheld, is this one decided.
     """
 
     id: int
@@ -77,6 +83,7 @@ class OpenDelivery(NamedTuple):
     already_told: bool
     provider: str = ""
     follows: int | None = None
+    waits: bool = False
 
     @property
     def seq(self) -> int:
@@ -85,13 +92,14 @@ class OpenDelivery(NamedTuple):
 
 
 async def open_of_chunk(
-    connection: AsyncConnection, chunk_id: int, size: int
+    connection: AsyncConnection, chunk_id: int, size: int, *, now: datetime
 ) -> list[OpenDelivery]:
     """The chunk's deliveries that still need a decision or a send, in order."""
     driver = await raw(connection)
     async with driver.cursor(row_factory=args_row(OpenDelivery)) as cursor:
         first = chunk_id * CHUNK_SPAN
-        await cursor.execute(_OPEN, {"first": first, "end": first + size})
+        values = {"first": first, "end": first + size, "now": now, "span": CHUNK_SPAN}
+        await cursor.execute(_OPEN, values)
         return await cursor.fetchall()
 
 
@@ -103,7 +111,7 @@ async def as_judged(
     async with driver.cursor(row_factory=args_row(OpenDelivery)) as cursor:
         await cursor.execute(
             _JUDGED + " where d.citizen_id = %(citizen)s and d.alert_id = %(alert)s order by d.id",
-            {"citizen": citizen_id, "alert": alert_id},
+            {"citizen": citizen_id, "alert": alert_id, "now": None, "span": CHUNK_SPAN},
         )
         return {d.id: d for d in await cursor.fetchall()}
 

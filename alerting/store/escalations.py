@@ -1,4 +1,4 @@
-"""Escalations: who was not reached by one channel, and by which other they can be."""
+"""Escalations: which chunks are looked at for people they did not reach, and when."""
 
 from __future__ import annotations
 
@@ -8,59 +8,48 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
-from sqlalchemy import select, true, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import Lane
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, outbox
+from alerting.store.unreached import Wait
 
-_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
-
-#: Did not arrive, or was not sent because the address may not be used.
-_FAILED = """(d.state = 'failed'
-    or d.state = 'suppressed' and d.reason in ('opted-out','unverified','suspended'))"""
-
-#: The first usable channel, in the citizen's order, by which nobody has tried yet. A citizen whom
-#: another delivery of the alert has reached, or still may, needs none.
-_STEPS = f"""
-    select distinct on (d.citizen_id) d.id as follows, d.citizen_id, t.address_id, t.channel,
-           d.info_no, d.area_no, d.places
-    from delivery d
-    join alert a on a.id = d.alert_id and a.state in ('accepted','delivering','completed')
-      and a.expires_at > %(now)s
-    join citizen c on c.id = d.citizen_id
-    join lateral (
-      select n.id as address_id, n.channel from address n
-      where n.citizen_id = d.citizen_id and n.consent and n.verified
-        and n.suspended_reason is null
-        and not exists (select from delivery o where o.citizen_id = d.citizen_id
-                        and o.alert_id = d.alert_id and o.channel = n.channel)
-      order by array_position(c.channels, n.channel) nulls last,
-               array_position(array['push','sms','email'], n.channel), n.id
-      limit 1
-    ) t on true
-    where d.id >= %(first)s and d.id < %(end)s
-      and ({_FAILED} or %(silent)s and d.state = 'accepted' and d.accepted_at <= %(before)s)
-      and not exists (select from delivery f where f.follows = d.id)
-      and not exists (
-        select from delivery o
-        where o.citizen_id = d.citizen_id and o.alert_id = d.alert_id and o.id <> d.id
-          and (o.state in ('planned','deferred','attempting','in_doubt','delivered')
-               or o.state = 'accepted'
-                  and not (o.channel = any(%(reporting)s) and o.accepted_at <= %(before)s)))
-    order by d.citizen_id, d.id"""  # noqa: S608
+#: A look that was asked for, which comes before all that were planned.
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 _REPORTS = """
-    select count(*) filter (where d.state = 'accepted' and d.accepted_at <= %(before)s),
-           count(*) filter (where d.state = 'delivered'),
-           min(d.accepted_at) filter (where d.state = 'accepted' and d.accepted_at > %(before)s)
-    from delivery d where d.id >= %(first)s and d.id < %(end)s"""
+    select count(*) filter (where d.state = 'accepted' and d.accepted_at <= %(before)s) as silent,
+           count(*) filter (where d.state = 'delivered') as arrived,
+           min(r.late_at) filter (where r.late_at > %(now)s) as next_at
+    from delivery d
+    cross join lateral (select %(wait)s + case
+      when d.state = 'accepted' and d.channel = any(%(reporting)s) then d.accepted_at
+      when d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null
+        then greatest(d.planned_at, d.due_at) end as late_at) r
+    where d.id >= %(first)s and d.id < %(end)s"""
+
+#: What a digest carried, which counts as told since the digest was accepted.
+_CARRIED = f"""
+    select c.id, d.id from delivery c join outbox o on o.id = c.id / {CHUNK_SPAN} and o.digest
+    join delivery d on d.citizen_id = c.citizen_id and d.address_id = c.address_id
+    where c.id = any(%s) and d.state = 'suppressed' and d.reason = 'digested'
+      and d.settled_at >= c.accepted_at - interval '1 minute'"""  # noqa: S608 - a number of ours
+
+_LOOK_NOW = """
+    with wanted as (
+      select id from outbox where id = any(%(chunks)s) and not digest),
+    free as (
+      select id from outbox where id in (select id from wanted) for no key update skip locked),
+    noted as (
+      update outbox set check_at = %(at_once)s where id in (select id from free))
+    select id from wanted except select id from free"""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A finished chunk whose deliveries are to be looked at."""
+    """A chunk, finished or still open, whose deliveries are to be looked at."""
 
     id: int
     alert_id: UUID
@@ -71,40 +60,30 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What is known of a chunk's arrival: without a report past their time, reported, and when
-    the oldest still waited for was accepted."""
+    """What is known of a chunk's arrival: accepted before the wait and not reported on, reported,
+    and when the next of what is open or accepted will have had its time."""
 
     silent: int
     arrived: int
-    next_accepted_at: datetime | None
+    next_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One citizen's next channel. follows: the delivery that did not reach them."""
+async def next_due(connection: AsyncConnection, *, now: datetime) -> Due | None:
+    """The first chunk whose time to look has come, locked for this transaction.
 
-    follows: int
-    citizen_id: int
-    address_id: int
-    channel: str
-    info_no: int
-    area_no: int
-    places: int
-
-
-async def due(connection: AsyncConnection, *, now: datetime, limit: int) -> list[Due]:
-    """Chunks whose time to look has come, locked for this transaction."""
+    One that another holds at the moment is left for later.
+    """
     query = (
         select(outbox.c.id, outbox.c.alert_id, outbox.c.lane, outbox.c.channel, outbox.c.size)
-        .where(outbox.c.check_at <= now, outbox.c.state == "done")
+        .where(outbox.c.check_at <= now)
         .order_by(outbox.c.check_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        .limit(1)
+        .with_for_update(skip_locked=True, key_share=True)
     )
-    return [
-        Due(row.id, row.alert_id, Lane(row.lane), row.channel, row.size)
-        for row in await connection.execute(query)
-    ]
+    row = (await connection.execute(query)).first()
+    if row is None:
+        return None
+    return Due(row.id, row.alert_id, Lane(row.lane), row.channel, row.size)
 
 
 async def look_again(connection: AsyncConnection, chunk_id: int, at: datetime | None) -> None:
@@ -112,80 +91,38 @@ async def look_again(connection: AsyncConnection, chunk_id: int, at: datetime | 
     await connection.execute(update(outbox).where(outbox.c.id == chunk_id).values(check_at=at))
 
 
-async def look_now(
-    connection: AsyncConnection, delivery_ids: Sequence[int], *, only_done: bool = True
-) -> None:
-    """Have the chunks of these deliveries looked at in the next round after they are done.
+async def look_now(connection: AsyncConnection, delivery_ids: Sequence[int]) -> list[int]:
+    """Have the chunks of these deliveries looked at in the next round, open ones too; for digests
+    those of what they carried.
 
-    only_done: leave those alone that a worker holds, and do not wait for it.
+    Returns the deliveries whose chunks somebody is writing at this moment: nobody waits for them,
+    so ask again for these.
     """
-    chunks = {i // CHUNK_SPAN for i in delivery_ids}
-    if chunks:
-        await connection.execute(
-            update(outbox)
-            .where(
-                outbox.c.id.in_(chunks),
-                ~outbox.c.digest,
-                outbox.c.state == "done" if only_done else true(),
-            )
-            .values(check_at=_AT_ONCE)
-        )
+    if not delivery_ids:
+        return []
+    driver = await raw(connection)
+    asked = [(i, i) for i in delivery_ids]
+    asked += await (await driver.execute(_CARRIED, (list(delivery_ids),))).fetchall()
+    chunks = sorted({i // CHUNK_SPAN for _, i in asked})
+    cursor = await driver.execute(_LOOK_NOW, {"chunks": chunks, "at_once": AT_ONCE})
+    busy = {row[0] for row in await cursor.fetchall()}
+    return sorted({by for by, i in asked if i // CHUNK_SPAN in busy})
 
 
-async def reports(connection: AsyncConnection, chunk: Due, *, before: datetime) -> Reports:
-    """What is known of a chunk's arrival; silent are those accepted until `before`."""
+async def reports(connection: AsyncConnection, chunk: Due, wait: Wait) -> Reports:
+    """What is known of a chunk's arrival."""
     driver = await raw(connection)
     first = chunk.id * CHUNK_SPAN
-    cursor = await driver.execute(
-        _REPORTS, {"first": first, "end": first + chunk.size, "before": before}
-    )
-    row = await cursor.fetchone()
-    return Reports(*row) if row is not None else Reports(0, 0, None)
-
-
-async def steps(
-    connection: AsyncConnection,
-    chunk: Due,
-    *,
-    now: datetime,
-    before: datetime,
-    silent: bool,
-    reporting: Sequence[str],
-) -> list[Step]:
-    """The next channel of each citizen of the chunk who was not reached, one a citizen.
-
-    silent: also of those accepted until `before` and not reported since. reporting: the channels
-    whose providers report. None for an alert that has ended.
-    """
-    driver = await raw(connection)
-    first = chunk.id * CHUNK_SPAN
-    async with driver.cursor(row_factory=class_row(Step)) as cursor:
+    async with driver.cursor(row_factory=class_row(Reports)) as cursor:
         await cursor.execute(
-            _STEPS,
+            _REPORTS,
             {
                 "first": first,
                 "end": first + chunk.size,
-                "now": now,
-                "before": before,
-                "silent": silent,
-                "reporting": list(reporting),
+                "before": wait.before,
+                "now": wait.now,
+                "wait": timedelta(seconds=wait.wait_s),
+                "reporting": list(wait.reporting),
             },
         )
-        return await cursor.fetchall()
-
-
-async def first_look(
-    connection: AsyncConnection, chunk_id: int, size: int, *, now: datetime, wait_s: float
-) -> datetime | None:
-    """When a chunk that is done is to be looked at: at once where something failed, else when
-    reports are due (`wait_s` 0: never)."""
-    driver = await raw(connection)
-    first = chunk_id * CHUNK_SPAN
-    cursor = await driver.execute(
-        f"select exists (select from delivery d where d.id >= %s and d.id < %s and {_FAILED})",  # noqa: S608
-        (first, first + size),
-    )
-    row = await cursor.fetchone()
-    if row is not None and row[0]:
-        return now
-    return now + timedelta(seconds=wait_s) if wait_s else None
+        return await cursor.fetchone() or Reports(0, 0, None)

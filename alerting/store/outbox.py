@@ -96,8 +96,9 @@ _PLAN = """
     returning id"""
 
 _CHUNK = f"""
-    insert into outbox (alert_id, kind, lane, channel, size, digest, rank)
+    insert into outbox (alert_id, kind, lane, channel, size, digest, check_at, rank)
     values (%(alert)s, 'deliver', %(lane)s, %(channel)s, %(size)s, %(digest)s,
+      now() + make_interval(secs => %(look_after_s)s),
       case when not %(ranked)s then null when %(first)s then %(ahead)s
            else greatest(%(last)s, {_FRONT.format(lane="%(lane)s", channel="%(channel)s")})
                 + %(step)s end)
@@ -192,11 +193,13 @@ async def add_chunks(
     *,
     ranks: Ranks | None = None,
     digest: bool = False,
+    look_after_s: float = 0,
 ) -> list[int]:
     """Write one chunk row per (channel, size); returns their ids in the same order.
 
     ranks: of the alert's chunks before; without it they join their queue near the front.
-    digest: they are of digests, and `alert_id` leads them.
+    digest: they are of digests, and `alert_id` leads them. look_after_s: when to look for people
+    not reached, though nobody may have taken a chunk by then; 0 for never.
     """
     driver = await raw(connection)
     ids = []
@@ -210,6 +213,7 @@ async def add_chunks(
                 "channel": channel,
                 "size": size,
                 "digest": digest,
+                "look_after_s": look_after_s or None,
                 "ranked": ranks is not None,
                 "first": ranks is not None and ranks.first,
                 "ahead": _FIRST,

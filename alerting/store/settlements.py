@@ -15,7 +15,8 @@ from alerting.store.db import int8s, raw
 _SETTLE = """
     update delivery d set
       state = case when d.state = any(%(movable)s) then k.state else d.state end,
-      reason = k.reason, code = k.code, silent = k.silent, due_at = k.due_at,
+      reason = k.reason, code = k.code, silent = k.silent,
+      due_at = case when k.state = 'deferred' then k.due_at else d.due_at end,
       deferrals = d.deferrals + (k.state = 'deferred')::int,
       provider = case when k.provider = '' then d.provider else k.provider end,
       provider_ref = case when r.provider_ref = '' then d.provider_ref else r.provider_ref end,
@@ -57,7 +58,8 @@ class Settlement(NamedTuple):
     """What became of one delivery. A tuple, because a worker makes thousands a second.
 
     tried: 1 when the provider was called. silent: it was not to interrupt. due_at: when a deferred
-    one is decided again; without it the delivery waits for its citizen's digest.
+    one is decided again; without it the delivery waits for its citizen's digest. The ledger keeps
+    it: what waited on purpose is late only after that.
     """
 
     delivery_id: int

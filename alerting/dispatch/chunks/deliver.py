@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +14,7 @@ from alerting.dispatch.chunks.compose import Group, Texts
 from alerting.dispatch.chunks.doubts import look_up
 from alerting.dispatch.chunks.outcome import Doubt, doubt, held_long_enough, next_try
 from alerting.dispatch.chunks.send import Pause, Sender
-from alerting.dispatch.escalate import receipt_wait_s
+from alerting.dispatch.escalate import wait_of
 from alerting.dispatch.judging.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.providers.routes import Routes
@@ -25,7 +25,7 @@ from alerting.domain.lane import GRAVE_LANES
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, claims, deliveries, digests, drill_walls, escalations
+from alerting.store import alerts, claims, deliveries, digests, drill_walls, unreached
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import AWAY, Database
 from alerting.store.deliveries import OpenDelivery
@@ -101,7 +101,9 @@ class Deliverer:
             stored = await alerts.get(connection, work.alert_id)
             if stored is None:
                 raise claims.Fenced(f"alert {work.alert_id} is gone")
-            return stored, await deliveries.open_of_chunk(connection, work.id, work.size)
+            return stored, await deliveries.open_of_chunk(
+                connection, work.id, work.size, now=self._clock.now()
+            )
 
     async def _gate(
         self,
@@ -119,7 +121,7 @@ class Deliverer:
                 continue
             if d.state == DeliveryState.IN_DOUBT:
                 doubts.append(d)
-            else:
+            elif not d.waits:
                 asked.append(d)
         if doubts:
             closed, again = await self._doubts(work, stored, doubts)
@@ -259,27 +261,28 @@ class Deliverer:
                 await deliveries.close_chunk(
                     connection, work.id, work.size, closed, reason, now=now
                 )
-            left = await deliveries.open_of_chunk(connection, work.id, work.size)
+            left = await deliveries.open_of_chunk(connection, work.id, work.size, now=now)
+            look_at = await self._look_at(connection, work)
             if left:
                 due = min(
-                    next_try(d, work.lane, now, self._settings, to_send=d.id in to_send)
+                    now + timedelta(seconds=self._settings.retry_s)
+                    if d.waits
+                    else next_try(d, work.lane, now, self._settings, to_send=d.id in to_send)
                     for d in left
                 )
                 delay_s = max((due - now).total_seconds(), pause.wait_s)
-                await claims.release(connection, work, delay_s=delay_s, cursor=pause.next_seq)
-            else:
-                await claims.finish(
-                    connection, work, check_at=await self._look_at(connection, work)
+                await claims.release(
+                    connection, work, delay_s=delay_s, cursor=pause.next_seq, check_at=look_at
                 )
+            else:
+                await claims.finish(connection, work, check_at=look_at)
                 await alerts.complete_if_done(connection, work.alert_id)
 
         await lease.write(end)
 
     async def _look_at(self, connection: AsyncConnection, work: Work) -> datetime | None:
-        """When to see whom a finished chunk did not reach. A digest is not told another way."""
+        """When to see whom the chunk did not reach. What a digest carried is looked at instead."""
         if work.digest:
             return None
-        wait_s = receipt_wait_s(work.channel, work.lane, self._settings)
-        return await escalations.first_look(
-            connection, work.id, work.size, now=self._clock.now(), wait_s=wait_s
-        )
+        wait = wait_of(work.lane, self._settings, self._clock.now())
+        return await unreached.next_look(connection, work.id, work.size, wait)

@@ -15,6 +15,7 @@ from alerting.clock import Clock
 from alerting.dispatch.judging.history import Histories, Known
 from alerting.dispatch.judging.judged_earlier import ENDED_AS, judged_earlier, only_open
 from alerting.dispatch.judging.policies import InForce, PolicyCache
+from alerting.dispatch.judging.twins import one_each
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
@@ -115,7 +116,9 @@ class Verdicts:
         decisions = await self._of(stored, first, can_be_silent, outsiders)
         judged = dict(zip((d.id for d in first), decisions, strict=True))
         decided = judged | earlier
-        return [decided[d.id] for d in pending]
+        decisions = [decided[d.id] for d in pending]
+        # Of two digests to one endpoint each says something else.
+        return decisions if digest else one_each(pending, decisions, can_be_silent=can_be_silent)
 
     async def _outsiders(
         self, stored: StoredAlert, pending: Sequence[OpenDelivery]

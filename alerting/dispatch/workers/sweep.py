@@ -67,6 +67,8 @@ class House:
         self._idle_s = settings.sweep_s
         self._digests = Digests(clock, chunk_size=settings.chunk_size)
         self._escalations = Escalations(settings)
+        #: Deliveries whose chunks a worker was writing when a look was asked for.
+        self._to_look_at: list[int] = []
         duties = (
             Duty("receipts", 1, self._apply_receipts, size=500, most=BATCH),
             Duty("expire", 2, self._expire, size=100, most=1000),
@@ -132,11 +134,10 @@ class House:
             if not await self._is_ours(connection, duty):
                 return None
             done = await duty.run(connection)
-        if done.unreached:
-            # A worker may be finishing their chunks right now; waiting for it inside the
-            # transaction above could have each wait for the other.
+        asked = [*self._to_look_at, *done.unreached]
+        if asked:
             async with self._db.begin() as connection:
-                await escalations.look_now(connection, done.unreached, only_done=False)
+                self._to_look_at = await escalations.look_now(connection, asked)
         for lane, ids in done.ring:
             if ids:
                 self._doorbell.ring(lane)
@@ -174,7 +175,7 @@ class House:
         applied = await apply_receipts(connection, limit=limit)
         # What is left waits for a worker that is writing the same deliveries.
         more = applied.taken == limit and applied.left < applied.taken
-        return Done(more, unreached=applied.failed)
+        return Done(more)
 
     async def _expire(self, connection: AsyncConnection, limit: int) -> Done:
         expired = await alerts.expire(connection, now=self._clock.now(), limit=limit)
@@ -191,8 +192,8 @@ class House:
 
     async def _escalate(self, connection: AsyncConnection, limit: int) -> Done:
         now = self._clock.now()
-        made = await self._escalations.write(connection, now=now)
-        return Done(bool(await escalations.due(connection, now=now, limit=1)), ring=made)
+        count, made = await self._escalations.write(connection, now=now, most=limit)
+        return Done(count == limit, ring=made)
 
     async def _call_back(self, connection: AsyncConnection, limit: int) -> Done:
         count = await call_back_some(connection, chunks=limit, now=self._clock.now())

@@ -1,0 +1,192 @@
+"""Unreached: whom a chunk did not reach, and by which channel each of them is told next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg.rows import class_row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.decision import Reason
+from alerting.store.db import raw
+from alerting.store.schema import CHUNK_SPAN
+
+
+def _may_reach(d: str) -> str:
+    """SQL: this delivery reached its endpoint, or may still do so in time."""
+    return f"""({d}.state in ('attempting','delivered')
+        or {d}.state in ('planned','in_doubt')
+           and greatest({d}.planned_at, {d}.due_at) > %(open_before)s
+        or {d}.state = 'accepted' and not ({d}.channel = any(%(reporting)s)
+           and {d}.accepted_at <= %(silent_before)s))"""
+
+
+#: SQL: another citizen's delivery to the same endpoint reached it, or may still do so.
+_TWIN_MAY_REACH = f"""exists (
+    select from address twin join delivery t
+      on t.citizen_id = twin.citizen_id and t.address_id = twin.id
+    where twin.endpoint = mine.endpoint and twin.channel = mine.channel and twin.id <> mine.id
+      and t.alert_id = d.alert_id and {_may_reach("t")})"""
+
+
+def _digest_failed(d: str) -> str:
+    """SQL: the digest that carried this delivery did not arrive. It is the last one to the address
+    from before the delivery was settled; a minute allows for two clocks, digests are hours apart.
+    """
+    return f"""coalesce((
+        select c.state = 'failed' from delivery c join outbox co on co.id = c.id / {CHUNK_SPAN}
+        where c.citizen_id = {d}.citizen_id and c.address_id = {d}.address_id and co.digest
+          and c.accepted_at <= {d}.settled_at + interval '1 minute'
+        order by c.accepted_at desc limit 1), false)"""  # noqa: S608 - nothing from outside
+
+
+_UNREACHED = f"""(d.state = 'failed'
+    or d.state in ('planned','in_doubt','accepted') and not {_may_reach("d")}
+    or d.state = 'suppressed' and (
+      d.reason in ('{Reason.OPTED_OUT}','{Reason.UNVERIFIED}','{Reason.SUSPENDED}')
+      or d.reason = '{Reason.DIGESTED}' and {_digest_failed("d")}
+      or d.reason = '{Reason.ALREADY_TOLD}' and exists (
+        select from address mine where mine.id = d.address_id and not {_TWIN_MAY_REACH})))"""
+
+#: With those of the chunk go their twins, wherever they are: who was to hear by the same endpoint.
+_STEPS = f"""
+    with gone as (
+      select d.id, d.alert_id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.places
+      from delivery d where d.id >= %(first)s and d.id < %(end)s and {_UNREACHED}),
+    who as (
+      select * from gone
+      union
+      select d.id, d.alert_id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.places
+      from gone g join address theirs on theirs.id = g.address_id
+      join address mine on mine.endpoint = theirs.endpoint and mine.channel = theirs.channel
+        and mine.id <> theirs.id
+      join delivery d on d.citizen_id = mine.citizen_id and d.alert_id = g.alert_id
+        and d.address_id = mine.id
+      where d.state = 'suppressed' and d.reason = '{Reason.ALREADY_TOLD}'
+        and not {_TWIN_MAY_REACH})
+    select distinct on (d.citizen_id) d.id as follows, d.citizen_id, t.address_id, t.channel,
+           d.info_no, d.area_no, d.places
+    from who d
+    join alert a on a.id = d.alert_id and a.state in ('accepted','delivering','completed')
+      and a.expires_at > %(now)s
+    join citizen c on c.id = d.citizen_id
+    join lateral (
+      select n.id as address_id, n.channel from address n
+      where n.citizen_id = d.citizen_id and n.consent and n.verified
+        and n.suspended_reason is null
+        and not exists (select from delivery o where o.citizen_id = d.citizen_id
+                        and o.alert_id = d.alert_id and o.channel = n.channel)
+      order by array_position(c.channels, n.channel) nulls last,
+               array_position(array['push','sms','email'], n.channel), n.id
+      limit 1
+    ) t on true
+    where not exists (select from delivery f where f.follows = d.id)
+      and not exists (
+        select from delivery o
+        where o.citizen_id = d.citizen_id and o.alert_id = d.alert_id and o.id <> d.id
+          and (o.state = 'deferred' or {_may_reach("o")}
+               or o.state = 'suppressed' and o.reason = '{Reason.DIGESTED}'
+                  and not {_digest_failed("o")}))
+    order by d.citizen_id, d.id"""  # noqa: S608 - nothing from outside
+
+#: When the first of those that are open will have waited too long.
+_NEXT = f"""
+    select bool_or({_UNREACHED} and not exists (select from delivery f where f.follows = d.id)),
+           bool_or(d.state = 'accepted' and d.channel = any(%(reporting)s)),
+           min(r.late_at) filter (where r.late_at > %(now)s)
+    from delivery d
+    left join lateral (select greatest(d.planned_at, d.due_at) + %(wait)s as late_at
+      where d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null
+    ) r on true
+    where d.id >= %(first)s and d.id < %(end)s"""  # noqa: S608 - nothing from outside
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long a delivery may take before it counts as not reached; `wait_s` 0 is for ever.
+
+    reporting: the channels whose providers report what arrived.
+    """
+
+    now: datetime
+    wait_s: float
+    reporting: Sequence[str]
+
+    @property
+    def before(self) -> datetime:
+        """What happened until then has had its time."""
+        return self.now - timedelta(seconds=self.wait_s) if self.wait_s else _NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One citizen's next channel. follows: the delivery that did not reach them."""
+
+    follows: int
+    citizen_id: int
+    address_id: int
+    channel: str
+    info_no: int
+    area_no: int
+    places: int
+
+
+async def steps(
+    connection: AsyncConnection, chunk_id: int, size: int, wait: Wait, *, believe_silence: bool
+) -> list[Step]:
+    """The next channel of each citizen of the chunk who was not reached, one a citizen.
+
+    It is the first usable channel, in the citizen's order, by which nobody has tried yet. Not
+    reached is whose delivery failed, whose address may not be used, and whose delivery no provider
+    has accepted within the wait: it may still arrive later, and the citizen then hears twice. So is
+    whoever was not told because another citizen of the same endpoint was, when that one was not
+    reached or not told in the end. What waits on purpose, for the morning or a digest, and what may
+    still arrive in time keep a citizen from the next channel.
+
+    believe_silence: what was accepted before the wait and not reported since did not arrive
+    either. None for an alert that has ended.
+    """
+    driver = await raw(connection)
+    async with driver.cursor(row_factory=class_row(Step)) as cursor:
+        silent_before = wait.before if believe_silence else _NEVER
+        values = _values(chunk_id, size, wait, open_before=wait.before, silent_before=silent_before)
+        await cursor.execute(_STEPS, values)
+        return await cursor.fetchall()
+
+
+async def next_look(
+    connection: AsyncConnection, chunk_id: int, size: int, wait: Wait
+) -> datetime | None:
+    """When a chunk that a worker gives back is to be looked at: at once where somebody was not
+    reached for good, else when the first of what is open or accepted has had its time; None where
+    nothing more can be learnt of it."""
+    driver = await raw(connection)
+    values = _values(chunk_id, size, wait, open_before=_NEVER, silent_before=_NEVER)
+    row = await (await driver.execute(_NEXT, values)).fetchone()
+    unreached, accepted, late_at = row or (False, False, None)
+    if unreached:
+        return wait.now
+    if not wait.wait_s:
+        return None
+    times = [late_at, wait.now + timedelta(seconds=wait.wait_s) if accepted else None]
+    return min((t for t in times if t is not None), default=None)
+
+
+def _values(
+    chunk_id: int, size: int, wait: Wait, *, open_before: datetime, silent_before: datetime
+) -> dict[str, Any]:
+    first = chunk_id * CHUNK_SPAN
+    return {
+        "first": first,
+        "end": first + size,
+        "now": wait.now,
+        "wait": timedelta(seconds=wait.wait_s),
+        "reporting": list(wait.reporting),
+        "open_before": open_before,
+        "silent_before": silent_before,
+    }
