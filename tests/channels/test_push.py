@@ -26,6 +26,7 @@ from alerting.channels.base import (
     Rendering,
 )
 from alerting.channels.push import PushConfig, WebPush, payload, tag_of
+from alerting.channels.push_origins import Origins
 from alerting.channels.webpush_crypto import MAX_PLAINTEXT_BYTES, BadKeys, encrypt
 from alerting.clock import ManualClock
 from alerting.domain.lane import Lane
@@ -100,6 +101,48 @@ async def test_a_browser_reads_what_was_sent():
     }
     assert request.headers["Content-Encoding"] == "aes128gcm"
     assert "höher".encode() not in request.body
+
+
+async def classes(far, channel, *statuses):
+    """How messages end that are answered so, one after the other."""
+    ends = []
+    for status in statuses:
+        far.script = Reply(status)
+        ends.append((await channel.send(message(endpoint=f"{far.url}/s/1"))).error)
+    return ends
+
+
+@pytest.mark.parametrize("status", [400, 403])
+async def test_a_key_refused_for_one_subscription_while_others_are_taken_is_its_own(status):
+    async with provider(CREATED) as far, push() as channel:
+        assert await classes(far, channel, status) == [OUR_FAULT]
+        assert await classes(far, channel, 201, status) == [None, DEAD_ADDRESS]
+        assert await classes(far, channel, 401) == [OUR_FAULT]
+
+
+async def test_a_service_that_stops_taking_our_key_costs_few_their_subscription():
+    async with provider(CREATED) as far, push() as channel:
+        ends = await classes(far, channel, 201, *[403] * 20)
+        assert ends.count(DEAD_ADDRESS) == 5
+        assert ends[-15:] == [OUR_FAULT] * 15
+
+
+def test_an_acceptance_long_ago_or_elsewhere_says_nothing():
+    now = 0.0
+    origins = Origins(lambda: now)
+    origins.accepted("https://push.example.org")
+    assert origins.refuses_only_this("https://push.example.org")
+    assert not origins.refuses_only_this("https://other.example.org")
+    now = 61.0
+    assert not origins.refuses_only_this("https://push.example.org")
+
+
+def test_origins_anybody_can_make_up_are_not_remembered_for_ever():
+    origins = Origins()
+    for n in range(1000):
+        origins.accepted(f"https://h{n}.example.org")
+    assert not origins.refuses_only_this("https://h0.example.org")
+    assert origins.refuses_only_this("https://h999.example.org")
 
 
 async def test_an_endpoint_is_called_by_the_very_characters_it_was_registered_with():
