@@ -1,5 +1,6 @@
 import json
 import logging
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,10 +28,14 @@ from alerting.channels.base import (
 )
 from alerting.channels.push import PushConfig, WebPush, payload, tag_of
 from alerting.channels.push_origins import Origins
+from alerting.channels.registry import Provider
 from alerting.channels.webpush_crypto import MAX_PLAINTEXT_BYTES, BadKeys, encrypt
 from alerting.clock import ManualClock
+from alerting.dispatch.alarms import Alarms
+from alerting.dispatch.providers.route import Route
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput
+from alerting.store import alarms
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PEM = vapid.generate()
@@ -118,6 +123,28 @@ async def test_a_key_refused_for_one_subscription_while_others_are_taken_is_its_
         assert await classes(far, channel, status) == [OUR_FAULT]
         assert await classes(far, channel, 201, status) == [None, DEAD_ADDRESS]
         assert await classes(far, channel, 401) == [OUR_FAULT]
+
+
+async def test_a_refused_key_of_one_stops_no_other_and_raises_no_alarm(db):
+    told = Alarms(db)
+    async with provider(CREATED) as far, push() as channel:
+        route = Route(
+            Provider("push.1", channel, by_origin=True),
+            0,
+            told,
+            now=time.monotonic,
+            limits=None,
+            spare=lambda: False,
+            rested=lambda _: None,
+        )
+        ends = []
+        for n in range(20):
+            far.script = Reply(403) if n % 2 else CREATED
+            ends.append(await route.call(message(endpoint=f"{far.url}/s/{n % 2}")))
+    assert [o and o.error for o in ends] == [None, DEAD_ADDRESS] * 10
+    await told.drain()
+    async with db.begin() as c:
+        assert await alarms.open_alarms(c) == []
 
 
 async def test_a_service_that_stops_taking_our_key_costs_few_their_subscription():
