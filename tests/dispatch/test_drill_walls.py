@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from household import LATER_S, age, down
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from town import Town
@@ -256,6 +257,22 @@ async def test_a_second_channel_is_for_members_only(
     assert {r["citizen"] for r in rows} == both - {gone}
     assert {r["state"] for r in rows} == {"accepted"}
     assert await walls_alarmed(town) == set()
+
+
+async def test_a_drill_whose_provider_is_down_goes_by_the_second_channel_too(
+    town: Town, drill: bytes, members: dict[str, set[str]]
+) -> None:
+    town.channels["sms"].answer = down
+    submitted = await town.submit(drill)
+    await town.worker().sweep()
+    await age(town, town.settings.receipt_routine_s + LATER_S)
+    await settle(town)
+    rows = await town.rows(submitted.alert_id)
+    late = {r["citizen"] for r in rows if r["state"] == "planned"}
+    two = {c.ref for c in town.citizens if len(c.endpoints) > 1}
+    assert len(late & two) > 1
+    assert {r["citizen"] for r in rows if r["reason"] == "unreached"} == late & two
+    assert reached(town, members)[1] == set()
 
 
 async def test_a_second_channel_is_judged_by_the_throttle(
