@@ -27,7 +27,6 @@ from town import Town
 
 from alerting.domain.alert import Alert
 from alerting.store import alarms, receipts
-from alerting.store.escalations import AT_ONCE
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import delivery, outbox
 

@@ -38,7 +38,8 @@ class Precedence:
     def __init__(self, db: Database, lanes: Collection[Lane], *, stretch_s: float) -> None:
         self._db = db
         self._lanes = [lane for lane in Lane if lane in lanes]
-        self._watched = frozenset[Lane]().union(*map(graver, self._lanes))
+        # Routine too, for digests are made in every process.
+        self._watched = graver(Lane.ROUTINE).union(*map(graver, self._lanes))
         self._stretch_s = stretch_s
         self._young: frozenset[Lane] = frozenset()
         self._looked_at = -math.inf
@@ -67,11 +68,11 @@ class Precedence:
             found[lane] = False
         return found
 
-    async def give_way(self, work: Work, stopping: Callable[[], bool]) -> None:
-        """Return when no graver work is left, or after a stretch."""
+    async def give_way(self, lane: Lane, stopping: Callable[[], bool]) -> None:
+        """Return when no work graver than this lane's is left, or after a stretch."""
         end = time.monotonic() + self._stretch_s
         await self.look()
-        while self.stands_aside(work) and time.monotonic() < end and not stopping():
+        while self._aside(lane) and time.monotonic() < end and not stopping():
             await asyncio.sleep(_LOOK_S)
             await self.look()
 
@@ -85,7 +86,7 @@ class Precedence:
     async def look(self) -> None:
         """See what there is, unless that was done just now."""
         now = time.monotonic()
-        if not self._watched or now - self._looked_at < _LOOK_S / 2:
+        if now - self._looked_at < _LOOK_S / 2:
             return
         self._looked_at = now
         try:

@@ -87,6 +87,7 @@ class Worker:
         self._absent: dict[str, float] = {}
         self._all_back_s = 0.0
         planner.give_way = self._give_way
+        house.give_way = lambda: self._precedence.give_way(Lane.ROUTINE, self._stopping)
         deliverer.sender.should_yield = self._should_yield
 
     @asynccontextmanager
@@ -97,19 +98,18 @@ class Worker:
         """
         working = asyncio.create_task(self._work())
         beside = [
-            asyncio.create_task(self._every_second(self._house.keep)),
             asyncio.create_task(self._every_second(self.recover)),
             asyncio.create_task(self._precedence.keep_looking(self._held)),
         ]
-        try:
-            yield
-        finally:
-            self._wake.set()
-            for task in (working, *beside):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-            await self.finish(self._settings.drain_s)
+        async with self._house.kept():
+            try:
+                yield
+            finally:
+                for task in (working, *beside):
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+                await self.finish(self._settings.drain_s)
 
     async def ring(self) -> None:
         """Look for work at once."""
@@ -211,7 +211,8 @@ class Worker:
         self._wake.set()
 
     async def _give_way(self, work: Work) -> None:
-        await self._precedence.give_way(work, self._stopping)
+        if self._precedence.stands_aside(work):
+            await self._precedence.give_way(work.lane, self._stopping)
 
     def _should_yield(self, work: Work, sending_s: float) -> bool:
         """True when a chunk is to be given back between two windows, so that others come first."""
