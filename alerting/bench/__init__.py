@@ -54,6 +54,10 @@ BENCHES = {
         "alerting.bench.retention.retention:run",
         "Pruning a million deliveries: rows a second, and whether the ledger grows on.",
     ),
+    "growth": (
+        "alerting.bench.growth.growth:run",
+        "House-keeping, status and submission beside ten years of alerts.",
+    ),
     "scale": (
         "alerting.bench.scale.scale:run",
         "Worker groups on hosts of their own: as fast together, one rate, nothing twice.",

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 class Options:
     """quick: the smallest sizes, to see that everything runs; such figures mean nothing.
 
-    say: takes a sentence about what is being done.
+    say: takes a sentence about what is being done. share: of the full size, where a bench says so.
     """
 
     quick: bool
     say: Callable[[str], None]
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

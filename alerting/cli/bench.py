@@ -23,13 +23,22 @@ _EPILOG = "\b\n" + "\n".join(f"{name}  {sentence}" for name, (_, sentence) in BE
 @click.argument("names", nargs=-1, metavar="[NAME…]")
 @click.option("--quick", is_flag=True, help="Only see that it runs; the figures mean nothing.")
 @click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    metavar="SHARE",
+    help="Of the full size; for `growth`, which fills a disk.",
+)
+@click.option(
     "--plot",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="Measure nothing: draw the figures kept by earlier runs to FOLDER/NAME.png.",
 )
 @options.as_json
-def bench(names: tuple[str, ...], quick: bool, plot: Path | None, as_json: bool) -> int:
+def bench(
+    names: tuple[str, ...], quick: bool, share: float, plot: Path | None, as_json: bool
+) -> int:
     """Measure, beside others doing the same job in the same run. Without a name: everything.
 
     Runs on engines of its own, which end with it. Ratios count; absolute numbers only describe
@@ -50,7 +59,7 @@ def bench(names: tuple[str, ...], quick: bool, plot: Path | None, as_json: bool)
 
     found = {}
     for name, run in chosen.items():
-        report = run(Options(quick, say))
+        report = run(Options(quick, say, share))
         found[name] = report.to_json()
         path = kept.write(folder, name, found[name], quick=quick)
         if not as_json:

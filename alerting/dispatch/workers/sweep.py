@@ -76,7 +76,7 @@ class House:
             Duty("digests", 4, self._send_digests, size=200, most=2000, light=True),
             Duty("escalate", 5, self._escalate, size=50, most=50),
             Duty("call-back", 6, self._call_back, size=20, most=20),
-            Duty("finish", 7, self._finish, size=100, most=1000),
+            Duty("finish", 7, self._finish, size=10, most=200),
             Duty("tally", 8, self._tally, size=2000, most=20_000),
         )
         self.duties = {duty.name: duty for duty in duties}

@@ -1,0 +1,1 @@
+"""What ten years of alerts do to the live path."""
