@@ -25,6 +25,7 @@ _PLOTS = {
     "memory": "alerting.bench.plots.limits:memory",
     "scale": "alerting.bench.plots.rates:scale",
     "retention": "alerting.bench.plots.retention:retention",
+    "growth": "alerting.bench.plots.growth:growth",
 }
 
 
