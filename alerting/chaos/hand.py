@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psycopg
 import redis.asyncio as redis
 
+from alerting.chaos import backends
 from alerting.chaos.plan import GROUPS, Fault, Kind
 from alerting.chaos.proxy import Mode
-from alerting.chaos.system import READY_S, System, sandbox_url
+from alerting.chaos.system import READY_S, System, sandbox_url, socket_of
 from alerting.embedded import child
 from alerting.embedded.postgres import Postgres
 from alerting.embedded.redis import Redis
 from alerting.errors import Unavailable
 from alerting.settings import Settings
+
+_ENGINES = ("redis", "postgres")
 
 
 @dataclass(slots=True)
@@ -45,8 +47,9 @@ class Struck:
 
 
 class Hand:
-    """Strikes a running system. `lines` says how far the alert is; `cancel` ends it by REST.
+    """Strikes a running system.
 
+    lines: says how far the alert is. cancel: ends it by REST. submit: sends a second one by REST.
     calm: the carriers' faults that belong to the run itself. shifts: see `system.running`.
     """
 
@@ -56,12 +59,14 @@ class Hand:
         *,
         lines: Callable[[], int],
         cancel: Callable[[], Any],
+        submit: Callable[[], Any],
         calm: Mapping[str, Any],
         shifts: Path,
     ) -> None:
         self._system = system
         self._lines = lines
         self._cancel = cancel
+        self._submit = submit
         self._calm = calm
         self._shifts = shifts
         self._lifting: list[asyncio.Task[None]] = []
@@ -71,7 +76,7 @@ class Hand:
         system does not come back so far that it can be struck at all."""
         system = self._system
         match fault.kind:
-            case Kind.KILL if fault.target in {"redis", "postgres"}:
+            case Kind.KILL if fault.target in _ENGINES:
                 struck = self._begin(fault)
                 engine = self._engine(fault.target)
                 await asyncio.to_thread(engine.kill)
@@ -82,6 +87,11 @@ class Hand:
                     struck.lifted_at = _now()
             case Kind.KILL:
                 struck = await self._signal(fault, signal.SIGKILL)
+            case Kind.STOP if fault.target in _ENGINES:
+                struck = self._begin(fault)
+                pid = self._engine(fault.target).pid
+                await asyncio.to_thread(child.stop_all, pid)
+                self._later(struck, lambda: asyncio.to_thread(child.continue_all, pid))
             case Kind.STOP:
                 pid = await system.pid(fault.target)
                 struck = await self._signal(fault, signal.SIGSTOP)
@@ -117,6 +127,15 @@ class Hand:
             case Kind.CANCEL:
                 struck = self._begin(fault)
                 struck.answer = await self._cancel()
+            case Kind.SUBMIT:
+                struck = self._begin(fault)
+                struck.answer = await self._submit()
+            case Kind.TERMINATE:
+                struck = self._begin(fault)
+                self._lifting.append(asyncio.create_task(self._terminate(struck)))
+            case Kind.SWAP:
+                struck = self._begin(fault)
+                await self._swap(struck)
         return struck
 
     async def lifted(self) -> None:
@@ -155,25 +174,25 @@ class Hand:
             else:
                 os.killpg(pid, sig)
         struck.processes = len(hit)
-        struck.chunks = await self._leased(hit)
+        struck.chunks = await backends.claimed_by(self._system.database_url, hit)
         return struck
 
-    async def _leased(self, pids: list[int]) -> frozenset[int]:
-        """The chunks these processes have claimed; empty when PostgreSQL is away."""
-        if not pids:
-            return frozenset()
-        try:
-            async with await psycopg.AsyncConnection.connect(
-                self._system.engines.database_url, connect_timeout=2
-            ) as connection:
-                cursor = await connection.execute(
-                    """select id from outbox where state = 'leased'
-                       and split_part(split_part(owner, '#', 1), ':', 2) = any(%s)""",
-                    ([str(pid) for pid in pids],),
-                )
-                return frozenset(row[0] for row in await cursor.fetchall())
-        except psycopg.OperationalError:
-            return frozenset()
+    async def _terminate(self, struck: Struck) -> None:
+        fault = struck.fault
+        for _ in range(max(1, round(fault.for_s / fault.how["every_s"]))):
+            count = await backends.end_presence(self._system.database_url)
+            struck.answer["connections"] = struck.answer.get("connections", 0) + count
+            await asyncio.sleep(fault.how["every_s"])
+        struck.lifted_at = _now()
+
+    async def _swap(self, struck: Struck) -> None:
+        pair = self._system.pair
+        if pair is None:
+            raise TypeError("PostgreSQL has no standby")
+        await asyncio.to_thread(pair.swap, kill=struck.fault.how["name"] == "failover")
+        self._system.proxies["database"].aim(socket_of(pair.primary.url))
+        struck.lifted_at = _now()
+        await asyncio.to_thread(pair.renew)
 
     async def _back(self, name: str, old: int) -> None:
         """Wait until a process has ended and is there again with its children."""

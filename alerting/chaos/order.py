@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,13 +14,23 @@ import shapely
 from alerting.audience.synthetic import SyntheticCitizen, generate, store
 from alerting.bootstrap import Runtime
 from alerting.cap import read
+from alerting.chaos.judge import Wanted
 from alerting.chaos.plan import SENDING, Knobs
 from alerting.chaos.scenarios import Scenario
 from alerting.demo.run import LANGUAGES
-from alerting.domain.alert import Alert
+from alerting.domain.alert import Alert, Area, Category, Polygon
 from alerting.domain.geometry import ring_shape
 from alerting.domain.retime import sent_now
 from alerting.embedded.carriers import PUSH_SEED, subscription
+
+#: Sends that a process is taken to have open on a channel, more or less.
+_OPEN = 24
+
+#: No carrier answers later than this of its own.
+_SLOWEST_S = 1.5
+
+#: Half a side of the second alert's square, in degrees.
+_HALF = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,25 @@ def alert_of(example: bytes, order: Order, now: datetime) -> Alert:
     alert = sent_now(read(example).alerts[0], now)
     infos = tuple(replace(i, severity=order.scenario.severity) for i in alert.infos)
     return replace(alert, identifier=f"chaos-{order.name}-{order.seed}", infos=infos)
+
+
+def second_of(alert: Alert, order: Order, now: datetime) -> Alert:
+    """An Extreme alert of another danger, for the middle of the first one's area."""
+    lats, lons = zip(*alert.infos[0].areas[0].polygons[0].points, strict=True)
+    lat, lon = sum(lats) / len(lats), sum(lons) / len(lons)
+    corners = ((-1, -1), (-1, 1), (1, 1), (1, -1), (-1, -1))
+    square = Polygon(tuple((lat + _HALF * y, lon + _HALF * x) for y, x in corners))
+    info = replace(
+        alert.infos[0],
+        categories=(Category.CBRNE,),
+        event="Chlorine release",
+        headline="Chlorine release: close windows and doors",
+        description="A tank at the ice works leaks chlorine.",
+        instruction="Stay inside, upstairs, with windows and doors closed.",
+        areas=(Area("Port Example, ice works", polygons=(square,)),),
+    )
+    second = replace(alert, identifier=f"{alert.identifier}-second", infos=(info,))
+    return sent_now(second, now)
 
 
 async def town_of(
@@ -76,19 +106,18 @@ def _without_push(citizen: SyntheticCitizen) -> SyntheticCitizen:
     )
 
 
-def calm_of(order: Order, expected: int) -> dict[str, Any]:
-    """The carriers slow enough for the alert to take its span, and the scenario's own faults.
+def calm_of(order: Order, want: Wanted) -> dict[str, Any]:
+    """The carriers slow enough for each channel to take the alert's span, and the scenario's own
+    faults.
 
-    With so many sends open at once the latency decides the rate; mail has fewer connections.
+    A process has so many sends open at once on a channel that the latency decides the rate.
     """
-    per_s = expected / order.scenario.span(order.knobs)
-    at_once = len(SENDING) * order.knobs.workers * 24
-    latency_ms = round(1000 * min(at_once / per_s, 1.5))
-    found: dict[str, Any] = {
-        "sms": {"latency_ms": latency_ms},
-        "push": {"latency_ms": latency_ms},
-        "email": {"latency_ms": latency_ms // 2},
-    }
+    open_ = min(order.scenario.settings.get("window", _OPEN), _OPEN)
+    at_once = len(SENDING) * order.knobs.workers * open_
+    span_s = order.scenario.span(order.knobs)
+    found: dict[str, Any] = {}
+    for channel, count in Counter(channel for channel, _ in want.addresses).items():
+        found[channel] = {"latency_ms": round(1000 * min(at_once * span_s / count, _SLOWEST_S))}
     for channel, faults in order.scenario.calm.items():
-        found[channel] = found[channel] | faults
+        found[channel] = found.get(channel, {}) | faults
     return found

@@ -19,7 +19,7 @@ _FROM, _TO = 0.04, 0.88
 class Kind(StrEnum):
     #: SIGKILL. An engine is started again when `for_s` is over, a process by its supervisor.
     KILL = "kill"
-    #: SIGSTOP, and SIGCONT when `for_s` is over.
+    #: SIGSTOP, and SIGCONT when `for_s` is over; of an engine with all its processes.
     STOP = "stop"
     #: SIGTERM to a process that is then started again; the next fault waits for that.
     RESTART = "restart"
@@ -35,6 +35,13 @@ class Kind(StrEnum):
     CLOCK = "clock"
     #: The alert is cancelled by REST.
     CANCEL = "cancel"
+    #: A second Extreme alert of another danger is submitted by REST.
+    SUBMIT = "submit"
+    #: The connections that show presence are ended every `how["every_s"]` until `for_s` is over.
+    TERMINATE = "terminate"
+    #: PostgreSQL's primary is ended, its standby promoted, and a new standby made: by SIGKILL
+    #: where `how["name"]` is `failover`, cleanly where it is `switchover`.
+    SWAP = "swap"
 
 
 @dataclass(frozen=True, slots=True)

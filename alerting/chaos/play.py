@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID
 
+from alerting.audience.synthetic import SyntheticCitizen
 from alerting.bootstrap import Runtime
 from alerting.chaos import judge as court
 from alerting.chaos.client import Client
 from alerting.chaos.hand import Hand, Struck
-from alerting.chaos.order import Order, alert_of, calm_of, town_of
+from alerting.chaos.order import Order, alert_of, calm_of, second_of, town_of
 from alerting.chaos.system import System
 from alerting.chaos.watch import CarrierLogs, ProcessLines
 from alerting.domain.alert import Alert
@@ -34,6 +37,16 @@ _STUCK_S = 120.0
 _SLOWEST = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Second:
+    """A second alert, sent while a fault lasts. answered_s: until submitting it was answered."""
+
+    alert_id: UUID
+    want: court.Wanted
+    submitted_at: datetime
+    answered_s: float
+
+
 class Play:
     """The alert on its way, and the faults that strike it."""
 
@@ -45,26 +58,29 @@ class Play:
         *,
         runtime_settings: Settings,
         alert: Alert,
-        want: court.Wanted,
+        town: Sequence[SyntheticCitizen],
         client: Client,
     ) -> None:
         self._system, self._order = system, order
         self._runtime_settings = runtime_settings
-        self.alert, self.want = alert, want
+        self.alert, self._town = alert, town
+        self.want = self._wanted(alert)
         self._client = client
         self.logs = CarrierLogs([c.var for c in system.carriers], system.push_base)
         self._plan = order.scenario.plan(Random(order.seed), order.knobs)  # noqa: S311
-        self.expected = len(want.any_of)
+        self.expected = len(self.want.any_of)
         self._hand = Hand(
             system,
             lines=lambda: len(self.logs.lines),
             cancel=self._cancel,
-            calm=calm_of(order, self.expected),
+            submit=self._submit,
+            calm=calm_of(order, self.want),
             shifts=shifts,
         )
         self.struck: list[Struck] = []
         self.alert_id = UUID(int=0)
         self.notice_id: UUID | None = None
+        self.second: Second | None = None
         self.stuck = False
         self._ended = False
 
@@ -84,14 +100,15 @@ class Play:
                 key = await keys.create(
                     connection, "chaos", keys.USUAL_RIGHTS, senders=("*",), by=internal("chaos")
                 )
-        every = lane_of(alert) in config.all_channels_lanes
+        # What is asked from outside while the alert goes out.
+        config = config.model_copy(update={"database_url": system.database_url})
         return Play(
             system,
             order,
             shifts,
             runtime_settings=config,
             alert=alert,
-            want=court.wanted(alert, town, all_channels=every),
+            town=town,
             client=Client(f"http://{config.local_host}:{config.port}", key),
         )
 
@@ -127,7 +144,7 @@ class Play:
         """When the cancel took effect; None where there was none."""
         if self.notice_id is None:
             return None
-        return await court.committed_at(self._system.engines.database_url, self.notice_id)
+        return await court.committed_at(self._system.database_url, self.notice_id)
 
     async def _strike(self) -> None:
         for fault in self._plan:
@@ -146,6 +163,7 @@ class Play:
                 with suppress(*AWAY):
                     async with runtime.db.begin() as connection:
                         ids = [self.alert_id, *([self.notice_id] if self.notice_id else [])]
+                        ids += [self.second.alert_id] if self.second else []
                         found = [await alerts.get(connection, i) for i in ids]
                         done = all(a is not None and a.finished_at is not None for a in found)
                         if done and self._order.scenario.receipts:
@@ -157,6 +175,18 @@ class Play:
         answer = await self._client.cancel(self.alert_id)
         self.notice_id = UUID(answer["notice"]["id"]) if answer.get("notice") else None
         return {"notice": answer.get("notice"), "reached": answer.get("reached")}
+
+    async def _submit(self) -> dict[str, Any]:
+        at, begun = datetime.now(UTC), time.monotonic()
+        alert = second_of(self.alert, self._order, at)
+        alert_id = await self._client.submit(alert)
+        answered_s = time.monotonic() - begun
+        self.second = Second(alert_id, self._wanted(alert), at, answered_s)
+        return {"alert": str(alert_id), "answered_s": round(answered_s, 3)}
+
+    def _wanted(self, alert: Alert) -> court.Wanted:
+        every = lane_of(alert) in self._runtime_settings.all_channels_lanes
+        return court.wanted(alert, self._town, all_channels=every)
 
     def _quiet(self) -> bool:
         lines = self.logs.lines

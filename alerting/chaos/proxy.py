@@ -67,6 +67,11 @@ class Proxy:
             self._deafen()
             self.reset()
 
+    def aim(self, server: tuple[str, int] | Path) -> None:
+        """Lead to another server from now on; open connections to the old one are reset."""
+        self._server = server
+        self.reset()
+
     def reset(self) -> int:
         """Reset every open connection, on both sides; returns how many."""
         count = len(self._links)

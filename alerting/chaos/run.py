@@ -10,16 +10,19 @@ from datetime import datetime
 
 from alerting.chaos import judge as court
 from alerting.chaos.order import Order
-from alerting.chaos.play import Play
+from alerting.chaos.play import Play, Second
 from alerting.chaos.report import Report
 from alerting.chaos.system import running
 from alerting.chaos.verdict import (
     Course,
+    SecondAlert,
     attribute,
     criteria,
     disagreements,
     last_after_s,
     recoveries,
+    resumed_s,
+    silence_beside_s,
 )
 from alerting.demo.run import demo_settings
 from alerting.settings import Settings
@@ -41,11 +44,12 @@ async def run(own: Settings, example: bytes, order: Order) -> Report:
         proxied=order.scenario.proxied,
         shifts=shifts if order.scenario.shifted else None,
         second=_second(config) if order.scenario.two_companies else None,
+        standby=order.scenario.standby,
     ) as system:
         play = await Play.open(system, example, order, shifts)
         await play.go()
-        rows = await court.ledger(system.engines.database_url)
-        chunks = await court.unfinished_chunks(system.engines.database_url)
+        rows = await court.ledger(system.database_url)
+        chunks = await court.unfinished_chunks(system.database_url)
         cancel = await play.cancel_committed()
     # Read once more when everything has ended: a message that came even now counts.
     play.logs.read_on()
@@ -85,6 +89,8 @@ def _report(
     rows = {i: r for i, r in ledger.items() if r.alert_id == play.alert_id}
     struck, want = play.struck, play.want
     recovery_s = recoveries(struck, lines)
+    resumed = [resumed_s(s, lines) for s in struck]
+    beside_s = silence_beside_s(struck, lines)
     cancel_s = last_after_s(cancelled_at, lines)
     if play.notice_id is not None:
         # Exactly those whom the alert reached are told that it is over.
@@ -105,10 +111,14 @@ def _report(
         recovery_s=recovery_s,
         in_doubt_elsewhere=elsewhere,
         window=config.window,
+        channels=len({channel for channel, _ in play.want.addresses}),
         chunks=chunks,
         stuck=play.stuck,
         cancel_s=cancel_s,
         providers=providers,
+        resumed_s=resumed,
+        silence_beside_s=beside_s,
+        second=None if play.second is None else _second_alert(play.second, play, ledger),
     )
     disagree = disagreements(lines, rows) if scenario.receipts else None
     return Report(
@@ -127,4 +137,15 @@ def _report(
         providers=providers,
         criteria=criteria(course, disagree=disagree),
         seconds=seconds,
+    )
+
+
+def _second_alert(second: Second, play: Play, ledger: Mapping[int, court.Row]) -> SecondAlert:
+    lines = court.of_alert(play.logs.lines, ledger, second.alert_id)
+    rows = {i: r for i, r in ledger.items() if r.alert_id == second.alert_id}
+    first_at = min((line.at for line in lines), default=None)
+    return SecondAlert(
+        court.judge(second.want, lines, rows),
+        second.answered_s,
+        None if first_at is None else (first_at - second.submitted_at).total_seconds(),
     )

@@ -120,6 +120,61 @@ def clock(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
+def redis_stopped(dice: Random, _: Knobs) -> list[Fault]:
+    """The second alert is sent while Redis stands still."""
+    stops = [Fault(at, Kind.STOP, "redis", dice.uniform(4, 6)) for at in spread(dice, 4)]
+    with_second = dice.randrange(len(stops))
+    return [
+        *stops[: with_second + 1],
+        Fault(stops[with_second].at, Kind.SUBMIT, "alert"),
+        *stops[with_second + 1 :],
+    ]
+
+
+def postgres_stopped(dice: Random, _: Knobs) -> list[Fault]:
+    """For less than anybody waits, for longer than presence waits, for longer than any does."""
+    seconds = [dice.uniform(1, 3), dice.uniform(6, 8), dice.uniform(13, 15)]
+    dice.shuffle(seconds)
+    return [
+        Fault(at, Kind.STOP, "postgres", for_s)
+        for at, for_s in zip(spread(dice, len(seconds)), seconds, strict=True)
+    ]
+
+
+def presence(dice: Random, _: Knobs) -> list[Fault]:
+    """Once, and as fast as they come back, by turns."""
+    again = {"name": "again and again", "every_s": 0.3}
+    once = {"name": "once", "every_s": 0.1}
+    return [
+        Fault(at, Kind.TERMINATE, "presence", 4.0 if n % 3 else 0.0, again if n % 3 else once)
+        for n, at in enumerate(spread(dice, 6))
+    ]
+
+
+def swap(dice: Random, _: Knobs) -> list[Fault]:
+    names = ["failover", "switchover"]
+    dice.shuffle(names)
+    return [
+        Fault(at, Kind.SWAP, "postgres", how={"name": name})
+        for at, name in zip(spread(dice, len(names)), names, strict=True)
+    ]
+
+
+def silent_provider(dice: Random, _: Knobs) -> list[Fault]:
+    """The mail relay, then SMS, for longer than a call waits for its answer."""
+    dead = {"latency_ms": 600_000}
+    return [
+        Fault(
+            dice.uniform(at, at + 0.05),
+            Kind.CARRIERS,
+            "all",
+            dice.uniform(11, 13),
+            {"name": f"silent {channel}", channel: dead},
+        )
+        for at, channel in ((0.06, "email"), (0.5, "sms"))
+    ]
+
+
 def short(dice: Random, knobs: Knobs) -> list[Fault]:
     """Something of everything that ends quickly."""
     faults: list[tuple[Kind, str, float, dict[str, Any]]] = [

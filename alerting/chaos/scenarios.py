@@ -27,6 +27,9 @@ class Scenario:
     settings: others than the usual ones. undoubled: not even a flagged duplicate may come.
     cancelled, receipts: what is judged above the usual. shifted: workers' clocks can be put
     forward. two_companies: SMS and mail have a second provider each, and there is no push.
+    resume_s: a message comes within so many seconds of the end of a fault. beside_s: while a
+    channel is silent, no other may be without a message for longer. second_alert: one is sent
+    while a fault lasts, and judged. standby: PostgreSQL has one that takes over.
     """
 
     sentence: str
@@ -45,6 +48,10 @@ class Scenario:
     receipts: bool = False
     shifted: bool = False
     two_companies: bool = False
+    resume_s: float | None = None
+    beside_s: float | None = None
+    second_alert: bool = False
+    standby: bool = False
 
     def span(self, knobs: Knobs) -> float:
         more = self.span_per_kill_s * knobs.kills + self.span_per_absence * knobs.absent_s
@@ -101,6 +108,28 @@ SCENARIOS: dict[str, Scenario] = {
     "clock": Scenario(
         "clocks of a worker group step forward and back", plans.clock,
         citizens=10_000, span_s=40, shifted=True, undoubled=True,
+    ),
+    "redis-stopped": Scenario(
+        "Redis stands still again and again, and a second alert comes", plans.redis_stopped,
+        # Small windows, so that a carrier answers soon and the alert takes its time all the same.
+        citizens=3_000, span_s=40, settings={"window": 8},
+        silence_s=2.0, undoubled=True, second_alert=True,
+    ),
+    "postgres-stopped": Scenario(
+        "PostgreSQL stands still for seconds", plans.postgres_stopped,
+        citizens=10_000, span_s=20, resume_s=2.0, undoubled=True,
+    ),
+    "presence": Scenario(
+        "the connections that show workers' presence are ended again and again", plans.presence,
+        citizens=10_000, span_s=40, undoubled=True,
+    ),
+    "swap": Scenario(
+        "PostgreSQL's standby takes over", plans.swap,
+        citizens=10_000, span_s=30, proxied=("database",), undoubled=True, standby=True,
+    ),
+    "silent-provider": Scenario(
+        "one of three providers answers nothing", plans.silent_provider,
+        citizens=10_000, span_s=50, beside_s=2.0,
     ),
     "short": Scenario(
         "something of everything, for every change", plans.short,

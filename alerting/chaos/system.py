@@ -13,6 +13,7 @@ import aiohttp
 
 from alerting.chaos.plan import GROUPS
 from alerting.chaos.proxy import Proxy
+from alerting.chaos.standby import Pair
 from alerting.chaos.watch import ProcessLines
 from alerting.embedded import engines
 from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN
@@ -26,6 +27,9 @@ from alerting.store.migrate import migrate
 
 #: How long a process may take to come back before the run is given up.
 READY_S = 60.0
+
+#: So that it can be told when a cancel was committed.
+_POSTGRES = {"track_commit_timestamp": "on"}
 
 #: What a proxy can stand in front of.
 PLACES = ("redis", "database", "http", "smtp")
@@ -41,6 +45,12 @@ class System:
     proxies: Mapping[str, Proxy]
     lines: ProcessLines
     second: Settings | None
+    pair: Pair | None
+
+    @property
+    def database_url(self) -> str:
+        """Where PostgreSQL is from outside; where a standby may take over, through the proxy."""
+        return self.engines.database_url if self.pair is None else _through(self.proxies)
 
     @property
     def carriers(self) -> list[Settings]:
@@ -90,19 +100,22 @@ async def running(
     proxied: Collection[str] = (),
     shifts: Path | None = None,
     second: Settings | None = None,
+    standby: bool = False,
 ) -> AsyncIterator[System]:
     """Everything started and ready inside the block; ended, engines last, when it is left.
 
     proxied: of PLACES, those with a proxy before them. shifts: the folder whose files put workers'
     clocks forward, None for clocks that are right. second: of a second company for SMS and mail,
-    with its own folder and ports; workers then go by their settings for real carriers.
+    with its own folder and ports; workers then go by their settings for real carriers. standby:
+    PostgreSQL has one, and `database` is proxied.
     """
     async with AsyncExitStack() as stack:
-        started = stack.enter_context(
-            # So that it can be told when a cancel was committed.
-            engines.start(config.var, postgres_config={"track_commit_timestamp": "on"})
-        )
+        started = stack.enter_context(engines.start(config.var, postgres_config=_POSTGRES))
         await asyncio.to_thread(migrate, started.database_url)
+        pair = None
+        if standby and started.postgres is not None:
+            pair = await asyncio.to_thread(Pair, started.postgres, config.var / "pair", _POSTGRES)
+            stack.callback(pair.stop)
         proxies = {}
         for place in proxied:
             proxies[place] = Proxy(_server(place, config, started))
@@ -118,7 +131,7 @@ async def running(
                 backoff_max_s=1.0,
             )
         )
-        system = System(config, started, supervisor, proxies, lines, second)
+        system = System(config, started, supervisor, proxies, lines, second, pair)
         await system.ready()
         yield system
 
@@ -128,12 +141,21 @@ def _server(place: str, config: Settings, started: Engines) -> tuple[str, int] |
         case "redis":
             return config.local_host, urlsplit(started.redis_url).port or 0
         case "database":
-            folder = parse_qs(urlsplit(started.database_url).query)["host"][0]
-            return Path(folder) / ".s.PGSQL.5432"
+            return socket_of(started.database_url)
         case "http":
             return config.local_host, config.sandbox_port
         case _:
             return config.local_host, config.sandbox_smtp_port
+
+
+def socket_of(database_url: str) -> Path:
+    """The unix socket of an embedded PostgreSQL."""
+    return Path(parse_qs(urlsplit(database_url).query)["host"][0]) / ".s.PGSQL.5432"
+
+
+def _through(proxies: Mapping[str, Proxy]) -> str:
+    port = proxies["database"].port
+    return f"postgresql://alerting@127.0.0.1:{port}/alerting?sslmode=disable"
 
 
 def _specs(
@@ -146,9 +168,7 @@ def _specs(
     """Carriers and API where they are; everything reaches the others through the proxies."""
     database_url, redis_url = started.database_url, started.redis_url
     if "database" in proxies:
-        database_url = (
-            f"postgresql://alerting@127.0.0.1:{proxies['database'].port}/alerting?sslmode=disable"
-        )
+        database_url = _through(proxies)
     if "redis" in proxies:
         redis_url = f"redis://127.0.0.1:{proxies['redis'].port}/0"
     ports = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerting.chaos.hand import Struck
 from alerting.chaos.judge import Judgement, Row
+from alerting.chaos.plan import Kind
 from alerting.chaos.report import Criterion
 from alerting.chaos.scenarios import Scenario
 from alerting.chaos.watch import Doubted, Line, silence_s
@@ -15,14 +17,37 @@ from alerting.chaos.watch import Doubted, Line, silence_s
 #: Beyond this share of an alert only what is in doubt is left, and that waits by design.
 _MOST = 0.97
 
+#: Places where a connection that breaks may have carried a message.
+_PROVIDERS = frozenset({"http", "smtp"})
+
 #: After a cancel is committed no message may come later than this.
 _CANCEL_S = 1.0
 
 
+#: Within these a second alert is answered, and its first message is with a carrier.
+_ANSWER_S = 1.0
+_FIRST_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SecondAlert:
+    """How the alert went that was sent while a fault lasted. answered_s: until its submission was
+    answered. first_s: until its first message; None where there was none."""
+
+    judgement: Judgement
+    answered_s: float
+    first_s: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What the criteria look at. `chunks`: work left open. cancel_s: from the cancel's commit to
-    the alert's last message."""
+    """What the criteria look at.
+
+    resumed_s: for each fault, from its end to the next message. silence_beside_s: while some
+    channels were silent, the longest silences of the others. second: None where no second alert
+    was sent. window, channels: a process has at most a window open on each channel. chunks: work
+    left open. cancel_s: from the cancel's commit to the alert's last message.
+    """
 
     scenario: Scenario
     judgement: Judgement
@@ -31,10 +56,14 @@ class Course:
     recovery_s: Sequence[float | None]
     in_doubt_elsewhere: int
     window: int
+    channels: int
     chunks: int
     stuck: bool
     cancel_s: float | None
     providers: Mapping[str, int]
+    resumed_s: Sequence[float | None] = ()
+    silence_beside_s: Sequence[float | None] = ()
+    second: SecondAlert | None = None
 
 
 def attribute(doubted: Sequence[Doubted], struck: Sequence[Struck]) -> int:
@@ -64,13 +93,42 @@ def recoveries(struck: Sequence[Struck], lines: Sequence[Line]) -> list[float | 
     times = sorted(line.at for line in lines)
     if not times:
         return [None] * len(struck)
-    most = times[int((len(times) - 1) * _MOST)]
+    most = _almost_all(times)
     ends = [s.at for s in struck[1:]] + [most]
     found: list[float | None] = []
     for s, end in zip(struck, ends, strict=True):
         until = min(most, max(end, s.lifted_at or end))
         found.append(None if s.at >= most else silence_s(times, s.at, until))
     return found
+
+
+def resumed_s(struck: Struck, lines: Sequence[Line]) -> float | None:
+    """Seconds from the end of a fault to the next message; None where only what is in doubt was
+    left by then."""
+    times = sorted(line.at for line in lines)
+    lifted_at = struck.lifted_at
+    if not times or lifted_at is None or lifted_at >= _almost_all(times):
+        return None
+    return (next(at for at in times if at >= lifted_at) - lifted_at).total_seconds()
+
+
+def silence_beside_s(struck: Sequence[Struck], lines: Sequence[Line]) -> list[float | None]:
+    """While carriers of some channels were ill, the longest silence of each other channel, as long
+    as it had more to send than what is in doubt."""
+    found: list[float | None] = []
+    for s in struck:
+        if s.fault.kind is not Kind.CARRIERS:
+            continue
+        for channel in {line.channel for line in lines} - set(s.fault.how):
+            times = sorted(line.at for line in lines if line.channel == channel)
+            most = _almost_all(times)
+            if s.at < most:
+                found.append(silence_s(times, s.at, min(most, s.lifted_at or most)))
+    return found
+
+
+def _almost_all(times: Sequence[datetime]) -> datetime:
+    return times[int((len(times) - 1) * _MOST)]
 
 
 def last_after_s(committed_at: datetime | None, lines: Sequence[Line]) -> float | None:
@@ -94,11 +152,13 @@ def disagreements(lines: Sequence[Line], rows: Mapping[int, Row]) -> int:
 
 
 def criteria(course: Course, *, disagree: int | None = None) -> list[Criterion]:
-    """Everything that has to hold in this scenario."""
+    """Everything that has to hold in this scenario.
+
+    A process that dies leaves at most a window on each channel in doubt.
+    """
     j, scenario = course.judgement, course.scenario
-    over = max(
-        (s.in_doubt - course.window * s.processes for s in course.struck if s.processes), default=0
-    )
+    most = course.window * course.channels
+    over = max((s.in_doubt - most * s.processes for s in course.struck if s.processes), default=0)
     found = [
         Criterion("lost", 0, j.lost),
         Criterion("told who should not be", 0, j.unexpected),
@@ -110,15 +170,27 @@ def criteria(course: Course, *, disagree: int | None = None) -> list[Criterion]:
         Criterion("in doubt beyond the window", 0, max(0, over)),
         Criterion("faults that did not strike", 0, course.planned - len(course.struck)),
     ]
-    network = bool(scenario.proxied)
-    if not network:
-        # A lost answer leaves a doubt as well; without a network between only a death does.
+    if not _PROVIDERS.intersection(scenario.proxied):
+        # A provider's lost answer leaves a doubt as well; without a network between only a death
+        # does.
         found.append(Criterion("in doubt without a kill", 0, course.in_doubt_elsewhere))
     if scenario.undoubled:
         found.append(Criterion("duplicates, flagged or not", 0, j.duplicates))
     if scenario.silence_s is not None:
         longest = max((s for s in course.recovery_s if s is not None), default=None)
         found.append(Criterion("seconds without a message", scenario.silence_s, longest))
+    if scenario.resume_s is not None:
+        longest = max((s for s in course.resumed_s if s is not None), default=None)
+        found.append(
+            Criterion("seconds from a fault's end to a message", scenario.resume_s, longest)
+        )
+    if scenario.beside_s is not None:
+        longest = max((_or_ever(s) for s in course.silence_beside_s), default=None)
+        found.append(
+            Criterion("seconds without a message on another channel", scenario.beside_s, longest)
+        )
+    if scenario.second_alert:
+        found += _of_second(course.second)
     if scenario.two_companies:
         idle = sum(1 for name in ("sms.2", "email.2") if not course.providers.get(name))
         found.append(Criterion("second providers that were never called", 0, idle))
@@ -127,3 +199,25 @@ def criteria(course: Course, *, disagree: int | None = None) -> list[Criterion]:
     if disagree is not None:
         found.append(Criterion("SMS the ledger and the carrier disagree on", 0, disagree))
     return found
+
+
+def _of_second(second: SecondAlert | None) -> list[Criterion]:
+    j = second.judgement if second else None
+    return [
+        Criterion("lost of the second alert", 0, j.lost if j else None),
+        Criterion("duplicates of the second alert", 0, j.duplicates if j else None),
+        Criterion(
+            "seconds until the second alert was answered",
+            _ANSWER_S,
+            second.answered_s if second else None,
+        ),
+        Criterion(
+            "seconds to the second alert's first message",
+            _FIRST_S,
+            second.first_s if second else None,
+        ),
+    ]
+
+
+def _or_ever(s: float | None) -> float:
+    return math.inf if s is None else s

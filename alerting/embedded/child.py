@@ -86,18 +86,44 @@ def children(pid: int) -> list[int]:
     return sorted(_by_parent().get(pid, []))
 
 
+def family(pid: int) -> list[int]:
+    """A process and all that it and its children started, parents first.
+
+    A process group does not hold them: each backend of PostgreSQL has one of its own.
+    """
+    by_parent = _by_parent()
+    found, grown = [pid], 0
+    while grown < len(found):
+        found += by_parent.get(found[grown], [])
+        grown += 1
+    return found
+
+
+def stop_all(pid: int) -> None:
+    """SIGSTOP a process and all that it started. The parent comes first, so that it starts no
+    more meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    _signal_all(family(pid), signal.SIGSTOP)
+
+
+def continue_all(pid: int) -> None:
+    """SIGCONT a process and all that it started."""
+    _signal_all(family(pid), signal.SIGCONT)
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL a server and all that it started, as a power cut would, and see them gone."""
-    by_parent = _by_parent()
-    family, grown = [process.pid], 0
-    while grown < len(family):
-        family += by_parent.get(family[grown], [])
-        grown += 1
-    for pid in family:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    killed = family(process.pid)
+    _signal_all(killed, signal.SIGKILL)
     process.wait()
-    until(lambda: not any(map(_alive, family)), timeout_s=10, what="killed processes to be gone")
+    until(lambda: not any(map(_alive, killed)), timeout_s=10, what="killed processes to be gone")
+
+
+def _signal_all(pids: Sequence[int], sig: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, sig)
 
 
 def _by_parent() -> dict[int, list[int]]:
