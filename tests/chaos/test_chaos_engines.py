@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -12,8 +13,10 @@ import psycopg
 import pytest
 import redis
 
+from alerting.chaos.backends import end_presence
 from alerting.embedded import child, engines
 from alerting.embedded.wait import until
+from alerting.store.presence import Presence
 
 
 @pytest.fixture
@@ -74,3 +77,36 @@ def test_a_kill_takes_grandchildren_along(tmp_path: Path) -> None:
     ).stdout
     assert state == "" or state.rpartition(")")[2].split()[0] == "Z"
     assert child.children(process.pid) == []
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_stopped_postgres_stands_still_with_all_its_processes(running: engines.Engines) -> None:
+    assert running.postgres is not None
+    with psycopg.connect(running.database_url, autocommit=True) as c:
+        c.execute("select 1")
+        everybody = child.family(running.postgres.pid)
+        assert c.info.backend_pid in everybody
+        child.stop_all(running.postgres.pid)
+        until(
+            lambda: {state_of(pid) for pid in everybody} == {"T"},
+            timeout_s=20,
+            what="all to be stopped",
+        )
+        child.continue_all(running.postgres.pid)
+        assert c.execute("select 1").fetchone() == (1,)
+
+
+async def test_presence_is_ended_and_nothing_else(running: engines.Engines) -> None:
+    other = await psycopg.AsyncConnection.connect(running.database_url, autocommit=True)
+    assert await end_presence(running.database_url) == 0
+    presence = Presence(running.database_url)
+    async with presence.shown():
+        assert await end_presence(running.database_url) == 1
+        # It comes back by itself.
+        while not await end_presence(running.database_url):
+            await asyncio.sleep(0.01)
+    assert await (await other.execute("select 1")).fetchone() == (1,)
+    await other.close()

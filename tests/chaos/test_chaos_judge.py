@@ -14,11 +14,14 @@ from alerting.chaos.plan import Fault, Kind
 from alerting.chaos.scenarios import SCENARIOS
 from alerting.chaos.verdict import (
     Course,
+    SecondAlert,
     attribute,
     criteria,
     disagreements,
     last_after_s,
     recoveries,
+    resumed_s,
+    silence_beside_s,
 )
 from alerting.chaos.watch import Doubted, Line, silence_s
 from alerting.store.schema import CHUNK_SPAN
@@ -133,6 +136,31 @@ def test_a_recovery_lasts_to_the_next_fault_and_not_into_the_tail() -> None:
     assert recoveries([early, late, tail], lines) == [pytest.approx(0.1), 3.0, None]
 
 
+def test_sending_goes_on_after_a_fault_has_ended() -> None:
+    lines = [line(A, 1, s) for s in range(100)]
+    stopped = replace(struck(5, "postgres", set(), 0), lifted_at=after(7.5))
+    assert resumed_s(stopped, lines) == 0.5
+    assert resumed_s(replace(stopped, lifted_at=after(98)), lines) is None
+    assert resumed_s(replace(stopped, lifted_at=None), lines) is None
+
+
+def test_other_channels_are_not_silent_beside_a_silent_one() -> None:
+    silent = Struck(
+        Fault(0.1, Kind.CARRIERS, "all", 20, {"name": "silent email", "email": {}}),
+        after(10),
+        0,
+        lifted_at=after(30),
+    )
+    sms = [line(A, 1, s / 2) for s in range(80)]
+    push = [replace(line(A, 1, s), channel="push") for s in (*range(16), *range(21, 50))]
+    mail = [replace(line(A, 1, s), channel="email") for s in (1, 90)]
+    beside = silence_beside_s([silent], [*sms, *push, *mail])
+    assert sorted(s or 0 for s in beside) == [0.5, 6.0]
+    # A channel that had ended by then is not waited for.
+    ended = [replace(line(A, 1, s), channel="push") for s in range(9)]
+    assert silence_beside_s([silent], [*sms, *ended, *mail]) == [0.5]
+
+
 def test_the_last_message_after_a_cancel() -> None:
     assert last_after_s(after(1), [line(A, 1, 1.75)]) == 0.75
     assert last_after_s(after(1), [line(A, 1, 0.5)]) == 0.0
@@ -155,10 +183,14 @@ def course(name: str = "kills") -> Course:
         recovery_s=[0.5],
         in_doubt_elsewhere=0,
         window=64,
+        channels=3,
         chunks=0,
         stuck=False,
         cancel_s=0.5,
         providers={"sms.2": 1, "email.2": 1},
+        resumed_s=[0.5],
+        silence_beside_s=[0.5],
+        second=SecondAlert(judge(EACH, TWO, ROWS), 0.2, 0.9),
     )
 
 
@@ -173,7 +205,9 @@ def test_a_good_course_breaks_nothing() -> None:
 def test_each_failure_breaks_its_criterion() -> None:
     good = course()
     over = struck(1, "fast-1/0", set())
-    over.in_doubt = 65
+    over.in_doubt = 3 * 64
+    assert broken(replace(good, struck=[over])) == []
+    over.in_doubt += 1
     assert broken(replace(good, struck=[over])) == ["in doubt beyond the window"]
     assert broken(replace(good, planned=2)) == ["faults that did not strike"]
     assert broken(replace(good, chunks=1)) == ["work left open"]
@@ -184,6 +218,16 @@ def test_each_failure_breaks_its_criterion() -> None:
     assert broken(slow) == ["seconds from cancel to last message"]
     alone = replace(course("failover"), providers={"sms.1": 9, "email.2": 1})
     assert broken(alone) == ["second providers that were never called"]
+    assert broken(replace(course("swap"), in_doubt_elsewhere=1)) == ["in doubt without a kill"]
+    late = replace(course("postgres-stopped"), resumed_s=[None, 2.5])
+    assert broken(late) == ["seconds from a fault's end to a message"]
+    held_up = replace(course("silent-provider"), silence_beside_s=[0.5, None])
+    assert broken(held_up) == ["seconds without a message on another channel"]
+    never = SecondAlert(judge(EACH, TWO, ROWS), 1.5, None)
+    assert broken(replace(course("redis-stopped"), second=never)) == [
+        "seconds until the second alert was answered",
+        "seconds to the second alert's first message",
+    ]
     doubled = judge(EACH, [*TWO, line(B, 2)], {1: row(), 2: row(flagged=True)})
     assert broken(replace(course("restart"), judgement=doubled)) == ["duplicates, flagged or not"]
     assert broken(good, disagree=1) == ["SMS the ledger and the carrier disagree on"]

@@ -38,10 +38,31 @@ def test_faults_come_in_order_and_strike_what_there_is(name: str, seed: int) -> 
                 assert f.target in scenario.proxied
             case Kind.KILL | Kind.STOP | Kind.RESTART:
                 assert group in {*GROUPS, *ENGINES, "api", "scheduler"}
+            case Kind.SWAP:
+                assert scenario.standby
+                assert f.how["name"] in {"failover", "switchover"}
+            case Kind.SUBMIT:
+                assert scenario.second_alert
+            case Kind.TERMINATE:
+                assert f.how["every_s"] > 0
             case Kind.CLOCK:
                 assert scenario.shifted
                 assert f.for_s > 0
     assert set(scenario.proxied) <= set(PLACES)
+    assert "database" in scenario.proxied or not scenario.standby
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_second_alert_is_sent_while_redis_stands_still(seed: int) -> None:
+    faults = SCENARIOS["redis-stopped"].plan(Random(seed), Knobs())
+    n = [f.kind for f in faults].index(Kind.SUBMIT)
+    assert faults[n - 1].kind is Kind.STOP
+    assert faults[n - 1].at == faults[n].at
+
+
+def test_mail_and_sms_are_silent_by_turns() -> None:
+    faults = SCENARIOS["silent-provider"].plan(Random(1), Knobs())
+    assert [set(f.how) - {"name"} for f in faults] == [{"email"}, {"sms"}]
 
 
 def test_fifty_kills_hit_everything() -> None:
