@@ -114,7 +114,14 @@ _WAKE = f"""
       where w.state = 'ready' and w.rank is null and w.not_before <= now()
       order by w.not_before limit %(most)s for no key update skip locked)"""  # noqa: S608
 
-_CLAIM = """
+_TAKE = """
+    update outbox o set state = 'leased', owner = %(owner)s, fence = o.fence + 1,
+      tries = o.tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
+    from best where o.id = best.id
+    returning o.id, o.alert_id, o.kind, o.lane, o.channel, o.digest, o.size, o.cursor,
+      o.window_from, o.window_to, o.fence, o.tries, coalesce(o.rank < 0, false)"""
+
+_CLAIM = f"""
     with best as (
       select w.id from unnest(%(lanes)s::text[], %(channels)s::text[], %(below)s::float8[])
         as room(lane, channel, below)
@@ -123,23 +130,21 @@ _CLAIM = """
         where o.lane = room.lane and o.channel = room.channel and o.state = 'ready'
           and o.rank < room.below and o.not_before <= now()
         order by o.rank, o.id limit 1 for no key update skip locked) as w)
-    update outbox o set state = 'leased', owner = %(owner)s, fence = o.fence + 1,
-      tries = o.tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
-    from best where o.id = best.id
-    returning o.id, o.alert_id, o.kind, o.lane, o.channel, o.digest, o.size, o.cursor,
-      o.window_from, o.window_to, o.fence, o.tries, coalesce(o.rank < 0, false)"""
+    {_TAKE}"""  # noqa: S608
 
 #: Looks at few: whoever else waits stands near the front.
-_OTHERS = """
-    select full_.lane, full_.channel
-    from unnest(%(lanes)s::text[], %(channels)s::text[]) as full_(lane, channel)
-    where exists (
-      select from (
-        select o.alert_id from outbox o
-        where o.lane = full_.lane and o.channel = full_.channel and o.state = 'ready'
-          and o.rank is not null and o.not_before <= now()
-        order by o.rank, o.id limit 5) as front
-      where not front.alert_id = any(%(alerts)s))"""
+_CLAIM_OTHERS = f"""
+    with best as (
+      select w.id from unnest(%(lanes)s::text[], %(channels)s::text[]) as full_(lane, channel)
+      cross join lateral (
+        select o.id from outbox o
+        where o.state = 'ready' and not o.alert_id = any(%(alerts)s) and o.id in (
+          select f.id from outbox f
+          where f.lane = full_.lane and f.channel = full_.channel and f.state = 'ready'
+            and f.rank is not null and f.not_before <= now()
+          order by f.rank, f.id limit 5)
+        order by o.rank, o.id limit 1 for no key update skip locked) as w)
+    {_TAKE}"""  # noqa: S608
 
 #: What a dead or stopped worker held. What its window holds stays marked.
 _RECOVER = """
@@ -266,20 +271,21 @@ def _work(row: psycopg.rows.TupleRow) -> Work:
     return Work(id_, alert_id, kind, Lane(lane), *rest)
 
 
-async def others_wait(
-    db: Database, full: Collection[Queue], alerts: Collection[UUID]
-) -> frozenset[Queue]:
-    """Those of these queues near whose front another alert than these waits."""
+async def claim_others(
+    db: Database, full: Collection[Queue], alerts: Collection[UUID], *, owner: str, lease_s: float
+) -> list[Work]:
+    """Take from each of these queues the first row of another alert than these that stands near
+    the front."""
+    values = {
+        "lanes": [lane.value for lane, _ in full],
+        "channels": [channel for _, channel in full],
+        "alerts": list(alerts),
+        "owner": owner,
+        "lease_s": lease_s,
+    }
     async with db.one_flight() as driver:
-        rows = await driver.execute(
-            _OTHERS,
-            {
-                "lanes": [lane.value for lane, _ in full],
-                "channels": [channel for _, channel in full],
-                "alerts": list(alerts),
-            },
-        )
-    return frozenset((Lane(lane), channel) for lane, channel in await rows.fetchall())
+        rows = await driver.execute(_CLAIM_OTHERS, values)
+    return [_work(row) for row in await rows.fetchall()]
 
 
 async def recover(db: Database, gone: Collection[str]) -> list[int]:

@@ -106,7 +106,7 @@ async def test_presence_is_ended_and_nothing_else(running: engines.Engines) -> N
     async with presence.shown():
         assert await end_presence(running.database_url) == 1
         # It comes back by itself.
-        while not await end_presence(running.database_url):
+        while not await end_presence(running.database_url):  # noqa: ASYNC110 - it has to be asked
             await asyncio.sleep(0.01)
     assert await (await other.execute("select 1")).fetchone() == (1,)
     await other.close()

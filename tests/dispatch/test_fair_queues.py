@@ -11,6 +11,7 @@ from sqlalchemy import update
 from town import Town
 
 from alerting.cap import read, to_xml
+from alerting.dispatch.chunks import places
 from alerting.domain.alert import Category, Severity
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
@@ -148,7 +149,7 @@ async def test_rows_of_programs_that_write_no_rank_are_claimed(
 
 @pytest.mark.parametrize("pace", [0, 2])
 async def test_alert_is_begun_though_another_takes_long(
-    town: Town, alert_xml: bytes, pace: int
+    town: Town, alert_xml: bytes, pace: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of two alerts of one lane waits for no more than a slice of the other's."""
     town.settings = town.settings.model_copy(update={"chunk_size": 40, "window": 2 + pace})
@@ -162,9 +163,7 @@ async def test_alert_is_begun_though_another_takes_long(
         await asyncio_tick()
     await submitted(town, alert_xml, "Bridge closed")
     # A slice is over at once.
-    worker._deliverer.sender.should_yield = lambda work, sending_s: worker._should_yield(
-        work, sending_s + 60
-    )
+    monkeypatch.setattr(places, "SLICE_S", 0.0)
     await worker.sweep()
     order = [m.thread for m in sms.sent]
     firsts = {thread: order.index(thread) for thread in dict.fromkeys(order)}

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text, update
 from town import Town
 
 from alerting.channels.base import Outcome, Outgoing
-from alerting.dispatch.chunks.places import Places
+from alerting.dispatch.chunks.places import SLICE_S, Places
 from alerting.dispatch.lease import Lease
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
@@ -342,16 +342,37 @@ async def test_places_bound_what_a_process_has_open_and_go_to_the_gravest_first(
         await asyncio.sleep(0)
         group.create_task(chunk("drill", chunk_of("sms", Lane.DRILL), 4))
         group.create_task(chunk("routine", chunk_of("sms", Lane.ROUTINE), 4))
-        assert not places.wanted(holder)
+        assert not places.wanted(holder, 0.0)
         gone = group.create_task(chunk("gone", chunk_of("sms", Lane.EXTREME), 8))
         group.create_task(chunk("extreme", chunk_of("sms", Lane.EXTREME), 8))
         group.create_task(chunk("end", chunk_of("sms", Lane.ROUTINE, first=True), 8))
         await asyncio.sleep(0)
-        assert places.wanted(chunk_of("sms", Lane.SEVERE))
+        assert places.wanted(chunk_of("sms", Lane.SEVERE), 0.0)
         gone.cancel()
         release.set()
     assert order == ["first", "extreme", "end", "routine", "drill"]
     assert most == 8
+
+
+async def test_places_go_to_another_alert_before_the_next_chunk_of_the_same() -> None:
+    places, order = Places(8), []
+    large, small = chunk_of("sms", Lane.EXTREME), chunk_of("sms", Lane.EXTREME)
+    release = asyncio.Event()
+
+    async def chunk(name: str, work: Work) -> None:
+        async with places.taken(work, 8):
+            order.append(name)
+            await release.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for name, work in (("large", large), ("large", large), ("small", small)):
+            group.create_task(chunk(name, work))
+        await asyncio.sleep(0)
+        # Only after a slice does one alert make room for another.
+        assert not places.wanted(large, SLICE_S / 2)
+        assert places.wanted(large, SLICE_S)
+        release.set()
+    assert order == ["large", "small", "large"]
 
 
 async def test_places_of_one_channel_are_not_taken_by_another() -> None:

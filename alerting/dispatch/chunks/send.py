@@ -35,8 +35,8 @@ from alerting.store.settlements import Settlement, settle
 
 log = logger(__name__)
 
-#: Whether a chunk that has been sent for so many seconds is to be given back for others.
-ShouldYield = Callable[[Work, float], bool]
+#: Whether a chunk is to be given back between two windows, so that others come first.
+ShouldYield = Callable[[Work], bool]
 
 #: The code of a delivery whose message could not be made; no provider was called.
 NOT_COMPOSED = "not-composed"
@@ -97,7 +97,7 @@ class Sender:
         self._settings = settings
         self._stopping = stopping
         self._places = Places(settings.window)
-        self.should_yield: ShouldYield = lambda work, sending_s: False
+        self.should_yield: ShouldYield = lambda work: False
 
     async def send_all(
         self,
@@ -142,7 +142,7 @@ class Sender:
         return pause
 
     def _yields(self, work: Work, sending_s: float) -> bool:
-        return self._places.wanted(work) or self.should_yield(work, sending_s)
+        return self._places.wanted(work, sending_s) or self.should_yield(work)
 
     async def _send(self, job: _Job, sending: Sending) -> Outcome:
         delivery_id = sending.delivery.id

@@ -36,11 +36,9 @@ log = logger(__name__)
 
 _T = TypeVar("_T")
 
-#: Rows of one queue in hand at once: a chunk is loaded and judged while another is sent.
+#: Rows of one queue in hand at once: a chunk is loaded and judged while another is sent. One of
+#: another alert than these comes on top, so that it is ready when they have had their slice.
 _AT_ONCE = 2
-
-#: A chunk that is sent for longer makes room where another alert waits for its queue.
-_SLICE_S = 1.0
 
 #: A ring that found work keeps its process from the next one for so long: another takes that.
 _RING_S = 0.05
@@ -81,14 +79,13 @@ class Worker:
         self._stopping = stopping
         self._precedence = Precedence(db, lanes, stretch_s=settings.lease_s / 3)
         self._in_hand: dict[asyncio.Task[None], Work] = {}
-        self._others: frozenset[Queue] = frozenset()
         self._filling = asyncio.Lock()
         self._wake = asyncio.Event()
         self._absent: dict[str, float] = {}
         self._all_back_s = 0.0
         planner.give_way = self._give_way
         house.give_way = lambda: self._precedence.give_way(Lane.ROUTINE, self._stopping)
-        deliverer.sender.should_yield = self._should_yield
+        deliverer.sender.should_yield = self._precedence.stands_aside
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -189,18 +186,19 @@ class Worker:
                 held = [w for w in self._held() if w.channel == channel and w.lane in rivals]
                 if len(held) < _AT_ONCE:
                     room.append((lane, channel, only_first))
-                elif channel != PLAN:
+                elif channel != PLAN and len(held) == _AT_ONCE and not only_first:
                     full.append((lane, channel))
         lease_s = self._settings.lease_s
         found = await outbox.claim(self._db, room, owner=self._owner, lease_s=lease_s)
+        if full:
+            alerts_held = {w.alert_id for w in self._held()}
+            found += await outbox.claim_others(
+                self._db, full, alerts_held, owner=self._owner, lease_s=lease_s
+            )
         for work in found:
             task = asyncio.create_task(self._do(work))
             self._in_hand[task] = work
             task.add_done_callback(self._done)
-        held_alerts = {w.alert_id for w in self._held()}
-        self._others = (
-            await outbox.others_wait(self._db, full, held_alerts) if full else frozenset()
-        )
         return len(found)
 
     def _held(self) -> Collection[Work]:
@@ -213,12 +211,6 @@ class Worker:
     async def _give_way(self, work: Work) -> None:
         if self._precedence.stands_aside(work):
             await self._precedence.give_way(work.lane, self._stopping)
-
-    def _should_yield(self, work: Work, sending_s: float) -> bool:
-        """True when a chunk is to be given back between two windows, so that others come first."""
-        if self._precedence.stands_aside(work):
-            return True
-        return sending_s >= _SLICE_S and (work.lane, work.channel) in self._others
 
     async def _do(self, work: Work) -> None:
         try:
