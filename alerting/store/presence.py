@@ -2,8 +2,8 @@
 
 A living worker holds an advisory lock on a connection of its own. PostgreSQL lets go of it the
 moment the connection ends, which a kill -9 does. A worker that has only lost this connection takes
-the lock again at once, so whoever looks for the dead looks twice. A worker that is only stopped
-keeps its lock; its work is taken over when the lease runs out.
+the lock again at once, so whoever looks for the dead looks several times. A worker that is only
+stopped keeps its lock; its work is taken over when the lease runs out.
 """
 
 from __future__ import annotations
@@ -60,11 +60,13 @@ class Presence:
 
     async def _keep(self) -> None:
         while True:
+            held = False
             try:
                 async with await _Watched.connect(
                     self._url, autocommit=True, connect_timeout=5
                 ) as connection:
                     await connection.execute("select pg_advisory_lock(%s, %s)", (CLASS, self._key))
+                    held = True
                     self._there.set()
                     while True:
                         # Waits at the socket, so that its end is known at once.
@@ -73,7 +75,8 @@ class Presence:
                         await connection.execute("select 1")
             except psycopg.Error as e:
                 log.warning("presence.lost", error=type(e).__name__)
-                await asyncio.sleep(_AGAIN_S)
+                if not held:
+                    await asyncio.sleep(_AGAIN_S)
 
 
 async def absent(db: Database) -> set[str]:

@@ -19,6 +19,7 @@ from alerting.dispatch.lease import Lease
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.store import claims, outbox
+from alerting.store import presence as presence_times
 from alerting.store.claims import Fenced
 from alerting.store.outbox import Work
 from alerting.store.presence import Presence
@@ -118,6 +119,42 @@ async def test_recover_leaves_a_worker_alone_that_lost_its_presence_connection(
             await until(back)
             for other in others:
                 await other.recover()
+
+
+async def test_presence_comes_back_without_a_pause(
+    town: Town, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others look for it several times a second."""
+    async with shown(town, database_url) as presence:
+        monkeypatch.setattr(presence_times, "_AGAIN_S", 3600.0)
+        first = await cut_presence(town, presence)
+
+        async def back() -> bool:
+            return await presence_held_by(town, presence) not in {None, first}
+
+        await until(back)
+
+
+async def test_absent_owner_is_looked_for_again_long_before_the_next_sweep(
+    town: Town, alert_xml: bytes, database_url: str
+) -> None:
+    """One that shows itself between two sweeps must be seen, and a dead one is not waited for."""
+    town.settings = town.settings.model_copy(update={"sweep_s": 3600.0})
+    await town.submit(alert_xml)
+    async with shown(town, database_url) as dying:
+        work = await town.claim(dying.owner, lease_s=3600)
+
+    async def gone() -> bool:
+        return await presence_held_by(town, dying) is None
+
+    async def freed() -> bool:
+        async with town.db.begin() as c:
+            owner = await c.scalar(select(table.c.owner).where(table.c.id == work.id))
+        return owner != dying.owner
+
+    await until(gone)
+    async with town.worker().serving():
+        await until(freed)
 
 
 async def test_recover_gives_everybody_time_to_come_back_after_postgresql_was_away(

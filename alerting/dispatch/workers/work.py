@@ -48,6 +48,9 @@ _RING_S = 0.05
 _GRACE_S = 0.9
 _COMEBACK_S = 3.0
 
+#: How often an owner that is absent is looked for.
+_LOOK_S = 0.15
+
 
 class Worker:
     """Does one process's work. Lives on one event loop.
@@ -95,7 +98,7 @@ class Worker:
         """
         working = asyncio.create_task(self._work())
         beside = [
-            asyncio.create_task(self._every_second(self.recover)),
+            asyncio.create_task(self._recover_on()),
             asyncio.create_task(self._precedence.keep_looking(self._held)),
         ]
         async with self._house.kept():
@@ -135,8 +138,8 @@ class Worker:
     async def recover(self) -> None:
         """Free the work of workers that are dead, and what outlived its lease.
 
-        An owner is dead when it has shown no presence for a while: one whose connection alone was
-        cut shows it again at once.
+        An owner is dead when it has shown no presence at several looks in a row: one whose
+        connection alone was cut shows it again at once, however often that happens.
         """
         now = time.monotonic()
         try:
@@ -159,10 +162,10 @@ class Worker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._settings.sweep_s)
 
-    async def _every_second(self, act: Callable[[], Awaitable[object]]) -> None:
+    async def _recover_on(self) -> None:
         while not self._stopping():
-            await self._tried(act)
-            await asyncio.sleep(self._settings.sweep_s)
+            await self._tried(self.recover)
+            await asyncio.sleep(_LOOK_S if self._absent else self._settings.sweep_s)
 
     async def _tried(self, act: Callable[[], Awaitable[_T]]) -> _T | None:
         """What it returned; None where it failed, which is logged and never the end."""
