@@ -111,7 +111,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "redis-stopped": Scenario(
         "Redis stands still again and again, and a second alert comes", plans.redis_stopped,
-        # Small windows, so that a carrier answers soon and the alert takes its time all the same.
+        # Small windows: a carrier answers soon and the alert takes its time all the same.
         citizens=3_000, span_s=40, settings={"window": 8},
         silence_s=2.0, undoubled=True, second_alert=True,
     ),
@@ -129,7 +129,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "silent-provider": Scenario(
         "one of three providers answers nothing", plans.silent_provider,
-        citizens=10_000, span_s=50, beside_s=2.0,
+        citizens=4_000, span_s=60, settings={"window": 8}, beside_s=2.0,
     ),
     "short": Scenario(
         "something of everything, for every change", plans.short,
