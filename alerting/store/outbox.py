@@ -146,6 +146,21 @@ _CLAIM_OTHERS = f"""
         order by o.rank, o.id limit 1 for no key update skip locked) as w)
     {_TAKE}"""  # noqa: S608
 
+#: Looks at the newest rows: what another alert has queued came while this one was planned. Of two
+#: only the one that has more queued stands aside.
+_SMALLER = """
+    with own as (select count(*) as n from (
+      select from outbox where alert_id = %(alert)s and state = 'ready' limit 1000) as q)
+    select exists (
+      select from (
+        select distinct alert_id from (
+          select alert_id from outbox
+          where lane = %(lane)s and state in ('ready','leased') and not_before <= now()
+          order by id desc limit 50) as newest) as other
+      where other.alert_id <> %(alert)s and (select n from own) > (select count(*) from (
+        select from outbox where alert_id = other.alert_id and state = 'ready' limit 1000) as q))
+      and (select n from own) >= %(enough)s"""
+
 #: What a dead or stopped worker held. What its window holds stays marked.
 _RECOVER = """
     update outbox set state = 'ready', rank = null, owner = '', lease_until = null
@@ -286,6 +301,17 @@ async def claim_others(
     async with db.one_flight() as driver:
         rows = await driver.execute(_CLAIM_OTHERS, values)
     return [_work(row) for row in await rows.fetchall()]
+
+
+async def smaller_waits(db: Database, plan: Work, *, enough: int) -> bool:
+    """True where the alert of this plan has `enough` chunks or more queued, and an alert of its
+    lane that has fewer is to be told."""
+    async with db.one_flight() as driver:
+        rows = await driver.execute(
+            _SMALLER, {"alert": plan.alert_id, "lane": plan.lane.value, "enough": enough}
+        )
+    row = await rows.fetchone()
+    return bool(row and row[0])
 
 
 async def recover(db: Database, gone: Collection[str]) -> list[int]:

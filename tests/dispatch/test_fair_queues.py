@@ -109,6 +109,27 @@ async def test_tenant_with_many_alerts_leaves_the_first_place_to_another(
     assert set(order) == {*many, one}
 
 
+async def test_plan_far_ahead_lets_an_alert_with_less_queued_pass(
+    town: Town, alert_xml: bytes
+) -> None:
+    large = await submitted(town, alert_xml, "Dam broke")
+    plan = await town.claim("planner")
+    assert plan.alert_id == large
+    await chunks(town, large, 20)
+    assert not await store.smaller_waits(town.db, plan, enough=20)
+    small = await submitted(town, alert_xml, "Bridge closed")
+    assert await store.smaller_waits(town.db, plan, enough=20)
+    assert not await store.smaller_waits(town.db, plan, enough=21)
+    smaller = await town.claim("planner")
+    assert smaller.alert_id == small
+    assert await store.smaller_waits(town.db, plan, enough=20)
+    # Never both of them.
+    assert not await store.smaller_waits(town.db, smaller, enough=0)
+    async with town.db.begin() as c:
+        await c.execute(update(outbox).where(outbox.c.alert_id == small).values(state="done"))
+    assert not await store.smaller_waits(town.db, plan, enough=20)
+
+
 async def test_end_goes_before_everything_of_its_lane(town: Town, alert_xml: bytes) -> None:
     large = await submitted(town, alert_xml, "Dam broke")
     await chunks(town, large, 20)

@@ -27,6 +27,10 @@ _LOOK_S = 0.1
 #: its provider or its size, and light work must not stand still for hours.
 GIVE_WAY_S = 30.0
 
+#: Chunks of an alert that are queued before its planning may wait for other alerts: some seconds
+#: of sending, so that nothing stands still for it.
+_ENOUGH = 20
+
 
 class Precedence:
     """Says which lanes stand aside. Lives on one event loop.
@@ -43,6 +47,7 @@ class Precedence:
         self._stretch_s = stretch_s
         self._young: frozenset[Lane] = frozenset()
         self._looked_at = -math.inf
+        self._compared_at = -math.inf
         self._aside_since: dict[Lane, float] = {}
 
     def stands_aside(self, work: Work) -> bool:
@@ -75,6 +80,24 @@ class Precedence:
         while self._aside(lane) and time.monotonic() < end and not stopping():
             await asyncio.sleep(_LOOK_S)
             await self.look()
+
+    async def let_smaller_pass(self, plan: Work, stopping: Callable[[], bool]) -> None:
+        """Return when no alert of the plan's lane is to be told that has less queued, or after a
+        stretch. Returns at once while little of the plan's own alert waits to be sent.
+
+        Planning far ahead of what is sent only takes the processor from them.
+        """
+        if time.monotonic() - self._compared_at < _LOOK_S:
+            return
+        end = time.monotonic() + self._stretch_s
+        while time.monotonic() < end and not stopping():
+            self._compared_at = time.monotonic()
+            try:
+                if not await outbox.smaller_waits(self._db, plan, enough=_ENOUGH):
+                    return
+            except AWAY:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def keep_looking(self, in_hand: Callable[[], Collection[Work]]) -> None:
         """Look while there is work in hand that may have to stand aside, until cancelled."""

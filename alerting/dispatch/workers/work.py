@@ -214,6 +214,7 @@ class Worker:
     async def _give_way(self, work: Work) -> None:
         if self._precedence.stands_aside(work):
             await self._precedence.give_way(work.lane, self._stopping)
+        await self._precedence.let_smaller_pass(work, self._stopping)
 
     async def _do(self, work: Work) -> None:
         try:
