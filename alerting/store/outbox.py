@@ -161,12 +161,14 @@ _SMALLER = """
         select from outbox where alert_id = other.alert_id and state = 'ready' limit 1000) as q))
       and (select n from own) >= %(enough)s"""
 
-#: What a dead or stopped worker held. What its window holds stays marked.
+#: What a dead or stopped worker held, and what was claimed without the worker learning of it. What
+#: a window holds stays marked.
 _RECOVER = """
     update outbox set state = 'ready', rank = null, owner = '', lease_until = null
     where id in (
       select id from outbox
-      where state = 'leased' and (lease_until < now() or owner = any(%(gone)s))
+      where state = 'leased' and (lease_until < now() or owner = any(%(gone)s)
+        or owner = %(own)s and not id = any(%(held)s))
       for no key update skip locked)
     returning id"""
 
@@ -314,10 +316,14 @@ async def smaller_waits(db: Database, plan: Work, *, enough: int) -> bool:
     return bool(row and row[0])
 
 
-async def recover(db: Database, gone: Collection[str]) -> list[int]:
-    """Free what is leased by the owners that are gone, and what outlived its lease."""
+async def recover(
+    db: Database, gone: Collection[str], *, own: str = "", held: Collection[int] = ()
+) -> list[int]:
+    """Free what is leased by the owners that are gone, what outlived its lease, and what is leased
+    by `own` but not among the rows it holds: the answer to that claim was lost."""
+    values = {"gone": list(gone), "own": own, "held": list(held)}
     async with db.one_flight() as driver:
-        rows = await driver.execute(_RECOVER, {"gone": list(gone)})
+        rows = await driver.execute(_RECOVER, values)
     return [row[0] for row in await rows.fetchall()]
 
 

@@ -92,6 +92,31 @@ async def test_recover_frees_the_work_of_a_killed_worker(
     await until(taken)
 
 
+async def test_recover_frees_what_was_claimed_without_an_answer(
+    town: Town, alert_xml: bytes, database_url: str
+) -> None:
+    """PostgreSQL took the claim and fell silent; the worker lives and knows nothing of it."""
+    await town.submit(alert_xml)
+    async with shown(town, database_url) as presence:
+        worker = town.worker(owner=presence.owner)
+        work = await town.claim(presence.owner, lease_s=3600)
+        await worker.recover()
+        assert await town.claim_one(work.id, "next") is not None
+
+
+async def test_recover_leaves_what_the_worker_has_in_hand(
+    town: Town, alert_xml: bytes, database_url: str
+) -> None:
+    await town.submit(alert_xml)
+    async with shown(town, database_url) as presence:
+        worker = town.worker(owner=presence.owner)
+        assert await worker.fill() == 1
+        (work,) = worker._in_hand.values()
+        await worker.recover()
+        assert await town.claim_one(work.id, "next") is None
+        await worker.finish()
+
+
 async def test_recover_waits_for_a_worker_without_presence(town: Town, alert_xml: bytes) -> None:
     await town.submit(alert_xml)
     work = await town.claim("host:1:ab", lease_s=60)
@@ -178,7 +203,7 @@ async def test_recover_gives_everybody_time_to_come_back_after_postgresql_was_aw
     assert await town.claim_one(work.id, "next") is None
 
 
-async def away(*_: object) -> list[int]:
+async def away(*_: object, **__: object) -> list[int]:
     raise psycopg.OperationalError
 
 

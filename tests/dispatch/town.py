@@ -131,6 +131,7 @@ class Town:
         self,
         *lanes: Lane,
         budget: Budget | None = None,
+        owner: str = "",
         stopping: Callable[[], bool] = lambda: False,
     ) -> Hand:
         links = Links(b"k" * 32)
@@ -150,6 +151,7 @@ class Town:
             self.house(),
             self.settings,
             lanes or tuple(Lane),
+            owner=owner,
             stopping=stopping,
         )
 

@@ -136,7 +136,8 @@ class Worker:
                 return
 
     async def recover(self) -> None:
-        """Free the work of workers that are dead, and what outlived its lease.
+        """Free the work of workers that are dead, what outlived its lease, and what this worker
+        claimed without an answer.
 
         An owner is dead when it has shown no presence at several looks in a row: one whose
         connection alone was cut shows it again at once, however often that happens.
@@ -147,7 +148,10 @@ class Worker:
             known, new = self._absent, max(now, self._all_back_s)
             self._absent = {owner: known.get(owner, new) for owner in absent}
             gone = [o for o, since in self._absent.items() if now - since >= _GRACE_S]
-            freed = await outbox.recover(self._db, gone)
+            # Between two claims: what one has just taken must not look lost.
+            async with self._filling:
+                held = [w.id for w in self._held()]
+                freed = await outbox.recover(self._db, gone, own=self._owner, held=held)
         except AWAY:
             self._absent, self._all_back_s = {}, now + _COMEBACK_S
             raise
