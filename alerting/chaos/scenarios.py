@@ -112,7 +112,7 @@ SCENARIOS: dict[str, Scenario] = {
     "redis-stopped": Scenario(
         "Redis stands still again and again, and a second alert comes", plans.redis_stopped,
         # Small windows: a carrier answers soon and the alert takes its time all the same.
-        citizens=3_000, span_s=40, settings={"window": 8},
+        citizens=3_000, span_s=40, settings={"window": 4},
         silence_s=2.0, undoubled=True, second_alert=True,
     ),
     "postgres-stopped": Scenario(
