@@ -82,9 +82,13 @@ class Ranks:
         self._queued[lane, channel] = (count + 1, rank)
 
 
-#: The rank at the front of a queue; 0 where nothing waits. Ends do not count.
-_FRONT = """coalesce((select f.rank from outbox f where f.lane = {lane} and f.channel = {channel}
-    and f.state = 'ready' and f.rank >= 0 order by f.rank limit 1), 0)"""
+#: How far a queue has come: the rank at its front, or where nothing waits that of what was last
+#: claimed and is not done. Ends do not count.
+_FRONT = """greatest(0,
+    (select f.rank from outbox f where f.lane = {lane} and f.channel = {channel}
+       and f.state = 'ready' and f.rank >= 0 order by f.rank limit 1),
+    (select max(f.rank) from outbox f where f.lane = {lane} and f.channel = {channel}
+       and f.state = 'leased'))"""
 
 _PLAN = """
     insert into outbox (alert_id, kind, lane, rank)

@@ -82,6 +82,19 @@ async def test_large_alert_beside_ever_new_small_ones_goes_on(town: Town, alert_
     assert got >= 5
 
 
+async def test_alert_whose_chunks_are_all_claimed_takes_turns_with_a_new_one(
+    town: Town, alert_xml: bytes
+) -> None:
+    large = await submitted(town, alert_xml, "Dam broke")
+    ranks = Ranks()
+    await chunks(town, large, 50, ranks)
+    await claimed(town, 50)
+    new = await submitted(town, alert_xml, "Bridge closed")
+    await chunks(town, new, 50)
+    await chunks(town, large, 5, ranks)
+    assert [w.alert_id for w in await claimed(town, 40)].count(large) >= 3
+
+
 async def test_every_alert_of_many_begins_before_any_is_done(town: Town, alert_xml: bytes) -> None:
     ids = [await submitted(town, alert_xml, f"Event {n}") for n in range(8)]
     for alert_id in ids:
