@@ -30,7 +30,7 @@ from alerting.domain.links import Links
 from alerting.errors import BadInput, Conflict
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, audit, claims, deliveries, outbox, restored
+from alerting.store import alerts, audit, claims, deliveries, queues, restored
 from alerting.store.db import Database
 from alerting.store.deliveries import OpenDelivery
 from alerting.store.outbox import Work
@@ -226,7 +226,7 @@ class Reconciler:
 
     async def _claim(self, outbox_id: int) -> Work | None:
         async with self._db.begin() as connection:
-            return await outbox.claim_one(
+            return await queues.claim_one(
                 connection, outbox_id, owner="reconcile", lease_s=_LEASE_S
             )
 

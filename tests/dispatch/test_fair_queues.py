@@ -15,7 +15,7 @@ from alerting.dispatch.chunks import places
 from alerting.domain.alert import Category, Severity
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
-from alerting.store import claims
+from alerting.store import claims, queues
 from alerting.store import outbox as store
 from alerting.store.outbox import PLAN, Ranks, Work
 from alerting.store.schema import outbox
@@ -48,7 +48,7 @@ async def claimed(town: Town, count: int) -> list[Work]:
     """So many rows of the queue of SMS, in the order a worker gets them."""
     found = []
     for _ in range(count):
-        found += await store.claim(town.db, [SMS], owner="test", lease_s=60)
+        found += await queues.claim(town.db, [SMS], owner="test", lease_s=60)
     return found
 
 
@@ -111,7 +111,7 @@ async def test_tenant_with_many_alerts_leaves_the_first_place_to_another(
     order = [
         w.alert_id
         for _ in range(3)
-        for w in await store.claim(town.db, plans, owner="test", lease_s=60)
+        for w in await queues.claim(town.db, plans, owner="test", lease_s=60)
     ]
     assert order.index(one) <= 1
     for others, alert_id in enumerate(many):
@@ -129,18 +129,18 @@ async def test_plan_far_ahead_lets_an_alert_with_less_queued_pass(
     plan = await town.claim("planner")
     assert plan.alert_id == large
     await chunks(town, large, 20)
-    assert not await store.smaller_waits(town.db, plan, enough=20)
+    assert not await queues.smaller_waits(town.db, plan, enough=20)
     small = await submitted(town, alert_xml, "Bridge closed")
-    assert await store.smaller_waits(town.db, plan, enough=20)
-    assert not await store.smaller_waits(town.db, plan, enough=21)
+    assert await queues.smaller_waits(town.db, plan, enough=20)
+    assert not await queues.smaller_waits(town.db, plan, enough=21)
     smaller = await town.claim("planner")
     assert smaller.alert_id == small
-    assert await store.smaller_waits(town.db, plan, enough=20)
+    assert await queues.smaller_waits(town.db, plan, enough=20)
     # Never both of them.
-    assert not await store.smaller_waits(town.db, smaller, enough=0)
+    assert not await queues.smaller_waits(town.db, smaller, enough=0)
     async with town.db.begin() as c:
         await c.execute(update(outbox).where(outbox.c.alert_id == small).values(state="done"))
-    assert not await store.smaller_waits(town.db, plan, enough=20)
+    assert not await queues.smaller_waits(town.db, plan, enough=20)
 
 
 async def test_end_goes_before_everything_of_its_lane(town: Town, alert_xml: bytes) -> None:
@@ -178,7 +178,7 @@ async def test_rows_of_programs_that_write_no_rank_are_claimed(
     await submitted(town, alert_xml, "Dam broke")
     async with town.db.begin() as c:
         await c.execute(update(outbox).values(rank=None))
-    assert await store.claim(town.db, [(Lane.SEVERE, PLAN, False)], owner="test", lease_s=60)
+    assert await queues.claim(town.db, [(Lane.SEVERE, PLAN, False)], owner="test", lease_s=60)
 
 
 @pytest.mark.parametrize("pace", [0, 2])

@@ -20,7 +20,7 @@ from alerting.dispatch.receipts import apply_receipts
 from alerting.dispatch.status import status
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import alerts, claims, outbox, receipts
+from alerting.store import alerts, claims, outbox, queues, receipts
 from alerting.store.claims import Fenced
 from alerting.store.outbox import Work
 from alerting.store.receipts import NewReceipt
@@ -188,7 +188,7 @@ async def test_two_never_hold_the_same_work(town: Town, alert_xml: bytes) -> Non
 
     async def grab(name: str) -> bool:
         room = [(Lane.SEVERE, outbox.PLAN, False)]
-        return bool(await outbox.claim(town.db, room, owner=name, lease_s=30))
+        return bool(await queues.claim(town.db, room, owner=name, lease_s=30))
 
     assert sum(await asyncio.gather(*(grab(f"w{i}") for i in range(8)))) == 1
 
@@ -224,7 +224,7 @@ async def test_chunks_that_end_together_do_not_wait_for_each_other(
     submitted = await town.submit(alert_xml)
     async with town.db.begin() as connection:
         ids = [await outbox.add_plan(connection, submitted.alert_id, Lane.ROUTINE) for _ in "ab"]
-        claimed = [await outbox.claim_one(connection, i, owner="test", lease_s=30) for i in ids]
+        claimed = [await queues.claim_one(connection, i, owner="test", lease_s=30) for i in ids]
     both_wrote = asyncio.Barrier(2)
 
     async def end(work: Work | None) -> None:

@@ -18,7 +18,7 @@ from alerting.dispatch.chunks.places import SLICE_S, Places
 from alerting.dispatch.lease import Lease
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
-from alerting.store import claims, outbox
+from alerting.store import claims, queues
 from alerting.store import presence as presence_times
 from alerting.store.claims import Fenced
 from alerting.store.outbox import Work
@@ -192,7 +192,7 @@ async def test_recover_gives_everybody_time_to_come_back_after_postgresql_was_aw
         work = await town.claim(gone.owner, lease_s=3600)
     await worker.recover()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outbox, "recover", away)
+        patch.setattr(queues, "recover", away)
         with pytest.raises(psycopg.OperationalError):
             await worker.recover()
     await worker.recover()

@@ -27,7 +27,7 @@ from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.settings import Settings
-from alerting.store import alerts, outbox, planned
+from alerting.store import alerts, outbox, planned, queues
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
 from alerting.store.planned import NewDelivery
@@ -113,9 +113,9 @@ async def plan(db: Database, planner: Planner, batches: int | None) -> bool:
     async with db.begin() as c:
         past = datetime.now(UTC) - timedelta(hours=1)
         await c.execute(update(outbox_table).values(lease_until=past))
-    await outbox.recover(db, [])
+    await queues.recover(db, [])
     async with db.begin() as c:
-        work = await outbox.claim_one(c, await _plan_id(c), owner="t", lease_s=60)
+        work = await queues.claim_one(c, await _plan_id(c), owner="t", lease_s=60)
     assert work is not None
     assert work.kind == "plan"
     left = [batches]

@@ -15,7 +15,7 @@ from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.workers.precedence import GIVE_WAY_S
 from alerting.domain.alert import Category, Severity
 from alerting.domain.lane import Lane
-from alerting.store import outbox as store
+from alerting.store import queues
 from alerting.store.outbox import Work
 from alerting.store.schema import outbox
 
@@ -186,6 +186,6 @@ async def test_only_young_work_that_is_due_is_given_way_to(
         if change:
             await connection.execute(update(outbox).values(**change))
         assert await connection.scalar(select(func.count()).select_from(outbox)) == 1
-    found = await store.young(town.db, EVERY, age_s=GIVE_WAY_S)
+    found = await queues.young(town.db, EVERY, age_s=GIVE_WAY_S)
     assert found == ({Lane.EXTREME} if young else set())
-    assert await store.young(town.db, [Lane.SEVERE], age_s=GIVE_WAY_S) == set()
+    assert await queues.young(town.db, [Lane.SEVERE], age_s=GIVE_WAY_S) == set()

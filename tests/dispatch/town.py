@@ -36,8 +36,7 @@ from alerting.domain.lane import Lane
 from alerting.domain.links import Links
 from alerting.domain.principal import internal
 from alerting.settings import Settings
-from alerting.store import alerts, ledger
-from alerting.store import outbox as store
+from alerting.store import alerts, ledger, queues
 from alerting.store.db import Database
 from alerting.store.outbox import PLAN, Work
 from alerting.store.schema import outbox
@@ -81,7 +80,7 @@ class Hand(Worker):
         for lane in await self._precedence.may_begin():
             for channel in (PLAN, *CHANNELS):
                 room = [(lane, channel, False)]
-                for work in await store.claim(self._db, room, owner=self._owner, lease_s=60):
+                for work in await queues.claim(self._db, room, owner=self._owner, lease_s=60):
                     await self._do(work)
                     return True
         return False
@@ -159,15 +158,15 @@ class Town:
         """Claim the lane's plan, or its first chunk of the first channel that has one."""
         for channel in (PLAN, *CHANNELS):
             room = [(lane, channel, False)]
-            for work in await store.claim(self.db, room, owner=owner, lease_s=lease_s):
+            for work in await queues.claim(self.db, room, owner=owner, lease_s=lease_s):
                 return work
         raise AssertionError("nothing waits")
 
     async def claim_one(self, id_: int, owner: str, *, lease_s: float = 30) -> Work | None:
         """Claim this row, should its owner be dead; None when it is done or another's."""
-        await store.recover(self.db, [])
+        await queues.recover(self.db, [])
         async with self.db.begin() as c:
-            return await store.claim_one(c, id_, owner=owner, lease_s=lease_s)
+            return await queues.claim_one(c, id_, owner=owner, lease_s=lease_s)
 
     def verdicts(self, budget: Budget | None = None) -> Verdicts:
         return Verdicts(

@@ -24,7 +24,7 @@ from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.errors import WorkFailed
 from alerting.settings import load_settings
-from alerting.store import outbox
+from alerting.store import outbox, queues
 
 _FIRST = "select exists (select from outbox where alert_id = :id and kind = 'deliver')"
 
@@ -51,7 +51,7 @@ async def plan(data: bytes) -> dict[str, float]:
         )  # fmt: skip
         planner = Planner(runtime.db, runtime.clock, runtime.doorbell, settings)
         room = [(lane, outbox.PLAN, False) for lane in Lane]
-        claimed = await outbox.claim(runtime.db, room, owner="bench", lease_s=settings.lease_s)
+        claimed = await queues.claim(runtime.db, room, owner="bench", lease_s=settings.lease_s)
         if not claimed:
             raise WorkFailed("There is no plan to make.")
         (work,) = claimed

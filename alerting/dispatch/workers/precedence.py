@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 
 from alerting.domain.lane import GRAVE_LANES, Lane, graver
 from alerting.observe.logs import logger
-from alerting.store import outbox
+from alerting.store import queues
 from alerting.store.db import AWAY, Database
 from alerting.store.outbox import Work
 
@@ -93,7 +93,7 @@ class Precedence:
         while time.monotonic() < end and not stopping():
             self._compared_at = time.monotonic()
             try:
-                if not await outbox.smaller_waits(self._db, plan, enough=_ENOUGH):
+                if not await queues.smaller_waits(self._db, plan, enough=_ENOUGH):
                     return
             except AWAY:
                 return
@@ -113,7 +113,7 @@ class Precedence:
             return
         self._looked_at = now
         try:
-            self._young = await outbox.young(self._db, self._watched, age_s=GIVE_WAY_S)
+            self._young = await queues.young(self._db, self._watched, age_s=GIVE_WAY_S)
         except AWAY as e:
             log.debug("precedence.unknown", error=type(e).__name__)
             self._young = frozenset()

@@ -27,10 +27,11 @@ from alerting.domain.lane import Lane, graver
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, claims, deliveries, outbox, presence
+from alerting.store import alarms, alerts, claims, deliveries, presence, queues
 from alerting.store.claims import Fenced
 from alerting.store.db import AWAY, Database
-from alerting.store.outbox import PLAN, Queue, Room, Work
+from alerting.store.outbox import PLAN, Work
+from alerting.store.queues import Queue, Room
 
 log = logger(__name__)
 
@@ -151,7 +152,7 @@ class Worker:
             # Between two claims: what one has just taken must not look lost.
             async with self._filling:
                 held = [w.id for w in self._held()]
-                freed = await outbox.recover(self._db, gone, own=self._owner, held=held)
+                freed = await queues.recover(self._db, gone, own=self._owner, held=held)
         except AWAY:
             self._absent, self._all_back_s = {}, now + _COMEBACK_S
             raise
@@ -196,10 +197,10 @@ class Worker:
                 elif channel != PLAN and len(held) == _AT_ONCE and not only_first:
                     full.append((lane, channel))
         lease_s = self._settings.lease_s
-        found = await outbox.claim(self._db, room, owner=self._owner, lease_s=lease_s)
+        found = await queues.claim(self._db, room, owner=self._owner, lease_s=lease_s)
         if full:
             alerts_held = {w.alert_id for w in self._held()}
-            found += await outbox.claim_others(
+            found += await queues.claim_others(
                 self._db, full, alerts_held, owner=self._owner, lease_s=lease_s
             )
         for work in found:

@@ -1,0 +1,184 @@
+"""Queues: which work a worker gets next, the rows of the outbox claimed in the order of ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.lane import Lane
+from alerting.store.db import Database, raw
+from alerting.store.outbox import FIRST, FRONT, Work
+
+#: What has become due joins the queue near its front: it has waited once already.
+_WAKE = f"""
+    update outbox o set rank = case when a.ends then %(ahead)s
+        else {FRONT.format(lane="o.lane", channel="o.channel")} + 1 end
+    from alert a
+    where a.id = o.alert_id and o.id in (
+      select w.id from outbox w
+      where w.state = 'ready' and w.rank is null and w.not_before <= now()
+      order by w.not_before limit %(most)s for no key update skip locked)"""  # noqa: S608
+
+_TAKE = """
+    update outbox o set state = 'leased', owner = %(owner)s, fence = o.fence + 1,
+      tries = o.tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
+    from best where o.id = best.id
+    returning o.id, o.alert_id, o.kind, o.lane, o.channel, o.digest, o.size, o.cursor,
+      o.window_from, o.window_to, o.fence, o.tries, coalesce(o.rank < 0, false)"""
+
+_CLAIM = f"""
+    with best as (
+      select w.id from unnest(%(lanes)s::text[], %(channels)s::text[], %(below)s::float8[])
+        as room(lane, channel, below)
+      cross join lateral (
+        select o.id from outbox o
+        where o.lane = room.lane and o.channel = room.channel and o.state = 'ready'
+          and o.rank < room.below and o.not_before <= now()
+        order by o.rank, o.id limit 1 for no key update skip locked) as w)
+    {_TAKE}"""  # noqa: S608
+
+#: Looks at few: whoever else waits stands near the front.
+_CLAIM_OTHERS = f"""
+    with best as (
+      select w.id from unnest(%(lanes)s::text[], %(channels)s::text[]) as full_(lane, channel)
+      cross join lateral (
+        select o.id from outbox o
+        where o.state = 'ready' and not o.alert_id = any(%(alerts)s) and o.id in (
+          select f.id from outbox f
+          where f.lane = full_.lane and f.channel = full_.channel and f.state = 'ready'
+            and f.rank is not null and f.not_before <= now()
+          order by f.rank, f.id limit 5)
+        order by o.rank, o.id limit 1 for no key update skip locked) as w)
+    {_TAKE}"""  # noqa: S608
+
+#: Looks at the newest rows: what another alert has queued came while this one was planned. Of two
+#: only the one that has more queued stands aside.
+_SMALLER = """
+    with own as (select count(*) as n from (
+      select from outbox where alert_id = %(alert)s and state = 'ready' limit 1000) as q)
+    select exists (
+      select from (
+        select distinct alert_id from (
+          select alert_id from outbox
+          where lane = %(lane)s and state in ('ready','leased') and not_before <= now()
+          order by id desc limit 50) as newest) as other
+      where other.alert_id <> %(alert)s and (select n from own) > (select count(*) from (
+        select from outbox where alert_id = other.alert_id and state = 'ready' limit 1000) as q))
+      and (select n from own) >= %(enough)s"""
+
+#: What a dead or stopped worker held, and what was claimed without the worker learning of it. What
+#: a window holds stays marked.
+_RECOVER = """
+    update outbox set state = 'ready', rank = null, owner = '', lease_until = null
+    where id in (
+      select id from outbox
+      where state = 'leased' and (lease_until < now() or owner = any(%(gone)s)
+        or owner = %(own)s and not id = any(%(held)s))
+      for no key update skip locked)
+    returning id"""
+
+# Asked ten times a second by every busy process.
+_YOUNG = """
+    select l.lane from unnest(%(lanes)s::text[]) as l(lane)
+    cross join lateral (
+      select o.created_at from outbox o
+      where o.lane = l.lane and o.state in ('ready','leased') and o.not_before <= now()
+      order by o.id desc limit 1) as newest
+    where newest.created_at > now() - make_interval(secs => %(age_s)s)"""
+
+#: Rows woken by one claim.
+_MOST = 500
+
+#: A lane and a channel.
+Queue = tuple[Lane, str]
+#: A queue that is claimed from; True where only for ends and cancels.
+Room = tuple[Lane, str, bool]
+
+
+async def claim(db: Database, room: Sequence[Room], *, owner: str, lease_s: float) -> list[Work]:
+    """Take the first row of each of these queues that has one, in one round trip."""
+    values = {
+        "lanes": [lane.value for lane, _, _ in room],
+        "channels": [channel for _, channel, _ in room],
+        "below": [0.0 if only_first else math.inf for _, _, only_first in room],
+        "owner": owner,
+        "lease_s": lease_s,
+    }
+    async with db.one_flight() as driver:
+        await driver.execute(_WAKE, {"ahead": FIRST, "most": _MOST})
+        rows = await driver.execute(_CLAIM, values)
+    return [_work(row) for row in await rows.fetchall()]
+
+
+async def claim_one(
+    connection: AsyncConnection, outbox_id: int, *, owner: str, lease_s: float
+) -> Work | None:
+    """Take this row, whatever its place; None when it is done or in another worker's hands."""
+    driver = await raw(connection)
+    cursor = await driver.execute(
+        """update outbox set state = 'leased', owner = %(owner)s, fence = fence + 1,
+             tries = tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
+           where id = %(id)s and state = 'ready'
+           returning id, alert_id, kind, lane, channel, digest, size, cursor, window_from,
+             window_to, fence, tries, coalesce(rank < 0, false)""",
+        {"id": outbox_id, "owner": owner, "lease_s": lease_s},
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _work(row)
+
+
+def _work(row: psycopg.rows.TupleRow) -> Work:
+    id_, alert_id, kind, lane, *rest = row
+    return Work(id_, alert_id, kind, Lane(lane), *rest)
+
+
+async def claim_others(
+    db: Database, full: Collection[Queue], alerts: Collection[UUID], *, owner: str, lease_s: float
+) -> list[Work]:
+    """Take from each of these queues the first row of another alert than these that stands near
+    the front."""
+    values = {
+        "lanes": [lane.value for lane, _ in full],
+        "channels": [channel for _, channel in full],
+        "alerts": list(alerts),
+        "owner": owner,
+        "lease_s": lease_s,
+    }
+    async with db.one_flight() as driver:
+        rows = await driver.execute(_CLAIM_OTHERS, values)
+    return [_work(row) for row in await rows.fetchall()]
+
+
+async def smaller_waits(db: Database, plan: Work, *, enough: int) -> bool:
+    """True where the alert of this plan has `enough` chunks or more queued, and an alert of its
+    lane that has fewer is to be told."""
+    async with db.one_flight() as driver:
+        rows = await driver.execute(
+            _SMALLER, {"alert": plan.alert_id, "lane": plan.lane.value, "enough": enough}
+        )
+    row = await rows.fetchone()
+    return bool(row and row[0])
+
+
+async def recover(
+    db: Database, gone: Collection[str], *, own: str = "", held: Collection[int] = ()
+) -> list[int]:
+    """Free what is leased by the owners that are gone, what outlived its lease, and what is leased
+    by `own` but not among the rows it holds: the answer to that claim was lost."""
+    values = {"gone": list(gone), "own": own, "held": list(held)}
+    async with db.one_flight() as driver:
+        rows = await driver.execute(_RECOVER, values)
+    return [row[0] for row in await rows.fetchall()]
+
+
+async def young(db: Database, lanes: Collection[Lane], *, age_s: float) -> frozenset[Lane]:
+    """The lanes among these whose newest due work was written within `age_s` and is not done."""
+    async with db.one_flight() as driver:
+        rows = await driver.execute(
+            _YOUNG, {"lanes": [lane.value for lane in lanes], "age_s": age_s}
+        )
+    return frozenset(Lane(lane) for (lane,) in await rows.fetchall())
