@@ -48,6 +48,10 @@ from alerting.throttle.rests import Rests
 #: How often PostgreSQL is asked what time it is.
 _ASK_CLOCK_S = 30.0
 
+#: What budgets may take that only one process counts. It has two of them, beside the 185 MB of a
+#: worker at work.
+_OWN_BUDGET_BYTES = 5_000_000
+
 
 def database_url(settings: Settings) -> str:
     """Where PostgreSQL is: DATABASE_URL, else the embedded one that runs below `var`.
@@ -167,9 +171,9 @@ class Runtime:
             self.clock,
             policies,
             budget=budget,
-            fallback=MemoryBudget(self._now_s),
+            fallback=MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES),
             # A policy in shadow spends budgets of its own, which only this process counts.
-            shadow_budget=MemoryBudget(self._now_s),
+            shadow_budget=MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES),
         )
 
     def _now_s(self) -> float:

@@ -99,7 +99,7 @@ async def test_a_chunk_that_nobody_has_taken_is_looked_at_too(town: Town, alert_
     await live_here(town, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
     alert_id = (await town.submit(alert_xml)).alert_id
     [plan] = await work_ids(town)
-    assert await town.worker().handle(plan)
+    await town.work_on(plan)
     await town.house().keep()
     assert await story(town, alert_id) == {"one": {"sms": "planned "}}
     await age(town, town.settings.receipt_severe_s + LATER_S)

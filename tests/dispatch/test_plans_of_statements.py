@@ -31,7 +31,7 @@ from alerting.store.receipts import NewReceipt
 OLD = 20_000
 
 #: What grows for ever.
-TABLES = {"alert", "outbox", "delivery", "digest_item", "delivery_tally", "delivery_tally_delta"}
+TABLES = {"alert", "outbox", "delivery", "digest_item", "delivery_tally"}
 
 _FILL = """
     insert into alert (id, sender, identifier, sent_at, order_at, status, msg_type, scope, lane,

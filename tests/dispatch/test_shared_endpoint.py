@@ -89,11 +89,11 @@ async def test_of_two_chunks_with_one_phone_the_first_goes_first(
     town.settings.chunk_size = 1
     alert_id = (await town.submit(alert_xml)).alert_id
     plan, *_ = await work_ids(town)
-    assert await town.worker().handle(plan)
+    await town.work_on(plan)
     _, first, second = await work_ids(town)
-    assert await town.worker().handle(second)
+    await town.work_on(second)
     assert town.sent == []
-    assert await town.worker().handle(first)
+    await town.work_on(first)
     await settle(town)
     assert len(town.sent) == 1
     assert await story(town, alert_id) == {

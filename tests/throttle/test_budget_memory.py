@@ -1,9 +1,15 @@
-"""The budget in memory forgets what is over."""
+"""The budget in memory forgets what is over, and with a bound what was asked for long ago."""
 
 from __future__ import annotations
 
-from budget_worlds import LIMITS, MODERATE, Time, asks
+import tracemalloc
 
+from budget_worlds import EXTREME, LIMITS, MODERATE, YES, Time, asks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerting.domain.alert import Severity
+from alerting.throttle.budget import BUCKET
 from alerting.throttle.budget.memory import MemoryBudget
 
 
@@ -36,3 +42,85 @@ def test_what_is_not_over_is_kept_however_much_comes() -> None:
 async def test_it_answers_at_once_whatever_the_timeout() -> None:
     budget = MemoryBudget(Time())
     assert (await budget.ask("flood", asks([1], MODERATE), LIMITS, timeout_s=0))[0].admitted
+
+
+def test_a_budget_and_two_verdicts_take_less_than_thirty_bytes() -> None:
+    time = Time()
+    budget = MemoryBudget(time)
+    tracemalloc.start()
+    try:
+        for n in range(2):
+            for first in range(0, 20_000, 1_000):
+                budget.decide(f"alert {n}", asks(range(first, first + 1_000)), LIMITS)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(budget) == 60_000
+    assert kept < 20_000 * 30
+
+
+def test_a_bound_holds_however_the_citizens_lie() -> None:
+    budget = MemoryBudget(Time(), most_bytes=300_000)
+    tracemalloc.start()
+    try:
+        for distance in (1, 7, 1_000):
+            for first in range(0, 30_000, 500):
+                citizens = range(first * distance, (first + 500) * distance, distance)
+                budget.decide(f"alert {distance}", asks(citizens), LIMITS)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 400_000
+
+
+def test_the_least_recently_asked_for_are_forgotten_first() -> None:
+    budget = MemoryBudget(Time(), most_bytes=60_000)
+    budget.decide("first", asks([1, 1_000_001]), LIMITS)
+    for n in range(100):
+        budget.decide(f"alert {n}", asks([BUCKET * n + 2_000_000]), LIMITS)
+        budget.decide(f"still {n}", asks([1]), LIMITS)
+    now = budget.decide("second", asks([1, 1_000_001]), LIMITS)
+    assert [answer.admitted for answer in now] == [False, True]
+
+
+def test_who_is_forgotten_with_a_verdict_hears_again_what_they_heard() -> None:
+    """Were the debt kept and the verdict not, a retry would be refused for its own first try."""
+    budget = MemoryBudget(Time(), most_bytes=60_000)
+    assert budget.decide("first", asks([1]), LIMITS) == [YES]
+    for n in range(100):
+        budget.decide(f"alert {n}", asks([BUCKET * n + 2_000_000]), LIMITS)
+    assert budget.decide("first", asks([1]), LIMITS) == [YES]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 60, 599, 600, 20_000]),
+        st.sampled_from(["flood", "fire", "frost"]),
+        st.lists(st.sampled_from([1, 2, 1_001, 2_001, 3_001]), min_size=1, max_size=4),
+        st.sampled_from([MODERATE, EXTREME]),
+    ),
+    max_size=25,
+)
+
+
+@given(STEPS)
+@settings(max_examples=300, deadline=None)
+def test_whoever_is_forgotten_is_judged_as_if_nothing_had_come_before(
+    steps: list[tuple[int, str, list[int], Severity]],
+) -> None:
+    """Each answer is that of full memory which began at some earlier step, the same for all that
+    follow until the citizen is forgotten again."""
+    time = Time()
+    bounded = MemoryBudget(time, most_bytes=7_000)
+    since: dict[int, list[MemoryBudget]] = {}
+    for moves_s, occasion, citizens, severity in steps:
+        time.at += moves_s
+        answers = bounded.decide(occasion, asks(citizens, severity), LIMITS)
+        for citizen, answer in dict(zip(citizens, answers, strict=True)).items():
+            begun = [*since.get(citizen, []), MemoryBudget(time)]
+            since[citizen] = [
+                full
+                for full in begun
+                if full.decide(occasion, asks([citizen], severity), LIMITS) == [answer]
+            ]
+            assert since[citizen]

@@ -41,9 +41,9 @@ class Precedence:
 
     def __init__(self, db: Database, lanes: Collection[Lane], *, stretch_s: float) -> None:
         self._db = db
-        self._lanes = [lane for lane in Lane if lane in lanes]
+        self.lanes = [lane for lane in Lane if lane in lanes]
         # Routine too, for digests are made in every process.
-        self._watched = graver(Lane.ROUTINE).union(*map(graver, self._lanes))
+        self._watched = graver(Lane.ROUTINE).union(*map(graver, self.lanes))
         self._stretch_s = stretch_s
         self._young: frozenset[Lane] = frozenset()
         self._looked_at = -math.inf
@@ -59,7 +59,7 @@ class Precedence:
         await self.look()
         found = {}
         now = time.monotonic()
-        for lane in self._lanes:
+        for lane in self.lanes:
             since = self._aside_since.setdefault(lane, now)
             if not self._aside(lane):
                 del self._aside_since[lane]

@@ -12,7 +12,6 @@ always admitted and always charged. No debt outgrows its window, however many su
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -164,8 +163,3 @@ _CLASSES = {
 def class_of(severity: Severity) -> int:
     """The budget's class of a severity, the gravest being 0."""
     return _CLASSES[severity]
-
-
-def refused(window: Window, wait_s: int) -> Answer:
-    """A refusal whose wait is rounded up to the unit."""
-    return Answer(False, window, math.ceil(wait_s / WAIT_UNIT_S) * WAIT_UNIT_S)

@@ -7,62 +7,120 @@ counts for itself.
 from __future__ import annotations
 
 import math
+from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from alerting.throttle.budget import (
-    ADMITTED,
     BUCKET,
     DAY_S,
     GRAVE,
+    LONGEST_WAIT_S,
     REMEMBERED_S,
     Answer,
     Ask,
     Limits,
-    Window,
     class_of,
-    refused,
 )
+from alerting.throttle.budget.rules import ADMIT, RECORD_BYTES, UNTOUCHED, Rules, paid_off_at
+from alerting.throttle.budget.wire import answer_of
 
 #: What is over is kept for this much longer, so that a clock that steps back still finds it.
 _SLACK_S = DAY_S
 
-#: Below this many entries nothing is looked through for what is over.
-_SMALL = 4_096
+#: A bucket nobody asked for in so long holds nothing but what is over.
+_IDLE_S = LONGEST_WAIT_S + 5 * DAY_S
 
-#: Before any clock.
-_NEVER = -(1 << 62)
+#: A bucket with this many occasions is looked through for what is over.
+_MANY = 4
 
-
-@dataclass(slots=True)
-class _Record:
-    """When each window is paid off: the spacing, then the days of Moderate, Minor, routine."""
-
-    spacing: int = _NEVER
-    days: list[int] = field(default_factory=lambda: [_NEVER] * 3)
+#: What an empty bucket and an empty occasion take, roughly.
+_BUCKET_BYTES = 2_700
+_OCCASION_BYTES = 500
 
 
-@dataclass(slots=True)
 class _Occasion:
-    """The verdicts of one occasion for the citizens of one bucket."""
+    """The verdicts of one occasion, by the number of the record; at: when the last one was new."""
 
-    at: int
-    verdicts: dict[int, Answer] = field(default_factory=dict)
+    __slots__ = ("at", "verdicts")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.verdicts = array("H")
+
+
+class _Bucket:
+    """What is kept of BUCKET citizens: 16 bytes for each that was asked for, 2 for each verdict.
+
+    numbers: by a citizen's place in the bucket, the number of their record from 1; 0 for none.
+    """
+
+    __slots__ = ("asked_at", "look_at", "numbers", "occasions", "records")
+
+    def __init__(self) -> None:
+        self.numbers = array("H", bytes(2 * BUCKET))
+        self.records = bytearray()
+        self.occasions: dict[str, _Occasion] = {}
+        self.asked_at = 0
+        self.look_at = _MANY
+
+    def __len__(self) -> int:
+        verdicts = sum(len(o.verdicts) - o.verdicts.count(0) for o in self.occasions.values())
+        return len(self.records) // RECORD_BYTES + verdicts
+
+    @property
+    def size(self) -> int:
+        """Its bytes, roughly."""
+        verdicts = sum(_OCCASION_BYTES + 2 * len(o.verdicts) for o in self.occasions.values())
+        return _BUCKET_BYTES + len(self.records) + verdicts
+
+    def drop_what_is_over(self, now: int) -> None:
+        """Keep the occasions remembered, and the records that owe or that one of these judged."""
+        oldest, paid = now - REMEMBERED_S - _SLACK_S, now - _SLACK_S
+        kept = {name: o for name, o in self.occasions.items() if o.at > oldest}
+        old, self.records = self.records, bytearray()
+        before = {name: o.verdicts for name, o in kept.items()}
+        for o in kept.values():
+            o.verdicts = array("H")
+        for place, number in enumerate(self.numbers):
+            if not number:
+                continue
+            record = bytes(old[_span(number)])
+            said = {
+                name: verdicts[number - 1]
+                for name, verdicts in before.items()
+                if number <= len(verdicts) and verdicts[number - 1]
+            }
+            self.numbers[place] = 0
+            if said or paid_off_at(record) > paid:
+                self.records += record
+                self.numbers[place] = count = len(self.records) // RECORD_BYTES
+                for name, verdict in said.items():
+                    _put(kept[name].verdicts, count, verdict)
+        self.occasions = kept
+        self.look_at = max(_MANY, 2 * len(kept))
 
 
 class MemoryBudget:
     """The rules in plain Python, for one process. Not for use by several threads at once.
 
     now: seconds, from whatever beginning; fractions are ignored. What is over, verdicts a day old
-    and budgets paid off, is forgotten, so memory follows the traffic of two days.
+    and budgets paid off, is forgotten, so memory follows the traffic of some days.
+
+    most_bytes: about so much is kept; None for everything that is not over. Beyond it the
+    thousands of citizens least recently asked for are forgotten, each with all its budgets and
+    verdicts at once: these citizens stand as if nothing had ever come. So a citizen is refused
+    only for what they were sent, and what is forgotten keeps no message from anybody; it may let
+    one through that full memory had refused.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], *, most_bytes: int | None = None) -> None:
         self._now = now
-        self._records: dict[int, _Record] = {}
-        self._occasions: dict[tuple[str, int], _Occasion] = {}
-        self._sweep_at_records = _SMALL
-        self._sweep_at_occasions = _SMALL
+        self._most_bytes = math.inf if most_bytes is None else most_bytes
+        self._began_at: int | None = None
+        #: The least recently asked for first.
+        self._buckets: OrderedDict[int, _Bucket] = OrderedDict()
+        self._bytes = 0
 
     async def ask(
         self,
@@ -77,79 +135,86 @@ class MemoryBudget:
 
     def decide(self, occasion: str, asks: Sequence[Ask], limits: Limits) -> list[Answer]:
         """The same, at once."""
-        now = math.floor(self._now())
-        self._forget(now)
+        now = self._seconds()
+        rules = Rules(limits, now)
         gravest: dict[int, int] = {}
         for ask in asks:
             kind = class_of(ask.severity)
             gravest[ask.citizen_id] = min(kind, gravest.get(ask.citizen_id, kind))
-        verdicts = {
-            citizen_id: self._verdict(occasion, citizen_id, kind, limits, now)
-            for citizen_id, kind in gravest.items()
-        }
-        return [verdicts[ask.citizen_id] for ask in asks]
+        answers: dict[int, Answer] = {}
+        at: int | None = None
+        for citizen_id, kind in gravest.items():
+            if citizen_id // BUCKET != at:
+                at = citizen_id // BUCKET
+                bucket = self._bucket(at, now)
+                said = self._said(bucket, occasion, now)
+            number = bucket.numbers[citizen_id % BUCKET] or self._add(bucket, citizen_id % BUCKET)
+            verdicts = said.verdicts
+            verdict = verdicts[number - 1] if number <= len(verdicts) else 0
+            if not verdict or (kind == GRAVE and verdict != ADMIT):
+                verdict, after = rules.judge(kind, bytes(bucket.records[_span(number)]))
+                bucket.records[_span(number)] = after
+                self._bytes += 2 * _put(verdicts, number, verdict)
+                said.at = now
+            answers[citizen_id] = answer_of(verdict)
+        return [answers[ask.citizen_id] for ask in asks]
 
     def __len__(self) -> int:
         """How many budgets and verdicts are kept."""
-        return len(self._records) + sum(len(o.verdicts) for o in self._occasions.values())
+        return sum(map(len, self._buckets.values()))
 
-    def _verdict(
-        self, occasion: str, citizen_id: int, kind: int, limits: Limits, now: int
-    ) -> Answer:
-        key = (occasion, citizen_id // BUCKET)
-        known = self._occasions.get(key)
-        if known is None or now - known.at >= REMEMBERED_S:
-            known = _Occasion(now)
-        verdict = known.verdicts.get(citizen_id)
-        if verdict is None or (kind == GRAVE and not verdict.admitted):
-            verdict = self._decide(citizen_id, kind, limits, now)
-            known.at = now
-            known.verdicts[citizen_id] = verdict
-            self._occasions[key] = known
-        return verdict
+    def _seconds(self) -> int:
+        now = math.floor(self._now())
+        if self._began_at is None:
+            self._began_at = now
+        return now - self._began_at
 
-    def _decide(self, citizen_id: int, kind: int, limits: Limits, now: int) -> Answer:
-        """Judge by the windows, and charge them when admitted."""
-        record = self._records.get(citizen_id) or _Record()
-        spacing = _debt(record.spacing, now, limits.spacing_window_s)
-        days = [
-            _debt(tat, now, limit.day_window_s)
-            for tat, limit in zip(record.days, limits.classes, strict=True)
-        ]
-        if kind != GRAVE:
-            limit = limits.classes[kind - 1]
-            hour_wait = spacing - (limit.at_once - 1) * limits.spacing_s
-            day_wait = days[kind - 1] - limit.day_room_s
-            if day_wait > 0:
-                return refused(Window.DAY, max(day_wait, hour_wait))
-            if hour_wait > 0:
-                return refused(Window.HOUR, hour_wait)
-        record.spacing = now + min(spacing + limits.spacing_s, limits.spacing_window_s)
-        for n, limit in enumerate(limits.classes):
-            # A lesser message leaves the day of a graver class as it is.
-            if n + 1 >= kind:
-                record.days[n] = now + min(days[n] + limit.day_step_s, limit.day_window_s)
-        self._records[citizen_id] = record
-        return ADMITTED
+    def _bucket(self, at: int, now: int) -> _Bucket:
+        """The bucket of this number, when room was made for it."""
+        found = self._buckets.get(at)
+        if found is None:
+            found = self._buckets[at] = _Bucket()
+            self._bytes += found.size
+        else:
+            self._buckets.move_to_end(at)
+        found.asked_at = now
+        while len(self._buckets) > 1:
+            oldest = next(iter(self._buckets))
+            idle = self._buckets[oldest].asked_at <= now - _IDLE_S
+            if not idle and self._bytes <= self._most_bytes:
+                break
+            self._bytes -= self._buckets.pop(oldest).size
+        return found
 
-    def _forget(self, now: int) -> None:
-        """Drop what is over once as much again has come; so each entry is looked at few times."""
-        if len(self._occasions) >= self._sweep_at_occasions:
-            oldest = now - REMEMBERED_S - _SLACK_S
-            self._occasions = {k: o for k, o in self._occasions.items() if o.at > oldest}
-            self._sweep_at_occasions = max(_SMALL, 2 * len(self._occasions))
-        if len(self._records) >= self._sweep_at_records:
-            paid = now - _SLACK_S
-            self._records = {
-                k: r for k, r in self._records.items() if max(r.spacing, *r.days) > paid
-            }
-            self._sweep_at_records = max(_SMALL, 2 * len(self._records))
+    def _said(self, bucket: _Bucket, name: str, now: int) -> _Occasion:
+        """What an occasion said to the citizens of a bucket."""
+        found = bucket.occasions.get(name)
+        if found is not None and now - found.at < REMEMBERED_S:
+            return found
+        self._bytes -= bucket.size
+        if len(bucket.occasions) >= bucket.look_at:
+            bucket.drop_what_is_over(now)
+        found = bucket.occasions[name] = _Occasion(now)
+        self._bytes += bucket.size
+        return found
+
+    def _add(self, bucket: _Bucket, place: int) -> int:
+        """The number of the record of a citizen who has none yet."""
+        bucket.records += UNTOUCHED
+        self._bytes += RECORD_BYTES
+        bucket.numbers[place] = number = len(bucket.records) // RECORD_BYTES
+        return number
 
 
-def _debt(tat: int, now: int, window_s: int) -> int:
-    """How far a TAT stands ahead, within its window.
+def _span(number: int) -> slice:
+    """Where a record lies among its bucket's."""
+    return slice((number - 1) * RECORD_BYTES, number * RECORD_BYTES)
 
-    The bound holds on reading too: a clock that stepped back, or a policy with a shorter window,
-    must not leave a citizen waiting for longer than one window.
-    """
-    return min(max(tat - now, 0), window_s)
+
+def _put(verdicts: array[int], number: int, verdict: int) -> int:
+    """Write one verdict; by how many places the array grew for it."""
+    grown = max(0, number - len(verdicts))
+    if grown:
+        verdicts.frombytes(bytes(2 * grown))
+    verdicts[number - 1] = verdict
+    return grown

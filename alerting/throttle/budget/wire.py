@@ -90,11 +90,12 @@ def read_reply(reply: object, call: Call) -> list[Answer]:
     count = len(call.citizen_ids)
     if not isinstance(reply, bytes) or len(reply) != 2 * count:
         raise Unavailable(_NOT_OURS)
-    return [_answer(number) for number in struct.unpack(f"<{count}H", reply)]
+    return [answer_of(number) for number in struct.unpack(f"<{count}H", reply)]
 
 
 @cache
-def _answer(number: int) -> Answer:
+def answer_of(number: int) -> Answer:
+    """What a verdict's number says. Raises Unavailable for 0, which says nothing."""
     if number == 1:
         return ADMITTED
     if number == 0:
