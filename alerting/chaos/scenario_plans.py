@@ -190,6 +190,8 @@ def short(dice: Random, knobs: Knobs) -> list[Fault]:
         (Kind.CARRIERS, "all", 2.0, {"name": "429-storm", "sms": {"rate_limit_per_s": 20}}),
         (Kind.KILL, "scheduler", 0.0, {}),
         (Kind.RESTART, dice.choice(SENDING), 0.0, {}),
+        (Kind.STOP, "redis", 2.0, {}),
+        (Kind.TERMINATE, "presence", 1.5, {"every_s": 0.3}),
     ]
     dice.shuffle(faults)
     return [
