@@ -28,12 +28,18 @@ async def claimed_by(database_url: str, pids: Sequence[int]) -> frozenset[int]:
 
 
 async def end_presence(database_url: str) -> int:
-    """End every connection that shows a worker's presence; returns how many."""
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        cursor = await connection.execute(
-            """select count(pg_terminate_backend(pid)) from pg_locks
-               where locktype = 'advisory' and classid = %s and objsubid = 2 and granted""",
-            (CLASS,),
-        )
-        row = await cursor.fetchone()
-        return int(row[0]) if row else 0
+    """End every connection that shows a worker's presence; returns how many, none when PostgreSQL
+    is away."""
+    try:
+        async with await psycopg.AsyncConnection.connect(
+            database_url, connect_timeout=2
+        ) as connection:
+            cursor = await connection.execute(
+                """select count(pg_terminate_backend(pid)) from pg_locks
+                   where locktype = 'advisory' and classid = %s and objsubid = 2 and granted""",
+                (CLASS,),
+            )
+            row = await cursor.fetchone()
+            return int(row[0]) if row else 0
+    except psycopg.OperationalError:
+        return 0

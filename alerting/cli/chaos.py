@@ -24,7 +24,8 @@ from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import configure
 from alerting.settings import settings
 
-_EPILOG = "\b\n" + "\n".join(f"{n:9} {s.sentence}" for n, s in SCENARIOS.items())
+_WIDTH = max(map(len, SCENARIOS))
+_EPILOG = "\b\n" + "\n".join(f"{n:{_WIDTH}} {s.sentence}" for n, s in SCENARIOS.items())
 
 
 @click.command(epilog=_EPILOG)
