@@ -77,7 +77,8 @@ _RECOVER = """
     where id in (
       select id from outbox
       where state = 'leased' and (lease_until < now() or owner = any(%(gone)s)
-        or owner = %(own)s and not id = any(%(held)s))
+        or owner = %(own)s and not id = any(%(held)s)
+          and lease_until < now() + make_interval(secs => %(fresh_s)s))
       for no key update skip locked)
     returning id"""
 
@@ -165,11 +166,20 @@ async def smaller_waits(db: Database, plan: Work, *, enough: int) -> bool:
 
 
 async def recover(
-    db: Database, gone: Collection[str], *, own: str = "", held: Collection[int] = ()
+    db: Database,
+    gone: Collection[str],
+    *,
+    own: str = "",
+    held: Collection[int] = (),
+    fresh_s: float = 0.0,
 ) -> list[int]:
     """Free what is leased by the owners that are gone, what outlived its lease, and what is leased
-    by `own` but not among the rows it holds: the answer to that claim was lost."""
-    values = {"gone": list(gone), "own": own, "held": list(held)}
+    by `own` but not among the rows it holds: the answer to that claim was lost.
+
+    fresh_s: a lease that has longer to go is too young for that. PostgreSQL may carry this out
+    long after it was asked, when `own` holds more.
+    """
+    values = {"gone": list(gone), "own": own, "held": list(held), "fresh_s": fresh_s}
     async with db.one_flight() as driver:
         rows = await driver.execute(_RECOVER, values)
     return [row[0] for row in await rows.fetchall()]

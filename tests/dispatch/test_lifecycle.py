@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
@@ -16,11 +18,13 @@ from town import Town
 from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.chunks.places import SLICE_S, Places
 from alerting.dispatch.lease import Lease
+from alerting.dispatch.workers import work as work_times
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.store import claims, queues
 from alerting.store import presence as presence_times
 from alerting.store.claims import Fenced
+from alerting.store.db import Database
 from alerting.store.outbox import Work
 from alerting.store.presence import Presence
 from alerting.store.schema import outbox as table
@@ -99,9 +103,54 @@ async def test_recover_frees_what_was_claimed_without_an_answer(
     await town.submit(alert_xml)
     async with shown(town, database_url) as presence:
         worker = town.worker(owner=presence.owner)
-        work = await town.claim(presence.owner, lease_s=3600)
+        lease_s = town.settings.lease_s
+        young = await town.claim(presence.owner, lease_s=lease_s)
         await worker.recover()
-        assert await town.claim_one(work.id, "next") is not None
+        assert await town.claim_one(young.id, "next") is None
+        async with town.db.begin() as c:
+            await c.execute(update(table).values(lease_until=func.now() + timedelta(seconds=1)))
+        await worker.recover()
+        assert await town.claim_one(young.id, "next") is not None
+
+
+async def test_recover_gives_time_to_come_back_after_postgresql_stood_still(
+    town: Town, alert_xml: bytes, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that was answered late says nothing of how long anybody has been absent."""
+    await town.submit(alert_xml)
+    worker = town.worker()
+    async with AsyncExitStack() as stack:
+        gone = await stack.enter_async_context(shown(town, database_url))
+        work = await town.claim(gone.owner, lease_s=3600)
+
+    async def away_from_sight() -> bool:
+        return await presence_held_by(town, gone) is None
+
+    await until(away_from_sight)
+    look = presence_times.absent
+
+    async def late(db: Database) -> set[str]:
+        # As long as the time-outs allow and longer than any grace, by this process's clock.
+        found = await look(db)
+        clock.late_s += 8
+        return found
+
+    clock = LateClock()
+    monkeypatch.setattr(work_times, "time", clock)
+    monkeypatch.setattr(presence_times, "absent", late)
+    await worker.recover()
+    monkeypatch.setattr(presence_times, "absent", look)
+    await worker.recover()
+    assert await town.claim_one(work.id, "next") is None
+
+
+class LateClock:
+    """The time of a process, put forward."""
+
+    late_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.late_s
 
 
 async def test_recover_leaves_what_the_worker_has_in_hand(
@@ -197,8 +246,8 @@ async def test_recover_gives_everybody_time_to_come_back_after_postgresql_was_aw
             await worker.recover()
     await worker.recover()
     # As if the first look after it had been a second ago.
-    for owner in worker._absent:
-        worker._absent[owner] -= 1
+    for owner in worker._recovery._absent:
+        worker._recovery._absent[owner] -= 1
     await worker.recover()
     assert await town.claim_one(work.id, "next") is None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
@@ -21,13 +20,14 @@ from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.workers.precedence import Precedence
+from alerting.dispatch.workers.recovery import Recovery
 from alerting.dispatch.workers.sweep import House
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane, graver
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, claims, deliveries, presence, queues
+from alerting.store import alarms, alerts, claims, deliveries, queues
 from alerting.store.claims import Fenced
 from alerting.store.db import AWAY, Database
 from alerting.store.outbox import PLAN, Work
@@ -43,14 +43,6 @@ _AT_ONCE = 2
 
 #: A ring that found work keeps its process from the next one for so long: another takes that.
 _RING_S = 0.05
-
-#: An owner without presence is taken for dead when it has been so for this long, and for this
-#: much longer where PostgreSQL was away and everybody has to come back.
-_GRACE_S = 0.9
-_COMEBACK_S = 3.0
-
-#: How often an owner that is absent is looked for.
-_LOOK_S = 0.15
 
 
 class Worker:
@@ -85,8 +77,9 @@ class Worker:
         self._in_hand: dict[asyncio.Task[None], Work] = {}
         self._filling = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._absent: dict[str, float] = {}
-        self._all_back_s = 0.0
+        self._recovery = Recovery(
+            db, self._owner, lease_s=settings.lease_s, pause_s=settings.sweep_s
+        )
         planner.give_way = self._give_way
         house.give_way = lambda: self._precedence.give_way(Lane.ROUTINE, self._stopping)
         deliverer.sender.should_yield = self._precedence.stands_aside
@@ -137,25 +130,11 @@ class Worker:
                 return
 
     async def recover(self) -> None:
-        """Free the work of workers that are dead, what outlived its lease, and what this worker
-        claimed without an answer.
-
-        An owner is dead when it has shown no presence at several looks in a row: one whose
-        connection alone was cut shows it again at once, however often that happens.
-        """
-        now = time.monotonic()
-        try:
-            absent = await presence.absent(self._db)
-            known, new = self._absent, max(now, self._all_back_s)
-            self._absent = {owner: known.get(owner, new) for owner in absent}
-            gone = [o for o, since in self._absent.items() if now - since >= _GRACE_S]
-            # Between two claims: what one has just taken must not look lost.
-            async with self._filling:
-                held = [w.id for w in self._held()]
-                freed = await queues.recover(self._db, gone, own=self._owner, held=held)
-        except AWAY:
-            self._absent, self._all_back_s = {}, now + _COMEBACK_S
-            raise
+        """Free the work of workers that are dead, and what this one claimed without an answer."""
+        gone = await self._recovery.gone()
+        # Between two claims: what one has just taken must not look lost.
+        async with self._filling:
+            freed = await self._recovery.free(gone, [w.id for w in self._held()])
         if freed:
             log.info("work.recovered", count=len(freed), owners=gone)
             self._wake.set()
@@ -170,7 +149,7 @@ class Worker:
     async def _recover_on(self) -> None:
         while not self._stopping():
             await self._tried(self.recover)
-            await asyncio.sleep(_LOOK_S if self._absent else self._settings.sweep_s)
+            await asyncio.sleep(self._recovery.pause_s)
 
     async def _tried(self, act: Callable[[], Awaitable[_T]]) -> _T | None:
         """What it returned; None where it failed, which is logged and never the end."""

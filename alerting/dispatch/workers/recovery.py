@@ -1,0 +1,77 @@
+"""Recovery: finds work whose worker is dead, and work whose claim was never answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from alerting.store import presence, queues
+from alerting.store.db import AWAY, Database
+
+#: An owner without presence is taken for dead when it was absent at every look for this long, and
+#: for this much longer where PostgreSQL was away and everybody has to come back.
+_GRACE_S = 0.9
+_COMEBACK_S = 3.0
+
+#: A look that takes longer met a PostgreSQL that stood still, and connections of presence may have
+#: been given up.
+_STALLED_S = 2.0
+
+#: What this worker claimed so long ago without learning of it was lost on the way.
+_KNOWN_S = 2.0
+
+#: How often an owner that is absent is looked for.
+_LOOK_S = 0.15
+
+
+class Recovery:
+    """Knows which owners are absent, and since when. Lives on one event loop.
+
+    owner: this worker's name. pause_s: between two looks while nobody is absent.
+    """
+
+    def __init__(self, db: Database, owner: str, *, lease_s: float, pause_s: float) -> None:
+        self._db = db
+        self._owner = owner
+        self._fresh_s = lease_s - _KNOWN_S
+        self._pause_s = pause_s
+        self._absent: dict[str, float] = {}
+        self._all_back_s = 0.0
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds until the next look."""
+        return _LOOK_S if self._absent else self._pause_s
+
+    async def gone(self) -> list[str]:
+        """The owners that have shown no presence at several looks in a row.
+
+        One whose connection alone was cut shows it again at once, however often that happens.
+        """
+        asked_s = time.monotonic()
+        try:
+            absent = await presence.absent(self._db)
+        except AWAY:
+            self._start_anew()
+            raise
+        # The look counts from its answer: PostgreSQL may have stood still meanwhile.
+        now = time.monotonic()
+        if now - asked_s > _STALLED_S:
+            self._start_anew()
+        known, new = self._absent, max(now, self._all_back_s)
+        self._absent = {owner: known.get(owner, new) for owner in absent}
+        return [owner for owner, since in self._absent.items() if now - since >= _GRACE_S]
+
+    async def free(self, gone: Collection[str], held: Collection[int]) -> list[int]:
+        """Free what these owners leased, what outlived its lease, and what is leased by this worker
+        but not among the rows it holds; returns the rows."""
+        try:
+            return await queues.recover(
+                self._db, gone, own=self._owner, held=held, fresh_s=self._fresh_s
+            )
+        except AWAY:
+            self._start_anew()
+            raise
+
+    def _start_anew(self) -> None:
+        self._absent, self._all_back_s = {}, time.monotonic() + _COMEBACK_S
