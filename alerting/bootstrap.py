@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from alerting.dispatch.alarms import Alarms, refused_drill
 from alerting.dispatch.bounces import BOUNCE_KEY
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.chunks.deliver import Deliverer
+from alerting.dispatch.documents import Documents
 from alerting.dispatch.judging.policies import PolicyCache
 from alerting.dispatch.judging.verdict import Verdicts
 from alerting.dispatch.plan import Planner
@@ -110,6 +111,8 @@ class Runtime:
     vapid: bytes
     bounce_key: bytes
     drill_key: bytes
+    #: One for all of a process: a document is parsed once.
+    documents: Documents = field(default_factory=Documents)
 
     @staticmethod
     @asynccontextmanager
@@ -174,13 +177,21 @@ class Runtime:
             fallback=MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES),
             # A policy in shadow spends budgets of its own, which only this process counts.
             shadow_budget=MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES),
+            documents=self.documents,
         )
 
     def _now_s(self) -> float:
         return self.clock.now().timestamp()
 
     def house(self) -> House:
-        return House(self.db, self.clock, self.doorbell, self.settings, machine_clock=SystemClock())
+        return House(
+            self.db,
+            self.clock,
+            self.doorbell,
+            self.settings,
+            machine_clock=SystemClock(),
+            documents=self.documents,
+        )
 
     def pruner(self) -> Pruner:
         return Pruner(self.db, self.clock, gentle=True)
@@ -249,7 +260,14 @@ async def open_worker(
         worker = Worker(
             runtime.db,
             runtime.clock,
-            Planner(runtime.db, runtime.clock, runtime.doorbell, settings, stopping=stopping),
+            Planner(
+                runtime.db,
+                runtime.clock,
+                runtime.doorbell,
+                settings,
+                stopping=stopping,
+                documents=runtime.documents,
+            ),
             Deliverer(
                 runtime.db,
                 runtime.clock,

@@ -10,9 +10,9 @@ from contextlib import aclosing
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import audience
-from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.documents import Documents
 from alerting.dispatch.ending import Told
 from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.intake.start import end, older
@@ -44,6 +44,7 @@ class Planner:
     is looked for while the other is written.
 
     stopping: True once this process is to end; the plan is then left between two batches.
+    documents: those the process has parsed.
     Set `give_way` to what is waited for between two batches.
     """
 
@@ -55,8 +56,10 @@ class Planner:
         settings: Settings,
         *,
         stopping: Callable[[], bool] = lambda: False,
+        documents: Documents | None = None,
     ) -> None:
         self._stopping = stopping
+        self._documents = documents or Documents()
         self.give_way: Callable[[Work], Awaitable[None]] | None = None
         self._db = db
         self._clock = clock
@@ -66,10 +69,10 @@ class Planner:
     async def run(self, work: Work) -> None:
         """Plan the whole audience. Raises Fenced when another worker has taken the plan over."""
         async with self._db.begin() as connection:
-            stored = await alerts.get(connection, work.alert_id)
+            stored = await self._documents.get(connection, work.alert_id)
         if stored is None:
             return
-        alert = from_json(stored.document)
+        alert = self._documents.of(stored)
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         async with lease.kept():
             await self._begun(work)

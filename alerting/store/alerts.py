@@ -86,24 +86,32 @@ class StoredAlert:
 
 
 _FIELDS = [alert.c[name] for name in StoredAlert.__slots__]
+_BUT_DOCUMENT = [column for column in _FIELDS if column is not alert.c.document]
 
 
-def _stored(row: Row[Any]) -> StoredAlert:
-    values = dict(row._mapping)
+def _stored(row: Row[Any], document: dict[str, Any] | None = None) -> StoredAlert:
+    values = {"document": document, **row._mapping}
     values["lane"] = Lane(values["lane"])
     values["state"] = AlertState(values["state"])
     return StoredAlert(**values)
 
 
 async def get(
-    connection: AsyncConnection, alert_id: UUID, *, lock: bool = False
+    connection: AsyncConnection,
+    alert_id: UUID,
+    *,
+    lock: bool = False,
+    document: dict[str, Any] | None = None,
 ) -> StoredAlert | None:
-    """One alert; with `lock` nobody else changes it before the transaction ends."""
-    query = select(*_FIELDS).where(alert.c.id == alert_id)
+    """One alert; with `lock` nobody else changes it before the transaction ends.
+
+    document: the alert's own, where it is known; it is not read again then.
+    """
+    query = select(*(_FIELDS if document is None else _BUT_DOCUMENT)).where(alert.c.id == alert_id)
     if lock:
         query = query.with_for_update(key_share=True)
     row = (await connection.execute(query)).first()
-    return None if row is None else _stored(row)
+    return None if row is None else _stored(row, document)
 
 
 async def by_code(connection: AsyncConnection, code: str) -> StoredAlert | None:

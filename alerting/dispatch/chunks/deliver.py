@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.chunks.compose import Group, Texts
 from alerting.dispatch.chunks.doubts import look_up
@@ -57,6 +56,7 @@ class Deliverer:
         self._clock = clock
         self._routes = routes
         self._verdicts = verdicts
+        self._documents = verdicts.documents
         self._links = links
         self._settings = settings
         self._texts = Texts()
@@ -98,7 +98,7 @@ class Deliverer:
         left = work.window_to > work.window_from
         await lease.write(doubt_window if left else None, window_from=0, window_to=0)
         async with self._db.begin() as connection:
-            stored = await alerts.get(connection, work.alert_id)
+            stored = await self._documents.get(connection, work.alert_id)
             if stored is None:
                 raise claims.Fenced(f"alert {work.alert_id} is gone")
             return stored, await deliveries.open_of_chunk(
@@ -221,16 +221,15 @@ class Deliverer:
     async def _group(
         self, work: Work, stored: StoredAlert, passes: Mapping[int, bytes] | None = None
     ) -> Group:
-        carried, others = {}, {stored.id: from_json(stored.document)}
+        carried, others = {}, {stored.id: self._documents.of(stored)}
         codes: dict[UUID, str | None] = {}
         if work.digest:
             async with self._db.begin() as connection:
                 carried = await digests.carried(connection, work.id, work.size)
-                for alert_id in {c.alert_id for parts in carried.values() for c in parts}:
-                    found = await alerts.get(connection, alert_id)
-                    if found is not None:
-                        others[alert_id] = from_json(found.document)
-                        codes[alert_id] = found.code
+                alert_ids = {c.alert_id for parts in carried.values() for c in parts}
+                async for found in self._documents.each(connection, alert_ids):
+                    others[found.id] = self._documents.of(found)
+                    codes[found.id] = found.code
         return Group(
             others[stored.id],
             stored,

@@ -15,15 +15,15 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
 from alerting.clock import Clock
+from alerting.dispatch.documents import Documents
 from alerting.dispatch.judging.history import Histories, Known
 from alerting.dispatch.judging.verdict import ENDS
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import alerts, digests, outbox, planned
+from alerting.store import digests, outbox, planned
 from alerting.store.alerts import StoredAlert
 from alerting.store.digests import DueItem, Place
 from alerting.store.planned import NewDelivery
@@ -45,10 +45,13 @@ class _Item:
 class Digests:
     """Makes digests. One at a time per database: call it under the sweeper's lock."""
 
-    def __init__(self, clock: Clock, *, chunk_size: int) -> None:
+    def __init__(
+        self, clock: Clock, *, chunk_size: int, documents: Documents | None = None
+    ) -> None:
         self._clock = clock
         self._chunk_size = chunk_size
-        self._histories = Histories()
+        self._documents = documents or Documents()
+        self._histories = Histories(self._documents)
         self._place: Place | None = None
 
     async def flush(self, connection: AsyncConnection, *, limit: int) -> tuple[list[int], bool]:
@@ -85,12 +88,12 @@ class Digests:
         for item in due:
             by_alert[item.alert_id].append(item)
         items: list[_Item] = []
-        for stored in await alerts.get_many(connection, list(by_alert)):
+        async for stored in self._documents.each(connection, by_alert):
             group = by_alert[stored.id]
             known = await self._histories.of(
                 connection, stored, [i.citizen_id for i in group], now=now
             )
-            alert = from_json(stored.document)
+            alert = self._documents.of(stored)
             steps = {no: _stage(stored, alert, no) for no in {i.info_no for i in group}}
             for item in group:
                 past = known.get(item.citizen_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,10 +10,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
+from alerting.dispatch.documents import Documents
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
-from alerting.store import alerts as store_alerts
 from alerting.store import history
 from alerting.store.alerts import StoredAlert
 from alerting.store.history import Brief, Earlier
@@ -35,7 +34,8 @@ class Known:
 class Histories:
     """Reads histories on one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, documents: Documents | None = None) -> None:
+        self._documents = documents or Documents()
         self._stages: OrderedDict[tuple[UUID, int], Stage] = OrderedDict()
 
     async def of(
@@ -97,21 +97,22 @@ class Histories:
 
     async def _read(self, connection: AsyncConnection, rows: Sequence[Earlier]) -> None:
         """Work out the stages these rows need that are not known yet."""
-        new = {row.alert_id for row in rows if (row.alert_id, row.info_no) not in self._stages}
-        documents = {s.id: s for s in await store_alerts.get_many(connection, list(new))}
-        for row in rows:
-            key = (row.alert_id, row.info_no)
-            if key in self._stages:
-                self._stages.move_to_end(key)
-                continue
-            source = documents[row.alert_id]
-            self._stages[key] = stage_of(
-                from_json(source.document),
-                row.info_no,
-                key=source.id,
-                thread=source.thread_id,
-                expires_at=source.expires_at,
-                order_at=source.order_at,
-            )
-        while len(self._stages) > max(_KEPT, len(rows)):
+        needed = dict.fromkeys((row.alert_id, row.info_no) for row in rows)
+        new: dict[UUID, list[int]] = defaultdict(list)
+        for alert_id, info_no in needed:
+            if (alert_id, info_no) in self._stages:
+                self._stages.move_to_end((alert_id, info_no))
+            else:
+                new[alert_id].append(info_no)
+        async for source in self._documents.each(connection, new):
+            for info_no in new[source.id]:
+                self._stages[source.id, info_no] = stage_of(
+                    self._documents.of(source),
+                    info_no,
+                    key=source.id,
+                    thread=source.thread_id,
+                    expires_at=source.expires_at,
+                    order_at=source.order_at,
+                )
+        while len(self._stages) > max(_KEPT, len(needed)):
             self._stages.popitem(last=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
-from alerting.cap import from_json
 from alerting.domain.alert import Alert, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
@@ -30,6 +29,7 @@ ENDED_AS = {
 
 def judged_earlier(
     stored: StoredAlert,
+    alert: Alert,
     pending: Sequence[OpenDelivery],
     *,
     digest: bool,
@@ -41,10 +41,10 @@ def judged_earlier(
 ) -> dict[int, Decision]:
     """The decisions, by delivery, for digests and for what another channel did not bring.
 
-    overtaken: by delivery, what becomes of those by the next channel whose citizens have heard
-    otherwise since. outsiders: citizens who take no part in a drill.
+    alert: what the stored one says. overtaken: by delivery, what becomes of those by the next
+    channel whose citizens have heard otherwise since. outsiders: citizens who take no part in a
+    drill.
     """
-    alert = from_json(stored.document)
     decided: dict[int, Decision] = {}
     for d in pending:
         participant = d.citizen_id not in outsiders

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
 from alerting.clock import Clock
+from alerting.dispatch.documents import Documents
 from alerting.dispatch.judging.history import Histories, Known
 from alerting.dispatch.judging.judged_earlier import ENDED_AS, judged_earlier, only_open
 from alerting.dispatch.judging.policies import InForce, PolicyCache
@@ -61,7 +61,8 @@ class Verdicts:
     """Judges chunks on one event loop, with the live policy and beside it the shadow.
 
     budget: the citizens' budgets, shared by all workers. fallback: this process's own, for when
-    they cannot be read. shadow_budget: the budgets the shadow policy spends.
+    they cannot be read. shadow_budget: the budgets the shadow policy spends. documents: those the
+    process has parsed.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Verdicts:
         budget: Budget,
         fallback: Budget,
         shadow_budget: Budget,
+        documents: Documents | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -80,7 +82,8 @@ class Verdicts:
         self._budget = budget
         self._fallback = fallback
         self._shadow_budget = shadow_budget
-        self._histories = Histories()
+        self.documents = documents or Documents()
+        self._histories = Histories(self.documents)
         self._charging: set[asyncio.Task[None]] = set()
 
     async def of(
@@ -104,6 +107,7 @@ class Verdicts:
         if digest or second:
             earlier = judged_earlier(
                 stored,
+                self.documents.of(stored),
                 pending,
                 digest=digest,
                 now=self._clock.now(),
@@ -163,7 +167,7 @@ class Verdicts:
         self, stored: StoredAlert, in_force: InForce, policy: Policy, can_be_silent: bool
     ) -> Desk:
         return Desk(
-            from_json(stored.document),
+            self.documents.of(stored),
             policy,
             key=stored.id,
             thread=stored.thread_id,

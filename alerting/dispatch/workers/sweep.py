@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.documents import Documents
 from alerting.dispatch.escalate import Escalations
 from alerting.dispatch.intake.cancel import call_back_some
 from alerting.dispatch.judging.digest import Digests
@@ -47,6 +48,7 @@ class House:
     give_way: awaited before each batch of digests, so that routine work stands aside for grave
     work. machine_clock: where it is far from PostgreSQL's, this machine does no house-keeping and
     raises an alarm: what it would end or delete by a wrong time does not come back.
+    documents: those the process has parsed.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class House:
         settings: Settings,
         *,
         machine_clock: Clock | None = None,
+        documents: Documents | None = None,
     ) -> None:
         self.give_way: Callable[[], Awaitable[None]] | None = None
         self._db = db
@@ -65,7 +68,7 @@ class House:
         self._clock = clock
         self._doorbell = doorbell
         self._idle_s = settings.sweep_s
-        self._digests = Digests(clock, chunk_size=settings.chunk_size)
+        self._digests = Digests(clock, chunk_size=settings.chunk_size, documents=documents)
         self._escalations = Escalations(settings)
         #: Deliveries whose chunks a worker was writing when a look was asked for.
         self._to_look_at: list[int] = []

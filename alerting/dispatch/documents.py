@@ -1,0 +1,77 @@
+"""Documents: what alerts say, read and parsed once by a process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cap import from_json
+from alerting.domain.alert import Alert
+from alerting.store import alerts
+from alerting.store.alerts import StoredAlert
+
+#: So many alerts are kept, and fewer where their documents are long.
+_MOST = 64
+_MOST_CHARACTERS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    document: dict[str, Any]
+    alert: Alert
+    characters: int
+
+
+class Documents:
+    """Loads alerts without reading and parsing again a document that is known: it never changes.
+
+    Everything else of an alert, its state before all, is read anew each time. Documents least
+    recently asked for are forgotten first; the last one is kept however long it is.
+    """
+
+    def __init__(self, *, most: int = _MOST, most_characters: int = _MOST_CHARACTERS) -> None:
+        self._most = most
+        self._most_characters = most_characters
+        self._known: OrderedDict[UUID, _Known] = OrderedDict()
+        self._characters = 0
+
+    async def get(self, connection: AsyncConnection, alert_id: UUID) -> StoredAlert | None:
+        """One alert as it stands now."""
+        known = self._known.get(alert_id)
+        document = None if known is None else known.document
+        return await alerts.get(connection, alert_id, document=document)
+
+    async def each(
+        self, connection: AsyncConnection, alert_ids: Iterable[UUID]
+    ) -> AsyncIterator[StoredAlert]:
+        """Those of these alerts that are there, one after another: many long documents at once
+        would not fit into a worker's memory."""
+        for alert_id in alert_ids:
+            stored = await self.get(connection, alert_id)
+            if stored is not None:
+                yield stored
+
+    def of(self, stored: StoredAlert) -> Alert:
+        """What a loaded alert says."""
+        known = self._known.get(stored.id)
+        if known is None:
+            # Roughly what is kept; without an object for each number.
+            known = _Known(stored.document, from_json(stored.document), len(repr(stored.document)))
+            self._known[stored.id] = known
+            self._characters += known.characters
+            self._forget()
+        else:
+            self._known.move_to_end(stored.id)
+        return known.alert
+
+    def _forget(self) -> None:
+        while len(self._known) > self._most or (
+            self._characters > self._most_characters and len(self._known) > 1
+        ):
+            _, oldest = self._known.popitem(last=False)
+            self._characters -= oldest.characters

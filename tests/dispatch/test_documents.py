@@ -1,0 +1,102 @@
+"""Documents are read and parsed once by a process; how an alert stands is read each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from town import Town
+
+from alerting.cap import to_xml
+from alerting.dispatch.documents import Documents
+from alerting.domain.alert import Alert
+from alerting.domain.alert_state import AlertState
+from alerting.store import alerts
+from alerting.store.alerts import StoredAlert
+from alerting.store.db import Database
+
+
+@contextmanager
+def documents_read() -> Iterator[list[str]]:
+    """The statements that ask for whole documents while the block lasts."""
+    found: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "alert.document," in statement:
+            found.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def load(db: Database, documents: Documents, alert_id: UUID) -> StoredAlert:
+    async with db.begin() as connection:
+        stored = await documents.get(connection, alert_id)
+    assert stored is not None
+    return stored
+
+
+async def submitted(town: Town, alert: Alert, count: int = 1) -> list[UUID]:
+    named = [replace(alert, identifier=f"{alert.identifier}-{n}") for n in range(count)]
+    return [(await town.submit(to_xml(a))).alert_id for a in named]
+
+
+async def test_many_chunks_read_their_document_once(town: Town, alert_xml: bytes) -> None:
+    await town.submit(alert_xml)
+    await town.due_now()
+    with documents_read() as found:
+        await town.worker().sweep_in_order()
+    assert len(town.sent) > 4 * town.settings.chunk_size
+    # One by the planner, which is given no documents here.
+    assert len(found) == 2
+
+
+async def test_a_document_is_parsed_once_and_the_state_is_read_each_time(
+    town: Town, flood: Alert
+) -> None:
+    (alert_id,) = await submitted(town, flood)
+    documents = Documents()
+    before = await load(town.db, documents, alert_id)
+    said = documents.of(before)
+    async with town.db.begin() as connection:
+        await alerts.set_state(connection, alert_id, AlertState.CANCELLED, ended_by=alert_id)
+    with documents_read() as found:
+        after = await load(town.db, documents, alert_id)
+    assert not found
+    assert documents.of(after) is said
+    assert (after.state, after.ended_by) == (AlertState.CANCELLED, alert_id)
+    assert after.document == before.document
+    assert said.identifier == before.identifier
+
+
+async def test_the_documents_least_recently_asked_for_are_forgotten_first(
+    town: Town, flood: Alert
+) -> None:
+    first, second, third = await submitted(town, flood, 3)
+    documents = Documents(most=2)
+    for alert_id in (first, second, first, third):
+        documents.of(await load(town.db, documents, alert_id))
+    with documents_read() as found:
+        for alert_id in (first, third, second):
+            await load(town.db, documents, alert_id)
+    assert len(found) == 1
+
+
+async def test_of_long_documents_only_the_last_is_kept(town: Town, flood: Alert) -> None:
+    first, second = await submitted(town, flood, 2)
+    documents = Documents(most_characters=10)
+    for alert_id in (first, second):
+        documents.of(await load(town.db, documents, alert_id))
+    with documents_read() as found:
+        await load(town.db, documents, second)
+        assert not found
+        await load(town.db, documents, first)
+    assert len(found) == 1
