@@ -15,7 +15,8 @@ from alerting.domain.alert import Alert
 from alerting.store import alerts
 from alerting.store.alerts import StoredAlert
 
-#: So many alerts are kept, and fewer where their documents are long.
+#: So many alerts are kept, and fewer where their documents are long. A character takes about
+#: seven bytes, most of them in parsed polygons.
 _MOST = 64
 _MOST_CHARACTERS = 2_000_000
 
