@@ -16,9 +16,9 @@ from sqlalchemy import func, select, text, update
 from town import Town
 
 from alerting.channels.base import Outcome, Outgoing
-from alerting.dispatch.chunks.places import SLICE_S, Places
+from alerting.dispatch.chunks.locks import SLICE_S, ChannelLocks
 from alerting.dispatch.lease import Lease
-from alerting.dispatch.workers import work as work_times
+from alerting.dispatch.workers import recovery as recovery_times
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.store import claims, queues
@@ -136,7 +136,7 @@ async def test_recover_gives_time_to_come_back_after_postgresql_stood_still(
         return found
 
     clock = LateClock()
-    monkeypatch.setattr(work_times, "time", clock)
+    monkeypatch.setattr(recovery_times, "time", clock)
     monkeypatch.setattr(presence_times, "absent", late)
     await worker.recover()
     monkeypatch.setattr(presence_times, "absent", look)
@@ -434,44 +434,45 @@ def chunk_of(channel: str, lane: Lane, *, first: bool = False) -> Work:
     return Work(1, uuid4(), "deliver", lane, channel, False, 8, 0, 0, 0, 1, 1, first)
 
 
-async def test_places_bound_what_a_process_has_open_and_go_to_the_gravest_first() -> None:
-    places, order, open_now, most = Places(8), [], 0, 0
+async def test_channel_lock_goes_to_the_gravest_chunk_that_waits() -> None:
+    locks, order = ChannelLocks(), []
     release = asyncio.Event()
+    open_now = most = 0
 
-    async def chunk(name: str, work: Work, count: int) -> None:
+    async def chunk(name: str, work: Work) -> None:
         nonlocal open_now, most
-        async with places.taken(work, count):
-            open_now += count
+        async with locks.held(work):
+            open_now += 1
             most = max(most, open_now)
             order.append(name)
             await release.wait()
-            open_now -= count
+            open_now -= 1
 
     holder = chunk_of("sms", Lane.ROUTINE)
     async with asyncio.TaskGroup() as group:
-        group.create_task(chunk("first", holder, 8))
+        group.create_task(chunk("first", holder))
         await asyncio.sleep(0)
-        group.create_task(chunk("drill", chunk_of("sms", Lane.DRILL), 4))
-        group.create_task(chunk("routine", chunk_of("sms", Lane.ROUTINE), 4))
-        assert not places.wanted(holder, 0.0)
-        gone = group.create_task(chunk("gone", chunk_of("sms", Lane.EXTREME), 8))
-        group.create_task(chunk("extreme", chunk_of("sms", Lane.EXTREME), 8))
-        group.create_task(chunk("end", chunk_of("sms", Lane.ROUTINE, first=True), 8))
+        group.create_task(chunk("drill", chunk_of("sms", Lane.DRILL)))
+        group.create_task(chunk("routine", chunk_of("sms", Lane.ROUTINE)))
+        assert not locks.wanted(holder, 0.0)
+        gone = group.create_task(chunk("gone", chunk_of("sms", Lane.EXTREME)))
+        group.create_task(chunk("extreme", chunk_of("sms", Lane.EXTREME)))
+        group.create_task(chunk("end", chunk_of("sms", Lane.ROUTINE, first=True)))
         await asyncio.sleep(0)
-        assert places.wanted(chunk_of("sms", Lane.SEVERE), 0.0)
+        assert locks.wanted(chunk_of("sms", Lane.SEVERE), 0.0)
         gone.cancel()
         release.set()
     assert order == ["first", "extreme", "end", "routine", "drill"]
-    assert most == 8
+    assert most == 1
 
 
-async def test_places_go_to_another_alert_before_the_next_chunk_of_the_same() -> None:
-    places, order = Places(8), []
+async def test_channel_lock_goes_to_another_alert_before_the_next_chunk_of_the_same() -> None:
+    locks, order = ChannelLocks(), []
     large, small = chunk_of("sms", Lane.EXTREME), chunk_of("sms", Lane.EXTREME)
     release = asyncio.Event()
 
     async def chunk(name: str, work: Work) -> None:
-        async with places.taken(work, 8):
+        async with locks.held(work):
             order.append(name)
             await release.wait()
 
@@ -480,21 +481,21 @@ async def test_places_go_to_another_alert_before_the_next_chunk_of_the_same() ->
             group.create_task(chunk(name, work))
         await asyncio.sleep(0)
         # Only after a slice does one alert make room for another.
-        assert not places.wanted(large, SLICE_S / 2)
-        assert places.wanted(large, SLICE_S)
+        assert not locks.wanted(large, SLICE_S / 2)
+        assert locks.wanted(large, SLICE_S)
         release.set()
     assert order == ["large", "small", "large"]
 
 
-async def test_places_of_one_channel_are_not_taken_by_another() -> None:
-    places, silent = Places(8), asyncio.Event()
+async def test_channel_lock_of_a_silent_channel_holds_up_no_other() -> None:
+    locks, silent = ChannelLocks(), asyncio.Event()
 
     async def hang() -> None:
-        async with places.taken(chunk_of("email", Lane.EXTREME), 8):
+        async with locks.held(chunk_of("email", Lane.EXTREME)):
             await silent.wait()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(hang())
         await asyncio.sleep(0)
-        async with places.taken(chunk_of("sms", Lane.ROUTINE), 8):
+        async with locks.held(chunk_of("sms", Lane.ROUTINE)):
             silent.set()

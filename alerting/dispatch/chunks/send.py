@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.channels.base import PROVIDER_DOWN, REFUSED_CONTENT, Outcome
 from alerting.clock import Clock
 from alerting.dispatch.chunks.compose import Group
+from alerting.dispatch.chunks.locks import ChannelLocks
 from alerting.dispatch.chunks.outcome import after_send, asked_to_wait
-from alerting.dispatch.chunks.places import Places
 from alerting.dispatch.judging.verdict import Sending
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.providers.routes import Routes
@@ -96,7 +96,7 @@ class Sender:
         self._routes = routes
         self._settings = settings
         self._stopping = stopping
-        self._places = Places(settings.window)
+        self._locks = ChannelLocks()
         self.should_yield: ShouldYield = lambda work: False
 
     async def send_all(
@@ -115,7 +115,7 @@ class Sender:
         work = lease.work
         size = await self._routes.window(work.channel, self._settings.window)
         job = _Job(lease, stored, group)
-        async with self._places.taken(work, size):
+        async with self._locks.held(work):
             return await self._windows(job, windows(sendable, size, start=work.cursor))
 
     async def _windows(self, job: _Job, parts: Iterable[Sequence[Sending]]) -> Pause:
@@ -142,7 +142,7 @@ class Sender:
         return pause
 
     def _yields(self, work: Work, sending_s: float) -> bool:
-        return self._places.wanted(work, sending_s) or self.should_yield(work)
+        return self._locks.wanted(work, sending_s) or self.should_yield(work)
 
     async def _send(self, job: _Job, sending: Sending) -> Outcome:
         delivery_id = sending.delivery.id

@@ -1,0 +1,83 @@
+"""Locks: on each channel one chunk of a process is sent at a time, while others are made ready.
+
+Whatever is open when a process is killed is in doubt; this bounds it to one window a channel. Each
+channel has a lock of its own, so that a provider that is slow or silent holds up no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+from uuid import UUID
+
+from alerting.domain.lane import Lane
+from alerting.store.outbox import Work
+
+_ORDER = {lane: n for n, lane in enumerate(Lane)}
+
+#: A chunk that is sent for longer makes room where another alert waits for its channel.
+SLICE_S = 1.0
+
+
+class _Waiting(NamedTuple):
+    """rank: gravest lane first, in it ends and cancels."""
+
+    rank: tuple[int, bool]
+    alert_id: UUID
+    turn: asyncio.Future[None]
+
+
+class ChannelLocks:
+    """Locks a channel for one chunk after the other: by rank, then for another alert than the last,
+    then as they came. Lives on one event loop."""
+
+    def __init__(self) -> None:
+        self._held: set[str] = set()
+        self._waiting: dict[str, list[_Waiting]] = defaultdict(list)
+        self._last: dict[str, UUID] = {}
+
+    @asynccontextmanager
+    async def held(self, work: Work) -> AsyncIterator[None]:
+        """Hold the lock of the chunk's channel while the block lasts."""
+        channel = work.channel
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[channel].append(_Waiting(_rank(work), work.alert_id, turn))
+        self._hand_on(channel)
+        try:
+            await turn
+            yield
+        finally:
+            if turn.done() and not turn.cancelled():
+                self._held.discard(channel)
+            self._hand_on(channel)
+
+    def wanted(self, work: Work, sending_s: float) -> bool:
+        """True when a chunk that is sent for so long is to make room for one that waits for its
+        channel: for a graver one or an end of its lane at once, for one of another alert of its
+        lane after a slice."""
+        own = _rank(work)
+        return any(
+            w.rank < own or (w.rank == own and w.alert_id != work.alert_id and sending_s >= SLICE_S)
+            for w in self._waiting[work.channel]
+            if not w.turn.done()
+        )
+
+    def _hand_on(self, channel: str) -> None:
+        waiting = self._waiting[channel]
+        waiting[:] = [w for w in waiting if not w.turn.done()]
+        if not waiting or channel in self._held:
+            return
+        last = self._last.get(channel)
+        # The first of those that are alike: they are in the order in which they came.
+        first = min(waiting, key=lambda w: (w.rank, w.alert_id == last))
+        waiting.remove(first)
+        self._held.add(channel)
+        self._last[channel] = first.alert_id
+        first.turn.set_result(None)
+
+
+def _rank(work: Work) -> tuple[int, bool]:
+    return (_ORDER[work.lane], not work.first)
