@@ -225,6 +225,32 @@ async def test_a_window_refused_as_a_whole_does_not_hold_up_the_rest(
     assert sum(n for (c, s, _), n in ledger.items() if (c, s) == ("sms", "planned")) == len(stuck)
 
 
+async def test_what_is_in_doubt_does_not_wait_longer_because_its_chunk_takes_long(
+    town: Town, alert_xml: bytes
+) -> None:
+    """Its time comes while the others of its chunk are sent."""
+    tried: set[str] = set()
+
+    def first_time(m: Outgoing) -> Outcome:
+        tried.add(m.endpoint)
+        return Outcome(m.delivery_id, AMBIGUOUS if len(tried) == 1 else PROVIDER_DOWN)
+
+    def slow(m: Outgoing) -> Outcome:
+        town.clock.advance(6)
+        return Outcome(m.delivery_id)
+
+    town.settings.in_doubt_wait_s = 5
+    town.channels["sms"].answer = first_time
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    town.channels["sms"].answer = slow
+    town.clock.advance(3)
+    await town.due_now()
+    await town.worker().sweep_in_order()
+    ledger = await town.ledger(submitted.alert_id)
+    assert not [c for c, s, _ in ledger if c == "sms" and s in {"planned", "in_doubt"}], ledger
+
+
 async def test_what_is_in_doubt_is_sent_again_and_flagged(town: Town, alert_xml: bytes) -> None:
     tried: set[str] = set()
 

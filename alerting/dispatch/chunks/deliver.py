@@ -74,7 +74,7 @@ class Deliverer:
             passes = await self._passes(work, stored) if stored.is_drill else {}
             pause = Pause()
             silent = self._routes.can_be_silent(work.channel)
-            sendable = await self._gate(lease, stored, pending, can_be_silent=silent)
+            sendable, kept = await self._gate(lease, stored, pending, can_be_silent=silent)
             if not self._routes.has(work.channel):
                 log.error("chunk.no_channel", chunk=work.id, channel=work.channel)
                 pause = Pause(self._settings.retry_max_s)
@@ -82,7 +82,7 @@ class Deliverer:
                 group = await self._group(work, stored, passes)
                 sendable = await self._without_empty(lease, group, sendable)
                 pause = await self.sender.send_all(lease, stored, group, sendable)
-            await self._end(lease, stored, pause, {s.delivery.id for s in sendable})
+            await self._end(lease, stored, pause, kept)
 
     async def _load(self, lease: Lease) -> tuple[StoredAlert, list[OpenDelivery]]:
         """The chunk's open deliveries; those a dead worker left in its window are in doubt."""
@@ -112,8 +112,9 @@ class Deliverer:
         pending: Sequence[OpenDelivery],
         *,
         can_be_silent: bool,
-    ) -> list[Sending]:
-        """Get a verdict for everyone it is time for; write what is withheld; return the rest."""
+    ) -> tuple[list[Sending], set[int]]:
+        """Get a verdict for everyone it is time for; write what is withheld; return what is to be
+        sent, and what is in doubt and not to be sent again."""
         now, work = self._clock.now(), lease.work
         asked, refused, doubts = [], [], []
         for d in pending:
@@ -129,12 +130,14 @@ class Deliverer:
             asked += again
         decisions = await self._judged(work, stored, asked, can_be_silent=can_be_silent)
         sendable, digested = [], []
+        kept: set[int] = set()
         for d, decision in zip(asked, decisions, strict=True):
             silent = decision.verdict is Verdict.SILENT and can_be_silent
             if decision.verdict is Verdict.SEND or silent:
                 sendable.append(Sending(d, decision))
             elif d.state == DeliveryState.IN_DOUBT:
                 # It is not sent again, but a receipt may still tell.
+                kept.add(d.id)
                 if held_long_enough(d, now, self._settings):
                     refused.append(Settlement(d.id, DeliveryState.FAILED, "in-doubt"))
             else:
@@ -150,7 +153,7 @@ class Deliverer:
                 await digests.add(connection, digested)
 
             await lease.write(withhold)
-        return sendable
+        return sendable, kept
 
     async def _doubts(
         self, work: Work, stored: StoredAlert, doubts: Sequence[OpenDelivery]
@@ -243,12 +246,10 @@ class Deliverer:
             passes=passes,
         )
 
-    async def _end(
-        self, lease: Lease, stored: StoredAlert, pause: Pause, to_send: Set[int]
-    ) -> None:
+    async def _end(self, lease: Lease, stored: StoredAlert, pause: Pause, kept: Set[int]) -> None:
         """Finish the chunk, or give it back with a time when something may still be done.
 
-        to_send: the deliveries the throttle let go.
+        kept: what is in doubt and the throttle would not have sent again.
         """
         work, now = lease.work, self._clock.now()
 
@@ -266,7 +267,7 @@ class Deliverer:
                 due = min(
                     now + timedelta(seconds=self._settings.retry_s)
                     if d.waits
-                    else next_try(d, work.lane, now, self._settings, to_send=d.id in to_send)
+                    else next_try(d, work.lane, now, self._settings, to_send=d.id not in kept)
                     for d in left
                 )
                 delay_s = max((due - now).total_seconds(), pause.wait_s)
