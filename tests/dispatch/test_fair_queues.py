@@ -11,7 +11,7 @@ from sqlalchemy import update
 from town import Town
 
 from alerting.cap import read, to_xml
-from alerting.dispatch.chunks import places
+from alerting.dispatch.chunks import locks
 from alerting.domain.alert import Category, Severity
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
@@ -197,7 +197,7 @@ async def test_alert_is_begun_though_another_takes_long(
         await asyncio_tick()
     await submitted(town, alert_xml, "Bridge closed")
     # A slice is over at once.
-    monkeypatch.setattr(places, "SLICE_S", 0.0)
+    monkeypatch.setattr(locks, "SLICE_S", 0.0)
     await worker.sweep()
     order = [m.thread for m in sms.sent]
     firsts = {thread: order.index(thread) for thread in dict.fromkeys(order)}

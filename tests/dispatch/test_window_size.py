@@ -46,7 +46,7 @@ async def test_a_window_is_as_wide_as_the_provider_is_quick(
     routes = Routes(
         {"email": [Provider("relay", relay)]}, town.pacing(), town.alarms(), now=lambda: now_s
     )
-    assert await routes.window("email", most) == min(most, 2 * CONNECTIONS)
+    assert await routes.window("email", most) == CONNECTIONS
     for n in range(3):
         await routes.send("email", mail(n), Lane.SEVERE, "t")
     assert await routes.window("email", most) == places

@@ -84,11 +84,11 @@ class Route:
 
     def places(self, within_s: float) -> int:
         """How many messages its connections have lately taken within so many seconds; one for each
-        at least, and two where nothing is known or it is not slower than that."""
+        at least, and where nothing is known yet."""
         at_once, took_s = self.provider.channel.concurrency, self._took_s
-        if took_s >= within_s:
+        if not took_s or took_s >= within_s:
             return at_once
-        return at_once * max(2, int(within_s / took_s) if took_s else 2)
+        return at_once * max(2, int(within_s / took_s))
 
     def wait_s(self, message: Outgoing, *, urgent: bool = False) -> float:
         """Seconds until it may be called for this message; 0 when it may now."""
