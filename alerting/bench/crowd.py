@@ -25,7 +25,7 @@ _HOMES = 2_000
 
 #: Districts are squares of this size, one every `_EVERY_DEG` to the east: none is near another.
 _WIDE_DEG, _EVERY_DEG = 0.2, 1.0
-_SOUTH, _WEST = 54.0, 0.0
+_SOUTH, _WEST = 54.0, -170.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,7 @@ FIRST = -1.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A claimed row of the outbox. `kind` is `plan` or `deliver`; a deliver row is a chunk.
-
-    first: it goes before everything else of its lane, as ends and cancels do.
-    """
+    """A claimed row of the outbox. `kind` is `plan` or `deliver`; a deliver row is a chunk."""
 
     id: int
     alert_id: UUID
@@ -45,12 +42,17 @@ class Work:
     window_to: int
     fence: int
     tries: int
-    first: bool = False
+    rank: float = 0.0
+
+    @property
+    def first(self) -> bool:
+        """True for ends and cancels, which go before everything else of their lane."""
+        return self.rank < 0
 
 
 #: The largest step between two chunks of an alert: beside another that steps by one, no alert is
 #: left with less than one chunk in so many.
-_WIDEST = 30.0
+WIDEST = 30.0
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ class Ranks:
     def step(self, lane: Lane, channel: str) -> tuple[float, float]:
         """The rank of the chunk before in this queue, and how far behind it the next one stands."""
         count, last = self._queued.get((lane, channel), (0, 0.0))
-        return last, min(_WIDEST, 1.5 * math.sqrt(count)) if count else 1.0 + self.others
+        return last, min(WIDEST, 1.5 * math.sqrt(count)) if count else 1.0 + self.others
 
     def queued(self, lane: Lane, channel: str, rank: float) -> None:
         """Note the rank that the next chunk of this queue got."""
@@ -81,13 +83,17 @@ class Ranks:
         self._queued[lane, channel] = (count + 1, rank)
 
 
-#: How far a queue has come: the rank at its front, or where nothing waits that of what was last
-#: claimed and is not done. Ends do not count.
-FRONT = """greatest(0,
-    (select f.rank from outbox f where f.lane = {lane} and f.channel = {channel}
-       and f.state = 'ready' and f.rank >= 0 order by f.rank limit 1),
-    (select max(f.rank) from outbox f where f.lane = {lane} and f.channel = {channel}
-       and f.state = 'leased'))"""
+#: How far a queue has come: the least rank of what is claimed and not done, if that is not far
+#: behind, else the rank at its front. Ends do not count.
+FRONT = f"""(select case
+    when busy is null then coalesce(ready, 0)
+    when ready is null then busy
+    else least(greatest(busy, ready - {2 * WIDEST}), ready) end
+  from (select
+    (select f.rank from outbox f where f.lane = {{lane}} and f.channel = {{channel}}
+       and f.state = 'ready' and f.rank >= 0 order by f.rank limit 1) as ready,
+    (select min(f.rank) from outbox f where f.lane = {{lane}} and f.channel = {{channel}}
+       and f.state = 'leased' and f.rank >= 0) as busy) as progress)"""  # noqa: S608
 
 _PLAN = """
     insert into outbox (alert_id, kind, lane, rank)

@@ -28,7 +28,7 @@ _TAKE = """
       tries = o.tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
     from best where o.id = best.id
     returning o.id, o.alert_id, o.kind, o.lane, o.channel, o.digest, o.size, o.cursor,
-      o.window_from, o.window_to, o.fence, o.tries, coalesce(o.rank < 0, false)"""
+      o.window_from, o.window_to, o.fence, o.tries, coalesce(o.rank, 0)"""
 
 _CLAIM = f"""
     with best as (
@@ -125,7 +125,7 @@ async def claim_one(
              tries = tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
            where id = %(id)s and state = 'ready'
            returning id, alert_id, kind, lane, channel, digest, size, cursor, window_from,
-             window_to, fence, tries, coalesce(rank < 0, false)""",
+             window_to, fence, tries, coalesce(rank, 0)""",
         {"id": outbox_id, "owner": owner, "lease_s": lease_s},
     )
     row = await cursor.fetchone()

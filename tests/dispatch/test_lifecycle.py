@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -431,8 +432,10 @@ async def test_a_worker_whose_lease_was_taken_learns_it_and_writes_nothing(
     assert not wrote
 
 
-def chunk_of(channel: str, lane: Lane, *, first: bool = False) -> Work:
-    return Work(1, uuid4(), "deliver", lane, channel, False, 8, 0, 0, 0, 1, 1, first)
+def chunk_of(channel: str, lane: Lane, *, first: bool = False, rank: float = 0) -> Work:
+    return Work(
+        1, uuid4(), "deliver", lane, channel, False, 8, 0, 0, 0, 1, 1, -1 if first else rank
+    )
 
 
 async def test_channel_lock_goes_to_the_gravest_chunk_that_waits() -> None:
@@ -469,7 +472,7 @@ async def test_channel_lock_goes_to_the_gravest_chunk_that_waits() -> None:
 
 async def test_channel_lock_goes_to_another_alert_before_the_next_chunk_of_the_same() -> None:
     locks, order = ChannelLocks(), []
-    large, small = chunk_of("sms", Lane.EXTREME), chunk_of("sms", Lane.EXTREME)
+    large, small = chunk_of("sms", Lane.EXTREME, rank=5), chunk_of("sms", Lane.EXTREME, rank=50)
     release = asyncio.Event()
 
     async def chunk(name: str, work: Work) -> None:
@@ -484,6 +487,8 @@ async def test_channel_lock_goes_to_another_alert_before_the_next_chunk_of_the_s
         # Only after a slice does one alert make room for another.
         assert not locks.wanted(large, SLICE_S / 2)
         assert locks.wanted(large, SLICE_S)
+        # Sooner for one that comes before its own next chunk.
+        assert locks.wanted(replace(large, rank=40.0), SLICE_S / 2)
         release.set()
     assert order == ["large", "small", "large"]
 

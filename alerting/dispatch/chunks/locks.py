@@ -14,19 +14,18 @@ from typing import NamedTuple
 from uuid import UUID
 
 from alerting.domain.lane import Lane
-from alerting.store.outbox import Work
+from alerting.store.outbox import WIDEST, Work
 
 _ORDER = {lane: n for n, lane in enumerate(Lane)}
 
 #: A chunk that is sent for longer makes room where another alert waits for its channel.
 SLICE_S = 1.0
+#: The same where the other chunk comes before the next one of this alert.
+_SOON_S = 0.1
 
 
 class _Waiting(NamedTuple):
-    """rank: gravest lane first, in it ends and cancels."""
-
-    rank: tuple[int, bool]
-    alert_id: UUID
+    work: Work
     turn: asyncio.Future[None]
 
 
@@ -44,7 +43,7 @@ class ChannelLocks:
         """Hold the lock of the chunk's channel while the block lasts."""
         channel = work.channel
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[channel].append(_Waiting(_rank(work), work.alert_id, turn))
+        self._waiting[channel].append(_Waiting(work, turn))
         self._hand_on(channel)
         try:
             await turn
@@ -57,13 +56,16 @@ class ChannelLocks:
     def wanted(self, work: Work, sending_s: float) -> bool:
         """True when a chunk that is sent for so long is to make room for one that waits for its
         channel: for a graver one or an end of its lane at once, for one of another alert of its
-        lane after a slice."""
-        own = _rank(work)
-        return any(
-            w.rank < own or (w.rank == own and w.alert_id != work.alert_id and sending_s >= SLICE_S)
-            for w in self._waiting[work.channel]
-            if not w.turn.done()
-        )
+        lane after a slice, or soon where that one's rank comes before the alert's next chunk."""
+        own = _gravity(work)
+
+        def goes_first(other: Work) -> bool:
+            if _gravity(other) != own or other.alert_id == work.alert_id:
+                return _gravity(other) < own
+            soon = other.rank < work.rank + WIDEST
+            return sending_s >= (_SOON_S if soon else SLICE_S)
+
+        return any(goes_first(w.work) for w in self._waiting[work.channel] if not w.turn.done())
 
     def _hand_on(self, channel: str) -> None:
         waiting = self._waiting[channel]
@@ -72,12 +74,13 @@ class ChannelLocks:
             return
         last = self._last.get(channel)
         # The first of those that are alike: they are in the order in which they came.
-        first = min(waiting, key=lambda w: (w.rank, w.alert_id == last))
+        first = min(waiting, key=lambda w: (_gravity(w.work), w.work.alert_id == last))
         waiting.remove(first)
         self._held.add(channel)
-        self._last[channel] = first.alert_id
+        self._last[channel] = first.work.alert_id
         first.turn.set_result(None)
 
 
-def _rank(work: Work) -> tuple[int, bool]:
+def _gravity(work: Work) -> tuple[int, bool]:
+    """Gravest lane first, in it ends and cancels."""
     return (_ORDER[work.lane], not work.first)
