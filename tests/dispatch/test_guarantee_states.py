@@ -345,6 +345,10 @@ class Guarantee(RuleBasedStateMachine):
                 for r in self._all_of(row, rows)
             )
             assert row["tries"] >= MAX_TRIES or spared, f"{row}, {self._all_of(row, rows)}"
+        elif not told and row["reason"] == "superseded":
+            # Waiting for another try it met a newer alert that says the same, which is judged too.
+            newer = [r for r in self._all_of(row, rows) if r["id"] > row["id"]]
+            assert any(r["reason"] != "superseded" for r in newer), str(row)
         elif not told and row["reason"] not in SPARED:
             assert row["reason"] in {"dead-address", "suspended", "unreachable"}, str(row)
         unheard = row["state"] == "accepted" and not heard_of

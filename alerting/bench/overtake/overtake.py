@@ -13,18 +13,24 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from alerting.bench.overtake import many
+from alerting.bench.overtake.many import Many
 from alerting.bench.overtake.ours import Flight, Flown, Passage, fly
 from alerting.bench.overtake.peer import fly_peer
 from alerting.bench.report import Options, Report, Table, Target
+from alerting.domain.alert import Severity
 from alerting.embedded.processes import GROUPS
 
 #: Everything by one group of workers: no process is kept free for grave lanes.
 ONE_GROUP = {"all": ",".join(GROUPS.values())}
 
 OURS, ALL, EACH = "ours", "ours, one group for all lanes", "a Celery task a message, priorities"
+#: The alert in flight is as grave as those that overtake it.
+SAME = "ours, beside an Extreme"
 
 FULL = {
     OURS: Flight(1_000_000, 10_000, 2, (1_000, 40_000, 120_000), 1),
+    SAME: Flight(1_000_000, 10_000, 1, (1_000, 40_000), 1, Severity.EXTREME),
     ALL: Flight(200_000, 10_000, 1, (1_000, 30_000), 1),
     EACH: Flight(20_000, 3_000, 1, (500, 2_000), 1),
 }
@@ -35,21 +41,24 @@ QUICK = {
 
 
 def run(options: Options) -> Report:
-    """Fly all three, without the one group when quick. Takes about ten minutes.
+    """Fly them all, then measure many alerts at once; only the first and the last when quick. Takes
+    about twenty minutes.
 
     Raises WorkFailed where a message is missing or doubled, in the provider's log or in the
     ledger, or where nothing was left in flight to be overtaken.
     """
     flights = QUICK if options.quick else FULL
     flown = {}
-    for way, groups in ((OURS, GROUPS), (ALL, ONE_GROUP)):
+    for way, groups in ((OURS, GROUPS), (SAME, GROUPS), (ALL, ONE_GROUP)):
         if way in flights:
             options.say(f"{way}:")
             flown[way] = asyncio.run(fly(flights[way], groups, options.say))
     options.say(f"{EACH}:")
     passages = {way: f.passages for way, f in flown.items()}
     passages[EACH] = fly_peer(flights[EACH], options.say)
-    return _report(flights, flown, passages)
+    options.say("many alerts at once:")
+    together = many.measure(many.QUICK if options.quick else many.FULL, options.say)
+    return _report(flights, flown, passages, together)
 
 
 def at(passage: Passage, share: float) -> float:
@@ -67,7 +76,10 @@ def ratio(passages: Sequence[Passage]) -> float:
 
 
 def _report(
-    flights: dict[str, Flight], flown: dict[str, Flown], passages: dict[str, list[Passage]]
+    flights: dict[str, Flight],
+    flown: dict[str, Flown],
+    passages: dict[str, list[Passage]],
+    together: Many,
 ) -> Report:
     ours = passages[OURS]
     flight = flights[OURS]
@@ -83,7 +95,20 @@ def _report(
                 "seconds from its submission",
                 ("way", "workers", "first", "half", "p99", "last", "p99 beside idle", "others/s"),
                 rows,
-            )
+            ),
+            Table(
+                "Alerts beside slow ones; seconds to the last message, medians",
+                ("alert", "alone", "beside", "beside alone"),
+                [
+                    (
+                        row.what,
+                        f"{statistics.median(row.alone_s):.2f}",
+                        f"{statistics.median(row.beside_s):.2f}",
+                        f"{row.ratio:.2f}×",
+                    )
+                    for row in together.beside
+                ],
+            ),
         ],
         targets=[
             Target(
@@ -94,11 +119,25 @@ def _report(
                 unit="s",
             ),
             Target("p99 loaded beside idle", 2, ratio(ours), at_most=True, unit="×"),
+            *_of_the_same(passages.get(SAME, [])),
+            *(Target(row.what, 1.3, row.ratio, at_most=True, unit="×") for row in together.beside),
+            Target(
+                f"{len(together.first_s)} alerts at once: to the first attempt of the slowest",
+                2,
+                max(together.first_s),
+                at_most=True,
+                unit="s",
+            ),
         ],
         figures={
             "ways": {way: [_json(p) for p in several] for way, several in passages.items()},
             "sizes": {way: {"light": f.light, "grave": f.grave} for way, f in flights.items()},
             "reached_before_cancel": {way: f.light for way, f in flown.items()},
+            "beside": {
+                row.what: {"alone_s": row.alone_s, "beside_s": row.beside_s}
+                for row in together.beside
+            },
+            "first_s": together.first_s,
         },
         notes=[
             *(
@@ -114,6 +153,16 @@ def _report(
             "the spread of p99. others/s: what the provider took of the light alert meanwhile.",
         ],
     )
+
+
+def _of_the_same(passages: Sequence[Passage]) -> list[Target]:
+    if not passages:
+        return []
+    first = max(at(p, 0) for p in passages if p.loaded)
+    return [
+        Target("to the first attempt beside an Extreme", 0.5, first, at_most=True, unit="s"),
+        Target("p99 beside an Extreme, to idle", 2, ratio(passages), at_most=True, unit="×"),
+    ]
 
 
 def _row(way: str, loaded: bool, several: Sequence[Passage], beside_idle: float) -> tuple[str, ...]:
