@@ -61,7 +61,6 @@ class Sizes:
 
 
 FULL = Sizes(900, 200, 5, 3, 15)
-QUICK = Sizes(40, 6, 2, 1, 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,12 @@ async def _measure(sizes: Sizes, say: Callable[[str], None]) -> Many:
         own = load_settings().model_copy(update={"var": Path(name), "log_level": "WARNING"})
         # Small alerts have several chunks too, and nothing goes by another channel meanwhile.
         config = demo_settings(own).model_copy(
-            update={"chunk_size": 100, "receipt_severe_s": 0, "receipt_extreme_s": 0}
+            update={
+                "chunk_size": 100,
+                "receipt_severe_s": 0,
+                "receipt_extreme_s": 0,
+                "in_doubt_hold_s": 1,
+            }
         )
         async with running(config) as system, Runtime.open(_seen(system)) as runtime:
             return await _Stand(system, runtime, sizes, say).run()
@@ -158,23 +162,31 @@ class _Stand:
     async def _at_once(self) -> list[float]:
         sizes = self._sizes
         self._say(f"  {sizes.alerts} alerts at once …")
-        places = [await self._people({"sms": sizes.few}) for _ in range(sizes.alerts)]
+        made = [self._made({"sms": sizes.few}) for _ in range(sizes.alerts)]
+        await self._store([person for _, people in made for person in people])
+        places = [district for district, _ in made]
         marks = [await self._send(place) for place in places]
         return [await self._first("sms", mark, sizes.few) for mark in marks]
 
     async def _people(self, by_channel: Mapping[str, int]) -> District:
         """A district of its own with so many people by each channel, who have no other."""
+        district, people = self._made(by_channel)
+        await self._store(people)
+        return district
+
+    async def _store(self, people: list[SyntheticCitizen]) -> None:
+        async with self._runtime.db.begin() as connection:
+            await store(connection, people)
+
+    def _made(self, by_channel: Mapping[str, int]) -> tuple[District, list[SyntheticCitizen]]:
         self._no += 1
         district = districts([0] * self._no + [sum(by_channel.values())])[-1]
         lats, lons = district.homes()
         kinds = [channel for channel, n in by_channel.items() for _ in range(n)]
-        people = [
+        return district, [
             self._person(f"{self._no}-{i}", channel, lats[i % len(lats)], lons[i % len(lons)])
             for i, channel in enumerate(kinds)
         ]
-        async with self._runtime.db.begin() as connection:
-            await store(connection, people)
-        return district
 
     def _person(self, name: str, channel: str, lat: float, lon: float) -> SyntheticCitizen:
         keys: Mapping[str, str] = {}

@@ -41,7 +41,7 @@ QUICK = {
 
 
 def run(options: Options) -> Report:
-    """Fly them all, then measure many alerts at once; only the first and the last when quick. Takes
+    """Fly them all, then measure many alerts at once; only two ways and no more when quick. Takes
     about twenty minutes.
 
     Raises WorkFailed where a message is missing or doubled, in the provider's log or in the
@@ -56,8 +56,10 @@ def run(options: Options) -> Report:
     options.say(f"{EACH}:")
     passages = {way: f.passages for way, f in flown.items()}
     passages[EACH] = fly_peer(flights[EACH], options.say)
-    options.say("many alerts at once:")
-    together = many.measure(many.QUICK if options.quick else many.FULL, options.say)
+    together = Many([], [])
+    if not options.quick:
+        options.say("many alerts at once:")
+        together = many.measure(many.FULL, options.say)
     return _report(flights, flown, passages, together)
 
 
@@ -121,12 +123,15 @@ def _report(
             Target("p99 loaded beside idle", 2, ratio(ours), at_most=True, unit="×"),
             *_of_the_same(passages.get(SAME, [])),
             *(Target(row.what, 1.3, row.ratio, at_most=True, unit="×") for row in together.beside),
-            Target(
-                f"{len(together.first_s)} alerts at once: to the first attempt of the slowest",
-                2,
-                max(together.first_s),
-                at_most=True,
-                unit="s",
+            *(
+                Target(
+                    f"{len(together.first_s)} alerts at once: to the slowest's first attempt",
+                    2,
+                    first_s,
+                    at_most=True,
+                    unit="s",
+                )
+                for first_s in sorted(together.first_s)[-1:]
             ),
         ],
         figures={
@@ -159,9 +164,10 @@ def _of_the_same(passages: Sequence[Passage]) -> list[Target]:
     if not passages:
         return []
     first = max(at(p, 0) for p in passages if p.loaded)
+    what = "an Extreme beside an Extreme"
     return [
-        Target("to the first attempt beside an Extreme", 0.5, first, at_most=True, unit="s"),
-        Target("p99 beside an Extreme, to idle", 2, ratio(passages), at_most=True, unit="×"),
+        Target(f"{what}: to the first attempt", 0.5, first, at_most=True, unit="s"),
+        Target(f"{what}: p99 to idle", 2, ratio(passages), at_most=True, unit="×"),
     ]
 
 
