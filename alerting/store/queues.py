@@ -42,17 +42,15 @@ _CLAIM = f"""
     {_TAKE}"""  # noqa: S608
 
 #: Looks at few: whoever else waits stands near the front.
-_CLAIM_OTHERS = f"""
+_CLAIM_OTHER = f"""
     with best as (
-      select w.id from unnest(%(lanes)s::text[], %(channels)s::text[]) as full_(lane, channel)
-      cross join lateral (
-        select o.id from outbox o
-        where o.state = 'ready' and not o.alert_id = any(%(alerts)s) and o.id in (
-          select f.id from outbox f
-          where f.lane = full_.lane and f.channel = full_.channel and f.state = 'ready'
-            and f.rank is not null and f.not_before <= now()
-          order by f.rank, f.id limit 5)
-        order by o.rank, o.id limit 1 for no key update skip locked) as w)
+      select o.id from outbox o
+      where o.state = 'ready' and not o.alert_id = any(%(alerts)s) and o.id in (
+        select f.id from outbox f
+        where f.lane = %(lane)s and f.channel = %(channel)s and f.state = 'ready'
+          and f.rank is not null and f.not_before <= now()
+        order by f.rank, f.id limit 5)
+      order by o.rank, o.id limit 1 for no key update skip locked)
     {_TAKE}"""  # noqa: S608
 
 #: Looks at the newest rows: what another alert has queued came while this one was planned. Of two
@@ -137,20 +135,14 @@ def _work(row: psycopg.rows.TupleRow) -> Work:
     return Work(id_, alert_id, kind, Lane(lane), *rest)
 
 
-async def claim_others(
-    db: Database, full: Collection[Queue], alerts: Collection[UUID], *, owner: str, lease_s: float
+async def claim_other(
+    db: Database, queue: Queue, alerts: Collection[UUID], *, owner: str, lease_s: float
 ) -> list[Work]:
-    """Take from each of these queues the first row of another alert than these that stands near
-    the front."""
-    values = {
-        "lanes": [lane.value for lane, _ in full],
-        "channels": [channel for _, channel in full],
-        "alerts": list(alerts),
-        "owner": owner,
-        "lease_s": lease_s,
-    }
+    """Take from this queue the first row of another alert than these, if one is near the front."""
+    lane, channel = queue
+    values = {"lane": lane.value, "channel": channel, "alerts": list(alerts)}
     async with db.one_flight() as driver:
-        rows = await driver.execute(_CLAIM_OTHERS, values)
+        rows = await driver.execute(_CLAIM_OTHER, values | {"owner": owner, "lease_s": lease_s})
     return [_work(row) for row in await rows.fetchall()]
 
 

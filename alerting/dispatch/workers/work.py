@@ -177,10 +177,10 @@ class Worker:
                     full.append((lane, channel))
         lease_s = self._settings.lease_s
         found = await queues.claim(self._db, room, owner=self._owner, lease_s=lease_s)
-        if full:
-            alerts_held = {w.alert_id for w in self._held()}
-            found += await queues.claim_others(
-                self._db, full, alerts_held, owner=self._owner, lease_s=lease_s
+        for queue in full:
+            mine = {w.alert_id for w in self._held() if w.channel == queue[1]}
+            found += await queues.claim_other(
+                self._db, queue, mine, owner=self._owner, lease_s=lease_s
             )
         for work in found:
             task = asyncio.create_task(self._do(work))
