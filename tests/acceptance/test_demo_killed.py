@@ -60,7 +60,8 @@ async def test_a_worker_killed_in_the_middle_costs_only_seconds(config: Settings
     assert judged.expected > 1000
     assert (judged.lost, judged.unexpected) == (0, 0)
     flagged = sum(1 for r in rows if r["possible_duplicate"])
-    assert judged.duplicates <= flagged <= config.window * config.workers
+    # One window on each of the three channels.
+    assert judged.duplicates <= flagged <= 3 * config.window * config.workers
     assert {r["state"] for r in rows} <= {"accepted", "delivered"}
 
 

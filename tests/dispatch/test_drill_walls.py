@@ -220,7 +220,8 @@ async def test_a_throttle_that_fails_lets_no_drill_through(
     await planner.sweep()
     async with town.db.begin() as c:
         stored = await alerts.get(c, submitted.alert_id)
-        one = await c.scalar(select(delivery.c.citizen_id).limit(1))
+        told = select(delivery.c.citizen_id).where(delivery.c.state == "accepted")
+        one = await c.scalar(told.order_by(delivery.c.id).limit(1))
         pending = list((await deliveries.as_judged(c, submitted.alert_id, one or 0)).values())
     assert stored is not None
     verdicts: Verdicts = town.verdicts()
