@@ -41,6 +41,7 @@ from = "00:00"
 to = "00:00"
 [storm]
 audience_max = 100000000
+at_least = 10000
 """
 _PACED = f"{_POLICY}[pace.sms]\nper_second = {{per_second}}\n"
 
@@ -121,6 +122,7 @@ class _Stand:
         self._no = 0
 
     async def run(self) -> Many:
+        await self._policy(_POLICY)
         rows = [
             await self._paced("push beside paced SMS of the same alert", same=True),
             await self._paced("push beside paced SMS of two other alerts", same=False),
