@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     in_doubt_wait_s: float = Field(5, ge=0)
     in_doubt_hold_s: float = Field(120, ge=0)
     drain_s: float = Field(25, ge=0)
-    # Not accepted, or accepted and not reported on, for so long: the next channel; 0 is never
+    # Seconds without acceptance, or without a receipt, until the next channel is tried; 0: never
     receipt_extreme_s: float = Field(60, ge=0)
     receipt_severe_s: float = Field(120, ge=0)
     receipt_routine_s: float = Field(1800, ge=0)

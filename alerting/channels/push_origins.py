@@ -7,9 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: An acceptance says for so long that the service takes our key.
+#: How long an acceptance proves that the service accepts our key.
 _LATELY_S = 60.0
-#: So many refusals since the last acceptance may be the subscriptions' own; more are about us.
+#: Consecutive refusals attributed to subscriptions; any more are attributed to our key.
 _FEW = 5
 #: Origins remembered; whoever registers an address names one.
 _MOST = 256

@@ -112,7 +112,7 @@ def calm_of(order: Order, want: Wanted) -> dict[str, Any]:
     """The carriers slow enough for each channel to take the alert's span, and the scenario's own
     faults.
 
-    A process has so many sends open at once on a channel that the latency decides the rate.
+    The number of concurrent sends on a channel is limited, so the latency determines the rate.
     """
     open_ = min(order.scenario.settings.get("window", _OPEN), _OPEN)
     at_once = len(SENDING) * order.knobs.workers * open_

@@ -27,7 +27,7 @@ class Scenario:
     settings: others than the usual ones. undoubled: not even a flagged duplicate may come.
     cancelled, receipts: what is judged above the usual. shifted: workers' clocks can be put
     forward. two_companies: SMS and mail have a second provider each, and there is no push.
-    resume_s: a message comes within so many seconds of the end of a fault. beside_s: while a
+    resume_s: the longest time from the end of a fault to the next message. beside_s: while a
     channel is silent, no other may be without a message for longer. second_alert: one is sent
     while a fault lasts, and judged. standby: PostgreSQL has one that takes over.
     """

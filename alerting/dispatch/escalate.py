@@ -51,19 +51,20 @@ class Escalations:
 
     async def write(
         self, connection: AsyncConnection, *, now: datetime, most: int
-    ) -> tuple[int, list[tuple[Lane, list[int]]]]:
-        """Look at up to `most` chunks whose time has come, the longest due first; returns how many
-        those were and the new chunks to ring for, by lane.
+    ) -> tuple[int, set[Lane]]:
+        """Check up to `most` chunks whose time has come, the longest due first; returns how many
+        those were and the lanes that have new chunks.
 
         Called by one process at a time.
         """
-        made: dict[Lane, list[int]] = defaultdict(list)
-        for looked_at in range(most):
+        lanes: set[Lane] = set()
+        for count in range(most):
             chunk = await escalations.next_due(connection, now=now)
             if chunk is None:
-                return looked_at, list(made.items())
-            made[chunk.lane] += await self._look(connection, chunk, now)
-        return most, list(made.items())
+                return count, lanes
+            if await self._look(connection, chunk, now):
+                lanes.add(chunk.lane)
+        return most, lanes
 
     async def _look(self, connection: AsyncConnection, chunk: Due, now: datetime) -> list[int]:
         """Tell whom a chunk did not reach by their next channel; returns the new chunks."""

@@ -94,9 +94,9 @@ async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> 
 
     Doubled, late and reordered receipts are harmless: only a move the transition table allows is
     made. A receipt that names a provider reference moves only the attempt that bears it, unless it
-    proves delivery. An address that the provider calls dead is suspended. Whoever a failure leaves
-    unreached is looked after by `escalate`; once the transaction is over `escalations.look_now` is
-    to be told of those in `failed`, for a worker may be finishing their chunks.
+    proves delivery. An address that the provider calls dead is suspended. The chunk of
+    a delivery that failed is marked for escalation; where a worker is writing that chunk, the
+    receipt stays unapplied until the next call.
     """
     driver = await raw(connection)
     rows = await (await driver.execute(_TAKE, {"limit": limit})).fetchall()

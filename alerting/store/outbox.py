@@ -50,8 +50,8 @@ class Work:
         return self.rank < 0
 
 
-#: The largest step between two chunks of an alert: beside another that steps by one, no alert is
-#: left with less than one chunk in so many.
+#: The largest step between two chunks of an alert: beside one other alert it gets at least one
+#: chunk in thirty.
 WIDEST = 30.0
 
 
@@ -59,13 +59,13 @@ WIDEST = 30.0
 class Ranks:
     """Places the chunks of one alert in their queues, so that alerts share a lane's capacity.
 
-    Start-time fair queueing (Goyal, Vin and Cheng, 1996): a chunk's rank is the rank now at the
-    front of its queue, or that of the alert's chunk before it, and a step that grows with what the
-    alert has queued already. A small alert is therefore soon done beside a large one, and no alert
-    waits for ever.
+    Self-clocked fair queueing (Golestani, 1994): a chunk's rank is the progress of its queue
+    (`FRONT`), or the rank of the alert's previous chunk if that is higher, plus a step. The step
+    grows with the number of chunks that the alert has queued, so a small alert completes soon
+    beside a large one, and the large one still progresses.
 
-    first: the alert is an end or a cancel. others: the open alerts of the same tenant, which shares
-    one place at the front between all of them.
+    first: the alert is an end or a cancel. others: how many other alerts of the same tenant are
+    open; its first chunk is queued that much further back.
     """
 
     first: bool = False
@@ -73,7 +73,7 @@ class Ranks:
     _queued: dict[tuple[Lane, str], tuple[int, float]] = field(default_factory=dict)
 
     def step(self, lane: Lane, channel: str) -> tuple[float, float]:
-        """The rank of the chunk before in this queue, and how far behind it the next one stands."""
+        """The rank of the previous chunk in this queue, and the step to the next one."""
         count, last = self._queued.get((lane, channel), (0, 0.0))
         return last, min(WIDEST, 1.5 * math.sqrt(count)) if count else 1.0 + self.others
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from town import Town
 
@@ -19,7 +19,8 @@ from alerting.dispatch.workers.duty import Done, Duty
 from alerting.dispatch.workers.sweep import LOCK, House
 from alerting.domain.alert import Alert, Severity, Urgency
 from alerting.store import alerts, digests
-from alerting.store.schema import alert, digest_item
+from alerting.store.escalations import AT_ONCE
+from alerting.store.schema import CHUNK_SPAN, alert, delivery, digest_item, outbox
 
 
 async def _ill(connection: AsyncConnection, limit: int) -> Done:
@@ -267,3 +268,26 @@ async def test_a_cancel_takes_back_what_waits_in_batches(
     assert await _items(town) == 0
     ledger = await town.ledger(alert_id)
     assert sum(n for (_, state, _), n in ledger.items() if state == "revoked") == len(wanted)
+
+
+async def test_chunk_that_a_worker_is_writing_is_marked_for_escalation_later(
+    town: Town, alert_xml: bytes
+) -> None:
+    await town.submit(alert_xml)
+    await town.worker().sweep()
+    async with town.db.begin() as c:
+        failed = await c.scalar(select(delivery.c.id).limit(1))
+        await c.execute(update(outbox).values(check_at=None))
+    chunk = outbox.c.id == failed // CHUNK_SPAN
+    house = town.house()
+    house._to_mark = [failed]
+    async with town.db.begin() as worker:
+        await worker.execute(update(outbox).where(chunk).values(check_at=None))
+        # Other duties do not lose what this one has to try again.
+        for name in ("settle-digests", "receipts", "expire"):
+            await house._once(house.duties[name])
+        assert house._to_mark == [failed]
+    await house._once(house.duties["settle-digests"])
+    assert house._to_mark == []
+    async with town.db.begin() as c:
+        assert await c.scalar(select(outbox.c.check_at).where(chunk)) == AT_ONCE

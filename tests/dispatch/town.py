@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -65,6 +65,13 @@ class Recorder:
         self.sent.append(message)
         await asyncio.sleep(0)
         return self.answer(message)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what PostgreSQL or another task does."""
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110 - raises no event here
+            await asyncio.sleep(0.01)
 
 
 class Hand(Worker):

@@ -32,7 +32,7 @@ from alerting.domain.alert import Severity
 from alerting.domain.principal import internal
 from alerting.embedded.carriers import PUSH_SEED, subscription
 from alerting.errors import WorkFailed
-from alerting.settings import load_settings
+from alerting.settings import Settings, load_settings
 
 #: Awake and without a second person's word; SMS at a provider's usual rate for one sender.
 _POLICY = """
@@ -107,7 +107,7 @@ async def _measure(sizes: Sizes, say: Callable[[str], None]) -> Many:
             return await _Stand(system, runtime, sizes, say).run()
 
 
-def _seen(system: System) -> Any:
+def _seen(system: System) -> Settings:
     engines = system.engines
     known = {"database_url": engines.database_url, "redis_url": engines.redis_url}
     return system.config.model_copy(update=known)
@@ -171,7 +171,7 @@ class _Stand:
         return [await self._first("sms", mark, sizes.few) for mark in marks]
 
     async def _people(self, by_channel: Mapping[str, int]) -> District:
-        """A district of its own with so many people by each channel, who have no other."""
+        """A new district with this many people for each channel; each person has one channel."""
         district, people = self._made(by_channel)
         await self._store(people)
         return district

@@ -113,8 +113,8 @@ class Deliverer:
         *,
         can_be_silent: bool,
     ) -> tuple[list[Sending], set[int]]:
-        """Get a verdict for everyone it is time for; write what is withheld; return what is to be
-        sent, and what is in doubt and not to be sent again."""
+        """Evaluate the deliveries that are due and record those withheld. Returns the deliveries to
+        send, and the ids of those in doubt that are not sent again."""
         now, work = self._clock.now(), lease.work
         asked, refused, doubts = [], [], []
         for d in pending:
@@ -249,7 +249,7 @@ class Deliverer:
     async def _end(self, lease: Lease, stored: StoredAlert, pause: Pause, kept: Set[int]) -> None:
         """Finish the chunk, or give it back with a time when something may still be done.
 
-        kept: what is in doubt and the throttle would not have sent again.
+        kept: ids of deliveries in doubt that the throttle would not send again.
         """
         work, now = lease.work, self._clock.now()
 

@@ -43,7 +43,7 @@ class _Item:
 
 
 class Digests:
-    """Makes digests. One at a time per database: call it under the sweeper's lock."""
+    """Makes digests. One process at a time: call it under the lock of its duty."""
 
     def __init__(
         self, clock: Clock, *, chunk_size: int, documents: Documents | None = None

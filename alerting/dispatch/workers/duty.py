@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,13 +19,14 @@ _AIM_S = 0.1
 class Done:
     """What one transaction of a duty came to.
 
-    more: there is work left. ring: new chunks to ring for, by lane. unreached: deliveries that
-    failed meanwhile, whose chunks are to be looked at.
+    more: there is work left. ring: lanes with new chunks. busy: deliveries whose chunks could not
+    be marked for escalation because a worker was writing them; the duty's next transaction tries
+    again. None where the duty marks nothing.
     """
 
     more: bool = False
-    ring: Sequence[tuple[Lane, list[int]]] = ()
-    unreached: Sequence[int] = ()
+    ring: Collection[Lane] = ()
+    busy: Sequence[int] | None = None
 
 
 #: Works in the transaction it is given, on at most so many rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -70,8 +70,8 @@ class House:
         self._idle_s = settings.sweep_s
         self._digests = Digests(clock, chunk_size=settings.chunk_size, documents=documents)
         self._escalations = Escalations(settings)
-        #: Deliveries whose chunks a worker was writing when a look was asked for.
-        self._to_look_at: list[int] = []
+        #: Failed digest items whose chunks are still to be marked for escalation.
+        self._to_mark: Sequence[int] = ()
         duties = (
             Duty("receipts", 1, self._apply_receipts, size=500, most=BATCH),
             Duty("expire", 2, self._expire, size=100, most=1000),
@@ -137,13 +137,11 @@ class House:
             if not await self._is_ours(connection, duty):
                 return None
             done = await duty.run(connection)
-        asked = [*self._to_look_at, *done.unreached]
-        if asked:
-            async with self._db.begin() as connection:
-                self._to_look_at = await escalations.look_now(connection, asked)
-        for lane, ids in done.ring:
-            if ids:
-                self._doorbell.ring(lane)
+        # Only once it is committed: a transaction that fails is done again.
+        if done.busy is not None:
+            self._to_mark = done.busy
+        for lane in done.ring:
+            self._doorbell.ring(lane)
         return done
 
     async def _is_ours(self, connection: AsyncConnection, duty: Duty) -> bool:
@@ -186,17 +184,18 @@ class House:
 
     async def _settle_digests(self, connection: AsyncConnection, limit: int) -> Done:
         now = self._clock.now()
-        count, unreached = await digests.settle_carried(connection, now=now, chunks=limit)
-        return Done(count == limit, unreached=unreached)
+        count, failed = await digests.settle_carried(connection, now=now, chunks=limit)
+        busy = await escalations.look_now(connection, [*self._to_mark, *failed])
+        return Done(count == limit, busy=busy)
 
     async def _send_digests(self, connection: AsyncConnection, limit: int) -> Done:
         chunk_ids, more = await self._digests.flush(connection, limit=limit)
-        return Done(more, ring=[(Lane.ROUTINE, chunk_ids)])
+        return Done(more, ring=[Lane.ROUTINE] if chunk_ids else ())
 
     async def _escalate(self, connection: AsyncConnection, limit: int) -> Done:
         now = self._clock.now()
-        count, made = await self._escalations.write(connection, now=now, most=limit)
-        return Done(count == limit, ring=made)
+        count, lanes = await self._escalations.write(connection, now=now, most=limit)
+        return Done(count == limit, ring=lanes)
 
     async def _call_back(self, connection: AsyncConnection, limit: int) -> Done:
         count = await call_back_some(connection, chunks=limit, now=self._clock.now())
