@@ -6,13 +6,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.background import during
-from alerting.domain.alert_state import AlertState
+from alerting.domain.alert_state import ENDED, AlertState
 from alerting.observe.logs import logger
 from alerting.store import claims
 from alerting.store.claims import Fenced
@@ -27,6 +27,8 @@ Act = Callable[[AsyncConnection, AlertState], Awaitable[object]]
 
 _PAUSE_S = 0.05
 _PAUSE_MAX_S = 1.0
+#: How often it is seen whether an alert has ended while providers are called for it.
+_LOOK_S = 0.2
 
 
 class Lease:
@@ -42,11 +44,13 @@ class Lease:
         self._db = db
         self._lease_s = lease_s
         self._held_at = time.monotonic()
+        self._ended = False
 
     @property
     def sure(self) -> bool:
-        """False when the lease may have run out meanwhile: then no provider may be called."""
-        return time.monotonic() - self._held_at < self._lease_s / 2
+        """False when the lease may have run out meanwhile, or the alert was seen to have ended:
+        then no provider may be called."""
+        return not self._ended and time.monotonic() - self._held_at < self._lease_s / 2
 
     async def write(self, act: Act | None = None, **values: int) -> AlertState:
         """Prove and extend the lease, set `values` and do `act`, in one transaction.
@@ -73,6 +77,20 @@ class Lease:
                 self._db, self.work, settlements, lease_s=self._lease_s, window=window, now=now
             )
         )
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """See within a moment, while the block lasts, that the alert has ended."""
+        async with during(self._watch()):
+            yield
+
+    async def _watch(self) -> None:
+        while not self._ended:
+            await asyncio.sleep(_LOOK_S)
+            # Whoever writes next under this lease waits until the database answers.
+            with suppress(*AWAY):
+                state = await claims.state_seen(self._db, self.work)
+                self._ended = state is None or state in ENDED
 
     async def _until_written(self, attempt: Callable[[], Awaitable[AlertState]]) -> AlertState:
         pause_s = _PAUSE_S

@@ -99,6 +99,14 @@ async def turn_window(
     return await _proven(work, held, state)
 
 
+async def state_seen(db: Database, work: Work) -> AlertState | None:
+    """The state of the work's alert, without proof of the lease; None where the alert is gone."""
+    async with db.one_flight() as driver:
+        state = await driver.execute(_STATE, (work.alert_id,))
+    found = await state.fetchone()
+    return AlertState(found[0]) if found else None
+
+
 async def _proven(
     work: Work, held: psycopg.AsyncCursor[Any], state: psycopg.AsyncCursor[Any]
 ) -> AlertState:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import pytest
+from ill_providers import message
 from sqlalchemy import text, update
 from town import Recorder, Town
 
@@ -20,9 +21,12 @@ from alerting.dispatch.intake.cancel import Cancelled, call_back_all, cancel
 from alerting.dispatch.status import status
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import AlertState
+from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.errors import BadInput, NotFound
-from alerting.store import alerts
+from alerting.store import alerts, claims
+from alerting.store.db import Database
+from alerting.store.outbox import Work
 from alerting.store.schema import alert as alert_table
 
 
@@ -418,3 +422,49 @@ async def test_a_worker_that_dies_in_its_last_window_leaves_nobody_out(
             ("revoked", "cancelled"): len(await town.rows(submitted.alert_id)) - len(begun),
         }
     )
+
+
+async def test_of_an_open_window_only_the_calls_under_way_are_made(
+    town: Town, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Slow("email", concurrency=1)
+    town.channels = {"email": one}
+    submitted = await town.submit(alert_xml)
+    worker = town.worker()
+    # Its connection has been quick, so that a window holds more than one call.
+    routes = worker._deliverer.sender._routes
+    one.may_answer.set()
+    await routes.window("email", 64)
+    await routes.send("email", message(10**9, channel="email"), Lane.SEVERE, "t")
+    one.begun.clear()
+    one.may_answer.clear()
+
+    ended = asyncio.Event()
+    state_seen = claims.state_seen
+
+    async def look(db: Database, work: Work) -> AlertState | None:
+        state = await state_seen(db, work)
+        if state is AlertState.CANCELLED:
+            asyncio.get_running_loop().call_soon(ended.set)
+        return state
+
+    monkeypatch.setattr(claims, "state_seen", look)
+    async with town.db.begin() as c:
+        plan = await c.scalar(text("select id from outbox"))
+    await town.work_on(plan)
+    async with town.db.begin() as c:
+        widest = text("select id from outbox where channel = 'email' order by size desc limit 1")
+        chunk = await c.scalar(widest)
+    work = await town.claim_one(chunk, "test")
+    assert work is not None
+    assert work.size > 1
+    working = asyncio.create_task(worker._do(work))
+    await one.begun.wait()
+    async with town.db.begin() as c:
+        assert await c.scalar(text("select max(window_to - window_from) from outbox")) > 1
+    await cancelled(town, submitted.alert_id)
+    async with asyncio.timeout(20):
+        await ended.wait()
+    one.may_answer.set()
+    await working
+    assert Counter(r["state"] for r in await town.rows(submitted.alert_id))["accepted"] == 1

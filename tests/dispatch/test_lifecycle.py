@@ -50,7 +50,7 @@ async def test_whoever_lost_the_lease_calls_no_provider(town: Town, alert_xml: b
     rows = await town.rows(submitted.alert_id)
     assert {r["state"] for r in rows} == {"planned"}
     assert {r["tries"] for r in rows} == {0}
-    assert "lease-lost" in {r["code"] for r in rows}
+    assert "not-called" in {r["code"] for r in rows}
 
 
 def cut_connections(url: str) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.channels.base import PROVIDER_DOWN, REFUSED_CONTENT, Outcome
+from alerting.channels.base import REFUSED_CONTENT, Outcome
 from alerting.clock import Clock
 from alerting.dispatch.chunks.compose import Group
 from alerting.dispatch.chunks.locks import ChannelLocks
@@ -40,8 +40,6 @@ ShouldYield = Callable[[Work], bool]
 
 #: The code of a delivery whose message could not be made; no provider was called.
 NOT_COMPOSED = "not-composed"
-#: The code of one that was not sent because the lease may have run out.
-LEASE_LOST = "lease-lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,9 @@ class Sender:
             # A receipt may have told meanwhile what became of the first try.
             window = [s for s in window if not s.in_doubt or s.delivery.id in still]
             attempted_at = self._clock.now()
-            outcomes = await asyncio.gather(*(self._send(job, s) for s in window))
+            # Calls wait for a connection or for their turn; an end stops those not yet begun.
+            async with lease.watched():
+                outcomes = await asyncio.gather(*(self._send(job, s) for s in window))
             done = self._done(window, outcomes, attempted_at)
             wait_s = asked_to_wait(outcomes)
             if wait_s:
@@ -152,8 +152,6 @@ class Sender:
             # One text that cannot be made must not keep the others of its chunk from going out.
             log.exception("message.not_composed", delivery=delivery_id)
             return Outcome(delivery_id, REFUSED_CONTENT, provider_code=NOT_COMPOSED, called=False)
-        if not job.lease.sure:
-            return Outcome(delivery_id, PROVIDER_DOWN, provider_code=LEASE_LOST, called=False)
         work, d = job.lease.work, sending.delivery
         return await self._routes.send(
             work.channel,
@@ -161,6 +159,7 @@ class Sender:
             work.lane,
             job.stored.submitted_by,
             avoid=d.provider if sending.in_doubt else "",
+            may_call=lambda: job.lease.sure,
         )
 
     def _done(

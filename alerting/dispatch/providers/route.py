@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 
-from alerting.channels.base import AMBIGUOUS, Fault, Outcome, Outgoing
+from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, Fault, Outcome, Outgoing
 from alerting.channels.registry import Provider
 from alerting.dispatch.alarms import Alarms
 from alerting.observe.logs import logger
@@ -20,6 +20,9 @@ log = logger(__name__)
 ADAPTER_ERROR = "adapter-error"
 #: The code of what a silent provider did not answer while another one could take over.
 HANGS = "hangs"
+
+#: The code where its caller might not call any more: its lease or its alert may have ended.
+NOT_CALLED = "not-called"
 
 DOWN = "provider-down"
 REFUSES = "provider-refuses-us"
@@ -97,16 +100,25 @@ class Route:
         return breaker.wait_s(urgent=urgent)
 
     async def call(
-        self, message: Outgoing, *, urgent: bool = False, may_give_up: bool = False
+        self,
+        message: Outgoing,
+        *,
+        urgent: bool = False,
+        may_give_up: bool = False,
+        may_call: Callable[[], bool] = lambda: True,
     ) -> Outcome | None:
         """Hand the message over; None where the provider is to be left alone. Never raises.
 
         may_give_up: stop waiting for a provider that has fallen silent while there is a spare one;
-        nobody knows then whether it took the message.
+        nobody knows then whether it took the message. may_call: asked when a place is free.
         """
         breaker = self._breaker(message)
         # Waiting for a place is no fault of the provider's.
         async with self._places:
+            if not may_call():
+                return Outcome(
+                    message.delivery_id, PROVIDER_DOWN, provider_code=NOT_CALLED, called=False
+                )
             call = breaker.begin(urgent=urgent)
             if call is None:
                 return None

@@ -106,7 +106,14 @@ class Routes:
         return min((r.breaker.wait_s() for r in self._routes.get(channel, ())), default=0.0)
 
     async def send(
-        self, channel: str, message: Outgoing, lane: Lane, tenant: str, *, avoid: str = ""
+        self,
+        channel: str,
+        message: Outgoing,
+        lane: Lane,
+        tenant: str,
+        *,
+        avoid: str = "",
+        may_call: Callable[[], bool] = lambda: True,
     ) -> Outcome:
         """Send one message when it is its turn; never raises. The outcome says who was called.
 
@@ -114,7 +121,8 @@ class Routes:
         capacity left, for grave lanes. Where all are left alone a grave message still tries one of
         them, once a second.
 
-        avoid: the provider an earlier try fell silent at; it comes last.
+        avoid: the provider an earlier try fell silent at; it comes last. may_call: asked at the
+        last moment, when it is the message's turn; where it says no, nobody is called.
         """
         routes = self._by_health(channel, avoid)
         grave = lane in GRAVE_LANES
@@ -122,7 +130,7 @@ class Routes:
         for route in routes:
             if route.wait_s(message) > 0:
                 continue
-            outcome = await self._try(route, message, lane, tenant)
+            outcome = await self._try(route, message, lane, tenant, may_call)
             if outcome is None:
                 continue
             last = outcome
@@ -133,7 +141,7 @@ class Routes:
         for route in routes if grave else ():
             if route.wait_s(message, urgent=True) > 0:
                 continue
-            outcome = await self._try(route, message, lane, tenant, urgent=True)
+            outcome = await self._try(route, message, lane, tenant, may_call, urgent=True)
             if outcome is not None:
                 return outcome
         return self._none_left(routes, channel, message, urgent=grave)
@@ -177,15 +185,24 @@ class Routes:
         return sorted(routes, key=lambda r: (r.name == avoid, penalties.get(r.name, 0), r.rank))
 
     async def _try(
-        self, route: Route, message: Outgoing, lane: Lane, tenant: str, *, urgent: bool = False
+        self,
+        route: Route,
+        message: Outgoing,
+        lane: Lane,
+        tenant: str,
+        may_call: Callable[[], bool],
+        *,
+        urgent: bool = False,
     ) -> Outcome | None:
         provider = route.provider
         rate = self._rates.get(provider.channel.name) or Rate(0)
         if not await self._pacing.turn(provider, message, lane, tenant, rate):
             return Outcome(message.delivery_id, THROTTLED, provider_code=NO_TURN, called=False)
         may_give_up = lane in GRAVE_LANES and len(self._routes[provider.channel.name]) > 1
-        outcome = await route.call(message, urgent=urgent, may_give_up=may_give_up)
-        if outcome is not None:
+        outcome = await route.call(
+            message, urgent=urgent, may_give_up=may_give_up, may_call=may_call
+        )
+        if outcome is not None and outcome.called:
             await self._pacing.said(provider, lane, rate, outcome)
         return outcome
 
