@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -47,6 +48,17 @@ def test_times_count_from_each_submission() -> None:
         pytest.approx((0.5, 1.0)), pytest.approx((0.5, 2.0)),
     ]  # fmt: skip
     assert found.passages[1].beside == pytest.approx(0.5)
+    assert (found.light, found.notices) == (1, 1)
+
+
+def test_a_cancel_counts_from_when_it_was_asked_for() -> None:
+    sent, light, taken = flown()
+    sent[1] = replace(sent[1], cancelled_at_s=23.0)
+    taken += [Taken(23.5, 4), Taken(25.0, 3)]
+    by_alert = {"Alert extreme": 4, "Alert routine": 1, "Cancel severe": 3}
+    found = judge(sent, light, taken, ledger_of(taken, by_alert=by_alert))
+    assert [p.taken_s for p in found.passages][1] == pytest.approx((0.5, 2.0))
+    assert [p.cancel_s for p in found.passages] == [(), pytest.approx((0.5, 2.0))]
     assert (found.light, found.notices) == (1, 1)
 
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -64,12 +64,14 @@ class Flight:
 class Passage:
     """One Extreme: when each of its messages was taken, in seconds from its submission.
 
-    beside: messages a second of the light alert that were taken while this one's were.
+    beside: messages a second of the light alert that were taken while this one's were. cancel_s:
+    of one that was cancelled, seconds from there until each of those it had reached was told so.
     """
 
     loaded: bool
     taken_s: tuple[float, ...]
     beside: float = 0.0
+    cancel_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,13 @@ class Flown:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An Extreme that was submitted."""
+    """An Extreme that was submitted, and when it was cancelled."""
 
     alert_id: UUID
     district: District
     at_s: float
     loaded: bool
+    cancelled_at_s: float | None = None
 
 
 async def fly(flight: Flight, groups: Mapping[str, str], say: Callable[[str], None]) -> Flown:
@@ -167,6 +170,10 @@ class _Pilot:
             self._say(f"  one while {flight.light:,} others are in flight, {n:,} of them told …")
             await self._grave(loaded=True)
             before += flight.grave
+        self._say("  the last of them is cancelled …")
+        cancelled_at_s = time.time()
+        await self._completed(await self._cancel(self._sent[-1].alert_id))
+        self._sent[-1] = replace(self._sent[-1], cancelled_at_s=cancelled_at_s)
         await self._end(light)
         for n in range(flight.after):
             self._say(f"  one on idle workers again ({n + 1}) …")
@@ -202,21 +209,26 @@ class _Pilot:
             )
         if not flying:
             raise WorkFailed("The light alert was over before the last Extreme had been sent.")
+        await self._completed(await self._cancel(light))
+        # Whom its last windows reached is told by the sweeper, when it has looked once more.
+        await self._until(
+            "select not exists (select from outbox where state in ('ready','leased'))"
+        )
+
+    async def _cancel(self, alert_id: UUID) -> UUID:
+        """Cancel it; returns the notice that says so."""
+        runtime = self._runtime
         cancelled = await cancel(
             runtime.db,
-            light,
+            alert_id,
             principal=internal("bench"),
             clock=runtime.clock,
             doorbell=runtime.doorbell,
         )
         await call_back_all(runtime.db, runtime.clock, cancelled.ended)
         if cancelled.notice is None:
-            raise WorkFailed("The light alert was not cancelled.")
-        await self._completed(cancelled.notice.alert_id)
-        # Whom its last windows reached is told by the sweeper, when it has looked once more.
-        await self._until(
-            "select not exists (select from outbox where state in ('ready','leased'))"
-        )
+            raise WorkFailed("An alert was not cancelled.")
+        return cancelled.notice.alert_id
 
     async def _completed(self, alert_id: UUID) -> None:
         await self._until("select state = 'completed' from alert where id = :id", {"id": alert_id})
@@ -276,7 +288,8 @@ def judge(sent: Sequence[Sent], light: District, taken: Sequence[Taken], ledger:
     if ledger.doubtful:
         raise WorkFailed(f"{ledger.doubtful:,} deliveries may have come twice.")
     passages = [_passage(one, taken, light, log) for one in sent]
-    notices = ledger.by_alert.get("Cancel severe", 0)
+    notices = sum(n for kind, n in ledger.by_alert.items() if kind.startswith("Cancel "))
+    notices -= sum(len(p.cancel_s) for p in passages)
     told = sum(log[n] > 0 for n in light.numbers)
     if told != notices or {log[n] for n in light.numbers} - {0, 2}:
         raise WorkFailed(f"{told:,} were told and {notices:,} of the cancel.")
@@ -284,10 +297,14 @@ def judge(sent: Sequence[Sent], light: District, taken: Sequence[Taken], ledger:
 
 
 def _passage(one: Sent, taken: Sequence[Taken], light: District, log: Counter[int]) -> Passage:
-    if any(log[n] != 1 for n in one.district.numbers):
-        wrong = sum(log[n] != 1 for n in one.district.numbers)
-        raise WorkFailed(f"{wrong:,} of an Extreme's messages were taken never or twice.")
-    times = tuple(t.at_s - one.at_s for t in taken if t.number in one.district.numbers)
+    count = 1 if one.cancelled_at_s is None else 2
+    if any(log[n] != count for n in one.district.numbers):
+        wrong = sum(log[n] != count for n in one.district.numbers)
+        raise WorkFailed(f"{wrong:,} of an Extreme's messages were taken never or too often.")
+    own = [t.at_s for t in taken if t.number in one.district.numbers]
+    ends_s = own[len(one.district.numbers) :]
+    times = tuple(at_s - one.at_s for at_s in own[: len(one.district.numbers)])
     last_s = one.at_s + times[-1]
     beside = sum(one.at_s <= t.at_s <= last_s and t.number in light.numbers for t in taken)
-    return Passage(one.loaded, times, beside / times[-1])
+    cancel_s = tuple(at_s - (one.cancelled_at_s or 0) for at_s in ends_s)
+    return Passage(one.loaded, times, beside / times[-1], cancel_s)

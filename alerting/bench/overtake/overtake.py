@@ -115,12 +115,12 @@ def _report(
         targets=[
             Target(
                 "to the first attempt, the slowest round",
-                1,
+                0.3,
                 max(at(p, 0) for p in ours if p.loaded),
                 at_most=True,
                 unit="s",
             ),
-            Target("p99 loaded beside idle", 2, ratio(ours), at_most=True, unit="×"),
+            Target("p99 loaded beside idle", 1.3, ratio(ours), at_most=True, unit="×"),
             *_of_the_same(passages.get(SAME, [])),
             *(Target(row.what, 1.3, row.ratio, at_most=True, unit="×") for row in together.beside),
             *(
@@ -168,6 +168,11 @@ def _of_the_same(passages: Sequence[Passage]) -> list[Target]:
     return [
         Target(f"{what}: to the first attempt", 0.5, first, at_most=True, unit="s"),
         Target(f"{what}: p99 to idle", 2, ratio(passages), at_most=True, unit="×"),
+        *(
+            Target("a Cancel beside an Extreme: to the first", 1, p.cancel_s[0], True, "s")
+            for p in passages
+            if p.cancel_s
+        ),
     ]
 
 
@@ -193,4 +198,5 @@ def _json(p: Passage) -> dict[str, Any]:
         **{name: round(at(p, share), 3) for name, share in shares.items()},
         "every_twentieth_s": [round(at(p, n / 20), 3) for n in range(21)],
         "others_per_s": round(p.beside),
+        **({"cancel_first_s": round(p.cancel_s[0], 3)} if p.cancel_s else {}),
     }
