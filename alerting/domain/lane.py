@@ -35,7 +35,7 @@ def lane_of(alert: Alert) -> Lane:
 
     Anything but Actual is a drill. The end of a danger interrupts less than the danger did, so
     infos that end it do not raise the lane above routine. A Cancel corrects something false and
-    so hurries, but never before a live Extreme.
+    so hurries: workers let it take turns with a live Extreme (`dispatch/chunks/locks.py`).
     """
     return _lane(alert, alert.infos)
 

@@ -6,6 +6,9 @@ import asyncio
 from dataclasses import replace
 from uuid import uuid4
 
+import pytest
+
+from alerting.dispatch.chunks import locks as lock_module
 from alerting.dispatch.chunks.locks import SLICE_S, ChannelLocks
 from alerting.domain.lane import Lane
 from alerting.store.outbox import Work
@@ -84,3 +87,49 @@ async def test_channel_lock_of_a_silent_channel_holds_up_no_other() -> None:
         await asyncio.sleep(0)
         async with locks.held(chunk_of("sms", Lane.ROUTINE)):
             silent.set()
+
+
+async def test_the_cancel_of_a_grave_alert_takes_turns_with_an_extreme() -> None:
+    locks, order = ChannelLocks(), []
+    extreme, cancel = chunk_of("sms", Lane.EXTREME), chunk_of("sms", Lane.SEVERE, first=True)
+    release = asyncio.Event()
+
+    async def chunk(name: str, work: Work) -> None:
+        async with locks.held(work):
+            order.append(name)
+            await release.wait()
+
+    async with asyncio.TaskGroup() as group:
+        names = ("extreme", "extreme", "cancel", "cancel", "severe")
+        works = (extreme, extreme, cancel, cancel, chunk_of("sms", Lane.SEVERE))
+        for name, work in zip(names, works, strict=True):
+            group.create_task(chunk(name, work))
+        await asyncio.sleep(0)
+        assert not locks.wanted(extreme, 0.0)
+        assert locks.wanted(extreme, SLICE_S / 2)
+        release.set()
+    assert order == ["extreme", "cancel", "extreme", "cancel", "severe"]
+
+
+async def test_a_light_chunk_does_not_wait_behind_an_extreme_for_ever() -> None:
+    locks, order = ChannelLocks(), []
+    extreme = chunk_of("sms", Lane.EXTREME)
+    release = asyncio.Event()
+
+    async def chunk(name: str, work: Work) -> None:
+        async with locks.held(work):
+            order.append(name)
+            await release.wait()
+
+    async with asyncio.TaskGroup() as group:
+        names = ("extreme", "extreme", "severe")
+        for name, work in zip(names, (extreme, extreme, chunk_of("sms", Lane.SEVERE)), strict=True):
+            group.create_task(chunk(name, work))
+        await asyncio.sleep(0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lock_module, "PATIENCE_S", 0.0)
+            assert locks.wanted(extreme, SLICE_S)
+            release.set()
+            while len(order) < 3:  # noqa: ASYNC110 - raises no event here
+                await asyncio.sleep(0)
+    assert order == ["extreme", "severe", "extreme"]

@@ -168,6 +168,34 @@ async def test_cancel_of_a_grave_alert_stands_aside_for_nothing(
     assert not await light.fill()
 
 
+async def test_cancel_of_a_grave_alert_has_room_beside_the_chunks_of_an_extreme(
+    town: Town, severe: bytes, extreme: bytes
+) -> None:
+    told = await town.submit(severe)
+    await town.worker().sweep()
+    town.settings = town.settings.model_copy(update={"chunk_size": 8})
+    await planned(town, extreme, Lane.EXTREME)
+    may_answer = asyncio.Event()
+
+    async def hang(message: Outgoing) -> Outcome:
+        await may_answer.wait()
+        return Outcome(message.delivery_id, provider_ref="ok")
+
+    for channel in town.channels.values():
+        channel.send = hang  # type: ignore[method-assign]
+    worker = town.worker()
+    await worker.fill()
+    await town.submit(await town.cancel_of(told.alert_id))
+    (plan,) = await of(town, Lane.SEVERE, "plan", state="ready")
+    await town.work_on(plan)
+    await worker.fill()
+    held = [(w.lane, w.first) for w in worker._held() if w.channel == "sms"]
+    assert held.count((Lane.EXTREME, False)) == 2
+    assert held.count((Lane.SEVERE, True)) == 1
+    may_answer.set()
+    await worker.finish()
+
+
 @pytest.mark.parametrize(
     ("change", "young"),
     [

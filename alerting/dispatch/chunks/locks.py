@@ -7,26 +7,36 @@ channel has a lock of its own, so that a provider that is slow or silent holds u
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import UUID
 
-from alerting.domain.lane import Lane
+from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.store.outbox import WIDEST, Work
 
 _ORDER = {lane: n for n, lane in enumerate(Lane)}
+_GRAVEST = (0, True)
 
 #: A chunk that is sent for longer makes room where another alert waits for its channel.
 SLICE_S = 1.0
 #: The same where the other chunk comes before the next one of this alert.
 _SOON_S = 0.1
+#: A chunk that has waited for so long takes turns with the gravest, whatever its lane.
+PATIENCE_S = 30.0
 
 
 class _Waiting(NamedTuple):
     work: Work
     turn: asyncio.Future[None]
+    since_s: float
+
+    @property
+    def gravity(self) -> tuple[int, bool]:
+        own = _gravity(self.work)
+        return min(own, _GRAVEST) if time.monotonic() - self.since_s >= PATIENCE_S else own
 
 
 class ChannelLocks:
@@ -43,7 +53,7 @@ class ChannelLocks:
         """Hold the lock of the chunk's channel while the block lasts."""
         channel = work.channel
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[channel].append(_Waiting(work, turn))
+        self._waiting[channel].append(_Waiting(work, turn, time.monotonic()))
         self._hand_on(channel)
         try:
             await turn
@@ -59,13 +69,13 @@ class ChannelLocks:
         lane after a slice, or soon where that one's rank comes before the alert's next chunk."""
         own = _gravity(work)
 
-        def goes_first(other: Work) -> bool:
-            if _gravity(other) != own or other.alert_id == work.alert_id:
-                return _gravity(other) < own
-            soon = other.rank < work.rank + WIDEST
+        def goes_first(other: _Waiting) -> bool:
+            if other.gravity != own or other.work.alert_id == work.alert_id:
+                return other.gravity < own
+            soon = other.work.rank < work.rank + WIDEST
             return sending_s >= (_SOON_S if soon else SLICE_S)
 
-        return any(goes_first(w.work) for w in self._waiting[work.channel] if not w.turn.done())
+        return any(goes_first(w) for w in self._waiting[work.channel] if not w.turn.done())
 
     def _hand_on(self, channel: str) -> None:
         waiting = self._waiting[channel]
@@ -74,7 +84,7 @@ class ChannelLocks:
             return
         last = self._last.get(channel)
         # The first of those that are alike: they are in the order in which they came.
-        first = min(waiting, key=lambda w: (_gravity(w.work), w.work.alert_id == last))
+        first = min(waiting, key=lambda w: (w.gravity, w.work.alert_id == last))
         waiting.remove(first)
         self._held.add(channel)
         self._last[channel] = first.work.alert_id
@@ -82,5 +92,7 @@ class ChannelLocks:
 
 
 def _gravity(work: Work) -> tuple[int, bool]:
-    """Gravest lane first, in it ends and cancels."""
-    return (_ORDER[work.lane], not work.first)
+    """Gravest lane first, in it ends and cancels. The end of a grave alert takes turns with the
+    gravest: it must not wait for hours behind an Extreme to very many, nor hold up one to few."""
+    own = (_ORDER[work.lane], not work.first)
+    return min(own, _GRAVEST) if work.first and work.lane in GRAVE_LANES else own

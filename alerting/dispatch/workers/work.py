@@ -23,7 +23,7 @@ from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.recovery import Recovery
 from alerting.dispatch.workers.sweep import House
 from alerting.domain.delivery import DeliveryState
-from alerting.domain.lane import Lane, graver
+from alerting.domain.lane import GRAVE_LANES, Lane, graver
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
@@ -170,10 +170,15 @@ class Worker:
             rivals = graver(lane) | {lane}
             for channel in (PLAN, *CHANNELS):
                 # What is lighter leaves the room of graver work alone.
-                held = [w for w in self._held() if w.channel == channel and w.lane in rivals]
+                here = [w for w in self._held() if w.channel == channel]
+                held = [w for w in here if w.lane in rivals]
                 if len(held) < _AT_ONCE:
                     room.append((lane, channel, only_first))
-                elif channel != PLAN and len(held) == _AT_ONCE and not only_first:
+                    continue
+                if lane in GRAVE_LANES and not any(w.first for w in here):
+                    # The end of a grave alert has room of its own.
+                    room.append((lane, channel, True))
+                if channel != PLAN and len(held) == _AT_ONCE and not only_first:
                     full.append((lane, channel))
         lease_s = self._settings.lease_s
         found = await queues.claim(self._db, room, owner=self._owner, lease_s=lease_s)
