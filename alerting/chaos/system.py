@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiohttp
 
@@ -139,7 +139,7 @@ async def running(
 def _server(place: str, config: Settings, started: Engines) -> tuple[str, int] | Path:
     match place:
         case "redis":
-            return config.local_host, urlsplit(started.redis_url).port or 0
+            return Path(unquote(urlsplit(started.redis_url).path))
         case "database":
             return socket_of(started.database_url)
         case "http":

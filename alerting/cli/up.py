@@ -15,6 +15,7 @@ import click
 from alerting.bootstrap import database_url
 from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines
+from alerting.embedded.folders import UMASK
 from alerting.embedded.processes import processes
 from alerting.embedded.supervisor import Supervisor
 from alerting.errors import BadInput, Unavailable
@@ -36,6 +37,8 @@ def up() -> int:
     """Run everything until Ctrl-C: engines, sandbox carriers, API, workers, scheduler."""
     config = settings()
     configure(config.log_level, config.log_format)
+    # Whatever it and its children write is for this account alone.
+    os.umask(UMASK)
     asyncio.run(_up(config))
     return 0
 
@@ -96,6 +99,7 @@ async def running(config: Settings, *, quiet: bool = False) -> AsyncIterator[Sup
                     with_redis=config.embedded_redis,
                 )
             )
+            stack.enter_context(started.kept())
             database_url = database_url or started.database_url
             redis_url = redis_url or started.redis_url
         else:

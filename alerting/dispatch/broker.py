@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from urllib.parse import parse_qs, urlsplit
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
@@ -39,7 +40,7 @@ def make_app(broker_url: str) -> Celery:
 
     On RabbitMQ the queues are quorum queues.
     """
-    app = Celery("alerting", broker=broker_url)
+    app = Celery("alerting", broker=for_kombu(broker_url))
     arguments = {"x-queue-type": "quorum"} if on_rabbitmq(broker_url) else None
     app.conf.update(
         # By the exchange without a name, which finds a queue by its own: nothing has to be bound,
@@ -69,13 +70,23 @@ def make_app(broker_url: str) -> Celery:
     return app
 
 
+def for_kombu(broker_url: str) -> str:
+    """The URL in kombu's words. It names a unix socket otherwise than Redis's own client does."""
+    parts = urlsplit(broker_url)
+    if parts.scheme != "unix":
+        return broker_url
+    db = parse_qs(parts.query).get("db", ["0"])[0]
+    login = parts.netloc.rpartition("@")
+    return f"redis+socket://{login[0]}{login[1]}{parts.path}?virtual_host={db}"
+
+
 def on_rabbitmq(broker_url: str) -> bool:
     """True where the broker speaks AMQP."""
     return broker_url.partition("://")[0] in {"amqp", "amqps", "pyamqp"}
 
 
 def _transport_options(broker_url: str) -> dict[str, object]:
-    if not broker_url.startswith(("redis", "rediss", "valkey")):
+    if not broker_url.startswith(("redis", "unix")):
         return {}
     return {
         "visibility_timeout": 300,

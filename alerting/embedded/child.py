@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from alerting.embedded.folders import UMASK, opener
 from alerting.embedded.wait import until
 
 #: Has the kernel signal this process when its parent ends (PR_SET_PDEATHSIG, prctl(2)), undoes what
@@ -53,8 +54,11 @@ def start(
     cwd: Path | None = None,
     on_death: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start a server as our child, out of the terminal's reach, with its output in `log`."""
-    with log.open("ab") as out:
+    """Start a server as our child, out of the terminal's reach, with its output in `log`.
+
+    What it writes, its log too, is for this account alone.
+    """
+    with open(log, "ab", opener=opener) as out:
         return subprocess.Popen(
             ending_with_parent(command, on_death),
             stdin=subprocess.DEVNULL,
@@ -62,6 +66,7 @@ def start(
             stderr=subprocess.STDOUT,
             env=None if env is None else dict(env),
             cwd=cwd,
+            umask=UMASK,
             # Ctrl-C goes to the supervisor, which ends its children in order.
             start_new_session=True,
         )

@@ -5,15 +5,23 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from alerting.embedded import postgres, redis
-from alerting.errors import BadInput, Unavailable
+from alerting.embedded import folders, postgres, redis
+from alerting.errors import AlertingError, BadInput, Unavailable
+from alerting.observe.logs import logger
+
+log = logger(__name__)
+
+#: How soon an engine that died is noticed, and when one that would not start is tried again.
+_LOOK_S = 0.2
+_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,34 @@ class Engines:
     def stop(self) -> None:
         """End both cleanly; what they hold stays in the folder."""
         self._stack.close()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """An engine that dies while the block lasts is started again over the same data."""
+        ending = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(ending,), name="engines", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            # It may be starting one, which nobody would stop otherwise.
+            keeper.join()
+
+    def _keep(self, ending: threading.Event) -> None:
+        pause_s = _LOOK_S
+        while not ending.wait(pause_s):
+            pause_s = _LOOK_S
+            for name, engine in (("postgres", self.postgres), ("redis", self.redis)):
+                if engine is None or not engine.ended:
+                    continue
+                log.warning("engine.died", engine=name)
+                try:
+                    engine.start_again()
+                    log.warning("engine.started_again", engine=name)
+                except (AlertingError, OSError) as e:
+                    log.warning("engine.not_started", engine=name, error=str(e))
+                    pause_s = _AGAIN_S
 
     def __enter__(self) -> Engines:
         return self
@@ -89,7 +125,8 @@ def start(
         found = Found(database_url, redis_url, os.getpid())
         address = run / "engines.json"
         new = address.with_suffix(".new")
-        new.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        with open(new, "w", encoding="utf-8", opener=folders.opener) as file:
+            json.dump(asdict(found), file)
         new.replace(address)
         stack.callback(address.unlink, missing_ok=True)
         return Engines(found, stack.pop_all(), server, cache)
@@ -101,7 +138,7 @@ def take(var: Path) -> IO[str]:
     Raises BadInput naming the process that has it.
     """
     path = _run_folder(var) / "lock"
-    lock = path.open("a+", encoding="utf-8")
+    lock = open(path, "a+", encoding="utf-8", opener=folders.opener)  # noqa: SIM115 - given away
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -136,7 +173,7 @@ def find(var: Path) -> Found | None:
 def _run_folder(var: Path) -> Path:
     run = var / "run"
     try:
-        run.mkdir(parents=True, exist_ok=True)
+        folders.private(run)
         with suppress(FileNotFoundError):
             (run / ".probe").unlink()
         (run / ".probe").touch()

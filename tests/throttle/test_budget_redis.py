@@ -9,6 +9,7 @@ import time as clock
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from budget_worlds import (
@@ -268,13 +269,13 @@ async def test_records_that_are_used_again_live_on(redis_url: str) -> None:
 @asynccontextmanager
 async def losing_replies(redis_url: str, *, count: int) -> AsyncIterator[tuple[str, list[int]]]:
     """A way to Redis that breaks after each of the first scripts was run and before its reply."""
-    host, port = redis_url.removeprefix("redis://").removesuffix("/0").split(":")
+    path = urlsplit(redis_url).path
     lost: list[int] = []
     busy: set[asyncio.Task[None] | None] = set()
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         busy.add(asyncio.current_task())
-        there, back = await asyncio.open_connection(host, int(port))
+        there, back = await asyncio.open_unix_connection(path)
         try:
             while data := await reader.read(1 << 20):
                 back.write(data)
