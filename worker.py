@@ -20,12 +20,14 @@ from alerting.errors import AlertingError
 from alerting.garbage import leave_out_what_stays
 from alerting.observe.logs import configure, logger
 from alerting.settings import settings
+from alerting.start import require_fit
 
 log = logger(__name__)
 
 
 def _app() -> Celery:
     try:
+        require_fit(settings())
         return make_app(broker_url(settings()))
     except AlertingError as e:
         sys.exit(f"worker: {e}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from alerting.background import during
 from alerting.channels import registry
-from alerting.channels.registry import Sandbox
+from alerting.channels.registry import Provider, Sandbox
 from alerting.channels.vapid import generate
 from alerting.clock import Clock, SteadyClock, SystemClock
 from alerting.dispatch.alarms import Alarms, refused_drill
@@ -70,6 +70,19 @@ def redis_url(settings: Settings) -> str:
 def broker_url(settings: Settings) -> str:
     """Where Celery's broker is: BROKER_URL, else Redis."""
     return settings.broker_url or redis_url(settings)
+
+
+def stand_ins(settings: Settings) -> Sandbox | None:
+    """Where the sandbox's carriers are; None where real ones are called."""
+    if settings.carriers != "sandbox":
+        return None
+    return Sandbox(
+        host=settings.local_host,
+        http_port=settings.sandbox_port,
+        smtp_port=settings.sandbox_smtp_port,
+        account=SANDBOX_ACCOUNT,
+        token=SANDBOX_TOKEN,
+    )
 
 
 def _embedded(settings: Settings, variable: str) -> engines.Found:
@@ -153,15 +166,15 @@ class Runtime:
             return (SANDBOX_TOKEN,)
         return tuple(a.token for a in self.settings.twilio_accounts if a.token)
 
-    def _sandbox(self) -> Sandbox | None:
-        if self.settings.carriers != "sandbox":
-            return None
-        return Sandbox(
-            host=self.settings.local_host,
-            http_port=self.settings.sandbox_port,
-            smtp_port=self.settings.sandbox_smtp_port,
-            account=SANDBOX_ACCOUNT,
-            token=SANDBOX_TOKEN,
+    def providers(self, alarms: Alarms) -> dict[str, tuple[Provider, ...]]:
+        """The providers of every channel, the preferred first; none is open yet."""
+        return registry.build(
+            self.settings,
+            vapid=self.vapid,
+            bounce_key=self.bounce_key,
+            drill_key=self.drill_key,
+            sandbox=stand_ins(self.settings),
+            refused=partial(refused_drill, alarms),
         )
 
     def policies(self) -> PolicyCache:
@@ -202,14 +215,7 @@ class Runtime:
         async with AsyncExitStack() as stack:
             alarms = Alarms(self.db)
             stack.push_async_callback(alarms.drain)
-            built = registry.build(
-                self.settings,
-                vapid=self.vapid,
-                bounce_key=self.bounce_key,
-                drill_key=self.drill_key,
-                sandbox=self._sandbox(),
-                refused=partial(refused_drill, alarms),
-            )
+            built = self.providers(alarms)
             for provider in (p for several in built.values() for p in several):
                 await provider.channel.open()
                 stack.push_async_callback(provider.channel.close)
@@ -255,7 +261,7 @@ async def open_worker(
         return left or ending()
 
     async with Runtime.open(settings) as runtime, runtime.routes() as routes:
-        presence = Presence(database_url(settings))
+        presence = Presence(database_url(settings), [lane.value for lane in lanes])
         redis = connect(redis_url(settings))
         worker = Worker(
             runtime.db,

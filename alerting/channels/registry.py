@@ -74,33 +74,49 @@ def build(
 def _built(
     settings: Settings, vapid: bytes, bounce_key: bytes, sandbox: Sandbox | None
 ) -> dict[str, tuple[Provider, ...]]:
-    if sandbox is not None:
-        return {
-            "sms": (Provider("sms.1", TwilioSms(_sandbox_sms(settings, sandbox))),),
-            "email": _mail([_sandbox_email(settings, sandbox, bounce_key)]),
-            "push": _web_push(_push(settings, vapid, loopback=True)),
-        }
-    sms = [_sms(settings, a) for a in settings.twilio_accounts]
-    email = [_email(settings, r, bounce_key) for r in settings.smtp_relays]
+    sms = [
+        Provider(f"sms.{n}", TwilioSms(c), Lane.EXTREME in c.senders)
+        for n, c in enumerate(sms_accounts(settings, sandbox), 1)
+    ]
+    push = WebPush(push_identity(settings, vapid, sandbox))
     return {
-        "push": _web_push(_push(settings, vapid, loopback=False)),
-        "sms": tuple(
-            Provider(f"sms.{n}", TwilioSms(c), Lane.EXTREME in c.senders)
-            for n, c in enumerate(sms, 1)
+        "push": (Provider("push.1", push, by_origin=True),),
+        "sms": tuple(sms),
+        "email": tuple(
+            Provider(f"email.{n}", SmtpEmail(c), slow_s=min(_RELAY_SLOW_S, c.timeout_s / 2))
+            for n, c in enumerate(mail_relays(settings, bounce_key, sandbox), 1)
         ),
-        "email": _mail(email),
     }
 
 
-def _mail(relays: list[SmtpConfig]) -> tuple[Provider, ...]:
-    return tuple(
-        Provider(f"email.{n}", SmtpEmail(c), slow_s=min(_RELAY_SLOW_S, c.timeout_s / 2))
-        for n, c in enumerate(relays, 1)
+def sms_accounts(settings: Settings, sandbox: Sandbox | None) -> list[TwilioConfig]:
+    """The SMS accounts, the preferred first; the sandbox's alone where one is given."""
+    if sandbox is not None:
+        return [_sandbox_sms(settings, sandbox)]
+    return [_sms(settings, account) for account in settings.twilio_accounts]
+
+
+def mail_relays(settings: Settings, bounce_key: bytes, sandbox: Sandbox | None) -> list[SmtpConfig]:
+    """The mail relays, the preferred first; the sandbox's alone where one is given.
+
+    Raises BadInput for settings no mail could be sent with.
+    """
+    relays = settings.smtp_relays
+    if sandbox is not None:
+        relays = [SmtpRelay(sandbox.host, sandbox.smtp_port, "none")]
+    return [_email(settings, relay, bounce_key) for relay in relays]
+
+
+def push_identity(settings: Settings, vapid: bytes, sandbox: Sandbox | None) -> PushConfig:
+    """Who we are to push services."""
+    return PushConfig(
+        vapid_pem=vapid,
+        contact=settings.push_contact,
+        timeout_s=settings.push_timeout_s,
+        concurrency=settings.push_concurrency,
+        allowed_origins=settings.push_origins,
+        allow_loopback_http=sandbox is not None,
     )
-
-
-def _web_push(config: PushConfig) -> tuple[Provider, ...]:
-    return (Provider("push.1", WebPush(config), by_origin=True),)
 
 
 def _sandbox_sms(settings: Settings, sandbox: Sandbox) -> TwilioConfig:
@@ -134,10 +150,6 @@ def _callback(settings: Settings) -> str:
     return f"{settings.public_url}/webhooks/twilio/status"
 
 
-def _sandbox_email(settings: Settings, sandbox: Sandbox, bounce_key: bytes) -> SmtpConfig:
-    return _email(settings, SmtpRelay(sandbox.host, sandbox.smtp_port, "none"), bounce_key)
-
-
 def _email(settings: Settings, relay: SmtpRelay, bounce_key: bytes) -> SmtpConfig:
     return SmtpConfig(
         host=relay.host,
@@ -152,15 +164,4 @@ def _email(settings: Settings, relay: SmtpRelay, bounce_key: bytes) -> SmtpConfi
         bounce_domain=settings.mail_bounce_domain,
         bounce_key=bounce_key,
         public_url=settings.public_url,
-    )
-
-
-def _push(settings: Settings, vapid: bytes, *, loopback: bool) -> PushConfig:
-    return PushConfig(
-        vapid_pem=vapid,
-        contact=settings.push_contact,
-        timeout_s=settings.push_timeout_s,
-        concurrency=settings.push_concurrency,
-        allowed_origins=settings.push_origins,
-        allow_loopback_http=loopback,
     )

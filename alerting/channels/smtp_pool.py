@@ -117,6 +117,32 @@ class Connection:
         self.drop()
 
 
+def client(
+    *,
+    host: str,
+    port: int,
+    tls: str,
+    username: str,
+    password: str,
+    timeout_s: float,
+    local_hostname: str,
+    tls_context: ssl.SSLContext | None,
+) -> aiosmtplib.SMTP:
+    """What dials the relay: its `connect` also starts TLS and logs in, as far as we are set to."""
+    return aiosmtplib.SMTP(
+        hostname=host,
+        port=port,
+        username=username or None,
+        password=password or None,
+        local_hostname=local_hostname,
+        timeout=timeout_s,
+        use_tls=tls == "implicit",
+        # Never None: that would fall back to plain text when the offer is stripped.
+        start_tls=tls == "starttls",
+        tls_context=tls_context,
+    )
+
+
 class SmtpPool:
     """Lends up to `connections` connections; waiters queue.
 
@@ -137,16 +163,14 @@ class SmtpPool:
         tls_context: ssl.SSLContext | None,
     ) -> None:
         def make() -> aiosmtplib.SMTP:
-            return aiosmtplib.SMTP(
-                hostname=host,
+            return client(
+                host=host,
                 port=port,
-                username=username or None,
-                password=password or None,
+                tls=tls,
+                username=username,
+                password=password,
+                timeout_s=timeout_s,
                 local_hostname=local_hostname,
-                timeout=timeout_s,
-                use_tls=tls == "implicit",
-                # Never None: that would fall back to plain text when the offer is stripped.
-                start_tls=tls == "starttls",
                 tls_context=tls_context,
             )
 

@@ -13,6 +13,7 @@ from alerting.errors import AlertingError
 #: command runs, so that `alerting --help` is quick.
 COMMANDS = {
     "alarms": ("alerting.cli.alarms:alarms", "Show what is wrong and needs somebody."),
+    "alive": ("alerting.cli.operate:alive", "Say whether a worker or scheduler runs here."),
     "approve": ("alerting.cli.approve:approve", "Let a held alert go, as a second person."),
     "bench": ("alerting.cli.bench:bench", "Measure us beside the alternatives, in one run."),
     "bounces": ("alerting.cli.bounces:bounces", "Take mails that come back as receipts."),
@@ -25,7 +26,7 @@ COMMANDS = {
     ),
     "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),
     "demo": ("alerting.cli.demo:demo", "Send an example alert to synthetic citizens."),
-    "doctor": ("alerting.cli.operate:doctor", "Check this installation."),
+    "doctor": ("alerting.cli.doctor:doctor", "Check this installation."),
     "drill": ("alerting.cli.drill:drill", "Say who takes part in exercises and tests."),
     "event": ("alerting.cli.events:event", "Say which alerts tell of one event."),
     "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),

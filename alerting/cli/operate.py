@@ -1,32 +1,18 @@
-"""`alerting doctor` and `alerting migrate`: is this installation fit, and its schema right."""
+"""`alerting migrate` and `alerting alive`: what starts and watches an installation."""
 
 from __future__ import annotations
 
-import json
+import socket
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from alerting.bootstrap import database_url
-from alerting.cli import options
-from alerting.cli.checks import Check, examine
+from alerting.cli.database import do
 from alerting.embedded import engines
+from alerting.errors import WorkFailed
 from alerting.settings import settings
 from alerting.store.migrate import migrate as bring_to_head
-
-
-@click.command()
-@options.as_json
-def doctor(as_json: bool) -> int:
-    """Check this installation and say what to do about each thing that is wrong."""
-    checks = examine(settings())
-    good = all(c.good for c in checks)
-    if as_json:
-        click.echo(json.dumps({"good": good, "checks": [c.to_json() for c in checks]}, indent=2))
-    else:
-        Console().print(_table(checks))
-    return 0 if good else 1
+from alerting.store.presence import DUTIES, on_duty
 
 
 @click.command()
@@ -48,10 +34,16 @@ def migrate() -> int:
     return 0
 
 
-def _table(checks: list[Check]) -> Table:
-    table = Table(box=None, show_header=False)
-    for c in checks:
-        table.add_row("ok" if c.good else "WRONG", c.name, c.found)
-        if not c.good and c.remedy:
-            table.add_row("", "", f"→ {c.remedy}")
-    return table
+@click.command()
+@click.argument("duties", nargs=-1, required=True, type=click.Choice(DUTIES))
+def alive(duties: tuple[str, ...]) -> int:
+    """Say whether this machine has a process for each of these lanes, or the scheduler.
+
+    For health checks of containers. Exit code 1 where one is missing.
+    """
+    here = socket.gethostname()
+    found = {f.duty for f in do(on_duty) if here.startswith(f.host)}
+    if missing := [duty for duty in duties if duty not in found]:
+        raise WorkFailed(f"Nothing on {here} serves {', '.join(missing)}.")
+    click.echo(f"{here} serves {', '.join(duties)}.")
+    return 0

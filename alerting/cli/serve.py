@@ -9,15 +9,20 @@ import socket
 import click
 import uvicorn
 import uvloop
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.api import create_app
 from alerting.background import during
-from alerting.bootstrap import Runtime
+from alerting.bootstrap import Runtime, database_url
 from alerting.citizen import router as citizen_pages
+from alerting.cli.database import do
 from alerting.errors import BadInput
 from alerting.observe.logs import configure, logger
 from alerting.settings import Settings, settings
-from alerting.store.db import AWAY
+from alerting.start import require_fit
+from alerting.store.db import AWAY, raw
+from alerting.store.presence import SCHEDULER, Presence
+from alerting.store.revision import refuse_older
 
 log = logger(__name__)
 
@@ -31,7 +36,9 @@ def serve() -> int:
     """Serve the REST API and the citizens' pages."""
     config = settings()
     configure(config.log_level, config.log_format)
+    require_fit(config)
     listener = _listen(config)
+    do(_fits)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(config, citizen_pages),
@@ -56,8 +63,14 @@ def scheduler() -> int:
     """
     config = settings()
     configure(config.log_level, config.log_format)
+    require_fit(config)
     uvloop.run(_keep_house(config))
     return 0
+
+
+async def _fits(connection: AsyncConnection) -> None:
+    """Raises Unavailable, which a person can read; uvicorn would print where it was raised."""
+    await refuse_older(await raw(connection))
 
 
 def _listen(config: Settings) -> socket.socket:
@@ -81,6 +94,7 @@ async def _keep_house(config: Settings) -> None:
         loop.add_signal_handler(sig, stop.set)
     async with (
         Runtime.open(config) as runtime,
+        Presence(database_url(config), [SCHEDULER]).shown(),
         runtime.house().kept(),
         during(_keep_pruned(runtime, config.retention_days)),
     ):

@@ -21,6 +21,7 @@ from alerting.embedded.supervisor import Supervisor
 from alerting.errors import BadInput, Unavailable
 from alerting.observe.logs import configure
 from alerting.settings import Settings, settings
+from alerting.start import require_fit
 from alerting.store import people
 from alerting.store.db import Database
 from alerting.store.migrate import migrate
@@ -37,6 +38,7 @@ def up() -> int:
     """Run everything until Ctrl-C: engines, sandbox carriers, API, workers, scheduler."""
     config = settings()
     configure(config.log_level, config.log_format)
+    require_fit(config)
     # Whatever it and its children write is for this account alone.
     os.umask(UMASK)
     asyncio.run(_up(config))

@@ -56,7 +56,8 @@ def make_app(broker_url: str) -> Celery:
         accept_content=["json"],
         worker_consumer="alerting.dispatch.consumer:LaneConsumer",
         worker_prefetch_multiplier=1,
-        worker_enable_remote_control=True,
+        # Whoever reaches the broker could end workers by it, and needs no secret of ours.
+        worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_soft_shutdown_timeout=20,
         broker_connection_retry_on_startup=True,

@@ -13,12 +13,13 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, event, func, select
-from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from alerting.errors import Unavailable
 from alerting.observe.logs import logger
+from alerting.store import revision
 
 log = logger(__name__)
 
@@ -78,7 +79,8 @@ class Database:
 
     `close` leaves what is under way to end in its own time; its connection ends with it.
 
-    Raises Unavailable when PostgreSQL does not answer, saying where it was looked for.
+    Raises Unavailable when PostgreSQL does not answer, saying where it was looked for, and when
+    what a statement needs is missing because the schema was never made or is an older one.
     """
 
     def __init__(self, database_url: str, *, pool_size: int = 10) -> None:
@@ -119,6 +121,9 @@ class Database:
                 driver.silent_s = PATIENT_S
             async with connection.begin():
                 yield connection
+        except (ProgrammingError, psycopg.ProgrammingError) as e:
+            await self._explain(e)
+            raise
         finally:
             if isinstance(driver, WatchedConnection):
                 driver.silent_s = SILENT_S
@@ -147,11 +152,21 @@ class Database:
             await driver.close()
             if isinstance(e, AWAY):
                 await self._forget_idle()
+            await self._explain(e)
             raise
         if self._closings == closings:
             self._idle.append(driver)
         else:
             await driver.close()
+
+    async def _explain(self, error: BaseException) -> None:
+        """Raises Unavailable instead where the database's schema is not this version's."""
+        if revision.says_something_is_missing(error):
+            async with await self._connect() as driver:
+                try:
+                    await revision.refuse_older(driver)
+                except Unavailable as e:
+                    raise e from error
 
     async def _connect(self) -> WatchedConnection:
         return await WatchedConnection.connect(self._conninfo, autocommit=True, **self._session)

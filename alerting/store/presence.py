@@ -4,6 +4,9 @@ A living worker holds an advisory lock on a connection of its own. PostgreSQL le
 moment the connection ends, which a kill -9 does. A worker that has only lost this connection takes
 the lock again at once, so whoever looks for the dead looks several times. A worker that is only
 stopped keeps its lock; its work is taken over when the lease runs out.
+
+Beside it every process shares one lock for each of its duties, by which `alerting doctor` sees
+whether each lane has a worker, and a container whether its own is there.
 """
 
 from __future__ import annotations
@@ -12,19 +15,31 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import psycopg
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.background import during
+from alerting.domain.lane import Lane
 from alerting.observe.logs import logger
-from alerting.store.db import Database, WatchedConnection, driver_url
+from alerting.store.db import Database, WatchedConnection, driver_url, raw
 
 log = logger(__name__)
 
 #: The first half of the lock; the second names the worker.
 CLASS = 0x6C697665
+
+#: The first half of the locks for duties; the second is the place in DUTIES.
+_DUTY_CLASS = 0x64757479
+
+#: What the connections of all of them are called, before their host.
+_NAME = "alerting on "
+
+SCHEDULER = "scheduler"
+DUTIES = (SCHEDULER, *(lane.value for lane in Lane))
 
 _CHECK_S = 1.0
 _AGAIN_S = 0.2
@@ -38,15 +53,38 @@ _ABSENT = """
           and database = (select oid from pg_database where datname = current_database()))"""
 
 
+_ON_DUTY = """
+    select l.objid::int4, coalesce(a.application_name, ''), count(*)
+    from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.classid = %s and l.objsubid = 2 and l.granted
+      and l.database = (select oid from pg_database where datname = current_database())
+    group by 1, 2 order by 1, 2"""
+
+
+@dataclass(frozen=True, slots=True)
+class OnDuty:
+    """So many processes of one host do this: a lane's name, or SCHEDULER."""
+
+    duty: str
+    host: str
+    count: int
+
+
 class _Watched(WatchedConnection):
     silent_s = 5.0
 
 
 class Presence:
-    """One worker's sign of life. `owner` is the name it claims work by."""
+    """One process's sign of life. `owner` is the name a worker claims work by.
 
-    def __init__(self, database_url: str) -> None:
+    duties: which of DUTIES it does. A scheduler claims no work, and is no worker to those who count
+    them.
+    """
+
+    def __init__(self, database_url: str, duties: Collection[str] = ()) -> None:
+        self._duties = sorted(DUTIES.index(duty) for duty in duties)
         self._url = driver_url(database_url).replace("+psycopg", "", 1)
+        self._claims = SCHEDULER not in duties
         self._key = secrets.randbelow(2**31)
         self._there = asyncio.Event()
         self.owner = f"{socket.gethostname()}:{os.getpid()}#{self._key}"
@@ -63,9 +101,19 @@ class Presence:
             held = False
             try:
                 async with await _Watched.connect(
-                    self._url, autocommit=True, connect_timeout=5
+                    self._url,
+                    autocommit=True,
+                    connect_timeout=5,
+                    application_name=_named(socket.gethostname()),
                 ) as connection:
-                    await connection.execute("select pg_advisory_lock(%s, %s)", (CLASS, self._key))
+                    if self._claims:
+                        await connection.execute(
+                            "select pg_advisory_lock(%s, %s)", (CLASS, self._key)
+                        )
+                    for duty in self._duties:
+                        await connection.execute(
+                            "select pg_advisory_lock_shared(%s, %s)", (_DUTY_CLASS, duty)
+                        )
                     held = True
                     self._there.set()
                     while True:
@@ -88,3 +136,19 @@ async def absent(db: Database) -> set[str]:
     async with db.one_flight() as driver:
         rows = await driver.execute(_ABSENT, (CLASS,))
     return {owner for (owner,) in await rows.fetchall()}
+
+
+async def on_duty(connection: AsyncConnection) -> list[OnDuty]:
+    """Who does what at this moment, by duty and host."""
+    driver = await raw(connection)
+    rows = await driver.execute(_ON_DUTY, (_DUTY_CLASS,))
+    return [
+        OnDuty(DUTIES[duty], name.removeprefix(_NAME), count)
+        for duty, name, count in await rows.fetchall()
+        if duty < len(DUTIES)
+    ]
+
+
+def _named(host: str) -> str:
+    """What PostgreSQL calls the connection; it keeps 63 bytes."""
+    return f"{_NAME}{host}"[:63]

@@ -11,6 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.store.schema import secret
 
 
+async def find(connection: AsyncConnection, name: str) -> bytes | None:
+    """The secret's value; None before anybody has asked for it."""
+    value = await connection.scalar(select(secret.c.value).where(secret.c.name == name))
+    return None if value is None else bytes(value)
+
+
 async def get_or_create(connection: AsyncConnection, name: str, make: Callable[[], bytes]) -> bytes:
     """The secret's value; the first caller's `make` decides it, for ever and for everybody."""
     query = select(secret.c.value).where(secret.c.name == name)

@@ -5,6 +5,7 @@ import json
 import pytest
 from fastapi.routing import APIRoute
 from served import Served, every_route
+from sqlalchemy import text
 
 from alerting.cap import read, to_json
 from alerting.domain.principal import internal
@@ -162,3 +163,13 @@ async def test_the_reference_loads_nothing_from_elsewhere(served: Served) -> Non
     assert "/v1/alerts" in page
     assert "http" not in page.replace("https://tools", "")
     assert (await served.http.get("/docs.css")).status_code == 200
+
+
+async def test_a_database_that_was_not_migrated_is_said_to_be(served: Served) -> None:
+    async with served.runtime.db.begin() as connection:
+        await connection.execute(text("alter table alarm rename to alarm_of_later"))
+        await connection.execute(text("update alembic_version set version_num = '0001'"))
+    answer = await served.http.get("/v1/alarms", headers=served.auth)
+    assert answer.status_code == 503
+    assert "The database's schema is at 0001" in answer.json()["detail"]
+    assert answer.json()["detail"].endswith("Run `alerting migrate`.")

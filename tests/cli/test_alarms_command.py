@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from alerting.cli.alarms import alarms as command
-from alerting.cli.checks import examine
+from alerting.cli.doctor.examine import examine
 from alerting.errors import AlertingError
 from alerting.settings import load_settings
 from alerting.store import alarms
@@ -69,7 +69,7 @@ def test_it_says_what_is_wrong_by_its_exit_code_too(run: Run, wrong: Callable[[]
 
 def test_doctor_shows_them(run: Run, wrong: Callable[[], None]) -> None:
     def check() -> tuple[bool, str]:
-        [found] = [c for c in examine(load_settings()) if c.name == "alarms"]
+        [found] = [c for c in asyncio.run(examine(load_settings())) if c.name == "alarms"]
         return found.good, found.found
 
     assert check() == (True, "none")

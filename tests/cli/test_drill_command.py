@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from alerting.audience.importing import import_file
-from alerting.cli.checks import _carriers, _drills
+from alerting.cli.doctor import carriers, ours
+from alerting.cli.doctor.check import Note
 from alerting.cli.drill import drill
 from alerting.errors import AlertingError
 from alerting.settings import Settings
@@ -85,9 +86,18 @@ def test_what_is_wrong_is_said_and_changes_nothing(run: Run) -> None:
 
 
 def test_doctor_says_that_groups_are_no_rosters(run: Run, database_url: str) -> None:
-    assert "groups of the register take no part in drills" in _drills(database_url)
+    async def drills() -> str | Note:
+        db = Database(database_url)
+        async with db.begin() as connection:
+            found = await ours.drills(connection)
+        await db.close()
+        return found
+
+    said = asyncio.run(drills())
+    assert isinstance(said, Note)
+    assert "groups of the register take no part in drills" in said.found
     run("create", "lighthouse")
-    assert _drills(database_url) == "1 rosters"
+    assert asyncio.run(drills()) == "1 rosters"
 
 
 def test_doctor_notes_drills_that_go_by_the_number_that_warns() -> None:
@@ -96,5 +106,7 @@ def test_doctor_notes_drills_that_go_by_the_number_that_warns() -> None:
         twilio_from="+447700900001", twilio2_account_sid="AC2", twilio2_auth_token="t",
         twilio2_from_drill="+447700900002",
     )  # fmt: skip
-    noted = [c for c in _carriers(settings) if c.name.endswith("for drills")]
-    assert [(c.name, c.good) for c in noted] == [("sms.1 for drills", True)]
+    looks = carriers.looks(settings, None, None)
+    (noted,) = [name for name in looks if name.endswith("for drills")]
+    assert noted == "sms.1 for drills"
+    assert isinstance(asyncio.run(looks[noted]()), Note)

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from sqlalchemy import insert, select, update
 
 from alerting.cli import cli
-from alerting.cli.checks import examine
+from alerting.cli.doctor.examine import examine
 from alerting.cli.up import _first_person
 from alerting.domain.principal import RIGHTS
 from alerting.errors import AlertingError
@@ -288,9 +288,9 @@ def test_what_is_no_key_is_refused(run: Run, words: tuple[str, ...], fault: str)
 @pytest.mark.usefixtures("operator")
 def test_keys_of_nobodys_are_named_and_given_to_somebody(run: Run, database_url: str) -> None:
     def found() -> str:
-        (check,) = [c for c in examine(load_settings()) if c.name == "keys"]
+        (check,) = [c for c in asyncio.run(examine(load_settings())) if c.name == "keys"]
         assert check.good, "they work as before"
-        return check.found
+        return f"{check.found}: {check.remedy}"
 
     for n in range(3):
         values = {"prefix": str(n), "name": f"old-{n}", "sha256": b"", "rights": ["submit"]}

@@ -17,8 +17,10 @@ from npm_tools import node, require
 from alerting.channels.base import OUR_FAULT, REFUSED_CONTENT, Outgoing, Rendering
 from alerting.channels.http import Answer, HttpClient
 from alerting.channels.sms import TwilioConfig, TwilioSms
+from alerting.channels.twilio_account import Account, examine
 from alerting.channels.twilio_http import Refused, TwilioTransport
 from alerting.domain.lane import Lane
+from alerting.errors import WorkFailed
 
 READY_WITHIN_S = 60
 ACCOUNT = "AC00000000000000000000000000000001"
@@ -150,3 +152,22 @@ async def test_what_twilio_would_refuse_is_classed(prism: str) -> None:
         assert (refused.value.error, refused.value.code) == (OUR_FAULT, "404")
     finally:
         await client.close()
+
+
+async def test_twilio_would_answer_what_the_doctor_asks(prism: str, corpus: Path) -> None:
+    description = json.loads((corpus / "twilio" / "twilio_api_v2010.json").read_text())
+    path = "/2010-04-01/Accounts/{AccountSid}/IncomingPhoneNumbers.json"
+    answer = description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+    [owned] = answer["examples"]["readFull"]["value"]["incoming_phone_numbers"]
+
+    def config(sender: str) -> TwilioConfig:
+        return TwilioConfig(
+            account_sid=ACCOUNT, auth_token="secret", base_url=prism, default_sender=sender
+        )
+
+    assert await examine(config("WARNING"), timeout_s=10) == Account(False, (), ("WARNING",))
+    assert owned["capabilities"]["sms"] is False
+    with pytest.raises(WorkFailed, match="cannot send SMS"):
+        await examine(config(owned["phone_number"]), timeout_s=10)
+    with pytest.raises(WorkFailed, match=r"\+447700900000 is no number of the account"):
+        await examine(config("+447700900000"), timeout_s=10)

@@ -9,8 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
+from alerting.errors import Unavailable
 from alerting.store.db import Database
+from alerting.store.migrate import head
+from alerting.store.revision import newest
 
 WAYS = ["begin", "one_flight"]
 
@@ -85,3 +89,35 @@ async def test_a_flight_is_written_whole_or_not_at_all(database_url: str) -> Non
         found = await connection.execute("select count(*) from written")
     assert await found.fetchone() == (0,)
     await db.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_missing_table_is_told_as_a_missing_migration(
+    empty_database_url: str, way: str
+) -> None:
+    db = Database(empty_database_url)
+
+    async def ask() -> None:
+        lent: AbstractAsyncContextManager[Any] = getattr(db, way)()
+        async with lent as connection:
+            statement = "select 1 from alert"
+            await connection.execute(text(statement) if way == "begin" else statement)
+
+    with pytest.raises(Unavailable, match=r"no schema yet\. Run `alerting migrate`\."):
+        await ask()
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("create table alembic_version (version_num text)")
+        connection.execute("insert into alembic_version values ('0001')")
+    with pytest.raises(Unavailable, match=rf"at 0001, this version needs {newest()}\."):
+        await ask()
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("update alembic_version set version_num = %s", (newest(),))
+    # Then it is a mistake of ours, and is told as one.
+    with pytest.raises((ProgrammingError, psycopg.ProgrammingError)):
+        await ask()
+    await db.close()
+    await none_left(empty_database_url)
+
+
+def test_the_newest_revision_is_the_one_that_migrations_make() -> None:
+    assert newest() == head()

@@ -93,6 +93,8 @@ class Shared:
             "broker_url": redis_url,
             "twilio_base_url": self.settings.twilio_base_url.replace("127.0.0.1", host.gateway),
             "port": host.port,
+            # Hosts of their own may not name an address without TLS, though nobody calls it.
+            "public_url": self.settings.public_url.replace("http://", "https://"),
         }
         return self.settings.model_copy(update=own)
 

@@ -1,4 +1,4 @@
-"""The Twilio-shaped API: create, fetch and list messages of one account.
+"""The Twilio-shaped API of one account: create, fetch and list messages, show the account.
 
 Source: Twilio's Messages resource and its error dictionary. Answers and codes are Twilio's; what
 is not needed to send texts and to look them up is not there.
@@ -56,6 +56,8 @@ class TwilioApi:
             web.post(f"{base}/Messages.json", self._create),
             web.get(f"{base}/Messages.json", self._list),
             web.get(base + "/Messages/{sid}.json", self._fetch),
+            web.get(f"{base}.json", self._show_account),
+            web.get(f"{base}/IncomingPhoneNumbers.json", self._numbers),
         ]
 
     async def _create(self, request: web.Request) -> web.Response:
@@ -181,6 +183,23 @@ class TwilioApi:
                 "next_page_uri": uri(page + 1) if more else None,
             }
         )
+
+    async def _show_account(self, request: web.Request) -> web.Response:
+        try:
+            self._authenticate(request)
+        except Refused as e:
+            return e.answer()
+        return _json({"sid": self._account, "status": "active", "type": "Full"})
+
+    async def _numbers(self, request: web.Request) -> web.Response:
+        """Whatever number is asked for is the account's: the sandbox sends by any."""
+        try:
+            self._authenticate(request)
+        except Refused as e:
+            return e.answer()
+        number = request.query.get("PhoneNumber", "")
+        owned = {"phone_number": number, "capabilities": {"sms": True}}
+        return _json({"incoming_phone_numbers": [owned] if number else []})
 
     def _authenticate(self, request: web.Request) -> None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")

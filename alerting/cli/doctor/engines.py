@@ -1,0 +1,126 @@
+"""PostgreSQL, Redis and the broker: there, of this schema, and not too old."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from datetime import UTC, datetime
+
+import redis.asyncio as redis
+from kombu.connection import Connection
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cli.doctor.check import ANSWER_S, Check, Note
+from alerting.dispatch.broker import for_kombu, on_rabbitmq
+from alerting.errors import AlertingError
+from alerting.settings import Settings
+from alerting.store import revision
+from alerting.store.db import raw, told_now
+from alerting.store.migrate import at_head, current
+
+#: The first release of each line without the faults that its maker calls grave (PostgreSQL's of
+#: November 2025; CVE-2025-49844 of Redis and Valkey, by which a script takes the server over).
+_POSTGRES = {14: 20, 15: 15, 16: 11, 17: 7, 18: 1}
+_REDIS = {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
+_VALKEY = {(7, 2): 11, (8, 0): 6, (8, 1): 4}
+
+#: A machine that is further off keeps no house; one that is a little off is worth a note.
+_FAR_S = 60.0
+_OFF_S = 2.0
+
+
+async def database(connection: AsyncConnection) -> str | Note:
+    """Raises Unavailable where the schema is not one that this version works with."""
+    await revision.refuse_older(await raw(connection))
+    there = await connection.run_sync(current)
+    if not await at_head(connection):
+        raise AlertingError(
+            f"The schema is at {there}, which this version does not know.",
+            remedy="Install the version that made it.",
+        )
+    version = str(await connection.scalar(text("show server_version"))).split()[0]
+    found = f"PostgreSQL {version}, schema {there}"
+    major, minor = _numbers(version)[:2]
+    if major < min(_POSTGRES):
+        raise AlertingError(f"{found}: too old.", remedy="Use PostgreSQL 14 or newer.")
+    if minor < _POSTGRES.get(major, 0):
+        return Note(f"{found}: old", f"Install {major}.{_POSTGRES[major]} or newer.")
+    return found
+
+
+async def clock(connection: AsyncConnection) -> str | Note:
+    before = datetime.now(UTC)
+    there = await told_now(connection)
+    here = before + (datetime.now(UTC) - before) / 2
+    off_s = (here - there).total_seconds()
+    found = f"{abs(off_s):.1f} s {'before' if off_s > 0 else 'behind'} PostgreSQL's"
+    if abs(off_s) > _FAR_S:
+        raise AlertingError(
+            f"{found}: this machine keeps no house.", remedy="Set both clocks by NTP."
+        )
+    return Note(found, "Set both clocks by NTP.") if abs(off_s) > _OFF_S else found
+
+
+async def redis_server(url: str) -> str | Note:
+    async with redis.from_url(
+        url, socket_connect_timeout=ANSWER_S, socket_timeout=ANSWER_S
+    ) as client:
+        info = await client.info("server")
+        policy = (await client.config_get("maxmemory-policy")).get("maxmemory-policy")
+    if policy not in {"noeviction", None}:
+        raise AlertingError(
+            f"Redis may throw keys away (maxmemory-policy {policy}).",
+            remedy="Set maxmemory-policy to noeviction: an evicted doorbell is a lost one.",
+        )
+    name, known = "Redis", _REDIS
+    version = str(info["redis_version"])
+    if "valkey_version" in info:
+        name, known, version = "Valkey", _VALKEY, str(info["valkey_version"])
+    major, minor, patch = _numbers(version)
+    if (major, minor) < max(known) and patch < known.get((major, minor), 999):
+        return Note(
+            f"{name} {version}: old, whoever reaches it can take it over",
+            "Install the newest release of its line, and let nobody else reach it.",
+        )
+    return f"{name} {version}"
+
+
+def _numbers(version: str) -> tuple[int, int, int]:
+    major, minor, patch, *_ = [int(n) for n in re.findall(r"\d+", version)] + [0, 0, 0]
+    return major, minor, patch
+
+
+async def broker(url: str) -> str:
+    return await asyncio.to_thread(_broker, url)
+
+
+def _broker(url: str) -> str:
+    bounds = ("read_timeout", "write_timeout") if on_rabbitmq(url) else ("socket_timeout",)
+    with Connection(
+        for_kombu(url),
+        connect_timeout=ANSWER_S,
+        transport_options=dict.fromkeys(bounds, ANSWER_S),
+    ) as connection:
+        connection.ensure_connection(max_retries=1)
+        return f"answers ({connection.transport.driver_name})"
+
+
+def ports(config: Settings) -> list[Check]:
+    """Whether `alerting up` could have its ports."""
+    wanted = {"ALERTING_PORT": config.port}
+    if config.carriers == "sandbox":
+        wanted["ALERTING_SANDBOX_PORT"] = config.sandbox_port
+        wanted["ALERTING_SANDBOX_SMTP_PORT"] = config.sandbox_smtp_port
+    return [_free(name, config.host, port) for name, port in wanted.items()]
+
+
+def _free(name: str, host: str, port: int) -> Check:
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((host, port))
+        except OSError as e:
+            return Check(f"port {port}", False, str(e.strerror), f"Set {name} to another port.")
+    return Check(f"port {port}", True, "free")

@@ -1,0 +1,99 @@
+"""What `alerting doctor` looks at, in the order a start needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.bootstrap import broker_url, database_url, redis_url, stand_ins
+from alerting.cli.doctor import carriers, engines, ours
+from alerting.cli.doctor.check import Check, Note, look
+from alerting.embedded import engines as embedded
+from alerting.embedded import postgres
+from alerting.embedded import redis as embedded_redis
+from alerting.settings import Settings
+from alerting.store import secrets
+from alerting.store.db import Database
+
+Asked = Callable[[AsyncConnection], Awaitable[str | Note]]
+
+#: What the database says, once it answers with our schema.
+_ASKED: dict[str, Asked] = {
+    "clock": engines.clock,
+    "keys": ours.keys,
+    "backup": ours.backup,
+    "workers": ours.workers,
+    "alarms": ours.alarms,
+    "drills": ours.drills,
+}
+
+
+async def examine(config: Settings) -> list[Check]:
+    """Look at everything. What hangs on something that is not there is not looked at: a cause is
+    told once."""
+    checks = [Check("python", True, platform.python_version())]
+    if config.embedded_database:
+        checks.append(await look("embedded PostgreSQL", _path(postgres.binaries)))
+    if config.embedded_redis:
+        checks.append(await look("embedded Valkey", _path(embedded_redis.binary)))
+    if not _running(config):
+        idle = f"none runs on {config.var}/"
+        checks.append(Check("engines", True, idle, "`alerting up` starts them."))
+        checks += engines.ports(config)
+        # Nothing of the sandbox serves without them.
+        return checks + (await _carriers(config, None, idle=True))
+    database, redis = await asyncio.gather(_database(config), _redis(config))
+    vapid = await _vapid(config) if database[0].good else None
+    return checks + database + redis + await _carriers(config, vapid, idle=False)
+
+
+def _running(config: Settings) -> bool:
+    wanted = config.embedded_database or config.embedded_redis
+    return not wanted or embedded.find(config.var) is not None
+
+
+async def _path(find: Callable[[], object]) -> str:
+    return str(find())
+
+
+async def _database(config: Settings) -> list[Check]:
+    db = Database(database_url(config))
+
+    async def ask(query: Asked) -> str | Note:
+        async with db.begin() as connection:
+            return await query(connection)
+
+    try:
+        first = await look("database", ask(engines.database))
+        if not first.good:
+            return [first]
+        return [first, *[await look(name, ask(query)) for name, query in _ASKED.items()]]
+    finally:
+        await db.close()
+
+
+async def _vapid(config: Settings) -> bytes | None:
+    db = Database(database_url(config))
+    try:
+        async with db.begin() as connection:
+            return await secrets.find(connection, "vapid")
+    finally:
+        await db.close()
+
+
+async def _redis(config: Settings) -> list[Check]:
+    urls = redis_url(config), broker_url(config)
+    found = [await look("redis", engines.redis_server(urls[0]))]
+    if urls[0] != urls[1] or found[0].good:
+        found.append(await look("broker", engines.broker(urls[1])))
+    return found
+
+
+async def _carriers(config: Settings, vapid: bytes | None, *, idle: bool) -> list[Check]:
+    looks = carriers.looks(config, stand_ins(config), vapid)
+    if idle and config.carriers == "sandbox":
+        looks = {"carriers": looks["carriers"]}
+    return list(await asyncio.gather(*(look(name, found()) for name, found in looks.items())))

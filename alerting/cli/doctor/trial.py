@@ -1,0 +1,88 @@
+"""One marked test message by the real route, and what the provider says of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import phonenumbers
+
+from alerting.bootstrap import Runtime
+from alerting.channels.base import Outcome, Outgoing, Rendering
+from alerting.channels.email import mailbox
+from alerting.cli.database import actor
+from alerting.dispatch.alarms import Alarms
+from alerting.domain.lane import Lane
+from alerting.errors import BadInput, WorkFailed
+from alerting.settings import Settings
+from alerting.store import audit
+
+_SUBJECT = "TEST: nothing to do"
+_TEXT = (
+    "TEST. This is a test of the equipment that sends alerts. There is no danger, and nothing "
+    "to do. TEST."
+)
+
+#: No provider keeps it longer.
+_VALID = timedelta(minutes=10)
+
+
+async def send_test(config: Settings, address: str) -> str:
+    """Send one message that says it is a test to a phone number or mail address.
+
+    It goes by the channel's first provider, as an alert would, and stands in no alert's ledger;
+    the audit says who sent it and by which provider. Returns what the provider answered. Raises
+    BadInput for an address of neither kind or a channel without settings, WorkFailed where the
+    provider did not take it.
+    """
+    channel, endpoint = _reached_by(address)
+    async with Runtime.open(config) as runtime:
+        providers = runtime.providers(Alarms(runtime.db)).get(channel)
+        if not providers:
+            raise BadInput(
+                f"There is no {channel} in the settings.", remedy="`alerting doctor` says more."
+            )
+        first = providers[0]
+        async with runtime.db.begin() as connection:
+            await audit.record(connection, await actor(connection), "doctor.send-test", first.name)
+        await first.channel.open()
+        try:
+            outcome = await first.channel.send(
+                Outgoing(
+                    delivery_id=0,
+                    endpoint=endpoint,
+                    rendering=Rendering(channel, "en", _SUBJECT, _TEXT),
+                    lane=Lane.ROUTINE,
+                    thread="",
+                    valid_until=runtime.clock.now() + _VALID,
+                )
+            )
+        finally:
+            await first.channel.close()
+    return _said(first.name, outcome)
+
+
+def _reached_by(address: str) -> tuple[str, str]:
+    if "@" in address:
+        if mailbox(address) is None:
+            raise BadInput(f"{address} is no mail address such as name@example.org.")
+        return "email", address
+    try:
+        number = phonenumbers.parse(address)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_possible_number(number):
+        raise BadInput(
+            f"{address} is neither a mail address nor a phone number such as +447700900123."
+        )
+    return "sms", phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _said(provider: str, outcome: Outcome) -> str:
+    code = f" ({outcome.provider_code})" if outcome.provider_code else ""
+    if outcome.error is not None:
+        raise WorkFailed(
+            f"{provider} did not take it{code}: {outcome.error.operator_text}",
+            remedy="`alerting doctor` asks it what is wrong.",
+        )
+    ref = f", as {outcome.provider_ref}" if outcome.provider_ref else ""
+    return f"{provider} took it{ref}{code}. That it arrived, only its receiver can say."
