@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery, signals
 
-from alerting.bootstrap import broker_url, open_worker
+from alerting.addresses import broker_url
 from alerting.dispatch.broker import TASK, make_app
 from alerting.dispatch.workers.loop import LoopThread
 from alerting.dispatch.workers.work import Worker
@@ -21,6 +21,7 @@ from alerting.garbage import leave_out_what_stays
 from alerting.observe.logs import configure, logger
 from alerting.settings import settings
 from alerting.start import require_fit
+from alerting.work import open_worker
 
 log = logger(__name__)
 

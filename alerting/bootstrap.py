@@ -3,48 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
+from alerting.addresses import broker_url as broker_url
+from alerting.addresses import database_url as database_url
+from alerting.addresses import redis_url as redis_url
 from alerting.background import during
-from alerting.channels import registry
-from alerting.channels.registry import Provider, Sandbox
-from alerting.channels.vapid import generate
 from alerting.clock import Clock, SteadyClock, SystemClock
-from alerting.dispatch.alarms import Alarms, refused_drill
-from alerting.dispatch.bounces import BOUNCE_KEY
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.chunks.deliver import Deliverer
-from alerting.dispatch.documents import Documents
-from alerting.dispatch.judging.policies import PolicyCache
-from alerting.dispatch.judging.verdict import Verdicts
-from alerting.dispatch.plan import Planner
-from alerting.dispatch.providers.pacing import Pacing
-from alerting.dispatch.providers.preference import JUDGE_EVERY_S, Preference
-from alerting.dispatch.providers.rests import SharedRests
-from alerting.dispatch.providers.routes import Routes
-from alerting.dispatch.prune import Pruner
-from alerting.dispatch.workers.sweep import House
-from alerting.dispatch.workers.work import Worker
-from alerting.domain.lane import Lane
 from alerting.domain.links import Links, new_key
 from alerting.drills import rosters
-from alerting.embedded import engines
-from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN
+from alerting.embedded.carriers.identity import SANDBOX_ACCOUNT, SANDBOX_TOKEN
 from alerting.errors import Unavailable
 from alerting.settings import Settings
 from alerting.store.db import AWAY, Database, told_now
-from alerting.store.presence import Presence
-from alerting.store.secrets import get_or_create
-from alerting.throttle.budget import Budget
-from alerting.throttle.budget.memory import MemoryBudget
-from alerting.throttle.budget.redis import RedisBudget, connect
-from alerting.throttle.pace.pacer import Pacer
-from alerting.throttle.pace.redis import RedisPace
-from alerting.throttle.rests import Rests
+from alerting.store.secrets import BOUNCE_KEY, get_or_create
+
+if TYPE_CHECKING:
+    from alerting.channels.registry import Provider, Sandbox
+    from alerting.dispatch.alarms import Alarms
+    from alerting.dispatch.documents import Documents
+    from alerting.dispatch.judging.policies import PolicyCache
+    from alerting.dispatch.judging.verdict import Verdicts
+    from alerting.dispatch.providers.routes import Routes
+    from alerting.dispatch.prune import Pruner
+    from alerting.dispatch.workers.sweep import House
+    from alerting.throttle.budget import Budget
 
 #: How often PostgreSQL is asked what time it is.
 _ASK_CLOCK_S = 30.0
@@ -54,26 +42,16 @@ _ASK_CLOCK_S = 30.0
 _OWN_BUDGET_BYTES = 5_000_000
 
 
-def database_url(settings: Settings) -> str:
-    """Where PostgreSQL is: DATABASE_URL, else the embedded one that runs below `var`.
+def _push_key() -> bytes:
+    from alerting.channels.vapid import generate
 
-    Raises Unavailable when neither is there.
-    """
-    return settings.database_url or _embedded(settings, "DATABASE_URL").database_url
-
-
-def redis_url(settings: Settings) -> str:
-    """Where Redis is: REDIS_URL, else the embedded one that runs below `var`."""
-    return settings.redis_url or _embedded(settings, "REDIS_URL").redis_url
-
-
-def broker_url(settings: Settings) -> str:
-    """Where Celery's broker is: BROKER_URL, else Redis."""
-    return settings.broker_url or redis_url(settings)
+    return generate()
 
 
 def stand_ins(settings: Settings) -> Sandbox | None:
     """Where the sandbox's carriers are; None where real ones are called."""
+    from alerting.channels.registry import Sandbox
+
     if settings.carriers != "sandbox":
         return None
     return Sandbox(
@@ -83,16 +61,6 @@ def stand_ins(settings: Settings) -> Sandbox | None:
         account=SANDBOX_ACCOUNT,
         token=SANDBOX_TOKEN,
     )
-
-
-def _embedded(settings: Settings, variable: str) -> engines.Found:
-    found = engines.find(settings.var)
-    if found is None:
-        raise Unavailable(
-            f"No engines run on {settings.var}/ and {variable} is not set.",
-            remedy=f"Start `alerting up` in another terminal, or set {variable}.",
-        )
-    return found
 
 
 @asynccontextmanager
@@ -112,9 +80,13 @@ async def _kept_right(db: Database) -> AsyncIterator[Clock]:
         yield clock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Runtime:
-    """What a process needs to work, open on its event loop."""
+    """What a process needs to work, open on its event loop.
+
+    What sends, plans and keeps house is imported when it is asked for: a command that asks the
+    database one thing shall answer at once. Workers import it before they fork (`work`).
+    """
 
     settings: Settings
     db: Database
@@ -124,8 +96,6 @@ class Runtime:
     vapid: bytes
     bounce_key: bytes
     drill_key: bytes
-    #: One for all of a process: a document is parsed once.
-    documents: Documents = field(default_factory=Documents)
 
     @staticmethod
     @asynccontextmanager
@@ -140,7 +110,7 @@ class Runtime:
             stack.push_async_callback(db.close)
             async with db.begin() as connection:
                 link_key = await get_or_create(connection, "link", new_key)
-                vapid = await get_or_create(connection, "vapid", generate)
+                vapid = await get_or_create(connection, "vapid", _push_key)
                 bounce_key = await get_or_create(connection, BOUNCE_KEY, new_key)
                 drill_key = await rosters.key(connection)
             doorbell = Doorbell(broker_url(settings))
@@ -166,8 +136,18 @@ class Runtime:
             return (SANDBOX_TOKEN,)
         return tuple(a.token for a in self.settings.twilio_accounts if a.token)
 
+    @cached_property
+    def documents(self) -> Documents:
+        """One for all of a process: a document is parsed once."""
+        from alerting.dispatch.documents import Documents
+
+        return Documents()
+
     def providers(self, alarms: Alarms) -> dict[str, tuple[Provider, ...]]:
         """The providers of every channel, the preferred first; none is open yet."""
+        from alerting.channels import registry
+        from alerting.dispatch.alarms import refused_drill
+
         return registry.build(
             self.settings,
             vapid=self.vapid,
@@ -178,10 +158,15 @@ class Runtime:
         )
 
     def policies(self) -> PolicyCache:
+        from alerting.dispatch.judging.policies import PolicyCache
+
         return PolicyCache(self.db, clock=self.clock)
 
     def verdicts(self, policies: PolicyCache, budget: Budget) -> Verdicts:
         """What judges chunks, by citizens' budgets that all workers share."""
+        from alerting.dispatch.judging.verdict import Verdicts
+        from alerting.throttle.budget.memory import MemoryBudget
+
         return Verdicts(
             self.db,
             self.clock,
@@ -197,6 +182,8 @@ class Runtime:
         return self.clock.now().timestamp()
 
     def house(self) -> House:
+        from alerting.dispatch.workers.sweep import House
+
         return House(
             self.db,
             self.clock,
@@ -207,11 +194,23 @@ class Runtime:
         )
 
     def pruner(self) -> Pruner:
+        from alerting.dispatch.prune import Pruner
+
         return Pruner(self.db, self.clock, gentle=True)
 
     @asynccontextmanager
     async def routes(self) -> AsyncIterator[Routes]:
         """Every channel's providers, opened on the running loop and closed with the block."""
+        from alerting.dispatch.alarms import Alarms
+        from alerting.dispatch.providers.pacing import Pacing
+        from alerting.dispatch.providers.preference import JUDGE_EVERY_S, Preference
+        from alerting.dispatch.providers.rests import SharedRests
+        from alerting.dispatch.providers.routes import Routes
+        from alerting.throttle.budget.redis import connect
+        from alerting.throttle.pace.pacer import Pacer
+        from alerting.throttle.pace.redis import RedisPace
+        from alerting.throttle.rests import Rests
+
         async with AsyncExitStack() as stack:
             alarms = Alarms(self.db)
             stack.push_async_callback(alarms.drain)
@@ -244,56 +243,3 @@ class Runtime:
             routes.rested = shared.found
             await stack.enter_async_context(shared.kept())
             yield routes
-
-
-@asynccontextmanager
-async def open_worker(
-    settings: Settings, lanes: Collection[Lane], *, ending: Callable[[], bool] = lambda: False
-) -> AsyncIterator[Worker]:
-    """A worker for these lanes with its channels open, sweeping until the block ends.
-
-    ending: True once this process has been told to end; the worker then leaves what it has in good
-    order.
-    """
-    left = False
-
-    def stopping() -> bool:
-        return left or ending()
-
-    async with Runtime.open(settings) as runtime, runtime.routes() as routes:
-        presence = Presence(database_url(settings), [lane.value for lane in lanes])
-        redis = connect(redis_url(settings))
-        worker = Worker(
-            runtime.db,
-            runtime.clock,
-            Planner(
-                runtime.db,
-                runtime.clock,
-                runtime.doorbell,
-                settings,
-                stopping=stopping,
-                documents=runtime.documents,
-            ),
-            Deliverer(
-                runtime.db,
-                runtime.clock,
-                routes,
-                runtime.verdicts(runtime.policies(), RedisBudget(redis)),
-                runtime.links,
-                settings,
-                stopping=stopping,
-            ),
-            runtime.house(),
-            settings,
-            lanes,
-            owner=presence.owner,
-            stopping=stopping,
-        )
-        try:
-            async with presence.shown(), worker.serving():
-                try:
-                    yield worker
-                finally:
-                    left = True
-        finally:
-            await redis.aclose()

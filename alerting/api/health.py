@@ -8,8 +8,8 @@ import redis.asyncio as redis
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from alerting.addresses import redis_url
 from alerting.api.access import RuntimeDep
-from alerting.bootstrap import redis_url
 from alerting.errors import AlertingError
 from alerting.store import alarms, outbox
 from alerting.store.migrate import at_head

@@ -6,22 +6,26 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from alerting.bootstrap import Runtime
 from alerting.cli import options
-from alerting.cli.database import acting
+from alerting.cli.database import acting, do
 from alerting.cli.follow import follow, print_status
-from alerting.dispatch.intake.submit import Submitted
-from alerting.dispatch.intake.submit import submit as submit_alert
-from alerting.dispatch.judging.explain import Explained, explain
 from alerting.dispatch.status import AlertStatus
 from alerting.dispatch.status import status as read_status
 from alerting.domain.alert_state import AlertState
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import alerts
+from alerting.store.db import told_now
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from alerting.dispatch.intake.submit import Submitted
+    from alerting.dispatch.judging.explain import Explained
 
 
 @click.command()
@@ -65,11 +69,10 @@ def submit(
 def status(alert: str, as_json: bool) -> int:
     """Show how far ALERT (its id or CAP identifier) has come."""
 
-    async def run() -> AlertStatus:
-        async with Runtime.open(settings()) as runtime, runtime.db.begin() as connection:
-            return await read_status(connection, await alerts.resolve(connection, alert))
+    async def read(connection: AsyncConnection) -> AlertStatus:
+        return await read_status(connection, await alerts.resolve(connection, alert))
 
-    found = asyncio.run(run())
+    found = do(read)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:
@@ -84,12 +87,13 @@ def status(alert: str, as_json: bool) -> int:
 def why(alert: str, citizen: str, as_json: bool) -> int:
     """Say why CITIZEN (their register key) was or was not told of ALERT."""
 
-    async def run() -> list[Explained]:
-        async with Runtime.open(settings()) as runtime, runtime.db.begin() as connection:
-            alert_id = await alerts.resolve(connection, alert)
-            return await explain(connection, alert_id, citizen, now=runtime.clock.now())
+    from alerting.dispatch.judging.explain import explain
 
-    found = asyncio.run(run())
+    async def read(connection: AsyncConnection) -> list[Explained]:
+        alert_id = await alerts.resolve(connection, alert)
+        return await explain(connection, alert_id, citizen, now=await told_now(connection))
+
+    found = do(read)
     if as_json:
         lines = [one.to_json() for one in found]
         click.echo(json.dumps({"alert": alert, "citizen": citizen, "lines": lines}, indent=2))
@@ -119,6 +123,10 @@ def _read(file: str) -> bytes:
 async def _submit(
     data: bytes, *, wait: bool, now: bool, tell_again: bool, key: str | None, quiet: bool
 ) -> tuple[Submitted, AlertStatus | None]:
+    # `status` stands in this file and needs none of it.
+    from alerting.bootstrap import Runtime
+    from alerting.dispatch.intake.submit import submit as submit_alert
+
     config = settings()
     async with Runtime.open(config) as runtime:
         async with runtime.db.begin() as connection:

@@ -8,11 +8,10 @@ import socket
 import sys
 
 import click
-import uvloop
 
-from alerting.bootstrap import database_url
+from alerting.addresses import database_url
 from alerting.channels.bounces import MAX_BYTES
-from alerting.dispatch.bounces import receipt_of, receiving, return_addresses
+from alerting.dispatch.bounces import receipt_of, return_addresses
 from alerting.errors import BadInput
 from alerting.observe.logs import configure, logger
 from alerting.settings import Settings, settings
@@ -40,6 +39,8 @@ def serve() -> int:
     """
     config = settings()
     configure(config.log_level, config.log_format)
+    import uvloop
+
     with _listen(config) as listener:
         uvloop.run(_serve(config, listener))
     return 0
@@ -63,6 +64,9 @@ def pipe(recipient: str) -> int:
 
 
 async def _serve(config: Settings, listener: socket.socket) -> None:
+    # The pipe runs once for each mail, and has no use for a server.
+    from alerting.dispatch.bounce_server import receiving
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGINT, signal.SIGTERM):

@@ -13,10 +13,10 @@ from rich.progress import DownloadColumn
 from shapely.geometry.base import BaseGeometry
 
 from alerting import examples
+from alerting.addresses import database_url
 from alerting.audience.importing import Report, import_file
 from alerting.audience.populate import populate
 from alerting.audience.zones import Zones
-from alerting.bootstrap import database_url
 from alerting.cap import read
 from alerting.cli import options
 from alerting.cli.progress import progress

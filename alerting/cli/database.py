@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.bootstrap import database_url
+from alerting.addresses import database_url
 from alerting.domain.principal import Principal
 from alerting.errors import NotAllowed
 from alerting.settings import settings

@@ -6,7 +6,7 @@ import socket
 
 import click
 
-from alerting.bootstrap import database_url
+from alerting.addresses import database_url
 from alerting.cli.database import do
 from alerting.embedded import engines
 from alerting.errors import WorkFailed

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from alerting.bootstrap import database_url
+from alerting.addresses import database_url
 from alerting.cli import options
 from alerting.cli.database import actor
 from alerting.cli.progress import progress

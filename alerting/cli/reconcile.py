@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from alerting.bootstrap import Runtime, database_url
+from alerting.addresses import database_url
+from alerting.bootstrap import Runtime
 from alerting.cli import options
 from alerting.cli.database import actor
 from alerting.dispatch.plan import Planner

@@ -11,9 +11,10 @@ import uvicorn
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.addresses import database_url
 from alerting.api import create_app
 from alerting.background import during
-from alerting.bootstrap import Runtime, database_url
+from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
 from alerting.cli.database import do
 from alerting.errors import BadInput

@@ -12,7 +12,7 @@ from contextlib import ExitStack, asynccontextmanager
 import aiohttp
 import click
 
-from alerting.bootstrap import database_url
+from alerting.addresses import database_url
 from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines
 from alerting.embedded.folders import UMASK

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from shapely.geometry.base import BaseGeometry
-
-from alerting.domain import ground
 from alerting.domain.alert import Alert, MsgType, Status
 from alerting.errors import Forbidden
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 #: Every right there is.
 #:
@@ -76,6 +77,8 @@ class Principal:
             return f"{self.actor} may not use the status {alert.status}."
         if self.area is None or alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
             return ""
+        from alerting.domain import ground
+
         why = ground.beyond(alert, self.area)
         return f"{self.actor} may alert only within its own area, and {why}." if why else ""
 
@@ -110,9 +113,7 @@ class Principal:
             return f"the sender {wider[0]!r}"
         if others := sorted(self.statuses - other.statuses):
             return f"the status {others[0]}"
-        if other.area is not None and (
-            self.area is None or not ground.covers(other.area, self.area)
-        ):
+        if other.area is not None and (self.area is None or not _covers(other.area, self.area)):
             return "an area"
         return ""
 
@@ -125,8 +126,25 @@ class Principal:
             rights=self.rights & other.rights,
             senders=tuple(dict.fromkeys([*mine, *theirs])),
             statuses=self.statuses & other.statuses,
-            area=ground.common(self.area, other.area),
+            area=_common(self.area, other.area),
         )
+
+
+# Few have an area, and whoever has none shall not wait for what computes with them.
+
+
+def _covers(wide: BaseGeometry, narrow: BaseGeometry) -> bool:
+    from alerting.domain import ground
+
+    return ground.covers(wide, narrow)
+
+
+def _common(one: BaseGeometry | None, other: BaseGeometry | None) -> BaseGeometry | None:
+    if one is None or other is None:
+        return one if other is None else other
+    from alerting.domain import ground
+
+    return ground.common(one, other)
 
 
 def internal(name: str) -> Principal:

@@ -8,12 +8,14 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from alerting.embedded import folders, postgres, redis
+from alerting.embedded.found import Found as Found
+from alerting.embedded.found import find as find
 from alerting.errors import AlertingError, BadInput, Unavailable
 from alerting.observe.logs import logger
 
@@ -22,15 +24,6 @@ log = logger(__name__)
 #: How soon an engine that died is noticed, and when one that would not start is tried again.
 _LOOK_S = 0.2
 _AGAIN_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Where running engines are."""
-
-    database_url: str
-    redis_url: str
-    pid: int
 
 
 class Engines:
@@ -153,21 +146,6 @@ def take(var: Path) -> IO[str]:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
-
-
-def find(var: Path) -> Found | None:
-    """The engines that run on `var`, or None; an address left by a killed owner does not count."""
-    run = var / "run"
-    try:
-        found = Found(**json.loads((run / "engines.json").read_text(encoding="utf-8")))
-        with (run / "lock").open("a+", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return found
-    except (OSError, ValueError, TypeError):
-        return None
-    # The lock is free, so whoever wrote the address is gone.
-    return None
 
 
 def _run_folder(var: Path) -> Path:

@@ -8,10 +8,9 @@ import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +20,9 @@ from alerting.errors import BadInput, Conflict, NotAllowed, NotFound
 from alerting.store import audit, people
 from alerting.store.people import Person
 from alerting.store.schema import alert, api_key, policy
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 #: What a key has whose maker names no right.
 USUAL_RIGHTS = ("submit", "read")

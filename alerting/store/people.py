@@ -6,19 +6,20 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from shapely.geometry.base import BaseGeometry
 from sqlalchemy import ColumnElement, Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import Status
-from alerting.domain.ground import read_geojson, to_geojson
 from alerting.domain.principal import RIGHTS, Principal
 from alerting.errors import BadInput, Conflict, Forbidden, NotFound
 from alerting.store import audit
 from alerting.store.schema import api_key, person
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 #: A name in the audit is one word, and what it is of stands before a colon.
 _NAME = re.compile(r"[^\s:]{1,100}")
@@ -163,7 +164,20 @@ def checked(
         "statuses": [s.value for s in Status if s in set(statuses)],
     }
     # Without one the column is SQL's null, not JSON's.
-    return values if area is None else values | {"area": to_geojson(area)}
+    if area is None:
+        return values
+    from alerting.domain.ground import to_geojson
+
+    return values | {"area": to_geojson(area)}
+
+
+def _area(document: dict[str, Any] | None) -> BaseGeometry | None:
+    """Few have one; the others do not wait for what computes with it."""
+    if document is None:
+        return None
+    from alerting.domain.ground import read_geojson
+
+    return read_geojson(document)
 
 
 def principal_of(
@@ -176,7 +190,7 @@ def principal_of(
         rights=frozenset(row.rights),
         senders=tuple(row.senders),
         statuses=frozenset(map(Status, row.statuses)),
-        area=None if row.area is None else read_geojson(row.area),
+        area=_area(row.area),
         holders=frozenset(holders),
     )
 

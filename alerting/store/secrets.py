@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.store.schema import secret
 
+#: The secret that return addresses of mails are made with.
+BOUNCE_KEY = "bounce"
+
 
 async def find(connection: AsyncConnection, name: str) -> bytes | None:
     """The secret's value; None before anybody has asked for it."""

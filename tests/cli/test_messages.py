@@ -127,6 +127,8 @@ def test_a_wrong_setting_is_named(bare: Shell) -> None:
 
 def test_an_unknown_command_and_an_unknown_alert(shell: Shell) -> None:
     assert shell("fly")[0] == 2
+    code, _, err = shell("sumbit", "x.xml")
+    assert (code, "No such command 'sumbit'. Did you mean 'submit'?" in err) == (2, True), err
     code, _, err = shell("status", "nothing-like-it")
     assert (code, err) == (2, "alerting: There is no alert nothing-like-it.\n")
 

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.bootstrap import broker_url, database_url, redis_url, stand_ins
+from alerting.addresses import broker_url, database_url, redis_url
+from alerting.bootstrap import stand_ins
 from alerting.cli.doctor import carriers, engines, ours
 from alerting.cli.doctor.check import Check, Note, look
 from alerting.embedded import engines as embedded
