@@ -6,7 +6,8 @@ COPY requirements.lock .
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY pyproject.toml README.md worker.py ./
 COPY alerting alerting
-RUN pip install --no-cache-dir setuptools && pip install --no-cache-dir --no-deps --no-build-isolation .
+COPY examples examples
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/alerting alerting

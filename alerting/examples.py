@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FLOOD = Path(__file__).parents[1] / "examples" / "flood.xml"
+#: A link to `examples` in a checkout, a folder with its files in a wheel.
+FLOOD = Path(__file__).parent / "example_files" / "flood.xml"
