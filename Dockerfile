@@ -1,4 +1,4 @@
-FROM python:3.12-slim AS build
+FROM python:3.13.9-slim-trixie AS build
 WORKDIR /app
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
@@ -9,7 +9,7 @@ COPY alerting alerting
 COPY examples examples
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
-FROM python:3.12-slim
+FROM python:3.13.9-slim-trixie
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/alerting alerting
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH \

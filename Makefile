@@ -4,7 +4,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools node_modules demo up test scenarios check bench-deps rabbit-deps format lock clean
+.PHONY: help setup tools node_modules demo up test scenarios check bench-deps rabbit-deps proxy-deps format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-deps: ## Install what benches need from Debian: nginx and Postfix's smtp-s
 
 rabbit-deps: ## Install RabbitMQ from Debian for its tests (as root)
 	apt-get install -y --no-install-recommends rabbitmq-server
+
+proxy-deps: ## Install Caddy from Debian for the proxy's tests (as root)
+	apt-get install -y --no-install-recommends caddy
 
 format: tools ## Format the code
 	$(BIN)/ruff format .

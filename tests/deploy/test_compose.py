@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ SERVICE = {
     "environment": (dict, list), "secrets": list, "depends_on": (dict, list), "read_only": bool,
     "tmpfs": (str, list), "security_opt": list, "stop_grace_period": str, "volumes": list,
     "healthcheck": dict, "command": (str, list), "ports": list, "profiles": list, "hostname": str,
+    "cap_drop": list, "cap_add": list, "mem_limit": str, "pids_limit": int, "shm_size": str,
+    "logging": dict,
 }  # fmt: skip
 HEALTH = {
     "test": (str, list), "interval": str, "timeout": str, "retries": int, "start_period": str,
@@ -58,10 +61,46 @@ def test_what_it_names_is_there() -> None:
         for secret in service.get("secrets", []):
             assert secret in COMPOSE["secrets"]
         for volume in service.get("volumes", []):
-            assert volume.split(":")[0] in COMPOSE["volumes"]
+            source = volume.split(":")[0]
+            made_by_hand = source.startswith("./secrets/")
+            assert source in COMPOSE["volumes"] or made_by_hand or (ROOT / source).exists()
         for key, value in (service.get("environment") or {}).items():
             if key.endswith("_FILE"):
                 assert value.removeprefix("/run/secrets/") in service["secrets"]
+
+
+def test_no_service_may_do_more_than_it_needs() -> None:
+    for name, service in SERVICES.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert set(service.get("cap_add", [])) <= {
+            "CHOWN", "DAC_OVERRIDE", "FOWNER", "NET_BIND_SERVICE", "SETGID", "SETUID",
+        }  # fmt: skip
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert service["read_only"], name
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert service["logging"]["options"]["max-size"], name
+        for port in service.get("ports", []):
+            assert name == "proxy" or port.startswith("127.0.0.1:"), (name, port)
+
+
+def test_passwords_stand_in_files_alone() -> None:
+    for name, service in SERVICES.items():
+        for key, value in (service.get("environment") or {}).items():
+            told = {"PASS", "PASSWORD", "TOKEN", "SECRET"} & set(key.split("_"))
+            assert not told or key.endswith("_FILE"), (name, key, value)
+        assert "requirepass" not in " ".join(service.get("command", [])), name
+
+
+def test_the_secrets_it_tells_to_make_are_those_it_reads() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    told = "".join(line.lstrip("#") for line in text.splitlines(True) if line.startswith("#   "))
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["bash", "-ec", told], cwd=folder, check=True)
+        made = {path.name: path.read_text().strip() for path in Path(folder, "secrets").iterdir()}
+    assert set(made) == set(COMPOSE["secrets"])
+    assert made["postgres_password"] in made["database_url"]
+    assert made["valkey.conf"].removeprefix("requirepass ") in made["redis_url"]
 
 
 def test_every_lane_has_a_worker_and_every_long_service_a_health_check() -> None:
@@ -80,6 +119,7 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "\nUSER alerting\n" in text
     assert "--require-hashes -r requirements.lock" in text
+    assert ":latest" not in text
 
 
 def as_process(words: list[str]) -> list[str]:
@@ -92,20 +132,26 @@ def healthy(service: dict[str, Any], env: dict[str, str]) -> bool:
     """Run the service's own health check once."""
     _, *words = service["healthcheck"]["test"]
     if words[0] == "python":
-        command = [sys.executable, *(w.replace("8080", env["ALERTING_PORT"]) for w in words[1:])]
+        ports = {"8080": env["ALERTING_PORT"], "8026": env["ALERTING_BOUNCE_PORT"]}
+        for usual, ours in ports.items():
+            words = [word.replace(usual, ours) for word in words]
+        command = [sys.executable, *words[1:]]
     else:
         command = as_process(words)
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, check=False)
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["api", "worker-fast", "worker-bulk", "scheduler"])
+@pytest.mark.parametrize("name", ["api", "worker-fast", "worker-bulk", "scheduler", "bounces"])
 def test_each_service_runs_until_its_own_health_check_is_content(
     name: str, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = str(s.getsockname()[1])
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        bounces = str(s.getsockname()[1])
     env = {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -113,6 +159,7 @@ def test_each_service_runs_until_its_own_health_check_is_content(
         "ALERTING_CARRIERS": "sandbox",
         "ALERTING_VAR": str(tmp_path),
         "ALERTING_PORT": port,
+        "ALERTING_BOUNCE_PORT": bounces,
     }
     service = SERVICES[name]
     with (tmp_path / "log").open("wb") as log:
