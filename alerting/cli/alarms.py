@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import options
 from alerting.cli.database import actor, do
+from alerting.cli.times import shown
 from alerting.store import alarms as store
 from alerting.store import audit
 from alerting.store.alarms import Alarm
@@ -26,7 +27,7 @@ def alarms(context: click.Context, as_json: bool) -> int:
         click.echo(json.dumps({"alarms": [a.to_json() for a in found]}))
     for alarm in () if as_json else found:
         click.echo(
-            f"{alarm.id:>5}  {alarm.opened_at:%Y-%m-%d %H:%M}  {alarm.kind} {alarm.subject}"
+            f"{alarm.id:>5}  {shown(alarm.opened_at)}  {alarm.kind} {alarm.subject}"
             f"{f' ({alarm.count} times)' if alarm.count > 1 else ''}\n       {alarm.sentence}"
         )
     if not found and not as_json:

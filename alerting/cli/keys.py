@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import granting, options
 from alerting.cli.database import do, do_as
-from alerting.cli.times import instant, span
+from alerting.cli.times import instant, shown, span
 from alerting.clock import SystemClock
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput
@@ -19,6 +19,7 @@ from alerting.store import people
 from alerting.store.keys import ApiKey
 
 _person = click.option("--person", help="Whose it is, by their name.")
+_expires = click.option("--expires", help="When it ends, like 90d or 2027-01-31T18:00:00+01:00.")
 
 
 @click.group()
@@ -40,7 +41,7 @@ def keys() -> None:
 @granting.senders
 @granting.statuses
 @granting.area
-@click.option("--expires", help="When it ends, like 90d or 2027-01-31T18:00:00+01:00.")
+@_expires
 @options.as_json
 def create(
     name: str,
@@ -78,8 +79,27 @@ def create(
         document = {"name": name, "person": person, "rights": list(rights), "key": key}
         click.echo(json.dumps(document))
     else:
-        click.echo(key)
-        click.echo("Keep it now: it is not stored and cannot be shown again.", err=True)
+        _show(key)
+    return 0
+
+
+@keys.command()
+@click.argument("name")
+@_expires
+@options.as_json
+def rotate(name: str, expires: str | None, as_json: bool) -> int:
+    """Make the key NAME anew and show it, for the only time; the old one ends at once.
+
+    It keeps its name, owner, rights and limits, so that policies and the audit know it as before.
+    For a change without a gap make a second key under another name, and revoke the first when
+    nobody uses it any more.
+    """
+    expires_at = _expiry(expires)
+    key = do_as("people", lambda c, by: store.rotate(c, name, by=by, expires_at=expires_at))
+    if as_json:
+        click.echo(json.dumps({"name": name, "key": key}))
+    else:
+        _show(key)
     return 0
 
 
@@ -112,7 +132,7 @@ def list_(as_json: bool) -> int:
         return 0
     for k in found:
         click.echo(
-            f"{k.name:24} ak_{k.prefix}_…  {_whose(k):16} {_state(k):18} "
+            f"{k.name:24} ak_{k.prefix}_…  {_whose(k):16} {_state(k):28} "
             f"{granting.in_words(k.principal)}"
         )
     return 0
@@ -125,6 +145,11 @@ def revoke(name: str) -> int:
     do_as("people", lambda c, principal: store.revoke(c, name, by=principal))
     click.echo(f"The key {name!r} is revoked.")
     return 0
+
+
+def _show(key: str) -> None:
+    click.echo(key)
+    click.echo("Keep it now: it is not stored and cannot be shown again.", err=True)
 
 
 def _expiry(text: str | None) -> datetime | None:
@@ -141,11 +166,11 @@ def _whose(key: ApiKey) -> str:
 
 def _state(key: ApiKey) -> str:
     if key.revoked_at:
-        return f"revoked {key.revoked_at:%Y-%m-%d}"
+        return f"revoked {shown(key.revoked_at)}"
     if key.expires_at is None:
         return "live"
     word = "expired" if key.expires_at <= SystemClock().now() else "until"
-    return f"{word} {key.expires_at:%Y-%m-%d}"
+    return f"{word} {shown(key.expires_at)}"
 
 
 def _to_json(key: ApiKey) -> dict[str, object]:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import options
 from alerting.cli.database import do, do_as
+from alerting.cli.times import shown
 from alerting.dispatch.judging import policies
 from alerting.errors import BadInput
 from alerting.store import policies as store
@@ -96,7 +97,7 @@ def history(as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"versions": [policies.to_json(p) for p in found]}, indent=2))
     for p in [] if as_json else found:
-        click.echo(f"{p.version:>5}  {p.state:6}  {p.at:%Y-%m-%d %H:%M}  {p.changed_by}  {p.note}")
+        click.echo(f"{p.version:>5}  {p.state:6}  {shown(p.at)}  {p.changed_by}  {p.note}")
     return 0
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
 from alerting.cli import options
 from alerting.cli.database import do, do_as
-from alerting.cli.times import instant, span
+from alerting.cli.times import instant, shown, span
 from alerting.clock import SystemClock
 from alerting.dispatch.judging import silences
 from alerting.errors import BadInput
@@ -73,7 +73,7 @@ def add(
     if as_json:
         click.echo(json.dumps(silences.to_json(found), indent=2))
     else:
-        click.echo(f"Silenced until {found.ends_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {found.id}")
+        click.echo(f"Silenced until {shown(found.ends_at)}: {found.id}")
     return 0
 
 
@@ -108,12 +108,12 @@ def end(silence_id: str, as_json: bool) -> int:
 
 def _state(s: StoredSilence, now: datetime) -> str:
     if s.ended_at is not None:
-        return f"ended {s.ended_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+        return f"ended {shown(s.ended_at)}"
     if s.ends_at <= now:
         return "over"
     if s.starts_at > now:
-        return f"from {s.starts_at.astimezone(UTC):%Y-%m-%d %H:%M}"
-    return f"until {s.ends_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+        return f"from {shown(s.starts_at)}"
+    return f"until {shown(s.ends_at)}"
 
 
 def _area(

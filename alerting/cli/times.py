@@ -1,9 +1,9 @@
-"""Times and spans as people type them."""
+"""Times and spans as people type and read them."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from alerting.errors import BadInput
 
@@ -30,3 +30,8 @@ def instant(text: str, option: str) -> datetime:
             remedy="Write it like 2026-11-01T18:00:00+01:00.",
         )
     return at
+
+
+def shown(at: datetime) -> str:
+    """An instant to the minute, saying whose time it is."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -85,19 +85,18 @@ async def create(
     )
     if known is not None:
         _within(name, values, area, known)
-    if expires_at is not None and expires_at <= await _now(connection):
-        raise BadInput("The key would have expired already.", remedy="Give a later time.")
+    await _require_to_come(connection, expires_at)
     taken = await connection.scalar(select(api_key.c.prefix).where(api_key.c.name == name))
     if taken is not None:
         raise Conflict(
             f"A key named {name!r} exists.",
-            remedy="Choose another name; that of a revoked key stays taken, for the audit.",
+            remedy="`alerting keys rotate` makes a live one anew. Else choose another name; that "
+            "of a revoked key stays taken, for the audit.",
         )
-    prefix, secret = secrets.token_hex(5), secrets.token_hex(32)
+    key, drawn = _draw()
     person_id = known.person_id if known else None
+    values |= drawn
     values |= {
-        "prefix": prefix,
-        "sha256": _digest(secret),
         "person_id": person_id,
         # Whoever made it has seen it, and so has whoever has seen the key it was made by.
         "holders": sorted(by.persons - {person_id}),
@@ -109,7 +108,7 @@ async def create(
     if owner is not None:
         detail["person"] = owner.name
     await audit.record(connection, by.actor, "key.create", name, detail)
-    return f"ak_{prefix}_{secret}"
+    return key
 
 
 async def verify(connection: AsyncConnection, key: str) -> ApiKey:
@@ -180,6 +179,30 @@ async def assign(
     return _key(row, owner)
 
 
+async def rotate(
+    connection: AsyncConnection, name: str, *, by: Principal, expires_at: datetime | None = None
+) -> str:
+    """Make a live key anew and return it whole, for the only time; the old one ends at once.
+
+    Everything else about it stays. expires_at: its new end, where one is given. Who had seen the
+    old one still counts as having seen it. Raises Forbidden, BadInput, NotFound when no live key
+    has that name.
+    """
+    by.require("people")
+    await _require_to_come(connection, expires_at)
+    live = api_key.c.name == name, api_key.c.revoked_at.is_(None)
+    row = (await connection.execute(select(api_key).where(*live).with_for_update())).first()
+    if row is None:
+        raise NotFound(f"There is no live key named {name!r}.")
+    key, values = _draw()
+    values["holders"] = sorted((by.persons | set(row.holders)) - {row.person_id})
+    if expires_at is not None:
+        values["expires_at"] = expires_at
+    await connection.execute(update(api_key).where(*live).values(values))
+    await audit.record(connection, by.actor, "key.rotate", name)
+    return key
+
+
 async def revoke(connection: AsyncConnection, name: str, *, by: Principal) -> None:
     """End a key at once. Raises Forbidden, NotFound when no live key has that name."""
     by.require("people")
@@ -224,6 +247,17 @@ async def _done_before(connection: AsyncConnection, actor: str, person_id: UUID)
     await connection.execute(
         update(policy).where(policy.c.changed_by == actor).values(changed_person=person_id)
     )
+
+
+async def _require_to_come(connection: AsyncConnection, expires_at: datetime | None) -> None:
+    if expires_at is not None and expires_at <= await _now(connection):
+        raise BadInput("The key would have expired already.", remedy="Give a later time.")
+
+
+def _draw() -> tuple[str, dict[str, Any]]:
+    """A new key, and what is kept of it."""
+    prefix, secret = secrets.token_hex(5), secrets.token_hex(32)
+    return f"ak_{prefix}_{secret}", {"prefix": prefix, "sha256": _digest(secret)}
 
 
 async def _now(connection: AsyncConnection) -> datetime:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,10 +25,10 @@ from alerting.api import create_app
 from alerting.audience.synthetic import generate, store
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
-from alerting.domain.principal import RIGHTS, internal
+from alerting.domain.principal import internal
 from alerting.embedded.wait import until
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, keys, people
+from alerting.store import alarms, alerts, keys
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -77,6 +78,14 @@ def api(database_url: str, redis_url: str) -> Iterator[Api]:
         thread.join(20)
 
 
+def test_every_name_in_a_line_is_explained() -> None:
+    explained = PAGE.partition("**In the lines below**")[2].partition("\n")[0]
+    used = {name for line, _ in LINES for name in re.findall(r"\$[A-Z]+", line)}
+    made = {"$API", "$KEY"}
+    assert {name for name in used - made if f"`{name}`" not in explained} == set()
+
+
+@pytest.mark.usefixtures("operator")
 async def test_every_line_answers_as_it_says(api: Api) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not here")
@@ -95,7 +104,7 @@ async def test_every_line_answers_as_it_says(api: Api) -> None:
 
 
 async def prepared(api: Api) -> dict[str, str]:
-    """A key with every right, a citizen, and an alert of another submitter's."""
+    """The page's own key, a citizen, and an alert of another submitter's."""
     citizens = generate(
         3,
         box(2.40, 54.46, 2.62, 54.60),
@@ -106,10 +115,6 @@ async def prepared(api: Api) -> dict[str, str]:
     async with Runtime.open(api.settings) as runtime:
         async with runtime.db.begin() as connection:
             await store(connection, citizens)
-            person = await people.add(
-                connection, "docs", by=internal("test"), rights=RIGHTS, senders=("*",)
-            )
-            key = await keys.create(connection, "docs-1", RIGHTS, by=internal("test"), owner=person)
             other = await keys.create(
                 connection, "other", ["submit"], senders=("*",), by=internal("test")
             )
@@ -132,7 +137,7 @@ async def prepared(api: Api) -> dict[str, str]:
     assert stored is not None
     return {
         "API": api.url,
-        "KEY": key,
+        "KEY": await key_of_the_page(api),
         "TOKEN": token,
         "ALARM": str(alarm.id),
         "HELD": str(held_id),
@@ -140,6 +145,24 @@ async def prepared(api: Api) -> dict[str, str]:
         "PAGE": page(held_id),
         "TOMORROW": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
     }
+
+
+async def key_of_the_page(api: Api) -> str:
+    """The key that the page says to make, made as it says."""
+    said = re.search(r"```\n(API=.+?)\n```", PAGE, re.S)
+    assert said is not None
+    ours = f'alerting() {{ {sys.executable} -m alerting.cli "$@"; }}\n'
+    shell = await asyncio.create_subprocess_exec(
+        "bash",
+        "-ec",
+        f'{ours}{said[1]}\necho "$KEY"',
+        env={**os.environ, "DATABASE_URL": api.settings.database_url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await shell.communicate()
+    assert shell.returncode == 0, err.decode()
+    return out.decode().strip()
 
 
 async def hold(api: Api, alert_id: str) -> None:

@@ -172,7 +172,11 @@ def test_keys_are_shown_once_and_can_be_ended(shell: Shell) -> None:
     code, out, _ = shell("keys", "list")
     assert re.search(r"centre .* a machine .* until 20", out)
     assert key not in out
+    code, out, err = shell("keys", "rotate", "centre", "--expires", "30d")
+    assert (code, out.strip()[:3], out.strip() != key) == (0, "ak_", True)
+    assert "cannot be shown again" in err
     assert shell("keys", "revoke", "centre")[0] == 0
+    assert shell("keys", "rotate", "centre")[0] == 2
     assert shell("keys", "revoke", "centre")[0] == 2
     code, _, err = shell("keys", "create", "x", "--right", "fly")
     assert code == 2

@@ -183,6 +183,33 @@ async def test_a_key_ends_by_the_databases_clock(db: Database) -> None:
             await keys.verify(c, key)
 
 
+async def test_a_key_made_anew_is_the_same_key_with_another_secret(db: Database) -> None:
+    async with db.begin() as c:
+        ada, ben = await add(c, "ada"), await add(c, "ben")
+        old = await keys.create(
+            c, "ben-phone", ["submit"], by=ada.principal, owner=ben, senders=["b@example.org"]
+        )
+        with pytest.raises(NotFound, match="no live key named 'ben-watch'"):
+            await keys.rotate(c, "ben-watch", by=ada.principal)
+        with pytest.raises(Forbidden):
+            await keys.rotate(c, "ben-phone", by=Principal("key:x"))
+        before = (await keys.verify(c, old)).principal
+        new = await keys.rotate(c, "ben-phone", by=TEST)
+        with pytest.raises(NotAllowed, match="not valid"):
+            await keys.verify(c, old)
+        after = (await keys.verify(c, new)).principal
+        assert (after.actor, after.rights, after.senders, after.person_id) == (
+            before.actor, before.rights, before.senders, before.person_id,
+        )  # fmt: skip
+        row = (await c.execute(select(api_key.c.holders))).scalar_one()
+        assert row == [ada.id], "whoever had seen the old one may have what was done by it"
+        await keys.revoke(c, "ben-phone", by=TEST)
+        with pytest.raises(NotFound):
+            await keys.rotate(c, "ben-phone", by=TEST)
+        actions = [a for (a,) in await c.execute(select(audit.c.action)) if a.startswith("key.")]
+        assert actions == ["key.create", "key.rotate", "key.revoke"]
+
+
 async def unassigned(c: AsyncConnection, *rights: str) -> str:
     """A key as the version before made it."""
     secret = "s" * 64
