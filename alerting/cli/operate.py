@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import click
 
 from alerting.addresses import database_url
@@ -12,7 +10,7 @@ from alerting.embedded import engines
 from alerting.errors import WorkFailed
 from alerting.settings import settings
 from alerting.store.migrate import migrate as bring_to_head
-from alerting.store.presence import DUTIES, on_duty
+from alerting.store.presence import DUTIES, on_duty, this_host
 
 
 @click.command()
@@ -41,8 +39,8 @@ def alive(duties: tuple[str, ...]) -> int:
 
     For health checks of containers. Exit code 1 where one is missing.
     """
-    here = socket.gethostname()
-    found = {f.duty for f in do(on_duty) if here.startswith(f.host)}
+    here = this_host()
+    found = {f.duty for f in do(on_duty) if f.host == here}
     if missing := [duty for duty in duties if duty not in found]:
         raise WorkFailed(f"Nothing on {here} serves {', '.join(missing)}.")
     click.echo(f"{here} serves {', '.join(duties)}.")

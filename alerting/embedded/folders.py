@@ -23,7 +23,8 @@ def private(folder: Path) -> Path:
     So are the folders above it that have to be made; those that are there stay as they are.
     """
     for above in reversed(folder.parents):
-        above.mkdir(mode=0o700, exist_ok=True)
+        if not above.exists():
+            above.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
     return folder

@@ -104,7 +104,7 @@ class Presence:
                     self._url,
                     autocommit=True,
                     connect_timeout=5,
-                    application_name=_named(socket.gethostname()),
+                    application_name=f"{_NAME}{this_host()}",
                 ) as connection:
                     if self._claims:
                         await connection.execute(
@@ -149,6 +149,6 @@ async def on_duty(connection: AsyncConnection) -> list[OnDuty]:
     ]
 
 
-def _named(host: str) -> str:
-    """What PostgreSQL calls the connection; it keeps 63 bytes."""
-    return f"{_NAME}{host}"[:63]
+def this_host() -> str:
+    """This machine as `OnDuty` names it; a connection's name has 63 bytes in PostgreSQL."""
+    return f"{_NAME}{socket.gethostname()}"[:63].removeprefix(_NAME)

@@ -55,7 +55,7 @@ async def clock(connection: AsyncConnection) -> str | Note:
     there = await told_now(connection)
     here = before + (datetime.now(UTC) - before) / 2
     off_s = (here - there).total_seconds()
-    found = f"{abs(off_s):.1f} s {'before' if off_s > 0 else 'behind'} PostgreSQL's"
+    found = f"{abs(off_s):.1f} s {'ahead of' if off_s > 0 else 'behind'} PostgreSQL's"
     if abs(off_s) > _FAR_S:
         raise AlertingError(
             f"{found}: this machine keeps no house.", remedy="Set both clocks by NTP."
