@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -34,6 +35,17 @@ SECRET_FILES = (
     "ALERTING_SMTP_PASSWORD",
     "ALERTING_SMTP2_PASSWORD",
 )
+
+
+def for_kombu(broker_url: str) -> str:
+    """A broker's URL in Celery's words, which names a unix socket otherwise than Redis's client."""
+    parts = urlsplit(broker_url)
+    if parts.scheme != "unix":
+        return broker_url
+    db = parse_qs(parts.query).get("db", ["0"])[0]
+    login = parts.netloc.rpartition("@")
+    return f"redis+socket://{login[0]}{login[1]}{parts.path}?virtual_host={db}"
+
 
 Tls = Literal["none", "starttls", "implicit"]
 
@@ -228,6 +240,9 @@ class Settings(BaseSettings):
                 value = ",".join(value)
             elif isinstance(value, Path):
                 value = value.resolve()
+            elif name == "broker_url":
+                # Celery's own command reads this variable, and takes it before what we tell it.
+                value = for_kombu(value)
             environment[name.upper() if name in plain else f"ALERTING_{name.upper()}"] = str(value)
         return environment
 

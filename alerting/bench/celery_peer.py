@@ -14,6 +14,7 @@ from celery import Celery
 
 from alerting.embedded import child, engines
 from alerting.embedded.wait import until
+from alerting.settings import for_kombu
 
 _TABLE = "create table peer (id bigint primary key, recipient text, state text, ref text)"
 
@@ -42,11 +43,13 @@ def seconds(folder: Path, task: str, provider: str, recipients: Sequence[str], t
             env=os.environ | {
                 "PEER_PROVIDER_URL": provider,
                 "PEER_DATABASE_URL": running.database_url,
-                "PEER_BROKER_URL": running.redis_url,
+                "PEER_BROKER_URL": for_kombu(running.redis_url),
             },
         )  # fmt: skip
         try:
-            return _enqueue(Celery("peer", broker=running.redis_url), db, task, recipients, text)
+            return _enqueue(
+                Celery("peer", broker=for_kombu(running.redis_url)), db, task, recipients, text
+            )
         finally:
             child.stop(worker, signal.SIGTERM, 10)
 

@@ -11,7 +11,6 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from urllib.parse import parse_qs, urlsplit
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
@@ -20,6 +19,7 @@ from kombu.messaging import Producer
 
 from alerting.domain.lane import Lane
 from alerting.observe.logs import logger
+from alerting.settings import for_kombu
 
 log = logger(__name__)
 
@@ -69,16 +69,6 @@ def make_app(broker_url: str) -> Celery:
         broker_transport_options=_transport_options(broker_url),
     )
     return app
-
-
-def for_kombu(broker_url: str) -> str:
-    """The URL in kombu's words. It names a unix socket otherwise than Redis's own client does."""
-    parts = urlsplit(broker_url)
-    if parts.scheme != "unix":
-        return broker_url
-    db = parse_qs(parts.query).get("db", ["0"])[0]
-    login = parts.netloc.rpartition("@")
-    return f"redis+socket://{login[0]}{login[1]}{parts.path}?virtual_host={db}"
 
 
 def on_rabbitmq(broker_url: str) -> bool:

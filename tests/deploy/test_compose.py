@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from alerting.dispatch.broker import make_app
+from alerting.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -156,6 +157,8 @@ def test_each_service_runs_until_its_own_health_check_is_content(
         **os.environ,
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
+        # As `alerting up` hands it on: Celery's command reads it before we can.
+        "BROKER_URL": Settings(broker_url=redis_url).to_environment()["BROKER_URL"],
         "ALERTING_CARRIERS": "sandbox",
         "ALERTING_VAR": str(tmp_path),
         "ALERTING_PORT": port,

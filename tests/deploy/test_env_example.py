@@ -43,3 +43,21 @@ def test_settings_survive_the_way_to_another_process(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, value)
     there = load_settings()
     assert there.model_dump(exclude={"var"}) == own.model_dump(exclude={"var"})
+
+
+@pytest.mark.parametrize(
+    ("ours", "celerys"),
+    [
+        ("", ""),
+        ("redis://:p@host:6379/1", "redis://:p@host:6379/1"),
+        ("amqp://u:p@host//", "amqp://u:p@host//"),
+        (
+            "unix:///var/a%20b/redis.sock?db=3",
+            "redis+socket:///var/a%20b/redis.sock?virtual_host=3",
+        ),
+        ("unix://:p@/redis.sock", "redis+socket://:p@/redis.sock?virtual_host=0"),
+        ("redis+socket:///redis.sock?virtual_host=3", "redis+socket:///redis.sock?virtual_host=3"),
+    ],
+)
+def test_celery_is_told_of_its_broker_in_its_own_words(ours: str, celerys: str) -> None:
+    assert Settings(broker_url=ours).to_environment()["BROKER_URL"] == celerys

@@ -24,6 +24,7 @@ from alerting.bench.stands.clocked import Clocked, clocked
 from alerting.embedded import child, engines
 from alerting.embedded.wait import until
 from alerting.errors import WorkFailed
+from alerting.settings import for_kombu
 
 #: About as long as ours.
 _TEXT = "Port Example Emergency Centre: Storm surge: leave the waterfront now. Go uphill on foot."
@@ -129,10 +130,10 @@ def _peer(folder: Path) -> Iterator[_Peer]:
             env=os.environ | {
                 "PEER_PROVIDER_URL": standin.url,
                 "PEER_DATABASE_URL": running.database_url,
-                "PEER_BROKER_URL": running.redis_url,
+                "PEER_BROKER_URL": for_kombu(running.redis_url),
             },
         )  # fmt: skip
-        app = Celery("peer", broker=running.redis_url)
+        app = Celery("peer", broker=for_kombu(running.redis_url))
         app.conf.update(task_default_queue="peer", broker_transport_options=OPTIONS)
         try:
             yield _Peer(app, db, standin)

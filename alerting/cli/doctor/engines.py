@@ -13,9 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli.doctor.check import ANSWER_S, Check, Note
-from alerting.dispatch.broker import for_kombu, on_rabbitmq
+from alerting.dispatch.broker import on_rabbitmq
 from alerting.errors import AlertingError
-from alerting.settings import Settings
+from alerting.settings import Settings, for_kombu
 from alerting.store import revision
 from alerting.store.db import raw, told_now
 from alerting.store.migrate import at_head, current
