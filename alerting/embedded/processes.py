@@ -31,7 +31,7 @@ def processes(
 
     def worker(name: str, lanes: str) -> Spec:
         command = (
-            sys.executable, "-m", "celery", "-A", "worker", "worker", "-Q", lanes,
+            sys.executable, "-m", "celery", "--quiet", "-A", "worker", "worker", "-Q", lanes,
             "-c", str(config.workers), "-n", f"{name}@%h", "-l", config.log_level,
             "--without-gossip", "--without-mingle",
         )  # fmt: skip
