@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import uvloop
 
 from alerting.bench.shaping.sink import ANSWER, ASK
+from alerting.bench.stands.server import for_limits
 from alerting.domain.lane import Lane
 from alerting.throttle.budget.redis import connect
 from alerting.throttle.pace import Rate
@@ -112,7 +113,7 @@ def _rejecting(strategy: str) -> Callable[[Job], AbstractAsyncContextManager[Gat
         from limits import RateLimitItemPerSecond
         from limits.aio import storage, strategies
 
-        kept = storage.RedisStorage(f"async+{job.url}", implementation="redispy")
+        kept = storage.RedisStorage(f"async+{for_limits(job.url)}", implementation="redispy")
         limiter = getattr(strategies, strategy)(kept)
         yield _Rejecting(limiter, RateLimitItemPerSecond(round(job.per_second)))
 

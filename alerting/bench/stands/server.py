@@ -70,9 +70,15 @@ class Server:
         return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
 
+def for_limits(url: str) -> str:
+    """The URL as `limits` names a socket; it takes any other word than redis for Valkey's client,
+    which is not the one that ours uses."""
+    return url.replace("unix://", "redis+unix://", 1)
+
+
 @contextmanager
 def server() -> Iterator[Server]:
-    """A Redis as `alerting up` starts it: on loopback, every write in its append-only file.
+    """A Redis as `alerting up` starts it: on a socket, every write in its append-only file.
 
     Raises Unavailable where there is no Redis to start.
     """

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from alerting.bench.stands.server import for_limits
+
 #: Asks for one citizen. True when the message may go out.
 Asker: TypeAlias = Callable[[int], bool]
 
@@ -41,7 +43,7 @@ def _limits(strategy: str) -> Callable[[str], Asker]:
         from limits import RateLimitItemPerDay, RateLimitItemPerHour, strategies
         from limits.storage import RedisStorage
 
-        limiter = getattr(strategies, strategy)(RedisStorage(url))
+        limiter = getattr(strategies, strategy)(RedisStorage(for_limits(url)))
         hour, day = RateLimitItemPerHour(PER_HOUR), RateLimitItemPerDay(PER_DAY)
 
         def ask(citizen_id: int) -> bool:
