@@ -75,9 +75,10 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as e:
-            if near := difflib.get_close_matches(args[0], COMMANDS, n=1):
-                e.message += f" Did you mean {near[0]!r}?"
-            raise
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not near:
+                raise
+            raise click.UsageError(f"{e.message} Did you mean {near[0]!r}?", ctx) from e
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -290,7 +290,7 @@ def test_keys_of_nobodys_are_named_and_given_to_somebody(run: Run, database_url:
     def found() -> str:
         (check,) = [c for c in asyncio.run(examine(load_settings())) if c.name == "keys"]
         assert check.good, "they work as before"
-        return f"{check.found}: {check.remedy}"
+        return f"{check.found}: {check.remedy}".removesuffix(": ")
 
     for n in range(3):
         values = {"prefix": str(n), "name": f"old-{n}", "sha256": b"", "rights": ["submit"]}
