@@ -15,7 +15,7 @@ from alerting.cli.database import acting, do
 from alerting.cli.follow import follow, print_status
 from alerting.dispatch.status import AlertStatus
 from alerting.dispatch.status import status as read_status
-from alerting.domain.alert_state import AlertState
+from alerting.domain.alert_state import ENDED, AlertState
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import alerts
@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 def submit(
     file: str, wait: bool, now: bool, tell_again: bool, key: str | None, as_json: bool
 ) -> int:
-    """Send the CAP alert in FILE (- for standard input) to the citizens in its area."""
+    """Send the CAP alert in FILE (- for standard input) to the citizens in its area.
+
+    With --wait it exits 1 where nobody was told, or nobody will be.
+    """
     data = _read(file)
     submitted, after = asyncio.run(
         _submit(data, wait=wait, now=now, tell_again=tell_again, key=key, quiet=as_json)
@@ -48,19 +51,17 @@ def submit(
     if as_json:
         document = submitted.to_json() | ({"status": after.to_json()} if after else {})
         click.echo(json.dumps(document, indent=2))
-    else:
-        held = submitted.state is AlertState.HELD
-        word = "Held" if held else "Accepted" if submitted.created else "Accepted before"
-        click.echo(f"{word}: alert {submitted.alert_id}, lane {submitted.lane}.")
-        for repair in submitted.repairs:
-            click.echo(f"  repaired {repair.where}: {repair.what}")
-        for note in submitted.notes:
-            click.echo(f"  note: {note}")
-        if after is not None:
-            print_status(after)
+    elif after is not None:
+        print_status(after)
+    if after is not None and not after.settled and after.state != AlertState.HELD:
+        click.echo(
+            "No worker runs, so nobody is told. Start one (`alerting up`, or docs/runbooks/"
+            "start.md): the alert waits for it until it expires.",
+            err=True,
+        )
     # Whoever waits wants to know that citizens were told.
-    untold = submitted.ends_nothing or submitted.state is AlertState.HELD
-    return 1 if wait and untold else 0
+    told = after is not None and after.settled and not after.unheard
+    return 1 if wait and (submitted.ends_nothing or not told) else 0
 
 
 @click.command()
@@ -145,7 +146,19 @@ async def _submit(
             now=now,
             tell_again=tell_again,
         )
+        if not quiet:
+            _print_answer(submitted)
         # A held alert is settled by a person, whom nobody can wait for here.
-        if not wait or submitted.state is AlertState.HELD:
+        if not wait or submitted.state in {AlertState.HELD, *ENDED}:
             return submitted, None
         return submitted, await follow(runtime.db, submitted.alert_id, quiet=quiet)
+
+
+def _print_answer(submitted: Submitted) -> None:
+    held = submitted.state is AlertState.HELD
+    word = "Held" if held else "Accepted" if submitted.created else "Accepted before"
+    click.echo(f"{word}: alert {submitted.alert_id}, lane {submitted.lane}.")
+    for repair in submitted.repairs:
+        click.echo(f"  repaired {repair.where}: {repair.what}")
+    for note in submitted.notes:
+        click.echo(f"  note: {note}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC
 from uuid import UUID
 
 from rich.console import Console
@@ -12,10 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from alerting.dispatch.status import AlertStatus, status
+from alerting.domain.alert import Scope
+from alerting.domain.alert_state import AlertState
+from alerting.store import presence
 from alerting.store.db import Database
 
 #: How often the ledger is asked.
 PERIOD_S = 0.3
+
+#: A worker that is started anew is away for a moment: so many looks in a row must find none.
+_ALONE = 10
 
 
 class Bar:
@@ -49,34 +56,49 @@ class Bar:
 
 
 async def follow(db: Database, alert_id: UUID, *, quiet: bool = False) -> AlertStatus:
-    """Wait until the alert's deliveries are settled; a bar shows it on a terminal."""
+    """Wait until the alert's deliveries are settled, it is held, or no worker runs who could go on
+    with it; a bar shows it on a terminal."""
+    alone = 0
     with Bar(quiet=quiet) as bar:
         while True:
             async with db.begin() as connection:
                 found = await status(connection, alert_id)
+                alone = 0 if await presence.anybody(connection) else alone + 1
             bar.show(found)
-            if found.settled:
+            if found.settled or found.state == AlertState.HELD or alone > _ALONE:
                 return found
             await asyncio.sleep(PERIOD_S)
 
 
 def print_status(found: AlertStatus) -> None:
-    """Print an alert's state and one row per channel."""
+    """Print an alert's state, what is still open, and one row per channel."""
     console = Console(width=None if sys.stdout.isatty() else 120)
-    reason = f" ({found.state_reason})" if found.state_reason else ""
-    console.print(
-        f"Alert {found.identifier} from {found.sender}: {found.state}{reason}, lane {found.lane}, "
-        f"{found.audience:,} citizens in its area.",
-        markup=False,
-        highlight=False,
-    )
+    for line in _lines(found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if found.channels:
         console.print(channel_table(found))
-    if found.waits_until is not None:
-        at = found.waits_until.isoformat(timespec="minutes")
-        console.print(
-            f"The open deliveries are deferred; the next is due at {at}.", highlight=False
-        )
+
+
+def _lines(found: AlertStatus) -> Iterator[str]:
+    mark = f"{found.status.upper()}: " if found.is_drill else ""
+    reason = f" ({found.state_reason})" if found.state_reason else ""
+    closed = found.scope != Scope.PUBLIC and not found.is_drill
+    people = "participants" if found.is_drill else "members" if closed else "citizens"
+    yield (
+        f"{mark}Alert {found.identifier} from {found.sender}: {found.state}{reason}, "
+        f"lane {found.lane}, {found.audience:,} {people} in its areas."
+    )
+    yield f"{found.event or 'No event'}, {found.severity}, sent {found.sent_at.isoformat()}."
+    if found.unheard:
+        yield f"Nobody hears it. {found.unheard}"
+    if found.deferred:
+        count = sum(found.deferred.values())
+        until = ""
+        if found.waits_until is not None:
+            first = ", the first" if count > 1 else ""
+            until = f"{first} until {found.waits_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        why = ", ".join(reason.replace("-", " ") for reason in found.deferred)
+        yield f"{count:,} deferred{until} ({why})."
 
 
 def channel_table(

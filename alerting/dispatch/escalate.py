@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.dispatch import reach
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
@@ -98,6 +99,8 @@ class Escalations:
         if wait.wait_s and known.next_at is not None:
             again = max(known.next_at, now + timedelta(seconds=wait.wait_s * _SELDOM))
         await escalations.look_again(connection, chunk.id, again)
+        if not made:
+            await reach.judge(connection, [chunk.alert_id], now=now)
         return made
 
     async def _of_members(

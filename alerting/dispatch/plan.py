@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import audience
 from alerting.clock import Clock
+from alerting.dispatch import reach
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.documents import Documents
 from alerting.dispatch.ending import Told
@@ -90,7 +91,7 @@ class Planner:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
             await claims.finish(connection, work)
             await alerts.mark_planned(connection, work.alert_id)
-            await alerts.complete_if_done(connection, work.alert_id)
+            await reach.finish(connection, work.alert_id, now=self._clock.now())
 
     async def _chunks(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
         """Write everybody's deliveries who has none yet; False when the plan is left before."""

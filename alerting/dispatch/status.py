@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -10,10 +10,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.dispatch import reach
 from alerting.dispatch.pruned import refuse_pruned
+from alerting.domain.alert import Severity, Status
+from alerting.domain.alert_state import AlertState
 from alerting.domain.delivery import SETTLED, DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, ledger
+from alerting.store import alerts, escalations, ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,21 @@ class ChannelStatus:
 class AlertStatus:
     """One alert's progress; `audience` counts citizens, the channels count deliveries.
 
-    waits_until: when the next delivery is due, where all that is left waits for a later time.
+    event, severity: of its gravest info. state: as stored, but that nothing is `completed` while a
+    delivery is open. deferred: how many wait for a later time, by reason. waits_until: when the
+    next delivery is due, where all that is left waits so. unheard: why nobody hears of it; ""
+    where somebody does, may still, or knows already.
     """
 
     id: UUID
     sender: str
     identifier: str
+    sent_at: datetime
     status: str
     msg_type: str
+    scope: str
+    event: str
+    severity: str
     lane: str
     state: str
     state_reason: str
@@ -58,7 +68,14 @@ class AlertStatus:
     finished_at: datetime | None
     audience: int
     channels: dict[str, ChannelStatus]
+    deferred: dict[str, int]
     waits_until: datetime | None = None
+    unheard: str = ""
+
+    @property
+    def is_drill(self) -> bool:
+        """See `Alert.is_drill`."""
+        return self.status != Status.ACTUAL
 
     @property
     def settled(self) -> bool:
@@ -81,30 +98,48 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
     await refuse_pruned(connection, stored)
+    counts = await ledger.counts(connection, alert_id)
     tallies: dict[str, dict[tuple[DeliveryState, str], int]] = defaultdict(dict)
-    for channel, state, reason, count in await ledger.counts(connection, alert_id):
+    deferred: Counter[str] = Counter()
+    for channel, state, reason, count in counts:
         tallies[channel][DeliveryState(state), reason] = count
+        if state == DeliveryState.DEFERRED:
+            deferred[reason] += count
     left = {state for tally in tallies.values() for state, _ in tally if state not in SETTLED}
     waits = left == {DeliveryState.DEFERRED} and stored.planned_at is not None
+    waits_until = await ledger.next_due(connection, alert_id) if waits else None
+    unheard = reach.unheard(stored, counts, waits_until=waits_until)
+    # What one channel did not do another may be about to.
+    over = not left and not (unheard and await escalations.is_due(connection, alert_id))
+    shown = stored.state
+    if shown is AlertState.COMPLETED and not over:
+        shown = AlertState.DELIVERING
     seconds = {row[0]: row[1:] for row in await ledger.latencies(connection, alert_id)}
+    gravest = min(stored.infos, key=lambda i: Severity(i["severity"]).rank, default=None)
     return AlertStatus(
         id=stored.id,
         sender=stored.sender,
         identifier=stored.identifier,
+        sent_at=stored.sent_at,
         status=stored.status,
         msg_type=stored.msg_type,
+        scope=stored.scope,
+        event=gravest["event"] if gravest else "",
+        severity=gravest["severity"] if gravest else Severity.UNKNOWN.value,
         lane=stored.lane.value,
-        state=stored.state.value,
+        state=shown.value,
         state_reason=stored.state_reason,
         submitted_at=stored.submitted_at,
         expires_at=stored.expires_at,
         planned_at=stored.planned_at,
-        finished_at=stored.finished_at,
+        finished_at=stored.finished_at if over else None,
         audience=stored.audience,
         channels={
             channel: _channel(tally, seconds.get(channel)) for channel, tally in tallies.items()
         },
-        waits_until=await ledger.next_due(connection, alert_id) if waits else None,
+        deferred=dict(deferred),
+        waits_until=waits_until,
+        unheard=unheard if over or waits_until is not None else "",
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -12,6 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import NotFound
 from alerting.store.schema import alarm
+
+#: An alert waits for a second person.
+HELD = "alert-held"
+
+#: A real alert came to its end, and nobody heard it.
+REACHED_NOBODY = "reached-nobody"
+
+#: The kinds whose subject is an alert, and which end with it.
+OF_ALERTS = (HELD, REACHED_NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,14 @@ async def open_(connection: AsyncConnection, kind: str, subject: str, sentence: 
     return int((await connection.execute(query)).scalar_one()) == 1
 
 
+async def is_open(connection: AsyncConnection, kind: str, subject: str) -> bool:
+    """Whether this very thing is wrong now."""
+    query = select(alarm.c.id).where(
+        alarm.c.kind == kind, alarm.c.subject == subject, alarm.c.closed_at.is_(None)
+    )
+    return (await connection.execute(query)).first() is not None
+
+
 async def close(connection: AsyncConnection, kind: str, subject: str, *, by: str) -> bool:
     """Close an alarm because what was wrong is right again; False when none was open."""
     query = (
@@ -64,6 +83,20 @@ async def close(connection: AsyncConnection, kind: str, subject: str, *, by: str
         .values(closed_at=func.now(), closed_by=by)
     )
     return (await connection.execute(query)).rowcount == 1
+
+
+async def close_of(connection: AsyncConnection, alert_ids: Collection[UUID], *, by: str) -> None:
+    """Close what is open of these alerts: they wait for nobody any more."""
+    if alert_ids:
+        await connection.execute(
+            update(alarm)
+            .where(
+                alarm.c.kind.in_(OF_ALERTS),
+                alarm.c.subject.in_([str(one) for one in alert_ids]),
+                alarm.c.closed_at.is_(None),
+            )
+            .values(closed_at=func.now(), closed_by=by)
+        )
 
 
 async def close_one(connection: AsyncConnection, alarm_id: int, *, by: str) -> Alarm:

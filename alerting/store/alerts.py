@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.alert import Reference, Status
+from alerting.domain.alert import MsgType, Reference, Scope, Status
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
@@ -71,6 +71,16 @@ class StoredAlert:
     def is_drill(self) -> bool:
         """See `Alert.is_drill`."""
         return self.status != Status.ACTUAL
+
+    @property
+    def for_public(self) -> bool:
+        """See `Alert.for_public`."""
+        return self.status == Status.ACTUAL and self.scope == Scope.PUBLIC
+
+    @property
+    def infos(self) -> list[dict[str, Any]]:
+        """Its infos as CAP in JSON."""
+        return list(self.document.get("info", ()))
 
     @property
     def addresses(self) -> list[str]:
@@ -301,6 +311,21 @@ async def unfinished(connection: AsyncConnection, *, limit: int) -> list[UUID]:
     return [row.id for row in await connection.execute(query)]
 
 
+async def finished(connection: AsyncConnection, alert_ids: Collection[UUID]) -> list[StoredAlert]:
+    """Those of these alerts, without their documents, that were to tell of a real danger and have
+    come to their end by themselves."""
+    query = select(*_BUT_DOCUMENT).where(
+        alert.c.id.in_(alert_ids),
+        alert.c.status == Status.ACTUAL,
+        alert.c.msg_type.in_([MsgType.ALERT, MsgType.UPDATE]),
+        ~alert.c.ends,
+        alert.c.finished_at.is_not(None),
+        alert.c.pruned_at.is_(None),
+        alert.c.state.in_([AlertState.COMPLETED, AlertState.EXPIRED]),
+    )
+    return [_stored(row, {}) for row in await connection.execute(query)]
+
+
 def _open_work() -> Select[Any]:
     """The work of `alert` that is still to be done, calling back what was not sent included."""
     of_alert = select(outbox.c.alert_id).where(text(OPEN)).subquery()
@@ -322,7 +347,16 @@ async def expire(connection: AsyncConnection, *, now: datetime, limit: int) -> l
     query = (
         update(alert)
         .where(alert.c.id.in_(over))
-        .values(state=AlertState.EXPIRED.value, state_reason="its time ran out")
+        .values(
+            state=AlertState.EXPIRED.value,
+            state_reason=case(
+                (
+                    alert.c.state == AlertState.HELD.value,
+                    "its time ran out while it waited for a second person",
+                ),
+                else_="its time ran out",
+            ),
+        )
         .returning(alert.c.id)
     )
     return [row.id for row in await connection.execute(query)]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import Lane
@@ -84,6 +84,15 @@ async def next_due(connection: AsyncConnection, *, now: datetime) -> Due | None:
     if row is None:
         return None
     return Due(row.id, row.alert_id, Lane(row.lane), row.channel, row.size)
+
+
+async def is_due(
+    connection: AsyncConnection, alert_id: UUID, *, now: datetime | None = None
+) -> bool:
+    """Whether chunks of this alert should have been looked at by `now`; None for PostgreSQL's."""
+    by = func.now() if now is None else now
+    query = select(outbox.c.id).where(outbox.c.check_at <= by, outbox.c.alert_id == alert_id)
+    return (await connection.execute(query.limit(1))).first() is not None
 
 
 async def look_again(connection: AsyncConnection, chunk_id: int, at: datetime | None) -> None:

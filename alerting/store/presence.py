@@ -127,6 +127,18 @@ class Presence:
                     await asyncio.sleep(_AGAIN_S)
 
 
+_ANYBODY = """
+    select exists (select from pg_locks
+      where locktype = 'advisory' and classid = %s and objsubid = 2 and granted
+        and database = (select oid from pg_database where datname = current_database()))"""
+
+
+async def anybody(connection: AsyncConnection) -> bool:
+    """Whether any worker shows presence."""
+    row = await (await (await raw(connection)).execute(_ANYBODY, (CLASS,))).fetchone()
+    return bool(row and row[0])
+
+
 async def absent(db: Database) -> set[str]:
     """The owners of leased work that showed presence and show it no longer.
 

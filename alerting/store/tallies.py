@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.domain.delivery import TOLD
 from alerting.store.db import raw
 
 #: Bucket n holds what took up to _UNIT_S × _GROWTH**n; the function `tally_bucket` says the same.
@@ -37,7 +38,13 @@ _ADD_UP = """
       on conflict (alert_id, channel, state, reason, bucket)
       do update set count = delivery_tally.count + excluded.count
       returning alert_id, count)
-    select (select count(*) from taken), array_agg(alert_id) filter (where count = 0) from added"""
+    select (select count(*) from taken), array_agg(alert_id) filter (where count = 0),
+           array_agg(distinct alert_id)
+    from added"""
+
+_ANY_TOLD = """
+    select exists (select from delivery_tally
+                   where alert_id = %s and state = any(%s) and count > 0)"""
 
 #: (channel, state, reason, count)
 Count = tuple[str, str, str, int]
@@ -71,16 +78,24 @@ async def latencies(connection: AsyncConnection, alert_id: UUID) -> list[Latency
     return [(channel, *_quantiles(tally)) for channel, tally in sorted(buckets.items())]
 
 
-async def add_up(connection: AsyncConnection, *, limit: int) -> int:
-    """Fold up to `limit` notes into the sums; returns how many. One at a time per database."""
+async def any_told(connection: AsyncConnection, alert_id: UUID) -> bool:
+    """True where the sums have somebody who was told, or may have been. Notes are not looked at."""
+    driver = await raw(connection)
+    row = await (await driver.execute(_ANY_TOLD, (alert_id, sorted(TOLD)))).fetchone()
+    return bool(row and row[0])
+
+
+async def add_up(connection: AsyncConnection, *, limit: int) -> tuple[int, list[UUID]]:
+    """Fold up to `limit` notes into the sums; returns how many, and the alerts they were of. One
+    at a time per database."""
     driver = await raw(connection)
     row = await (await driver.execute(_ADD_UP, {"limit": limit})).fetchone()
-    count, empty = row or (0, None)
+    count, empty, changed = row or (0, None, None)
     if empty:
         await driver.execute(
             "delete from delivery_tally where alert_id = any(%s) and count = 0", (empty,)
         )
-    return int(count)
+    return int(count), changed or []
 
 
 async def _tally(

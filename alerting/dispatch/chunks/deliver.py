@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
+from alerting.dispatch import reach
 from alerting.dispatch.chunks.compose import Group, Texts
 from alerting.dispatch.chunks.doubts import look_up
 from alerting.dispatch.chunks.outcome import Doubt, doubt, held_long_enough, next_try
@@ -24,7 +25,7 @@ from alerting.domain.lane import GRAVE_LANES
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, claims, deliveries, digests, drill_walls, unreached
+from alerting.store import claims, deliveries, digests, drill_walls, unreached
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import AWAY, Database
 from alerting.store.deliveries import OpenDelivery
@@ -276,7 +277,7 @@ class Deliverer:
                 )
             else:
                 await claims.finish(connection, work, check_at=look_at)
-                await alerts.complete_if_done(connection, work.alert_id)
+                await reach.finish(connection, work.alert_id, now=now)
 
         await lease.write(end)
 

@@ -18,7 +18,7 @@ from alerting.dispatch.intake.events import Place
 from alerting.dispatch.intake.start import start
 from alerting.dispatch.judging import policies, storm
 from alerting.domain.alert import Alert, MsgType, Repair, Status
-from alerting.domain.alert_state import AlertState
+from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.lane import Lane, lane_of
 from alerting.domain.links import new_code
 from alerting.domain.principal import Principal
@@ -133,9 +133,12 @@ async def accept(
     plan_id = await start(connection, stored) if state is AlertState.ACCEPTED else None
     notes = [*found.notes, *_notes(found, alert_id)]
     if state is AlertState.HELD:
-        notes.append(f"It waits for a second person (alerting approve {alert_id}): {reason}")
-        sentence = f"Alert {alert.identifier} of {alert.sender} waits for a second person: {reason}"
-        await alarms.open_(connection, "alert-held", str(alert_id), sentence)
+        notes.append(_waits(alert_id, reason))
+        mark = f"{alert.status.upper()}: " if alert.is_drill else ""
+        sentence = (
+            f"{mark}Alert {alert.identifier} of {alert.sender} waits for a second person: {reason}"
+        )
+        await alarms.open_(connection, alarms.HELD, str(alert_id), sentence)
     elif reason:
         notes.append(f"It will not be sent: {reason}.")
     elif found.ends_nothing:
@@ -167,7 +170,7 @@ async def let_go(
         values["order_at"] = found.order_at
         await threads.join(connection, found.joined, into=found.thread_id)
         await events.record(connection, stored.id, found)
-    await alarms.close(connection, "alert-held", str(stored.id), by=principal.actor)
+    await alarms.close(connection, alarms.HELD, str(stored.id), by=principal.actor)
     thread_id, order_at = values.get("thread_id", stored.thread_id), found.order_at
     if await late(connection, alert, thread_id, order_at):
         values["state_reason"] = "a newer version of its thread was here first"
@@ -225,7 +228,7 @@ async def _repeat_of_key(
     stored = await alerts.get(connection, alert_id)
     if stored is None:
         raise Conflict(f"The alert of the idempotency key {key!r} has been removed.")
-    return Submitted(alert_id, False, stored.lane, stored.state, (), ())
+    return Submitted(alert_id, False, stored.lane, stored.state, _since(stored), ())
 
 
 def _repeat_of_triple(twin: StoredAlert, content_hash: bytes, alert: Alert) -> Submitted:
@@ -235,7 +238,22 @@ def _repeat_of_triple(twin: StoredAlert, content_hash: bytes, alert: Alert) -> S
             "content.",
             remedy="An issued alert never changes: send an Update that refers to it.",
         )
-    return Submitted(twin.id, False, twin.lane, twin.state, (), alert.repairs)
+    return Submitted(twin.id, False, twin.lane, twin.state, _since(twin), alert.repairs)
+
+
+def _since(stored: StoredAlert) -> tuple[str, ...]:
+    """What has become of an alert that is submitted once more."""
+    if stored.state is AlertState.HELD:
+        return (_waits(stored.id, stored.state_reason),)
+    if stored.state not in ENDED:
+        return ()
+    why = f" ({stored.state_reason})" if stored.state_reason else ""
+    how = "kept for the record" if stored.state is AlertState.RECORDED else stored.state.value
+    return (f"It was accepted before and has been {how}{why}: nothing is sent.",)
+
+
+def _waits(alert_id: UUID, reason: str) -> str:
+    return f"It waits for a second person (alerting approve {alert_id}): {reason}"
 
 
 async def _state(

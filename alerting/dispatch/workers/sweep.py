@@ -13,6 +13,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
+from alerting.dispatch import reach
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.documents import Documents
 from alerting.dispatch.escalate import Escalations
@@ -180,6 +181,7 @@ class House:
 
     async def _expire(self, connection: AsyncConnection, limit: int) -> Done:
         expired = await alerts.expire(connection, now=self._clock.now(), limit=limit)
+        await alarms.close_of(connection, expired, by="system")
         return Done(len(expired) == limit)
 
     async def _settle_digests(self, connection: AsyncConnection, limit: int) -> Done:
@@ -204,8 +206,10 @@ class House:
     async def _finish(self, connection: AsyncConnection, limit: int) -> Done:
         found = await alerts.unfinished(connection, limit=limit)
         for alert_id in found:
-            await alerts.complete_if_done(connection, alert_id)
+            await reach.finish(connection, alert_id, now=self._clock.now())
         return Done(len(found) == limit)
 
     async def _tally(self, connection: AsyncConnection, limit: int) -> Done:
-        return Done(await tallies.add_up(connection, limit=limit) == limit)
+        count, changed = await tallies.add_up(connection, limit=limit)
+        await reach.judge(connection, changed, now=self._clock.now())
+        return Done(count == limit)

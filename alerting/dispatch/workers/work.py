@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from alerting.channels.registry import CHANNELS
 from alerting.clock import Clock
+from alerting.dispatch import reach
 from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.plan import Planner
@@ -27,7 +28,7 @@ from alerting.domain.lane import GRAVE_LANES, Lane, graver
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, claims, deliveries, queues
+from alerting.store import alarms, claims, deliveries, queues
 from alerting.store.claims import Fenced
 from alerting.store.db import AWAY, Database
 from alerting.store.outbox import PLAN, Work
@@ -247,4 +248,4 @@ class Worker:
                     "poisoned",
                     now=self._clock.now(),
                 )
-            await alerts.complete_if_done(connection, work.alert_id)
+            await reach.finish(connection, work.alert_id, now=self._clock.now())

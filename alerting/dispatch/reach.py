@@ -1,0 +1,144 @@
+"""Reach: whether an alert tells anybody, and the alarm where it does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cap import from_json
+from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.decision import Reason
+from alerting.domain.delivery import TOLD, DeliveryState
+from alerting.store import alarms, alerts, escalations, ledger, tallies
+from alerting.store.alerts import StoredAlert
+
+#: Why a delivery was not sent whose citizen need not know of the danger. Whoever is spared for any
+#: other reason knows of it.
+_UNKNOWING = frozenset(
+    {
+        Reason.NOT_A_PARTICIPANT,
+        Reason.OPTED_OUT,
+        Reason.UNVERIFIED,
+        Reason.SUSPENDED,
+        Reason.SILENCED,
+        Reason.EXPIRED,
+        Reason.CANCELLED,
+        Reason.SUPERSEDED,
+        Reason.OVER,
+    }
+)
+
+_TIME = "%Y-%m-%d %H:%M UTC"
+
+#: Not more geocodes are named in one sentence.
+_NAMED = 5
+
+#: (channel, state, reason, count)
+Count = tuple[str, str, str, int]
+
+
+def unheard(
+    stored: StoredAlert, counts: Sequence[Count], *, waits_until: datetime | None = None
+) -> str:
+    """Why nobody hears of an alert, as a sentence.
+
+    "" where somebody was told, may still be or knows of the danger already; for what is held or
+    only kept; and for the end of a danger, which none but those who were told of it hear.
+    waits_until: when the first of what is deferred is due.
+    """
+    if stored.ends or stored.state in {AlertState.HELD, AlertState.RECORDED}:
+        return ""
+    found: Counter[tuple[DeliveryState, str]] = Counter()
+    for _, state, reason, count in counts:
+        found[DeliveryState(state), reason] += count
+    states = {state for state, _ in found}
+    if states & (TOLD | {DeliveryState.PLANNED}):
+        return ""
+    if any(s is DeliveryState.SUPPRESSED and r not in _UNKNOWING for s, r in found):
+        return ""
+    if stored.state not in ENDED and stored.planned_at is None:
+        return ""
+    if DeliveryState.DEFERRED in states:
+        return _too_late(stored, waits_until)
+    if found:
+        return f"Nobody was told: {_listed(found)}."
+    if stored.planned_at is None:
+        return _never_planned(stored)
+    if stored.audience:
+        return f"None of the {stored.audience:,} citizens in its areas has an address."
+    return _empty(stored)
+
+
+async def finish(connection: AsyncConnection, alert_id: UUID, *, now: datetime) -> None:
+    """Mark an alert finished once none of its work is open, and see whether anybody heard it."""
+    if await alerts.complete_if_done(connection, alert_id):
+        await judge(connection, [alert_id], now=now)
+
+
+async def judge(connection: AsyncConnection, alert_ids: Collection[UUID], *, now: datetime) -> None:
+    """Open the alarm for each finished real alert that nobody heard; close it where somebody has
+    been told since. What may yet go by another channel is judged after that."""
+    for stored in await alerts.finished(connection, alert_ids):
+        subject = str(stored.id)
+        if await tallies.any_told(connection, stored.id):
+            await alarms.close(connection, alarms.REACHED_NOBODY, subject, by="system")
+            continue
+        if await escalations.is_due(connection, stored.id, now=now):
+            continue
+        waits = await ledger.next_due(connection, stored.id)
+        counts = await ledger.counts(connection, stored.id)
+        why = unheard(stored, counts, waits_until=waits)
+        if not why:
+            await alarms.close(connection, alarms.REACHED_NOBODY, subject, by="system")
+        elif not await alarms.is_open(connection, alarms.REACHED_NOBODY, subject):
+            if not stored.audience and stored.planned_at is not None:
+                why += await _geocodes(connection, stored.id)
+            sentence = f"Alert {stored.identifier} of {stored.sender} reached nobody. {why}"
+            await alarms.open_(connection, alarms.REACHED_NOBODY, subject, sentence)
+
+
+def _too_late(stored: StoredAlert, waits_until: datetime | None) -> str:
+    if waits_until is None or waits_until < stored.expires_at:
+        return ""
+    due, end = (at.astimezone(UTC) for at in (waits_until, stored.expires_at))
+    return f"What is left waits until {due:{_TIME}}, and the alert ends at {end:{_TIME}}."
+
+
+def _listed(found: Counter[tuple[DeliveryState, str]]) -> str:
+    sums: Counter[str] = Counter()
+    for (state, reason), count in found.items():
+        words = reason.replace("-", " ")
+        if state is DeliveryState.FAILED:
+            words = f"failed ({words})" if words else "failed"
+        sums[words or state.value] += count
+    return ", ".join(f"{count:,} {words}" for words, count in sums.most_common())
+
+
+def _never_planned(stored: StoredAlert) -> str:
+    if stored.state is AlertState.EXPIRED:
+        return f"Nobody was told: {stored.state_reason}."
+    if stored.ended_by is None and stored.state_reason:
+        return f"It is not sent: {stored.state_reason}."
+    return f"It was {stored.state} before anybody was told."
+
+
+def _empty(stored: StoredAlert) -> str:
+    if stored.for_public:
+        return "Nobody is in its areas."
+    group = "rosters" if stored.is_drill else "groups"
+    return f"No member of the {group} it addresses is in its areas."
+
+
+async def _geocodes(connection: AsyncConnection, alert_id: UUID) -> str:
+    """Which geocodes an alert for nobody names: whoever wrote them sees which is wrong."""
+    stored = await alerts.get(connection, alert_id)
+    infos = () if stored is None else from_json(stored.document).infos
+    codes = list(dict.fromkeys(str(g) for i in infos for a in i.areas for g in a.geocodes))
+    if not codes:
+        return ""
+    more = f" and {len(codes) - _NAMED:,} more" if len(codes) > _NAMED else ""
+    return f" No citizen has {', '.join(codes[:_NAMED])}{more}."
