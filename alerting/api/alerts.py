@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alerting.api.access import RuntimeDep, having
 from alerting.api.body import whole_body
@@ -15,8 +15,11 @@ from alerting.dispatch.intake.cancel import MAX_REASON, call_back_all
 from alerting.dispatch.intake.cancel import cancel as cancel_alert
 from alerting.dispatch.intake.submit import submit as submit_alert
 from alerting.dispatch.judging.explain import explain
+from alerting.dispatch.listing import MOST, Wanted, area_of
+from alerting.dispatch.listing import page as list_page
 from alerting.dispatch.pruned import refuse_pruned
 from alerting.dispatch.status import status as read_status
+from alerting.domain.alert_state import AlertState
 from alerting.errors import BadInput, NotFound
 from alerting.store import alerts, ledger
 from alerting.store.keys import ApiKey
@@ -99,6 +102,34 @@ async def submit(
     if not submitted.created:
         response.status_code = 200
     return submitted.to_json()
+
+
+@router.get("", summary="Find alerts")
+async def found(
+    run: RuntimeDep,
+    _: Reader,
+    state: Annotated[list[AlertState], Query(description="Any of these.")] = [],  # noqa: B006
+    sender: Annotated[str | None, Query(max_length=1000)] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Sent from then on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Sent before.")] = None,
+    at: Annotated[
+        str | None, Query(max_length=100, description="In an area that has this point: lat,lon.")
+    ] = None,
+    geocode: Annotated[
+        str | None, Query(max_length=1000, description="In an area with it: NAME=VALUE.")
+    ] = None,
+    after: Annotated[
+        str | None, Query(max_length=100, description="`next` of the page before.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+) -> dict[str, Any]:
+    """Alerts, the one sent last first. `next` is null on the last page.
+
+    A page for a point or geocode may be short, or empty, before the last.
+    """
+    wanted = Wanted(state, sender, since, until, area_of(at, geocode))
+    async with run.db.begin() as connection:
+        return (await list_page(connection, wanted, after=after, limit=limit)).to_json()
 
 
 @router.get("/{alert}", summary="How far an alert is")

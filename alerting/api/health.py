@@ -10,11 +10,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from alerting.addresses import redis_url
 from alerting.api.access import RuntimeDep
+from alerting.domain.alert import Status
 from alerting.errors import AlertingError
-from alerting.store import alarms, outbox
+from alerting.store import alarms, listing, outbox
 from alerting.store.migrate import at_head
 
 router = APIRouter(tags=["operation"])
+
+#: What may be held: of everything else nothing is sent. None has to appear before it is watched.
+_STATUSES = (Status.ACTUAL, Status.EXERCISE, Status.TEST)
 
 
 @router.get("/healthz", summary="The process is alive")
@@ -51,6 +55,7 @@ async def metrics(run: RuntimeDep) -> Response:
     async with run.db.begin() as connection:
         waiting = await outbox.waiting(connection)
         alarmed = await alarms.open_by_kind(connection)
+        held = await listing.held(connection)
     lines = [
         "# HELP alerting_outbox_open Work that waits or is being done",
         "# TYPE alerting_outbox_open gauge",
@@ -58,6 +63,9 @@ async def metrics(run: RuntimeDep) -> Response:
         "# HELP alerting_outbox_oldest_seconds Age of the oldest work that is due",
         "# TYPE alerting_outbox_oldest_seconds gauge",
         *(f'alerting_outbox_oldest_seconds{{lane="{lane}"}} {age}' for lane, _, age in waiting),
+        "# HELP alerting_alerts_held Alerts that wait for a second person",
+        "# TYPE alerting_alerts_held gauge",
+        *(f'alerting_alerts_held{{status="{s.value}"}} {held.get(s, 0)}' for s in _STATUSES),
         "# HELP alerting_alarms_open What is wrong and needs somebody",
         "# TYPE alerting_alarms_open gauge",
         *(f'alerting_alarms_open{{kind="{kind}"}} {n}' for kind, n in alarmed.items()),

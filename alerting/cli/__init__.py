@@ -31,6 +31,7 @@ COMMANDS = {
     "drill": ("alerting.cli.drill:drill", "Say who takes part in exercises and tests."),
     "event": ("alerting.cli.events:event", "Say which alerts tell of one event."),
     "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),
+    "list": ("alerting.cli.listing:list_", "Find alerts: those held, of a sender, for a place."),
     "migrate": ("alerting.cli.operate:migrate", "Bring the database to this version's schema."),
     "people": ("alerting.cli.people:people", "Add, list and end the persons who may act."),
     "policy": ("alerting.cli.policy:policy", "Show, check, change and try out the policy."),

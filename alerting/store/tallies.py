@@ -7,11 +7,12 @@ into sums. An alert of before that revision is counted from its deliveries (`led
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.delivery import TOLD
+from alerting.domain.delivery import SETTLED, TOLD
 from alerting.store.db import raw
 
 #: Bucket n holds what took up to _UNIT_S × _GROWTH**n; the function `tally_bucket` says the same.
@@ -41,6 +42,14 @@ _ADD_UP = """
     select (select count(*) from taken), array_agg(alert_id) filter (where count = 0),
            array_agg(distinct alert_id)
     from added"""
+
+_WITH_OPEN = """
+    select alert_id from (
+      select alert_id, state, count from delivery_tally where alert_id = any(%(alerts)s)
+      union all
+      select alert_id, state, count from delivery_tally_delta
+      where alert_id = any(%(alerts)s)) as t
+    where state <> all(%(settled)s) group by 1 having sum(count) > 0"""
 
 _ANY_TOLD = """
     select exists (select from delivery_tally
@@ -76,6 +85,14 @@ async def latencies(connection: AsyncConnection, alert_id: UUID) -> list[Latency
         if bucket >= 0:
             buckets[channel][bucket] += count
     return [(channel, *_quantiles(tally)) for channel, tally in sorted(buckets.items())]
+
+
+async def with_open(connection: AsyncConnection, alert_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these alerts that have deliveries which are not settled."""
+    driver = await raw(connection)
+    settled = sorted(SETTLED)
+    cursor = await driver.execute(_WITH_OPEN, {"alerts": list(alert_ids), "settled": settled})
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def any_told(connection: AsyncConnection, alert_id: UUID) -> bool:

@@ -1,0 +1,157 @@
+"""Listing: the alerts somebody looks for, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cap import from_json
+from alerting.domain.alert import Area, Circle, NamedValue, Severity
+from alerting.domain.alert_state import AlertState
+from alerting.errors import BadInput
+from alerting.store import listing, tallies
+from alerting.store.listing import Row
+from alerting.throttle.silence import touch
+
+#: The most alerts of one page.
+MOST = 100
+
+#: Alerts whose areas are looked at for one page.
+_LOOKED_AT = 200
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which alerts to list: those that meet everything that is given.
+
+    states: any of these. since, until: sent from and before then. where: one of their areas shares
+    ground or a geocode with it.
+    """
+
+    states: Collection[AlertState] = ()
+    sender: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    where: Area | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some alerts, the one sent last first. next: what to ask for the page after; None on the last.
+    A page for an area may be short, or empty, and not be the last."""
+
+    alerts: list[dict[str, Any]]
+    next: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"alerts": self.alerts, "next": self.next}
+
+
+async def page(
+    connection: AsyncConnection, wanted: Wanted, *, after: str | None = None, limit: int = MOST
+) -> Page:
+    """Up to `limit` alerts. after: `next` of the page before. Raises BadInput for one that is
+    none."""
+    looked_at = limit if wanted.where is None else _LOOKED_AT
+    rows = await listing.rows(
+        connection,
+        states=wanted.states,
+        sender=wanted.sender,
+        since=wanted.since,
+        until=wanted.until,
+        after=None if after is None else _read(after),
+        limit=looked_at + 1,
+    )
+    found, last = rows[:looked_at], rows[:looked_at][-1:]
+    if wanted.where is not None:
+        # Off the loop: areas may be large.
+        found = await asyncio.to_thread(_in, found, wanted.where)
+        if len(found) > limit:
+            found, last = found[:limit], found[limit - 1 : limit]
+    more = bool(last) and last[0] is not rows[-1]
+    done = [r.id for r in found if r.state == AlertState.COMPLETED]
+    waiting = await tallies.with_open(connection, done)
+    return Page(
+        [_json(row, row.id in waiting) for row in found], _cursor(last[0]) if more else None
+    )
+
+
+def area_of(at: str | None, geocode: str | None) -> Area | None:
+    """The area of a point such as `54.5,2.5`, or of a geocode such as `EMMA_ID=ES104`; None without
+    either. Raises BadInput."""
+    circles, geocodes = (), ()
+    if at is not None:
+        circles = (Circle(*_point(at), 0.0),)
+    if geocode is not None:
+        name, equals, value = geocode.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise BadInput(
+                f"{geocode[:80]!r} is no geocode.", remedy="Write it like EMMA_ID=ES104."
+            )
+        geocodes = (NamedValue(name.strip(), value.strip()),)
+    if not circles and not geocodes:
+        return None
+    return Area("", circles=circles, geocodes=geocodes)
+
+
+def _point(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"\s*(-?\d{1,2}(?:\.\d{1,15})?)\s*,\s*(-?\d{1,3}(?:\.\d{1,15})?)\s*", text)
+    if found is not None:
+        lat, lon = float(found[1]), float(found[2])
+        if abs(lat) <= 90 and abs(lon) <= 180:
+            return lat, lon
+    raise BadInput(
+        f"{text[:80]!r} is no point.", remedy="Write its latitude and longitude like 54.5,2.5."
+    )
+
+
+def _in(rows: Sequence[Row], where: Area) -> list[Row]:
+    return [
+        row
+        for row in rows
+        if any(touch(where, a) for i in from_json(row.document).infos for a in i.areas)
+    ]
+
+
+def _cursor(row: Row) -> str:
+    return f"{(row.sent_at - _EPOCH) // timedelta(microseconds=1)}-{row.id.hex}"
+
+
+def _read(cursor: str) -> tuple[datetime, UUID]:
+    found = re.fullmatch(r"(-?\d{1,16})-([0-9a-f]{32})", cursor)
+    if found is None:
+        raise BadInput(
+            f"{cursor[:80]!r} follows no page.", remedy="Give `next` of the page before."
+        )
+    return _EPOCH + timedelta(microseconds=int(found[1])), UUID(found[2])
+
+
+def _json(row: Row, waits: bool) -> dict[str, Any]:
+    infos = row.document.get("info", ())
+    gravest = min(infos, key=lambda i: Severity(i["severity"]).rank, default=None)
+    return {
+        "id": str(row.id),
+        "identifier": row.identifier,
+        "sender": row.sender,
+        "sent": row.sent_at.isoformat(),
+        "status": row.status,
+        "msg_type": row.msg_type,
+        "scope": row.scope,
+        "event": gravest["event"] if gravest else "",
+        "severity": gravest["severity"] if gravest else Severity.UNKNOWN.value,
+        "lane": row.lane,
+        "state": AlertState.DELIVERING.value if waits else row.state,
+        "state_reason": row.state_reason,
+        "audience": row.audience if row.planned_at is not None else None,
+        "submitted_at": row.submitted_at.isoformat(),
+        "expires_at": row.expires_at.isoformat(),
+    }

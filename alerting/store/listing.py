@@ -1,0 +1,83 @@
+"""Listing: alerts page by page, newest first, without looking at their deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert_state import AlertState
+from alerting.store.schema import alert
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One alert of a list. document: the alert as CAP in JSON."""
+
+    id: UUID
+    sender: str
+    identifier: str
+    sent_at: datetime
+    status: str
+    msg_type: str
+    scope: str
+    lane: str
+    state: str
+    state_reason: str
+    submitted_at: datetime
+    expires_at: datetime
+    planned_at: datetime | None
+    audience: int
+    document: dict[str, Any]
+
+
+_FIELDS = [alert.c[name] for name in Row.__slots__]
+
+
+async def rows(
+    connection: AsyncConnection,
+    *,
+    states: Collection[AlertState] = (),
+    sender: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[Row]:
+    """Up to `limit` alerts, those sent last first.
+
+    states: in one of these; all where none is given. sender: in any case of its letters. since,
+    until: sent from and before then. after: `sent_at` and `id` of the last one seen.
+    """
+    query = select(*_FIELDS)
+    if states:
+        query = query.where(alert.c.state.in_([s.value for s in states]))
+    if sender is not None:
+        query = query.where(func.lower(alert.c.sender) == sender.lower())
+    if since is not None:
+        query = query.where(alert.c.sent_at >= since)
+    if until is not None:
+        query = query.where(alert.c.sent_at < until)
+    if after is not None:
+        at, _ = after
+        # The first says what the second does, and is what the index answers.
+        query = query.where(
+            alert.c.sent_at <= at, tuple_(alert.c.sent_at, alert.c.id) < tuple_(*after)
+        )
+    ordered = query.order_by(alert.c.sent_at.desc(), alert.c.id.desc()).limit(limit)
+    return [Row(**row._mapping) for row in await connection.execute(ordered)]
+
+
+async def held(connection: AsyncConnection) -> dict[str, int]:
+    """How many alerts wait for a second person, by status."""
+    query = (
+        select(alert.c.status, func.count().label("n"))
+        .where(alert.c.state == AlertState.HELD.value)
+        .group_by(alert.c.status)
+    )
+    return {row.status: row.n for row in await connection.execute(query)}
