@@ -77,6 +77,7 @@ async def _prune(days: int, *, dry_run: bool, quiet: bool) -> Pruned:
                     task, description="deleting", completed=n, total=total
                 ),
                 pause=stand_aside,
+                machine=SystemClock(),
             )
             async with db.begin() as connection:
                 by = await actor(connection)

@@ -14,8 +14,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
+from alerting.dispatch import machine_clock
+from alerting.errors import Unavailable
 from alerting.store import alarms, audit, prune
-from alerting.store.db import Database
+from alerting.store.db import Database, told_now
 from alerting.store.prune import OldEvent
 
 #: Chunks deleted by one transaction, with up to 1,000 deliveries each.
@@ -83,7 +85,8 @@ class Pruner:
 
     Every transaction is short, waits for an Extreme or Severe alert to be through, and works alone
     in the whole database, whatever number of these run. gentle: it rests as long as it works.
-    progress: called with the deliveries deleted and those to delete. pause: sleeps.
+    progress: called with the deliveries deleted and those to delete. pause: sleeps. machine:
+    this machine's clock: where it is far from PostgreSQL's, nothing is deleted.
     """
 
     def __init__(
@@ -94,12 +97,14 @@ class Pruner:
         gentle: bool = False,
         progress: Callable[[int, int], None] = _quiet,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        machine: Clock | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
         self._gentle = gentle
         self._progress = progress
         self._pause = pause
+        self._machine_clock = machine
         self._total = 0
 
     async def run(self, days: int, *, actor: str, dry_run: bool = False) -> Pruned:
@@ -107,8 +112,9 @@ class Pruner:
         them, and what an interrupted run has left; `dry_run` only says what would go.
 
         Alerts, the audit, citizens and their consent stay. Ended at any moment it has done no
-        harm, and the next run goes on.
+        harm, and the next run goes on. Raises Unavailable where one of two clocks is wrong.
         """
+        await self._agree_on_the_time()
         cutoff = self._clock.now() - timedelta(days=days)
         done = Pruned(dry_run)
         async with self._turn() as connection:
@@ -124,6 +130,15 @@ class Pruner:
         if not dry_run:
             await self._alarms(done, cutoff)
         return done
+
+    async def _agree_on_the_time(self) -> None:
+        """By a clock that is years ahead everything is old."""
+        if self._machine_clock is None:
+            return
+        async with self._db.begin() as connection:
+            off = machine_clock.off(self._machine_clock.now(), await told_now(connection))
+        if off:
+            raise Unavailable(f"{off} Nothing is pruned.", remedy="Set the wrong one right.")
 
     async def _event(
         self, event: OldEvent, done: Pruned, *, cutoff: datetime, actor: str, days: int
