@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.store.schema import idempotency
@@ -24,9 +25,10 @@ async def remembered(
 async def remember(
     connection: AsyncConnection, owner: str, key: str, request_hash: bytes, alert_id: UUID
 ) -> None:
-    """Bind an idempotency key to its alert, in the transaction that stores the alert."""
+    """Bind an idempotency key to its alert, in the transaction that stores the alert; what it was
+    bound to before is forgotten."""
+    values = {"request_hash": request_hash, "alert_id": alert_id}
+    new = insert(idempotency).values(owner=owner, key=key, **values)
     await connection.execute(
-        insert(idempotency).values(
-            owner=owner, key=key, request_hash=request_hash, alert_id=alert_id
-        )
+        new.on_conflict_do_update(index_elements=["owner", "key"], set_=values)
     )

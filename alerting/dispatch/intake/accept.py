@@ -29,6 +29,13 @@ from alerting.store.alerts import StoredAlert
 from alerting.throttle.cover import speaks_for
 from alerting.throttle.events.hazard import hazard_of
 
+#: What is said of a text whose times are moved to now, and that was sent so before.
+_SAME_TEXT = (
+    "The same text was sent with its times moved to {stored.sent_at:%Y-%m-%d %H:%M:%S %Z} and is "
+    "in force: nothing is sent anew. To send it all the same cancel that alert first, insist "
+    "(--tell-again), or give an idempotency key of your own."
+)
+
 #: A sender's clock may be wrong by so much.
 _AHEAD = timedelta(minutes=5)
 
@@ -70,7 +77,8 @@ class KeyReused(Conflict):
 @dataclass(frozen=True, slots=True)
 class Request:
     """Who submits and when. `hash` is of what their idempotency key stands for, where they gave
-    one; `default_expiry_s` is how long an alert without an end is sent; `drill_roster_max` is how
+    one; with `while_in_force` it stands for that only until the alert has ended or run out;
+    `default_expiry_s` is how long an alert without an end is sent; `drill_roster_max` is how
     many members a drill may have without a second person."""
 
     principal: Principal
@@ -79,6 +87,7 @@ class Request:
     key: str | None = None
     default_expiry_s: float = 24 * 3600
     drill_roster_max: int = 500
+    while_in_force: bool = False
 
 
 async def take_turns(connection: AsyncConnection, alert: Alert, request: Request) -> None:
@@ -98,6 +107,12 @@ async def repeated(connection: AsyncConnection, request: Request) -> Submitted |
     known = await idempotency.remembered(connection, request.principal.actor, request.key)
     if known is None:
         return None
+    if request.while_in_force:
+        stored = await alerts.get(connection, known[1])
+        if stored is None or stored.state in ENDED or stored.expires_at <= request.now:
+            return None
+        notes = _since(stored) or (_SAME_TEXT.format(stored=stored),)
+        return Submitted(stored.id, False, stored.lane, stored.state, notes, ())
     return await _repeat_of_key(connection, known, request.hash, request.key)
 
 

@@ -41,9 +41,10 @@ async def submit(
     The alert, its place in its thread, its plan in the outbox and the audit line are one
     transaction. Repeating a submission (same `idempotency_key` and body, or the same CAP triple
     and content) answers as the first time and changes nothing. With `now` the alert's times are
-    moved so that it is sent at this moment (rehearsals, prepared texts). With `tell_again` it says
-    in a parameter of each info that whoever was told of its thread is to be interrupted anew. The
-    notes on an update say how many people it interrupts.
+    moved so that it is sent at this moment (rehearsals, prepared texts); the same text is not sent
+    so again while its alert is in force, unless another `idempotency_key` says so. With
+    `tell_again` it says in a parameter of each info that whoever was told of its thread is to be
+    interrupted anew. The notes on an update say how many people it interrupts.
 
     Raises BadInput for what cannot be read, does not say for whom it is or would reach nobody,
     Forbidden for what this principal may not send, KeyReused for a key with another body, Conflict
@@ -56,15 +57,19 @@ async def submit(
         alert = sent_now(alert, clock.now())
     if tell_again:
         alert = alert.told_again()
+    asked = hashlib.sha256(
+        data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
+    ).digest()
+    # Its times moved to now, no triple tells a second submission from a new alert.
+    retimed = now and idempotency_key is None
     request = Request(
         principal,
         clock.now(),
-        hashlib.sha256(
-            data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
-        ).digest(),
-        key=idempotency_key,
+        asked,
+        key=f"now {asked.hex()}" if retimed else idempotency_key,
         default_expiry_s=default_expiry_s,
         drill_roster_max=drill_roster_max,
+        while_in_force=retimed,
     )
     async with db.begin() as connection:
         await take_turns(connection, alert, request)
