@@ -191,12 +191,13 @@ class Runtime:
             self.settings,
             machine_clock=SystemClock(),
             documents=self.documents,
+            staff=registry.staff(self.settings, sandbox=self._sandbox()),
         )
 
     def pruner(self) -> Pruner:
         from alerting.dispatch.prune import Pruner
 
-        return Pruner(self.db, self.clock, gentle=True)
+        return Pruner(self.db, self.clock, gentle=True, machine=SystemClock())
 
     @asynccontextmanager
     async def routes(self) -> AsyncIterator[Routes]:

@@ -8,6 +8,7 @@ NAME_FILE to its path. Unset engine addresses mean the embedded engines below `v
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +37,7 @@ SECRET_FILES = (
     "ALERTING_SMTP2_PASSWORD",
 )
 
+_APPROVER = re.compile(r"[^\s@,<>\"]+@[^\s@,<>\"]+|\+[1-9]\d{6,14}")
 
 def for_kombu(broker_url: str) -> str:
     """A broker's URL in Celery's words, which names a unix socket otherwise than Redis's client."""
@@ -114,6 +116,9 @@ class Settings(BaseSettings):
     all_channels_lanes: Annotated[tuple[str, ...], NoDecode] = ("extreme",)
     workers: int = Field(2, ge=1)
 
+    # Who hears at once that an alert waits for a second person: mail addresses and numbers
+    approvers: Annotated[tuple[str, ...], NoDecode] = ()
+
     # A drill whose rosters have more members waits for a second person
     drill_roster_max: int = Field(500, ge=1)
 
@@ -167,7 +172,7 @@ class Settings(BaseSettings):
     push_concurrency: int = Field(64, ge=1)
     push_origins: Annotated[tuple[str, ...], NoDecode] = ()
 
-    @field_validator("all_channels_lanes", "push_origins", mode="before")
+    @field_validator("all_channels_lanes", "push_origins", "approvers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -175,6 +180,16 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("approvers")
+    @classmethod
+    def _reachable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for no, one in enumerate(value, 1):
+            if not _APPROVER.fullmatch(one):
+                raise ValueError(
+                    f"address {no} is neither a mail address nor a number such as +447700900123"
+                )
+        return value
 
     @model_validator(mode="after")
     def _default_public_url(self) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 
 from alerting.channels.base import Channel
@@ -9,6 +10,7 @@ from alerting.channels.drill_wall import Refused, walled
 from alerting.channels.email import SmtpConfig, SmtpEmail
 from alerting.channels.push import PushConfig, WebPush
 from alerting.channels.sms import TwilioConfig, TwilioSms
+from alerting.channels.staff import Staff
 from alerting.domain.lane import Lane
 from alerting.settings import Settings, SmtpRelay, TwilioAccount
 
@@ -69,6 +71,20 @@ def build(
         for name, providers in _built(settings, vapid, bounce_key, sandbox).items()
         if providers
     }
+
+
+def staff(settings: Settings, *, sandbox: Sandbox | None) -> Staff | None:
+    """What reaches those who may let a held alert go, by the providers that citizens' messages go
+    by; None where nobody is named. Raises BadInput as `build` does."""
+    to = settings.approvers
+    if not to:
+        return None
+    key = secrets.token_bytes(32)  # no bounce of theirs is taken
+    if sandbox is not None:
+        mail = [_sandbox_email(settings, sandbox, key)]
+        return Staff(to, mail, [_sandbox_sms(settings, sandbox)])
+    mail = [_email(settings, relay, key) for relay in settings.smtp_relays]
+    return Staff(to, mail, [_sms(settings, account) for account in settings.twilio_accounts])
 
 
 def _built(

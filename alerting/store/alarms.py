@@ -112,6 +112,24 @@ async def close_one(connection: AsyncConnection, alarm_id: int, *, by: str) -> A
     return Alarm(**row._mapping)
 
 
+async def unrung(connection: AsyncConnection, kind: str, *, limit: int) -> list[Alarm]:
+    """The open alarms of a kind that nobody has been told of, the oldest first, locked for this
+    transaction. Those that another holds at the moment are left to it."""
+    query = (
+        select(*_FIELDS)
+        .where(alarm.c.kind == kind, alarm.c.closed_at.is_(None), alarm.c.rung_at.is_(None))
+        .order_by(alarm.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [Alarm(**row._mapping) for row in await connection.execute(query)]
+
+
+async def rang(connection: AsyncConnection, alarm_id: int) -> None:
+    """Note that those who are to act on an alarm were told."""
+    await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(rung_at=func.now()))
+
+
 async def forget_closed(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
     """Delete up to `limit` alarms that were closed before an instant; returns how many."""
     old = select(alarm.c.id).where(alarm.c.closed_at < before).order_by(alarm.c.id).limit(limit)

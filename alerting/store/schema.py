@@ -585,6 +585,7 @@ alarm = Table(
     _at("seen_at", now=True),
     _at("closed_at"),
     Column("closed_by", Text, nullable=False, server_default=""),
+    Column("rung_at", DateTime(timezone=True), comment="when those who are to act were told"),
     Index(
         "ix_alarm_open",
         "kind",

@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.channels.staff import Staff
 from alerting.clock import Clock
-from alerting.dispatch import reach
+from alerting.dispatch import approvers, reach
+from alerting.dispatch import machine_clock as machine
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.documents import Documents
 from alerting.dispatch.escalate import Escalations
@@ -30,8 +32,8 @@ from alerting.store.db import AWAY, Database
 
 log = logger(__name__)
 
-#: A machine whose clock differs by more ends and deletes nothing.
-_FAR = timedelta(minutes=1)
+#: Approvers whom no provider reached are tried again after this.
+_RING_AGAIN = timedelta(seconds=30)
 
 #: Duties share it, each with a lock of its own beside it. Programs of before hold it alone for a
 #: round, and must not make the same digests.
@@ -49,7 +51,7 @@ class House:
     give_way: awaited before each batch of digests, so that routine work stands aside for grave
     work. machine_clock: where it is far from PostgreSQL's, this machine does no house-keeping and
     raises an alarm: what it would end or delete by a wrong time does not come back.
-    documents: those the process has parsed.
+    documents: those the process has parsed. staff: who hears of held alerts.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class House:
         *,
         machine_clock: Clock | None = None,
         documents: Documents | None = None,
+        staff: Staff | None = None,
     ) -> None:
         self.give_way: Callable[[], Awaitable[None]] | None = None
         self._db = db
@@ -69,6 +72,9 @@ class House:
         self._clock = clock
         self._doorbell = doorbell
         self._idle_s = settings.sweep_s
+        self._public_url = settings.public_url
+        self._staff = staff
+        self._ring_from = clock.now()
         self._digests = Digests(clock, chunk_size=settings.chunk_size, documents=documents)
         self._escalations = Escalations(settings)
         #: Failed digest items whose chunks are still to be marked for escalation.
@@ -82,6 +88,7 @@ class House:
             Duty("call-back", 6, self._call_back, size=20, most=20),
             Duty("finish", 7, self._finish, size=10, most=200),
             Duty("tally", 8, self._tally, size=2000, most=20_000),
+            *([Duty("ring", 9, self._ring, size=1, most=1)] if staff else []),
         )
         self.duties = {duty.name: duty for duty in duties}
 
@@ -159,19 +166,14 @@ class House:
     async def _clock_is_off(self, connection: AsyncConnection, there: datetime) -> bool:
         if self._machine_clock is None:
             return False
-        here = self._machine_clock.now()
-        off, host = abs(here - there) > _FAR, socket.gethostname()
+        host, off = socket.gethostname(), machine.off(self._machine_clock.now(), there)
         if off:
-            sentence = (
-                f"The clock of {host} says {here.isoformat(timespec='seconds')}, PostgreSQL's "
-                f"{there.isoformat(timespec='seconds')}. Set it right: until then {host} keeps no "
-                "house."
-            )
+            sentence = f"{off} Set it right: until then {host} keeps no house."
             await alarms.open_(connection, "clock", host, sentence)
         elif self._was_off:
             await alarms.close(connection, "clock", host, by="system")
-        self._was_off = off
-        return off
+        self._was_off = bool(off)
+        return self._was_off
 
     async def _apply_receipts(self, connection: AsyncConnection, limit: int) -> Done:
         applied = await apply_receipts(connection, limit=limit)
@@ -213,3 +215,14 @@ class House:
         count, changed = await tallies.add_up(connection, limit=limit)
         await reach.judge(connection, changed, now=self._clock.now())
         return Done(count == limit)
+
+    async def _ring(self, connection: AsyncConnection, limit: int) -> Done:
+        now = self._clock.now()
+        if self._staff is None or now < self._ring_from:
+            return Done()
+        rung, failed = await approvers.ring(
+            connection, self._staff, public_url=self._public_url, limit=limit
+        )
+        if failed:
+            self._ring_from = now + _RING_AGAIN
+        return Done(rung == limit)

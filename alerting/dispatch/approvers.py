@@ -1,0 +1,90 @@
+"""Approvers: whoever may let a held alert go hears at once that it waits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cap import from_json
+from alerting.channels.staff import Notice, Staff
+from alerting.domain.alert_state import AlertState
+from alerting.observe.logs import logger
+from alerting.store import alarms, alerts
+from alerting.store.alerts import StoredAlert
+
+log = logger(__name__)
+
+#: So many addresses took nothing: somebody must look.
+ALARM = "approvers-not-told"
+
+#: An identifier may be long, and an SMS is short.
+_NAME = 60
+
+
+async def ring(
+    connection: AsyncConnection, staff: Staff, *, public_url: str, limit: int
+) -> tuple[int, bool]:
+    """Tell the approvers of up to `limit` alerts that wait and that they have not heard of; returns
+    how many those were, and whether there was one that nobody could be told of.
+
+    Each is noted as told in this transaction: whoever dies in it tells once more. What no address
+    took is tried again the next time, and opens an alarm until it goes.
+    """
+    rung = 0
+    for alarm in await alarms.unrung(connection, alarms.HELD, limit=limit):
+        stored = await alerts.get(connection, UUID(alarm.subject))
+        if stored is None or stored.state is not AlertState.HELD:
+            await alarms.close(connection, alarm.kind, alarm.subject, by="system")
+            continue
+        took = await staff.tell(notice(stored, public_url=public_url))
+        if took < len(staff.to):
+            sentence = (
+                f"{len(staff.to) - took} of {len(staff.to)} addresses in ALERTING_APPROVERS did "
+                "not take the news of a held alert; docs/runbooks/held-alert.md."
+            )
+            await alarms.open_(connection, ALARM, "held alerts", sentence)
+        else:
+            await alarms.close(connection, ALARM, "held alerts", by="system")
+        if not took:
+            return rung, True
+        await alarms.rang(connection, alarm.id)
+        log.info("approvers.told", alert=alarm.subject, count=took)
+        rung += 1
+    return rung, False
+
+
+def notice(stored: StoredAlert, *, public_url: str) -> Notice:
+    """What an approver reads of a held alert."""
+    alert = from_json(stored.document)
+    mark = f"{alert.status.upper()}: " if alert.is_drill else ""
+    info = min(alert.infos, key=lambda i: i.severity.rank, default=None)
+    what = f"{info.severity}, {info.event}" if info is not None else str(alert.msg_type)
+    url = f"{public_url}/v1/alerts/{stored.id}"
+    lines = [
+        f"{mark}An alert waits for a second person.",
+        "",
+        stored.state_reason,
+        "",
+        f"What       {what}",
+        f"Headline   {info.headline or '-' if info is not None else '-'}",
+        f"Where      {'; '.join(a.area_desc for a in info.areas) if info is not None else '-'}",
+        f"Sender     {alert.sender}, sent {_time(alert.sent)}",
+        f"Named      {alert.identifier}",
+        f"Ends       {_time(stored.expires_at)}; nobody is told of it after that",
+        f"Submitted  by {stored.submitted_by}",
+        "",
+        f"Read it    {url}/cap",
+        f"Let it go  alerting approve {stored.id}   or POST {url}/approval",
+        f"Refuse it  alerting cancel {stored.id}   or POST {url}/cancel",
+    ]
+    short = (
+        f"{mark}An alert waits for a second person: {what}, {alert.identifier[:_NAME]}, until "
+        f"{_time(stored.expires_at)}. alerting approve {stored.id}"
+    )
+    return Notice(f"{mark}waits for a second person: {what}", "\n".join(lines) + "\n", short)
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(sep=" ", timespec="minutes")
