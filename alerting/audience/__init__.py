@@ -1,5 +1,5 @@
 """Audience: the citizens an alert's areas hold."""
 
-from alerting.audience.find import count, find
+from alerting.audience.find import count, find, holds
 
-__all__ = ["count", "find"]
+__all__ = ["count", "find", "holds"]

@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.audience.gather import Hits, gather, ground
+from alerting.audience.gather import Hits, gather, ground, of_citizens
 from alerting.audience.runs import in_runs
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
@@ -78,6 +78,17 @@ async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int)
     return await candidates.count(
         driver, where.lows, where.highs, where.geocodes, unless_below=unless_below
     )
+
+
+async def holds(
+    connection: AsyncConnection, alert: Alert, citizen_id: int, *, now: datetime | None = None
+) -> bool:
+    """Whether one citizen is in an alert's areas; so is everybody where it has none. now: as
+    `find` has it. Who it is for is not asked."""
+    zones, driver = Zones(alert, now=now), await raw(connection)
+    if not zones.zones:
+        return not alert.for_public
+    return bool(len(await of_citizens(driver, await ground(driver, zones), [citizen_id])))
 
 
 async def _hits(

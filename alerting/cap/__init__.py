@@ -10,6 +10,7 @@ from alerting.cap.contradictions import contradictions
 from alerting.cap.errors import CapError
 from alerting.cap.findings import Finding, Findings, InfoFacts
 from alerting.cap.reader import Reading, read
+from alerting.cap.rehearsed import called_a_test
 from alerting.cap.writer import to_xml
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Findings",
     "InfoFacts",
     "Reading",
+    "called_a_test",
     "check",
     "contradictions",
     "from_json",

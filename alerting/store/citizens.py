@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import time
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.errors import NotFound
 from alerting.store import audit
 from alerting.store.db import int8s
-from alerting.store.schema import address
+from alerting.store.schema import address, citizen
 
 Driver = psycopg.AsyncConnection[Any]
 
@@ -85,6 +85,14 @@ async def suspend(connection: AsyncConnection, address_ids: Sequence[int], reaso
         .where(address.c.id.in_(address_ids), address.c.suspended_reason.is_(None))
         .values(suspended_reason=reason, updated_at=func.now())
     )
+
+
+async def in_groups(connection: AsyncConnection, citizen_id: int, groups: Collection[str]) -> bool:
+    """Whether a citizen is in one of these closed groups."""
+    query = select(citizen.c.id).where(
+        citizen.c.id == citizen_id, citizen.c.groups.overlap(list(groups))
+    )
+    return (await connection.execute(query)).first() is not None
 
 
 async def stats(connection: AsyncConnection) -> dict[str, Any]:

@@ -37,8 +37,9 @@ async def page(
 
 async def of_citizen(
     connection: AsyncConnection, alert_id: UUID, ref: str
-) -> list[dict[str, Any]] | None:
-    """One citizen's deliveries of one alert, by the register's key; None without such a citizen."""
+) -> tuple[int, list[dict[str, Any]]] | None:
+    """One citizen, by the register's key, and their deliveries of one alert; None without such a
+    citizen."""
     driver = await raw(connection)
     async with driver.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
@@ -50,7 +51,9 @@ async def of_citizen(
             {"alert": alert_id, "ref": ref},
         )
         rows = await cursor.fetchall()
-    return [r for r in rows if r["channel"] is not None] if rows else None
+    if not rows:
+        return None
+    return rows[0]["citizen_id"], [r for r in rows if r["channel"] is not None]
 
 
 async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str, str, str, int]]:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json, to_json
+from alerting.cap import called_a_test, from_json, to_json
 from alerting.dispatch.intake import events
 from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.events import Place
@@ -285,11 +285,18 @@ async def _state(
     # Before anything is ended: what a second person may refuse must have stopped nothing.
     held = (
         found.held
+        or _rehearsed(alert)
         or await storm.too_many(connection, alert, lane, request.principal, now=request.now)
         or await storm.too_wide(connection, alert, lane, request.principal)
         or await rosters.too_many(connection, alert, most=request.drill_roster_max)
     )
     return (AlertState.HELD, held) if held else (AlertState.ACCEPTED, "")
+
+
+def _rehearsed(alert: Alert) -> str:
+    """Why a real alert that calls itself a test waits; "" for any other. An end never waits."""
+    where = "" if alert.ends else called_a_test(alert)
+    return where and f"It has status Actual and says that it is a test ({where})."
 
 
 async def _store(

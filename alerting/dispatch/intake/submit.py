@@ -12,11 +12,15 @@ from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import KeyReused, Request, Submitted, accept, take_turns
 from alerting.dispatch.intake.interrupting import interrupting
+from alerting.dispatch.judging import silences
 from alerting.domain.alert import Alert
 from alerting.domain.principal import Principal
 from alerting.domain.retime import sent_now
 from alerting.errors import BadInput
+from alerting.observe.logs import logger
 from alerting.store.db import Database
+
+log = logger(__name__)
 
 __all__ = ["KeyReused", "Submitted", "submit"]
 
@@ -79,12 +83,23 @@ async def submit(
     if submitted.created:
         notes += submitted.notes
         # After the work is on its way: this only informs.
+        notes += await _silenced(db, alert, clock)
         foreseen = await interrupting(
             db, submitted.alert_id, clock=clock, all_channels_lanes=all_channels_lanes
         )
         notes += [foreseen] if foreseen else []
         submitted = replace(submitted, notes=tuple(notes))
     return submitted
+
+
+async def _silenced(db: Database, alert: Alert, clock: Clock) -> list[str]:
+    try:
+        async with db.begin() as connection:
+            return await silences.notes_on(connection, alert, clock.now())
+    except Exception:
+        # The alert is accepted already.
+        log.exception("submission.silences_unread", alert=alert.identifier[:80])
+        return []
 
 
 def read_one(data: bytes, *, max_bytes: int) -> tuple[Alert, list[str]]:

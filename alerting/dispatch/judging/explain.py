@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting import audience
 from alerting.cap import from_json
 from alerting.channels.base import ERROR_CLASSES
 from alerting.dispatch.judging import policies, silences
@@ -19,7 +20,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, deliveries, ledger
+from alerting.store import alerts, citizens, deliveries, ledger
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
 from alerting.throttle.desk import Desk, Subject
@@ -136,16 +137,17 @@ async def explain(
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
     await refuse_pruned(connection, stored)
-    found = await ledger.of_citizen(connection, alert_id, citizen)
-    if found is None:
+    known_by_ref = await ledger.of_citizen(connection, alert_id, citizen)
+    if known_by_ref is None:
         raise NotFound(f"There is no citizen {citizen}.")
+    citizen_id, found = known_by_ref
+    outsider = stored.is_drill and await _is_outsider(connection, stored, citizen_id)
     if not found:
-        return [Explained("", "", "", _no_delivery(stored))]
-    judged = await deliveries.as_judged(connection, alert_id, found[0]["citizen_id"])
-    outsider = False
-    if stored.is_drill:
-        outsiders, _ = await outsiders_of(connection, stored, [found[0]["citizen_id"]])
-        outsider = bool(outsiders)
+        why = _no_delivery(stored) or await _left_out(
+            connection, stored, citizen_id, outsider=outsider
+        )
+        return [Explained("", "", "", why)]
+    judged = await deliveries.as_judged(connection, alert_id, citizen_id)
     policy = (await policies.live(connection)).policy
     standing = await silences.standing(connection, now)
     explained = []
@@ -190,9 +192,34 @@ def _no_delivery(stored: StoredAlert) -> str:
         )
     if stored.state_reason and stored.planned_at is None:
         return f"The alert is not sent to anyone: {stored.state_reason}."
-    if stored.planned_at is not None:
-        return "No delivery was planned: the citizen was outside its area or had no address."
-    return "The audience is still being planned."
+    return "" if stored.planned_at is not None else "The audience is still being planned."
+
+
+async def _is_outsider(connection: AsyncConnection, stored: StoredAlert, citizen_id: int) -> bool:
+    outsiders, _ = await outsiders_of(connection, stored, [citizen_id])
+    return bool(outsiders)
+
+
+async def _left_out(
+    connection: AsyncConnection,
+    stored: StoredAlert,
+    citizen_id: int,
+    *,
+    outsider: bool,
+) -> str:
+    """Why an alert was planned without a citizen, as the register stands now."""
+    none = "No delivery was planned: the citizen"
+    if outsider:
+        return f"{none} is not a participant: on none of the rosters that the drill is for."
+    closed = not stored.is_drill and not stored.for_public
+    if closed and not await citizens.in_groups(connection, citizen_id, stored.addresses):
+        return f"{none} is not a participant: in none of the groups that the alert is for."
+    alert = from_json(stored.document)
+    if alert.ends:
+        return f"{none} had not been told of the danger that it ends."
+    if not await audience.holds(connection, alert, citizen_id, now=stored.submitted_at):
+        return f"{none} has no place or geocode in its areas."
+    return f"{none} had no address, or came into its areas later."
 
 
 def _state_then(stored: StoredAlert, reason: str) -> AlertState:

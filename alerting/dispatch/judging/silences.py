@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap.models import AreaModel
-from alerting.domain.alert import Area
+from alerting.domain.alert import Alert, Area
 from alerting.errors import BadInput
 from alerting.observe.logs import logger
 from alerting.store import silences
 from alerting.store.silences import StoredSilence
-from alerting.throttle.silence import Silence
+from alerting.throttle.silence import Silence, silenced_by
 from alerting.throttle.silence.matcher import Matcher, Op
 
 log = logger(__name__)
@@ -70,6 +70,22 @@ async def standing(connection: AsyncConnection, now: datetime) -> tuple[Silence,
         except BadInput as e:
             log.warning("silence.unread", silence=str(stored.id), error=type(e).__name__)
     return tuple(found)
+
+
+async def notes_on(connection: AsyncConnection, alert: Alert, now: datetime) -> list[str]:
+    """Which silences keep a new alert from those in its areas, a sentence each."""
+    parts = [(no, area) for no, i in enumerate(alert.infos) for area in range(len(i.areas) or 1)]
+    notes = []
+    for silence in await standing(connection, now):
+        held = [silenced_by(alert, no, area, [silence], now) is not None for no, area in parts]
+        if any(held):
+            name, until = str(silence.id)[:8], silence.ends_at.astimezone(UTC)
+            notes.append(
+                f"A silence of {silence.created_by} until {until:%Y-%m-%d %H:%M} UTC keeps "
+                f"{'it' if all(held) else 'a part of it'} from everybody there: "
+                f"{silence.comment} To end it: alerting silence end {name}"
+            )
+    return notes
 
 
 def read_area(value: Mapping[str, Any]) -> Area:
