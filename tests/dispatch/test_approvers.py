@@ -1,0 +1,115 @@
+"""Whoever may approve hears of a held alert, over the stand-in carriers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import pytest
+from town import Town
+
+from alerting.cap import to_xml
+from alerting.channels.registry import Sandbox, staff
+from alerting.dispatch.approvers import ALARM
+from alerting.dispatch.judging import policies
+from alerting.dispatch.workers.sweep import House
+from alerting.domain.alert import Alert
+from alerting.domain.principal import internal
+from alerting.domain.retime import sent_now
+from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN, read_log
+from alerting.embedded.carriers.server import Where, serving
+from alerting.settings import Settings
+from alerting.store import alarms
+
+MAIL, PHONE = "duty@example.org", "+447700900199"
+
+
+@pytest.fixture
+async def where(tmp_path: Path) -> AsyncIterator[Where]:
+    async with serving(Settings(var=tmp_path, sandbox_port=0, sandbox_smtp_port=0)) as where:
+        yield where
+
+
+def house(town: Town, where: Where, *approvers: str) -> House:
+    settings = Settings(approvers=approvers, public_url="https://alerts.example.org")
+    sandbox = Sandbox(
+        where.smtp_host,
+        int(where.http_url.rpartition(":")[2]),
+        where.smtp_port,
+        SANDBOX_ACCOUNT,
+        SANDBOX_TOKEN,
+    )
+    return House(
+        town.db, town.clock, town.doorbell, settings, staff=staff(settings, sandbox=sandbox)
+    )
+
+
+async def a_held_one(town: Town, flood: Alert, name: str = "held") -> UUID:
+    async with town.db.begin() as c:
+        await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
+    alert = sent_now(replace(flood, identifier=name), town.clock.now())
+    return (await town.submit(to_xml(alert), now=False)).alert_id
+
+
+def messages(folder: Path) -> list[dict[str, Any]]:
+    """What the carriers took, mails first."""
+    return [*read_log(folder, "email"), *read_log(folder, "sms")]
+
+
+async def kinds(town: Town) -> list[str]:
+    async with town.db.begin() as c:
+        return sorted(a.kind for a in await alarms.open_alarms(c))
+
+
+async def test_they_hear_of_it_once_by_mail_and_sms(
+    town: Town, flood: Alert, where: Where, tmp_path: Path
+) -> None:
+    alert_id = await a_held_one(town, flood)
+    for _ in range(3):
+        await house(town, where, MAIL, PHONE).keep()
+    mail, sms = messages(tmp_path)
+    assert (mail["to"], sms["to"]) == (MAIL, PHONE)
+    assert mail["title"] == "waits for a second person: Severe, Storm surge"
+    for message in (mail, sms):
+        assert f"alerting approve {alert_id}" in message["body"]
+        assert "EXERCISE" not in message["body"]
+    assert str(flood.infos[0].headline) in mail["body"]
+    assert "more than the 1 that one person may alert" in mail["body"]
+    assert f"https://alerts.example.org/v1/alerts/{alert_id}/approval" in mail["body"]
+    assert await kinds(town) == [alarms.HELD]
+
+
+async def test_what_no_carrier_took_is_said_and_tried_again(
+    town: Town, flood: Alert, where: Where, tmp_path: Path
+) -> None:
+    await a_held_one(town, flood)
+    async with aiohttp.ClientSession(where.http_url) as http:
+        faults = {"email": {"failure_rate": 1}}
+        async with http.post("/sandbox/faults", json=faults) as answer:
+            assert answer.status == 200, await answer.text()
+        waiting = house(town, where, MAIL)
+        await waiting.keep()
+        assert await kinds(town) == sorted([alarms.HELD, ALARM])
+        await http.delete("/sandbox/faults")
+        # Not at once: a wrong address must not be tried every second.
+        await waiting.keep()
+        assert messages(tmp_path) == []
+        town.clock.advance(31)
+        await waiting.keep()
+    assert len(messages(tmp_path)) == 1
+    assert await kinds(town) == [alarms.HELD]
+
+
+async def test_nobody_hears_of_what_waits_no_more(
+    town: Town, flood: Alert, where: Where, tmp_path: Path
+) -> None:
+    alert_id = await a_held_one(town, flood)
+    async with town.db.begin() as c:
+        await c.exec_driver_sql(f"update alert set state = 'accepted' where id = '{alert_id}'")  # noqa: S608
+    await house(town, where, MAIL).keep()
+    assert messages(tmp_path) == []
+    assert await kinds(town) == []

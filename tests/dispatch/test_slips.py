@@ -1,0 +1,268 @@
+"""Slips of a coordinator at night: what the answer to a submission says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from town import Town
+
+from alerting.cap import to_xml
+from alerting.dispatch.intake.cancel import cancel
+from alerting.dispatch.intake.submit import Submitted
+from alerting.dispatch.judging import policies, silences
+from alerting.dispatch.status import status
+from alerting.domain.alert import (
+    Alert,
+    Info,
+    MsgType,
+    NamedValue,
+    Severity,
+    Status,
+)
+from alerting.domain.alert_state import AlertState
+from alerting.domain.principal import internal
+from alerting.errors import BadInput, NotFound
+from alerting.store import alarms, alerts
+from alerting.throttle.silence.matcher import Matcher, Op
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def noon(town: Town) -> None:
+    town.begin_at(NOON)
+
+
+def saying(town: Town, alert: Alert, **changes: object) -> Alert:
+    """The alert as sent now and in force for hours, every info changed alike."""
+    sent = town.clock.now()
+
+    def change(info: Info) -> Info:
+        info = replace(info, expires=sent + timedelta(hours=8), onset=None)
+        return replace(info, **changes)  # type: ignore[arg-type]
+
+    return replace(alert, sent=sent, infos=tuple(map(change, alert.infos)))
+
+
+async def said(town: Town, alert: Alert) -> Submitted:
+    return await town.submit(to_xml(alert), now=False)
+
+
+async def silence(town: Town, event: str) -> None:
+    async with town.db.begin() as c:
+        await silences.add(
+            c,
+            matchers=[Matcher("event", Op.IS, event)],
+            area=None,
+            starts_at=None,
+            ends_at=NOON + timedelta(days=1),
+            comment="The dam is being tested.",
+            by="person:duty",
+            now=NOON,
+        )
+
+
+async def end(town: Town, submitted: Submitted) -> None:
+    await cancel(
+        town.db,
+        submitted.alert_id,
+        principal=internal("test"),
+        clock=town.clock,
+        doorbell=town.doorbell,
+    )
+
+
+async def covered(town: Town, flood: Alert) -> Submitted:
+    await silence(town, flood.infos[0].event)
+    return await said(town, replace(saying(town, flood), infos=saying(town, flood).infos[:1]))
+
+
+async def half_covered(town: Town, flood: Alert) -> Submitted:
+    await silence(town, flood.infos[0].event)
+    return await said(town, saying(town, flood))
+
+
+async def never_silenced(town: Town, flood: Alert) -> Submitted:
+    await silence(town, flood.infos[0].event)
+    return await said(town, saying(town, flood, severity=Severity.EXTREME))
+
+
+async def again_after_its_cancel(town: Town, flood: Alert) -> Submitted:
+    alert = saying(town, flood)
+    await end(town, await said(town, alert))
+    return await said(town, alert)
+
+
+async def again_while_held(town: Town, flood: Alert) -> Submitted:
+    async with town.db.begin() as c:
+        await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
+    alert = saying(town, flood)
+    await said(town, alert)
+    return await said(town, alert)
+
+
+async def effective_later(town: Town, flood: Alert) -> Submitted:
+    return await said(town, saying(town, flood, effective=town.clock.now() + timedelta(hours=3)))
+
+
+async def effective_at_once(town: Town, flood: Alert) -> Submitted:
+    return await said(town, saying(town, flood, effective=town.clock.now()))
+
+
+#: slip → whether it is new, its state and what a note says; "" for no note at all
+ANSWERS: dict[str, tuple[Callable[[Town, Alert], Awaitable[Submitted]], bool, str, str]] = {
+    "covered by a silence": (
+        covered,
+        True,
+        "accepted",
+        "A silence of person:duty until 2026-11-25 12:00 UTC keeps it from everybody there: The "
+        "dam is being tested. To end it: alerting silence end ",
+    ),
+    "one language covered": (half_covered, True, "accepted", "keeps a part of it from everybody"),
+    "Extreme is never silenced": (never_silenced, True, "accepted", ""),
+    "submitted again after it was cancelled": (
+        again_after_its_cancel,
+        False,
+        "cancelled",
+        "It was accepted before and has been cancelled (by ",
+    ),
+    "submitted again while it waits": (
+        again_while_held,
+        False,
+        "held",
+        "It waits for a second person (alerting approve ",
+    ),
+    "effective in three hours": (
+        effective_later,
+        True,
+        "accepted",
+        "It takes effect only at 2026-11-24T15:00:00+00:00, and citizens are told at once.",
+    ),
+    "effective now": (effective_at_once, True, "accepted", ""),
+}
+
+
+@pytest.mark.parametrize("slip", ANSWERS)
+async def test_the_answer_says_what_comes_of_it(town: Town, flood: Alert, slip: str) -> None:
+    make, created, state, note = ANSWERS[slip]
+    answer = await make(town, flood)
+    assert (answer.created, answer.state) == (created, state)
+    if note:
+        assert any(note in n for n in answer.notes), answer.notes
+    else:
+        assert answer.notes == ()
+
+
+#: What an Actual alert says → where that is found; "" where it is no test.
+TESTS: list[tuple[dict[str, object], str]] = [
+    ({"event_codes": (NamedValue("SAME", "RWT"),)}, "info[1]/eventCode SAME=RWT"),
+    ({"event_codes": (NamedValue("SAME", "rmt "),)}, "info[1]/eventCode SAME=rmt "),
+    ({"event_codes": (NamedValue("EAS", "DMO"),)}, "info[1]/eventCode EAS=DMO"),
+    (
+        {"parameters": (NamedValue("VTEC", "/T.NEW.KWBC.TS.W.0001.000000T0000Z/"),)},
+        "info[1]/parameter VTEC begins with /T.",
+    ),
+    ({"headline": "THIS IS A TEST"}, "info[1]/headline 'THIS IS A TEST'"),
+    ({"event": "Required Weekly Test"}, "info[1]/event 'Required Weekly Test'"),
+    ({"instruction": "This is only a test."}, "info[1]/instruction 'This is only a test'"),
+    ({"event_codes": (NamedValue("SAME", "TOR"),)}, ""),
+    ({"parameters": (NamedValue("VTEC", "/O.NEW.KWBC.TS.W.0001.000000T0000Z/"),)}, ""),
+    ({"headline": "This is not a test: leave the valley"}, ""),
+    ({"headline": "Testing of the dam has failed"}, ""),
+]
+
+
+@pytest.mark.parametrize(("changes", "where"), TESTS)
+async def test_a_real_alert_that_calls_itself_a_test_waits(
+    town: Town, flood: Alert, changes: dict[str, object], where: str
+) -> None:
+    answer = await said(town, saying(town, flood, severity=Severity.EXTREME, **changes))
+    assert answer.state is (AlertState.HELD if where else AlertState.ACCEPTED)
+    assert any(f"It says Actual, and that it is a test ({where})" in n for n in answer.notes) == (
+        where != ""
+    )
+    async with town.db.begin() as c:
+        assert [a.kind for a in await alarms.open_alarms(c)] == [alarms.HELD] * (where != "")
+
+
+async def test_the_same_text_moved_to_now_is_one_alert_while_it_is_in_force(
+    town: Town, alert_xml: bytes
+) -> None:
+    first = await town.submit(alert_xml)
+    town.clock.advance(600)
+    again = await town.submit(alert_xml)
+    assert (again.created, again.alert_id, again.state) == (False, first.alert_id, first.state)
+    assert "is in force: nothing is sent anew" in again.notes[0]
+    # It is sent all the same by who says so.
+    for options in ({"idempotency_key": "mine"}, {"tell_again": True}):
+        assert (await town.submit(alert_xml, **options)).created
+    assert not (await town.submit(alert_xml, tell_again=True)).created
+    # Somebody else's word is their own.
+    assert (await town.submit(alert_xml, principal=internal("other"))).created
+    await end(town, first)
+    anew = await town.submit(alert_xml)
+    assert anew.created
+    assert not (await town.submit(alert_xml)).created
+
+
+async def test_a_text_that_has_run_out_is_sent_anew(town: Town, alert_xml: bytes) -> None:
+    first = await town.submit(alert_xml)
+    town.clock.advance(24 * 3600)
+    anew = await town.submit(alert_xml)
+    assert anew.created
+    assert anew.alert_id != first.alert_id
+
+
+@pytest.mark.parametrize("minutes", [6, 60, 60 * 24])
+async def test_what_is_sent_tomorrow_is_refused(town: Town, flood: Alert, minutes: int) -> None:
+    alert = replace(saying(town, flood), sent=NOON + timedelta(minutes=minutes))
+    with pytest.raises(BadInput, match="which is still to come"):
+        await said(town, alert)
+    async with town.db.begin() as c:
+        with pytest.raises(NotFound):
+            await alerts.resolve(c, flood.identifier)
+
+
+async def test_a_cancel_of_the_same_second_ends_it(town: Town, flood: Alert) -> None:
+    alert = saying(town, flood)
+    first = await said(town, alert)
+    await said(
+        town,
+        replace(alert, identifier="end", msg_type=MsgType.CANCEL, references=(alert.triple,)),
+    )
+    async with town.db.begin() as c:
+        assert (await status(c, first.alert_id)).state == AlertState.CANCELLED
+    await town.worker().sweep()
+    assert town.sent == []
+
+
+async def test_an_identifier_that_is_an_id_by_its_looks_is_found(town: Town, flood: Alert) -> None:
+    name = str(uuid4())
+    submitted = await said(town, replace(saying(town, flood), identifier=name))
+    async with town.db.begin() as c:
+        assert await alerts.resolve(c, name) == submitted.alert_id
+        assert await alerts.standing(c, name) == [submitted.alert_id]
+
+
+async def test_a_test_of_the_same_name_hides_nothing_and_real_ones_are_listed(
+    town: Town, flood: Alert
+) -> None:
+    first = await said(town, saying(town, flood))
+    async with town.db.begin() as c:
+        stored = await alerts.get(c, first.alert_id)
+        assert stored is not None
+        draft = replace(saying(town, flood), sender="tests@example.org", status=Status.SYSTEM)
+    await said(town, draft)
+    async with town.db.begin() as c:
+        assert await alerts.resolve(c, flood.identifier) == first.alert_id
+    other = await said(town, replace(saying(town, flood), sender="other@example.org"))
+    async with town.db.begin() as c:
+        with pytest.raises(BadInput) as ambiguous:
+            await alerts.resolve(c, flood.identifier)
+    for one, sender in ((first, flood.sender), (other, "other@example.org")):
+        assert f"{one.alert_id} of {sender}" in str(ambiguous.value)
+    assert "tests@example.org" not in str(ambiguous.value)
