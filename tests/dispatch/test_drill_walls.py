@@ -16,7 +16,7 @@ from town import Town
 from alerting import audience
 from alerting.cap import to_xml
 from alerting.channels.base import DEAD_ADDRESS, Outcome, Outgoing
-from alerting.dispatch.approvers import notice
+from alerting.dispatch import approvers
 from alerting.dispatch.intake.approve import approve
 from alerting.dispatch.judging.explain import explain
 from alerting.dispatch.judging.verdict import Verdicts
@@ -380,7 +380,7 @@ async def test_a_drill_for_many_waits_and_its_end_does_not(
         stored = await alerts.get(c, submitted.alert_id)
         (alarm,) = await alarms.open_alarms(c)
     assert stored is not None
-    told = notice(stored, public_url="https://alerts.example.org")
+    told = approvers.notice(stored, public_url="https://alerts.example.org")
     assert {
         t.partition(": ")[0] for t in (alarm.sentence, told.subject, told.text, told.short)
     } == {"EXERCISE"}

@@ -7,12 +7,12 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from town import Town
 
 from alerting.channels.base import DEAD_ADDRESS, REFUSED_CONTENT, Outcome, Outgoing
 from alerting.dispatch.receipts import apply_receipts
-from alerting.store import receipts
+from alerting.store import alarms, receipts
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import address, alert, delivery, outbox
 
@@ -213,3 +213,29 @@ async def test_applying_receipts_twice_follows_once(town: Town, alert_xml: bytes
         await settle(town)
     found = await follow_ups(town, submitted.alert_id)
     assert len(found) == await others(town, submitted.alert_id, "sms")
+
+
+async def test_no_report_is_missed_where_none_is_given(town: Town, alert_xml: bytes) -> None:
+    """Mail and push never report: one that was refused makes nobody suspect the others."""
+    refused = iter(["email", "push"])
+    for name in refused:
+        town.channels[name].answer = lambda m, seen=set(): Outcome(  # type: ignore[misc]
+            m.delivery_id, None if seen else seen.add(1) or DEAD_ADDRESS, provider_ref="ok"
+        )
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    rows = await town.rows(submitted.alert_id)
+    silent = [r for r in rows if r["channel"] != "sms"]
+    assert {(r["channel"], r["state"]) for r in silent} == {
+        (channel, state) for channel in ("email", "push") for state in ("accepted", "failed")
+    }
+    # Every chunk is looked at, some of them after their time.
+    past = func.now() - timedelta(days=1)
+    async with town.db.begin() as c:
+        await c.execute(update(delivery).values(accepted_at=past, planned_at=past))
+        await c.execute(update(outbox).where(outbox.c.kind == "deliver").values(check_at=past))
+    await settle(town)
+    async with town.db.begin() as c:
+        found = [(a.kind, a.subject) for a in await alarms.open_alarms(c)]
+    assert ("receipts-missing", "sms") in found
+    assert {subject for kind, subject in found if kind == "receipts-missing"} == {"sms"}

@@ -9,7 +9,9 @@ from sqlalchemy import text
 from town import Town
 
 from alerting.clock import ManualClock, SystemClock
+from alerting.dispatch.prune import Pruner
 from alerting.dispatch.workers.sweep import House
+from alerting.errors import Unavailable
 from alerting.store import alarms
 
 
@@ -32,3 +34,25 @@ async def test_a_house_with_a_wrong_clock_keeps_none(
     assert await House(*parts, machine_clock=SystemClock()).keep()
     async with town.db.begin() as c:
         assert await c.scalar(text("select state from alert")) == "expired"
+
+
+@pytest.mark.parametrize("off_s", [-90, 90, 800 * 86_400])
+async def test_a_pruner_with_a_wrong_clock_deletes_nothing(
+    town: Town, alert_xml: bytes, off_s: float
+) -> None:
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    years_ago = "now() - interval '9 years'"
+    async with town.db.begin() as c:
+        await c.execute(
+            text(
+                f"update alert set state = 'completed', finished_at = {years_ago}, "  # noqa: S608
+                f"submitted_at = {years_ago}, expires_at = {years_ago}, sent_at = {years_ago}"
+            )
+        )
+    wrong = ManualClock(SystemClock().now() + timedelta(seconds=off_s))
+    with pytest.raises(Unavailable, match=r"The clock of .* Nothing is pruned\."):
+        await Pruner(town.db, wrong, machine=wrong).run(1, actor="test")
+    assert await town.rows(submitted.alert_id)
+    right = Pruner(town.db, SystemClock(), machine=SystemClock())
+    assert (await right.run(1, actor="test")).alerts == 1
