@@ -109,7 +109,7 @@ async def found(
     run: RuntimeDep,
     _: Reader,
     state: Annotated[list[AlertState], Query(description="Any of these.")] = [],  # noqa: B006
-    sender: Annotated[str | None, Query(max_length=1000)] = None,
+    sender: Annotated[str | None, Query(max_length=1000, pattern=r"^[^\x00]*$")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Sent from then on.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Sent before.")] = None,
     at: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,9 @@ from alerting.throttle.silence import touch
 #: The most alerts of one page.
 MOST = 100
 
-#: Alerts whose areas are looked at for one page.
+#: Alerts whose areas are looked at for one page, and so many of them at once.
 _LOOKED_AT = 200
+_BATCH = 20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,27 +62,35 @@ async def page(
 ) -> Page:
     """Up to `limit` alerts. after: `next` of the page before. Raises BadInput for one that is
     none."""
-    looked_at = limit if wanted.where is None else _LOOKED_AT
-    rows = await listing.rows(
-        connection,
-        states=wanted.states,
-        sender=wanted.sender,
-        since=wanted.since,
-        until=wanted.until,
-        after=None if after is None else _read(after),
-        limit=looked_at + 1,
-    )
-    found, last = rows[:looked_at], rows[:looked_at][-1:]
-    if wanted.where is not None:
+    position = None if after is None else _read(after)
+    batch = limit if wanted.where is None else _BATCH
+    found: list[Row] = []
+    looked_at, more = 0, True
+    while more and len(found) < limit and looked_at < _LOOKED_AT:
+        rows = await listing.rows(
+            connection,
+            states=wanted.states,
+            sender=wanted.sender,
+            since=wanted.since,
+            until=wanted.until,
+            after=position,
+            limit=batch + 1,
+            documents=wanted.where is not None,
+        )
+        part, more = rows[:batch], len(rows) > batch
+        looked_at += len(part)
         # Off the loop: areas may be large.
-        found = await asyncio.to_thread(_in, found, wanted.where)
-        if len(found) > limit:
-            found, last = found[:limit], found[limit - 1 : limit]
-    more = bool(last) and last[0] is not rows[-1]
+        fit = part if wanted.where is None else await asyncio.to_thread(_in, part, wanted.where)
+        if len(found) + len(fit) > limit:
+            part, more = fit[: limit - len(found)], True
+            fit = part
+        found += [replace(row, document=None) for row in fit]
+        position = (part[-1].sent_at, part[-1].id) if part else position
     done = [r.id for r in found if r.state == AlertState.COMPLETED]
     waiting = await tallies.with_open(connection, done)
     return Page(
-        [_json(row, row.id in waiting) for row in found], _cursor(last[0]) if more else None
+        [_json(row, row.id in waiting) for row in found],
+        _cursor(*position) if more and position is not None else None,
     )
 
 
@@ -118,12 +127,13 @@ def _in(rows: Sequence[Row], where: Area) -> list[Row]:
     return [
         row
         for row in rows
-        if any(touch(where, a) for i in from_json(row.document).infos for a in i.areas)
+        if row.document is not None
+        and any(touch(where, a) for i in from_json(row.document).infos for a in i.areas)
     ]
 
 
-def _cursor(row: Row) -> str:
-    return f"{(row.sent_at - _EPOCH) // timedelta(microseconds=1)}-{row.id.hex}"
+def _cursor(sent_at: datetime, alert_id: UUID) -> str:
+    return f"{(sent_at - _EPOCH) // timedelta(microseconds=1)}-{alert_id.hex}"
 
 
 def _read(cursor: str) -> tuple[datetime, UUID]:
@@ -136,8 +146,10 @@ def _read(cursor: str) -> tuple[datetime, UUID]:
 
 
 def _json(row: Row, waits: bool) -> dict[str, Any]:
-    infos = row.document.get("info", ())
-    gravest = min(infos, key=lambda i: Severity(i["severity"]).rank, default=None)
+    infos = zip(row.severities, row.events, strict=True)
+    severity, event = min(
+        infos, key=lambda i: Severity(i[0]).rank, default=(Severity.UNKNOWN.value, "")
+    )
     return {
         "id": str(row.id),
         "identifier": row.identifier,
@@ -146,8 +158,8 @@ def _json(row: Row, waits: bool) -> dict[str, Any]:
         "status": row.status,
         "msg_type": row.msg_type,
         "scope": row.scope,
-        "event": gravest["event"] if gravest else "",
-        "severity": gravest["severity"] if gravest else Severity.UNKNOWN.value,
+        "event": event,
+        "severity": severity,
         "lane": row.lane,
         "state": AlertState.DELIVERING.value if waits else row.state,
         "state_reason": row.state_reason,

@@ -82,7 +82,7 @@ async def finish(connection: AsyncConnection, alert_id: UUID, *, now: datetime) 
 async def judge(connection: AsyncConnection, alert_ids: Collection[UUID], *, now: datetime) -> None:
     """Open the alarm for each finished real alert that nobody heard; close it where somebody has
     been told since. What may yet go by another channel is judged after that."""
-    for stored in await alerts.finished(connection, alert_ids):
+    for stored in await alerts.finished(connection, alert_ids) if alert_ids else ():
         subject = str(stored.id)
         if await tallies.any_told(connection, stored.id):
             await alarms.close(connection, alarms.REACHED_NOBODY, subject, by="system")

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, cast, func, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
@@ -17,7 +18,8 @@ from alerting.store.schema import alert
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One alert of a list. document: the alert as CAP in JSON."""
+    """One alert of a list. severities, events: of its infos, in order. document: the alert as CAP
+    in JSON, where it was asked for."""
 
     id: UUID
     sender: str
@@ -33,10 +35,20 @@ class Row:
     expires_at: datetime
     planned_at: datetime | None
     audience: int
-    document: dict[str, Any]
+    severities: list[str]
+    events: list[str]
+    document: dict[str, Any] | None = None
 
 
-_FIELDS = [alert.c[name] for name in Row.__slots__]
+def _of_infos(name: str) -> ColumnElement[Any]:
+    return func.jsonb_path_query_array(alert.c.document, cast(f"$.info[*].{name}", JSONPATH))
+
+
+_FIELDS = [
+    *(alert.c[name] for name in Row.__slots__ if name in alert.c and name != "document"),
+    _of_infos("severity").label("severities"),
+    _of_infos("event").label("events"),
+]
 
 
 async def rows(
@@ -48,13 +60,15 @@ async def rows(
     until: datetime | None = None,
     after: tuple[datetime, UUID] | None = None,
     limit: int,
+    documents: bool = False,
 ) -> list[Row]:
     """Up to `limit` alerts, those sent last first.
 
     states: in one of these; all where none is given. sender: in any case of its letters. since,
-    until: sent from and before then. after: `sent_at` and `id` of the last one seen.
+    until: sent from and before then. after: `sent_at` and `id` of the last one seen. documents:
+    with their documents, which may be large.
     """
-    query = select(*_FIELDS)
+    query = select(*_FIELDS, *([alert.c.document] if documents else []))
     if states:
         query = query.where(alert.c.state.in_([s.value for s in states]))
     if sender is not None:
