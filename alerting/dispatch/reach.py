@@ -16,14 +16,15 @@ from alerting.domain.delivery import TOLD, DeliveryState
 from alerting.store import alarms, alerts, escalations, ledger, tallies
 from alerting.store.alerts import StoredAlert
 
-#: Why a delivery was not sent whose citizen need not know of the danger. Whoever is spared for any
-#: other reason knows of it.
+#: Why a delivery was not sent whose citizen need not know of the danger: where nobody was told, the
+#: endpoint of another was not either. Whoever is spared for any other reason knows of it.
 _UNKNOWING = frozenset(
     {
         Reason.NOT_A_PARTICIPANT,
         Reason.OPTED_OUT,
         Reason.UNVERIFIED,
         Reason.SUSPENDED,
+        Reason.ALREADY_TOLD,
         Reason.SILENCED,
         Reason.EXPIRED,
         Reason.CANCELLED,

@@ -31,10 +31,11 @@ async def held_gauge(served: Served) -> dict[str, str]:
 
 async def test_an_approver_finds_what_waits(served: Served, alert_xml: bytes) -> None:
     assert set((await held_gauge(served)).values()) == {"0"}
-    await submit(served, alert_xml)
+    for n in range(2):
+        await submit(served, alert_xml.replace(b"flood-0001", b"flood-%d" % n))
     async with served.runtime.db.begin() as c:
         await policies.set_live(
-            c, "[storm]\nat_least = 1\nusual_factor = 1\n", by=internal("other")
+            c, "[storm]\nat_least = 2\nusual_factor = 2\n", by=internal("other")
         )
     waits = await submit(served, alert_xml.replace(b"flood-0001", b"flood-held"))
     assert waits["state"] == "held"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ class Desk:
     def __init__(self, folder: Path, env: dict[str, str], town: Town) -> None:
         self._folder = folder
         self._env = {k: v for k, v in os.environ.items() if not k.startswith("ALERTING_")} | env
-        self._town = town
+        self._worker = town.worker()
 
     async def __call__(self, *words: str, working: bool = True) -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
@@ -38,7 +39,7 @@ class Desk:
         done = asyncio.create_task(process.communicate())
         while not done.done():
             if working:
-                await self._town.worker().sweep()
+                await self._worker.sweep()
             await asyncio.sleep(0.05)
         out, err = await done
         return process.returncode or 0, out.decode(), err.decode()
@@ -47,7 +48,7 @@ class Desk:
 @pytest.fixture
 async def desk(
     tmp_path: Path, db: Database, database_url: str, redis_url: str, operator: str
-) -> Desk:
+) -> AsyncIterator[Desk]:
     await import_file(db, EXAMPLES / "citizens.csv", errors=tmp_path / "errors.csv")
     doorbell = Doorbell(redis_url)
     town = Town(
@@ -59,7 +60,9 @@ async def desk(
         [],
     )
     env = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "ALERTING_VAR": str(tmp_path)}
-    return Desk(tmp_path, env, town)
+    yield Desk(tmp_path, env, town)
+    await town.close()
+    doorbell.close()
 
 
 def moved(folder: Path, **words: tuple[str, str]) -> str:

@@ -82,12 +82,6 @@ async def left(town: Town, flood: Alert) -> Alert:
     return saying(town, flood)
 
 
-async def over(town: Town, flood: Alert) -> Alert:
-    """It is planned, and its time runs out before a worker comes to anybody."""
-    town.settings.sweep_s = 0.001
-    return saying(town, flood, expires=NOON + timedelta(minutes=1))
-
-
 def nowhere(*codes: str) -> Area:
     return Area("Nowhere", geocodes=tuple(NamedValue("AGS", c) for c in codes))
 
