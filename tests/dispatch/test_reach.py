@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 import pytest
@@ -21,7 +21,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import internal
 from alerting.store import alarms
 from alerting.store.alarms import HELD, REACHED_NOBODY, Alarm
-from alerting.store.schema import address
+from alerting.store.schema import address, citizen
 from alerting.throttle.silence.matcher import Matcher, Op
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -219,6 +219,8 @@ async def test_the_alarm_ends_when_somebody_is_told_after_all(town: Town, flood:
 
 async def test_what_waits_for_the_morning_is_not_completed(town: Town, flood: Alert) -> None:
     town.begin_at(datetime(2026, 11, 24, 2, tzinfo=UTC))
+    async with town.db.begin() as c:
+        await c.execute(update(citizen).values(quiet_from=time(22), quiet_to=time(7)))
     for channel in town.channels.values():
         channel.can_be_silent = False
     alert = saying(
