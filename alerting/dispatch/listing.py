@@ -97,7 +97,8 @@ async def page(
 def area_of(at: str | None, geocode: str | None) -> Area | None:
     """The area of a point such as `54.5,2.5`, or of a geocode such as `EMMA_ID=ES104`; None without
     either. Raises BadInput."""
-    circles, geocodes = (), ()
+    circles: tuple[Circle, ...] = ()
+    geocodes: tuple[NamedValue, ...] = ()
     if at is not None:
         circles = (Circle(*_point(at), 0.0),)
     if geocode is not None:

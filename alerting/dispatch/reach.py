@@ -67,8 +67,8 @@ def unheard(
         return _too_late(stored, waits_until)
     if found:
         return f"Nobody was told: {_listed(found)}."
-    if stored.planned_at is None:
-        return _never_planned(stored)
+    if stored.state in ENDED:
+        return _ended(stored)
     if stored.audience:
         return f"None of the {stored.audience:,} citizens in its areas has an address."
     return _empty(stored)
@@ -119,7 +119,7 @@ def _listed(found: Counter[tuple[DeliveryState, str]]) -> str:
     return ", ".join(f"{count:,} {words}" for words, count in sums.most_common())
 
 
-def _never_planned(stored: StoredAlert) -> str:
+def _ended(stored: StoredAlert) -> str:
     if stored.state is AlertState.EXPIRED:
         return f"Nobody was told: {stored.state_reason}."
     if stored.ended_by is None and stored.state_reason:

@@ -73,7 +73,7 @@ async def test_they_hear_of_it_once_by_mail_and_sms(
         await house(town, where, MAIL, PHONE).keep()
     mail, sms = messages(tmp_path)
     assert (mail["to"], sms["to"]) == (MAIL, PHONE)
-    assert mail["title"] == "waits for a second person: Severe, Storm surge"
+    assert mail["subject"] == "waits for a second person: Severe, Storm surge"
     for message in (mail, sms):
         assert f"alerting approve {alert_id}" in message["body"]
         assert "EXERCISE" not in message["body"]

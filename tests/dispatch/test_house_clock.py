@@ -47,7 +47,7 @@ async def test_a_pruner_with_a_wrong_clock_deletes_nothing(
         await c.execute(
             text(
                 f"update alert set state = 'completed', finished_at = {years_ago}, "  # noqa: S608
-                f"submitted_at = {years_ago}, expires_at = {years_ago}, sent_at = {years_ago}"
+                f"submitted_at = {years_ago}, expires_at = {years_ago}"
             )
         )
     wrong = ManualClock(SystemClock().now() + timedelta(seconds=off_s))

@@ -36,7 +36,7 @@ async def planned(town: Town, alert: Alert) -> UUID:
 def here_and_there(town: Town, flood: Alert) -> tuple[str, str]:
     """The register's keys of somebody in the area and of somebody far from it."""
     ground = ring_shape(flood.infos[0].areas[0].polygons[0].points)
-    apart = [(ground.distance(Point(c.lon, c.lat)), c.name) for c in town.citizens]
+    apart = [(ground.distance(Point(c.lon, c.lat)), c.ref) for c in town.citizens]
     return min(apart)[1], max(apart)[1]
 
 

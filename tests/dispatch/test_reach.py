@@ -189,7 +189,7 @@ async def test_nobody_is_alarmed_where_people_know_already(town: Town, flood: Al
     await done(town, first)
     town.clock.advance(60)
     again = replace(
-        saying(town, flood, contact="Ask at the town hall"),
+        saying(town, flood, contact="Ask at the town hall", expires=first.infos[0].expires),
         identifier="again",
         msg_type=MsgType.UPDATE,
         references=(first.triple,),
