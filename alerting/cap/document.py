@@ -39,6 +39,8 @@ _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ILLEGAL_REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,9}));")
 _NAMED_REFERENCE = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,10});")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:[A-Za-z_][\w.-]{0,40}|#[0-9]{1,9}|#x[0-9A-Fa-f]{1,8});)")
+#: What a parser says of a < or & that was meant as a character.
+_MARKUP = re.compile(r"invalid element name|Entity|mandates value for attribute", re.IGNORECASE)
 _TOO_DEEP = "boolean(" + "/*" * (MAX_DEPTH + 1) + ")"
 
 
@@ -117,7 +119,9 @@ def _not_xml(error: etree.XMLSyntaxError) -> CapError:
         return _too_deep()
     return CapError(
         f"This is not well-formed XML: line {error.lineno or 1}: {reason or 'it ends too early'}.",
-        remedy="Check that the file is whole.",
+        remedy="In a text write < as &lt; and & as &amp;."
+        if _MARKUP.search(reason)
+        else "Check that the file is whole.",
     )
 
 

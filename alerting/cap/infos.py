@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import tzinfo
-from typing import TypeVar
 
 from lxml import etree
 
@@ -21,8 +20,6 @@ from alerting.domain.alert import (
     Severity,
     Urgency,
 )
-
-Shape = TypeVar("Shape")
 
 
 def info_of(element: etree._Element, number: int, notes: Notes, zone: tzinfo | None) -> Info | None:
@@ -111,14 +108,16 @@ def _area(element: etree._Element, where: str, notes: Notes) -> Area:
 
 
 def _shapes(
-    bag: Bag, name: str, read: Callable[[str], tuple[Shape | None, Iterable[str]]]
-) -> list[Shape]:
+    bag: Bag, name: str, read: Callable[[str], shapes.Drawn[shapes.Shape]]
+) -> list[shapes.Shape]:
     found = []
     for number, text in enumerate(bag.texts(name), 1):
         if not text:
             continue
-        shape, remarks = read(text)
-        bag.notes.remark(bag.path(name, number), remarks)
-        if shape is not None:
-            found.append(shape)
+        drawn, where = read(text), bag.path(name, number)
+        bag.notes.remark(where, drawn.remarks)
+        if drawn.unclear:
+            bag.notes.ask(where, drawn.unclear, drawn.remedy)
+        if drawn.shape is not None:
+            found.append(drawn.shape)
     return found

@@ -32,6 +32,7 @@ from alerting.domain.alert import (
     Urgency,
 )
 
+_NO_TEXT = ("not a text",)
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[-+]\d\d:\d\d)", re.ASCII)
 
@@ -61,20 +62,22 @@ def _time(value: Any) -> Any:
 
 
 def _polygon(value: Any) -> Polygon:
-    shape, remarks = shapes.polygon(value) if isinstance(value, str) else (None, ("not a text",))
-    if shape is None or remarks:
+    drawn = shapes.polygon(value) if isinstance(value, str) else shapes.Drawn(None, _NO_TEXT)
+    # A ring that closes as CAP reads it has no other reading.
+    if drawn.shape is None or drawn.remarks:
         raise ValueError(
             "takes at least four points as 'lat,lon lat,lon …', the first again as the last: "
-            + "; ".join(remarks)
+            + "; ".join(drawn.remarks)
         )
-    return shape
+    return drawn.shape
 
 
 def _circle(value: Any) -> Circle:
-    shape, remarks = shapes.circle(value) if isinstance(value, str) else (None, ("not a text",))
-    if shape is None or remarks:
-        raise ValueError("takes a centre and kilometres as 'lat,lon km': " + "; ".join(remarks))
-    return shape
+    drawn = shapes.circle(value) if isinstance(value, str) else shapes.Drawn(None, _NO_TEXT)
+    if drawn.shape is None or drawn.remarks:
+        said = "; ".join(drawn.remarks)
+        raise ValueError(f"takes a centre and kilometres as 'lat,lon km': {said}")
+    return drawn.shape
 
 
 def _address(value: Any) -> Any:

@@ -1,59 +1,77 @@
 """CAP's shapes: a polygon is `lat,lon lat,lon …`, a circle `lat,lon km`; WGS 84, degrees.
 
-The schema takes any text here, so whatever is read otherwise than written is a remark.
+The schema takes any text here, so whatever is read otherwise than written is a remark. What may be
+read in several ways is read in the likeliest, and a person is asked to write it again.
 """
 
 from __future__ import annotations
 
 import math
-import re
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Generic, TypeVar
 
+from alerting.cap.rings import Points, numbers_of, words_of, written
 from alerting.domain.alert import Circle, Polygon
 
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
-_NUMBERS = re.compile(_NUMBER, re.ASCII)
-_POINT = re.compile(rf"({_NUMBER}),({_NUMBER})", re.ASCII)
-_BETWEEN = re.compile(r"[\s,;()\[\].]*")
+_RING = "Write points as lat,lon lat,lon …, in degrees with a decimal point."
+_DISC = "Write a circle as lat,lon and its radius in kilometres, like 54.46,2.4 5."
 
-Points = list[tuple[float, float]]
+Shape = TypeVar("Shape", Polygon, Circle)
 
 
-def polygon(text: str) -> tuple[Polygon | None, tuple[str, ...]]:
-    """Read a ring; None where the text is none. The strings say what was read otherwise."""
-    remarks: list[str] = []
-    points = _points(text.split())
-    if points is None:
-        numbers = _numbers(text)
-        if numbers is None or len(numbers) % 2:
-            return None, (f"no polygon, left out: {_glimpse(text)}",)
-        points = list(zip(numbers[::2], numbers[1::2], strict=True))
-        remarks.append(f"points not written lat,lon lat,lon: {_glimpse(text)}")
-    placed, how = _on_earth(points)
+@dataclass(frozen=True, slots=True)
+class Drawn(Generic[Shape]):
+    """What a text draws; `shape` is None where that is nothing.
+
+    remarks: what was read otherwise than written. unclear: why a person is asked to write it
+    again, "" where nothing else can be meant; `remedy` is how.
+    """
+
+    shape: Shape | None
+    remarks: tuple[str, ...] = ()
+    unclear: str = ""
+    remedy: str = ""
+
+
+def polygon(text: str) -> Drawn[Polygon]:
+    """Read a ring."""
+    read = written(text)
+    if read is None:
+        return _nothing("no polygon, left out", text, _RING)
+    placed, moved = _on_earth(read.points)
     if placed is None:
-        return None, (f"coordinates outside the Earth, polygon left out: {_glimpse(text)}",)
-    remarks += how
+        return _nothing("coordinates outside the Earth, polygon left out", text, _RING)
+    remarks = [*([f"{read.how}: {_glimpse(text)}"] if read.how else []), *moved]
     if placed[0] != placed[-1]:
         placed.append(placed[0])
         remarks.append("last point was not the first; the ring was closed")
     if len(placed) < 4:
-        return None, (f"fewer than four points, polygon left out: {_glimpse(text)}",)
-    return Polygon(tuple(placed)), tuple(remarks)
+        return _nothing("fewer than four points, polygon left out", text, _RING)
+    shape = Polygon(tuple(placed))
+    if not read.unclear:
+        return Drawn(shape, tuple(remarks))
+    meant = f"Did you mean {_glimpse(polygon_text(shape))}? {_RING}"
+    return Drawn(shape, tuple(remarks), f"{_glimpse(text)} may have {read.unclear}", meant)
 
 
-def circle(text: str) -> tuple[Circle | None, tuple[str, ...]]:
-    """Read a circle; None where the text is none."""
-    parts = text.split()
-    centre = _points(parts[:1])
-    exact = len(parts) == 2 and centre and _NUMBERS.fullmatch(parts[1])
-    numbers = [*centre[0], float(parts[1])] if exact and centre else _numbers(text)
+def circle(text: str) -> Drawn[Circle]:
+    """Read a circle."""
+    words = words_of(text)
+    numbers = numbers_of(text)
     if numbers is None or len(numbers) != 3 or not 0 <= numbers[2] < math.inf:
-        return None, (f"no circle, left out: {_glimpse(text)}",)
-    remarks = () if exact else (f"not written lat,lon km: {_glimpse(text)}",)
+        return _nothing("no circle, left out", text, _DISC)
+    one_way = len(words) == 2 and "," in words[0] and numbers_of(words[1]) == numbers[2:]
+    exact = one_way and words == text.split()
     placed, how = _on_earth([(numbers[0], numbers[1])])
     if placed is None:
-        return None, (f"centre outside the Earth, circle left out: {_glimpse(text)}",)
-    return Circle(*placed[0], numbers[2]), (*remarks, *how)
+        return _nothing("centre outside the Earth, circle left out", text, _DISC)
+    remarks = (*(() if exact else (f"not written lat,lon km: {_glimpse(text)}",)), *how)
+    shape = Circle(*placed[0], numbers[2])
+    if one_way:
+        return Drawn(shape, remarks)
+    meant = f"Did you mean {circle_text(shape)!r}? {_DISC}"
+    return Drawn(shape, remarks, f"{_glimpse(text)} may be no centre and radius", meant)
 
 
 def polygon_text(shape: Polygon) -> str:
@@ -72,17 +90,9 @@ def decimal(number: float) -> str:
     return text.removesuffix(".0")
 
 
-def _points(words: list[str]) -> Points | None:
-    found = [_POINT.fullmatch(word) for word in words]
-    points = [(float(m[1]), float(m[2])) for m in found if m]
-    return points if points and len(points) == len(found) else None
-
-
-def _numbers(text: str) -> list[float] | None:
-    """All numbers of a text that holds nothing else of meaning."""
-    if not _BETWEEN.fullmatch(_NUMBERS.sub("", text)):
-        return None
-    return [float(n) for n in _NUMBERS.findall(text)] or None
+def _nothing(why: str, text: str, remedy: str) -> Drawn[Shape]:
+    said = f"{why}: {_glimpse(text)}"
+    return Drawn(None, (said,), said, remedy)
 
 
 def _on_earth(points: Points) -> tuple[Points | None, list[str]]:
