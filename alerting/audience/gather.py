@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from alerting.audience import cover
 from alerting.audience.zones import Zones
 from alerting.domain.citizen import geocode_bit, place_bit
+from alerting.domain.geocode import KeyRange, ranges
 from alerting.domain.geometry import grown
 from alerting.store import candidates
-from alerting.store.candidates import Among, Driver, Geocode, Places
+from alerting.store.candidates import Among, Driver, Places
 
 #: So many places are tested before others on the loop have their turn.
 _AT_ONCE = 1000
@@ -36,15 +37,16 @@ _GEOCODE_BITS = np.array([geocode_bit(no) for no in range(7)], np.int16)
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What an alert's zones come to in the indexes: disjoint ranges of cells, distinct geocodes.
+    """What an alert's zones come to in the indexes: disjoint ranges of cells, distinct ranges of
+    geocodes.
 
-    zone_bits: for each geocode the zones it means.
+    zone_bits: for each range of geocodes the zones it means.
     """
 
     zones: Zones
     lows: list[int]
     highs: list[int]
-    geocodes: list[Geocode]
+    geocodes: list[KeyRange]
     zone_bits: list[int]
 
     def covers(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -76,10 +78,10 @@ async def ground(driver: Driver, zones: Zones) -> Ground:
     """Where to look for whom the zones hold."""
     widest_m = await candidates.widest_radius_m(driver)
     lows, highs = cover.ranges(grown(zones.reach, widest_m))
-    meant: dict[Geocode, int] = {}
+    meant: dict[KeyRange, int] = {}
     for code, no in zones.geocodes():
-        key = (code.name, code.value)
-        meant[key] = meant.get(key, 0) | 1 << no
+        for keys in ranges(code):
+            meant[keys] = meant.get(keys, 0) | 1 << no
     return Ground(zones, lows, highs, list(meant), list(meant.values()))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from alerting.audience.register import BadRow, check_header, read_row
+from alerting.audience.register import BadRow, check_header, doubtful_codes, read_row
 from alerting.errors import BadInput
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterRow, merge
@@ -19,12 +19,14 @@ BATCH = 5000
 
 @dataclass(slots=True)
 class Report:
-    """What an import did, in lines of the file. `errors` is the file with the refused ones."""
+    """What an import did, in lines of the file. `errors` is the file with the refused ones, and
+    with those that were imported though something looks wrong, `doubtful` of them."""
 
     added: int = 0
     changed: int = 0
     unchanged: int = 0
     refused: int = 0
+    doubtful: int = 0
     errors: str = ""
 
     @property
@@ -53,7 +55,12 @@ async def import_file(
         lines = csv.DictReader(_decoded(source, path, progress), strict=True)
         _header(lines, path)
         batch: dict[str, RegisterRow] = {}
-        refuse = _refuser(errors, report, stack)
+        write = _writer(errors, report, stack)
+
+        def refuse(number: int, reason: str) -> None:
+            write(number, reason)
+            report.refused += 1
+
         for number, line in _numbered(lines, refuse):
             try:
                 row = read_row(line, loopback_push=loopback_push)
@@ -64,6 +71,9 @@ async def import_file(
                 refuse(number, f"ref: {row.ref!r} stands on an earlier line too.")
                 continue
             batch[row.ref] = row
+            if doubts := doubtful_codes(row.geocodes):
+                write(number, f"imported, but geocodes: {'; '.join(doubts)}")
+                report.doubtful += 1
             if len(batch) >= BATCH:
                 await _merge(db, batch, report)
         await _merge(db, batch, report)
@@ -121,20 +131,19 @@ def _numbered(
         yield lines.line_num, line
 
 
-def _refuser(errors: Path, report: Report, stack: ExitStack) -> Callable[[int, str], None]:
-    """Writes refused lines; the file is made with the first of them."""
+def _writer(errors: Path, report: Report, stack: ExitStack) -> Callable[[int, str], None]:
+    """Writes what is wrong with a line; the file is made with the first of them."""
     writers: list[Callable[[list[object]], object]] = []
 
-    def refuse(number: int, reason: str) -> None:
+    def write(number: int, reason: str) -> None:
         if not writers:
             file = stack.enter_context(errors.open("w", newline="", encoding="utf-8"))
             writers.append(csv.writer(file).writerow)
             writers[0](["line", "reason"])
             report.errors = str(errors)
         writers[0]([number, reason])
-        report.refused += 1
 
-    return refuse
+    return write
 
 
 async def _merge(db: Database, batch: dict[str, RegisterRow], report: Report) -> None:

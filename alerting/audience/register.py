@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import time
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -30,6 +30,7 @@ COLUMNS = (
 
 _MAIL = re.compile(r"[^@\s,;<>\"]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]{2,}")
 _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+_SAME = re.compile(r"[0-9]{6}")
 _MAX_RADIUS_M = 100_000
 
 
@@ -199,3 +200,12 @@ def _geocodes(value: str) -> tuple[tuple[str, str], ...]:
             raise BadRow(f"geocodes: {part!r} is not name=value such as EMMA_ID=ES104.")
         codes.append((name.strip(), code.strip()))
     return tuple(codes)
+
+
+def doubtful_codes(codes: Iterable[tuple[str, str]]) -> list[str]:
+    """What looks wrong about geocodes that are taken all the same, a sentence each."""
+    return [
+        f"{name}={value} is no SAME code, which has six digits such as 006015."
+        for name, value in codes
+        if name.upper() in {"SAME", "FIPS6"} and not _SAME.fullmatch(value)
+    ]

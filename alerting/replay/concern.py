@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 import shapely
@@ -12,6 +13,7 @@ from shapely import Point
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.citizen import geocode_bit, place_bit
+from alerting.domain.geocode import key_of, ranges
 from alerting.domain.geometry import grown
 from alerting.domain.language import best_info
 from alerting.domain.said import numbers
@@ -41,11 +43,13 @@ class Concern:
         self._tree = shapely.STRtree(
             [Point(lon, lat) for lat, lon in zip(self._lats, self._lons, strict=True)]
         )
-        self._by_geocode: dict[NamedValue, list[tuple[int, int, int]]] = defaultdict(list)
+        self._by_geocode: dict[str, list[tuple[int, int, int, NamedValue]]] = defaultdict(list)
         for no, c in enumerate(population.citizens):
             numbered = {g: n for n, g in enumerate(sorted(c.geocodes, key=str))}
             for spot, g in enumerate(c.geocodes, len(c.places)):
-                self._by_geocode[g].append((no, geocode_bit(numbered[g]), 1 << spot))
+                bit = geocode_bit(numbered[g])
+                self._by_geocode[key_of(g)].append((no, bit, 1 << spot, g))
+        self._keys = sorted(self._by_geocode)
         #: The citizens each event has concerned, with the area they were in.
         self._events: dict[Hashable, dict[int, str]] = {}
 
@@ -93,11 +97,11 @@ class Concern:
         spots: dict[int, int] = defaultdict(int)
         codes: dict[int, NamedValue] = {}
         for code, zone_no in zones.geocodes():
-            for no, bit, own in self._by_geocode.get(code, ()):
+            for no, bit, own, mine in self._holders(code):
                 hits[no] |= 1 << zone_no
                 places[no] |= bit
                 spots[no] |= own
-                codes.setdefault(no, code)
+                codes.setdefault(no, mine)
         for zone_no, spot in self._touched(zones):
             no = int(self._owners[spot])
             place_no = int(self._place_nos[spot])
@@ -114,6 +118,12 @@ class Concern:
                 label = str(next((g for g in area.geocodes if g in mine), codes[no]))
             result.append(Concerned(no, info_no, area_no, places[no], label, spots[no]))
         return result
+
+    def _holders(self, code: NamedValue) -> Iterator[tuple[int, int, int, NamedValue]]:
+        for keys in ranges(code):
+            start, end = bisect_left(self._keys, keys.low), bisect_right(self._keys, keys.high)
+            for key in self._keys[start:end]:
+                yield from self._by_geocode[key]
 
     def _touched(self, zones: Zones) -> list[tuple[int, int]]:
         """(zone, place) of every place that touches a zone."""

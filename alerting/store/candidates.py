@@ -15,6 +15,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from alerting.domain.geocode import KeyRange
 from alerting.store.db import int8s
 
 Driver = psycopg.AsyncConnection[Any]
@@ -32,12 +33,21 @@ _IN_CELLS = """
       select citizen_id, no, lat, lon, radius_m from place
       where cell between r.low and r.high order by cell) as p"""
 
-_HOLDERS = """
+_KEY = """geocode_key({0}.name, {0}.value) collate "C" between z.low and z.high"""
+
+_ASKED = "unnest(%(from)s::text[], %(to)s::text[]) with ordinality as z(low, high, no)"
+
+# Of several geocodes of a citizen in one range only the first counts.
+_HOLDERS = f"""
     select g.citizen_id, z.no
-    from unnest(%(names)s::text[], %(values)s::text[]) with ordinality as z(name, value, no)
+    from {_ASKED}
     cross join lateral (
-      select citizen_id from citizen_geocode
-      where name = z.name and value = z.value order by citizen_id) as g"""
+      select h.citizen_id from citizen_geocode h
+      where {_KEY.format("h")}
+        and not exists (
+          select from citizen_geocode o where o.citizen_id = h.citizen_id
+            and (o.name, o.value) < (h.name, h.value) and {_KEY.format("o")})
+      order by geocode_key(h.name, h.value) collate "C", h.citizen_id) as g"""  # noqa: S608
 
 _IN_GROUPS = (
     " where exists (select from citizen c where c.id = citizen_id and c.groups && %(among)s)"
@@ -60,13 +70,17 @@ _OTHERS = """
     where citizen_id = any(%(homes_of)s::int8[]) and no = 0"""
 
 # The number of a geocode is its place among those of its citizen.
-_HELD = """
+_HELD = f"""
     select g.citizen_id, z.no,
            (select count(*) from citizen_geocode o where o.citizen_id = g.citizen_id
             and (o.name, o.value) < (g.name, g.value)) as of_citizen
-    from unnest(%(names)s::text[], %(values)s::text[]) with ordinality as z(name, value, no)
-    join citizen_geocode g on g.name = z.name and g.value = z.value
-    where g.citizen_id = any(%(ids)s::int8[])"""
+    from {_ASKED}
+    join citizen_geocode g on {_KEY.format("g")}
+    where g.citizen_id = any(%(ids)s::int8[])"""  # noqa: S608
+
+_UNHELD = f"""
+    select z.no from {_ASKED}
+    where not exists (select from citizen_geocode g where {_KEY.format("g")})"""  # noqa: S608
 
 _ROWS = f"""
     select citizen_id from ({_IN_CELLS}) as p union all
@@ -74,9 +88,6 @@ _ROWS = f"""
 
 #: Beyond twice what is asked about, so many rows are counted: a second's work.
 _COUNTED = 500_000
-
-#: (name, value)
-Geocode = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +164,10 @@ async def in_cells(
 
 
 async def holders(
-    driver: Driver, geocodes: Sequence[Geocode], *, among: Among | None, first: int
+    driver: Driver, geocodes: Sequence[KeyRange], *, among: Among | None, first: int
 ) -> AsyncGenerator[list[tuple[int, int]]]:
-    """(citizen id, place of the geocode in `geocodes` from 1) for everybody who has one of them."""
+    """(citizen id, place in `geocodes` from 1) for everybody who has a geocode in one of these
+    ranges."""
     query, values = _only(among, _HOLDERS, _geocodes(geocodes))
     async with aclosing(_stream(driver, "holders", query, values, first=first)) as stream:
         async for rows in stream:
@@ -192,7 +204,7 @@ async def other_places(
 
 
 async def held(
-    driver: Driver, geocodes: Sequence[Geocode], citizen_ids: Iterable[int]
+    driver: Driver, geocodes: Sequence[KeyRange], citizen_ids: Iterable[int]
 ) -> list[tuple[int, int, int]]:
     """What `holders` would say of these citizens, with the number of the geocode among all that
     the citizen has, from 0."""
@@ -200,11 +212,17 @@ async def held(
     return await (await driver.execute(_HELD, values)).fetchall()
 
 
+async def unheld(driver: Driver, geocodes: Sequence[KeyRange]) -> set[int]:
+    """The places in `geocodes`, from 0, of those that nobody has a geocode in."""
+    rows = await (await driver.execute(_UNHELD, _geocodes(geocodes))).fetchall()
+    return {no - 1 for (no,) in rows}
+
+
 async def count(
     driver: Driver,
     lows: Sequence[int],
     highs: Sequence[int],
-    geocodes: Sequence[Geocode],
+    geocodes: Sequence[KeyRange],
     *,
     unless_below: int,
 ) -> int:
@@ -243,8 +261,8 @@ def _only(among: Among | None, query: str, values: dict[str, Any]) -> tuple[str,
     return query + among.condition, values | {"among": list(among.names)}
 
 
-def _geocodes(geocodes: Sequence[Geocode]) -> dict[str, Any]:
-    return {"names": [name for name, _ in geocodes], "values": [value for _, value in geocodes]}
+def _geocodes(geocodes: Sequence[KeyRange]) -> dict[str, Any]:
+    return {"from": [g.low for g in geocodes], "to": [g.high for g in geocodes]}
 
 
 async def _stream(

@@ -1,0 +1,89 @@
+"""What a geocode means: which holders of geocodes live where an alert names one.
+
+Registers and senders spell the same code in several ways, and some codes hold others: a state its
+counties. Both are brought to one key, and a geocode of an alert is a range of keys. PostgreSQL
+makes the same keys of what the register holds (`geocode_key`, migration 0014).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from alerting.domain.alert import NamedValue
+
+#: Above every sign of a code.
+_ABOVE = "~"
+#: A longer value is no code, and an index takes none.
+_LONGEST = 500
+#: More codes in one value are taken as one text.
+_MOST = 2_000
+
+_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
+_NAME = str.maketrans(string.ascii_lowercase, string.ascii_uppercase, " _-")
+#: FIPS6 is the older name of the same codes.
+_SAME = frozenset({"SAME", "FIPS6", "FIPS"})
+_DIGITS = re.compile(r"[0-9]{1,6}")
+_UGC_STATE = re.compile(r"([A-Z]{2})[CZ](?:000|ALL)")
+_APART = re.compile(r"[\s,;]+")
+_CODE = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9._:/-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyRange:
+    """Keys from `low` to `high`, both included, compared as bytes."""
+
+    low: str
+    high: str
+
+    def holds(self, key: str) -> bool:
+        return self.low <= key <= self.high
+
+
+def key_of(code: NamedValue) -> str:
+    """The key of a geocode that a citizen holds.
+
+    Names differ neither by case nor by blanks, _ and -; values not by case. A SAME code is its
+    county: its first digit says which part of it, and spreadsheets drop the zeros before it.
+    """
+    name, value = _name(code), _value(code.value)
+    if name in _SAME and _DIGITS.fullmatch(value):
+        return f"SAME {value.rjust(5, '0')[-5:]}"
+    return f"{name} {value}"
+
+
+def ranges(code: NamedValue) -> list[KeyRange]:
+    """What a geocode of an alert means, in ranges of keys: each of a list of codes, all counties
+    of a state, all of the nation."""
+    found = dict.fromkeys(_range(NamedValue(code.name, value)) for value in _listed(code.value))
+    return list(found)
+
+
+def _range(code: NamedValue) -> KeyRange:
+    key = key_of(code)
+    name, _, value = key.partition(" ")
+    if name == "SAME" and value == "00000":
+        return KeyRange(f"{name} ", f"{name} {_ABOVE}")
+    if name == "SAME" and value.endswith("000") and value.isdigit():
+        return KeyRange(f"{name} {value[:2]}", f"{name} {value[:2]}{_ABOVE}")
+    if name == "UGC" and (state := _UGC_STATE.fullmatch(value)):
+        return KeyRange(f"{name} {state[1]}", f"{name} {state[1]}{_ABOVE}")
+    return KeyRange(key, key)
+
+
+def _listed(value: str) -> Iterator[str]:
+    """The value, and where it is a list of codes each of them."""
+    yield value
+    parts = [part for part in _APART.split(value, _MOST) if part]
+    if 1 < len(parts) <= _MOST and all(_CODE.fullmatch(part) for part in parts):
+        yield from parts
+
+
+def _name(code: NamedValue) -> str:
+    return code.name.translate(_NAME)
+
+
+def _value(value: str) -> str:
+    return value.strip(" ")[:_LONGEST].translate(_UPPER)
