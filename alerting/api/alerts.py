@@ -13,6 +13,7 @@ from alerting.cap import from_json, to_xml
 from alerting.dispatch.intake.approve import approve as approve_alert
 from alerting.dispatch.intake.cancel import MAX_REASON, call_back_all
 from alerting.dispatch.intake.cancel import cancel as cancel_alert
+from alerting.dispatch.intake.preview import preview
 from alerting.dispatch.intake.submit import submit as submit_alert
 from alerting.dispatch.judging.explain import explain
 from alerting.dispatch.listing import MOST, Wanted, area_of
@@ -52,7 +53,7 @@ class WrongType(BadInput):
     status_code=202,
     summary="Submit an alert",
     responses={
-        200: {"description": "It had been accepted before; nothing was changed."},
+        200: {"description": "It had been accepted before, or it was a dry run: nothing changed."},
         403: {"description": "The key may not send this: right, sender, status or area."},
         409: {"description": "The same CAP triple came before with other content."},
         422: {"description": "The alert was refused; nothing was changed."},
@@ -75,18 +76,35 @@ async def submit(
     tell_again: Annotated[
         bool, Query(description="Interrupt also whoever was told of its thread before.")
     ] = False,
+    dry_run: Annotated[
+        bool, Query(description="Say whom it would reach and how, and change nothing.")
+    ] = False,
 ) -> dict[str, Any]:
     """Accept one CAP alert, in XML or JSON, and start it on its way.
 
     Sending the same again, by Idempotency-Key or by CAP's own triple, answers 200 and changes
-    nothing.
+    nothing. A dry run answers what would come of it: how many people hear it how and why, the very
+    texts, and what looks odd.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _TYPES:
         raise WrongType(f"Content-Type {kind!r} is not read.", remedy=f"Use {', '.join(_TYPES)}.")
+    data = await whole_body(request, run.settings.max_alert_bytes)
+    if dry_run:
+        response.status_code = 200
+        foreseen = await preview(
+            run.db,
+            data,
+            principal=key.principal,
+            clock=run.clock,
+            settings=run.settings,
+            now=now,
+            tell_again=tell_again,
+        )
+        return foreseen.to_json()
     submitted = await submit_alert(
         run.db,
-        await whole_body(request, run.settings.max_alert_bytes),
+        data,
         principal=key.principal,
         clock=run.clock,
         doorbell=run.doorbell,

@@ -1,5 +1,5 @@
 """Audience: the citizens an alert's areas hold."""
 
-from alerting.audience.find import count, find, holds
+from alerting.audience.find import anybody, count, find, holds, unknown_codes
 
-__all__ = ["count", "find", "holds"]
+__all__ = ["anybody", "count", "find", "holds", "unknown_codes"]

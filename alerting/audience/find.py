@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.audience.gather import Hits, gather, ground, of_citizens
 from alerting.audience.runs import in_runs
 from alerting.audience.zones import Zones
-from alerting.domain.alert import Alert
+from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.citizen import Recipient, Target
+from alerting.domain.geocode import ranges
 from alerting.store import candidates, citizens, planned
 from alerting.store.candidates import Among
 from alerting.store.db import raw
@@ -25,6 +26,9 @@ _FIRST = 4
 
 #: How many batches a later one may hold: fewer transactions, fuller chunks.
 _GROWTH = 4
+
+#: So many are looked at first to know whether anybody is there.
+_LOOKED_AT = 50
 
 
 async def find(
@@ -89,6 +93,28 @@ async def holds(
     if not zones.zones:
         return not alert.for_public
     return bool(len(await of_citizens(driver, await ground(driver, zones), [citizen_id])))
+
+
+async def anybody(connection: AsyncConnection, alert: Alert) -> bool:
+    """True where a public alert's areas hold somebody. Costs little where many are there."""
+    zones = Zones(alert)
+    if not zones.zones:
+        return False
+    driver = await raw(connection)
+    where = await ground(driver, zones)
+    async with aclosing(gather(driver, where, among=None, first=_LOOKED_AT)) as found:
+        async for _ in found:
+            return True
+    return False
+
+
+async def unknown_codes(connection: AsyncConnection, alert: Alert) -> list[NamedValue]:
+    """The geocodes of an alert that mean none that anybody has, in its order."""
+    named = dict.fromkeys(g for i in alert.infos for a in i.areas for g in a.geocodes)
+    asked = [(code, keys) for code in named for keys in ranges(code)]
+    unheld = await candidates.unheld(await raw(connection), [keys for _, keys in asked])
+    known = {code for no, (code, _) in enumerate(asked) if no not in unheld}
+    return [code for code in named if code not in known]
 
 
 async def _hits(

@@ -8,28 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from alerting.cap import geometry
 from alerting.cap.contradictions import contradictions
 from alerting.cap.findings import Finding, Findings, InfoFacts
+from alerting.cap.odd import odd
 from alerting.cap.strict import FOR_WHOM, public_but
 from alerting.domain.alert import Alert, Area, Info, MsgType, Scope
-from alerting.domain.segments import measure, plain
 
 LONG_HEADLINE, TOO_LONG_HEADLINE = 90, 140
 LONG_LIFE = timedelta(hours=24)
-MANY_SEGMENTS = 3
 _TAG = re.compile(
     r"</?(?:a|b|br|div|em|i|li|ol|p|span|strong|table|td|tr|u|ul)\b[^<>]{0,200}>", re.I
 )
 _AWKWARD = re.compile(r"[\s,<&]")
 
 
-def check(alert: Alert) -> Findings:
-    """Every weakness found, gravest first, and the facts of each info; never fails."""
+def check(alert: Alert, now: datetime | None = None) -> Findings:
+    """Every weakness found, gravest first, and the facts of each info; never fails.
+
+    now: what is said of the present, such as that it is over; None for nothing.
+    """
     found = [*_alert(alert), *_references(alert), *_repeated(alert), *contradictions(alert)]
-    found += _several(alert)
+    found += [*_several(alert), *odd(alert, now)]
     facts = []
     for number, info in enumerate(alert.infos, 1):
         where = f"info[{number}]"
@@ -43,17 +45,15 @@ def check(alert: Alert) -> Findings:
 
 
 def _facts(alert: Alert, info: Info, where: str) -> InfoFacts:
-    texts = [t for t in (info.headline or info.event, info.instruction) if t]
     return InfoFacts(
         where=where,
         language=info.language,
         source="senderName" if info.sender_name else "sender" if alert.sender else None,
         hazard=_first(event=info.event, headline=info.headline),
         place="areaDesc" if any(a.area_desc for a in info.areas) else None,
-        guidance=_first(instruction=info.instruction, responseType=info.response_types),
+        guidance=_first(instruction=info.instruction, description=info.description),
         time=_first(onset=info.onset, effective=info.effective, expires=info.expires),
         headline_length=len(info.headline or ""),
-        sms=measure(plain("\n".join(texts))),
     )
 
 
@@ -70,7 +70,8 @@ def _alert(alert: Alert) -> Iterator[Finding]:
         yield Finding("error", unclear.where, f"{unclear.what}.", FOR_WHOM)
     for remark in alert.remarks:
         if remark != unclear:
-            yield Finding("warning", remark.where, remark.what, "Check that it was meant so.")
+            text = f"{remark.what[:1].upper()}{remark.what[1:]}."
+            yield Finding("warning", remark.where, text, "Check that it was meant so.")
     for name, value in (("identifier", alert.identifier), ("sender", alert.sender)):
         if _AWKWARD.search(value):
             yield Finding(
@@ -79,8 +80,14 @@ def _alert(alert: Alert) -> Iterator[Finding]:
                 f"{value[:60]!r} holds a blank, comma, < or &, which CAP forbids here.",
                 "Use letters, digits and points, so that references to it can be read.",
             )
-    if alert.scope is Scope.PRIVATE and not alert.addresses:
-        yield Finding("error", "addresses", "A Private alert names nobody.", "List the recipients.")
+    if not alert.for_public and not alert.addresses:
+        yield Finding(
+            "error",
+            "addresses",
+            f"An alert with status {alert.status} and scope {alert.scope} reaches only the "
+            "participants its addresses name, and it names nobody.",
+            "List the rosters of a drill, or the groups of the register.",
+        )
     if alert.scope is Scope.RESTRICTED and not alert.restriction:
         yield Finding(
             "error",
@@ -157,9 +164,7 @@ def _missing(facts: InfoFacts) -> Iterator[Finding]:
     if facts.place is None:
         yield Finding("warning", where, "It does not say where.", "Name the place in areaDesc.")
     if facts.guidance is None:
-        yield Finding(
-            "warning", where, "It does not say what to do.", "Give instruction or responseType."
-        )
+        yield Finding("warning", where, "It does not say what to do.", "Give instruction.")
     if facts.time is None:
         yield Finding(
             "warning", where, "It does not say when.", "Give onset, effective or expires."
@@ -182,14 +187,6 @@ def _wording(info: Info, facts: InfoFacts) -> Iterator[Finding]:
             f"{facts.headline_length} characters; the shortest displays show {LONG_HEADLINE}.",
             "Say the most important words first.",
         )
-    sms = facts.sms
-    if sms.count > MANY_SEGMENTS:
-        yield Finding(
-            "note",
-            facts.where,
-            f"Headline and instruction take {sms.count} SMS segments ({sms.encoding}).",
-            "Shorten them: each segment costs time and money, and long SMS are cut.",
-        )
     for name in ("headline", "description", "instruction"):
         if _TAG.search(getattr(info, name) or ""):
             yield Finding(
@@ -205,6 +202,14 @@ def _times(alert: Alert, info: Info, where: str) -> Iterator[Finding]:
     if info.expires is None:
         yield Finding("warning", where, "It has no end.", "Say until when it holds.")
         return
+    if info.expires <= alert.sent and alert.ends_in(info):
+        yield Finding(
+            "note",
+            where,
+            "It had ended when it was sent: it is taken for the end of the danger.",
+            "Say AllClear in responseType, or Past in urgency.",
+        )
+        return
     if info.expires <= alert.sent:
         yield Finding(
             "error", where, "It had ended when it was sent.", "An expired alert is never sent on."
@@ -215,7 +220,9 @@ def _times(alert: Alert, info: Info, where: str) -> Iterator[Finding]:
             "note", where, f"It holds for {hours} hours.", "Prefer shorter ends and an Update."
         )
     for name, start in (("effective", info.effective), ("onset", info.onset)):
-        if start is not None and start > info.expires:
+        # Of a watch for tomorrow the message may end today, where it says when the danger does.
+        known = name == "onset" and info.until is not None
+        if start is not None and start > info.expires and not known:
             yield Finding(
                 "error", where, f"It ends before its {name}.", f"Correct {name} or expires."
             )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from alerting.domain.segments import Segments
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -17,6 +15,9 @@ class Finding:
     text: str
     remedy: str
 
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text} {self.remedy}"
+
 
 @dataclass(frozen=True, slots=True)
 class InfoFacts:
@@ -24,7 +25,6 @@ class InfoFacts:
 
     source … time: which element answers that question, None where none does. Presence of an
     element decides, never its wording, so that it holds in every language.
-    sms: the length of headline and instruction as one SMS text.
     """
 
     where: str
@@ -35,7 +35,6 @@ class InfoFacts:
     guidance: str | None
     time: str | None
     headline_length: int
-    sms: Segments
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,12 @@ from alerting.settings import Settings, SmtpRelay, TwilioAccount
 #: Every channel this system speaks, in the order used where a citizen has none.
 CHANNELS = ("push", "sms", "email")
 
+_KINDS: dict[str, type[WebPush | TwilioSms | SmtpEmail]] = {
+    "push": WebPush,
+    "sms": TwilioSms,
+    "email": SmtpEmail,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
@@ -48,6 +54,11 @@ class Provider:
 
 #: A relay may look into a mail before it takes it.
 _RELAY_SLOW_S = 5.0
+
+
+def can_be_silent(channel: str) -> bool:
+    """True for a channel that can reach somebody without interrupting them."""
+    return _KINDS[channel].can_be_silent
 
 
 def build(

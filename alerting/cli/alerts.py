@@ -35,16 +35,27 @@ if TYPE_CHECKING:
 @click.option(
     "--tell-again", is_flag=True, help="Interrupt also whoever was told of its thread before."
 )
+@click.option("--dry-run", is_flag=True, help="Say whom it would reach and how; change nothing.")
 @click.option("--key", help="Idempotency key: the same key never submits twice.")
 @options.as_json
 def submit(
-    file: str, wait: bool, now: bool, tell_again: bool, key: str | None, as_json: bool
+    file: str,
+    wait: bool,
+    now: bool,
+    tell_again: bool,
+    dry_run: bool,
+    key: str | None,
+    as_json: bool,
 ) -> int:
     """Send the CAP alert in FILE (- for standard input) to the citizens in its area.
 
     With --wait it exits 1 where nobody was told, or nobody will be.
     """
     data = _read(file)
+    if dry_run:
+        from alerting.cli.preview import show_preview
+
+        return show_preview(data, now=now, tell_again=tell_again, as_json=as_json)
     submitted, after = asyncio.run(
         _submit(data, wait=wait, now=now, tell_again=tell_again, key=key, quiet=as_json)
     )

@@ -10,12 +10,22 @@ from typing import Any
 
 import click
 
-from alerting.cap import CapError, Findings, Reading, check, read
+from alerting.cap import CapError, Findings, Reading, read
 from alerting.cli import options
+from alerting.clock import SystemClock
+from alerting.dispatch.intake.findings import findings
 from alerting.domain.alert import Alert
+from alerting.domain.segments import Segments
 from alerting.settings import settings
 
 READ, FOUND_ERRORS, UNREADABLE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    alert: Alert
+    found: Findings
+    sms: list[Segments]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +34,14 @@ class _Report:
 
     file: str
     reading: Reading | None
-    checked: tuple[tuple[Alert, Findings], ...] = ()
+    checked: tuple[_Checked, ...] = ()
     error: str = ""
 
     @property
     def code(self) -> int:
         if self.reading is None:
             return UNREADABLE
-        faulty = self.reading.refused or any(found.errors for _, found in self.checked)
+        faulty = self.reading.refused or any(c.found.errors for c in self.checked)
         return FOUND_ERRORS if faulty else READ
 
 
@@ -73,7 +83,12 @@ def _report(file: str) -> _Report:
         return _Report(file, None, error=f"It cannot be opened: {e.strerror or e}.")
     except CapError as e:
         return _Report(file, None, error=str(e))
-    return _Report(file, reading, tuple((alert, check(alert)) for alert in reading.alerts))
+    return _Report(file, reading, tuple(_checked(alert) for alert in reading.alerts))
+
+
+def _checked(alert: Alert) -> _Checked:
+    found, sms = findings(alert, clock=SystemClock(), public_url=settings().public_url)
+    return _Checked(alert, found, sms)
 
 
 def _as_json(report: _Report) -> dict[str, Any]:
@@ -87,16 +102,19 @@ def _as_json(report: _Report) -> dict[str, Any]:
         "refused": report.reading.refused,
         "alerts": [
             {
-                "identifier": alert.identifier,
-                "sender": alert.sender,
-                "sent": alert.sent.isoformat(),
-                "status": alert.status,
-                "msgType": alert.msg_type,
-                "repairs": [asdict(repair) for repair in alert.repairs],
-                "findings": [asdict(finding) for finding in found.findings],
-                "info": [asdict(facts) for facts in found.infos],
+                "identifier": c.alert.identifier,
+                "sender": c.alert.sender,
+                "sent": c.alert.sent.isoformat(),
+                "status": c.alert.status,
+                "msgType": c.alert.msg_type,
+                "repairs": [asdict(repair) for repair in c.alert.repairs],
+                "findings": [asdict(finding) for finding in c.found.findings],
+                "info": [
+                    asdict(facts) | {"sms": asdict(sms)}
+                    for facts, sms in zip(c.found.infos, c.sms, strict=True)
+                ],
             }
-            for alert, found in report.checked
+            for c in report.checked
         ],
     }
 
@@ -111,23 +129,23 @@ def _print(report: _Report) -> None:
     click.echo(f"{report.file}: {reading.kind}, {', '.join(held)}")
     for why in reading.refused:
         click.echo(f"  refused: {why}")
-    for alert, found in report.checked:
-        _print_alert(alert, found)
+    for checked in report.checked:
+        _print_alert(checked)
 
 
-def _print_alert(alert: Alert, found: Findings) -> None:
+def _print_alert(checked: _Checked) -> None:
+    alert, found = checked.alert, checked.found
     click.echo(f"  {alert.identifier} ({alert.status} {alert.msg_type} from {alert.sender})")
     for repair in alert.repairs:
         click.echo(f"    repaired  {repair.where}: {repair.what}")
-    for facts in found.infos:
+    for facts, size in zip(found.infos, checked.sms, strict=True):
         answers = ", ".join(
             f"{name} {'yes' if getattr(facts, name) else 'NO'}"
             for name in ("source", "hazard", "place", "guidance", "time")
         )
-        count = facts.sms.count
-        sms = f"SMS {facts.sms.encoding}, {count} segment{'' if count == 1 else 's'}"
+        sms = f"SMS {size.encoding}, {size.count} segment{'' if size.count == 1 else 's'}"
         click.echo(f"    {facts.where} {facts.language}: {answers}; {sms}")
     for finding in found.findings:
-        click.echo(f"    {finding.level:<8}  {finding.where}: {finding.text} {finding.remedy}")
+        click.echo(f"    {finding.level:<8}  {finding}")
     if not alert.repairs and not found.findings:
         click.echo("    nothing to repair, nothing to remark")

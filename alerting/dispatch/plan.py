@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -138,11 +139,7 @@ class Planner:
         told, such as an epicentre, speaks for all of them and ends that version too.
         """
         async with self._db.begin() as connection:
-            rest = [
-                v.id
-                for v, said in await older(connection, stored)
-                if not v.ends and for_same_people(alert, said)
-            ]
+            rest = await goes_on(connection, stored, alert)
         if not rest:
             return True
         async with self._db.begin(patient=True) as connection:
@@ -210,6 +207,15 @@ class Planner:
         for lane in lanes:
             self._doorbell.ring(lane)
         return True
+
+
+async def goes_on(connection: AsyncConnection, stored: StoredAlert, alert: Alert) -> list[UUID]:
+    """The earlier versions that an end leaves standing for people outside its own areas."""
+    return [
+        v.id
+        for v, said in await older(connection, stored)
+        if not v.ends and for_same_people(alert, said)
+    ]
 
 
 async def ahead(batches: AsyncGenerator[list[Recipient]]) -> AsyncGenerator[list[Recipient]]:

@@ -89,6 +89,25 @@ def grown(shape: BaseGeometry, metres: float) -> BaseGeometry:
     return _within_world(shape.buffer(up / max(0.01, float(np.cos(np.radians(tilt))))))
 
 
+def area_km2(shape: BaseGeometry) -> float:
+    """The area of a plane shape on the ground, within one per cent."""
+
+    def equal_area(coords: NDArray[np.float64]) -> NDArray[np.float64]:
+        lat = np.radians(coords[:, 1])
+        return np.column_stack((np.radians(coords[:, 0]) * np.cos(lat), lat)) * EARTH_KM
+
+    if shape.is_empty:
+        return 0.0
+    # Long edges bend in the projection.
+    return float(shapely.transform(shapely.segmentize(shape, 1.0), equal_area).area)
+
+
+def cap_km2(radius_km: float) -> float:
+    """The area within `radius_km` of a point of the Earth."""
+    angle = min(float(np.pi), radius_km / EARTH_KM)
+    return float(2 * np.pi * EARTH_KM**2 * (1 - np.cos(angle)))
+
+
 def union(shapes: Iterable[BaseGeometry]) -> BaseGeometry:
     return shapely.union_all(list(shapes))
 

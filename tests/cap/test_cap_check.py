@@ -10,7 +10,7 @@ import pytest
 from cap_documents import flood
 
 from alerting.cap import Findings, check, read
-from alerting.domain.alert import Alert, Circle, MsgType, Polygon, Scope
+from alerting.domain.alert import Alert, Circle, MsgType, NamedValue, Polygon, Scope, Status
 
 
 def example() -> Alert:
@@ -38,7 +38,6 @@ def test_a_complete_alert_has_no_findings() -> None:
     (facts,) = found.infos
     assert (facts.source, facts.hazard, facts.place) == ("senderName", "event", "areaDesc")
     assert (facts.guidance, facts.time) == ("instruction", "expires")
-    assert (facts.sms.encoding, facts.sms.count) == ("GSM-7", 1)
     assert facts.headline_length == 31
 
 
@@ -49,8 +48,8 @@ def test_a_complete_alert_has_no_findings() -> None:
         ({"event": ""}, "hazard", "headline"),
         ({"event": "", "headline": None}, "hazard", None),
         ({"areas": ()}, "place", None),
-        ({"instruction": None}, "guidance", "responseType"),
-        ({"instruction": None, "response_types": ()}, "guidance", None),
+        ({"instruction": None}, "guidance", "description"),
+        ({"instruction": None, "description": None}, "guidance", None),
         ({"expires": None}, "time", None),
     ],
 )
@@ -61,9 +60,16 @@ def test_presence_is_decided_by_elements(
     assert getattr(facts, fact) == value
 
 
-def test_facts_hold_in_every_language_and_ucs_2_is_seen() -> None:
+def test_facts_hold_in_every_language() -> None:
     (facts,) = check(with_info(language="ja", headline="川から離れて", instruction="避難")).infos
-    assert (facts.sms.encoding, facts.guidance) == ("UCS-2", "instruction")
+    assert (facts.hazard, facts.guidance) == ("event", "instruction")
+
+
+VTEC = NamedValue("VTEC", "/T.NEW.KDTX.FL.W.0001.261101T0900Z-261101T1200Z/")
+
+
+def new(**changes: Any) -> Alert:
+    return replace(with_info(**changes), msg_type=MsgType.ALERT)
 
 
 def by(hours: float) -> Any:
@@ -81,12 +87,16 @@ TWICE_CROSSED = Polygon(((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0
         (with_info(headline="x" * 91), "note", "headline: 91 characters"),
         (with_info(headline=None), "note", "It has no headline"),
         (with_info(event="", headline=None), "error", "does not say what is happening"),
-        (with_info(instruction="x" * 500), "note", "take 4 SMS segments (GSM-7)"),
         (with_info(description="a<br/>b"), "note", "description: It holds HTML"),
         (with_info(expires=None), "warning", "It has no end"),
-        (with_info(expires=by(0)), "error", "It had ended when it was sent"),
+        (new(expires=by(0)), "error", "It had ended when it was sent"),
+        (with_info(expires=by(0)), "note", "taken for the end of the danger"),
         (with_info(expires=by(49)), "note", "It holds for 49 hours"),
         (with_info(onset=by(9)), "error", "It ends before its onset"),
+        (with_area(circles=(Circle(1, 1, 3000),)), "warning", "Its radius is 3,000 km"),
+        (with_info(event_codes=(NamedValue("SAME", "RWT"),)), "warning", "It says 'SAME=RWT'"),
+        (with_info(headline="THIS IS A TEST of sirens"), "warning", "It says 'THIS IS A TEST'"),
+        (with_info(parameters=(VTEC,)), "warning", "It says 'VTEC=/T.NEW"),
         (with_info(effective=by(9)), "error", "It ends before its effective"),
         (with_info(areas=()), "error", "Nobody can be found by it"),
         (with_area(polygons=(TWICE_CROSSED,)), "warning", "polygon[1]: The ring crosses"),
@@ -137,7 +147,7 @@ def test_a_ring_across_the_antimeridian_is_simple() -> None:
 
 
 def test_errors_come_first() -> None:
-    found = check(with_info(expires=by(0), headline=None, areas=()))
+    found = check(new(expires=by(0), headline=None, areas=()))
     assert [f.level for f in found.findings] == ["error", "error", "warning", "note"]
     assert all(f.remedy for f in found.findings)
 
@@ -152,3 +162,25 @@ def test_several_events_in_one_alert_are_noted() -> None:
     assert [f.where for f in noted] == ["info[1] info[3]"]
     assert not [f for f in check(replace(alert, infos=(info, translated))).findings
                 if "different events" in f.text]  # fmt: skip
+
+
+def test_of_the_present_is_said_what_is_ahead_or_over() -> None:
+    alert = replace(with_info(effective=by(3)), msg_type=MsgType.ALERT)
+    assert not check(alert).findings
+    early, late = alert.sent - timedelta(hours=1), alert.sent + timedelta(days=1)
+    assert "which is still to come" in said(check(alert, early), "error")
+    assert "takes effect only at" in said(check(alert, alert.sent), "warning")
+    assert "It was over at" in said(check(alert, late), "warning")
+    cancel = replace(alert, msg_type=MsgType.CANCEL)
+    assert not check(cancel, late).findings
+
+
+def test_a_watch_whose_message_ends_before_it_begins_is_no_error() -> None:
+    ends = NamedValue("eventEndingTime", by(30).isoformat())
+    assert not check(with_info(onset=by(9), parameters=(ends,))).errors
+
+
+def test_a_test_that_says_so_is_no_surprise() -> None:
+    alert = with_info(event_codes=(NamedValue("SAME", "RWT"),))
+    drill = replace(alert, status=Status.TEST, addresses=("crew",))
+    assert not check(drill).findings

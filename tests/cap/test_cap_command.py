@@ -27,7 +27,8 @@ def code(result: Result) -> int:
 @pytest.fixture
 def ended(tmp_path: Path) -> str:
     path = tmp_path / "ended.xml"
-    path.write_bytes(flood(("2026-11-01T18:00", "2026-11-01T08:00"), (">Met<", ">met<")))
+    changes = ("2026-11-01T18:00", "2026-11-01T08:00"), (">Met<", ">met<"), (">Update<", ">Alert<")
+    path.write_bytes(flood(*changes))
     return str(path)
 
 
@@ -38,8 +39,9 @@ def test_a_good_file() -> None:
         f"{GOOD}: cap, 1 alert",
         "  ford-2026-11-01-1 (Actual Update from control@example.org)",
         "    info[1] en-GB: source yes, hazard yes, place yes, guidance yes, time yes; "
-        "SMS GSM-7, 1 segment",
-        "    nothing to repair, nothing to remark",
+        "SMS GSM-7, 2 segments",
+        "    warning   info[1]/expires: It was over at 2026-11-01T18:00:00+01:00. What is over is "
+        "told to nobody: correct expires, or move its times to now.",
     ]
 
 
@@ -87,7 +89,8 @@ def test_json_is_one_object(ended: str) -> None:
     body = json.loads(result.stdout)
     good, bad, missing = body["files"]
     assert body["exit"] == 2
-    assert good["alerts"][0]["info"][0]["sms"] == {"encoding": "GSM-7", "units": 66, "count": 1}
+    size = good["alerts"][0]["info"][0]["sms"]
+    assert (size["encoding"], size["count"]) == ("GSM-7", 2)
     assert good["alerts"][0]["info"][0]["guidance"] == "instruction"
     assert bad["alerts"][0]["repairs"][0]["what"] == "'met' read as Met"
     assert bad["alerts"][0]["findings"][0]["level"] == "error"

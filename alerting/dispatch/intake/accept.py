@@ -12,9 +12,11 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import called_a_test, from_json, to_json
+from alerting.cap.odd import AHEAD
 from alerting.dispatch.intake import events
 from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.events import Place
+from alerting.dispatch.intake.look import look
 from alerting.dispatch.intake.start import start
 from alerting.dispatch.judging import policies, storm
 from alerting.domain.alert import Alert, MsgType, Repair, Status
@@ -35,9 +37,6 @@ _SAME_TEXT = (
     "in force: nothing is sent anew. To send it all the same cancel that alert first, insist "
     "(--tell-again), or give an idempotency key of your own."
 )
-
-#: A sender's clock may be wrong by so much.
-_AHEAD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +116,12 @@ async def repeated(connection: AsyncConnection, request: Request) -> Submitted |
 
 
 async def accept(
-    connection: AsyncConnection, alert: Alert, data: bytes, request: Request
+    connection: AsyncConnection, alert: Alert, data: bytes, request: Request, *, begin: bool = True
 ) -> tuple[Submitted, int | None]:
     """Write an alert with the work it makes; returns it and the id of its plan, where it has one.
 
-    data: the document the alert was read from. Called after `take_turns` in the same transaction.
+    data: the document the alert was read from. begin: False to make no work of it yet and to end
+    nothing. Called after `take_turns` in the same transaction.
     A repetition answers as the first time and writes nothing. Raises Forbidden, BadInput,
     KeyReused, Conflict.
     """
@@ -140,13 +140,15 @@ async def accept(
     found = await events.place(
         connection, alert, policy.same_event, request.principal, now=request.now
     )
-    state, reason = await _state(connection, found, request)
+    looked = await look(connection, found.alert)
+    state, reason = await _state(connection, found, request, looked.held)
     alert_id = uuid4()
     stored = await _store(
         connection, alert_id, found, data, content_hash, expires_at, state, reason, request
     )
-    plan_id = await start(connection, stored) if state is AlertState.ACCEPTED else None
-    notes = [*found.notes, *_notes(found, alert_id)]
+    starts = begin and state is AlertState.ACCEPTED
+    plan_id = await start(connection, stored) if starts else None
+    notes = [*found.notes, *looked.notes, *_notes(found, alert_id)]
     if state is AlertState.HELD:
         notes.append(_waits(alert_id, reason))
         mark = f"{alert.status.upper()}: " if alert.is_drill else ""
@@ -197,7 +199,7 @@ async def let_go(
 
 
 def _refuse_ahead(alert: Alert, now: datetime) -> None:
-    if alert.sent > now + _AHEAD:
+    if alert.sent > now + AHEAD:
         raise BadInput(
             f"The alert was sent at {alert.sent.isoformat()}, which is still to come: here it is "
             f"{now.astimezone(alert.sent.tzinfo).isoformat(timespec='seconds')}.",
@@ -272,9 +274,9 @@ def _waits(alert_id: UUID, reason: str) -> str:
 
 
 async def _state(
-    connection: AsyncConnection, found: Place, request: Request
+    connection: AsyncConnection, found: Place, request: Request, misplaced: str
 ) -> tuple[AlertState, str]:
-    """What becomes of a new alert at first, and why."""
+    """What becomes of a new alert at first, and why. misplaced: why its areas need a look."""
     alert, lane = found.alert, lane_of(found.alert)
     if alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
         return AlertState.RECORDED, f"{alert.msg_type} is kept, not sent"
@@ -286,6 +288,7 @@ async def _state(
     held = (
         found.held
         or _rehearsed(alert)
+        or misplaced
         or await storm.too_many(connection, alert, lane, request.principal, now=request.now)
         or await storm.too_wide(connection, alert, lane, request.principal)
         or await rosters.too_many(connection, alert, most=request.drill_roster_max)

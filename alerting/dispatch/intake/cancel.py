@@ -155,7 +155,7 @@ async def cancel(
                 continue
             answer = await _as_it_stands(connection, stored, request.now, versions=versions)
             data = to_xml(notice)
-            notice, _ = read_one(data, max_bytes=len(data))
+            notice = read_one(data, max_bytes=len(data))
             submitted, plan_id = await accept(connection, notice, data, request)
         if plan_id is not None:
             doorbell.ring(submitted.lane)

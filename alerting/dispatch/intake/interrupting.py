@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
-from enum import IntEnum
 from uuid import UUID
 
 from sqlalchemy import text
@@ -17,20 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.audience.sample import sample
 from alerting.cap import from_json
 from alerting.clock import Clock
-from alerting.dispatch.judging import policies, silences
-from alerting.dispatch.judging.history import Histories, Known
-from alerting.dispatch.plan import ByLane
+from alerting.dispatch.intake.foresee import Hears, foresee
 from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
-from alerting.domain.decision import Verdict
 from alerting.observe.logs import logger
-from alerting.store import alerts, citizens
+from alerting.store import alerts
 from alerting.store.alerts import StoredAlert
-from alerting.store.citizens import Hours
-from alerting.store.db import Database, raw
-from alerting.store.planned import NewDelivery
-from alerting.throttle.desk import Desk, Subject
-from alerting.throttle.gate import AskBudget, decide
+from alerting.store.db import Database
 
 log = logger(__name__)
 
@@ -39,15 +31,6 @@ _MOST = 500
 
 #: The answer to a submission waits no longer for one statement.
 _TIMEOUT_MS = 500
-
-
-class Hears(IntEnum):
-    """How somebody will hear of it, from not at all to most of all."""
-
-    NOTHING = 0
-    LATER = 1
-    QUIETLY = 2
-    AT_ONCE = 3
 
 
 async def interrupting(
@@ -88,60 +71,15 @@ async def _sentence(
     if not alert.for_public:
         return ""
     found = await sample(connection, alert, most=_MOST, now=now, seed=stored.id.int)
-    ids = [r.citizen_id for r in found.recipients]
-    known = await Histories().of(connection, stored, ids, now=now)
-    hours = await citizens.hours(await raw(connection), ids)
-    policy = (await policies.live(connection)).policy
-    standing = await silences.standing(connection, now)
-    usable = {t.address_id for r in found.recipients for t in r.targets if t.usable}
     best: dict[int, Hears] = defaultdict(lambda: Hears.NOTHING)
-    for _, by_channel in ByLane(alert, all_channels_lanes).spread(found.recipients):
-        for channel, deliveries in by_channel.items():
-            desk = Desk(
-                alert,
-                policy,
-                key=stored.id,
-                thread=stored.thread_id,
-                state=AlertState.DELIVERING,
-                expires_at=stored.expires_at,
-                order_at=stored.order_at,
-                submitted_at=stored.submitted_at,
-                now=now,
-                can_be_silent=channel == "push",
-                silences=standing,
-            )
-            for d in deliveries:
-                if d.address_id in usable:
-                    subject = _subject(d, known.get(d.citizen_id), hours[d.citizen_id])
-                    heard = _hears(desk, subject, channel)
-                    best[d.citizen_id] = max(best[d.citizen_id], heard)
-    counts = Counter(best[citizen_id] for citizen_id in ids)
-    return _said(counts, len(ids), found.weight)
-
-
-def _subject(d: NewDelivery, known: Known | None, hours: Hours) -> Subject:
-    return Subject(
-        d.citizen_id,
-        d.info_no,
-        d.area_no,
-        d.places,
-        time_zone=hours.time_zone,
-        quiet_from=hours.quiet_from,
-        quiet_to=hours.quiet_to,
-        history=known.event if known else (),
-        elsewhere=known.elsewhere if known else (),
-    )
-
-
-def _hears(desk: Desk, subject: Subject, channel: str) -> Hears:
-    """What comes of one delivery; a budget that would be asked is taken to admit it."""
-    decision = decide(desk.facts(subject))
-    if isinstance(decision, AskBudget) or decision.verdict is Verdict.SEND:
-        # No mail wakes anybody.
-        return Hears.QUIETLY if channel == "email" else Hears.AT_ONCE
-    if decision.verdict is Verdict.SILENT:
-        return Hears.QUIETLY if channel == "push" else Hears.NOTHING
-    return Hears.NOTHING if decision.verdict is Verdict.DROP else Hears.LATER
+    for one in await foresee(
+        connection, stored, found.recipients, now=now, all_channels_lanes=all_channels_lanes
+    ):
+        citizen_id = one.delivery.citizen_id
+        best[citizen_id] = max(best[citizen_id], one.hears)
+    people = len(found.recipients)
+    counts = Counter(best[r.citizen_id] for r in found.recipients)
+    return _said(counts, people, found.weight)
 
 
 def _said(counts: Counter[Hears], people: int, weight: float) -> str:

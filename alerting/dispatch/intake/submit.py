@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import replace
 
-from alerting.cap import contradictions, read
+from alerting.cap import read
 from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import KeyReused, Request, Submitted, accept, take_turns
+from alerting.dispatch.intake.findings import notes_on
 from alerting.dispatch.intake.interrupting import interrupting
 from alerting.dispatch.judging import silences
 from alerting.domain.alert import Alert
@@ -54,13 +55,7 @@ async def submit(
     Forbidden for what this principal may not send, KeyReused for a key with another body, Conflict
     for a CAP triple with other content.
     """
-    alert, notes = read_one(data, max_bytes=max_bytes)
-    # Not in `read_one`: the notice that ends an alert of before this rule must not be refused.
-    refuse_unclear(alert)
-    if now:
-        alert = sent_now(alert, clock.now())
-    if tell_again:
-        alert = alert.told_again()
+    alert = prepared(data, max_bytes=max_bytes, clock=clock, now=now, tell_again=tell_again)
     asked = hashlib.sha256(
         data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
     ).digest()
@@ -81,7 +76,7 @@ async def submit(
     if plan_id is not None:
         doorbell.ring(submitted.lane)
     if submitted.created:
-        notes += submitted.notes
+        notes = [*await notes_on(alert, now=clock.now()), *submitted.notes]
         # After the work is on its way: this only informs.
         notes += await _silenced(db, alert, clock)
         foreseen = await interrupting(
@@ -102,8 +97,20 @@ async def _silenced(db: Database, alert: Alert, clock: Clock) -> list[str]:
         return []
 
 
-def read_one(data: bytes, *, max_bytes: int) -> tuple[Alert, list[str]]:
-    """The one alert of a document, and what its sender should know. Raises BadInput."""
+def prepared(
+    data: bytes, *, max_bytes: int, clock: Clock, now: bool = False, tell_again: bool = False
+) -> Alert:
+    """The one alert of a person's submission as it would be accepted. Raises BadInput."""
+    alert = read_one(data, max_bytes=max_bytes)
+    # Not in `read_one`: the notice that ends an alert of before this rule must not be refused.
+    refuse_unclear(alert)
+    if now:
+        alert = sent_now(alert, clock.now())
+    return alert.told_again() if tell_again else alert
+
+
+def read_one(data: bytes, *, max_bytes: int) -> Alert:
+    """The one alert of a document. Raises BadInput."""
     reading = read(data, max_bytes=max_bytes)
     if not reading.alerts:
         raise BadInput(
@@ -115,12 +122,4 @@ def read_one(data: bytes, *, max_bytes: int) -> tuple[Alert, list[str]]:
     count = len(reading.alerts) + len(reading.refused)
     if count > 1:
         raise BadInput(f"This document holds {count} alerts.", remedy="Submit them one by one.")
-    alert = reading.alerts[0]
-    notes = [f"{r.where}: {r.what}" for r in alert.remarks]
-    notes += [f"{found.where}: {found.text} {found.remedy}" for found in contradictions(alert)]
-    if not alert.for_public and not alert.addresses:
-        notes.append(
-            f"An alert with status {alert.status} and scope {alert.scope} reaches only the "
-            "participants its addresses name, and it names none: nobody will receive it."
-        )
-    return alert, notes
+    return reading.alerts[0]

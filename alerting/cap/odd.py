@@ -1,0 +1,94 @@
+"""What is good CAP and yet was hardly meant: circles over continents, tests that say Actual, times
+that lie ahead or are over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from alerting.cap.findings import Finding
+from alerting.domain.alert import Alert, Circle, Info, MsgType, Status
+
+#: A wider circle is rarely meant; its writer may have thought of metres.
+WIDE_KM = 500.0
+#: A sender's clock may be wrong by so much.
+AHEAD = timedelta(minutes=5)
+
+#: SAME's event codes of tests, by week, month and nation, and of demonstrations.
+_TEST_CODES = frozenset({"RWT", "RMT", "NPT", "NAT", "NST", "DMO"})
+_CODED_BY = frozenset({"SAME", "NATIONALWEATHERSERVICE"})
+_VTEC_TEST = re.compile(r"/T\.(?:NEW|CON|EXT|EXA|EXB|UPG|CAN|EXP|COR|ROU)\.")
+_SAYS_TEST = re.compile(
+    r"\b(?:this is (?:only )?an? (?:test|drill|exercise)|required (?:weekly|monthly) test)\b", re.I
+)
+
+
+def odd(alert: Alert, now: datetime | None = None) -> Iterator[Finding]:
+    """What looks odd about an alert at `now`; None where nothing is to be said of the present."""
+    for number, info in enumerate(alert.infos, 1):
+        where = f"info[{number}]"
+        for circle_where, circle in _circles(info, where):
+            if circle.radius_km > WIDE_KM:
+                yield Finding(
+                    "warning",
+                    circle_where,
+                    f"Its radius is {circle.radius_km:,.0f} km.",
+                    "CAP takes kilometres; draw a polygon where so much is meant.",
+                )
+        if alert.status is Status.ACTUAL and (said := _test(info)):
+            yield Finding(
+                "warning",
+                where,
+                f"It says {said!r}, and status Actual: it goes out as a real alert.",
+                "Say Test or Exercise in status.",
+            )
+        if now is not None:
+            yield from _by_now(alert, info, where, now)
+    if now is not None and alert.sent > now + AHEAD:
+        yield Finding(
+            "error",
+            "sent",
+            f"It is sent at {alert.sent.isoformat()}, which is still to come.",
+            "Correct sent and its offset.",
+        )
+
+
+def _circles(info: Info, where: str) -> Iterator[tuple[str, Circle]]:
+    for number, area in enumerate(info.areas, 1):
+        for no, circle in enumerate(area.circles, 1):
+            yield f"{where}/area[{number}]/circle[{no}]", circle
+
+
+def _test(info: Info) -> str:
+    """By what an info says that it is a test; "" where it does not."""
+    for code in info.event_codes:
+        known = code.name.strip().upper() in _CODED_BY
+        if known and code.value.strip().upper() in _TEST_CODES:
+            return str(code)
+    for parameter in info.parameters:
+        if parameter.name.upper() == "VTEC" and _VTEC_TEST.search(parameter.value):
+            return str(parameter)[:60]
+    for text in (info.event, info.headline, info.description, info.instruction):
+        if found := _SAYS_TEST.search((text or "")[:5_000]):
+            return found[0]
+    return ""
+
+
+def _by_now(alert: Alert, info: Info, where: str, now: datetime) -> Iterator[Finding]:
+    if alert.ends_in(info) or alert.msg_type not in (MsgType.ALERT, MsgType.UPDATE):
+        return
+    if info.expires is not None and info.expires <= now:
+        yield Finding(
+            "warning",
+            f"{where}/expires",
+            f"It was over at {info.expires.isoformat()}.",
+            "What is over is told to nobody: correct expires, or move its times to now.",
+        )
+    if info.effective is not None and info.effective > now + AHEAD:
+        yield Finding(
+            "warning",
+            f"{where}/effective",
+            f"It takes effect only at {info.effective.isoformat()}, and is sent at once.",
+            "Submit it then, or say in onset when the danger begins.",
+        )

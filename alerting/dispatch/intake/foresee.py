@@ -1,0 +1,143 @@
+"""Foresee: what would come of deliveries, by the very rules that judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import IntEnum
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cap import from_json
+from alerting.channels.registry import can_be_silent
+from alerting.dispatch.judging import policies, silences
+from alerting.dispatch.judging.history import Histories, Known
+from alerting.dispatch.plan import ByLane
+from alerting.domain.alert_state import AlertState
+from alerting.domain.citizen import Recipient
+from alerting.domain.decision import Decision, Verdict
+from alerting.domain.lane import Lane
+from alerting.store import citizens
+from alerting.store.alerts import StoredAlert
+from alerting.store.citizens import Hours
+from alerting.store.db import raw
+from alerting.store.planned import NewDelivery
+from alerting.throttle.assess import Past
+from alerting.throttle.desk import Desk, Subject
+from alerting.throttle.gate import AskBudget, decide
+
+
+class Hears(IntEnum):
+    """How somebody will hear of it, from not at all to most of all."""
+
+    NOTHING = 0
+    LATER = 1
+    QUIETLY = 2
+    AT_ONCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What would come of one delivery. decision: None where the address cannot be used, and the
+    ledger would say why."""
+
+    delivery: NewDelivery
+    channel: str
+    lane: Lane
+    time_zone: str
+    decision: Decision | None
+
+    @property
+    def hears(self) -> Hears:
+        """How its citizen hears by it."""
+        verdict = self.decision.verdict if self.decision else Verdict.DROP
+        if verdict is Verdict.SEND:
+            # No mail wakes anybody.
+            return Hears.QUIETLY if self.channel == "email" else Hears.AT_ONCE
+        if verdict is Verdict.SILENT:
+            return Hears.QUIETLY if can_be_silent(self.channel) else Hears.NOTHING
+        return Hears.NOTHING if verdict is Verdict.DROP else Hears.LATER
+
+
+async def foresee(
+    connection: AsyncConnection,
+    stored: StoredAlert,
+    recipients: Sequence[Recipient],
+    *,
+    now: datetime,
+    all_channels_lanes: Collection[str],
+    ended: Collection[UUID] = (),
+) -> list[Foreseen]:
+    """What would come of the deliveries of these recipients; a budget that would be asked is taken
+    to admit.
+
+    ended: alerts that this one ends or replaces, where nothing has ended them yet.
+    """
+    alert, ids = from_json(stored.document), [r.citizen_id for r in recipients]
+    known = await Histories().of(connection, stored, ids, now=now)
+    if ended:
+        known = {i: _after(k, set(ended), stored) for i, k in known.items()}
+    hours = await citizens.hours(await raw(connection), ids)
+    policy = (await policies.live(connection)).policy
+    standing = await silences.standing(connection, now)
+    usable = {t.address_id for r in recipients for t in r.targets if t.usable}
+    found: list[Foreseen] = []
+    for lane, by_channel in ByLane(alert, all_channels_lanes).spread(list(recipients)):
+        for channel, deliveries in by_channel.items():
+            desk = Desk(
+                alert,
+                policy,
+                key=stored.id,
+                thread=stored.thread_id,
+                state=AlertState.DELIVERING,
+                expires_at=stored.expires_at,
+                order_at=stored.order_at,
+                submitted_at=stored.submitted_at,
+                now=now,
+                can_be_silent=can_be_silent(channel),
+                silences=standing,
+            )
+            for d in deliveries:
+                its = hours.get(d.citizen_id)
+                decision = None
+                if d.address_id in usable:
+                    decision = _decided(desk, _subject(d, known.get(d.citizen_id), its))
+                found.append(Foreseen(d, channel, lane, its.time_zone if its else "", decision))
+    return found
+
+
+def _decided(desk: Desk, subject: Subject) -> Decision:
+    facts = desk.facts(subject)
+    decision = decide(facts)
+    if isinstance(decision, AskBudget):
+        return Decision(Verdict.SEND, facts.assessment.reason)
+    return decision
+
+
+def _subject(d: NewDelivery, known: Known | None, hours: Hours | None) -> Subject:
+    return Subject(
+        d.citizen_id,
+        d.info_no,
+        d.area_no,
+        d.places,
+        time_zone=hours.time_zone if hours else "",
+        quiet_from=hours.quiet_from if hours else None,
+        quiet_to=hours.quiet_to if hours else None,
+        history=known.event if known else (),
+        elsewhere=known.elsewhere if known else (),
+    )
+
+
+def _after(known: Known, ended: Collection[UUID], by: StoredAlert) -> Known:
+    """What somebody will have been told once `by` has ended these alerts."""
+
+    def past(p: Past) -> Past:
+        if p.stage.key not in ended:
+            return p
+        if by.ends:
+            return replace(p, over=True, over_at=by.submitted_at)
+        return replace(p, replaced=True)
+
+    return Known([past(p) for p in known.event], known.elsewhere)

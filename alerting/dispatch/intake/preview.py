@@ -1,0 +1,231 @@
+"""Preview: what a submission would do, and nothing done.
+
+The real intake runs in a transaction that is rolled back, and the rules that judge deliveries judge
+some of the audience. Of a large one numbers are those of a sample, each with its margin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting import audience
+from alerting.audience.sample import Sample, sample
+from alerting.cap import from_json
+from alerting.clock import Clock
+from alerting.dispatch.ending import Told
+from alerting.dispatch.intake.accept import Request, Submitted, accept
+from alerting.dispatch.intake.findings import findings
+from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
+from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
+from alerting.dispatch.intake.start import older
+from alerting.dispatch.intake.submit import prepared
+from alerting.dispatch.judging import silences
+from alerting.dispatch.plan import goes_on
+from alerting.domain.alert import Alert
+from alerting.domain.alert_state import AlertState
+from alerting.domain.citizen import Recipient
+from alerting.domain.decision import Reason
+from alerting.domain.language import primary
+from alerting.domain.principal import Principal
+from alerting.settings import Settings
+from alerting.store import alerts, reached
+from alerting.store.alerts import StoredAlert
+from alerting.store.db import Database
+from alerting.throttle.cover import speaks_for
+from alerting.throttle.silence import silenced_by
+
+#: So many people are judged; of more a sample.
+_MOST = 2_000
+#: Participants of an alert that is not for the public are few; no more of them are looked at.
+_PARTICIPANTS = 20_000
+#: No statement takes longer: rows that others want may be locked meanwhile.
+_TIMEOUT_MS = 3_000
+
+#: What sends nobody anything.
+_UNSENT = frozenset({AlertState.RECORDED, AlertState.SUPERSEDED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Audience:
+    """Those who are looked at, each for `weight` people. more: there are more than are counted."""
+
+    recipients: list[Recipient]
+    weight: float = 1.0
+    more: bool = False
+
+
+async def preview(
+    db: Database,
+    data: bytes,
+    *,
+    principal: Principal,
+    clock: Clock,
+    settings: Settings,
+    now: bool = False,
+    tell_again: bool = False,
+) -> Preview:
+    """What submitting this document would do at this moment. Raises what submitting it would.
+
+    now, tell_again: as in `submit`.
+    """
+    most = settings.max_alert_bytes
+    alert = prepared(data, max_bytes=most, clock=clock, now=now, tell_again=tell_again)
+    found, _ = await asyncio.to_thread(findings, alert, clock=clock, public_url=settings.public_url)
+    odd = tuple(str(f) for f in found.findings)
+    request = Request(
+        principal,
+        clock.now(),
+        b"",
+        default_expiry_s=settings.default_expiry_s,
+        drill_roster_max=settings.drill_roster_max,
+    )
+    participants = await _participants(db, alert, now=request.now)
+    async with _undone(db) as connection:
+        await connection.execute(text(f"set local statement_timeout = {_TIMEOUT_MS}"))
+        # Nobody is made to wait their turn behind it: what it writes is never seen.
+        submitted, _ = await accept(connection, alert, data, request, begin=False)
+        stored = await alerts.get(connection, submitted.alert_id)
+        # There will be no alert by this id.
+        notes = (note.replace(str(submitted.alert_id), "ALERT") for note in submitted.notes)
+        submitted = replace(submitted, notes=tuple(notes))
+        if stored is None or not submitted.created or submitted.state in _UNSENT:
+            return Preview(submitted, odd=odd)
+        return await _foreseen(
+            connection, stored, submitted, participants, odd, now=request.now, settings=settings
+        )
+
+
+async def _foreseen(
+    connection: AsyncConnection,
+    stored: StoredAlert,
+    submitted: Submitted,
+    participants: _Audience | None,
+    odd: tuple[str, ...],
+    *,
+    now: datetime,
+    settings: Settings,
+) -> Preview:
+    alert = from_json(stored.document)
+    ended = [v for v, said in await older(connection, stored) if speaks_for(alert, said)]
+    found = participants or await _audience(connection, stored, alert, now=now)
+    foreseen = await foresee(
+        connection,
+        stored,
+        found.recipients,
+        now=now,
+        all_channels_lanes=settings.all_channels_lanes,
+        ended={v.id for v in ended},
+    )
+    languages = {r.citizen_id: r.language for r in found.recipients}
+    spread = Spread(len(found.recipients), found.weight)
+    spoken = {primary(i.language) for i in alert.infos}
+    return Preview(
+        submitted,
+        odd=odd,
+        people=spread.all,
+        more=found.more,
+        hears={how: spread.of(n) for how, n in _best(foreseen, languages).items()},
+        channels={
+            channel: spread.of(n)
+            for channel, n in Counter(f.channel for f in foreseen if f.decision).most_common()
+        },
+        languages={
+            language: spread.of(n) for language, n in Counter(languages.values()).most_common()
+        },
+        untranslated=spread.of(sum(primary(x) not in spoken for x in languages.values())),
+        reasons={
+            key: spread.of(n, of=len(foreseen)) for key, n in _reasons(foreseen).most_common()
+        },
+        ends=tuple(f"{v.identifier} of {v.sender}" for v in ended),
+        silenced_by=await _silences(connection, alert, foreseen, now=now),
+        texts=texts(alert, stored, foreseen, languages, spread, settings),
+        area_km2=area_km2(alert),
+        expires_at=stored.expires_at,
+    )
+
+
+async def _audience(
+    connection: AsyncConnection, stored: StoredAlert, alert: Alert, *, now: datetime
+) -> _Audience:
+    """Some of a public alert's audience, or of those who were told of what it ends."""
+    if not alert.ends:
+        found: Sample = await sample(connection, alert, most=_MOST, now=now, seed=stored.id.int)
+        return _Audience(found.recipients, found.weight)
+    told = Told(connection, stored, alert)
+    everywhere = not await goes_on(connection, stored, alert)
+    everywhere = everywhere or not await told.holds_anybody(batch=_MOST)
+    some, more = await _first(told.recipients(batch=_MOST, everywhere=everywhere), _MOST)
+    if not more or not everywhere:
+        return _Audience(some, more=more)
+    total, _ = await reached.count(connection, stored.event_id, stored.thread_id)
+    return _Audience(some, max(1.0, total / len(some)))
+
+
+async def _participants(db: Database, alert: Alert, *, now: datetime) -> _Audience | None:
+    """Everybody whom an alert that is not for the public would reach; None for any other."""
+    if alert.for_public or alert.ends:
+        return None
+    async with db.begin(patient=True) as connection:
+        some, more = await _first(audience.find(connection, alert, now=now), _PARTICIPANTS)
+    return _Audience(some, more=more)
+
+
+async def _first(
+    batches: AsyncGenerator[list[Recipient]], most: int
+) -> tuple[list[Recipient], bool]:
+    """The first of them, and whether there are more."""
+    some: list[Recipient] = []
+    async with aclosing(batches) as parts:
+        async for part in parts:
+            some += part
+            if len(some) > most:
+                return some[:most], True
+    return some, False
+
+
+@asynccontextmanager
+async def _undone(db: Database) -> AsyncGenerator[AsyncConnection]:
+    """A transaction that leaves nothing behind."""
+    async with db.begin() as connection:
+        try:
+            yield connection
+        finally:
+            await connection.rollback()
+
+
+def _best(foreseen: Collection[Foreseen], citizens: Collection[int]) -> Counter[Hears]:
+    """How many people hear of it how; each by the channel that says it loudest."""
+    best: dict[int, Hears] = defaultdict(lambda: Hears.NOTHING)
+    for one in foreseen:
+        citizen_id = one.delivery.citizen_id
+        best[citizen_id] = max(best[citizen_id], one.hears)
+    return Counter(best[citizen_id] for citizen_id in citizens)
+
+
+def _reasons(foreseen: Collection[Foreseen]) -> Counter[tuple[Hears, Reason | None]]:
+    """Deliveries by what comes of them and why."""
+    return Counter((f.hears, f.decision.reason if f.decision else None) for f in foreseen)
+
+
+async def _silences(
+    connection: AsyncConnection, alert: Alert, foreseen: Collection[Foreseen], *, now: datetime
+) -> tuple[str, ...]:
+    """The silences that keep some of them back, in words."""
+    standing = await silences.standing(connection, now)
+    hit = {
+        (f.delivery.info_no, f.delivery.area_no)
+        for f in foreseen
+        if f.decision and f.decision.reason is Reason.SILENCED
+    }
+    found = {silenced_by(alert, *place, standing, now) for place in hit}
+    return tuple(
+        f"{s.id} until {s.ends_at.isoformat()}, by {s.created_by}: {s.comment}" for s in found if s
+    )

@@ -1,0 +1,193 @@
+"""Previewed: the answer to a dry run: numbers with their margins, and the very texts."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from alerting.audience.zones import Zones
+from alerting.channels.render import render
+from alerting.dispatch.intake.accept import Submitted
+from alerting.dispatch.intake.foresee import Foreseen, Hears
+from alerting.domain import geometry
+from alerting.domain.alert import Alert
+from alerting.domain.decision import Reason
+from alerting.domain.segments import Segments, measure
+from alerting.settings import Settings
+from alerting.store.alerts import StoredAlert
+
+#: 95 of 100 samples are no further off.
+_SPREAD = 1.96
+#: How far off the size of a sampled audience itself may be.
+_SIZE_MARGIN = 0.05
+#: No more texts are shown; the rest are those of fewer people.
+_TEXTS = 40
+#: So many messages are laid out to find them.
+_LAID_OUT = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """How many, and how far off that may be; 0 where everybody was looked at."""
+
+    count: int
+    margin: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.count:,}" if not self.margin else f"{self.count:,} ± {self.margin:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What some people say of all: each of `looked_at` stands for `weight`."""
+
+    looked_at: int
+    weight: float
+
+    @property
+    def all(self) -> Number:
+        count = self.looked_at * self.weight
+        return Number(round(count), math.ceil(count * _SIZE_MARGIN) if self.weight > 1 else 0)
+
+    def of(self, some: int, *, of: int | None = None) -> Number:
+        """`some` of those looked at; `of` counts these, people where it is None."""
+        looked_at = of or self.looked_at
+        if self.weight <= 1 or not looked_at:
+            return Number(some)
+        share = some / looked_at
+        by_chance = _SPREAD * math.sqrt(share * (1 - share) / looked_at) * looked_at * self.weight
+        return Number(
+            round(some * self.weight), math.ceil(by_chance + some * self.weight * _SIZE_MARGIN)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One message as it would be sent, and how many deliveries would be it. sms: what it takes."""
+
+    channel: str
+    languages: tuple[str, ...]
+    deliveries: Number
+    subject: str
+    text: str
+    sms: Segments | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a submission would do.
+
+    submitted: what its answer would be; no such alert exists. odd: every weakness found, as
+    `alerting cap check` has them. people: how many are in the audience. hears: how they would
+    hear. channels: usable addresses. untranslated: people for whose language there is no info.
+    reasons: deliveries by what comes of them and why; None for an address that cannot be used.
+    ends: the alerts it would end or replace. more: `people` stops counting before all.
+    """
+
+    submitted: Submitted
+    odd: tuple[str, ...] = ()
+    people: Number = Number(0)
+    more: bool = False
+    hears: Mapping[Hears, Number] = field(default_factory=dict)
+    channels: Mapping[str, Number] = field(default_factory=dict)
+    languages: Mapping[str, Number] = field(default_factory=dict)
+    untranslated: Number = Number(0)
+    reasons: Mapping[tuple[Hears, Reason | None], Number] = field(default_factory=dict)
+    ends: tuple[str, ...] = ()
+    silenced_by: tuple[str, ...] = ()
+    texts: tuple[Text, ...] = ()
+    area_km2: float = 0.0
+    expires_at: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        answer = self.submitted.to_json()
+        # There is no alert by this id.
+        del answer["id"]
+        return {
+            "dry_run": True,
+            **answer,
+            "odd": list(self.odd),
+            "people": asdict(self.people),
+            "more": self.more,
+            "hears": {how.name.lower(): asdict(n) for how, n in self.hears.items()},
+            "channels": {channel: asdict(n) for channel, n in self.channels.items()},
+            "languages": {language: asdict(n) for language, n in self.languages.items()},
+            "untranslated": asdict(self.untranslated),
+            "reasons": [
+                {
+                    "hears": how.name.lower(),
+                    "reason": reason.value if reason else "no-address",
+                    "deliveries": asdict(n),
+                    "sentence": sentence(reason),
+                }
+                for (how, reason), n in self.reasons.items()
+            ],
+            "ends": list(self.ends),
+            "silenced_by": list(self.silenced_by),
+            "texts": [asdict(t) for t in self.texts],
+            "area_km2": round(self.area_km2, 1),
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+        }
+
+
+def sentence(reason: Reason | None) -> str:
+    """Why, for a coordinator."""
+    return reason.sentence if reason else "No address of theirs can be used."
+
+
+def area_km2(alert: Alert) -> float:
+    """How much ground an alert's polygons and circles cover, about."""
+    zones = Zones(alert).zones
+    drawn = geometry.union([z.polygons for z in zones])
+    circles = {c for z in zones for c in z.circles}
+    return geometry.area_km2(drawn) + sum(geometry.cap_km2(c.radius_km) for c in circles)
+
+
+def texts(
+    alert: Alert,
+    stored: StoredAlert,
+    foreseen: Sequence[Foreseen],
+    languages: Mapping[int, str],
+    spread: Spread,
+    settings: Settings,
+) -> tuple[Text, ...]:
+    """The messages that would go out now or later, those of most people first."""
+    groups = Counter(
+        (f.channel, f.delivery.info_no, f.delivery.area_no, languages[f.delivery.citizen_id],
+         f.time_zone, bool(f.decision and f.decision.reason is Reason.PARTLY_ENDED))
+        for f in foreseen
+        if f.hears is not Hears.NOTHING
+    )  # fmt: skip
+    counts: Counter[tuple[str, str, str]] = Counter()
+    read_in: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    link = f"{settings.public_url}/{stored.code}"
+    for key, count in groups.most_common(_LAID_OUT):
+        channel, info_no, area_no, language, time_zone, still = key
+        made = render(
+            alert,
+            info_no=info_no,
+            area_no=area_no,
+            channel=channel,
+            language=language,
+            link=link,
+            still=still,
+            time_zone=time_zone,
+        )
+        same = (channel, made.subject, made.text)
+        counts[same] += count
+        read_in[same][language] += count
+    return tuple(
+        Text(
+            channel,
+            tuple(language for language, _ in read_in[channel, subject, said].most_common()),
+            spread.of(count, of=len(foreseen)),
+            subject,
+            said,
+            measure(said) if channel == "sms" else None,
+        )
+        for (channel, subject, said), count in counts.most_common(_TEXTS)
+    )

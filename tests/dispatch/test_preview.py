@@ -1,0 +1,195 @@
+"""A dry run says what comes of an alert, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+from town import Town
+
+from alerting.cap import to_xml
+from alerting.dispatch.intake import preview as previewing
+from alerting.dispatch.intake.foresee import Hears
+from alerting.dispatch.intake.preview import preview
+from alerting.dispatch.intake.previewed import Preview, Spread
+from alerting.dispatch.judging import silences
+from alerting.domain.alert import Alert, Area, Circle, MsgType, Severity
+from alerting.domain.alert_state import AlertState
+from alerting.domain.principal import Principal, internal
+from alerting.domain.segments import measure
+from alerting.errors import BadInput, Forbidden
+from alerting.store import threads
+from alerting.store.schema import metadata
+from alerting.throttle.silence.matcher import Matcher
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def noon(town: Town) -> None:
+    town.begin_at(NOON)
+
+
+def at(town: Town, alert: Alert, **changes: object) -> bytes:
+    """The document, as sent now and in force for hours."""
+    sent = town.clock.now()
+    ends = sent + timedelta(hours=8)
+    infos = tuple(replace(i, expires=ends, onset=None) for i in alert.infos)
+    said = replace(alert, sent=sent, infos=infos)
+    return to_xml(replace(said, **changes))  # type: ignore[arg-type]
+
+
+async def look(town: Town, data: bytes, principal: Principal | None = None) -> Preview:
+    return await preview(
+        town.db,
+        data,
+        principal=principal or internal("test"),
+        clock=town.clock,
+        settings=town.settings,
+    )
+
+
+async def rows(town: Town) -> dict[str, int]:
+    async with town.db.begin() as c:
+        return {
+            name: await c.scalar(select(func.count()).select_from(table)) or 0
+            for name, table in metadata.tables.items()
+        }
+
+
+async def play(town: Town, data: bytes) -> list[dict[str, object]]:
+    """Submit it, send all that comes of it, and say what did."""
+    done = await town.submit(data, now=False)
+    await town.due_now()
+    await town.worker().sweep()
+    return await town.rows(done.alert_id)
+
+
+def told(ledger: Sequence[dict[str, object]]) -> Counter[object]:
+    return Counter(r["channel"] for r in ledger if r["state"] == "accepted")
+
+
+async def test_what_is_foreseen_is_what_comes(town: Town, flood: Alert) -> None:
+    data = at(town, flood)
+    before = await rows(town)
+    foreseen = await look(town, data)
+    assert await rows(town) == before
+    assert foreseen.submitted.state is AlertState.ACCEPTED
+    assert not town.sent
+
+    ledger = await play(town, data)
+    assert foreseen.people.count == len({r["citizen"] for r in ledger})
+    assert foreseen.people.margin == 0
+    heard = {r["citizen"] for r in ledger if r["state"] == "accepted" and r["channel"] != "email"}
+    assert foreseen.hears[Hears.AT_ONCE].count == len(heard)
+    assert {c: n.count for c, n in foreseen.channels.items()} == told(ledger)
+    sent = Counter((m.rendering.channel, m.rendering.text) for m in town.sent)
+    shown = {(t.channel, unlinked(t.text)): t.deliveries.count for t in foreseen.texts}
+    assert shown == {(channel, unlinked(text)): n for (channel, text), n in sent.items()}
+    for text in foreseen.texts:
+        assert text.sms == (measure(text.text) if text.channel == "sms" else None)
+
+
+def unlinked(text: str) -> str:
+    """A text without what names its alert, which a dry run has none to name."""
+    return re.sub(r"(https?://\S+/)\w{8}\b", r"\1", text)
+
+
+async def test_an_update_and_an_end_are_judged_by_what_people_know(
+    town: Town, flood: Alert
+) -> None:
+    await play(town, at(town, flood))
+    first = replace(flood.triple, sent=NOON)
+    town.clock.advance(600)
+    same = at(town, flood, identifier="v2", msg_type=MsgType.UPDATE, references=(first,))
+    foreseen = await look(town, same)
+    assert not foreseen.hears.get(Hears.AT_ONCE)
+    assert foreseen.ends == (f"{flood.identifier} of {flood.sender}",)
+    end = at(town, flood, identifier="end", msg_type=MsgType.CANCEL, references=(first,))
+    over = await look(town, end)
+    ledger = await play(town, end)
+    assert over.people.count == len({r["citizen"] for r in ledger})
+    assert {c: n.count for c, n in over.channels.items()} == told(ledger)
+    assert not over.reasons.keys() & {(Hears.NOTHING, None)}
+
+
+async def test_a_held_and_a_silenced_alert_are_said_to_be(town: Town, flood: Alert) -> None:
+    wide = tuple(replace(i, areas=(Area("x", circles=(Circle(54.5, 2.5, 3000),)),))
+                 for i in flood.infos)  # fmt: skip
+    held = await look(town, at(town, flood, infos=wide))
+    assert held.submitted.state is AlertState.HELD
+    assert any("a radius of 3,000 km" in n for n in held.submitted.notes)
+    assert any("alerting approve ALERT" in n for n in held.submitted.notes)
+    assert held.people.count == 300
+    assert held.area_km2 == pytest.approx(27_770_000, rel=0.01)
+
+    async with town.db.begin() as c:
+        await silences.add(
+            c,
+            matchers=[Matcher.parse(f"event={flood.infos[0].event}")],
+            area=None,
+            starts_at=NOON,
+            ends_at=NOON + timedelta(hours=1),
+            comment="known",
+            by="test",
+            now=NOON,
+        )
+    less = tuple(replace(i, severity=Severity.MODERATE) for i in flood.infos)
+    quiet = await look(town, at(town, replace(flood, infos=less)))
+    assert set(quiet.hears) == {Hears.NOTHING}
+    (silence,) = quiet.silenced_by
+    assert silence.endswith("by test: known")
+
+
+async def test_a_part_of_many_stands_for_all(
+    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = at(town, flood)
+    every = await look(town, data)
+    monkeypatch.setattr(previewing, "_MOST", 60)
+    some = await look(town, data)
+    for exact, about in (
+        (every.people, some.people),
+        (every.hears[Hears.AT_ONCE], some.hears[Hears.AT_ONCE]),
+    ):
+        assert about.margin > 0
+        # Twice the margin is beyond all but one of many thousand samples; the sample is the same
+        # for the same directory but for its seed.
+        assert abs(exact.count - about.count) <= 3 * about.margin + 10
+    assert sum(n.count for n in some.hears.values()) == pytest.approx(some.people.count, abs=5)
+
+
+async def test_what_a_submission_refuses_a_dry_run_refuses(town: Town, flood: Alert) -> None:
+    data = at(town, flood)
+    with pytest.raises(BadInput, match="Did you mean Severe"):
+        await look(town, data.replace(b">Severe<", b">Sever<"))
+    nobody = Principal("key:x", rights=frozenset({"submit"}), senders=("other@example.org",))
+    with pytest.raises(Forbidden):
+        await look(town, data, nobody)
+    done = await town.submit(data, now=False)
+    again = await look(town, data)
+    assert not again.submitted.created
+    assert again.submitted.alert_id == done.alert_id
+
+
+async def test_it_waits_for_nobodys_turn_and_keeps_nobody(town: Town, flood: Alert) -> None:
+    """A submission of the same sender goes through while a dry run is looked at, and the other way
+    round."""
+    data = at(town, flood)
+    async with town.db.begin() as connection:
+        await threads.lock(connection, {f"sender {flood.sender.lower()}"})
+        assert (await look(town, data)).submitted.created
+
+
+def test_numbers_have_margins_where_they_are_of_a_sample() -> None:
+    whole, part = Spread(100, 1.0), Spread(2000, 500.0)
+    assert str(whole.of(40)) == "40"
+    half = part.of(1000)
+    assert half.count == 500_000
+    assert 21_000 < half.margin < 50_000
+    assert part.of(0).count == 0
