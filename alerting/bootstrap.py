@@ -182,6 +182,7 @@ class Runtime:
         return self.clock.now().timestamp()
 
     def house(self) -> House:
+        from alerting.channels import registry
         from alerting.dispatch.workers.sweep import House
 
         return House(

@@ -16,6 +16,7 @@ from alerting.cap.findings import Finding, Findings, InfoFacts
 from alerting.cap.odd import odd
 from alerting.cap.strict import FOR_WHOM, public_but
 from alerting.domain.alert import Alert, Area, Info, MsgType, Scope
+from alerting.domain.blank import says_nothing
 
 LONG_HEADLINE, TOO_LONG_HEADLINE = 90, 140
 LONG_LIFE = timedelta(hours=24)
@@ -50,15 +51,15 @@ def _facts(alert: Alert, info: Info, where: str) -> InfoFacts:
         language=info.language,
         source="senderName" if info.sender_name else "sender" if alert.sender else None,
         hazard=_first(event=info.event, headline=info.headline),
-        place="areaDesc" if any(a.area_desc for a in info.areas) else None,
+        place="areaDesc" if any(not says_nothing(a.area_desc) for a in info.areas) else None,
         guidance=_first(instruction=info.instruction, description=info.description),
-        time=_first(onset=info.onset, effective=info.effective, expires=info.expires),
+        time=next((n for n in ("onset", "effective", "expires") if getattr(info, n)), None),
         headline_length=len(info.headline or ""),
     )
 
 
-def _first(**elements: object) -> str | None:
-    return next((name for name, value in elements.items() if value), None)
+def _first(**texts: str | None) -> str | None:
+    return next((name for name, text in texts.items() if not says_nothing(text)), None)
 
 
 def _alert(alert: Alert) -> Iterator[Finding]:

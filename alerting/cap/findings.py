@@ -23,8 +23,8 @@ class Finding:
 class InfoFacts:
     """What one info tells a citizen.
 
-    source … time: which element answers that question, None where none does. Presence of an
-    element decides, never its wording, so that it holds in every language.
+    source … time: which element answers that question, None where none does. Presence of a text
+    decides, never its wording, so that it holds in every language; `N/A` and its like are none.
     """
 
     where: str

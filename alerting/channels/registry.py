@@ -91,11 +91,7 @@ def staff(settings: Settings, *, sandbox: Sandbox | None) -> Staff | None:
     if not to:
         return None
     key = secrets.token_bytes(32)  # no bounce of theirs is taken
-    if sandbox is not None:
-        mail = [_sandbox_email(settings, sandbox, key)]
-        return Staff(to, mail, [_sandbox_sms(settings, sandbox)])
-    mail = [_email(settings, relay, key) for relay in settings.smtp_relays]
-    return Staff(to, mail, [_sms(settings, account) for account in settings.twilio_accounts])
+    return Staff(to, mail_relays(settings, key, sandbox), sms_accounts(settings, sandbox))
 
 
 def _built(

@@ -12,6 +12,7 @@ import click
 
 from alerting.cap import CapError, Findings, Reading, read
 from alerting.cli import options
+from alerting.cli.cap_new import new
 from alerting.clock import SystemClock
 from alerting.dispatch.intake.findings import findings
 from alerting.domain.alert import Alert
@@ -47,7 +48,10 @@ class _Report:
 
 @click.group()
 def cap() -> None:
-    """Look at CAP documents; nothing is sent."""
+    """Look at CAP documents and write them; nothing is sent."""
+
+
+cap.add_command(new)
 
 
 @cap.command("check")

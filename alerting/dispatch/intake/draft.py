@@ -1,0 +1,136 @@
+"""Draft: the next version of what is live, made from it. A function of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from alerting.channels.phrases import phrases
+from alerting.dispatch.intake.notice import notice_of
+from alerting.domain.alert import Alert, Info, MsgType, ResponseType, Severity, Urgency
+from alerting.errors import BadInput
+
+
+class Kind(StrEnum):
+    UPDATE = "update"
+    EXTENSION = "extension"
+    END = "end"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be said otherwise; None keeps it. Texts are those of one language."""
+
+    headline: str | None = None
+    description: str | None = None
+    instruction: str | None = None
+    severity: Severity | None = None
+    urgency: Urgency | None = None
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Those that are given."""
+        given = {n: getattr(self, n) for n in ("headline", "description", "instruction")}
+        return {name: text for name, text in given.items() if text is not None}
+
+    @property
+    def any(self) -> bool:
+        """True where anything is to change."""
+        return any(getattr(self, f.name) is not None for f in fields(self))
+
+
+def draft(
+    versions: Sequence[Alert],
+    kind: Kind,
+    *,
+    now: datetime,
+    changes: Changes,
+    language: str | None = None,
+    hours: float | None = None,
+) -> Alert:
+    """The next version of a thread whose live versions, oldest first, are these.
+
+    It refers to all of them. hours: from now until it ends. Raises BadInput for an update that
+    changes nothing, and for texts that would leave another language as it was.
+    """
+    if kind is Kind.CANCEL:
+        valid_s = (hours or 24) * 3600
+        reason = changes.description or ""
+        return notice_of(versions, now=now, reason=reason, false_alarm=False, valid_s=valid_s)
+    newest = versions[-1]
+    sent = max(now, newest.sent + timedelta(seconds=1))
+    sent = sent.astimezone(newest.sent.tzinfo).replace(microsecond=0)
+    ends = None if hours is None else sent + timedelta(seconds=int(hours * 3600))
+    _refuse_nothing(newest, kind, changes, language, ends)
+    make = _ended if kind is Kind.END else _changed
+    return replace(
+        newest,
+        identifier=f"{newest.identifier}-{kind}-{sent:%Y%m%dT%H%M%S}",
+        sent=sent,
+        msg_type=MsgType.UPDATE,
+        references=tuple(v.triple for v in versions),
+        loose_references=(),
+        infos=tuple(
+            make(info, changes if _meant(info, language) else _untexted(changes), sent, ends)
+            for info in newest.infos
+        ),
+        repairs=(),
+        remarks=(),
+    )
+
+
+def _refuse_nothing(
+    newest: Alert, kind: Kind, changes: Changes, language: str | None, ends: datetime | None
+) -> None:
+    if kind is Kind.EXTENSION and ends is None:
+        raise BadInput("It does not say for how long.", remedy="Say --hours.")
+    if kind is Kind.UPDATE and not changes.any and ends is None:
+        raise BadInput(
+            "This update would change nothing.",
+            remedy="Say what changes, such as --instruction or --severity.",
+        )
+    languages = dict.fromkeys(i.language for i in newest.infos)
+    meant = [one for one in languages if language is None or one.lower() == language.lower()]
+    if not meant:
+        raise BadInput(f"It has no info in {language}.", remedy=f"It has {', '.join(languages)}.")
+    if changes.texts and len(meant) > 1:
+        raise BadInput(
+            f"It speaks {', '.join(languages)}, and the new text is in one of them.",
+            remedy="Say --language, and correct the others in the file.",
+        )
+
+
+def _meant(info: Info, language: str | None) -> bool:
+    return language is None or info.language.lower() == language.lower()
+
+
+def _untexted(changes: Changes) -> Changes:
+    return replace(changes, headline=None, description=None, instruction=None)
+
+
+def _changed(info: Info, changes: Changes, sent: datetime, ends: datetime | None) -> Info:
+    given = {f.name: getattr(changes, f.name) for f in fields(changes)}
+    values = {name: value for name, value in given.items() if value is not None}
+    if ends is not None:
+        values["expires"] = ends
+    return replace(info, **values)
+
+
+def _ended(info: Info, changes: Changes, sent: datetime, ends: datetime | None) -> Info:
+    words = phrases(info.language)
+    return replace(
+        info,
+        urgency=Urgency.PAST,
+        response_types=(ResponseType.ALL_CLEAR,),
+        effective=None,
+        onset=None,
+        expires=ends or sent + timedelta(hours=24),
+        headline=changes.headline or f"{words.all_clear}{words.colon}{info.event}",
+        description=changes.description or f"{words.ended}{words.colon}{info.event}",
+        instruction=changes.instruction,
+        parameters=(),
+        resources=(),
+    )
