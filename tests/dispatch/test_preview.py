@@ -121,7 +121,7 @@ async def test_an_update_and_an_end_are_judged_by_what_people_know(
 async def test_a_held_and_a_silenced_alert_are_said_to_be(town: Town, flood: Alert) -> None:
     wide = tuple(replace(i, areas=(Area("x", circles=(Circle(54.5, 2.5, 3000),)),))
                  for i in flood.infos)  # fmt: skip
-    held = await look(town, at(town, flood, infos=wide))
+    held = await look(town, at(town, replace(flood, infos=wide)))
     assert held.submitted.state is AlertState.HELD
     assert any("a radius of 3,000 km" in n for n in held.submitted.notes)
     assert any("alerting approve ALERT" in n for n in held.submitted.notes)

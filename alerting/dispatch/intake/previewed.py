@@ -105,8 +105,9 @@ class Preview:
 
     def to_json(self) -> dict[str, Any]:
         answer = self.submitted.to_json()
-        # There is no alert by this id.
-        del answer["id"]
+        if self.submitted.created:
+            # There is no alert by this id.
+            del answer["id"]
         return {
             "dry_run": True,
             **answer,
