@@ -1,5 +1,5 @@
 """What is good CAP and yet was hardly meant: circles over continents, tests that say Actual, times
-that lie ahead or are over."""
+that lie ahead or are over, a text in another language than it says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from alerting.cap.findings import Finding
 from alerting.domain.alert import Alert, Circle, Info, MsgType, Status
+from alerting.domain.language import primary
 
 #: A wider circle is rarely meant; its writer may have thought of metres.
 WIDE_KM = 500.0
@@ -19,6 +20,9 @@ AHEAD = timedelta(minutes=5)
 _TEST_CODES = frozenset({"RWT", "RMT", "NPT", "NAT", "NST", "DMO"})
 _CODED_BY = frozenset({"SAME", "NATIONALWEATHERSERVICE"})
 _VTEC_TEST = re.compile(r"/T\.(?:NEW|CON|EXT|EXA|EXB|UPG|CAN|EXP|COR|ROU)\.")
+_WORD = re.compile(r"[^\W\d_]+")
+#: Fewer foreign words than these, and than one of so many, may be names.
+_NAMES, _PART = 3, 20
 _SAYS_TEST = re.compile(
     r"\b(?:this is (?:only )?an? (?:test|drill|exercise)|required (?:weekly|monthly) test)\b", re.I
 )
@@ -42,6 +46,13 @@ def odd(alert: Alert, now: datetime | None = None) -> Iterator[Finding]:
                 where,
                 f"It says {said!r}, and status Actual: it goes out as a real alert.",
                 "Say Test or Exercise in status.",
+            )
+        if _foreign(info):
+            yield Finding(
+                "warning",
+                f"{where}/language",
+                f"It says or is taken for {info.language}, and its text hardly is.",
+                "Say its language: whoever reads it gets this text, in a frame of the same.",
             )
         if now is not None:
             yield from _by_now(alert, info, where, now)
@@ -73,6 +84,17 @@ def _test(info: Info) -> str:
         if found := _SAYS_TEST.search((text or "")[:5_000]):
             return found[0]
     return ""
+
+
+def _foreign(info: Info) -> bool:
+    """True for a text of letters that English, CAP's language where none is named, hardly has."""
+    if primary(info.language) != "en":
+        return False
+    text = " ".join(filter(None, (info.headline, info.description, info.instruction)))[:5_000]
+    words = set(_WORD.findall(text.lower()))
+    accented = [word for word in words if not word.isascii()]
+    # A name or two may be foreign in any text.
+    return len(accented) >= _NAMES and len(accented) * _PART >= len(words)
 
 
 def _by_now(alert: Alert, info: Info, where: str, now: datetime) -> Iterator[Finding]:

@@ -180,6 +180,26 @@ def test_a_watch_whose_message_ends_before_it_begins_is_no_error() -> None:
     assert not check(with_info(onset=by(9), parameters=(ends,))).errors
 
 
+GERMAN = "Überflutung der Uferstraße. Verlassen Sie die Häuser sofort, gehen Sie zu Fuß bergauf."
+GREEK = "Πλημμύρα. Απομακρυνθείτε τώρα."
+NAMES = "Floods near São Paulo and Malmö. Leave the river banks and go uphill on foot at once."
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "odd"),
+    [
+        (GERMAN, "en-US", True),
+        (GREEK, "en", True),
+        (GERMAN, "de-DE", False),
+        (NAMES, "en-GB", False),
+        ("Leave now.", "en-GB", False),
+    ],
+)
+def test_a_text_in_another_language_than_it_says(text: str, language: str, odd: bool) -> None:
+    found = check(with_info(instruction=text, description=None, headline="!", language=language))
+    assert ("its text hardly is" in said(found, "warning")) is odd
+
+
 def test_a_test_that_says_so_is_no_surprise() -> None:
     alert = with_info(event_codes=(NamedValue("SAME", "RWT"),))
     drill = replace(alert, status=Status.TEST, addresses=("crew",))
