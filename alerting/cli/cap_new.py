@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import click
@@ -33,20 +34,24 @@ ALERT = "alert"
 _NEEDED = ("sender", "event", "headline", "urgency", "severity", "certainty", "hours", "area")
 
 
+def _one_of(values: type[StrEnum]) -> click.Choice[str]:
+    return click.Choice([value.value for value in values])
+
+
 @click.command("new")
-@click.argument("kind", type=click.Choice([ALERT, *Kind]))
+@click.argument("kind", type=click.Choice([ALERT, *(kind.value for kind in Kind)]))
 @click.argument("alert", required=False)
 @click.option("--sender", help="Who speaks: the sender's own name, such as control@example.org.")
 @click.option("--sender-name", help="Who warns, as citizens read it.")
-@click.option("--status", type=click.Choice(list(Status)), default=Status.ACTUAL, show_default=True)
+@click.option("--status", type=_one_of(Status), default=Status.ACTUAL.value, show_default=True)
 @click.option("--address", "addresses", multiple=True, help="A drill's roster, or a group.")
 @click.option("--language", help="The language of the texts, such as en-GB.")
-@click.option("--category", type=click.Choice(list(Category)), default=Category.SAFETY)
+@click.option("--category", type=_one_of(Category), default=Category.SAFETY.value)
 @click.option("--event", help="What happens, such as Flood.")
-@click.option("--response", "responses", multiple=True, type=click.Choice(list(ResponseType)))
-@click.option("--urgency", type=click.Choice(list(Urgency)))
-@click.option("--severity", type=click.Choice(list(Severity)))
-@click.option("--certainty", type=click.Choice(list(Certainty)))
+@click.option("--response", "responses", multiple=True, type=_one_of(ResponseType))
+@click.option("--urgency", type=_one_of(Urgency))
+@click.option("--severity", type=_one_of(Severity))
+@click.option("--certainty", type=_one_of(Certainty))
 @click.option("--hours", type=click.FloatRange(0.02, 24 * 30), help="For how long from now.")
 @click.option("--headline", help="The core in one line.")
 @click.option("--description", help="What is known; of a cancel, why.")

@@ -58,6 +58,23 @@ async def test_a_sender_may_insist(served: Served, alert_xml: bytes) -> None:
     assert all(i.tell_again for i in read(cap.content).alerts[0].infos)
 
 
+async def test_a_dry_run_changes_nothing(served: Served, alert_xml: bytes) -> None:
+    address = "/v1/alerts?now=true&dry_run=true"
+    answer = await served.http.post(address, content=alert_xml, headers={**served.auth, **XML})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["dry_run"], found["state"], found["lane"]) == (True, "accepted", "severe")
+    assert found["people"]["margin"] == 0
+    assert found["area_km2"] > 0
+    refused = alert_xml.replace(b">Severe<", b">Sever<")
+    answer = await served.http.post(address, content=refused, headers={**served.auth, **XML})
+    assert answer.status_code == 422
+    async with served.runtime.db.begin() as c:
+        for table in ("alert", "outbox", "alarm"):
+            count = await c.exec_driver_sql(f"select count(*) from {table}")
+            assert count.scalar() == 0, table
+
+
 async def test_a_mistyped_word_is_refused_in_xml_as_in_json(
     served: Served, alert_xml: bytes
 ) -> None:

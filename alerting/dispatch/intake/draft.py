@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -11,6 +12,9 @@ from alerting.channels.phrases import phrases
 from alerting.dispatch.intake.notice import notice_of
 from alerting.domain.alert import Alert, Info, MsgType, ResponseType, Severity, Urgency
 from alerting.errors import BadInput
+
+#: What made the identifier of an earlier draft.
+_OURS = re.compile(r"-(?:update|extension|end)-\d{8}T\d{6}\Z", re.ASCII)
 
 
 class Kind(StrEnum):
@@ -68,7 +72,7 @@ def draft(
     make = _ended if kind is Kind.END else _changed
     return replace(
         newest,
-        identifier=f"{newest.identifier}-{kind}-{sent:%Y%m%dT%H%M%S}",
+        identifier=f"{_OURS.sub('', newest.identifier)}-{kind}-{sent:%Y%m%dT%H%M%S}",
         sent=sent,
         msg_type=MsgType.UPDATE,
         references=tuple(v.triple for v in versions),
