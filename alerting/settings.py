@@ -39,6 +39,7 @@ SECRET_FILES = (
 
 _APPROVER = re.compile(r"[^\s@,<>\"]+@[^\s@,<>\"]+|\+[1-9]\d{6,14}")
 
+
 def for_kombu(broker_url: str) -> str:
     """A broker's URL in Celery's words, which names a unix socket otherwise than Redis's client."""
     parts = urlsplit(broker_url)

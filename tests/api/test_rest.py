@@ -5,11 +5,11 @@ import json
 import pytest
 from fastapi.routing import APIRoute
 from served import Served, every_route
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from alerting.cap import read, to_json
 from alerting.domain.principal import internal
-from alerting.store import keys
+from alerting.store import keys, schema
 
 XML = {"Content-Type": "application/cap+xml"}
 
@@ -70,9 +70,8 @@ async def test_a_dry_run_changes_nothing(served: Served, alert_xml: bytes) -> No
     answer = await served.http.post(address, content=refused, headers={**served.auth, **XML})
     assert answer.status_code == 422
     async with served.runtime.db.begin() as c:
-        for table in ("alert", "outbox", "alarm"):
-            count = await c.exec_driver_sql(f"select count(*) from {table}")
-            assert count.scalar() == 0, table
+        for table in (schema.alert, schema.outbox, schema.alarm):
+            assert await c.scalar(select(func.count()).select_from(table)) == 0, table
 
 
 async def test_a_mistyped_word_is_refused_in_xml_as_in_json(
