@@ -32,7 +32,7 @@ from alerting.domain.alert import (
     Urgency,
 )
 
-_NO_TEXT = ("not a text",)
+_NO_TEXT = "takes a text, as CAP writes shapes"
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[-+]\d\d:\d\d)", re.ASCII)
 
@@ -62,7 +62,9 @@ def _time(value: Any) -> Any:
 
 
 def _polygon(value: Any) -> Polygon:
-    drawn = shapes.polygon(value) if isinstance(value, str) else shapes.Drawn(None, _NO_TEXT)
+    if not isinstance(value, str):
+        raise ValueError(_NO_TEXT)  # noqa: TRY004 - pydantic turns it into a sentence
+    drawn = shapes.polygon(value)
     # A ring that closes as CAP reads it has no other reading.
     if drawn.shape is None or drawn.remarks:
         raise ValueError(
@@ -73,7 +75,9 @@ def _polygon(value: Any) -> Polygon:
 
 
 def _circle(value: Any) -> Circle:
-    drawn = shapes.circle(value) if isinstance(value, str) else shapes.Drawn(None, _NO_TEXT)
+    if not isinstance(value, str):
+        raise ValueError(_NO_TEXT)  # noqa: TRY004 - pydantic turns it into a sentence
+    drawn = shapes.circle(value)
     if drawn.shape is None or drawn.remarks:
         said = "; ".join(drawn.remarks)
         raise ValueError(f"takes a centre and kilometres as 'lat,lon km': {said}")

@@ -97,11 +97,11 @@ class Concern:
         spots: dict[int, int] = defaultdict(int)
         codes: dict[int, NamedValue] = {}
         for code, zone_no in zones.geocodes():
-            for no, bit, own, mine in self._holders(code):
+            for no, bit, own, held in self._holders(code):
                 hits[no] |= 1 << zone_no
                 places[no] |= bit
                 spots[no] |= own
-                codes.setdefault(no, mine)
+                codes.setdefault(no, held)
         for zone_no, spot in self._touched(zones):
             no = int(self._owners[spot])
             place_no = int(self._place_nos[spot])

@@ -139,7 +139,8 @@ citizen_geocode = Table(
     PrimaryKeyConstraint("name", "value", "citizen_id"),
     # Answers alone which number a geocode has among those of its citizen.
     Index("ix_citizen_geocode_of", "citizen_id", "name", "value"),
-    Index("ix_citizen_geocode_key", text('geocode_key(name, value) collate "C"'), "citizen_id"),
+    # In the order of bytes, so that a code that holds others is a range.
+    Index("ix_citizen_geocode_key", text("geocode_key(name, value)"), "citizen_id"),
 )
 
 # ── who takes part in drills ────────────────────────────────────────────────────────────────

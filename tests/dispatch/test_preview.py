@@ -131,7 +131,7 @@ async def test_a_held_and_a_silenced_alert_are_said_to_be(town: Town, flood: Ale
     async with town.db.begin() as c:
         await silences.add(
             c,
-            matchers=[Matcher.parse(f"event={flood.infos[0].event}")],
+            matchers=[Matcher.parse(f"sender={flood.sender}")],
             area=None,
             starts_at=NOON,
             ends_at=NOON + timedelta(hours=1),

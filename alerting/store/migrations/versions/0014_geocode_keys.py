@@ -32,7 +32,7 @@ def upgrade() -> None:
         index_concurrently(
             "ix_citizen_geocode_key",
             "citizen_geocode",
-            '(geocode_key(name, value) collate "C"), citizen_id',
+            'geocode_key(name, value) collate "C", citizen_id',
         )
     works_with("0002")
 
