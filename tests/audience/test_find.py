@@ -94,7 +94,7 @@ async def test_by_polygon_circle_and_geocode_each_once(db: Database) -> None:
         row("disc", (2.01, 1.5, 1500)),
         row("circle", (5.0, 5.05, 0)),
         row("code", geocodes=(("EMMA_ID", "ES104"),)),
-        row("other code", geocodes=(("emma_id", "ES104"),)),
+        row("other code", geocodes=(("EMMA_ID", "ES105"),)),
     )
     area = Area("x", (SQUARE,), (Circle(5, 5, 10),), (NamedValue("EMMA_ID", "ES104"),))
     assert await refs(db, alert(info(area))) == {"inside", "edge", "disc", "circle", "code"}
