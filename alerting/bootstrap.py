@@ -192,7 +192,7 @@ class Runtime:
             self.settings,
             machine_clock=SystemClock(),
             documents=self.documents,
-            staff=registry.staff(self.settings, sandbox=self._sandbox()),
+            staff=registry.staff(self.settings, sandbox=stand_ins(self.settings)),
         )
 
     def pruner(self) -> Pruner:
