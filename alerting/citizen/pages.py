@@ -1,5 +1,5 @@
 """`/{code}`: the whole alert in the reader's language. `/a/{alert}`: the long link to one for
-everybody; `/x/{token}`: that to any. `/u/{token}`: stop these messages.
+everybody; `/x/{token}`: that to any. `/u/{token}`: stop these messages, and get them again.
 
 Plain pages without scripts or anything from elsewhere: they must open on an old phone in a
 crowded network.
@@ -19,11 +19,13 @@ from alerting.cap import from_json
 from alerting.citizen.alert_page import alert_page, pages
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.endpoint import masked
 from alerting.domain.links import CODE, Purpose
 from alerting.drills import rosters
 from alerting.errors import NotFound
 from alerting.store import alerts, citizens
 from alerting.store.alerts import StoredAlert
+from alerting.store.suppressions import Endpoint
 
 router = APIRouter(include_in_schema=False)
 
@@ -135,11 +137,15 @@ def _issued(stored: StoredAlert) -> bool:
 @router.get("/u/{token}")
 async def ask(request: Request, token: str) -> Response:
     """Ask before anything changes: mail scanners open every link they find."""
+    run = Runtime.of(request.app)
     try:
-        leaving = Runtime.of(request.app).links.leaving(token)
+        leaving = run.links.leaving(token)
+        async with run.db.begin() as connection:
+            about = await citizens.reachable(connection, leaving.address_id)
     except NotFound as e:
         return _page("gone.html", 404, text=str(e))
-    return _page(_LEAVE[leaving.purpose], path=request.url.path, done=False)
+    done = about.left and leaving.purpose is Purpose.LEAVE
+    return _leaving(request, leaving.purpose, about.endpoint, left=done)
 
 
 @router.post("/u/{token}")
@@ -147,22 +153,48 @@ async def leave(request: Request, token: str) -> Response:
     """Stop at once what the link is for: no cookie, no redirect, no question (RFC 8058).
 
     A link for leaving drills ends memberships of rosters and leaves the consent to real alerts
-    alone; any other withdraws that consent for one address.
+    alone; any other withdraws that consent, for the endpoint in whosever row.
     """
     run = Runtime.of(request.app)
-    channel = ""
     try:
         leaving = run.links.leaving(token)
         async with run.db.begin() as connection:
             if leaving.purpose is Purpose.DRILL:
+                endpoint = (await citizens.reachable(connection, leaving.address_id)).endpoint
                 await rosters.leave_all(connection, leaving.address_id, actor="citizen")
             else:
-                channel = await citizens.set_consent(
-                    connection, leaving.address_id, False, "citizen"
-                )
+                endpoint = await citizens.leave(connection, leaving.address_id, actor="citizen")
     except NotFound as e:
         return _page("gone.html", 404, text=str(e))
-    return _page(_LEAVE[leaving.purpose], done=True, channel=channel)
+    return _leaving(request, leaving.purpose, endpoint, left=True)
+
+
+@router.post("/u/{token}/back")
+async def come_back(request: Request, token: str) -> Response:
+    """Take a stop back: whoever was forwarded a message must not silence its owner for good."""
+    run = Runtime.of(request.app)
+    try:
+        address_id = run.links.leaving(token, Purpose.LEAVE).address_id
+        async with run.db.begin() as connection:
+            endpoint = await citizens.come_back(connection, address_id, actor="citizen")
+    except NotFound as e:
+        return _page("gone.html", 404, text=str(e))
+    return _leaving(request, Purpose.LEAVE, endpoint, left=False, back=True)
+
+
+def _leaving(
+    request: Request, purpose: Purpose, endpoint: Endpoint, *, left: bool, back: bool = False
+) -> Response:
+    answer = _page(
+        _LEAVE[purpose],
+        path=request.url.path.removesuffix("/back"),
+        done=left,
+        back=back,
+        channel=endpoint.channel,
+        address=masked(*endpoint),
+    )
+    answer.headers.update(_OWN)
+    return answer
 
 
 @router.get("/citizen.css")

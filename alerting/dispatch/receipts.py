@@ -173,8 +173,7 @@ async def _move(connection: AsyncConnection, moves: list[_Move]) -> None:
         error = errors[delivery_id]
         if state == DeliveryState.FAILED and error is not None and error.suspend:
             dead[reason].append(address_id)
-    for reason, address_ids in dead.items():
-        await citizens.suspend(connection, address_ids, reason)
+    await citizens.suspend(connection, dead)
 
 
 def _reason(error: ErrorClass | None) -> str:

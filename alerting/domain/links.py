@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from alerting.errors import NotFound
@@ -67,9 +68,10 @@ class Links:
         """The token of one address for leaving: 27 characters safe in a URL."""
         return self._made(purpose, address_id.to_bytes(_ADDRESS_BYTES, "big"))
 
-    def leaving(self, token: str) -> Leaving:
-        """What a token for leaving stands for."""
-        purpose, name = self._read(token, (Purpose.LEAVE, Purpose.DRILL), _ADDRESS_BYTES)
+    def leaving(self, token: str, *purposes: Literal[Purpose.LEAVE, Purpose.DRILL]) -> Leaving:
+        """What a token for leaving stands for. purposes: none for any."""
+        wanted = purposes or (Purpose.LEAVE, Purpose.DRILL)
+        purpose, name = self._read(token, wanted, _ADDRESS_BYTES)
         return Leaving(purpose, int.from_bytes(name, "big"))
 
     def page(self, alert_id: UUID) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
 from typing import Any, NamedTuple
 
 import psycopg
@@ -11,11 +12,15 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import NotFound
-from alerting.store import audit
+from alerting.store import suppressions
 from alerting.store.db import int8s
 from alerting.store.schema import address, citizen
+from alerting.store.suppressions import Endpoint, Suppression
 
 Driver = psycopg.AsyncConnection[Any]
+
+#: The class of `channels.base` that says that the owner of an endpoint told its provider to stop.
+_LEFT = "opted-out"
 
 #: Citizen id, language, channel, address id, whether it may be used; no channel where a citizen has
 #: no address.
@@ -56,35 +61,105 @@ async def hours(driver: Driver, citizen_ids: Iterable[int]) -> dict[int, Hours]:
     return {row[0]: Hours(*row[1:]) for row in await cursor.fetchall()}
 
 
-async def set_consent(
-    connection: AsyncConnection, address_id: int, consent: bool, actor: str
-) -> str:
-    """Give or withdraw consent for one address; returns its channel. Raises NotFound.
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """What a link to an address is about. left: its owner said stop."""
 
-    What a citizen withdrew stays withdrawn whatever a register says later.
-    """
-    withdrawn_at = None if consent else func.now()
-    query = (
-        update(address)
-        .where(address.c.id == address_id)
-        .values(consent=consent, withdrawn_at=withdrawn_at, updated_at=func.now())
-        .returning(address.c.channel)
+    endpoint: Endpoint
+    left: bool
+
+
+async def reachable(connection: AsyncConnection, address_id: int) -> Reachable:
+    """The endpoint of one address, and whether its owner left. Raises NotFound."""
+    query = select(address.c.channel, address.c.endpoint, address.c.withdrawn_at).where(
+        address.c.id == address_id
     )
-    channel: str | None = await connection.scalar(query)
-    if channel is None:
+    row = (await connection.execute(query)).first()
+    if row is None:
         raise NotFound("This address is no longer known.")
-    action = "consent.give" if consent else "consent.withdraw"
-    await audit.record(connection, actor, action, f"address {address_id}")
-    return channel
+    return Reachable(Endpoint(row.channel, row.endpoint), row.withdrawn_at is not None)
 
 
-async def suspend(connection: AsyncConnection, address_ids: Sequence[int], reason: str) -> None:
-    """Stop using addresses that a provider calls dead or gone, until they are verified anew."""
-    await connection.execute(
-        update(address)
-        .where(address.c.id.in_(address_ids), address.c.suspended_reason.is_(None))
-        .values(suspended_reason=reason, updated_at=func.now())
+async def leave(connection: AsyncConnection, address_id: int, *, actor: str) -> Endpoint:
+    """Write to the endpoint of this address no more, by any row. Raises NotFound."""
+    endpoint = (await reachable(connection, address_id)).endpoint
+    await suppressions.stop(
+        connection,
+        [endpoint],
+        suppressions.Source.LINK,
+        actor=actor,
+        subject=f"address {address_id}",
     )
+    return endpoint
+
+
+async def come_back(connection: AsyncConnection, address_id: int, *, actor: str) -> Endpoint:
+    """Take back what `leave` did, and a stop said in any other way. Raises NotFound."""
+    endpoint = (await reachable(connection, address_id)).endpoint
+    await suppressions.start(
+        connection, [endpoint], actor=actor, revive=False, subject=f"address {address_id}"
+    )
+    return endpoint
+
+
+class AddressState(NamedTuple):
+    """One address, and all that stands against using it."""
+
+    id: int
+    channel: str
+    endpoint: str
+    consent: bool
+    verified: bool
+    withdrawn_at: datetime | None
+    suspended_reason: str | None
+    suppression: Suppression | None
+
+
+async def addresses_of(connection: AsyncConnection, ref: str) -> list[AddressState]:
+    """The addresses of the citizen with this key of the register. Raises NotFound."""
+    who = await connection.scalar(select(citizen.c.id).where(citizen.c.ref == ref))
+    if who is None:
+        raise NotFound(f"There is no citizen {ref}.")
+    query = (
+        select(
+            address.c.id,
+            address.c.channel,
+            address.c.endpoint,
+            address.c.consent,
+            address.c.verified,
+            address.c.withdrawn_at,
+            address.c.suspended_reason,
+        )
+        .where(address.c.citizen_id == who)
+        .order_by(address.c.id)
+    )
+    rows = (await connection.execute(query)).all()
+    return [
+        AddressState(
+            *row, await suppressions.of_endpoint(connection, Endpoint(row.channel, row.endpoint))
+        )
+        for row in rows
+    ]
+
+
+async def suspend(connection: AsyncConnection, by_reason: Mapping[str, Sequence[int]]) -> None:
+    """Stop using addresses that a provider calls dead, until they are verified anew.
+
+    What a provider says has left is a stop like any other: of the endpoint, in every row.
+    by_reason: ids of addresses by the code of the provider's error.
+    """
+    # Suppressions come first: see there.
+    for reason, address_ids in sorted(by_reason.items(), key=lambda r: r[0] != _LEFT):
+        if reason == _LEFT:
+            endpoints = await suppressions.endpoints_of(connection, address_ids)
+            carrier = suppressions.Source.CARRIER
+            await suppressions.stop(connection, endpoints, carrier, actor="provider")
+            continue
+        await connection.execute(
+            update(address)
+            .where(address.c.id.in_(address_ids), address.c.suspended_reason.is_(None))
+            .values(suspended_reason=reason, updated_at=func.now())
+        )
 
 
 async def in_groups(connection: AsyncConnection, citizen_id: int, groups: Collection[str]) -> bool:

@@ -104,8 +104,33 @@ address = Table(
     _at("withdrawn_at"),
     Column("suspended_reason", Text),
     _at("updated_at", now=True),
+    Column("folded", Text, comment="the endpoint's normal form where it is spelt otherwise"),
+    Column("consent_before", Boolean, comment="the register's, while it is withdrawn"),
     UniqueConstraint("citizen_id", "channel", "endpoint"),
     Index(None, "endpoint"),
+    Index("ix_address_folded", "folded", postgresql_where=text("folded is not null")),
+)
+
+# Kept when citizens and addresses are gone: who said stop is not written to by a row to come.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("channel", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False, comment="HMAC of the endpoint's normal form"),
+    Column("source", Text, nullable=False, comment="link, reply, carrier"),
+    _at("stopped_at", now=True),
+    _at("lifted_at"),
+    _at("changed_at", now=True),
+    PrimaryKeyConstraint("channel", "key"),
+    Index(None, "changed_at"),
+)
+
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("ref", Text, primary_key=True, comment="the provider's own, to do nothing twice"),
+    _at("received_at", now=True),
+    Index(None, "received_at"),
 )
 
 place = Table(

@@ -275,6 +275,53 @@ async def test_leaving_takes_one_press_and_no_look(served: Served) -> None:
     assert await consent(served, id_) is False
 
 
+async def test_the_same_link_takes_it_back(served: Served) -> None:
+    """A forwarded mail must not silence its owner for good."""
+    id_ = await an_address(served)
+    url = f"/u/{served.runtime.links.token(id_)}"
+    await served.http.post(url, data={"List-Unsubscribe": "One-Click"})
+    for _ in range(3):
+        page = await served.http.get(url)
+        assert f'action="{url}/back"' in page.text
+        assert "a…@example.org" in page.text
+        assert "a@example.org" not in page.text
+        assert page.headers["cache-control"] == "private, no-store"
+        assert await consent(served, id_) is False
+    assert (await served.http.get(f"{url}/back")).status_code == 405
+    back = await served.http.post(f"{url}/back")
+    assert back.status_code == 200
+    assert "You will get alerts by e-mail again" in back.text
+    assert await consent(served, id_) is True
+    assert "Stop these messages?" in (await served.http.get(url)).text
+
+
+async def test_leaving_counts_for_every_row_of_the_address(served: Served) -> None:
+    id_ = await an_address(served)
+    async with served.runtime.db.begin() as c:
+        who = await c.scalar(
+            insert(citizen).values(ref="b", channels=["email"]).returning(citizen.c.id)
+        )
+        values = {"citizen_id": who, "channel": "email", "endpoint": "A@Example.org"}
+        other = await c.scalar(
+            insert(address).values(**values, folded="a@example.org").returning(address.c.id)
+        )
+    url = f"/u/{served.runtime.links.token(id_)}"
+    await served.http.post(url)
+    assert await consent(served, other or 0) is False
+    await served.http.post(f"/u/{served.runtime.links.token(other or 0)}/back")
+    assert await consent(served, id_) is True
+
+
+async def test_a_link_of_a_drill_takes_nothing_back(served: Served) -> None:
+    id_ = await an_address(served)
+    await served.http.post(f"/u/{served.runtime.links.token(id_)}")
+    drill = f"/u/{served.runtime.links.token(id_, Purpose.DRILL)}"
+    assert (await served.http.post(f"{drill}/back")).status_code == 404
+    assert (await served.http.post("/u/nobody/back")).status_code == 404
+    assert await consent(served, id_) is False
+    assert "Stop exercises?" in (await served.http.get(drill)).text
+
+
 async def test_a_token_nobody_made_changes_nothing(served: Served) -> None:
     id_ = await an_address(served)
     token = served.runtime.links.token(id_)

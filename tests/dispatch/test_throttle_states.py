@@ -289,7 +289,7 @@ class Days(RuleBasedStateMachine):
             async with self.world.town.db.begin() as connection:
                 query = select(address.c.id).join(citizen).where(citizen.c.ref == name)
                 found = await connection.scalar(query)
-                await directory.set_consent(connection, found, False, "test")
+                await directory.leave(connection, found or 0, actor="test")
 
         self.world.run(withdraw())
         self.left.add(name)

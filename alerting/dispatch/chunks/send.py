@@ -198,8 +198,7 @@ class Sender:
         async def act(connection: AsyncConnection, _: AlertState) -> None:
             nonlocal still
             await settle(connection, done.settlements, now=now)
-            for reason, address_ids in done.dead.items():
-                await citizens.suspend(connection, address_ids, reason)
+            await citizens.suspend(connection, done.dead)
             if doubts:
                 still = await deliveries.about_to_repeat(connection, doubts)
             if deferred:

@@ -1,0 +1,46 @@
+"""Endpoints: when two spellings are one, and how one is shown to people."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import unicodedata
+
+
+def normal_form(channel: str, endpoint: str) -> str:
+    """The one form of all spellings of an endpoint.
+
+    Mail servers ignore the case of a mailbox, whatever RFC 5321 allows them; a phone number in
+    E.164 and the address of a push subscription have one spelling.
+    """
+    plain = endpoint.strip()
+    if channel != "email":
+        return plain
+    name, at, domain = unicodedata.normalize("NFC", plain).casefold().rpartition("@")
+    return unicodedata.normalize("NFC", name) + at + _ascii(domain)
+
+
+def _ascii(domain: str) -> str:
+    if domain.isascii():
+        return domain
+    try:
+        return domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return domain
+
+
+def endpoint_key(secret: bytes, channel: str, endpoint: str) -> bytes:
+    """What stands for an endpoint where nobody may read it: 32 bytes, the same for any spelling."""
+    return hmac.digest(
+        secret, f"{channel}\0{normal_form(channel, endpoint)}".encode(), hashlib.sha256
+    )
+
+
+def masked(channel: str, endpoint: str) -> str:
+    """Enough of an endpoint for its owner to know it again, and for nobody else to use it."""
+    if channel == "email":
+        name, at, domain = endpoint.rpartition("@")
+        return f"{name[:1]}…{at}{domain}"
+    if channel == "sms":
+        return f"{endpoint[:3]}…{endpoint[-2:]}"
+    return "this device"
