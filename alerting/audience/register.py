@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Mapping
 from datetime import time
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import available_timezones
 
-import phonenumbers
-
+from alerting.audience import endpoints
+from alerting.audience.bad_row import BadRow
 from alerting.audience.cover import cell_of
-from alerting.channels.push_endpoint import check_endpoint
 from alerting.channels.registry import CHANNELS
 from alerting.domain.language import well_formed
 from alerting.errors import BadInput
@@ -28,14 +28,9 @@ COLUMNS = (
     "geocodes", "groups", "sms", "email", "push", "consent", "verified",
 )  # fmt: skip
 
-_MAIL = re.compile(r"[^@\s,;<>\"]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]{2,}")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
-_SAME = re.compile(r"[0-9]{6}")
 _MAX_RADIUS_M = 100_000
-
-
-class BadRow(BadInput):
-    """This line is refused; the others go on."""
 
 
 def check_header(columns: list[str]) -> None:
@@ -45,21 +40,37 @@ def check_header(columns: list[str]) -> None:
     doubled = {c for c in columns if columns.count(c) > 1}
     problems = [
         *(f"the column {c!r} is missing" for c in missing),
-        *(f"there is no column {c!r}" for c in unknown),
-        *(f"the column {c!r} comes twice" for c in sorted(doubled)),
+        *(f"there is no column {c!r}" for c in unknown if c),
+        *("one of them has no name" for c in unknown[:1] if "" in unknown),
+        *(f"the column {c!r} comes twice" for c in sorted(doubled) if c),
     ]
     if problems:
         raise BadInput(
             f"The header line is wrong: {'; '.join(problems)}.",
-            remedy=f"Columns are {', '.join(COLUMNS)}; only ref must be there.",
+            remedy=_cause(columns) or f"Columns are {', '.join(COLUMNS)}; only ref must be there.",
         )
+
+
+def _cause(columns: list[str]) -> str:
+    """What most likely happened to a header; empty where nothing is known."""
+    if len(columns) == 1:
+        for name, mark in (("semicolons", ";"), ("tabs", "\t"), ("bars", "|")):
+            if {c.strip().lower() for c in columns[0].split(mark)} & set(COLUMNS[1:]):
+                return f"Its columns are separated by {name}: save it with commas (as CSV UTF-8)."
+    if all(c.strip().lower() in COLUMNS for c in columns):
+        return "Write the columns in small letters."
+    if "" in columns:
+        return "It ends with a comma, or has an empty column: take that out of every line."
+    return ""
 
 
 def read_row(line: Mapping[str, str], *, loopback_push: bool = False) -> RegisterRow:
     """The citizen one line describes. Raises BadRow naming the column and what it takes."""
+    for column, value in line.items():
+        _visible(column, value.strip())
     ref = line.get("ref", "").strip()
     if not ref:
-        raise BadRow("ref: is empty; every citizen needs the register's own key.")
+        raise BadRow("ref: is empty.", remedy="Every citizen needs the register's own key.")
     language = line.get("language", "").strip() or "en"
     if not well_formed(language):
         raise BadRow(f"language: {language!r} is no language tag such as en or pt-BR.")
@@ -79,6 +90,34 @@ def read_row(line: Mapping[str, str], *, loopback_push: bool = False) -> Registe
         geocodes=_geocodes(line.get("geocodes", "")),
         hash=hashlib.sha256(json.dumps(dict(line), sort_keys=True).encode()).digest(),
     )
+
+
+#: Numbers are read without what cannot be seen; names of places may need it to be written well.
+_MAY_HOLD_INVISIBLE = frozenset({"sms", "places"})
+
+
+def _visible(column: str, value: str) -> None:
+    """Raises BadRow for what nobody can see and two keys or addresses may differ by."""
+    if value.isascii() and value.isprintable():
+        return
+    for c in value:
+        kind = unicodedata.category(c)
+        if "\udc80" <= c <= "\udcff":
+            byte = bytes([ord(c) - 0xDC00])
+            like = byte.decode("cp1252", "replace")
+            raise BadRow(
+                f"{column}: holds the byte 0x{byte.hex().upper()}, which is no UTF-8 "
+                f"({like} in Windows-1252).",
+                remedy="Save the file as UTF-8 (in a spreadsheet: CSV UTF-8).",
+            )
+        hidden = kind == "Cf" and column not in _MAY_HOLD_INVISIBLE
+        # A subscription may be written in several lines.
+        if hidden or (kind == "Cc" and column != "push"):
+            name = unicodedata.name(c, "a control character")
+            raise BadRow(
+                f"{column}: holds the invisible character U+{ord(c):04X} ({name}).",
+                remedy="Take it out.",
+            )
 
 
 def _words(line: Mapping[str, str], column: str) -> tuple[str, ...]:
@@ -102,11 +141,11 @@ def _addresses(line: Mapping[str, str], *, loopback_push: bool) -> tuple[Registe
             continue
         keys: dict[str, str] = {}
         if channel == "push":
-            value, keys = _subscription(value, loopback_push=loopback_push)
+            value, keys = endpoints.subscription(value, loopback_push=loopback_push)
         elif channel == "sms":
-            value = _phone(value)
-        elif not _MAIL.fullmatch(value):
-            raise BadRow("email: this is no mail address such as name@example.org.")
+            value = endpoints.phone(value)
+        else:
+            value = endpoints.mail(value)
         found.append(
             RegisterAddress(
                 channel,
@@ -114,36 +153,11 @@ def _addresses(line: Mapping[str, str], *, loopback_push: bool) -> tuple[Registe
                 consent=not consent or channel in consent,
                 verified=not verified or channel in verified,
                 keys=keys,
+                verified_anew=channel in verified,
+                consented_anew=channel in consent,
             )
         )
     return tuple(found)
-
-
-def _phone(value: str) -> str:
-    try:
-        number = phonenumbers.parse(value)
-    except phonenumbers.NumberParseException as e:
-        raise BadRow(
-            "sms: this is no phone number in international form such as +447700900123."
-        ) from e
-    if not phonenumbers.is_possible_number(number):
-        raise BadRow("sms: this phone number has too many or too few digits for its country.")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-def _subscription(value: str, *, loopback_push: bool) -> tuple[str, dict[str, str]]:
-    what = 'push: a browser\'s subscription is {"endpoint": …, "keys": {"p256dh": …, "auth": …}}.'
-    try:
-        document = json.loads(value)
-        endpoint, keys = document["endpoint"], document["keys"]
-        p256dh, auth = str(keys["p256dh"]), str(keys["auth"])
-    except (ValueError, KeyError, TypeError) as e:
-        raise BadRow(what) from e
-    try:
-        check_endpoint(str(endpoint), allowed_origins=(), allow_loopback_http=loopback_push)
-    except BadInput as e:
-        raise BadRow(f"push: {e.detail}") from e
-    return str(endpoint), {"p256dh": p256dh, "auth": auth}
 
 
 def _quiet(value: str) -> tuple[time | None, time | None]:
@@ -156,14 +170,22 @@ def _quiet(value: str) -> tuple[time | None, time | None]:
     return time(h1, m1), time(h2, m2)
 
 
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    """Zones in which somebody lives, or may be said to."""
+    return frozenset(available_timezones() - {"Factory", "localtime", "posixrules"})
+
+
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError) as e:
-        raise BadRow(
-            f"time_zone: there is no zone {name!r}; write one such as Europe/Paris."
-        ) from e
+    if name in _zones():
+        return name
+    wanted = name.casefold().replace(" ", "_")
+    meant = [z for z in _zones() if wanted in {z.casefold(), z.rpartition("/")[2].casefold()}]
+    raise BadRow(
+        f"time_zone: there is no zone {name!r}.",
+        remedy=f"Write one such as {min(meant, default='Europe/Paris')}.",
+    )
 
 
 def _places(line: Mapping[str, str]) -> tuple[RegisterPlace, ...]:
@@ -181,10 +203,14 @@ def _places(line: Mapping[str, str]) -> tuple[RegisterPlace, ...]:
 
 
 def _place(name: str, lat: str, lon: str, radius: str = "") -> RegisterPlace:
-    try:
-        y, x, r = float(lat), float(lon), float(radius or 0)
-    except ValueError as e:
-        raise BadRow(f"{name}: {lat!r}, {lon!r}, {radius!r} are not degrees and metres.") from e
+    for value in (lat, lon, radius or "0"):
+        if not _NUMBER.fullmatch(value):
+            comma = re.fullmatch(r"[+-]?\d+,\d+", value)
+            raise BadRow(
+                f"{name}: {value!r} is no number of degrees or metres.",
+                remedy="Write a decimal point." if comma else "Write it as 54.52.",
+            )
+    y, x, r = float(lat), float(lon), float(radius or 0)
     if not (-90 <= y <= 90 and -180 <= x <= 180):
         raise BadRow(f"{name}: {lat}, {lon} is no place on earth; latitude comes first.")
     if not 0 <= r <= _MAX_RADIUS_M:
@@ -198,14 +224,13 @@ def _geocodes(value: str) -> tuple[tuple[str, str], ...]:
         name, equals, code = part.partition("=")
         if not equals or not name.strip() or not code.strip():
             raise BadRow(f"geocodes: {part!r} is not name=value such as EMMA_ID=ES104.")
-        codes.append((name.strip(), code.strip()))
+        name, code = name.strip(), code.strip()
+        if name.upper() == "SAME":
+            name = "SAME"
+            if not re.fullmatch(r"\d{6}", code, re.ASCII):
+                raise BadRow(
+                    f"geocodes: a SAME code has six digits, not {code!r}.",
+                    remedy="A spreadsheet drops zeros at the beginning: have the column as text.",
+                )
+        codes.append((name, code))
     return tuple(codes)
-
-
-def doubtful_codes(codes: Iterable[tuple[str, str]]) -> list[str]:
-    """What looks wrong about geocodes that are taken all the same, a sentence each."""
-    return [
-        f"{name}={value} is no SAME code, which has six digits such as 006015."
-        for name, value in codes
-        if name.upper() in {"SAME", "FIPS6"} and not _SAME.fullmatch(value)
-    ]

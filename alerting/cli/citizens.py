@@ -50,8 +50,6 @@ def import_(file: Path, errors: Path | None, as_json: bool) -> int:
             f"{report.lines:,} lines: {report.added:,} added, {report.changed:,} changed, "
             f"{report.unchanged:,} unchanged, {report.refused:,} refused."
         )
-        if report.doubtful:
-            click.echo(f"{report.doubtful:,} of the imported lines look wrong.", err=True)
         if report.errors:
             click.echo(f"Those lines and why: {report.errors}", err=True)
     return 1 if report.refused else 0

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import time
 from pathlib import Path
 
-from alerting.audience.register import BadRow, check_header, read_row
+from alerting.audience.bad_row import BadRow
+from alerting.audience.register import check_header, read_row
 from alerting.domain.alert import Alert, Circle, NamedValue, Polygon
 from alerting.domain.geometry import ring_shape
 from alerting.errors import BadInput

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_find import alert, found, info, populate, refs, row
@@ -93,18 +92,3 @@ async def test_a_state_is_found_by_the_index(db: Database) -> None:
             )
         ).fetchall()
     assert any("ix_citizen_geocode_key" in line for (line,) in rows)
-
-
-@pytest.mark.parametrize(
-    ("codes", "doubtful"), [("SAME=6015", 1), ("same=06015;UGC=TXC001", 1), ("SAME=006015", 0)]
-)
-async def test_an_import_says_which_codes_look_wrong(
-    db: Database, tmp_path: Path, codes: str, doubtful: int
-) -> None:
-    register, errors = tmp_path / "r.csv", tmp_path / "errors.csv"
-    register.write_text(f"ref,geocodes,sms\nA,{codes},+447700900301\n")
-    report = await import_file(db, register, errors=errors)
-    assert (report.added, report.refused, report.doubtful) == (1, 0, doubtful)
-    assert errors.exists() is bool(doubtful)
-    if doubtful:
-        assert "is no SAME code, which has six digits such as 006015" in errors.read_text()
