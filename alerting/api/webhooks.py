@@ -1,10 +1,14 @@
-"""What providers report: checked, kept, answered; applied to the ledger later."""
+"""What providers report and pass on: checked, kept, answered.
+
+Reports are applied to the ledger later; what a citizen asks for is done at once.
+"""
 
 from __future__ import annotations
 
 import hmac
 import re
 from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
 
 from fastapi import APIRouter, Request, Response
 from starlette.routing import Route
@@ -13,6 +17,7 @@ from twilio.request_validator import RequestValidator
 
 from alerting.api.body import whole_body
 from alerting.bootstrap import Runtime
+from alerting.dispatch import replies
 from alerting.errors import BadInput, NotAllowed
 from alerting.observe.metrics import BAD_SIGNATURES
 from alerting.store.receipts import Intake, NewReceipt
@@ -24,6 +29,16 @@ MAX_BYTES = 64_000
 _MAX_FIELDS = 200
 #: Identifiers and status words as Twilio writes them, and nothing a database could choke on.
 _WORD = re.compile(r"[\x21-\x7e]{0,64}", re.ASCII)
+_NUMBER = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
+#: Words that Twilio answers itself unless told otherwise
+#: (https://help.twilio.com/articles/223134027).
+_TWILIO_ANSWERS = frozenset(
+    {
+        "STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT",
+        "START", "YES", "UNSTOP", "HELP", "INFO",
+    }
+)  # fmt: skip
+_XML = '<?xml version="1.0" encoding="UTF-8"?>'
 _DELIVERY = re.compile(r"(?:^|&)delivery=(\d{1,18})(?:&|$)", re.ASCII)
 
 
@@ -47,8 +62,32 @@ async def twilio_status(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def twilio_message(request: Request) -> Response:
+    """Do what one text message from a citizen asks for; durable before it is answered.
+
+    Twilio answers some words itself, and blocks or frees the number for its sender; then we say
+    nothing.
+    """
+    run = Runtime.of(request.app)
+    form = await _signed_form(request, run)
+    ref, sender = form.get("MessageSid", ""), form.get("From", "")
+    if not ref or _WORD.fullmatch(ref) is None:
+        raise BadInput("The message has no MessageSid of Twilio's.")
+    answer = ""
+    # Other senders (short codes, names, other services) are nobody's address here.
+    if _NUMBER.fullmatch(sender):
+        text, understood = form.get("Body", ""), form.get("OptOutType", "")
+        async with run.db.begin() as connection:
+            answer = await replies.take(connection, ref, sender, text, understood)
+        if understood or text.strip().upper() in _TWILIO_ANSWERS:
+            answer = ""
+    said = f"<Message>{escape(answer)}</Message>" if answer else ""
+    return Response(f"{_XML}<Response>{said}</Response>", media_type="text/xml")
+
+
 _STATUS = Route("/webhooks/twilio/status", twilio_status, methods=["POST"])
 router.routes.append(_STATUS)
+router.routes.append(Route("/webhooks/twilio/message", twilio_message, methods=["POST"]))
 
 
 class ReportsFirst:

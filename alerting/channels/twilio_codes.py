@@ -61,7 +61,8 @@ CODES: Mapping[int, Code] = {
     30003: Code(UNREACHABLE, "The phone is off or out of reach."),
     30004: Code(REFUSED_CONTENT, "The number or its network blocks the message."),
     30005: Code(DEAD_ADDRESS, "The number is unknown or no longer in service."),
-    30006: Code(DEAD_ADDRESS, "A landline, or a network that cannot be reached."),
+    # Of a landline it stays true, but nothing tells one from a network that is down for a day.
+    30006: Code(UNREACHABLE, "A landline, or a network that cannot be reached."),
     30007: Code(REFUSED_CONTENT, "Filtered as unwanted by the provider or the network."),
     30008: Code(UNREACHABLE, "Failed for a reason the network did not give."),
     30017: Code(UNREACHABLE, "The network was congested."),

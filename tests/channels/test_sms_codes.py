@@ -16,11 +16,11 @@ from alerting.domain.delivery import DeliveryState
 # The dispatcher's policy, row by row, apart from the table it is held against.
 POLICY = {
     OPTED_OUT: (21610,),
-    DEAD_ADDRESS: (21211, 21614, 30005, 30006),
+    DEAD_ADDRESS: (21211, 21614, 30005),
     REFUSED_CONTENT: (21617, 21408, 21612, 30004, 30007, 30034, 14107),
     OUR_FAULT: (20003, 30002),
     THROTTLED: (20429, 30001, 21611, 63017, 63018, 30022),
-    UNREACHABLE: (30003, 30008, 30017),
+    UNREACHABLE: (30006, 30003, 30008, 30017),
     TOO_LATE: (30036,),
 }
 

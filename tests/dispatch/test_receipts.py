@@ -9,10 +9,11 @@ from sqlalchemy import select, update
 from town import Town
 
 from alerting.dispatch.receipts import Applied, apply_receipts
-from alerting.store import receipts
+from alerting.store import receipts, suppressions
 from alerting.store.escalations import AT_ONCE
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import CHUNK_SPAN, address, delivery, outbox
+from alerting.store.suppressions import Endpoint, Source
 
 
 async def a_delivery(town: Town, alert_xml: bytes) -> tuple[int, str]:
@@ -103,8 +104,7 @@ async def suspended(town: Town, id_: int) -> str | None:
     ("code", "reason", "dead"),
     [
         ("30005", "dead-address", True),
-        ("30006", "dead-address", True),
-        ("21610", "opted-out", True),
+        ("30006", "unreachable", False),
         ("30003", "unreachable", False),
         ("30008", "unreachable", False),
         ("30007", "refused-content", False),
@@ -124,6 +124,23 @@ async def test_only_what_is_the_addresss_own_fault_costs_it(
     async with town.db.begin() as c:
         assert await c.scalar(select(delivery.c.reason).where(delivery.c.id == id_)) == reason
     assert await suspended(town, id_) == (reason if dead else None)
+
+
+async def test_who_has_left_is_not_suspended_but_suppressed(town: Town, alert_xml: bytes) -> None:
+    id_, ref = await a_delivery(town, alert_xml)
+    assert await report(town, id_, ref, "failed", code="21610") == "failed"
+    assert await suspended(town, id_) is None
+    query = (
+        select(address.c.channel, address.c.endpoint, address.c.consent)
+        .join(delivery, address.c.id == delivery.c.address_id)
+        .where(delivery.c.id == id_)
+    )
+    async with town.db.begin() as c:
+        channel, endpoint, consent = (await c.execute(query)).one()
+        found = await suppressions.of_endpoint(c, Endpoint(channel, endpoint))
+    assert consent is False
+    assert found is not None
+    assert found.source is Source.CARRIER
 
 
 async def test_a_report_of_another_channel_moves_nothing(town: Town, alert_xml: bytes) -> None:

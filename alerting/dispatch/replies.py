@@ -1,0 +1,35 @@
+"""Replies: what citizens answer to a text message. A word of theirs stops or starts; nothing else
+changes anything."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.channels import replies
+from alerting.channels.replies import Wish
+from alerting.store import inbound, suppressions
+from alerting.store.suppressions import Endpoint, Source
+
+_ACTOR = "citizen"
+
+
+async def take(
+    connection: AsyncConnection, ref: str, sender: str, text: str, understood: str = ""
+) -> str:
+    """Do what a message from the number `sender` asks for; returns the answer to it, or "".
+
+    ref: the provider's own name for the message; one that comes again does nothing. understood:
+    what the provider took it for, where its operator set words of their own there.
+    """
+    reply = replies.read(text)
+    if reply is None and understood.lower() in set(Wish):
+        reply = replies.of_wish(Wish(understood.lower()))
+    if reply is None or not await inbound.is_new(connection, ref):
+        return ""
+    await inbound.forget(connection)
+    endpoint = Endpoint("sms", sender)
+    if reply.wish is Wish.STOP:
+        await suppressions.stop(connection, [endpoint], Source.REPLY, actor=_ACTOR)
+    elif reply.wish is Wish.START:
+        await suppressions.start(connection, [endpoint], actor=_ACTOR, revive=True, why="START")
+    return reply.answer

@@ -1,0 +1,184 @@
+"""Text messages from citizens, as Twilio passes them on."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from urllib.parse import urlencode
+
+import pytest
+from lxml import etree
+from served import PUBLIC, Served
+from sqlalchemy import insert, select
+from twilio.request_validator import RequestValidator
+
+from alerting.channels.phrases import table
+from alerting.store import suppressions
+from alerting.store.schema import address, citizen
+from alerting.store.suppressions import Endpoint
+
+PATH = "/webhooks/twilio/message"
+NUMBER = "+447700900123"
+
+WORDS = json.loads(resources.files("alerting.channels").joinpath("replies.json").read_text("utf-8"))
+
+
+async def say(served: Served, text: str, sid: str = "", **more: str) -> list[str]:
+    """Post one message; returns what is answered."""
+    say.count += 1  # type: ignore[attr-defined]
+    form = {
+        "MessageSid": sid or f"SM{say.count}",  # type: ignore[attr-defined]
+        "From": NUMBER,
+        "To": "+447700900000",
+        "Body": text,
+        **more,
+    }
+    validator = RequestValidator(served.runtime.twilio_tokens[0])
+    headers = {
+        "X-Twilio-Signature": validator.compute_signature(PUBLIC + PATH, form),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    answer = await served.http.post(PATH, content=urlencode(form), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/xml")
+    root = etree.fromstring(answer.content)
+    assert root.tag == "Response"
+    return [str(message.text) for message in root]
+
+
+say.count = 0  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+async def household(served: Served) -> Served:
+    """Two citizens of one number, and one of another."""
+    async with served.runtime.db.begin() as c:
+        for ref, number in (("a", NUMBER), ("b", NUMBER), ("c", "+447700900124")):
+            who = await c.scalar(
+                insert(citizen).values(ref=ref, channels=["sms"]).returning(citizen.c.id)
+            )
+            await c.execute(insert(address).values(citizen_id=who, channel="sms", endpoint=number))
+    return served
+
+
+async def consenting(served: Served) -> int:
+    async with served.runtime.db.begin() as c:
+        return len((await c.execute(select(address.c.id).where(address.c.consent))).all())
+
+
+async def test_stop_and_start_of_a_number(household: Served) -> None:
+    assert await say(household, "Stop.") == [WORDS["en"]["stopped"]]
+    assert await consenting(household) == 1
+    assert await say(household, "ＳＴＡＲＴ!") == [WORDS["en"]["started"]]
+    assert await consenting(household) == 3
+
+
+@pytest.mark.parametrize("language", sorted(table()))
+async def test_words_of_every_language_we_speak(household: Served, language: str) -> None:
+    words = WORDS[language]
+    for stop in words["stop"]:
+        for spelt in (stop, stop.upper(), f" {stop.title()}. "):
+            answered = await say(household, spelt)
+            assert await consenting(household) == 1, spelt
+            assert answered in ([], [words["stopped"]]) or language != "en"
+            await say(household, words["start"][0].upper())
+            assert await consenting(household) == 3, words["start"][0]
+    for word in words["help"]:
+        await say(household, word)
+    await say(household, words["stop"][0])
+    for start in words["start"]:
+        await say(household, f"“{start}”")
+        assert await consenting(household) == 3, start
+        await say(household, words["stop"][0])
+
+
+async def test_one_answers_in_the_language_of_the_word(household: Served) -> None:
+    assert await say(household, "arret") == [WORDS["fr"]["stopped"]]
+    assert await say(household, "DÉMARRER") == [WORDS["fr"]["started"]]
+    assert await say(household, "hilfe!") == [WORDS["de"]["helped"]]
+    assert await say(household, "रोकें") == [WORDS["hi"]["stopped"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We have got to STOP this",
+        "please stop the water",
+        "STOP 12345",
+        "1 dead",
+        "I am not safe",
+        "",
+        " ",
+        "🛑",
+        "x" * 1600,
+        "stop " * 300,
+        "プ",
+        "\u202e",
+    ],
+)
+async def test_anything_else_changes_nothing(household: Served, text: str) -> None:
+    assert await say(household, text) == []
+    assert await consenting(household) == 3
+    await say(household, "stop")
+    assert await say(household, text) == []
+    assert await consenting(household) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("STOP", {}),
+        ("unsubscribe ", {}),
+        ("arrêt", {"OptOutType": "STOP"}),
+        ("a word of the operator's own", {"OptOutType": "STOP"}),
+    ],
+)
+async def test_what_twilio_answers_is_answered_once(
+    household: Served, text: str, more: dict[str, str]
+) -> None:
+    assert await say(household, text, **more) == []
+    assert await consenting(household) == 1
+
+
+async def test_help_changes_nothing_and_is_answered_once(household: Served) -> None:
+    assert await say(household, "HELP", OptOutType="HELP") == []
+    assert await say(household, "help") == []
+    assert await say(household, "ayuda") == [WORDS["es"]["helped"]]
+    assert await consenting(household) == 3
+
+
+async def test_what_comes_twice_is_done_once(household: Served) -> None:
+    await say(household, "stopp", sid="SMone")
+    await say(household, "start", sid="SMtwo")
+    assert await say(household, "stopp", sid="SMone") == []
+    assert await consenting(household) == 3
+
+
+async def test_a_stop_of_a_number_nobody_has_yet_is_kept(served: Served) -> None:
+    await say(served, "stop")
+    async with served.runtime.db.begin() as c:
+        assert await suppressions.of_endpoint(c, Endpoint("sms", NUMBER)) is not None
+
+
+@pytest.mark.parametrize("sender", ["", "20457", "AUTHORITY", "whatsapp:+447700900123", "+0123"])
+async def test_a_sender_that_is_no_number_changes_nothing(household: Served, sender: str) -> None:
+    assert await say(household, "stopp", From=sender) == []
+    assert await consenting(household) == 3
+
+
+async def test_a_number_brings_its_dead_addresses_back(household: Served) -> None:
+    async with household.runtime.db.begin() as c:
+        await c.execute(address.update().values(suspended_reason="dead-address"))
+    await say(household, "start")
+    async with household.runtime.db.begin() as c:
+        query = select(address.c.endpoint).where(address.c.suspended_reason.is_(None))
+        assert list(await c.scalars(query)) == [NUMBER, NUMBER]
+
+
+async def test_nothing_twilio_did_not_sign_is_taken(household: Served) -> None:
+    form = {"MessageSid": "SM1", "From": NUMBER, "Body": "STOP"}
+    for headers in ({}, {"X-Twilio-Signature": "AAAA"}):
+        answer = await household.http.post(PATH, data=form, headers=headers)
+        assert answer.status_code == 403
+    assert (await household.http.get(PATH)).status_code == 405
+    assert await consenting(household) == 3
