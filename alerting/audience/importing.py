@@ -220,12 +220,13 @@ def _refuser(errors: Path, report: Report, stack: ExitStack) -> Callable[[int, s
     """Writes refused lines; the file is made with the first of them."""
     writers: list[Callable[[list[object]], object]] = []
 
-    def write(number: int, reason: str) -> None:
+    def refuse(number: int, reason: str) -> None:
         if not writers:
             file = stack.enter_context(errors.open("w", newline="", encoding="utf-8"))
             writers.append(csv.writer(file).writerow)
             writers[0](["line", "reason"])
             report.errors = str(errors)
         writers[0]([number, reason])
+        report.refused += 1
 
     return refuse

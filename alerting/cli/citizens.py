@@ -1,4 +1,4 @@
-"""`alerting citizens import`, `generate` and `stats`: the directory of who may be told."""
+"""`alerting citizens`: the directory of who may be told."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from pathlib import Path
 import click
 from rich.progress import DownloadColumn
 from shapely.geometry.base import BaseGeometry
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import examples
 from alerting.addresses import database_url
+from alerting.audience import restoring
 from alerting.audience.importing import Report, import_file
 from alerting.audience.populate import populate
+from alerting.audience.restoring import unused_because
 from alerting.audience.zones import Zones
 from alerting.cap import read
+from alerting.channels.registry import CHANNELS
 from alerting.cli import options
+from alerting.cli.database import actor, do
 from alerting.cli.progress import progress
+from alerting.domain.endpoint import masked
 from alerting.errors import BadInput
 from alerting.settings import settings
+from alerting.store import audit
 from alerting.store import citizens as directory
+from alerting.store.citizens import AddressState
 from alerting.store.db import Database
 
 
@@ -34,25 +42,80 @@ def citizens() -> None:
 @citizens.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--errors", type=click.Path(path_type=Path), help="Where refused lines go.")
+@click.option("--dry-run", is_flag=True, help="Say what it would do, and change nothing.")
 @options.as_json
-def import_(file: Path, errors: Path | None, as_json: bool) -> int:
+def import_(file: Path, errors: Path | None, dry_run: bool, as_json: bool) -> int:
     """Bring the directory to what FILE.csv says; importing it again changes nothing.
 
     Exits 1 when some lines were refused: they stand in the errors file with their reasons.
     """
     size = file.stat().st_size if file.exists() else None
     errors = errors or file.with_suffix(".errors.csv")
-    report = asyncio.run(_import(file, errors, size, quiet=as_json))
+    report = asyncio.run(_import(file, errors, size, dry_run=dry_run, quiet=as_json))
     if as_json:
         click.echo(json.dumps(asdict(report) | {"lines": report.lines}))
     else:
         click.echo(
+            f"{'Nothing was changed; it would be: ' if dry_run else ''}"
             f"{report.lines:,} lines: {report.added:,} added, {report.changed:,} changed, "
             f"{report.unchanged:,} unchanged, {report.refused:,} refused."
         )
         if report.errors:
             click.echo(f"Those lines and why: {report.errors}", err=True)
     return 1 if report.refused else 0
+
+
+@citizens.command()
+@click.argument("ref")
+@options.as_json
+def show(ref: str, as_json: bool) -> int:
+    """Show how the citizen with the register's key REF is reached, and what stands against it.
+
+    Endpoints are masked. Who looked is kept in the audit.
+    """
+
+    async def look(connection: AsyncConnection) -> list[AddressState]:
+        found = await directory.addresses_of(connection, ref)
+        await audit.record(connection, await actor(connection), "citizen.show", f"citizen {ref}")
+        return found
+
+    rows = [
+        {
+            "channel": a.channel,
+            "endpoint": masked(a.channel, a.endpoint),
+            "used": not unused_because(a),
+            "reasons": unused_because(a),
+        }
+        for a in do(look)
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return 0
+    for row in rows:
+        why = " ".join(map(str, row["reasons"])) or "in use"
+        click.echo(f"{row['channel']:6} {row['endpoint']}  {why}")
+    if not rows:
+        click.echo(f"{ref} has no address.")
+    return 0
+
+
+@citizens.command()
+@click.argument("ref")
+@click.option("--channel", type=click.Choice(CHANNELS), help="Only the addresses of this one.")
+@click.option("--asked", is_flag=True, help="They left themselves, and asked to be warned again.")
+@click.option("--why", required=True, help="For the audit: who said what.")
+def restore(ref: str, channel: str | None, asked: bool, why: str) -> int:
+    """Use the addresses of the citizen REF again that a provider called dead or that were left."""
+
+    async def work(connection: AsyncConnection) -> list[AddressState]:
+        by = await actor(connection)
+        return await restoring.restore(
+            connection, ref, channel=channel, asked=asked, actor=by, why=why
+        )
+
+    for a in do(work):
+        click.echo(f"{a.channel} {masked(a.channel, a.endpoint)} is used again.")
+    return 0
 
 
 @citizens.command()
@@ -128,16 +191,22 @@ def stats(as_json: bool) -> int:
     return 0
 
 
-async def _import(file: Path, errors: Path, size: int | None, *, quiet: bool) -> Report:
+async def _import(
+    file: Path, errors: Path, size: int | None, *, dry_run: bool, quiet: bool
+) -> Report:
     bar = progress(quiet=quiet, done=DownloadColumn())
     db = Database(database_url(settings()))
     try:
+        async with db.begin() as connection:
+            by = await actor(connection)
         with bar:
             task = bar.add_task("importing", total=size)
             return await import_file(
                 db,
                 file,
                 errors=errors,
+                actor=by,
+                dry_run=dry_run,
                 loopback_push=settings().carriers == "sandbox",
                 progress=lambda done: bar.update(task, completed=done),
             )
