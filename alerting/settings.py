@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     # Deliveries of events that ended so many days ago are pruned; 0 keeps them for ever
     retention_days: int = Field(400, ge=0, le=36_500)
 
+    # A file to which the scheduler writes who said stop, for a restore; empty: none is kept
+    stop_list: str = ""
+
     # Channels: `sandbox` speaks to the carriers inside `alerting up`, `off` refuses
     carriers: Literal["sandbox", "real"] = "sandbox"
     sandbox_port: int = 8090

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from alerting.addresses import database_url
+from alerting.audience.stop_list import read
 from alerting.bootstrap import Runtime
 from alerting.cli import options
-from alerting.cli.database import actor
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.reconcile import Reconciled, Reconciler
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store.restored import reconciling
+from alerting.store.stops import lineage as lineage_of
 
 
 @click.command()
@@ -33,14 +35,36 @@ from alerting.store.restored import reconciling
     type=click.Choice(["sms", "email", "push"]),
     help="Send what nobody can look up once more on this channel, flagged, in every lane.",
 )
+@click.option(
+    "--stops",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A stop list that a scheduler kept (ALERTING_STOP_LIST); all of them.",
+)
+@click.option("--no-stops", is_flag=True, help="There is none: who left since is written to again.")
+@click.option("--keep-keys", is_flag=True, help="No key was revoked since: end none.")
 @options.as_json
-def reconcile(since: str, mail_log: Path | None, resend: tuple[str, ...], as_json: bool) -> int:
-    """Find out what was sent after the backup that this database was restored from.
+def reconcile(
+    since: str,
+    mail_log: Path | None,
+    resend: tuple[str, ...],
+    stops: tuple[Path, ...],
+    no_stops: bool,
+    keep_keys: bool,
+    as_json: bool,
+) -> int:
+    """Find out what happened after the backup that this database was restored from.
 
-    Until it has run, workers refuse to send. Asks the SMS provider for every open message and
-    reads the mail log; nobody is told anything. Stop the workers first.
+    Until it has run, workers refuse to send and no key is accepted. Asks the SMS provider for
+    every open message and reads the mail log; nobody is told anything. Who said stop since is
+    learnt from the stop lists; every key ends. Stop the workers first.
     """
     begun = _instant(since)
+    if bool(stops) == no_stops:
+        raise BadInput(
+            "Who said stop after the backup is not in it: they would be written to again.",
+            remedy="Name every stop list by --stops FILE; say --no-stops where none was kept.",
+        )
 
     async def run() -> Reconciled:
         config = settings()
@@ -48,7 +72,8 @@ def reconcile(since: str, mail_log: Path | None, resend: tuple[str, ...], as_jso
         lines = _lines(mail_log) if mail_log is not None else None
         async with Runtime.open(config) as runtime, runtime.routes() as routes:
             async with runtime.db.begin() as connection:
-                by = await actor(connection)
+                lineage = await lineage_of(connection)
+            said = [change for path in stops for change in read(path, lineage)]
             return await Reconciler(
                 runtime.db,
                 runtime.clock,
@@ -59,7 +84,9 @@ def reconcile(since: str, mail_log: Path | None, resend: tuple[str, ...], as_jso
                 since=begun,
                 mail_log=lines,
                 resend=resend,
-            ).run(actor=by)
+                said=said,
+                keep_keys=keep_keys,
+            ).run(actor=f"uid:{os.getuid()}")
 
     done = asyncio.run(run())
     if as_json:
@@ -70,6 +97,12 @@ def reconcile(since: str, mail_log: Path | None, resend: tuple[str, ...], as_jso
         f"{done.failed:,} had failed, {done.in_doubt:,} may have been sent and nobody can say, "
         f"{done.unsent:,} go out when workers start ({done.planned:,} were planned only now)."
     )
+    if done.stops:
+        click.echo(f"  {done.stops:,} had said stop or start since; it counts.")
+    if done.keys:
+        click.echo(f"  {len(done.keys):,} keys were ended ({', '.join(done.keys)}): make new ones.")
+    if done.people:
+        click.echo(f"  may act: {', '.join(done.people)}; end whoever had left since")
     for alert in done.alerts:
         click.echo(f"  goes on: alert {alert}; cancel it if it was cancelled after the backup")
     return 0

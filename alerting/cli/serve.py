@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from pathlib import Path
 
 import click
 import uvicorn
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.addresses import database_url
 from alerting.api import create_app
+from alerting.audience.stop_list import StopList
 from alerting.background import during
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
@@ -98,6 +100,7 @@ async def _keep_house(config: Settings) -> None:
         Presence(database_url(config), [SCHEDULER]).shown(),
         runtime.house().kept(),
         during(_keep_pruned(runtime, config.retention_days)),
+        during(_keep_stop_list(runtime, config.stop_list)),
     ):
         await stop.wait()
 
@@ -115,3 +118,18 @@ async def _keep_pruned(runtime: Runtime, days: int) -> None:
         except Exception:
             log.exception("prune.failed")
         await asyncio.sleep(wait_s)
+
+
+async def _keep_stop_list(runtime: Runtime, path: str) -> None:
+    """Write down who says stop, a second later at most."""
+    if not path:
+        return
+    stop_list = StopList(runtime.db, Path(path))
+    while True:
+        try:
+            await stop_list.write()
+        except AWAY as e:
+            log.warning("stop_list.failed", error=type(e).__name__)
+        except (OSError, BadInput) as e:
+            log.warning("stop_list.failed", error=str(e))
+        await asyncio.sleep(1)

@@ -30,12 +30,23 @@ from alerting.domain.links import Links
 from alerting.errors import BadInput, Conflict
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, audit, claims, deliveries, queues, restored
+from alerting.store import (
+    alerts,
+    audit,
+    claims,
+    deliveries,
+    keys,
+    people,
+    queues,
+    restored,
+    stops,
+)
 from alerting.store.db import Database
 from alerting.store.deliveries import OpenDelivery
 from alerting.store.outbox import Work
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.settlements import Settlement, settle
+from alerting.store.stops import Change
 
 log = logger(__name__)
 
@@ -54,7 +65,9 @@ class Reconciled:
 
     planned: those of them that had not even been planned. accepted: a provider took them after
     the backup. failed: it took them and could not deliver. unsent: nobody took them; they go out
-    now. in_doubt: nobody can say. alerts: what goes on when workers start.
+    now. in_doubt: nobody can say. alerts: what goes on when workers start. keys: those that were
+    ended. stops: endpoints whose owners had said stop, or start, after the backup. people: who
+    may act by what the backup says.
     """
 
     planned: int
@@ -63,6 +76,9 @@ class Reconciled:
     unsent: int
     in_doubt: int
     alerts: tuple[UUID, ...]
+    keys: tuple[str, ...] = ()
+    stops: int = 0
+    people: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"alerts": [str(a) for a in self.alerts]}
@@ -73,7 +89,8 @@ class Reconciler:
 
     since: when the backup was begun. mail_log: the lines of the mail relay's log since then, all of
     them; without it every open mail is in doubt. resend: channels whose doubts are sent again in
-    every lane.
+    every lane. said: what stop lists say. keep_keys: leave the keys that the backup calls live;
+    without it all end, for nobody knows which had been revoked.
     """
 
     def __init__(
@@ -88,6 +105,8 @@ class Reconciler:
         since: datetime,
         mail_log: Iterable[str] | None = None,
         resend: Sequence[str] = (),
+        said: Sequence[Change] = (),
+        keep_keys: bool = False,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -99,6 +118,8 @@ class Reconciler:
         self._lines = mail_log
         self._mail_log: MailLog | None = None
         self._resend = frozenset(resend)
+        self._said = said
+        self._keep_keys = keep_keys
         self._turn = asyncio.Semaphore(_TOGETHER)
 
     async def run(self, *, actor: str) -> Reconciled:
@@ -126,6 +147,7 @@ class Reconciler:
             plans = await restored.open_work(connection, "plan")
         if self._lines is not None:
             self._mail_log = MailLog(self._lines, known_below=known_below)
+        learnt = await self._learn_stops(actor)
         await self._plan(plans)
         async with self._db.begin() as connection:
             chunk_ids = await restored.open_work(connection, "deliver")
@@ -137,13 +159,16 @@ class Reconciler:
             counts += found
             planned += 0 if chunk_id in known else found.total()
         async with self._db.begin() as connection:
+            ended = [] if self._keep_keys else await keys.end_all(connection, actor=actor)
+            persons = [p.name for p in await people.every(connection) if p.ended_at is None]
             await restored.make_home(connection)
             await audit.record(
                 connection,
                 actor,
                 "database.reconcile",
                 self._since.isoformat(),
-                {state.value: n for state, n in counts.items()},
+                {state.value: n for state, n in counts.items()}
+                | {"stops": learnt, "keys_ended": len(ended)},
             )
             going_on = await restored.open_alerts(connection)
         return Reconciled(
@@ -153,7 +178,16 @@ class Reconciler:
             counts[DeliveryState.PLANNED],
             counts[DeliveryState.IN_DOUBT],
             tuple(going_on),
+            tuple(ended),
+            learnt,
+            tuple(persons),
         )
+
+    async def _learn_stops(self, actor: str) -> int:
+        """Before anything is planned: who left after the backup is not to be found again."""
+        async with self._db.begin(patient=True) as connection:
+            found = await stops.newer(connection, self._said)
+            return await stops.learn(connection, found, actor=actor) if found else 0
 
     async def _plan(self, plan_ids: Sequence[int]) -> None:
         """Plan what was not planned yet: some of it was, and went out, after the backup."""

@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import Status
 from alerting.domain.principal import Principal
-from alerting.errors import BadInput, Conflict, NotAllowed, NotFound
+from alerting.errors import BadInput, Conflict, NotAllowed, NotFound, Unavailable
 from alerting.store import audit, people
 from alerting.store.people import Person
+from alerting.store.restored import IS_HOME
 from alerting.store.schema import alert, api_key, policy
 
 if TYPE_CHECKING:
@@ -122,13 +123,19 @@ async def verify(connection: AsyncConnection, key: str) -> ApiKey:
     row = None
     if kind == "ak" and prefix.isalnum() and secret:
         expired = (api_key.c.expires_at <= func.now()).label("expired")
-        query = select(api_key, expired).where(api_key.c.prefix == prefix)
+        query = select(api_key, expired, IS_HOME.label("is_home")).where(api_key.c.prefix == prefix)
         row = (await connection.execute(query)).first()
     # The digest is compared even for an unknown prefix, so that both take the same time.
     stored = bytes(row.sha256) if row is not None else bytes(32)
     if not hmac.compare_digest(stored, _digest(secret)) or row is None or row.revoked_at:
         raise NotAllowed(
             "The API key is not valid.", remedy="Send Authorization: Bearer ak_… of a live key."
+        )
+    if not row.is_home:
+        raise Unavailable(
+            "This database was restored from a backup, and nobody knows which keys were revoked "
+            "since.",
+            remedy="`alerting reconcile` makes it fit for use again (docs/runbooks/backup.md).",
         )
     if row.expired:
         raise NotAllowed(
@@ -214,6 +221,21 @@ async def revoke(connection: AsyncConnection, name: str, *, by: Principal) -> No
     if (await connection.execute(query)).rowcount != 1:
         raise NotFound(f"There is no live key named {name!r}.")
     await audit.record(connection, by.actor, "key.revoke", name)
+
+
+async def end_all(connection: AsyncConnection, *, actor: str) -> list[str]:
+    """End every live key, after a restore: some had been revoked since the backup. Returns their
+    names."""
+    query = (
+        update(api_key)
+        .where(api_key.c.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(api_key.c.name)
+    )
+    names = sorted(await connection.scalars(query))
+    for name in names:
+        await audit.record(connection, actor, "key.revoke", name, {"why": "restored from a backup"})
+    return names
 
 
 def _within(name: str, values: dict[str, Any], area: BaseGeometry | None, owner: Principal) -> None:

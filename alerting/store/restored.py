@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Boolean, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.store.presence import CLASS
@@ -18,6 +18,11 @@ from alerting.store.presence import CLASS
 #: Rows of the outbox that may have been numbered after the dump was taken. Their numbers, and those
 #: of their deliveries, are known to providers and must not be given to others.
 _NUMBERS_SKIPPED = 1_000_000
+
+#: SQL: it was not restored, or was reconciled since.
+IS_HOME = literal_column(
+    "coalesce((select value = alerting_home() from secret where name = 'home'), true)", Boolean
+)
 
 
 def reconciling(database_url: str) -> str:
@@ -28,8 +33,7 @@ def reconciling(database_url: str) -> str:
 
 async def is_home(connection: AsyncConnection) -> bool:
     """False for a database that was restored and not reconciled."""
-    query = "select coalesce((select value = alerting_home() from secret where name='home'), true)"
-    return bool(await connection.scalar(text(query)))
+    return bool(await connection.scalar(select(IS_HOME)))
 
 
 async def make_home(connection: AsyncConnection) -> None:

@@ -82,7 +82,7 @@ async def test_no_second_sms_after_a_restore(
             monkeypatch.setenv(name, value)
         read_settings.cache_clear()
         said = await asyncio.to_thread(
-            reconciled, "--since", begun.isoformat(), "--mail-log", str(mail_log)
+            reconciled, "--since", begun.isoformat(), "--mail-log", str(mail_log), "--no-stops"
         )
         assert f"goes on: alert {alert_id}" in said
         found = await until_settled(config, alert_id)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from importlib import resources
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -12,7 +14,9 @@ from served import PUBLIC, Served
 from sqlalchemy import insert, select
 from twilio.request_validator import RequestValidator
 
+from alerting.background import during
 from alerting.channels.phrases import table
+from alerting.cli.serve import _keep_stop_list
 from alerting.store import suppressions
 from alerting.store.schema import address, citizen
 from alerting.store.suppressions import Endpoint
@@ -182,3 +186,15 @@ async def test_nothing_twilio_did_not_sign_is_taken(household: Served) -> None:
         assert answer.status_code == 403
     assert (await household.http.get(PATH)).status_code == 405
     assert await consenting(household) == 3
+
+
+async def test_the_scheduler_writes_down_who_left(household: Served, tmp_path: Path) -> None:
+    path = tmp_path / "stops.jsonl"
+    async with during(_keep_stop_list(household.runtime, str(path))):
+        await say(household, "stop")
+        async with asyncio.timeout(30):
+            # A file rings no bell.
+            while not (path.exists() and path.read_bytes().endswith(b"\n")):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    (line,) = map(json.loads, path.read_text(encoding="ascii").splitlines())
+    assert (line["channel"], line["source"], line["lifted"]) == ("sms", "reply", False)

@@ -8,24 +8,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from town import Recorder, Town
 
+from alerting.audience.stop_list import StopList, read
 from alerting.channels.base import DEAD_ADDRESS, CannotLookUp, Outcome, Outgoing
 from alerting.dispatch.maillog import MailLog
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.reconcile import Reconciled, Reconciler
 from alerting.domain.links import Links
+from alerting.domain.principal import internal
 from alerting.embedded.engines import Engines
-from alerting.errors import BadInput, Conflict
-from alerting.store import restored
+from alerting.errors import BadInput, Conflict, NotAllowed, Unavailable
+from alerting.store import keys, restored, stops, suppressions
 from alerting.store.db import Database
 from alerting.store.presence import Presence
+from alerting.store.suppressions import Endpoint, Source
 
 Restore = Callable[[], Awaitable[Town]]
 
@@ -310,3 +315,60 @@ def test_what_a_mail_log_says() -> None:
     # Planned after the backup: known by its address alone, and not for certain.
     assert log.took(1090, "new@example.org") is None
     assert log.took(1091, "c@example.org") is False
+
+
+async def test_who_left_after_the_backup_is_not_written_to(
+    town: Town, restore: Restore, alert_xml: bytes, tmp_path: Path
+) -> None:
+    expected = sorted(e for channel, e in town.expected(alert_xml) if channel == "sms")
+    left, back, other = expected[:3]
+    async with town.db.begin() as c:
+        await stop(c, Endpoint("sms", back))
+    there = await restore()
+    # What happens on the old system after its dump.
+    async with town.db.begin() as c:
+        await stop(c, Endpoint("sms", left))
+        await suppressions.start(c, [Endpoint("sms", back)], actor="citizen", revive=False)
+    path = tmp_path / "stops.jsonl"
+    await StopList(town.db, path).write()
+    async with there.db.begin() as c:
+        said = read(path, await stops.lineage(c))
+    done = await reconcile(there, said=said)
+    assert done.stops == 2
+    assert (await reconcile(there, said=said)).stops == 0
+    await there.submit(alert_xml)
+    await there.worker().sweep()
+    told = {m.endpoint for m in there.channels["sms"].sent}
+    assert left not in told
+    assert {back, other} <= told
+    # And whoever has the number by a later line of the register.
+    async with there.db.begin() as c:
+        found = await suppressions.of_endpoint(c, Endpoint("sms", left))
+    assert found is not None
+
+
+async def stop(connection: AsyncConnection, endpoint: Endpoint) -> None:
+    await suppressions.stop(connection, [endpoint], Source.REPLY, actor="citizen")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+async def test_no_key_counts_until_it_is_known_which_were_revoked(
+    town: Town, restore: Restore, alert_xml: bytes, keep: bool
+) -> None:
+    async with town.db.begin() as c:
+        key = await keys.create(c, "leaver", ["submit"], senders=("*",), by=internal("test"))
+    # A database knows where it is from its first work on.
+    await town.submit(alert_xml)
+    await town.worker().sweep()
+    there = await restore()
+    async with there.db.begin() as c:
+        with pytest.raises(Unavailable, match=r"restored from a backup.* `alerting reconcile`"):
+            await keys.verify(c, key)
+    done = await reconcile(there, keep_keys=keep)
+    assert done.keys == (() if keep else ("leaver",))
+    async with there.db.begin() as c:
+        if keep:
+            assert (await keys.verify(c, key)).name == "leaver"
+        else:
+            with pytest.raises(NotAllowed, match="not valid"):
+                await keys.verify(c, key)
