@@ -13,6 +13,9 @@ AlertingError          everything below; `detail` is a whole sentence for a pers
 
 from __future__ import annotations
 
+#: A note (`add_note`) on a refusal that stands in the audit already.
+RECORDED = "recorded"
+
 
 class AlertingError(Exception):
     """Base of every error this package raises on purpose."""

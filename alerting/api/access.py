@@ -28,6 +28,7 @@ def having(right: str) -> Callable[..., Awaitable[ApiKey]]:
     """A dependency that lets only keys with `right` through. Raises NotAllowed, Forbidden."""
 
     async def check(
+        request: Request,
         run: RuntimeDep,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> ApiKey:
@@ -37,6 +38,7 @@ def having(right: str) -> Callable[..., Awaitable[ApiKey]]:
             )
         async with run.db.begin() as connection:
             key = await keys.verify(connection, credentials.credentials)
+        request.state.actor = key.principal.actor
         key.principal.require(right)
         return key
 

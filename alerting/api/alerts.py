@@ -22,7 +22,7 @@ from alerting.dispatch.pruned import refuse_pruned
 from alerting.dispatch.status import status as read_status
 from alerting.domain.alert_state import AlertState
 from alerting.errors import BadInput, NotFound
-from alerting.store import alerts, ledger
+from alerting.store import alerts, audit, ledger
 from alerting.store.keys import ApiKey
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
@@ -219,11 +219,16 @@ async def cancel(
 
 
 @router.get("/{alert}/citizens/{citizen}", summary="Why a citizen was or was not told")
-async def why(alert: str, citizen: str, run: RuntimeDep, _: Reader) -> dict[str, Any]:
-    """Every rule's answer for one citizen, in words. `citizen` is the register's key."""
+async def why(alert: str, citizen: str, run: RuntimeDep, key: Reader) -> dict[str, Any]:
+    """Every rule's answer for one citizen, in words. `citizen` is the register's key.
+
+    Who asked is kept in the audit.
+    """
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
         found = await explain(connection, alert_id, citizen, now=run.clock.now())
+        looked = {"citizen": citizen}
+        await audit.record(connection, key.principal.actor, "alert.why", str(alert_id), looked)
     return {"alert": str(alert_id), "citizen": citizen, "deliveries": [e.to_json() for e in found]}
 
 
@@ -231,16 +236,23 @@ async def why(alert: str, citizen: str, run: RuntimeDep, _: Reader) -> dict[str,
 async def page(
     alert: str,
     run: RuntimeDep,
-    _: Reader,
+    key: Reader,
     after: Annotated[int, Query(ge=0, description="`next` of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """Who was told and why or why not, without addresses. `next` is null on the last page."""
+    """Who was told and why or why not, without addresses. `next` is null on the last page.
+
+    Who asked is kept in the audit.
+    """
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
         if (stored := await alerts.get(connection, alert_id)) is not None:
             await refuse_pruned(connection, stored)
         rows = await ledger.page(connection, alert_id, after=after, limit=limit)
+        looked = {"after": after, "citizens": len({r["citizen"] for r in rows})}
+        await audit.record(
+            connection, key.principal.actor, "alert.deliveries", str(alert_id), looked
+        )
     return {"deliveries": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
 
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from alerting.api import (
     alarms,
     alerts,
+    audit,
     events,
     health,
     policy,
@@ -58,7 +59,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    ours = (webhooks, alerts, alarms, events, silences, policy, health, reference)
+    ours = (webhooks, alerts, alarms, events, silences, policy, audit, health, reference)
     for router in (*(part.router for part in ours), *pages):
         app.include_router(router)
     app.add_middleware(webhooks.ReportsFirst)

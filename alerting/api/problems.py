@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -9,8 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from alerting.errors import AlertingError
+from alerting.bootstrap import Runtime
+from alerting.errors import RECORDED, AlertingError, Forbidden
 from alerting.observe.logs import logger
+from alerting.store import audit
 from alerting.store.db import AWAY
 
 log = logger(__name__)
@@ -21,11 +24,30 @@ def problem(status: int, title: str, detail: str, **more: object) -> JSONRespons
     return JSONResponse(document, status, media_type="application/problem+json")
 
 
+async def _note_refusal(request: Request, error: AlertingError) -> None:
+    """Keep who was refused what: in the audit where it is known who asked, else in the log."""
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        client = request.client.host if request.client else ""
+        log.warning("request.unknown", route=_route(request), client=client)
+    actor = getattr(request.state, "actor", "")
+    if not isinstance(error, Forbidden) or not actor or RECORDED in getattr(error, "__notes__", ()):
+        return
+    detail = {"method": request.method, "why": error.detail}
+    with suppress(*AWAY):
+        async with Runtime.of(request.app).db.begin() as connection:
+            await audit.record(connection, actor, "request.refused", request.url.path[:200], detail)
+
+
+def _route(request: Request) -> str:
+    return str(getattr(request.scope.get("route"), "path", "none"))
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of this app as a problem document."""
 
     @app.exception_handler(AlertingError)
-    async def deliberate(_: Request, error: AlertingError) -> JSONResponse:
+    async def deliberate(request: Request, error: AlertingError) -> JSONResponse:
+        await _note_refusal(request, error)
         answer = problem(error.http_status, error.title, str(error))
         if error.http_status == HTTPStatus.UNAUTHORIZED:
             answer.headers["WWW-Authenticate"] = "Bearer"

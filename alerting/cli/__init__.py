@@ -16,6 +16,7 @@ COMMANDS = {
     "alarms": ("alerting.cli.alarms:alarms", "Show what is wrong and needs somebody."),
     "alive": ("alerting.cli.operate:alive", "Say whether a worker or scheduler runs here."),
     "approve": ("alerting.cli.approve:approve", "Let a held alert go, as a second person."),
+    "audit": ("alerting.cli.audit:audit", "Show who did what, and that nobody changed it."),
     "bench": ("alerting.cli.bench:bench", "Measure us beside the alternatives, in one run."),
     "bounces": ("alerting.cli.bounces:bounces", "Take mails that come back as receipts."),
     "cancel": ("alerting.cli.cancel:cancel", "End an alert and tell those it reached."),

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from alerting.cli import options
-from alerting.cli.database import acting, do
+from alerting.cli.database import acting, actor, do
 from alerting.cli.follow import follow, print_status
 from alerting.dispatch.status import AlertStatus
 from alerting.dispatch.status import status as read_status
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.errors import BadInput
 from alerting.settings import settings
-from alerting.store import alerts
+from alerting.store import alerts, audit
 from alerting.store.db import told_now
 
 if TYPE_CHECKING:
@@ -97,13 +97,19 @@ def status(alert: str, as_json: bool) -> int:
 @click.argument("citizen")
 @options.as_json
 def why(alert: str, citizen: str, as_json: bool) -> int:
-    """Say why CITIZEN (their register key) was or was not told of ALERT."""
+    """Say why CITIZEN (their register key) was or was not told of ALERT.
+
+    Who asked is kept in the audit.
+    """
 
     from alerting.dispatch.judging.explain import explain
 
     async def read(connection: AsyncConnection) -> list[Explained]:
         alert_id = await alerts.resolve(connection, alert)
-        return await explain(connection, alert_id, citizen, now=await told_now(connection))
+        found = await explain(connection, alert_id, citizen, now=await told_now(connection))
+        by = await actor(connection)
+        await audit.record(connection, by, "alert.why", str(alert_id), {"citizen": citizen})
+        return found
 
     found = do(read)
     if as_json:

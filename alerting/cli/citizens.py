@@ -79,22 +79,17 @@ def show(ref: str, as_json: bool) -> int:
         await audit.record(connection, await actor(connection), "citizen.show", f"citizen {ref}")
         return found
 
-    rows = [
-        {
-            "channel": a.channel,
-            "endpoint": masked(a.channel, a.endpoint),
-            "used": not unused_because(a),
-            "reasons": unused_because(a),
-        }
-        for a in do(look)
-    ]
+    found = [(a.channel, masked(a.channel, a.endpoint), unused_because(a)) for a in do(look)]
     if as_json:
+        rows = [
+            {"channel": channel, "endpoint": endpoint, "used": not why, "reasons": why}
+            for channel, endpoint, why in found
+        ]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return 0
-    for row in rows:
-        why = " ".join(map(str, row["reasons"])) or "in use"
-        click.echo(f"{row['channel']:6} {row['endpoint']}  {why}")
-    if not rows:
+    for channel, endpoint, why in found:
+        click.echo(f"{channel:6} {endpoint}  {' '.join(why) or 'in use'}")
+    if not found:
         click.echo(f"{ref} has no address.")
     return 0
 

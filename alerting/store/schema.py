@@ -671,6 +671,13 @@ audit = Table(
     Column("action", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default="{}"),
+    Column("seq", BigInteger, comment="its place in the chain; null until it is sealed"),
+    Column("hash", LargeBinary, comment="of the line and of the hash before"),
+    Index("uq_audit_seq", "seq", unique=True),
+    Index("ix_audit_unsealed", "id", postgresql_where=text("seq is null")),
+    Index("ix_audit_subject", "subject", "id"),
+    Index("ix_audit_actor", "actor", "id"),
+    Index("ix_audit_at", "at"),
 )
 
 secret = Table(

@@ -351,6 +351,8 @@ async def _store(
         await idempotency.remember(connection, actor, request.key, request.hash, alert_id)
     detail = {"lane": lane.value, "state": state.value}
     await audit.record(connection, actor, "alert.submit", str(alert_id), detail)
+    if state is AlertState.HELD:
+        await audit.record(connection, actor, "alert.hold", str(alert_id), {"why": reason})
     stored = await alerts.get(connection, alert_id)
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")

@@ -12,8 +12,9 @@ from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import let_go
 from alerting.dispatch.intake.authority import authorise_approval
 from alerting.domain.alert_state import AlertState
+from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
-from alerting.errors import Conflict, Forbidden, NotFound
+from alerting.errors import RECORDED, Conflict, Forbidden, NotFound
 from alerting.store import alerts, audit, people
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
@@ -35,6 +36,25 @@ async def approve(
     NotFound, Forbidden for who may not approve this alert, OwnAlert for who may have submitted it,
     Conflict when it is not held.
     """
+    try:
+        plan_id, lane = await _approve(db, alert_id, principal, clock)
+    except (Forbidden, Conflict) as e:
+        async with db.begin() as connection:
+            detail = {"why": e.detail}
+            await audit.record(
+                connection, principal.actor, "alert.approve-refused", str(alert_id), detail
+            )
+        e.add_note(RECORDED)
+        raise
+    if plan_id is not None and lane is not None:
+        doorbell.ring(lane)
+    return lane is not None
+
+
+async def _approve(
+    db: Database, alert_id: UUID, principal: Principal, clock: Clock
+) -> tuple[int | None, Lane | None]:
+    """The plan that was made and its lane; neither where it had been let go before."""
     principal.require("approve")
     async with db.begin() as connection:
         stored = await alerts.get(connection, alert_id, lock=True)
@@ -43,7 +63,7 @@ async def approve(
         authorise_approval(principal, from_json(stored.document))
         await _still_there(connection, principal)
         if _approved_by(stored, principal):
-            return False
+            return None, None
         if principal.may_be(stored.submitter):
             raise OwnAlert(
                 "Nobody approves their own alert.",
@@ -54,9 +74,7 @@ async def approve(
             raise Conflict(f"The alert does not wait for approval: it is {stored.state}.")
         plan_id = await let_go(connection, stored, principal, now=clock.now())
         await audit.record(connection, principal.actor, "alert.approve", str(alert_id))
-    if plan_id is not None:
-        doorbell.ring(stored.lane)
-    return True
+    return plan_id, stored.lane
 
 
 async def _still_there(connection: AsyncConnection, principal: Principal) -> None:

@@ -24,7 +24,7 @@ from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import alerts, reached, revoke, threads
+from alerting.store import alerts, audit, reached, revoke, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 
@@ -157,6 +157,14 @@ async def cancel(
             data = to_xml(notice)
             notice = read_one(data, max_bytes=len(data))
             submitted, plan_id = await accept(connection, notice, data, request)
+            detail = {
+                "why": reason,
+                "false_alarm": false_alarm,
+                "notice": str(submitted.alert_id),
+                "told": answer.citizens,
+            }
+            for one in versions:
+                await audit.record(connection, principal.actor, "alert.cancel", str(one.id), detail)
         if plan_id is not None:
             doorbell.ring(submitted.lane)
         async with db.begin() as connection:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cap import from_json
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import AlertState
-from alerting.store import alarms, outbox, revoke, threads
+from alerting.store import alarms, audit, outbox, revoke, threads
 from alerting.store.alerts import StoredAlert
 from alerting.throttle.cover import speaks_for
 
@@ -55,3 +55,7 @@ async def end(connection: AsyncConnection, by: StoredAlert, alert_ids: Sequence[
     await revoke.stop(connection, alert_ids)
     await threads.end(connection, alert_ids, state, f"by {by.id}", by=by.id)
     await alarms.close_of(connection, alert_ids, by=by.submitted_by)
+    actor = by.approved_by or by.submitted_by
+    for alert_id in alert_ids:
+        detail = {"by": str(by.id), "state": state.value}
+        await audit.record(connection, actor, "alert.end", str(alert_id), detail)

@@ -27,7 +27,7 @@ from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, digests, escalations, tallies
+from alerting.store import alarms, alerts, audit_chain, digests, escalations, tallies
 from alerting.store.db import AWAY, Database
 
 log = logger(__name__)
@@ -89,6 +89,7 @@ class House:
             Duty("finish", 7, self._finish, size=10, most=200),
             Duty("tally", 8, self._tally, size=2000, most=20_000),
             *([Duty("ring", 9, self._ring, size=1, most=1)] if staff else []),
+            Duty("seal-audit", 17, self._seal_audit, size=200, most=2000),
         )
         self.duties = {duty.name: duty for duty in duties}
 
@@ -210,6 +211,13 @@ class House:
         for alert_id in found:
             await reach.finish(connection, alert_id, now=self._clock.now())
         return Done(len(found) == limit)
+
+    async def _seal_audit(self, connection: AsyncConnection, limit: int) -> Done:
+        count, head = await audit_chain.seal(connection, limit=limit)
+        if count:
+            # Outside the database, so that a chain that was made anew there shows.
+            log.info("audit.sealed", head=str(head))
+        return Done(count == limit)
 
     async def _tally(self, connection: AsyncConnection, limit: int) -> Done:
         count, changed = await tallies.add_up(connection, limit=limit)

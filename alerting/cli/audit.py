@@ -1,0 +1,107 @@
+"""`alerting audit`: who did what, and whether anybody changed what it says."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.cli import options
+from alerting.cli.database import do
+from alerting.cli.times import instant
+from alerting.store import alerts, audit_chain
+from alerting.store import audit as store
+from alerting.store.audit import Entry
+from alerting.store.audit_chain import Head, Verified
+
+
+@click.group()
+def audit() -> None:
+    """Who did what to what."""
+
+
+@audit.command("list")
+@click.option("--alert", help="All that was done to this one: its id or CAP identifier.")
+@click.option("--subject", help="All that was done to this: a key, a roster, `citizen REF`.")
+@click.option("--actor", default="", help="person:NAME (by whatever key), key:NAME, citizen.")
+@click.option("--action", default="", help="Like alert.cancel; alert for all that begin so.")
+@click.option("--since", help="From then on, like 2026-11-01T18:00:00+01:00.")
+@click.option("--until", help="Before then.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
+@options.as_json
+def list_(
+    alert: str | None,
+    subject: str | None,
+    actor: str,
+    action: str,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """List the lines that fit everything given, the newest last. Times are UTC."""
+    begin = instant(since, "--since") if since else None
+    end = instant(until, "--until") if until else None
+
+    async def look(connection: AsyncConnection) -> list[Entry]:
+        subjects = [subject] if subject else []
+        if alert:
+            subjects.append(str(await alerts.resolve(connection, alert)))
+        return await store.page(
+            connection,
+            subjects=subjects,
+            actor=actor,
+            action=action,
+            since=begin,
+            until=end,
+            limit=limit,
+        )
+
+    found = do(look)[::-1]
+    if as_json:
+        click.echo(json.dumps([line.to_json() for line in found], ensure_ascii=False))
+        return 0
+    for line in found:
+        detail = json.dumps(line.detail, ensure_ascii=False) if line.detail else ""
+        click.echo(
+            f"{line.at:%Y-%m-%d %H:%M:%S}  {line.actor}  {line.action}  {line.subject}  {detail}"
+        )
+    if len(found) == limit:
+        click.echo(f"These are the newest {limit:,}; --limit shows more.", err=True)
+    return 0
+
+
+@audit.command()
+@click.option("--head", help="NUMBER:HASH as the log noted it (audit.sealed): it must be in it.")
+@options.as_json
+def verify(head: str | None, as_json: bool) -> int:
+    """Find lines that were changed, taken out, put in or swapped since they were sealed.
+
+    The scheduler seals them within a second. Exits 1 where anything is not as it was.
+    """
+    noted = Head.parse(head) if head else None
+
+    async def look(connection: AsyncConnection) -> Verified:
+        return await audit_chain.verify(connection, noted=noted)
+
+    found = do(look)
+    if as_json:
+        document = {
+            "sealed": found.sealed,
+            "unsealed": found.unsealed,
+            "head": str(found.head),
+            "broken": [{"seq": b.seq, "what": b.what} for b in found.broken],
+        }
+        click.echo(json.dumps(document))
+        return 1 if found.broken else 0
+    for broken in found.broken:
+        click.echo(f"At line {broken.seq:,}: {broken.what}.")
+    state = "is not as it was written" if found.broken else "is as it was written"
+    click.echo(
+        f"The audit {state}: {found.sealed:,} lines are sealed, {found.unsealed:,} are not yet. "
+        f"Its head is {found.head}."
+    )
+    if noted is None:
+        click.echo("Whether its end was cut off, only a head from the log shows (--head).")
+    return 1 if found.broken else 0
