@@ -13,18 +13,19 @@ from alerting import audience
 from alerting.cap import from_json
 from alerting.channels.base import ERROR_CLASSES
 from alerting.dispatch.judging import policies, silences
+from alerting.dispatch.judging.decided import Answer, answers
 from alerting.dispatch.judging.history import Histories, Known
 from alerting.dispatch.judging.verdict import outsiders_of, subject_of
 from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
-from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, citizens, deliveries, ledger
+from alerting.store import alerts, citizens, deliveries, ledger, suppressions
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
+from alerting.store.suppressions import Endpoint
 from alerting.throttle.desk import Desk, Subject
-from alerting.throttle.gate import AskBudget, Asked, Facts, trace
 
 _STATES = {
     DeliveryState.PLANNED: "waits to be sent",
@@ -48,40 +49,6 @@ _OTHER = {
     "looked-up": "Its answer was lost; the provider's own records show that it took it.",
     "undelivered": "The provider reports that it could not deliver it.",
 }
-
-_QUESTIONS = {
-    "not_a_participant": "Was it a drill that the citizen takes no part in?",
-    "cancelled": "Was the alert cancelled or replaced?",
-    "expired": "Had it run out?",
-    "opted_out": "Does the citizen want messages at this address?",
-    "already_told": "Was this endpoint told by another delivery of it?",
-    "silenced": "Did a coordinator's silence cover it?",
-    "nothing_new": "Did it tell the citizen anything new?",
-    "grave": "Was it about a Severe or Extreme danger?",
-    "inhibited": "Did the citizen know of something graver of this kind?",
-    "grouped": "Did it wait for copies and corrections of itself?",
-    "quiet": "Was it the citizen's quiet time?",
-    "end_of_danger": "Was it the end of a danger?",
-    "budget": "Did the citizen's budget admit it?",
-}
-
-_WORDS = {
-    Verdict.SEND: "it goes out",
-    Verdict.SILENT: "it goes out without interrupting",
-    Verdict.DEFER: "it waits",
-    Verdict.DIGEST: "it joins the digest",
-    Verdict.DROP: "it does not go out",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One rule's answer in words; `decides` for the first that had one."""
-
-    rule: str
-    question: str
-    answer: str
-    decides: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +96,11 @@ async def explain(
 ) -> list[Explained]:
     """Each delivery of this alert to this citizen, with every rule asked again.
 
-    The rules are asked with what the citizen had been told when it was decided, and with the
-    policy, silences and consent that stand now. citizen: the register's key. Raises NotFound for a
-    citizen or alert that is not there, Gone for an alert whose deliveries were pruned.
+    The decision is the one that was made, as the ledger has it. What the rules behind it would have
+    said is asked with what the citizen had been told then, and with the policy and the silences
+    that stand now; so is everything where nothing was decided yet. citizen: the register's key.
+    Raises NotFound for a citizen or alert that is not there, Gone for an alert whose deliveries
+    were pruned.
     """
     stored = await alerts.get(connection, alert_id)
     if stored is None:
@@ -169,18 +138,29 @@ async def explain(
         )
         subject = _subject_then(judged[row["id"]], known.get(row["citizen_id"]), at)
         facts = desk.facts(subject._replace(participant=not outsider))
+        left = await _left(connection, row, judged[row["id"]].endpoint)
         explained.append(
             Explained(
                 channel=row["channel"],
                 state=row["state"],
                 reason=row["reason"],
-                sentence=_line(row),
+                sentence=" ".join(filter(None, (_line(row), left))),
                 before=facts.assessment.before,
                 after=facts.assessment.after,
-                rules=tuple(_answers(trace(facts), facts, row["reason"])),
+                rules=tuple(answers(facts, row["state"], row["reason"])),
             )
         )
     return explained
+
+
+async def _left(connection: AsyncConnection, row: dict[str, Any], endpoint: str | None) -> str:
+    """How its owner had left an endpoint that was not written to; empty where they had not."""
+    if row["reason"] != Reason.OPTED_OUT or endpoint is None:
+        return ""
+    found = await suppressions.of_endpoint(connection, Endpoint(row["channel"], endpoint))
+    if found is None or found.stopped_at > row["decided_at"]:
+        return ""
+    return found.sentence
 
 
 def _no_delivery(stored: StoredAlert) -> str:
@@ -235,30 +215,6 @@ def _subject_then(d: OpenDelivery, known: Known | None, at: datetime) -> Subject
             [p for p in known.event if p.at < at], [p for p in known.elsewhere if p.at < at]
         )
     return subject_of(d, earlier)
-
-
-def _answers(asked: list[Asked], facts: Facts, reason: str) -> list[Answer]:
-    answers, decided = [], False
-    for one in asked:
-        decides = not decided and one.answer is not None
-        decided = decided or decides
-        answers.append(Answer(one.rule, _QUESTIONS[one.rule], _words(one, facts, reason), decides))
-    return answers
-
-
-def _words(one: Asked, facts: Facts, reason: str) -> str:
-    if isinstance(one.answer, AskBudget):
-        if reason in {Reason.BUDGET_HOUR, Reason.BUDGET_DAY, Reason.NO_BUDGET}:
-            return f"No. {Reason(reason).sentence}"
-        return f"It is asked for {one.answer.severity} when no rule before it decides."
-    if isinstance(one.answer, Decision):
-        until = f" until {one.answer.until:%Y-%m-%d %H:%M %Z}" if one.answer.until else ""
-        return f"{one.answer.reason.sentence} So {_WORDS[one.answer.verdict]}{until}."
-    if one.rule == "nothing_new":
-        return f"Yes. {facts.assessment.reason.sentence}"
-    if one.rule == "opted_out":
-        return "Yes."
-    return "No."
 
 
 def _line(row: dict[str, Any]) -> str:

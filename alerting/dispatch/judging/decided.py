@@ -1,0 +1,139 @@
+"""What each rule said of a delivery: as it was decided, as far as the ledger knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.delivery import DeliveryState
+from alerting.throttle.gate import AskBudget, Asked, Facts, trace
+
+_QUESTIONS = {
+    "not_a_participant": "Was it a drill that the citizen takes no part in?",
+    "cancelled": "Was the alert cancelled or replaced?",
+    "expired": "Had it run out?",
+    "opted_out": "Does the citizen want messages at this address?",
+    "already_told": "Was this endpoint told by another delivery of it?",
+    "silenced": "Did a coordinator's silence cover it?",
+    "nothing_new": "Did it tell the citizen anything new?",
+    "grave": "Was it about a Severe or Extreme danger?",
+    "inhibited": "Did the citizen know of something graver of this kind?",
+    "grouped": "Did it wait for copies and corrections of itself?",
+    "quiet": "Was it the citizen's quiet time?",
+    "end_of_danger": "Was it the end of a danger?",
+    "budget": "Did the citizen's budget admit it?",
+}
+
+_WORDS = {
+    Verdict.SEND: "it goes out",
+    Verdict.SILENT: "it goes out without interrupting",
+    Verdict.DEFER: "it waits",
+    Verdict.DIGEST: "it joins the digest",
+    Verdict.DROP: "it does not go out",
+}
+
+
+#: The rule that a reason in the ledger comes from, where it can come from no other.
+_RULES: Mapping[str, str] = {
+    Reason.NOT_A_PARTICIPANT: "not_a_participant",
+    Reason.CANCELLED: "cancelled",
+    Reason.SUPERSEDED: "cancelled",
+    Reason.EXPIRED: "expired",
+    Reason.OPTED_OUT: "opted_out",
+    Reason.UNVERIFIED: "opted_out",
+    Reason.SUSPENDED: "opted_out",
+    Reason.ALREADY_TOLD: "already_told",
+    Reason.SILENCED: "silenced",
+    Reason.INHIBITED: "inhibited",
+    Reason.GROUPED: "grouped",
+    Reason.QUIET_HOURS: "quiet",
+    Reason.BUDGET_HOUR: "budget",
+    Reason.BUDGET_DAY: "budget",
+    Reason.NO_BUDGET: "budget",
+}
+
+#: What the ledger says when a decision had been made before.
+_LATER = frozenset({Reason.DIGESTED, Reason.UNREACHED, Reason.UNJUDGED})
+
+#: Nothing was decided yet; or the reason is the provider's.
+_OPEN_OR_FAILED = frozenset({DeliveryState.PLANNED, DeliveryState.FAILED})
+
+_WITHHELD = frozenset({DeliveryState.SUPPRESSED, DeliveryState.DEFERRED})
+_NEVER_SENT = frozenset({DeliveryState.SUPPRESSED, DeliveryState.EXPIRED, DeliveryState.REVOKED})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One rule's answer in words; `decides` for the first that had one."""
+
+    rule: str
+    question: str
+    answer: str
+    decides: bool
+
+
+def answers(facts: Facts, state: str, reason: str) -> list[Answer]:
+    """What the rules said, in order. Whatever has changed since: the one that decided did, and none
+    before it had anything against it."""
+    asked = trace(facts)
+    kept = _kept(state, reason)
+    deciding = _deciding(asked, state, kept)
+    found = []
+    for no, one in enumerate(asked):
+        if no < deciding:
+            one = Asked(one.rule, None)
+        elif no == deciding and kept:
+            one = Asked(one.rule, _as_decided(one, Reason(reason), state))
+        words = _words(one, facts, reason)
+        found.append(Answer(one.rule, _QUESTIONS[one.rule], words, no == deciding))
+    return found
+
+
+def _kept(state: str, reason: str) -> str:
+    """The rule that decided, where the ledger's reason says it; else empty."""
+    if state in _OPEN_OR_FAILED or reason not in set(Reason):
+        return ""
+    withheld = state in _WITHHELD and reason not in _LATER
+    return _RULES.get(reason, "nothing_new" if withheld else "")
+
+
+def _deciding(asked: list[Asked], state: str, kept: str) -> int:
+    """The place of the rule that decided; of those for what is still planned, that would now."""
+    if kept:
+        return [one.rule for one in asked].index(kept)
+    never = set[Verdict]()
+    if state != DeliveryState.PLANNED:
+        waits = state in _WITHHELD
+        never = {Verdict.DROP} if waits else {Verdict.DROP, Verdict.DEFER, Verdict.DIGEST}
+    for no, one in enumerate(asked):
+        verdict = one.answer.verdict if isinstance(one.answer, Decision) else None
+        if one.answer is not None and verdict not in never:
+            return no
+    return len(asked) - 1
+
+
+def _as_decided(one: Asked, reason: Reason, state: str) -> Decision | AskBudget:
+    """What a rule said then, from what the ledger kept of it."""
+    if isinstance(one.answer, AskBudget):
+        return one.answer
+    if one.answer is not None and one.answer.reason is reason:
+        return one.answer
+    if state == DeliveryState.DEFERRED:
+        return Decision(Verdict.DEFER, reason)
+    return Decision(Verdict.DROP if state in _NEVER_SENT else Verdict.SILENT, reason)
+
+
+def _words(one: Asked, facts: Facts, reason: str) -> str:
+    if isinstance(one.answer, AskBudget):
+        if reason in {Reason.BUDGET_HOUR, Reason.BUDGET_DAY, Reason.NO_BUDGET}:
+            return f"No. {Reason(reason).sentence}"
+        return f"It is asked for {one.answer.severity} when no rule before it decides."
+    if isinstance(one.answer, Decision):
+        until = f" until {one.answer.until:%Y-%m-%d %H:%M %Z}" if one.answer.until else ""
+        return f"{one.answer.reason.sentence} So {_WORDS[one.answer.verdict]}{until}."
+    if one.rule == "nothing_new":
+        return f"Yes. {facts.assessment.reason.sentence}"
+    if one.rule == "opted_out":
+        return "Yes."
+    return "No."

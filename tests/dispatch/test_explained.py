@@ -1,0 +1,71 @@
+"""`why` shows the decision as it was made, whatever has changed since."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select, update
+from town import Town
+
+from alerting.dispatch.judging.explain import Explained, explain
+from alerting.store import citizens
+from alerting.store.schema import address, delivery
+
+
+async def told(town: Town, alert_xml: bytes) -> tuple[object, str]:
+    """An alert that went out, and a citizen it was sent to by SMS."""
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    rows = await town.rows(submitted.alert_id)
+    sent = next(r for r in rows if r["channel"] == "sms" and r["state"] == "accepted")
+    return submitted.alert_id, sent["citizen"]
+
+
+async def why(town: Town, alert_id: object, ref: str) -> Explained:
+    async with town.db.begin() as c:
+        found = await explain(c, alert_id, ref, now=town.clock.now())  # type: ignore[arg-type]
+    return next(e for e in found if e.channel == "sms")
+
+
+def decides(found: Explained) -> str:
+    (rule,) = [r for r in found.rules if r.decides]
+    return rule.rule
+
+
+@pytest.mark.parametrize("change", ["dead", "left", "cancelled"])
+async def test_what_went_out_went_out(town: Town, alert_xml: bytes, change: str) -> None:
+    alert_id, ref = await told(town, alert_xml)
+    before = await why(town, alert_id, ref)
+    town.clock.advance(60)
+    async with town.db.begin() as c:
+        ids = list(
+            await c.scalars(select(delivery.c.address_id).where(delivery.c.channel == "sms"))
+        )
+        if change == "dead":
+            await citizens.suspend(c, {"dead-address": ids})
+        elif change == "left":
+            await citizens.suspend(c, {"opted-out": ids})
+    if change == "cancelled":
+        await town.submit(await town.cancel_of(alert_id))  # type: ignore[arg-type]
+        await town.worker().sweep()
+    after = await why(town, alert_id, ref)
+    assert decides(after) == decides(before)
+    assert "goes out" in next(r.answer for r in after.rules if r.decides)
+    for rule in after.rules[: [r.decides for r in after.rules].index(True)]:
+        assert rule.answer.startswith(("No", "Yes. ", "Yes.")), rule
+        assert "does not go out" not in rule.answer
+
+
+async def test_what_was_withheld_was_withheld(town: Town, alert_xml: bytes) -> None:
+    """The address was not verified then, and is now."""
+    async with town.db.begin() as c:
+        await c.execute(update(address).values(verified=False))
+    submitted = await town.submit(alert_xml)
+    await town.worker().sweep()
+    row = next(r for r in await town.rows(submitted.alert_id) if r["channel"] == "sms")
+    assert (row["state"], row["reason"]) == ("suppressed", "unverified")
+    async with town.db.begin() as c:
+        await c.execute(update(address).values(verified=True))
+    found = await why(town, submitted.alert_id, row["citizen"])
+    assert decides(found) == "opted_out"
+    answer = next(r.answer for r in found.rules if r.decides)
+    assert answer == "The address has never been verified. So it does not go out."
