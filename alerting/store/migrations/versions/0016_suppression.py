@@ -19,7 +19,7 @@ from alembic import op
 from alerting.store.migrations.gently import gently, index_concurrently, works_with
 
 revision = "0016"
-down_revision = "0012"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
