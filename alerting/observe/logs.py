@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -19,6 +20,27 @@ def hide_private(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str,
     return {k: "[hidden]" if k in PRIVATE else v for k, v in event.items()}
 
 
+def one_line(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Write out control characters, so that no value begins a line of its own."""
+    return {k: _printable(v) if isinstance(v, str) else v for k, v in event.items()}
+
+
+def _printable(text: str) -> str:
+    text = text.rstrip("\n")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _indented(out: TextIO, exc_info: Any) -> None:
+    """A plain traceback; the pretty ones print local variables, addresses and texts among them."""
+    lines = io.StringIO()
+    structlog.dev.plain_traceback(lines, exc_info)
+    # A message of several lines must not look like lines of the log.
+    for line in lines.getvalue().split("\n"):
+        out.write(f"    {_printable(line)}\n")
+
+
 def configure(level: str = "INFO", log_format: str = "console") -> None:
     """Send structlog and the standard library's logging through one pipeline to stderr."""
     shared: list[Any] = [
@@ -26,15 +48,13 @@ def configure(level: str = "INFO", log_format: str = "console") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_private,
+        one_line,
     ]
-    # Plain tracebacks: the pretty ones print local variables, addresses and texts among them.
     renderers: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if log_format == "json"
         else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_indented)
         ]
     )
     structlog.configure(

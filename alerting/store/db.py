@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.errors import ProgramLimitExceeded
 from sqlalchemy import Engine, event, func, select
-from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from alerting.errors import Unavailable
+from alerting.errors import BadInput, Unavailable
 from alerting.observe.logs import logger
 from alerting.store import revision
 
@@ -39,6 +40,16 @@ def driver_url(database_url: str) -> str:
 #: word. One that may take long has more time.
 SILENT_S = 12.0
 PATIENT_S = 300.0
+
+
+class Unstorable(BadInput):
+    """A value that no repetition makes PostgreSQL take."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Something in this is too long, too large or no text, so PostgreSQL cannot keep it.",
+            remedy="Shorten its names and numbers, and write it in plain characters.",
+        )
 
 
 class WatchedConnection(psycopg.AsyncConnection[Any]):
@@ -89,6 +100,8 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=0,
+            # What a statement was given is addresses and texts, and errors end in logs.
+            hide_parameters=True,
             # The one last given back first: it needs no asking whether it lives.
             pool_use_lifo=True,
             connect_args=_session(database_url) | {"async_creator_fn": WatchedConnection.connect},
@@ -104,6 +117,7 @@ class Database:
         """A transaction: committed when the block ends, rolled back when it raises.
 
         patient: its statements may take minutes, as looking for all citizens of an area does.
+        Raises Unstorable for a value that PostgreSQL takes never, however often it is asked.
         """
         closings = self._closings
         connection = self._engine.connect()
@@ -121,7 +135,9 @@ class Database:
                 driver.silent_s = PATIENT_S
             async with connection.begin():
                 yield connection
-        except (ProgrammingError, psycopg.ProgrammingError) as e:
+        except (DBAPIError, psycopg.Error, UnicodeEncodeError) as e:
+            if _is_of_the_value(e):
+                raise Unstorable from e
             await self._explain(e)
             raise
         finally:
@@ -237,6 +253,14 @@ def _session(database_url: str) -> dict[str, Any]:
     if "options=" in database_url:
         return {k: v for k, v in _SESSION.items() if k != "options"}
     return dict(_SESSION)
+
+
+def _is_of_the_value(error: Exception) -> bool:
+    """True where the fault is in what was given, though its class may say that nobody answers."""
+    said = getattr(error, "orig", None) or error
+    return isinstance(
+        said, UnicodeEncodeError | psycopg.DataError | ProgramLimitExceeded
+    ) or "number of parameters" in str(said)
 
 
 def _first_line(error: BaseException) -> str:

@@ -48,3 +48,22 @@ def test_json_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("library").warning("hello %s", "you")
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["level"]) == ("hello you", "warning")
+
+
+def fail_with(words: str) -> None:
+    raise RuntimeError(words)
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_no_value_begins_a_line_of_its_own(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", form)
+    forged = "x\n2026-11-27T00:00:00Z [info     ] FAKE\r\x1b[2J"
+    logger("test").info("request.failed", route=forged)
+    logging.getLogger("library").warning("route %s", forged)
+    try:
+        fail_with(forged)
+    except RuntimeError:
+        logger("test").exception("failed")
+    lines = capsys.readouterr().err.splitlines()
+    assert not [line for line in lines if line.startswith("2026-11-27T00:00:00Z [info")]
+    assert not any("\x1b[2J" in line for line in lines)

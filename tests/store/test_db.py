@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from alerting.errors import Unavailable
-from alerting.store.db import Database
+from alerting.store.db import Database, Unstorable
 from alerting.store.migrate import head
 from alerting.store.revision import newest
 
@@ -121,3 +122,37 @@ async def test_a_missing_table_is_told_as_a_missing_migration(
 
 def test_the_newest_revision_is_the_one_that_migrations_make() -> None:
     assert newest() == head()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select cast(:value as text)",
+        "insert into audit (actor, action, subject) values ('x', :value, 'x')",
+    ],
+)
+@pytest.mark.parametrize("value", ["a\0b", "\ud800"])
+async def test_a_value_that_is_never_taken_is_no_absent_database(
+    db: Database, statement: str, value: str
+) -> None:
+    with pytest.raises(Unstorable, match="PostgreSQL cannot keep it"):
+        async with db.begin() as connection:
+            await connection.execute(text(statement), {"value": value})
+
+
+async def test_a_value_too_long_for_an_index_is_no_absent_database(db: Database) -> None:
+    async with db.begin() as connection:
+        await connection.execute(text("create table named (name text primary key)"))
+    long = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(9_000))
+    with pytest.raises(Unstorable):
+        async with db.begin() as connection:
+            await connection.execute(text("insert into named values (:name)"), {"name": long})
+
+
+async def test_an_error_repeats_nothing_that_a_statement_was_given(db: Database) -> None:
+    # Not written out, because a traceback shows lines of source.
+    number = "+" + str(447700900123)
+    with pytest.raises(DBAPIError) as caught:
+        async with db.begin() as connection:
+            await connection.execute(text("select no_such(:to)"), {"to": number})
+    assert number not in "".join(traceback.format_exception(caught.value))
