@@ -7,6 +7,7 @@ entities are how XML reads files, opens connections and fills memory.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from html.entities import name2codepoint
 
@@ -38,6 +39,7 @@ _ENCODINGS = re.compile(
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ILLEGAL_REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,9}));")
 _NAMED_REFERENCE = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,10});")
+_NOT_BLANK = re.compile(r"\S")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:[A-Za-z_][\w.-]{0,40}|#[0-9]{1,9}|#x[0-9A-Fa-f]{1,8});)")
 #: What a parser says of a < or & that was meant as a character.
 _MARKUP = re.compile(
@@ -183,8 +185,8 @@ def _declares_doctype(text: str) -> bool:
     """True where anything but comments and processing instructions comes before the root."""
     at = 0
     while True:
-        while at < len(text) and text[at].isspace():
-            at += 1
+        if not_blank := _NOT_BLANK.search(text, at):
+            at = not_blank.start()
         if text.startswith("<?", at):
             end = text.find("?>", at)
         elif text.startswith("<!--", at):
@@ -198,11 +200,11 @@ def _declares_doctype(text: str) -> bool:
 
 def _mend(text: str) -> tuple[str, tuple[str, ...]]:
     """What makes text from word processors and hand-built XML parse, and the list of it."""
-    steps = (
-        (_ILLEGAL, lambda _: " ", "control characters replaced by blanks"),
+    steps: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], str], ...] = (
+        (_ILLEGAL, " ", "control characters replaced by blanks"),
         (_ILLEGAL_REFERENCE, _legal_reference, "references to control characters replaced"),
         (_NAMED_REFERENCE, _character, "HTML's named characters written out"),
-        (_BARE_AMPERSAND, lambda _: "&amp;", "unescaped & escaped"),
+        (_BARE_AMPERSAND, "&amp;", "unescaped & escaped"),
     )
     mends = []
     for pattern, replacement, what in steps:

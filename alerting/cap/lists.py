@@ -12,6 +12,7 @@ from datetime import UTC, tzinfo
 from itertools import islice
 
 from alerting.cap import dates
+from alerting.cap.errors import CapError
 from alerting.domain.alert import Reference
 
 _NAME = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -30,9 +31,20 @@ _LONGEST = 1000
 #: More references than these are a fault, and would take long to read.
 _MOST = 5000
 
+#: A longer text of names is not read.
+MOST_NAMES_TEXT = 200_000
+
 
 def names(text: str) -> tuple[str, ...]:
-    """The names of an `addresses` or `incidents` text, without their quotes."""
+    """The names of an `addresses` or `incidents` text, without their quotes.
+
+    Raises CapError for a text of more than `MOST_NAMES_TEXT` characters.
+    """
+    if len(text) > MOST_NAMES_TEXT:
+        raise CapError(
+            f"A list of names has {len(text):,} characters; at most {MOST_NAMES_TEXT:,} are read.",
+            remedy="Name groups or rosters instead of each of their members.",
+        )
     found = ((quoted or plain).strip() for quoted, plain in _NAME.findall(text))
     return tuple(name for name in found if name)
 

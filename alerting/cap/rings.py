@@ -9,6 +9,8 @@ from dataclasses import dataclass
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _NUMBERS = re.compile(NUMBER, re.ASCII)
 _WORD = re.compile(rf"{NUMBER}(?:,{NUMBER})*", re.ASCII)
+_LAT_LON = rf"(?a:{NUMBER},{NUMBER})"
+_POINTS = re.compile(rf"\s*+{_LAT_LON}(?:\s++{_LAT_LON})*+\s*+")
 _BETWEEN = re.compile(r"[\s,;()\[\].]*")
 _NOT_WHOLE = re.compile(r"[.eE]")
 
@@ -34,6 +36,9 @@ class Written:
 
 def written(text: str) -> Written | None:
     """The points a text names; None where it names none."""
+    # CAP's form at once: a document may have a hundred thousand points.
+    if _POINTS.fullmatch(text) and _NOT_WHOLE.search(text):
+        return Written(_pairs([float(n) for n in text.replace(",", " ").split()]))
     words = words_of(text)
     groups = [_WORD.fullmatch(word) is not None and word.split(",") for word in words]
     named = [group for group in groups if group]

@@ -75,7 +75,10 @@ def circle(text: str) -> Drawn[Circle]:
 
 
 def polygon_text(shape: Polygon) -> str:
-    return " ".join(f"{decimal(lat)},{decimal(lon)}" for lat, lon in shape.points)
+    text = " ".join(f"{lat!r},{lon!r}" for lat, lon in shape.points)
+    if "e" in text:
+        return " ".join(f"{decimal(lat)},{decimal(lon)}" for lat, lon in shape.points)
+    return f"{text} ".replace(".0,", ",").replace(".0 ", " ").rstrip()
 
 
 def circle_text(shape: Circle) -> str:
@@ -98,18 +101,23 @@ def _nothing(why: str, text: str, remedy: str) -> Drawn[Shape]:
 def _on_earth(points: Points) -> tuple[Points | None, list[str]]:
     """Put points where the sender must have meant them; None where there is no such place."""
     how = []
-    if any(abs(lat) > 90 for lat, _ in points):
-        points = [(b, a) for a, b in points]
-        if any(abs(lat) > 90 for lat, _ in points) or any(abs(lon) > 180 for _, lon in points):
+    lats, lons = zip(*points, strict=True)
+    if _furthest(lats) > 90:
+        points, lats, lons = [(b, a) for a, b in points], lons, lats
+        if _furthest(lats) > 90 or _furthest(lons) > 180:
             return None, []
         # A latitude over 90 does not exist, so the other order is the only reading left.
         how.append("longitude was written before latitude; read the other way round")
-    if any(abs(lon) > 180 for _, lon in points):
-        if any(abs(lon) > 360 for _, lon in points):
+    if _furthest(lons) > 180:
+        if _furthest(lons) > 360:
             return None, []
         points = [(lat, _wrapped(lon)) for lat, lon in points]
         how.append("longitude beyond 180 counted from the other side")
     return points, how
+
+
+def _furthest(degrees: tuple[float, ...]) -> float:
+    return max(max(degrees), -min(degrees))
 
 
 def _wrapped(lon: float) -> float:

@@ -14,12 +14,21 @@ from alerting.domain.alert import Alert, Repair
 
 #: More faults than these are not listed in one sentence.
 _MOST = 5
+#: A name is compared, indexed and written beside everything that is done with its alert.
+LONGEST_NAME = 300
 #: What to do where an alert for the public names for whom it is.
 FOR_WHOM = "Say Restricted or Private in scope, or leave out restriction and addresses."
 
 
 def refuse_invisible(name: str, text: str, whose: str = "alert") -> None:
-    """Raise CapError for a text with characters nobody sees: it is not the text it looks like."""
+    """Raise CapError for a text with characters nobody sees: it is not the text it looks like; and
+    for one that is too long to be a name."""
+    if len(text) > LONGEST_NAME:
+        raise CapError(
+            f"The {whose} has a {name} of {len(text):,} characters; at most {LONGEST_NAME} are "
+            "taken.",
+            remedy="Shorten it.",
+        )
     hidden = next((c for c in text if unicodedata.category(c) == "Cf"), None)
     if hidden is not None:
         raise CapError(

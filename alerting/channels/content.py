@@ -224,9 +224,13 @@ def _texts(alert: Alert, info: Info | None, words: Phrases) -> tuple[str, str]:
 
 def _area_texts(areas: Sequence[Area]) -> tuple[str, ...]:
     """Descriptions of the areas in order, each once."""
-    texts = (one_line(area.area_desc) for area in areas)
-    unique = tuple(dict.fromkeys(text for text in texts if text))
-    return unique if len(unique) <= MAX_AREAS else (*unique[:MAX_AREAS], "…")
+    unique: dict[str, None] = {}
+    for area in areas:
+        if text := one_line(area.area_desc):
+            unique[text] = None
+        if len(unique) > MAX_AREAS:
+            return (*list(unique)[:MAX_AREAS], "…")
+    return tuple(unique)
 
 
 def leads(word: str, title: str) -> bool:

@@ -12,17 +12,25 @@ from alerting.domain.blank import says_nothing
 #: so nobody can place a link in a citizen's name.
 LEAVE_MARK = "[[leave-link]]"
 
-_BLOCK = "p|div|tr|table|ul|ol|h[1-6]|blockquote|pre|section|article|header|footer"
-_INLINE = "a|b|i|u|s|em|strong|span|font|small|big|sup|sub|td|th|tbody|thead|img|center|code|abbr"
+#: Of a longer text the rest is left out: nobody reads on, and all that follows takes its time.
+MOST_CHARACTERS = 30_000
+
+# fmt: off
+_BREAKS = frozenset({
+    "p", "div", "tr", "table", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6",
+    "blockquote", "pre", "section", "article", "header", "footer", "br", "hr", "li",
+})
+_OTHERS = frozenset({
+    "a", "b", "i", "u", "s", "em", "strong", "span", "font", "small", "big", "sup", "sub",
+    "td", "th", "tbody", "thead", "img", "center", "code", "abbr", "html", "body", "head",
+    "meta", "link", "o:p",
+})
+# fmt: on
 _HIDDEN = re.compile(r"<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.I | re.S)
-_ANCHOR = re.compile(
-    r"<a\b[^<>]*?href\s*=\s*[\"']?(https?://[^\"'\s<>]+)[^<>]*>(.*?)</a\s*>", re.I | re.S
-)
-# Only real elements, bare or with attributes: "wind <50 km/h" and "a<b and c>d" are texts.
-_END = r"(?:\s+[^<>=]+=[^<>]*)?\s*/?>"
-_ITEM = re.compile(rf"<li{_END}", re.I)
-_BREAK = re.compile(rf"</?(?:br|hr|li|{_BLOCK}){_END}", re.I)
-_TAG = re.compile(rf"</?(?:{_INLINE}|html|body|head|meta|link|o:p){_END}", re.I)
+#: Anything that may be an element. Each pattern here looks at every character a few times at most.
+_TAG = re.compile(r"<(/?)([a-z][a-z0-9:]*+)([^<>]*+)>", re.I)
+_HREF = re.compile(r"href\s*=\s*[\"']?(https?://[^\"'\s<>]+)", re.I)
+_LONG_REFERENCE = re.compile(r"&#(?:\d{12,}|x[0-9a-f]{12,});?", re.I)
 
 # Marks that turn the direction of all that follows could make a frame word unreadable.
 _TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
@@ -33,8 +41,14 @@ _BLANK_LINES = re.compile(r"\n(?: ?\n)+")
 _WRITTEN_NEWLINE = re.compile(r"(?<![:\\])(?:\\r)?\\n|(?<![:\\])\\r")
 
 _HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+", re.M)
-_STRONG = re.compile(r"(?<![*\w])(\*\*|__)(?![\s*_])(.{1,200}?)(?<![\s*_])\1(?![*\w])")
+_STRONG = re.compile(
+    r"(?<![*\w])\*\*(?![\s*])([^*\n]{1,200})(?<!\s)\*\*(?![*\w])"
+    r"|(?<!\w)__(?![\s_])([^_\n]{1,200})(?<!\s)__(?!\w)"
+)
 _LINK = re.compile(r"\[([^\[\]\n]+)\]\((https?://[^\s()]+)\)", re.I)
+
+#: Characters without a form, and halves of one, but for tabs and line ends.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 #: Some senders escape a text twice, some three times.
 _LAYERS = 4
@@ -48,22 +62,34 @@ def clean(text: str | None) -> str:
     """
     if not text:
         return ""
+    text = clip(text, MOST_CHARACTERS)
     for _ in range(_LAYERS):
         before = text
         if "<" in text:
             text = _flatten(text)
         if "&" in text:
-            text = html.unescape(text)
+            # A number of thousands of digits is no character, and is not counted out.
+            text = html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
         if text == before:
             break
     text = _NEWLINES.sub("\n", text).translate(_TURNING)
     text = _plain_marks(text)
-    text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    text = _CONTROL.sub("", text)
+    if LEAVE_MARK in text:
+        text = _unmarked(text)
     text = _SPACES.sub(" ", text).replace("\n ", "\n").replace(" \n", "\n")
-    while LEAVE_MARK in text:  # removing one may join another
-        text = text.replace(LEAVE_MARK, "")
     text = _BLANK_LINES.sub("\n\n", text).strip()
     return "" if says_nothing(text) else text
+
+
+def _unmarked(text: str) -> str:
+    """The text without the mark, what is left around one that joins to another included."""
+    kept: list[str] = []
+    for letter in text:
+        kept.append(letter)
+        if letter == LEAVE_MARK[-1] and "".join(kept[-len(LEAVE_MARK) :]) == LEAVE_MARK:
+            del kept[-len(LEAVE_MARK) :]
+    return "".join(kept)
 
 
 def _plain_marks(text: str) -> str:
@@ -73,7 +99,7 @@ def _plain_marks(text: str) -> str:
     if "#" in text:
         text = _HEADING.sub("", text)
     if "**" in text or "__" in text:
-        text = _STRONG.sub(r"\2", text)
+        text = _STRONG.sub(lambda m: m[1] or m[2], text)
     return _LINK.sub(_link, text) if "](" in text else text
 
 
@@ -83,10 +109,39 @@ def _link(found: re.Match[str]) -> str:
 
 
 def _flatten(text: str) -> str:
+    """Elements as line ends, items and nothing; the words of a link followed by its target."""
     text = _HIDDEN.sub("", text)
-    text = _ANCHOR.sub(lambda m: m[2] if m[1] in m[2] else f"{m[2]} ({m[1]})", text)
-    text = _ITEM.sub("\n- ", text)
-    return _TAG.sub("", _BREAK.sub("\n", text))
+    target, begun = "", 0
+
+    def flat(tag: re.Match[str]) -> str:
+        nonlocal target, begun
+        closing, name, rest = tag[1], tag[2].lower(), tag[3]
+        if not _is_element(rest):
+            return tag[0]
+        if name == "li" and not closing:
+            return "\n- "
+        if name in _BREAKS:
+            return "\n"
+        if name not in _OTHERS:
+            return tag[0]
+        if name != "a":
+            return ""
+        if not closing:
+            found = _HREF.search(rest)
+            if found and not target:
+                target, begun = found[1], tag.end()
+            return ""
+        link, target = target, ""
+        return f" ({link})" if link and link not in text[begun : tag.start()] else ""
+
+    return _TAG.sub(flat, text)
+
+
+def _is_element(rest: str) -> bool:
+    """Bare or with attributes: "wind <50 km/h" and "a<b and c>d" are texts."""
+    rest = rest.rstrip().removesuffix("/")
+    before, equals, _ = rest.partition("=")
+    return not rest.strip() or (rest[0].isspace() and bool(equals) and bool(before.strip()))
 
 
 def one_line(text: str | None) -> str:

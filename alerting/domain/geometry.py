@@ -1,7 +1,8 @@
 """CAP shapes as plane geometry in (longitude, latitude) degrees, whatever state they come in.
 
 Where a ring is ambiguous the reading that holds more people wins: an extra message is a nuisance,
-a missing one may kill.
+a missing one may kill. So it is where shapes are so tangled that to untangle them would take
+minutes: then their hull is meant.
 """
 
 from __future__ import annotations
@@ -17,6 +18,27 @@ from shapely.geometry.base import BaseGeometry
 
 EARTH_KM = 6371.0088
 
+# Edges are counted that may meet, beside those that follow one another. To take a pair of them
+# apart costs about six microseconds. Each figure is (at least, for each edge).
+
+#: Of any shapes: to look at each pair. Coastlines have one or two for each edge.
+_MOST_PAIRS = (20_000, 6)
+
+#: Of a ring that crosses itself. Real ones have less than two for each edge.
+_MOST_TANGLED = (50, 2)
+
+#: Of several shapes those that do meet. Where two share a border there are three for each edge.
+_MOST_MEETINGS = (1_000, 4)
+
+#: Of more edges some that follow one another are looked at as one.
+_MOST_BOXES = 8_000
+
+#: So few edges never have more.
+_FEW = 12
+
+#: Shapes of more points are made plainer before they are grown.
+_FINE = 2_000
+
 #: A ring without any area (a line, a point) still means the people on it: about a metre.
 _SLIVER_DEG = 1e-5
 
@@ -27,11 +49,18 @@ def ring_shape(points: Sequence[tuple[float, float]]) -> BaseGeometry:
     A ring that crosses the antimeridian is cut there. A ring that touches or crosses itself is
     read by its winding: both lobes of a bow-tie count, a hole drawn through a seam stays a hole.
     """
-    lons = _unwrapped([lon for _, lon in points])
-    coords = [(lon, lat) for lon, (lat, _) in zip(lons, points, strict=True)]
+    coords = np.asarray(points, float)[:, ::-1]
+    coords = np.column_stack((_unwrapped(coords[:, 0]), coords[:, 1]))
     shape: BaseGeometry = Polygon(coords)
-    if not shape.is_valid:
-        shape = _by_winding(coords)
+    edges = coords[:-1], coords[1:]
+    if _pairs_exceed(*edges, _MOST_PAIRS):
+        shape = shape.convex_hull
+    elif not shape.is_valid:
+        if _pairs_exceed(*edges, _MOST_TANGLED):
+            shape = shape.convex_hull
+        else:
+            # Of all ways to make a ring valid the one that counts how often it winds.
+            shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)
     if shape.is_empty or shape.area == 0:
         shape = LineString(coords).buffer(_SLIVER_DEG)
     return _within_world(shape)
@@ -86,7 +115,11 @@ def grown(shape: BaseGeometry, metres: float) -> BaseGeometry:
     up = float(np.degrees(metres / 1000 / EARTH_KM)) * 1.01
     _, south, _, north = shape.bounds
     tilt = min(89.0, max(abs(south), abs(north)) + up)
-    return _within_world(shape.buffer(up / max(0.01, float(np.cos(np.radians(tilt))))))
+    reach = up / max(0.01, float(np.cos(np.radians(tilt))))
+    if shapely.get_num_coordinates(shape) > _FINE:
+        # Finer than a tenth of the way nothing shows; so much is added all around.
+        shape, reach = shape.simplify(reach / 10), reach * 1.1
+    return _within_world(shape.buffer(reach))
 
 
 def area_km2(shape: BaseGeometry) -> float:
@@ -109,17 +142,76 @@ def cap_km2(radius_km: float) -> float:
 
 
 def union(shapes: Iterable[BaseGeometry]) -> BaseGeometry:
-    return shapely.union_all(list(shapes))
+    """The area of all of them; that of their hull where they are `tangled`."""
+    several = list(shapes)
+    if len(several) == 1:
+        return several[0]
+    several = list({shape.wkb: shape for shape in several}.values())
+    if tangled(several):
+        return shapely.convex_hull(shapely.GeometryCollection(several))
+    return shapely.union_all(several)
 
 
-def _unwrapped(lons: Sequence[float]) -> list[float]:
+def tangled(shapes: Sequence[BaseGeometry]) -> bool:
+    """True where so many edges of these shapes meet that to unite them would take long.
+
+    Bounded work itself: it looks no further than that is known.
+    """
+    # Twice, for parts may have parts.
+    rings = shapely.get_rings(shapely.get_parts(shapely.get_parts(list(shapes))))
+    coords, of_ring = shapely.get_coordinates(rings, return_index=True)
+    starts = np.flatnonzero(of_ring[:-1] == of_ring[1:])
+    if len(shapes) < 2 or len(starts) <= _FEW:
+        return False
+    edges = coords[starts], coords[starts + 1]
+    if not _pairs_exceed(*edges, _MOST_MEETINGS):
+        return False
+    least, each = _MOST_MEETINGS
+    return _pairs_exceed(*edges, _MOST_PAIRS) or _meetings(*edges) > max(least, each * len(starts))
+
+
+def _pairs_exceed(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], most: tuple[int, int]
+) -> bool:
+    """Whether more pairs of edges than `most` may meet, by the boxes around them."""
+    step = -(-len(starts) // _MOST_BOXES)
+    groups = np.arange(0, len(starts), max(1, step))
+    low = np.minimum.reduceat(np.minimum(starts, ends), groups)
+    high = np.maximum.reduceat(np.maximum(starts, ends), groups)
+    count = len(groups)
+    allowed = max(most[0], most[1] * count)
+    if count**2 <= 2 * allowed:
+        return False
+    boxes = np.asarray(shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]))
+    tree = shapely.STRtree(boxes)
+    found, size = 0, 1 + allowed // count
+    for start in range(0, count, size):
+        pairs = tree.query(boxes[start : start + size])
+        # Each meets itself; the others are found from both sides.
+        found += (pairs.shape[1] - min(size, count - start)) // 2
+        if found > allowed:
+            return True
+    return False
+
+
+def _meetings(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> int:
+    """How many pairs of edges meet, but for those that follow one another in a ring."""
+    edges = np.asarray(shapely.linestrings(np.stack((starts, ends), axis=1)))
+    found = shapely.STRtree(edges).query(edges, predicate="intersects").shape[1]
+    return int((found - len(edges)) // 2 - len(edges))
+
+
+def _unwrapped(lons: NDArray[np.float64]) -> NDArray[np.float64]:
     """Longitudes without jumps: each within half a turn of the one before."""
-    result = [lons[0]]
-    for lon in lons[1:]:
-        step = (lon - result[-1] + 180) % 360 - 180
+    if np.ptp(lons) <= 180:
+        return lons
+    result = lons.tolist()
+    for at, lon in enumerate(result[1:], 1):
+        before = result[at - 1]
         # Exactly half a turn is a real edge across the map, not a wrap.
-        result.append(lon if abs(lon - result[-1]) <= 180 else result[-1] + step)
-    return result
+        if abs(lon - before) > 180:
+            result[at] = before + (lon - before + 180) % 360 - 180
+    return np.array(result)
 
 
 def _within_world(shape: BaseGeometry) -> BaseGeometry:
@@ -134,19 +226,3 @@ def _within_world(shape: BaseGeometry) -> BaseGeometry:
         if not piece.is_empty:
             pieces.append(translate(piece, xoff=-360 * turn))
     return union(pieces)
-
-
-def _by_winding(coords: Sequence[tuple[float, float]]) -> BaseGeometry:
-    """The faces of a tangled ring that it winds around at least once."""
-    faces = shapely.get_parts(shapely.polygonize([shapely.union_all([LineString(coords)])]))
-    ring = np.asarray(coords)
-    return union([f for f in faces if _winding(ring, f.representative_point()) != 0])
-
-
-def _winding(ring: NDArray[np.float64], point: Point) -> int:
-    """How often a ring turns around a point that is not on it."""
-    x, y = ring[:, 0] - point.x, ring[:, 1] - point.y
-    cross = x[:-1] * y[1:] - x[1:] * y[:-1]
-    up = (y[:-1] <= 0) & (y[1:] > 0) & (cross > 0)
-    down = (y[:-1] > 0) & (y[1:] <= 0) & (cross < 0)
-    return int(up.sum()) - int(down.sum())

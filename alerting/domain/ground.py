@@ -57,6 +57,7 @@ def beyond(alert: Alert, own: BaseGeometry) -> str:
     if not any(area.polygons or area.circles for _, area in numbered):
         return "it names no area"
     wide = own.buffer(_ROUNDING_DEG)
+    shapely.prepare(wide)
     for name, area in numbered:
         if not all(wide.covers(ring_shape(p.points)) for p in area.polygons):
             return f"{name} lies outside"

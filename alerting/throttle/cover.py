@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from alerting.domain.alert import Alert, Area
-from alerting.domain.geometry import ring_shape, union
+from alerting.domain.geometry import ring_shape, tangled, union
 
 #: Rounding in the fifth decimal, about a metre, makes no new area.
 _ROUNDING_DEG = 1e-5
+
+#: Shapes of more points are not compared: nothing is known of them.
+_MOST_POINTS = 20_000
 
 
 def covers(newer: Alert, older: Alert) -> bool:
@@ -16,7 +21,8 @@ def covers(newer: Alert, older: Alert) -> bool:
     answer is False: then both versions stand, each for its own people.
     """
     areas = [a for i in newer.infos for a in i.areas]
-    missing = [a for i in older.infos for a in i.areas if not any(_same(a, b) for b in areas)]
+    known = {_place(a) for a in areas}
+    missing = [a for i in older.infos for a in i.areas if _place(a) not in known]
     if not missing:
         return bool(areas)
     geocodes = {g for a in areas for g in a.geocodes}
@@ -26,10 +32,12 @@ def covers(newer: Alert, older: Alert) -> bool:
     polygons = [p for a in missing for p in a.polygons]
     if not polygons:
         return True
-    ground = union([ring_shape(p.points) for a in areas for p in a.polygons])
-    return bool(
-        ground.buffer(_ROUNDING_DEG).covers(union([ring_shape(p.points) for p in polygons]))
-    )
+    rings = {p.points for a in areas for p in a.polygons}
+    ground = [ring_shape(points) for points in rings]
+    if sum(map(len, rings)) > _MOST_POINTS or tangled(ground):
+        return False
+    missed = union([ring_shape(points) for points in {p.points for p in polygons}])
+    return bool(union(ground).buffer(_ROUNDING_DEG).covers(missed))
 
 
 def speaks_for(newer: Alert, older: Alert) -> bool:
@@ -58,9 +66,5 @@ def names_no_area(alert: Alert) -> bool:
     )
 
 
-def _same(one: Area, other: Area) -> bool:
-    return (one.polygons, one.circles, one.geocodes) == (
-        other.polygons,
-        other.circles,
-        other.geocodes,
-    )
+def _place(area: Area) -> Hashable:
+    return area.polygons, area.circles, area.geocodes

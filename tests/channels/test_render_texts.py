@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerting.channels.phrases import table
 from alerting.channels.sentences import danger_first, sentences
-from alerting.channels.texts import LEAVE_MARK, clean, clip, fold, one_line
+from alerting.channels.texts import LEAVE_MARK, MOST_CHARACTERS, clean, clip, fold, one_line
 from alerting.channels.times import full, offset, short
 
 
@@ -159,3 +159,36 @@ def test_every_language_writes_times(language: str) -> None:
         assert "30" in text
         assert text.endswith("(UTC)")
     assert "2026" in full(at, language)
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<a href=http://x>", "<li ", "<li" + " " * 500, "[[leave-", "link]]", " **a", "[a](http://",
+     "&#" + "9" * 5_000 + ";", "<script", "<!--", "&amp;", "a"],
+)  # fmt: skip
+def test_a_text_without_end_is_cut_and_read(part: str) -> None:
+    text = clean("Leave now. " + part * (200_000 // len(part)))
+    assert text.startswith("Leave now.")
+    assert len(text) <= MOST_CHARACTERS
+    assert LEAVE_MARK not in text
+
+
+def test_a_mark_made_of_marks_is_no_mark() -> None:
+    half, rest = LEAVE_MARK[:7], LEAVE_MARK[7:]
+    assert clean("x" + half * 3 + rest * 3 + "y") == "xy"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ('<a href="https://x.example/a">the page</a>', "the page (https://x.example/a)"),
+        ('<A HREF=https://x.example><b>https://x.example</b></A>', "https://x.example"),
+        ('<a href="https://x.example">one <a href="https://y.example">two</a>',
+         "one two (https://x.example)"),
+        ('<a name="x">anchor</a> <a href="https://x.example">open', "anchor open"),
+        ('<p class = "x" >a</p><br / >b<LI>c</li>', "a\n\nb\n- c"),
+        ("wind <50 km/h, a<b and c>d, <x>", "wind <50 km/h, a<b and c>d, <x>"),
+    ],
+)  # fmt: skip
+def test_elements(text: str, plain: str) -> None:
+    assert clean(text) == plain

@@ -9,7 +9,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from alerting.audience import cover
-from alerting.domain.geometry import circle_shape, distance_km, distance_m_to, grown, ring_shape
+from alerting.domain.geometry import (
+    circle_shape,
+    distance_km,
+    distance_m_to,
+    grown,
+    ring_shape,
+    tangled,
+    union,
+)
 
 
 def holds(shape: shapely.Geometry, lat: float, lon: float) -> bool:
@@ -141,3 +149,61 @@ def test_distance_to_a_square_is_the_walk_to_its_edge(lat: float, lon: float, m:
     assert distance_m_to(shape, south, lon + 0.25) == pytest.approx(m, rel=0.01)
     assert holds(grown(shape, m), south, lon + 0.25)
     assert distance_m_to(shape, lat + 0.25, lon + 0.25) == 0
+
+
+def scribble(seed: int, count: int) -> list[tuple[float, float]]:
+    rng = np.random.default_rng(seed)
+    points = [(float(a), float(b)) for a, b in rng.uniform(0, 9, (count, 2))]
+    return [*points, points[0]]
+
+
+@pytest.mark.parametrize("count", [5, 8, 12, 40, 100, 800, 5_000])
+def test_a_scribbled_ring_holds_all_that_it_winds_around(count: int) -> None:
+    points = scribble(count, count)
+    shape = ring_shape(points)
+    ring = np.array(points)
+    assert shape.is_valid
+    for lat, lon in np.random.default_rng(1).uniform(0, 9, (50, 2)):
+        y, x = ring[:, 0] - lat, ring[:, 1] - lon
+        cross = x[:-1] * y[1:] - x[1:] * y[:-1]
+        winds = np.sum((y[:-1] <= 0) & (y[1:] > 0) & (cross > 0))
+        winds -= np.sum((y[:-1] > 0) & (y[1:] <= 0) & (cross < 0))
+        assert winds == 0 or holds(shape, lat, lon)
+    assert shape.within(shapely.MultiPoint(ring[:, ::-1]).convex_hull.buffer(1e-9))
+
+
+def test_a_coast_in_detail_is_no_hull() -> None:
+    turn = np.linspace(0, 2 * np.pi, 20_001)
+    reach = 2 + 0.5 * np.sin(40 * turn)
+    coast = np.column_stack((50 + reach * np.sin(turn), 8 + reach * np.cos(turn)))
+    coast[-1] = coast[0]
+    shape = ring_shape([(float(a), float(b)) for a, b in coast])
+    assert shape.area < 0.95 * shape.convex_hull.area
+
+
+def test_of_many_crossing_shapes_the_hull_holds_all() -> None:
+    rows = [shapely.box(0, n / 100, 9, n / 100 + 0.001) for n in range(400)]
+    columns = [shapely.box(n / 50, 0, n / 50 + 0.001, 4) for n in range(400)]
+    assert tangled([*rows, *columns])
+    whole = union([*rows, *columns])
+    assert all(whole.covers(s) for s in (*rows, *columns))
+
+
+def test_neighbours_and_copies_are_united_as_they_are() -> None:
+    cells = [shapely.box(x, y, x + 1, y + 1) for x in range(20) for y in range(0, 20, 2)]
+    assert not tangled(cells)
+    assert union(cells * 5).area == pytest.approx(200)
+
+
+@pytest.mark.parametrize("metres", [10.0, 500.0, 50_000.0])
+def test_what_is_grown_holds_all_within_reach(metres: float) -> None:
+    turn = np.linspace(0, 2 * np.pi, 5_001)
+    reach = 0.2 + 0.05 * np.sin(60 * turn)
+    points = np.column_stack((50 + reach * np.sin(turn), 8 + reach * np.cos(turn)))
+    points[-1] = points[0]
+    shape = ring_shape([(float(a), float(b)) for a, b in points])
+    wide = grown(shape, metres)
+    rng = np.random.default_rng(3)
+    for lat, lon in rng.uniform((49.2, 7), (50.8, 9), (300, 2)):
+        if distance_m_to(shape, lat, lon) <= metres:
+            assert holds(wide, lat, lon)
