@@ -4,7 +4,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools node_modules demo up test scenarios check bench-deps rabbit-deps proxy-deps format lock clean
+.PHONY: help setup tools node_modules demo up test scenarios fuzz check bench-deps rabbit-deps proxy-deps format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: tools node_modules ## Run the tests on the embedded engines
 scenarios: tools ## Play many drills, ends and cancels by chance, judged by what was sent
 	SCENARIO_PLAYS=$${SCENARIO_PLAYS:-200} SCENARIO_SEED=$${SCENARIO_SEED:-$$(date +%s)} \
 	  $(BIN)/pytest tests/scenarios -k "chance or alone" -s
+
+fuzz: tools ## Look by chance for a document that costs more than it may
+	FUZZ_RUNS=$${FUZZ_RUNS:-20} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n 0 tests/fuzz -s
 
 check: tools ## Lint, types and import direction
 	$(BIN)/ruff check .

@@ -337,6 +337,14 @@ alert_reference = Table(
     Index("ix_alert_reference_name", text("lower(identifier)"), text("lower(sender)")),
 )
 
+alert_signature = Table(
+    "alert_signature",
+    metadata,
+    Column("alert_id", ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", SmallInteger, nullable=False, comment="of the program that made it"),
+    Column("body", LargeBinary, nullable=False),
+)
+
 event_question = Table(
     "event_question",
     metadata,

@@ -15,7 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cap import from_json, to_xml
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.intake.accept import Request, Submitted, accept, repeated, take_turns
+from alerting.dispatch.intake.accept import (
+    Request,
+    Submitted,
+    accept,
+    prepare,
+    repeated,
+    take_turns,
+)
 from alerting.dispatch.intake.authority import authorise_end
 from alerting.dispatch.intake.notice import notice_of
 from alerting.dispatch.intake.submit import read_one
@@ -156,7 +163,7 @@ async def cancel(
             answer = await _as_it_stands(connection, stored, request.now, versions=versions)
             data = to_xml(notice)
             notice = read_one(data, max_bytes=len(data))
-            submitted, plan_id = await accept(connection, notice, data, request)
+            submitted, plan_id = await accept(connection, prepare(notice), data, request)
             detail = {
                 "why": reason,
                 "false_alarm": false_alarm,

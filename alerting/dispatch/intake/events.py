@@ -6,6 +6,7 @@ it says decides its event (`throttle.events.placing`).
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from alerting.domain.lane import Lane, lane_of
 from alerting.domain.principal import Principal
 from alerting.domain.version import Version, name_of
 from alerting.errors import BadInput
-from alerting.store import alerts, events, threads
+from alerting.store import alerts, events, signatures, threads
 from alerting.store.alerts import StoredAlert
-from alerting.throttle.events import placing, referring
+from alerting.throttle.events import kept, placing, referring
 from alerting.throttle.events.placing import Candidate, Linked, Placement
 from alerting.throttle.events.referring import listed
 from alerting.throttle.events.same import Pool, Signature, blocks, seek, signature
@@ -38,14 +39,8 @@ _RECENT = 200
 _RECENT_EXTREME = 50
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    signature: Signature
-    ends: bool
-
-
 #: An alert never changes, so neither does what is compared of it.
-_seen: OrderedDict[UUID, _Seen] = OrderedDict()
+_seen: OrderedDict[UUID, Signature] = OrderedDict()
 _KEPT = 1024
 
 
@@ -54,15 +49,16 @@ class Place:
     """Where an alert belongs, and what a coordinator should know of that.
 
     alert: as it is taken: one that bears a known name is an update. thread_id, event_id: new ones
-    where the alert is on its own. joined: threads that become part of its own. order_at: by which
-    it is ordered in its thread. held: why a person must decide before it takes effect.
-    ends_nothing: it is an end, and nothing that it could end is known here.
+    where the alert is on its own. signature: what is compared of it. joined: threads that become
+    part of its own. order_at: by which it is ordered in its thread. held: why a person must decide
+    before it takes effect. ends_nothing: it is an end, and nothing that it could end is known here.
     """
 
     alert: Alert
     thread_id: UUID
     event_id: UUID
     placement: Placement[UUID]
+    signature: Signature
     joined: tuple[UUID, ...]
     order_at: datetime
     blocks: tuple[str, ...]
@@ -78,12 +74,13 @@ async def place(
     principal: Principal,
     *,
     now: datetime,
+    mine: Signature | None = None,
     approved: bool = False,
 ) -> Place:
     """Find an alert's thread and event among those stored.
 
-    approved: a second person has let it end what it refers to. Raises BadInput for an exercise or
-    test that refers to a real alert.
+    mine: its signature, where it is known already. approved: a second person has let it end what
+    it refers to. Raises BadInput for an exercise or test that refers to a real alert.
     """
     notes = await _across(connection, alert)
     known = await threads.known(connection, alert, referring.names_of(alert))
@@ -95,7 +92,8 @@ async def place(
     notes += found.notes
     alert, note = referring.reissue(alert, found)
     notes += [note] if note else []
-    mine = signature(alert)
+    if mine is None:
+        mine = await asyncio.to_thread(signature, alert)
     held, ends_nothing = "", False
     acts = alert.msg_type in {MsgType.UPDATE, MsgType.CANCEL} or alert.ends
     if found.others and acts:
@@ -107,7 +105,8 @@ async def place(
         )
     elif acts and not found.versions:
         live = await threads.of_sender(connection, alert, now=now)
-        standing = [(_version(s), _see(s).signature) for s in live]
+        known_as = await _see(connection, live)
+        standing = [(_version(s), known_as[s.id]) for s in live]
         guessed = referring.guess(alert, found, mine, standing, approved=approved)
         found, held, ends_nothing = guessed.found, guessed.held, guessed.ends_nothing
         notes += [guessed.note] if guessed.note else []
@@ -123,6 +122,7 @@ async def place(
         thread_id,
         placement.event or thread_id,
         placement,
+        mine,
         found.threads,
         referring.order_at(alert, found, now=now),
         tuple(sorted(blocks(mine))),
@@ -133,7 +133,11 @@ async def place(
 
 
 async def record(connection: AsyncConnection, alert_id: UUID, found: Place) -> None:
-    """Write what placing an alert means for others: events made one, a question to answer."""
+    """Write what placing an alert found out: what is compared of it, events made one, a question
+    to answer."""
+    await signatures.keep(
+        connection, {alert_id: kept.to_bytes(found.signature)}, version=kept.VERSION
+    )
     for event_id in found.placement.merged:
         await events.merge(connection, event_id, into=found.event_id)
     if found.placement.question is not None:
@@ -185,16 +189,16 @@ async def _near(
         connection, alert, sorted(seek(mine)), since=since, limit=_CANDIDATES
     )
     candidates = []
+    known = await _see(connection, near)
     for stored in near:
-        seen = _see(stored)
-        pool.add(seen.signature, stored.event_id, sender=stored.sender)
+        pool.add(known[stored.id], stored.event_id, sender=stored.sender)
         candidates.append(
             Candidate(
                 stored.thread_id,
                 stored.event_id,
                 stored.order_at,
-                seen.signature,
-                seen.ends,
+                known[stored.id],
+                stored.ends,
                 f"{stored.identifier} of {stored.sender}",
             )
         )
@@ -215,19 +219,29 @@ async def _learn(
     known = {s.id for s in near}
     recent = await events.recent(connection, status=status.value, limit=limit)
     new = [alert_id for alert_id, _ in recent if alert_id not in _seen]
-    for stored in await alerts.get_many(connection, new):
-        _see(stored)
+    await _see(connection, await alerts.get_many(connection, new))
     for alert_id, event_id in recent:
         if alert_id not in known and alert_id in _seen:
-            seen = _seen[alert_id].signature
+            seen = _seen[alert_id]
             pool.add(seen, event_id, sender=seen.sender)
 
 
-def _see(stored: StoredAlert) -> _Seen:
-    found = _seen.get(stored.id)
-    if found is None:
-        alert = from_json(stored.document)
-        found = _seen[stored.id] = _Seen(signature(alert), alert.ends)
-        if len(_seen) > _KEPT:
-            _seen.popitem(last=False)
+async def _see(
+    connection: AsyncConnection, several: Sequence[StoredAlert]
+) -> dict[UUID, Signature]:
+    """What is compared of stored alerts: as kept with them, or else worked out now and kept."""
+    found = {s.id: _seen[s.id] for s in several if s.id in _seen}
+    missing = [s for s in several if s.id not in found]
+    bodies = await signatures.kept(connection, [s.id for s in missing], version=kept.VERSION)
+    made = {}
+    for stored in missing:
+        body = bodies.get(stored.id)
+        one = None if body is None else kept.from_bytes(body)
+        if one is None:
+            one = await asyncio.to_thread(lambda s: signature(from_json(s.document)), stored)
+            made[stored.id] = kept.to_bytes(one)
+        found[stored.id] = _seen[stored.id] = one
+    await signatures.keep(connection, made, version=kept.VERSION)
+    while len(_seen) > _KEPT:
+        _seen.popitem(last=False)
     return found

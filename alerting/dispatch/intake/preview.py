@@ -26,7 +26,7 @@ from alerting.dispatch.intake.findings import findings
 from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
 from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
 from alerting.dispatch.intake.start import older
-from alerting.dispatch.intake.submit import prepared
+from alerting.dispatch.intake.submit import read_submission
 from alerting.dispatch.judging import silences
 from alerting.dispatch.plan import goes_on
 from alerting.domain.alert import Alert
@@ -77,7 +77,10 @@ async def preview(
     now, tell_again: as in `submit`.
     """
     most = settings.max_alert_bytes
-    alert = prepared(data, max_bytes=most, clock=clock, now=now, tell_again=tell_again)
+    prepared = await read_submission(
+        data, max_bytes=most, clock=clock, now=now, tell_again=tell_again
+    )
+    alert = prepared.alert
     found, _ = await asyncio.to_thread(findings, alert, clock=clock, public_url=settings.public_url)
     odd = tuple(str(f) for f in found.findings)
     request = Request(
@@ -91,7 +94,7 @@ async def preview(
     async with _undone(db) as connection:
         await connection.execute(text(f"set local statement_timeout = {_TIMEOUT_MS}"))
         # Nobody is made to wait their turn behind it: what it writes is never seen.
-        submitted, _ = await accept(connection, alert, data, request, begin=False)
+        submitted, _ = await accept(connection, prepared, data, request, begin=False)
         stored = await alerts.get(connection, submitted.alert_id)
         # There will be no alert by this id.
         notes = (note.replace(str(submitted.alert_id), "ALERT") for note in submitted.notes)

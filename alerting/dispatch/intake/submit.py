@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from alerting.cap import read
+from alerting.cap.bounds import refuse_costly, refuse_large
 from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.intake.accept import KeyReused, Request, Submitted, accept, take_turns
+from alerting.dispatch.intake.accept import (
+    KeyReused,
+    Prepared,
+    Request,
+    Submitted,
+    accept,
+    prepare,
+    take_turns,
+)
 from alerting.dispatch.intake.findings import notes_on
 from alerting.dispatch.intake.interrupting import interrupting
 from alerting.dispatch.judging import silences
@@ -24,6 +35,9 @@ from alerting.store.db import Database
 log = logger(__name__)
 
 __all__ = ["KeyReused", "Submitted", "submit"]
+
+#: Reads documents beside the event loop. More threads would only take turns on one interpreter.
+_READERS = ThreadPoolExecutor(2, "documents")
 
 
 async def submit(
@@ -55,7 +69,10 @@ async def submit(
     Forbidden for what this principal may not send, KeyReused for a key with another body, Conflict
     for a CAP triple with other content.
     """
-    alert = prepared(data, max_bytes=max_bytes, clock=clock, now=now, tell_again=tell_again)
+    prepared = await read_submission(
+        data, max_bytes=max_bytes, clock=clock, now=now, tell_again=tell_again
+    )
+    alert = prepared.alert
     asked = hashlib.sha256(
         data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
     ).digest()
@@ -72,7 +89,7 @@ async def submit(
     )
     async with db.begin() as connection:
         await take_turns(connection, alert, request)
-        submitted, plan_id = await accept(connection, alert, data, request)
+        submitted, plan_id = await accept(connection, prepared, data, request)
     if plan_id is not None:
         doorbell.ring(submitted.lane)
     if submitted.created:
@@ -97,16 +114,26 @@ async def _silenced(db: Database, alert: Alert, clock: Clock) -> list[str]:
         return []
 
 
-def prepared(
+async def read_submission(
     data: bytes, *, max_bytes: int, clock: Clock, now: bool = False, tell_again: bool = False
-) -> Alert:
-    """The one alert of a person's submission as it would be accepted. Raises BadInput."""
-    alert = read_one(data, max_bytes=max_bytes)
-    # Not in `read_one`: the notice that ends an alert of before this rule must not be refused.
-    refuse_unclear(alert)
-    if now:
-        alert = sent_now(alert, clock.now())
-    return alert.told_again() if tell_again else alert
+) -> Prepared:
+    """The one alert of a person's submission as it would be accepted, read beside the event loop.
+
+    Raises BadInput.
+    """
+
+    def work() -> Prepared:
+        if len(data) <= max_bytes:
+            refuse_costly(data)
+        alert = read_one(data, max_bytes=max_bytes)
+        # Not in `read_one`: the notice that ends an alert of before these rules must pass.
+        refuse_large(alert)
+        refuse_unclear(alert)
+        if now:
+            alert = sent_now(alert, clock.now())
+        return prepare(alert.told_again() if tell_again else alert)
+
+    return await asyncio.get_running_loop().run_in_executor(_READERS, work)
 
 
 def read_one(data: bytes, *, max_bytes: int) -> Alert:

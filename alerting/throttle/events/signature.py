@@ -5,14 +5,18 @@ Bounded work however large the alert is: shapes are simplified, texts and lists 
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Annotated
 
 import shapely
+from pydantic import PlainSerializer, PlainValidator
 from shapely.geometry.base import BaseGeometry
 
 from alerting.domain.alert import Alert, Area, Info, NamedValue
@@ -23,6 +27,20 @@ from alerting.throttle.events.hazard import hazard_of, names_kind
 from alerting.throttle.events.wording import Wording, wording
 
 Point = tuple[float, float]
+
+
+def _written(shape: BaseGeometry) -> str:
+    text: str = shapely.to_wkb(shape, hex=True)
+    return text
+
+
+def _read(text: str) -> BaseGeometry:
+    shape: BaseGeometry = shapely.from_wkb(text)
+    return shape
+
+
+#: Hexadecimal WKB where a signature is kept.
+Shape = Annotated[BaseGeometry, PlainValidator(_read), PlainSerializer(_written)]
 
 #: An alert without an end is taken to stand for so long.
 _STANDS = timedelta(hours=24)
@@ -41,6 +59,10 @@ _POINT_M = 1_000.0
 _FINE_CELLS = 16
 _MOST_CELLS = 400
 
+#: Under how many names an alert is filed, and the longest of these; a longer one by its digest.
+_MOST_NAMED = 1_000
+_LONGEST_NAMED = 200
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -58,7 +80,7 @@ class Signature:
     geocodes: frozenset[NamedValue]
     unshaped: frozenset[NamedValue]
     places: frozenset[str]
-    shape: BaseGeometry | None
+    shape: Shape | None
     sent: datetime
     onset: datetime | None
     until: datetime
@@ -129,7 +151,15 @@ def seek(one: Signature) -> set[str]:
 
 def _named(one: Signature) -> set[str]:
     codes = {f"g{g}" for g in one.geocodes}
-    return codes | {f"p{p}" for p in one.places} | {f"i{i}" for i in one.incidents}
+    named = map(_brief, codes | {f"p{p}" for p in one.places} | {f"i{i}" for i in one.incidents})
+    # By the beginning of the alphabet, so that of two long lists much the same part is kept.
+    return set(heapq.nsmallest(_MOST_NAMED, named))
+
+
+def _brief(name: str) -> str:
+    if len(name) <= _LONGEST_NAMED:
+        return name
+    return f"{name[0]}#{hashlib.sha256(name.encode(errors='replace')).hexdigest()}"
 
 
 def _cells(shape: BaseGeometry | None) -> tuple[set[str], set[str]]:

@@ -1,0 +1,126 @@
+"""Long values are accepted or refused with a sentence, and nobody works anything out twice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from random import Random
+
+import pytest
+from sqlalchemy import text
+from town import Town
+
+from alerting.cap import to_xml
+from alerting.dispatch.intake import events
+from alerting.domain.alert import Alert, Area, NamedValue, Polygon
+from alerting.errors import BadInput
+from alerting.throttle.events import kept
+from alerting.throttle.events.signature import Signature, signature
+
+
+def with_area(alert: Alert, area: Area) -> Alert:
+    return replace(alert, infos=tuple(replace(i, areas=(area,)) for i in alert.infos))
+
+
+def unlike_words(count: int) -> str:
+    rng = Random(5)
+    return " ".join("".join(rng.choices("abcdefghijklmnop", k=9)) for _ in range(count))
+
+
+def scribble(points: int) -> Polygon:
+    rng = Random(3)
+    ring = [(rng.uniform(54.46, 54.60), rng.uniform(2.40, 2.62)) for _ in range(points)]
+    return Polygon((*ring, ring[0]))
+
+
+@pytest.mark.parametrize(
+    "area",
+    [
+        Area(unlike_words(330), geocodes=(NamedValue("UGC", "TXC001"),)),
+        Area("Lower Port", geocodes=(NamedValue("UGC", unlike_words(600)),)),
+        Area(unlike_words(1_900), polygons=(scribble(4),)),
+    ],
+    ids=["areaDesc", "geocode", "both"],
+)
+async def test_long_values_are_accepted_and_found_again(
+    town: Town, flood: Alert, area: Area
+) -> None:
+    first = await town.submit(to_xml(with_area(flood, area)))
+    assert first.created
+    like = replace(with_area(flood, area), identifier="like-1", sender="met@example.org")
+    second = await town.submit(to_xml(like))
+    async with town.db.begin() as c:
+        rows = await c.execute(text("select id, event_id, blocks from alert"))
+        stored = {row.id: row for row in rows}
+    assert stored[first.alert_id].event_id == stored[second.alert_id].event_id
+    assert max(len(b) for row in stored.values() for b in row.blocks) <= 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"identifier": "i" * 3_000}, "identifier of 3,000 characters"),
+        ({"sender": "s" * 301}, "sender of 301 characters"),
+    ],
+)
+async def test_names_that_are_too_long(
+    town: Town, flood: Alert, changes: dict[str, str], why: str
+) -> None:
+    with pytest.raises(BadInput, match=why):
+        await town.submit(to_xml(replace(flood, **changes)))
+
+
+async def test_a_scribbled_ring_reaches_whom_it_meant(town: Town, flood: Alert) -> None:
+    area = Area("Lower Port", polygons=(scribble(800),))
+    done = await town.submit(to_xml(with_area(flood, area)))
+    assert done.created
+
+
+async def test_what_is_compared_is_kept_and_not_worked_out_again(
+    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await town.submit(to_xml(flood))
+    events._seen.clear()
+    worked_out: list[str] = []
+
+    def watched(alert: Alert) -> Signature:
+        worked_out.append(alert.identifier)
+        return signature(alert)
+
+    monkeypatch.setattr(events, "signature", watched)
+    await town.submit(to_xml(replace(flood, identifier="like-1", sender="met@example.org")))
+    assert worked_out == []
+    # An alert of before has none: it is worked out once, and kept.
+    async with town.db.begin() as c:
+        await c.execute(text("delete from alert_signature"))
+    for n in (2, 3):
+        events._seen.clear()
+        await town.submit(to_xml(replace(flood, identifier=f"like-{n}", sender="x@example.org")))
+    assert sorted(worked_out) == ["example-flood-0001", "like-1"]
+    async with town.db.begin() as c:
+        body = await c.scalar(
+            text("select body from alert_signature where alert_id = :id"), {"id": first.alert_id}
+        )
+    assert body is not None
+    assert kept.from_bytes(bytes(body)) is not None
+
+
+def test_a_signature_is_kept_as_it_is(flood: Alert) -> None:
+    for alert in (flood, with_area(flood, Area("x", geocodes=(NamedValue("a", "b"),)))):
+        one = signature(alert)
+        assert kept.from_bytes(kept.to_bytes(one)) == one
+    assert kept.from_bytes(b"{}") is None
+    assert kept.from_bytes(b"\xff") is None
+
+
+async def test_a_large_document_keeps_no_other_waiting(town: Town, flood: Alert) -> None:
+    """While one is read the event loop goes on: it turns many times in between."""
+    points = tuple((54.5 + n % 2 / 10, 2.4 + n / 1e6) for n in range(40_000))
+    area = Area("Lower Port", polygons=(Polygon((*points, points[0])),))
+    submitting = asyncio.create_task(town.submit(to_xml(with_area(flood, area))))
+    turns = 0
+    while not submitting.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert (await submitting).created
+    assert turns > 20
