@@ -7,7 +7,7 @@ crowded network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -29,6 +29,11 @@ from alerting.store.suppressions import Endpoint
 
 router = APIRouter(include_in_schema=False)
 
+_READ = ["GET", "HEAD"]
+
+#: BCP 47 asks that so many characters of a language's name are taken.
+_LONGEST_TAG = 35
+
 
 class _Code(Convertor[str]):
     """A path of the form of a code. Any other path of eight letters is not taken for one."""
@@ -44,8 +49,17 @@ class _Code(Convertor[str]):
 
 register_url_convertor("code", _Code())
 
+#: Of a public alert: caches on the way ask once a second for all its readers, so that its end is
+#: seen at once, and answer from memory while nobody here does.
+_PUBLIC = {"Cache-Control": "public, max-age=1, stale-if-error=600", "Vary": "Accept-Language"}
+
 #: A page that not everybody may see is kept by nobody on the way, and found by nobody.
 _OWN = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex, nofollow"}
+
+#: What may be otherwise when it is asked for again: what is not known, and leaving.
+_UNKEPT = {"Cache-Control": "no-store"}
+
+_STYLE = {"Cache-Control": "public, max-age=3600"}
 
 #: The page of each kind of leaving.
 _LEAVE = {Purpose.LEAVE: "leave.html", Purpose.DRILL: "leave_drills.html"}
@@ -53,28 +67,32 @@ _LEAVE = {Purpose.LEAVE: "leave.html", Purpose.DRILL: "leave_drills.html"}
 _UNKNOWN = "This alert is not known here."
 
 
-@router.get("/a/{alert_id}")
+@router.api_route("/a/{alert_id}", methods=_READ)
 async def alert(
     request: Request,
-    alert_id: UUID,
-    lang: Annotated[str | None, Query(max_length=35)] = None,
+    alert_id: str,
+    lang: Annotated[str, Query()] = "",
     accept_language: Annotated[str, Header()] = "",
 ) -> Response:
     """One public alert. What is not for everybody, or was not issued, is not shown (404)."""
     run = Runtime.of(request.app)
+    try:
+        known = UUID(alert_id)
+    except ValueError:
+        return _page("gone.html", 404, text=_UNKNOWN)
     async with run.db.begin() as connection:
-        stored = await alerts.get(connection, alert_id)
+        stored = await alerts.get(connection, known)
     document = None if stored is None else from_json(stored.document)
     if stored is None or document is None or not document.for_public or not _issued(stored):
         return _page("gone.html", 404, text=_UNKNOWN)
-    return _shown(request, stored, document, lang or _first(accept_language))
+    return _shown(request, stored, document, _wanted(lang, accept_language))
 
 
-@router.get("/x/{token}")
+@router.api_route("/x/{token}", methods=_READ)
 async def own(
     request: Request,
     token: str,
-    lang: Annotated[str | None, Query(max_length=35)] = None,
+    lang: Annotated[str, Query()] = "",
     accept_language: Annotated[str, Header()] = "",
 ) -> Response:
     """Any alert, for whoever was sent its own link: an exercise, one for a closed group, one that
@@ -88,14 +106,14 @@ async def own(
         stored = await alerts.get(connection, alert_id)
     if stored is None:
         return _page("gone.html", 404, text=_UNKNOWN)
-    return _own(request, stored, from_json(stored.document), lang or _first(accept_language))
+    return _own(request, stored, from_json(stored.document), _wanted(lang, accept_language))
 
 
-@router.get("/{code:code}")
+@router.api_route("/{code:code}", methods=_READ)
 async def short(
     request: Request,
     code: str,
-    lang: Annotated[str | None, Query(max_length=35)] = None,
+    lang: Annotated[str, Query()] = "",
     accept_language: Annotated[str, Header()] = "",
 ) -> Response:
     """The alert of a short link: a public one as `/a/` shows it, any other as `/x/` does."""
@@ -104,7 +122,7 @@ async def short(
         stored = await alerts.by_code(connection, code)
     if stored is None:
         return _page("gone.html", 404, text=_UNKNOWN)
-    document, wanted = from_json(stored.document), lang or _first(accept_language)
+    document, wanted = from_json(stored.document), _wanted(lang, accept_language)
     if not document.for_public:
         return _own(request, stored, document, wanted)
     if not _issued(stored):
@@ -113,18 +131,30 @@ async def short(
 
 
 def _own(request: Request, stored: StoredAlert, document: Alert, wanted: str) -> Response:
-    page = _shown(request, stored, document, wanted)
-    page.headers.update(_OWN)
-    return page
+    return _html(_alert(request, stored, document, wanted), headers=_OWN)
 
 
 def _shown(request: Request, stored: StoredAlert, document: Alert, wanted: str) -> Response:
+    return _unless_known(request, _html(_alert(request, stored, document, wanted), headers=_PUBLIC))
+
+
+def _unless_known(request: Request, answer: Response) -> Response:
+    """The answer with its tag; without its body where the reader has that already."""
+    tag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    answer.headers["ETag"] = tag
+    if tag not in request.headers.get("if-none-match", ""):
+        return answer
+    kept = ("etag", "cache-control", "vary")
+    return Response(status_code=304, headers={n: v for n, v in answer.headers.items() if n in kept})
+
+
+def _alert(request: Request, stored: StoredAlert, document: Alert, wanted: str) -> str:
     state = stored.state
     if not _issued(stored):
         state = AlertState.RECORDED if state is AlertState.RECORDED else AlertState.HELD
     elif Runtime.of(request.app).clock.now() >= stored.expires_at:
         state = AlertState.EXPIRED
-    return _html(alert_page(document, state, wanted=wanted, path=request.url.path))
+    return alert_page(document, state, wanted=wanted, path=request.scope["path"])
 
 
 def _issued(stored: StoredAlert) -> bool:
@@ -134,7 +164,7 @@ def _issued(stored: StoredAlert) -> bool:
     return stored.state not in ENDED or stored.planned_at is not None or stored.audience > 0
 
 
-@router.get("/u/{token}")
+@router.api_route("/u/{token}", methods=_READ)
 async def ask(request: Request, token: str) -> Response:
     """Ask before anything changes: mail scanners open every link they find."""
     run = Runtime.of(request.app)
@@ -187,7 +217,7 @@ def _leaving(
 ) -> Response:
     answer = _page(
         _LEAVE[purpose],
-        path=request.url.path.removesuffix("/back"),
+        path=request.scope["path"].removesuffix("/back"),
         done=left,
         back=back,
         channel=endpoint.channel,
@@ -197,20 +227,21 @@ def _leaving(
     return answer
 
 
-@router.get("/citizen.css")
-async def style() -> Response:
-    return Response(pages.get_template("citizen.css").render(), media_type="text/css")
+@router.api_route("/citizen.css", methods=_READ)
+async def style(request: Request) -> Response:
+    css = pages.get_template("citizen.css").render()
+    return _unless_known(request, Response(css, media_type="text/css", headers=_STYLE))
 
 
 def _page(name: str, status: int = 200, **values: Any) -> Response:
-    return _html(pages.get_template(name).render(**values), status)
+    return _html(pages.get_template(name).render(**values), status, headers=_UNKEPT)
 
 
-def _html(html: str, status: int = 200) -> Response:
-    return Response(html, status, media_type="text/html; charset=utf-8")
+def _html(html: str, status: int = 200, *, headers: dict[str, str]) -> Response:
+    return Response(html, status, media_type="text/html; charset=utf-8", headers=headers)
 
 
-def _first(accept_language: str) -> str:
-    """The language a browser wants most."""
-    wanted: Sequence[str] = accept_language.split(",")
-    return wanted[0].partition(";")[0].strip()
+def _wanted(lang: str, accept_language: str) -> str:
+    """The language asked for, else the one that a browser wants most."""
+    first = accept_language.partition(",")[0].partition(";")[0].strip()
+    return (lang or first)[:_LONGEST_TAG]

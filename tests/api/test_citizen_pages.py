@@ -329,3 +329,53 @@ async def test_a_token_nobody_made_changes_nothing(served: Served) -> None:
         for method in ("GET", "POST"):
             assert (await served.http.request(method, f"/u/{bad}")).status_code == 404
     assert await consent(served, id_) is True
+
+
+async def test_caches_keep_a_public_page_for_a_second(served: Served, alert_xml: bytes) -> None:
+    url = f"/a/{await submit(served, alert_xml)}"
+    first = await served.http.get(url)
+    assert first.headers["cache-control"].startswith("public, max-age=1")
+    assert first.headers["vary"] == "Accept-Language"
+    known = {"If-None-Match": first.headers["etag"]}
+    again = await served.http.get(url, headers=known)
+    assert (again.status_code, again.content, again.headers["etag"]) == (
+        304,
+        b"",
+        first.headers["etag"],
+    )
+    other = await served.http.get(url, headers=known | {"Accept-Language": "es"})
+    assert other.status_code == 200
+    async with served.runtime.db.begin() as c:
+        await c.execute(update(alert_table).values(planned_at=func.now()))
+    await served.http.post(f"/v1/alerts/{url[3:]}/cancel", headers=served.auth)
+    ended = await served.http.get(url, headers=known)
+    assert ended.status_code == 200
+    assert "This alert has been cancelled." in ended.text
+
+
+async def test_every_page_answers_to_head(served: Served, alert_xml: bytes) -> None:
+    alert_id = await submit(served, alert_xml)
+    for url in (f"/a/{alert_id}", "/citizen.css", "/u/x", "/x/x"):
+        head, full = await served.http.head(url), await served.http.get(url)
+        assert head.status_code == full.status_code
+        assert head.headers["cache-control"] == full.headers["cache-control"]
+
+
+async def test_what_is_no_page_is_said_on_one(served: Served) -> None:
+    for url in ("/a/x", "/a/0b0e7a54-5d6e-4c8e-9a34-6f3f0f6f5a11", "/x/x", "/u/x"):
+        answer = await served.http.get(url + "?lang=" + "x" * 100)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "no-store" in answer.headers["cache-control"]
+
+
+async def test_leaving_is_never_kept(served: Served) -> None:
+    token = served.runtime.links.token(await an_address(served), Purpose.LEAVE)
+    for answer in (await served.http.get(f"/u/{token}"), await served.http.post(f"/u/{token}")):
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_https_is_asked_for_where_it_is_spoken(served: Served) -> None:
+    answer = await served.http.get("/citizen.css")
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
