@@ -10,7 +10,7 @@ import re
 import socket
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -25,7 +25,18 @@ _ODD = re.compile(r"[\x00-\x20\x7f\\]")
 _NAME = re.compile(
     r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
 )
-_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+#: Names that no public register has: RFC 6761, 6762 and 8375, and what networks call their own.
+_PRIVATE_SUFFIXES = (
+    ".localhost", ".localdomain", ".local", ".internal", ".intranet", ".private", ".corp", ".home",
+    ".home.arpa", ".lan", ".svc", ".cluster", ".test", ".invalid", ".onion",
+)  # fmt: skip
+#: IPv6 that leads to an IPv4 address hidden in it (RFC 6052, 8215, 2765), and IPv4 that leads
+#: into such a way (RFC 7526).
+_TRANSLATED = tuple(
+    map(
+        ip_network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "192.88.99.0/24")
+    )
+)
 
 
 def check_endpoint(
@@ -96,7 +107,7 @@ class PublicResolver(AbstractResolver):
 
     def _may_call(self, address: str) -> bool:
         ip = _unmapped(address)
-        return ip.is_global or (self._allow_loopback and ip.is_loopback)
+        return _is_public_address(ip) or (self._allow_loopback and ip.is_loopback)
 
 
 def _is_loopback(host: str) -> bool:
@@ -111,9 +122,16 @@ def _is_loopback(host: str) -> bool:
 def _is_public(host: str) -> bool:
     """Names must look like public ones; a last label in digits would be an address in disguise."""
     try:
-        return _unmapped(host).is_global
+        return _is_public_address(_unmapped(host))
     except ValueError:
         return bool(_NAME.fullmatch(host)) and not host.endswith(_PRIVATE_SUFFIXES)
+
+
+def _is_public_address(ip: IPv4Address | IPv6Address) -> bool:
+    """One host of the public internet, named by itself."""
+    if ip.is_multicast or ip.is_reserved or (isinstance(ip, IPv6Address) and ip.is_site_local):
+        return False
+    return ip.is_global and not any(ip in n for n in _TRANSLATED if n.version == ip.version)
 
 
 def _unmapped(address: str) -> IPv4Address | IPv6Address:
