@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from alerting.cap import CapError, read
@@ -17,6 +20,9 @@ _SUFFIXES = frozenset({".xml", ".cap", ".atom", ".rss", ".json", ".edxl", ".edxl
 
 #: A feed of a whole country is larger than any single alert may be.
 _MAX_BYTES = 64_000_000
+
+#: A day of a country's alerts has some ten thousand.
+_MOST_FILES = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,9 @@ class Trace:
 @dataclass(frozen=True, slots=True)
 class _File:
     name: str
-    data: bytes
+    size: int
+    #: One at a time is in memory. Raises what the system or the zip says.
+    load: Callable[[], bytes]
     #: Named on the command line, so that it is read whatever its name.
     asked_for: bool = False
 
@@ -66,10 +74,15 @@ def read_trace(paths: list[Path], *, truth: Path | None = None) -> Trace:
     not one alert could be read.
     """
     trace = Trace()
-    for path in paths:
-        files = sorted(_files(path, trace), key=lambda f: f.name)
-        for file in files:
-            _take(file, trace)
+    with ExitStack() as opened:
+        for path in paths:
+            files = list(islice(_files(path, opened), _MOST_FILES + 1))
+            if len(files) > _MOST_FILES:
+                raise BadInput(
+                    f"{path} holds more than {_MOST_FILES:,} files.", remedy="Play a part of it."
+                )
+            for file in sorted(files, key=lambda f: f.name):
+                _take(file, trace)
     if truth is not None:
         trace.truth.update(read_truth(truth.name, _bytes(truth)))
     if not trace.played:
@@ -85,35 +98,31 @@ def read_trace(paths: list[Path], *, truth: Path | None = None) -> Trace:
     return trace
 
 
-def _files(path: Path, trace: Trace) -> Iterator[_File]:
+def _files(path: Path, opened: ExitStack) -> Iterator[_File]:
     if path.is_dir():
         for found in path.rglob("*"):
             if found.is_file():
-                yield _File(str(found.relative_to(path)), _bytes(found))
+                yield _plain(found, str(found.relative_to(path)))
     elif path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path)):
-        yield from _zipped(path, trace)
+        try:
+            archive = opened.enter_context(zipfile.ZipFile(path))
+        except OSError as e:
+            raise _unreadable(path, e) from e
+        except zipfile.BadZipFile as e:
+            raise BadInput(f"{path} is no readable zip: {e}.") from e
+        for entry in archive.infolist():
+            if not entry.is_dir():
+                yield _File(entry.filename, entry.file_size, partial(archive.read, entry))
     else:
-        yield _File(path.name, _bytes(path), asked_for=True)
+        yield _plain(path, path.name, asked_for=True)
 
 
-def _zipped(path: Path, trace: Trace) -> Iterator[_File]:
+def _plain(path: Path, name: str, *, asked_for: bool = False) -> _File:
     try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                if entry.is_dir():
-                    continue
-                if entry.file_size > _MAX_BYTES:
-                    trace.refused.append(Refused(entry.filename, "The file is too large."))
-                    continue
-                try:
-                    yield _File(entry.filename, archive.read(entry))
-                except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as e:
-                    # A torn, encrypted or oddly packed member does not cost the others.
-                    trace.refused.append(Refused(entry.filename, f"It cannot be unpacked: {e}."))
+        size = path.stat().st_size
     except OSError as e:
         raise _unreadable(path, e) from e
-    except zipfile.BadZipFile as e:
-        raise BadInput(f"{path} is no readable zip: {e}.") from e
+    return _File(name, size, partial(_bytes, path), asked_for)
 
 
 def _bytes(path: Path) -> bytes:
@@ -132,14 +141,23 @@ def _unreadable(path: Path, error: OSError) -> BadInput:
 
 def _take(file: _File, trace: Trace) -> None:
     """Add one file's alerts to the trace, or say why there are none."""
-    if Path(file.name).name == TRUTH:
-        trace.truth.update(read_truth(file.name, file.data))
+    if file.size > _MAX_BYTES:
+        trace.refused.append(Refused(file.name, "The file is too large."))
         return
-    if not (file.asked_for or _looks_like_cap(file)):
+    try:
+        data = file.load()
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as e:
+        # A torn, encrypted or oddly packed member does not cost the others.
+        trace.refused.append(Refused(file.name, f"It cannot be unpacked: {e}."))
+        return
+    if Path(file.name).name == TRUTH:
+        trace.truth.update(read_truth(file.name, data))
+        return
+    if not (file.asked_for or _looks_like_cap(file.name, data)):
         trace.ignored += 1
         return
     try:
-        reading = read(file.data, max_bytes=_MAX_BYTES)
+        reading = read(data, max_bytes=_MAX_BYTES)
     except CapError as e:
         trace.refused.append(Refused(file.name, str(e)))
         return
@@ -150,7 +168,7 @@ def _take(file: _File, trace: Trace) -> None:
         trace.refused.append(Refused(file.name, why))
 
 
-def _looks_like_cap(file: _File) -> bool:
-    if Path(file.name).suffix.lower() in _SUFFIXES:
+def _looks_like_cap(name: str, data: bytes) -> bool:
+    if Path(name).suffix.lower() in _SUFFIXES:
         return True
-    return file.data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+    return data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")

@@ -11,6 +11,7 @@ from traces import an_alert
 
 from alerting.cap import to_xml
 from alerting.errors import BadInput
+from alerting.replay import reading
 from alerting.replay.reading import read_trace
 
 FIRST, SECOND, THIRD = (an_alert(name, at_s=at) for name, at in (("a", 0), ("b", 60), ("c", 60)))
@@ -116,3 +117,26 @@ def test_real_files_of_every_kind(corpus: Path) -> None:
     sent = [p.alert.sent for p in trace.played]
     assert sent == sorted(sent)
     assert any("xee" in r.file for r in trace.refused)
+
+
+def test_more_files_than_may_be_played_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MOST_FILES", 2)
+    for name in "ab":
+        (tmp_path / f"{name}.xml").write_bytes(to_xml(FIRST))
+    assert len(_names([tmp_path])) == 2
+    (tmp_path / "c.xml").write_bytes(to_xml(SECOND))
+    with pytest.raises(BadInput, match="holds more than 2 files"):
+        read_trace([tmp_path])
+
+
+def test_a_file_too_large_is_named_and_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MAX_BYTES", 5_000)
+    (tmp_path / "small.xml").write_bytes(to_xml(FIRST))
+    (tmp_path / "large.xml").write_bytes(to_xml(SECOND) + b" " * 5_000)
+    trace = read_trace([tmp_path])
+    assert [p.file for p in trace.played] == ["small.xml"]
+    assert [(r.file, r.reason) for r in trace.refused] == [("large.xml", "The file is too large.")]
