@@ -94,6 +94,11 @@ class Settings(BaseSettings):
     port: int = 8080
     public_url: str = ""  # empty: the API's own address
     max_alert_bytes: int = 2_000_000
+    # Requests a second of one network and of one key, ten seconds' worth at once; 0: any number
+    network_rate: float = Field(100, ge=0)
+    key_rate: float = Field(50, ge=0)
+    # Addresses or networks, comma separated, whose X-Forwarded-For is believed
+    trusted_proxies: str = "127.0.0.1"
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "console"
 

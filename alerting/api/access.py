@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from alerting.api.rates import Rate, caller
 from alerting.bootstrap import Runtime
 from alerting.errors import NotAllowed
+from alerting.settings import Settings
 from alerting.store import keys
 from alerting.store.keys import ApiKey
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys create NAME`.")
+
+#: A wrong key is looked up in the database, and may be a guess: so many requests' worth.
+_WRONG = 10
+
+
+class Rates:
+    """How often a network and a key may ask for what needs a key."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.network = Rate(settings.network_rate)
+        self.key = Rate(settings.key_rate)
 
 
 def runtime(request: Request) -> Runtime:
@@ -24,22 +38,55 @@ def runtime(request: Request) -> Runtime:
 RuntimeDep = Annotated[Runtime, Depends(runtime)]
 
 
-def having(right: str) -> Callable[..., Awaitable[ApiKey]]:
-    """A dependency that lets only keys with `right` through. Raises NotAllowed, Forbidden."""
+class having:  # noqa: N801 - reads as a word where it is used
+    """A dependency that lets only keys with `right` through. Raises NotAllowed, Forbidden, TooMany.
+
+    On a `Keyed` route the key was checked before the body was read, and is not looked up again.
+    """
+
+    def __init__(self, right: str) -> None:
+        self._right = right
+
+    async def __call__(
+        self,
+        request: Request,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> ApiKey:
+        known = getattr(request.state, "key", None)
+        return known if isinstance(known, ApiKey) else await self.check(request, credentials)
 
     async def check(
-        request: Request,
-        run: RuntimeDep,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+        self, request: Request, credentials: HTTPAuthorizationCredentials | None
     ) -> ApiKey:
         if credentials is None:
             raise NotAllowed(
                 "This needs an API key.", remedy="Send Authorization: Bearer ak_… with it."
             )
-        async with run.db.begin() as connection:
-            key = await keys.verify(connection, credentials.credentials)
+        rates: Rates = request.app.state.rates
+        try:
+            async with Runtime.of(request.app).db.begin() as connection:
+                key = await keys.verify(connection, credentials.credentials)
+        except NotAllowed:
+            rates.network.charge(caller(request.scope), _WRONG)
+            raise
         request.state.actor = key.principal.actor
-        key.principal.require(right)
+        rates.key.charge(key.prefix)
+        key.principal.require(self._right)
         return key
 
-    return check
+
+class Keyed(APIRoute):
+    """A route whose key is checked before its body is read: FastAPI reads and parses first."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+        needs = next(
+            (d.call for d in self.dependant.dependencies if isinstance(d.call, having)), None
+        )
+
+        async def keyed(request: Request) -> Response:
+            if needs is not None:
+                request.state.key = await needs.check(request, await _bearer(request))
+            return await handler(request)
+
+        return keyed

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from alerting.api.access import RuntimeDep, having
+from alerting.api.access import Keyed, RuntimeDep, having
 from alerting.store import alarms, audit
 from alerting.store.keys import ApiKey
 
-router = APIRouter(prefix="/v1/alarms", tags=["alarms"])
+router = APIRouter(prefix="/v1/alarms", tags=["alarms"], route_class=Keyed)
 
 Reader = Annotated[ApiKey, Depends(having("read"))]
 Closer = Annotated[ApiKey, Depends(having("submit"))]

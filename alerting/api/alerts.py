@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from alerting.api.access import RuntimeDep, having
-from alerting.api.body import whole_body
+from alerting.api.access import Keyed, RuntimeDep, having
 from alerting.cap import from_json, to_xml
 from alerting.dispatch.intake.approve import approve as approve_alert
 from alerting.dispatch.intake.cancel import MAX_REASON, call_back_all
@@ -25,7 +24,7 @@ from alerting.errors import BadInput, NotFound
 from alerting.store import alerts, audit, ledger
 from alerting.store.keys import ApiKey
 
-router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=Keyed)
 
 Reader = Annotated[ApiKey, Depends(having("read"))]
 Submitter = Annotated[ApiKey, Depends(having("submit"))]
@@ -89,7 +88,7 @@ async def submit(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _TYPES:
         raise WrongType(f"Content-Type {kind!r} is not read.", remedy=f"Use {', '.join(_TYPES)}.")
-    data = await whole_body(request, run.settings.max_alert_bytes)
+    data = await request.body()
     if dry_run:
         response.status_code = 200
         foreseen = await preview(

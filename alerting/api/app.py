@@ -23,11 +23,14 @@ from alerting.api import (
     silences,
     webhooks,
 )
+from alerting.api.access import Rates
+from alerting.api.bounds import Bounded
 from alerting.bootstrap import Runtime
 from alerting.garbage import leave_out_what_stays
 from alerting.observe.metrics import REQUEST_SECONDS, REQUESTS
 from alerting.settings import Settings
 from alerting.store.receipts import Intake
+from alerting.throttle.policy.parse import MAX_CHARACTERS
 
 #: What a page or document of ours may do in a browser: nothing but show itself.
 _SECURITY = {
@@ -57,14 +60,29 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         # FastAPI's own pages load scripts from elsewhere, which a crisis takes away.
         docs_url=None,
         redoc_url=None,
+        # It would send on to whatever host the client named.
+        redirect_slashes=False,
     )
+    app.state.rates = Rates(settings)
     problems.install(app)
     ours = (webhooks, alerts, alarms, events, silences, policy, audit, health, reference)
     for router in (*(part.router for part in ours), *pages):
         app.include_router(router)
     app.add_middleware(webhooks.ReportsFirst)
-    app.add_middleware(_Observed)
+    app.add_middleware(
+        Bounded,
+        bytes_by_path={"/v1/alerts": settings.max_alert_bytes, "/v1/policy": 4 * MAX_CHARACTERS},
+        keyed=app.state.rates.network,
+    )
+    app.add_middleware(_Observed, headers=_headers(settings))
     return app
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    """What every answer says; once it was reached by https, a browser asks no other way."""
+    if settings.public_url.startswith("https://"):
+        return _SECURITY | {"Strict-Transport-Security": "max-age=31536000"}
+    return _SECURITY
 
 
 class _Observed:
@@ -74,8 +92,9 @@ class _Observed:
     costs more than all the rest of a status callback.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, headers: dict[str, str]) -> None:
         self._app = app
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,7 +108,7 @@ class _Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _SECURITY.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

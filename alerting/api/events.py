@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerting.api.access import RuntimeDep, having
+from alerting.api.access import Keyed, RuntimeDep, having
 from alerting.store import alerts, events
 from alerting.store.keys import ApiKey
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
+router = APIRouter(prefix="/v1/events", tags=["events"], route_class=Keyed)
 
 Reader = Annotated[ApiKey, Depends(having("read"))]
 Approver = Annotated[ApiKey, Depends(having("approve"))]

@@ -12,10 +12,14 @@ from alerting.addresses import redis_url
 from alerting.api.access import RuntimeDep
 from alerting.domain.alert import Status
 from alerting.errors import AlertingError
+from alerting.observe.logs import logger
 from alerting.store import alarms, listing, outbox
+from alerting.store.db import AWAY
 from alerting.store.migrate import at_head
 
 router = APIRouter(tags=["operation"])
+
+log = logger(__name__)
 
 #: What may be held: of everything else nothing is sent. None has to appear before it is watched.
 _STATUSES = (Status.ACTUAL, Status.EXERCISE, Status.TEST)
@@ -38,7 +42,8 @@ async def readyz(run: RuntimeDep, response: Response) -> dict[str, Any]:
             checks["schema"] = await at_head(connection)
         checks["database"] = True
     except AlertingError as e:
-        checks |= {"database": False, "detail": e.detail}
+        log.warning("readyz.unavailable", error=e.detail)
+        checks["database"] = False
     try:
         async with redis.from_url(redis_url(run.settings), socket_connect_timeout=1) as client:
             checks["redis"] = bool(await client.ping())
@@ -51,12 +56,17 @@ async def readyz(run: RuntimeDep, response: Response) -> dict[str, Any]:
 
 @router.get("/metrics", summary="For Prometheus", response_class=Response)
 async def metrics(run: RuntimeDep) -> Response:
-    """This process's counters, and what waits in the outbox right now."""
-    async with run.db.begin() as connection:
-        waiting = await outbox.waiting(connection)
-        alarmed = await alarms.open_by_kind(connection)
-        held = await listing.held(connection)
+    """This process's counters; what waits in the outbox, while the database answers."""
+    try:
+        async with run.db.begin() as connection:
+            waiting = await outbox.waiting(connection)
+            alarmed = await alarms.open_by_kind(connection)
+            held = await listing.held(connection)
+    except AWAY as e:
+        log.warning("metrics.unavailable", error=str(e))
+        return _exposed(["alerting_database_up 0"])
     lines = [
+        "alerting_database_up 1",
         "# HELP alerting_outbox_open Work that waits or is being done",
         "# TYPE alerting_outbox_open gauge",
         *(f'alerting_outbox_open{{lane="{lane}"}} {count}' for lane, count, _ in waiting),
@@ -69,6 +79,11 @@ async def metrics(run: RuntimeDep) -> Response:
         "# HELP alerting_alarms_open What is wrong and needs somebody",
         "# TYPE alerting_alarms_open gauge",
         *(f'alerting_alarms_open{{kind="{kind}"}} {n}' for kind, n in alarmed.items()),
-        "",
     ]
-    return Response(generate_latest() + "\n".join(lines).encode(), media_type=CONTENT_TYPE_LATEST)
+    return _exposed(lines)
+
+
+def _exposed(lines: list[str]) -> Response:
+    kind = ["# HELP alerting_database_up PostgreSQL answers", "# TYPE alerting_database_up gauge"]
+    text = "".join(f"{line}\n" for line in (*kind, *lines))
+    return Response(generate_latest() + text.encode(), media_type=CONTENT_TYPE_LATEST)

@@ -6,15 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from alerting.api.access import RuntimeDep, having
-from alerting.api.body import whole_body
+from alerting.api.access import Keyed, RuntimeDep, having
 from alerting.api.problems import problem
 from alerting.dispatch.judging import policies
 from alerting.errors import BadInput
 from alerting.store.keys import ApiKey
-from alerting.throttle.policy.parse import MAX_CHARACTERS, PolicyRefused
+from alerting.throttle.policy.parse import PolicyRefused
 
-router = APIRouter(prefix="/v1/policy", tags=["policy"])
+router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=Keyed)
 
 Reader = Annotated[ApiKey, Depends(having("read"))]
 Keeper = Annotated[ApiKey, Depends(having("policy"))]
@@ -54,9 +53,8 @@ async def put(
 
     The text that is live already changes nothing and answers its version.
     """
-    data = await whole_body(request, 4 * MAX_CHARACTERS)
     try:
-        toml = data.decode()
+        toml = (await request.body()).decode()
     except UnicodeDecodeError:
         raise BadInput("The policy is not UTF-8.") from None
     try:

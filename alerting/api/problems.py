@@ -2,92 +2,138 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from alerting.api.rates import Rate, TooMany, caller
 from alerting.bootstrap import Runtime
 from alerting.errors import RECORDED, AlertingError, Forbidden
 from alerting.observe.logs import logger
+from alerting.observe.metrics import REFUSED
 from alerting.store import audit
 from alerting.store.db import AWAY
 
 log = logger(__name__)
 
+#: Of faults found in one document, so many are told, each in so many characters.
+_TOLD = 20
+_CHARACTERS = 200
 
-def problem(status: int, title: str, detail: str, **more: object) -> JSONResponse:
+#: A network that is refused again and again writes so many lines a second.
+_LINES_PER_S = 1
+
+
+def problem(status: int, title: str, detail: str, **more: object) -> Response:
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    return JSONResponse(document, status, media_type="application/problem+json")
+    # In ASCII: what a caller sent may hold what UTF-8 cannot say.
+    return Response(json.dumps(document), status, media_type="application/problem+json")
 
 
-async def _note_refusal(request: Request, error: AlertingError) -> None:
-    """Keep who was refused what: in the audit where it is known who asked, else in the log."""
+def answer(error: AlertingError) -> Response:
+    """An error that was raised on purpose, as it is answered."""
+    detail = str(error)
+    if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+        # Where it was looked for is for the log, not for whoever asks.
+        log.warning("request.unavailable", error=error.detail)
+        detail = "A part that this needs does not answer right now. Ask again."
+    answered = problem(error.http_status, error.title, detail)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
-        client = request.client.host if request.client else ""
-        log.warning("request.unknown", route=_route(request), client=client)
+        answered.headers["WWW-Authenticate"] = "Bearer"
+    if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answered.headers["Retry-After"] = "2"
+    if isinstance(error, TooMany):
+        answered.headers["Retry-After"] = str(error.wait_s)
+    if error.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # What is still to come of the body is not waited for.
+        answered.headers["Connection"] = "close"
+    return answered
+
+
+async def _record_refused(request: Request, error: AlertingError) -> None:
+    """Keep in the audit what was refused to whom, where it is known who asked."""
     actor = getattr(request.state, "actor", "")
     if not isinstance(error, Forbidden) or not actor or RECORDED in getattr(error, "__notes__", ()):
         return
     detail = {"method": request.method, "why": error.detail}
+    # As it was asked for: decoded it may hold what PostgreSQL cannot keep.
+    path = bytes(request.scope["raw_path"]).decode("ascii", "replace")[:200]
     with suppress(*AWAY):
         async with Runtime.of(request.app).db.begin() as connection:
-            await audit.record(connection, actor, "request.refused", request.url.path[:200], detail)
-
-
-def _route(request: Request) -> str:
-    return str(getattr(request.scope.get("route"), "path", "none"))
+            await audit.record(connection, actor, "request.refused", path, detail)
 
 
 def install(app: FastAPI) -> None:
     """Answer every error of this app as a problem document."""
+    lines = Rate(_LINES_PER_S)
 
     @app.exception_handler(AlertingError)
-    async def deliberate(request: Request, error: AlertingError) -> JSONResponse:
-        await _note_refusal(request, error)
-        answer = problem(error.http_status, error.title, str(error))
-        if error.http_status == HTTPStatus.UNAUTHORIZED:
-            answer.headers["WWW-Authenticate"] = "Bearer"
-        if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
-            answer.headers["Retry-After"] = "2"
-        return answer
+    async def deliberate(request: Request, error: AlertingError) -> Response:
+        if error.http_status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            _count_refused(request, error, lines)
+            await _record_refused(request, error)
+        return answer(error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
         errors = [
-            {"where": ".".join(map(str, e["loc"])), "what": str(e["msg"])} for e in error.errors()
+            {"where": _short(".".join(map(str, e["loc"]))), "what": _short(str(e["msg"]))}
+            for e in error.errors()[:_TOLD]
         ]
         detail = "; ".join(f"{e['where']}: {e['what']}" for e in errors)
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Bad input", detail, errors=errors)
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        answer = problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
-        answer.headers.update(error.headers or {})
-        return answer
+    async def http(_: Request, error: HTTPException) -> Response:
+        answered = problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
+        answered.headers.update(error.headers or {})
+        return answered
 
-    async def away(_: Request, error: Exception) -> JSONResponse:
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        # Nobody is there to read it.
+        return problem(HTTPStatus.BAD_REQUEST, "Bad request", "The request did not come whole.")
+
+    async def away(_: Request, error: Exception) -> Response:
         log.warning("request.unavailable", error=type(error).__name__)
-        answer = problem(
+        answered = problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "Unavailable",
             "The database went away while this was done. Ask again.",
         )
-        answer.headers["Retry-After"] = "2"
-        return answer
+        answered.headers["Retry-After"] = "2"
+        return answered
 
     for kind in AWAY:
         if not issubclass(kind, AlertingError):
             app.add_exception_handler(kind, away)
 
     @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("request.failed", route=request.url.path, error=type(error).__name__)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("request.failed", route=request.scope["path"], error=type(error).__name__)
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "Internal error",
             "The request could not be carried out. The log has the details.",
         )
+
+
+def _count_refused(request: Request, error: AlertingError, lines: Rate) -> None:
+    """Count whom we did not let in, and name their network in the log."""
+    route = getattr(request.scope.get("route"), "path", "none")
+    REFUSED.labels(str(error.http_status)).inc()
+    network = caller(request.scope)
+    try:
+        lines.charge(network)
+    except TooMany:
+        return
+    log.warning("request.refused", status=error.http_status, route=route, network=network)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]}…"

@@ -15,7 +15,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from twilio.request_validator import RequestValidator
 
-from alerting.api.body import whole_body
 from alerting.bootstrap import Runtime
 from alerting.dispatch import replies
 from alerting.errors import BadInput, NotAllowed
@@ -24,8 +23,6 @@ from alerting.store.receipts import Intake, NewReceipt
 
 router = APIRouter(tags=["providers"])
 
-#: Twilio's reports have a few hundred bytes; what is larger is not read to its end.
-MAX_BYTES = 64_000
 _MAX_FIELDS = 200
 #: Identifiers and status words as Twilio writes them, and nothing a database could choke on.
 _WORD = re.compile(r"[\x21-\x7e]{0,64}", re.ASCII)
@@ -118,11 +115,10 @@ class ReportsFirst:
 
 
 async def _signed_form(request: Request, run: Runtime) -> dict[str, str]:
-    """The form's fields. Raises BadSignature for anything Twilio did not sign with our token,
-    BodyTooLarge for what is too large to be Twilio's."""
+    """The form's fields. Raises BadSignature for anything Twilio did not sign with our token."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     signature = request.headers.get("x-twilio-signature", "")
-    body = await whole_body(request, MAX_BYTES)
+    body = await request.body()
     form: dict[str, str] = {}
     if kind == "application/x-www-form-urlencoded" and signature:
         form = _fields(body)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.addresses import database_url
 from alerting.api import create_app
+from alerting.api.connections import BoundedProtocol
 from alerting.audience.stop_list import StopList
 from alerting.background import during
 from alerting.bootstrap import Runtime
@@ -28,6 +29,9 @@ from alerting.store.presence import SCHEDULER, Presence
 from alerting.store.revision import refuse_older
 
 log = logger(__name__)
+
+#: More connections at once are answered 503: each takes memory and a file.
+_CONNECTIONS = 4_000
 
 #: How often the scheduler prunes, and when it tries again where PostgreSQL went away.
 _DAY_S = 86_400.0
@@ -46,7 +50,10 @@ def serve() -> int:
         uvicorn.Config(
             create_app(config, citizen_pages),
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
+            ws="none",
+            limit_concurrency=_CONNECTIONS,
+            forwarded_allow_ips=config.trusted_proxies,
             access_log=False,
             log_config=None,
             server_header=False,

@@ -13,3 +13,8 @@ REQUEST_SECONDS = Histogram(
 BAD_SIGNATURES = Counter(
     "alerting_webhook_bad_signatures_total", "Callbacks refused for their signature"
 )
+REFUSED = Counter(
+    "alerting_http_refused_total",
+    "Requests of nobody known (401) or without the right (403)",
+    ["status"],
+)

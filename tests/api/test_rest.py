@@ -151,7 +151,7 @@ async def test_a_key_without_the_right_and_a_revoked_one(served: Served, alert_x
 
 @pytest.mark.parametrize(
     ("method", "url", "status"),
-    [("GET", "/nowhere", 404), ("DELETE", "/v1/alerts", 405), ("GET", "/a/not-an-id", 422)],
+    [("GET", "/nowhere", 404), ("DELETE", "/v1/alerts", 405), ("POST", "/v1/alarms/x/close", 401)],
 )
 async def test_every_error_is_a_problem(served: Served, method: str, url: str, status: int) -> None:
     answer = await served.http.request(method, url)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from served import PUBLIC, Served
 from twilio.request_validator import RequestValidator
 
-from alerting.api.webhooks import MAX_BYTES
+from alerting.api.bounds import USUAL_BYTES
 from alerting.store.receipts import NewReceipt
 
 FORM = {"MessageSid": "SM1", "MessageStatus": "delivered", "To": "+447700900001", "New": "field"}
@@ -122,7 +122,7 @@ async def test_every_refused_signature_is_counted(served: Served) -> None:
 
 
 async def test_a_body_too_large_for_twilio_is_not_read_to_its_end(served: Served) -> None:
-    form = FORM | {"Body": "x" * MAX_BYTES}
+    form = FORM | {"Body": "x" * USUAL_BYTES}
     answer = await served.http.post(PATH, content=urlencode(form), headers=signed(served, form))
     assert answer.status_code == 413
     many = urlencode([(f"f{n}", "x") for n in range(1000)])

@@ -1,0 +1,98 @@
+"""What a request may cost before anything looks at it: its size, and how many its network sends."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from alerting.api.problems import answer
+from alerting.api.rates import Rate, caller
+from alerting.errors import AlertingError, BadInput, NotFound
+
+#: What a body may have where no more is said of its path.
+USUAL_BYTES = 64_000
+
+#: So many pages a second of one network: many citizens have one address, that of their mobile
+#: network, and open a page at once.
+_PAGES_PER_S = 300
+
+#: For the operator's own machines.
+_OPERATION_PER_S = 20
+_OPERATION = frozenset({"/readyz", "/metrics", "/docs", "/docs.css", "/openapi.json"})
+
+#: Answered from memory, or signed by who sends them: refused for no number.
+_FREE = frozenset({"/healthz", "/webhooks/twilio/status"})
+
+
+class BodyTooLarge(BadInput):
+    http_status = 413
+    title = "Content too large"
+
+
+class Bounded:
+    """Refuses what is too large with 413, and what comes too often with 429 and `Retry-After`,
+    before it is routed or read. Goes around the application as a middleware.
+
+    bytes_by_path: where a body may have more than usual. keyed: of requests for what needs a key,
+    by network; pages and what the operator's machines ask are counted apart from these.
+    """
+
+    def __init__(self, app: ASGIApp, *, bytes_by_path: dict[str, int], keyed: Rate) -> None:
+        self._app = app
+        self._bytes = bytes_by_path
+        self._keyed = keyed
+        self._pages = Rate(_PAGES_PER_S)
+        self._operation = Rate(_OPERATION_PER_S)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit, size = self._bytes.get(scope["path"], USUAL_BYTES), 0
+        try:
+            self._check(scope, limit)
+        except AlertingError as refused:
+            await answer(refused)(scope, receive, send)
+            return
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit:
+                # Not one of ours, which FastAPI would take for a body that cannot be parsed.
+                raise HTTPException(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(limit), {"Connection": "close"}
+                )
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _check(self, scope: Scope, limit: int) -> None:
+        path = scope["path"]
+        # No name or value has NUL, and PostgreSQL takes none.
+        if "\0" in path:
+            raise NotFound("Nothing here has NUL in its address.")
+        if b"%00" in scope["query_string"]:
+            raise BadInput("The query has NUL in it.", remedy="Leave it out.")
+        if _length(scope) > limit:
+            raise BodyTooLarge(_too_large(limit))
+        if path.startswith("/v1/"):
+            self._keyed.charge(caller(scope))
+        elif path in _OPERATION:
+            self._operation.charge(caller(scope))
+        elif path not in _FREE:
+            self._pages.charge(caller(scope))
+
+
+def _too_large(limit: int) -> str:
+    return f"The body is larger than {limit:,} bytes."
+
+
+def _length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return 0

@@ -1,0 +1,130 @@
+"""A client's connection: how long and how large a request may be while it comes in.
+
+uvicorn itself waits for ever for the rest of a request and takes a head of any size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from ipaddress import ip_address
+from typing import Any, ClassVar
+
+from uvicorn.middleware.proxy_headers import _TrustedHosts
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from alerting.api.rates import network
+
+#: The head of a request must be here so soon after its first byte, or after connecting.
+HEAD_S = 10.0
+HEAD_BYTES = 64_000
+
+#: Each piece of a body must follow the one before so soon, and all of it be here so soon.
+PIECE_S = 15.0
+BODY_S = 300.0
+
+#: One network has no more connections at once, so that it leaves some to others.
+CONNECTIONS = 256
+
+_SLOW = b"408 Request Timeout", b"The request did not come in time."
+_LARGE = b"431 Request Header Fields Too Large", b"The head of the request is too large."
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with an end to waiting."""
+
+    head_s, piece_s, body_s = HEAD_S, PIECE_S, BODY_S
+    connections_each = CONNECTIONS
+    _open: ClassVar[Counter[str]] = Counter()
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._network = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_head, self._head_bytes, self._must_end_at = True, 0, 0.0
+        address = self.client[0] if self.client else ""
+        if self._is_stranger(address):
+            self._network = network(address)
+            self._open[self._network] += 1
+            if self._open[self._network] > self.connections_each:
+                transport.close()
+                return
+        self._wait(self.head_s)
+
+    def _is_stranger(self, address: str) -> bool:
+        """False for a proxy, which counts its own clients, and for what is as near as one."""
+        try:
+            near = not ip_address(address).is_global
+        except ValueError:
+            near = True
+        return not near and address not in _TrustedHosts(self.config.forwarded_allow_ips)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        if self._network:
+            self._open[self._network] -= 1
+            if not self._open[self._network]:
+                del self._open[self._network]
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._end(*_LARGE)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        self._wait(self.head_s)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._must_end_at = self.loop.time() + self.body_s
+        self._wait(self.piece_s)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._wait(min(self.piece_s, self._must_end_at - self.loop.time()))
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # Bytes that begin no request end uvicorn's own wait for the next one, but not this.
+        if self._timer is None and not self.pipeline:
+            self._in_head, self._head_bytes = True, 0
+            self._wait(self.head_s)
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(max(0.0, seconds), self._end, *_SLOW)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self, status: bytes, why: bytes) -> None:
+        """Hang up; with an answer where the client has begun to ask and none is under way."""
+        self._stop_waiting()
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:
+            # It is we who are late.
+            self._wait(self.piece_s)
+            return
+        asked = self.cycle
+        if self._in_head:
+            answer = self._head_bytes > 0 and (asked is None or asked.response_complete)
+        else:
+            answer = asked is not None and not asked.response_started
+        if answer:
+            head = b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n" % status
+            head += b"content-length: %d\r\nconnection: close\r\n\r\n" % len(why)
+            self.transport.write(head + why)
+        self.transport.close()

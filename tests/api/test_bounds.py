@@ -1,0 +1,214 @@
+"""What a request may cost before anything of it is looked at."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from served import Served, every_route
+
+from alerting.api.access import having
+from alerting.api.bounds import USUAL_BYTES
+from alerting.api.rates import Rate, TooMany, network
+from alerting.domain.principal import internal
+from alerting.store import keys
+
+
+async def ask(
+    served: Served, method: str, path: str, *, headers: dict[str, str], receive: Any
+) -> tuple[int, dict[str, str], bytes]:
+    """One request to the application by what `receive` says, and its answer."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    route, _, query = path.partition("?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "https",
+        "path": route,
+        "raw_path": route.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(n.lower().encode(), v.encode()) for n, v in headers.items()],
+        "client": ("203.0.113.7", 4711),
+        "server": ("alerts.example.org", 443),
+        "state": {},
+    }
+    await served.app(scope, receive, send)
+    body = b"".join(m.get("body", b"") for m in sent[1:])
+    return sent[0]["status"], {n.decode(): v.decode() for n, v in sent[0]["headers"]}, body
+
+
+async def unread() -> dict[str, Any]:
+    raise AssertionError("the body was read")
+
+
+def endless(part: bytes = b"x" * 10_000) -> tuple[Any, list[int]]:
+    read: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        read.append(len(part))
+        return {"type": "http.request", "body": part, "more_body": True}
+
+    return receive, read
+
+
+def keyed(served: Served) -> list[tuple[str, str]]:
+    found = []
+    for route in every_route(served.app.routes):
+        if isinstance(route, APIRoute) and any(
+            isinstance(d.call, having) for d in route.dependant.dependencies
+        ):
+            found += [(method, route.path) for method in route.methods]
+    return found
+
+
+async def test_a_key_is_checked_before_the_body_is_read(served: Served) -> None:
+    async with served.runtime.db.begin() as c:
+        other = await keys.create(c, "other", ["silence"], senders=("*",), by=internal("test"))
+    routes = keyed(served)
+    assert len(routes) > 12
+    for method, path in routes:
+        for given, status in (
+            ({}, 401),
+            ({"Authorization": "Bearer ak_0_0"}, 401),
+            ({"Authorization": f"Bearer {other}"}, 403),
+        ):
+            if path.startswith("/v1/silences") and status == 403:
+                continue
+            headers = {"Content-Type": "application/json", **given}
+            answer, _, body = await ask(served, method, path, headers=headers, receive=unread)
+            assert answer == status, (method, path, body)
+
+
+async def test_what_says_that_it_is_too_large_is_not_read(served: Served) -> None:
+    for path, most in (
+        ("/v1/silences", USUAL_BYTES),
+        ("/v1/alerts", served.runtime.settings.max_alert_bytes),
+        ("/nowhere", USUAL_BYTES),
+        ("/u/x", USUAL_BYTES),
+    ):
+        headers = {"Content-Length": str(most + 1)}
+        status, said, body = await ask(served, "POST", path, headers=headers, receive=unread)
+        assert (status, said["content-type"]) == (413, "application/problem+json"), path
+        assert f"{most:,} bytes" in json.loads(body)["detail"]
+        assert said["connection"] == "close"
+
+
+async def test_what_does_not_say_so_is_read_to_the_bound(served: Served) -> None:
+    for path, most in (
+        ("/v1/silences", USUAL_BYTES),
+        ("/webhooks/twilio/status", USUAL_BYTES),
+        ("/v1/alerts", served.runtime.settings.max_alert_bytes),
+    ):
+        receive, read = endless()
+        headers = {**served.auth, "Content-Type": "application/xml"}
+        if path == "/v1/silences":
+            headers = {**await served.person("keeper", "silence"), "Content-Type": "text/plain"}
+        status, _, body = await ask(served, "POST", path, headers=headers, receive=receive)
+        assert status == 413, (path, body)
+        assert most < sum(read) <= most + 10_000
+
+
+async def test_who_hangs_up_leaves_no_traceback(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hang_up() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    for path, headers in (
+        ("/webhooks/twilio/status", {}),
+        ("/v1/alerts", {**served.auth, "Content-Type": "application/xml"}),
+        ("/v1/alerts/x/cancel", {**served.auth, "Content-Type": "application/json"}),
+    ):
+        status, _, _ = await ask(served, "POST", path, headers=headers, receive=hang_up)
+        assert status == 400, path
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+async def test_a_network_that_asks_too_often_starves_itself_alone(served: Served) -> None:
+    rate = served.app.state.rates.network
+    rate._now_s = lambda: 0.0
+    answers = [await served.http.get("/v1/alerts/x", headers=served.auth) for _ in range(20)]
+    assert {a.status_code for a in answers} == {404}
+    for _ in range(200):
+        answer = await served.http.get("/v1/alerts/x", headers={"Authorization": "Bearer ak_0_0"})
+        if answer.status_code == 429:
+            break
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "Ask again in" in answer.json()["detail"]
+    # Whoever shares only the service with it does not notice.
+    assert (await served.http.get("/healthz")).status_code == 200
+    assert (await served.http.get("/readyz")).status_code == 200
+    assert (await served.http.get("/citizen.css")).status_code == 200
+    assert (await served.http.post("/webhooks/twilio/status")).status_code == 403
+
+    async def nothing() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    status, _, _ = await ask(served, "GET", "/v1/alerts/x", headers=served.auth, receive=nothing)
+    assert status == 404
+
+
+async def test_a_key_that_asks_too_often_waits(served: Served) -> None:
+    served.app.state.rates.key = Rate(1, burst_s=3, now_s=lambda: 0.0)
+    answers = [await served.http.get("/v1/alerts/x", headers=served.auth) for _ in range(5)]
+    assert [a.status_code for a in answers] == [404, 404, 404, 429, 429]
+    other = await served.person("other", "read")
+    assert (await served.http.get("/v1/alerts/x", headers=other)).status_code == 404
+
+
+def test_a_rate_comes_back_with_time_and_forgets_who_came_long_ago() -> None:
+    now = 0.0
+    rate = Rate(2, burst_s=2, now_s=lambda: now)
+    for _ in range(4):
+        rate.charge("a")
+    with pytest.raises(TooMany) as refused:
+        rate.charge("a")
+    assert refused.value.wait_s == 1
+    rate.charge("b")
+    now = 0.5
+    rate.charge("a")
+    with pytest.raises(TooMany):
+        rate.charge("a")
+    for n in range(60_000):
+        rate.charge(f"c{n}")
+    assert len(rate._used_until) == 50_000
+    Rate(0).charge("a")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("203.0.113.7", "203.0.113.0/24"),
+        ("::ffff:203.0.113.7", "203.0.113.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("nobody", "unknown"),
+    ],
+)
+def test_networks(address: str, expected: str) -> None:
+    assert network(address) == expected
+
+
+async def test_who_is_refused_is_counted_and_logged_by_network(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refused() -> float:
+        lines = (await served.http.get("/metrics")).text.splitlines()
+        return sum(float(x.split()[-1]) for x in lines if x.startswith("alerting_http_refused_t"))
+
+    before = await refused()
+    await ask(served, "GET", "/v1/alerts/x", headers={}, receive=unread)
+    assert await refused() == before + 1
+    logged = capsys.readouterr()
+    assert "203.0.113.0/24" in logged.out + logged.err
+    assert "203.0.113.7" not in logged.out + logged.err

@@ -1,0 +1,168 @@
+"""A real server, and clients that do not behave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from alerting.api.connections import BoundedProtocol
+
+LINGER_S = 0.3
+
+
+class Hasty(BoundedProtocol):
+    head_s, piece_s, body_s = LINGER_S, LINGER_S, 3 * LINGER_S
+    connections_each = 3
+
+
+class Strict(Hasty):
+    """To which everybody is a stranger."""
+
+    def _is_stranger(self, address: str) -> bool:
+        return True
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the length of the body, unless the address tells it not to read one."""
+    size, more = 0, scope["path"] != "/unread"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+async def served(protocol: type[BoundedProtocol]) -> AsyncIterator[int]:
+    config = uvicorn.Config(app, http=protocol, ws="none", port=0, log_config=None)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await task
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    async for found in served(Hasty):
+        yield found
+
+
+@pytest.fixture
+async def port_for_strangers() -> AsyncIterator[int]:
+    async for found in served(Strict):
+        yield found
+
+
+async def to_the_end(port: int, *parts: bytes, pause_s: float = 0) -> bytes:
+    """What a client hears that sends these parts and then waits until it is hung up on."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            writer.write(part)
+            try:
+                await writer.drain()
+            except ConnectionError:
+                break
+            await asyncio.sleep(pause_s)
+        # Only a server that waits for ever lets this time out.
+        try:
+            return await asyncio.wait_for(reader.read(-1), 20)
+        except ConnectionError:
+            return b""
+    finally:
+        writer.close()
+
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+
+
+async def test_who_says_nothing_is_hung_up_on(port: int) -> None:
+    assert await to_the_end(port) == b""
+
+
+async def test_half_a_head(port: int) -> None:
+    assert (await to_the_end(port, b"GET / HTTP/1.1\r\nHost:")).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_head_of_drops(port: int) -> None:
+    drops = [b"GET / HTTP/1.1\r\n", *([b"A: b\r\n"] * 20)]
+    heard = await to_the_end(port, *drops, pause_s=LINGER_S / 4)
+    assert heard == b"" or heard.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_half_a_body(port: int) -> None:
+    assert (await to_the_end(port, POST, b"12345")).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_of_drops(port: int) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    heard = await to_the_end(port, head, *([b"x"] * 40), pause_s=LINGER_S / 4)
+    assert heard == b"" or heard.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_nobody_reads(port: int) -> None:
+    heard = await to_the_end(port, POST.replace(b"POST /", b"POST /unread"), b"123")
+    assert heard.startswith(b"HTTP/1.1 200 ")
+    assert b"408" not in heard
+
+
+async def test_a_head_without_end(port: int) -> None:
+    more = b"A: " + b"x" * 10_000 + b"\r\n"
+    heard = await to_the_end(port, b"GET / HTTP/1.1\r\n", *([more] * 10), pause_s=0.01)
+    assert heard == b"" or heard.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_blank_lines_between_requests_keep_no_connection(port: int) -> None:
+    whole = POST + b"1234567890"
+    heard = await to_the_end(port, whole, *([b"\r\n"] * 20), pause_s=LINGER_S / 4)
+    # Hung up on while the drops still came, it may not hear the answer.
+    assert heard == b"" or heard.count(b"HTTP/1.1 200 ") == 1
+
+
+async def test_a_good_client_keeps_its_connection(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(3):
+        writer.write(POST + b"1234567890")
+        heard = await reader.readuntil(b"0\r\n\r\n")
+        assert heard.startswith(b"HTTP/1.1 200 ")
+        await asyncio.sleep(LINGER_S / 2)
+    writer.close()
+
+
+async def test_one_network_leaves_connections_to_others(port_for_strangers: int) -> None:
+    kept = [await asyncio.open_connection("127.0.0.1", port_for_strangers) for _ in range(3)]
+    assert await to_the_end(port_for_strangers, POST + b"1234567890") == b""
+    for _, writer in kept:
+        writer.close()
+        await writer.wait_closed()
+    while Hasty._open:  # noqa: ASYNC110 - nor for a connection that was lost
+        await asyncio.sleep(0.01)
+    heard = await to_the_end(port_for_strangers, POST + b"1234567890")
+    assert heard.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("address", "strange"), [("127.0.0.1", False), ("10.1.2.3", False), ("8.8.8.8", True)]
+)
+def test_who_is_a_stranger(address: str, strange: bool) -> None:
+    config = uvicorn.Config(app, http=Hasty)
+    protocol = Hasty(config, ServerState(), {}, asyncio.new_event_loop())
+    assert protocol._is_stranger(address) is strange
+    protocol.loop.close()
+
+
+async def test_a_proxy_has_any_number(port: int) -> None:
+    kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(6)]
+    assert (await to_the_end(port, POST + b"1234567890")).startswith(b"HTTP/1.1 200 ")
+    for _, writer in kept:
+        writer.close()
