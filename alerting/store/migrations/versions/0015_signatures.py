@@ -13,7 +13,7 @@ from alembic import op
 from alerting.store.migrations.gently import gently, works_with
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
