@@ -38,7 +38,12 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
 }
 
 #: Whoever has the address may ask these: Twilio signs its own, a citizen's link is the leave.
-OPEN = {("POST", "/webhooks/twilio/status"), ("POST", "/u/{token}")}
+OPEN = {
+    ("POST", "/webhooks/twilio/status"),
+    ("POST", "/webhooks/twilio/message"),
+    ("POST", "/u/{token}"),
+    ("POST", "/u/{token}/back"),
+}
 
 
 def test_every_route_that_changes_something_is_in_the_table(served: Served) -> None:

@@ -18,7 +18,9 @@ OPEN = {
     "/healthz", "/readyz", "/metrics",  # machines of the operator
     "/docs", "/docs.css",  # no secret
     "/webhooks/twilio/status",  # signed by Twilio
-    "/{code:code}", "/a/{alert_id}", "/x/{token}", "/u/{token}", "/citizen.css",  # citizens
+    "/webhooks/twilio/message",
+    "/{code:code}", "/a/{alert_id}", "/x/{token}", "/citizen.css",  # citizens
+    "/u/{token}", "/u/{token}/back",
 }  # fmt: skip
 
 
