@@ -8,7 +8,7 @@ from datetime import datetime, time
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import func, select, update
+from sqlalchemy import ARRAY, Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import NotFound
@@ -165,7 +165,7 @@ async def suspend(connection: AsyncConnection, by_reason: Mapping[str, Sequence[
 async def in_groups(connection: AsyncConnection, citizen_id: int, groups: Collection[str]) -> bool:
     """Whether a citizen is in one of these closed groups."""
     query = select(citizen.c.id).where(
-        citizen.c.id == citizen_id, citizen.c.groups.overlap(list(groups))
+        citizen.c.id == citizen_id, citizen.c.groups.bool_op("&&")(cast(list(groups), ARRAY(Text)))
     )
     return (await connection.execute(query)).first() is not None
 
