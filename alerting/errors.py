@@ -83,3 +83,7 @@ class Unavailable(WorkFailed):
 
     http_status = 503
     title = "Unavailable"
+
+
+class NotMigrated(Unavailable):
+    """The database's schema is missing or older than this version needs."""

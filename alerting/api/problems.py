@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from alerting.api.rates import Rate, TooMany, caller
 from alerting.bootstrap import Runtime
-from alerting.errors import RECORDED, AlertingError, Forbidden
+from alerting.errors import RECORDED, AlertingError, Forbidden, NotMigrated, Unavailable
 from alerting.observe.logs import logger
 from alerting.observe.metrics import REFUSED
 from alerting.store import audit
@@ -38,7 +38,7 @@ def problem(status: int, title: str, detail: str, **more: object) -> Response:
 def answer(error: AlertingError) -> Response:
     """An error that was raised on purpose, as it is answered."""
     detail = str(error)
-    if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if isinstance(error, Unavailable) and not isinstance(error, NotMigrated):
         # Where it was looked for is for the log, not for whoever asks.
         log.warning("request.unavailable", error=error.detail)
         detail = "A part that this needs does not answer right now. Ask again."

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from sqlalchemy.exc import ProgrammingError
 
-from alerting.errors import Unavailable
+from alerting.errors import NotMigrated
 
 #: A table, column or function that is not there (PostgreSQL, appendix A).
 _MISSING = {"42P01", "42703", "42883"}
@@ -29,7 +29,7 @@ def says_something_is_missing(error: BaseException) -> bool:
 
 
 async def refuse_older(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Raises Unavailable when the database has no schema of ours, or an older one than we need."""
+    """Raises NotMigrated when the database has no schema of ours, or an older one than we need."""
     rows = await connection.execute("select to_regclass('alembic_version') is not null")
     (made,) = await rows.fetchone() or (False,)
     there = None
@@ -37,9 +37,9 @@ async def refuse_older(connection: psycopg.AsyncConnection[Any]) -> None:
         rows = await connection.execute("select max(version_num) from alembic_version")
         (there,) = await rows.fetchone() or (None,)
     if there is None:
-        raise Unavailable("The database has no schema yet.", remedy="Run `alerting migrate`.")
+        raise NotMigrated("The database has no schema yet.", remedy="Run `alerting migrate`.")
     if there < newest():
-        raise Unavailable(
+        raise NotMigrated(
             f"The database's schema is at {there}, this version needs {newest()}.",
             remedy="Run `alerting migrate`.",
         )

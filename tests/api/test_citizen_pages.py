@@ -373,7 +373,7 @@ async def test_leaving_is_never_kept(served: Served) -> None:
     token = served.runtime.links.token(await an_address(served), Purpose.LEAVE)
     for answer in (await served.http.get(f"/u/{token}"), await served.http.post(f"/u/{token}")):
         assert answer.status_code == 200
-        assert answer.headers["cache-control"] == "no-store"
+        assert "no-store" in answer.headers["cache-control"]
 
 
 async def test_https_is_asked_for_where_it_is_spoken(served: Served) -> None:
