@@ -16,8 +16,8 @@ from town import Recorder, Town
 from alerting.cap import from_json, read, to_xml
 from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, Outcome, Outgoing
 from alerting.channels.phrases import table
-from alerting.dispatch.intake.accept import KeyReused
 from alerting.dispatch.intake.cancel import Cancelled, call_back_all, cancel
+from alerting.dispatch.intake.submission import KeyReused
 from alerting.dispatch.status import status
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import AlertState

@@ -24,7 +24,7 @@ from alerting.audience.zones import Zones
 from alerting.cap import from_json, read, to_json
 from alerting.channels.render import render
 from alerting.citizen.alert_page import alert_page
-from alerting.dispatch.intake.accept import prepare
+from alerting.dispatch.intake.submission import prepare
 from alerting.dispatch.intake.submit import _read_submission
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState

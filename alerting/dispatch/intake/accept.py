@@ -2,114 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import called_a_test, from_json, to_json
-from alerting.cap.odd import AHEAD
 from alerting.dispatch.intake import events
 from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.events import Place
 from alerting.dispatch.intake.look import look
+from alerting.dispatch.intake.repeats import repeat_of_triple, repeated, waits
 from alerting.dispatch.intake.start import start
+from alerting.dispatch.intake.submission import Prepared, Request, Submitted
+from alerting.dispatch.intake.times import expiry, refuse_ahead
 from alerting.dispatch.judging import policies, storm
-from alerting.domain.alert import Alert, MsgType, Repair, Status
-from alerting.domain.alert_state import ENDED, AlertState
-from alerting.domain.lane import Lane, lane_of
+from alerting.domain.alert import Alert, MsgType, Status
+from alerting.domain.alert_state import AlertState
+from alerting.domain.lane import lane_of
 from alerting.domain.links import new_code
 from alerting.domain.principal import Principal
 from alerting.drills import rosters
-from alerting.errors import BadInput, Conflict, NotFound
+from alerting.errors import NotFound
 from alerting.store import alarms, alerts, audit, idempotency, threads
 from alerting.store.alerts import StoredAlert
 from alerting.throttle.cover import speaks_for
 from alerting.throttle.events.hazard import hazard_of
-from alerting.throttle.events.signature import Signature, signature
-
-#: What is said of a text whose times are moved to now, and that was sent so before.
-_SAME_TEXT = (
-    "The same text was sent with its times moved to {stored.sent_at:%Y-%m-%d %H:%M:%S %Z} and is "
-    "in force: nothing is sent anew. To send it all the same cancel that alert first, insist "
-    "(--tell-again), or give an idempotency key of your own."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """What became of a submission. `created` is False when it had been accepted before.
-
-    notes: what the coordinator should know though it is no error. ends_nothing: it ends a danger,
-    and nothing is known here that it could end.
-    """
-
-    alert_id: UUID
-    created: bool
-    lane: Lane
-    state: AlertState
-    notes: tuple[str, ...]
-    repairs: tuple[Repair, ...]
-    ends_nothing: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": str(self.alert_id),
-            "created": self.created,
-            "lane": self.lane.value,
-            "state": self.state.value,
-            "notes": list(self.notes),
-            "ends_nothing": self.ends_nothing,
-            "repairs": [{"where": r.where, "what": r.what} for r in self.repairs],
-        }
-
-
-class KeyReused(Conflict):
-    """The same idempotency key came with another body."""
-
-    http_status = 422
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Who submits and when. `hash` is of what their idempotency key stands for, where they gave
-    one; with `while_in_force` it stands for that only until the alert has ended or run out;
-    `default_expiry_s` is how long an alert without an end is sent; `drill_roster_max` is how
-    many members a drill may have without a second person."""
-
-    principal: Principal
-    now: datetime
-    hash: bytes
-    key: str | None = None
-    default_expiry_s: float = 24 * 3600
-    drill_roster_max: int = 500
-    while_in_force: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An alert and what is worked out of it by the processor alone, once.
-
-    document: as it is stored. content_hash: equal for equal meaning, whatever the spelling of the
-    document it came in.
-    """
-
-    alert: Alert
-    document: dict[str, Any]
-    content_hash: bytes
-    signature: Signature
-
-
-def prepare(alert: Alert) -> Prepared:
-    """Takes tenths of a second for the largest alerts: call it beside the event loop."""
-    document = to_json(alert)
-    meant = {name: v for name, v in document.items() if name not in ("repairs", "remarks")}
-    content = json.dumps(meant, sort_keys=True, default=str).encode()
-    return Prepared(alert, document, hashlib.sha256(content).digest(), signature(alert))
 
 
 async def take_turns(connection: AsyncConnection, alert: Alert, request: Request) -> None:
@@ -117,25 +37,6 @@ async def take_turns(connection: AsyncConnection, alert: Alert, request: Request
     names = {f"sender {alert.sender.lower()}", f"key {request.principal.actor} {request.key}"}
     names |= {f"sender {r.sender.lower()}" for r in alert.references}
     await threads.lock(connection, names)
-
-
-async def repeated(connection: AsyncConnection, request: Request) -> Submitted | None:
-    """What was accepted for this request's key before; None without a key or for a new one.
-
-    Raises KeyReused.
-    """
-    if request.key is None:
-        return None
-    known = await idempotency.remembered(connection, request.principal.actor, request.key)
-    if known is None:
-        return None
-    if request.while_in_force:
-        stored = await alerts.get(connection, known[1])
-        if stored is None or stored.state in ENDED or stored.expires_at <= request.now:
-            return None
-        notes = _since(stored) or (_SAME_TEXT.format(stored=stored),)
-        return Submitted(stored.id, False, stored.lane, stored.state, notes, ())
-    return await _repeat_of_key(connection, known, request.hash, request.key)
 
 
 async def accept(
@@ -160,10 +61,10 @@ async def accept(
         return known, None
     twin = await alerts.by_triple(connection, alert.triple)
     if twin is not None:
-        return _repeat_of_triple(twin, prepared.content_hash, alert), None
+        return repeat_of_triple(twin, prepared.content_hash, alert), None
     await rosters.require(connection, alert)
-    _refuse_ahead(alert, request.now)
-    expires_at = _expiry(alert, request.now, request.default_expiry_s)
+    refuse_ahead(alert, request.now)
+    expires_at = expiry(alert, request.now, request.default_expiry_s)
     policy = (await policies.live(connection)).policy
     found = await events.place(
         connection,
@@ -183,7 +84,7 @@ async def accept(
     plan_id = await start(connection, stored) if starts else None
     notes = [*found.notes, *looked.notes, *_notes(found, alert_id)]
     if state is AlertState.HELD:
-        notes.append(_waits(alert_id, reason))
+        notes.append(waits(alert_id, reason))
         mark = f"{alert.status.upper()}: " if alert.is_drill else ""
         sentence = (
             f"{mark}Alert {alert.identifier} of {alert.sender} waits for a second person: {reason}"
@@ -229,81 +130,6 @@ async def let_go(
     await alerts.set_state(connection, stored.id, AlertState.ACCEPTED, **values)
     now_stored = await alerts.get(connection, stored.id)
     return None if now_stored is None else await start(connection, now_stored)
-
-
-def _refuse_ahead(alert: Alert, now: datetime) -> None:
-    if alert.sent > now + AHEAD:
-        raise BadInput(
-            f"The alert was sent at {alert.sent.isoformat()}, which is still to come: here it is "
-            f"{now.astimezone(alert.sent.tzinfo).isoformat(timespec='seconds')}.",
-            remedy="Correct `sent` and its offset, or submit it with its times moved to now "
-            "(--now).",
-        )
-
-
-def _expiry(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
-    """When sending must stop; an alert without an end gets one counted from now.
-
-    Senders end a danger with a time that is already past. That is no end of the end.
-    """
-    default = now + timedelta(seconds=default_expiry_s)
-    over = {i.expires for i in alert.infos if alert.ends_in(i) and (i.expires or now) <= now}
-    ends = [default if i.expires is None or i.expires in over else i.expires for i in alert.infos]
-    expires_at = max(ends, default=default)
-    if expires_at <= now:
-        raise BadInput(
-            f"The alert expired at {expires_at.isoformat()}; an expired alert is never sent.",
-            remedy="Correct `expires`, or submit it with its times moved to now (--now).",
-        )
-    if not alert.ends and not any(
-        a.polygons or a.circles or a.geocodes for i in alert.infos for a in i.areas
-    ):
-        raise BadInput(
-            "No info of this alert has an area with a polygon, circle or geocode, so nobody can "
-            "be reached.",
-            remedy="Add one.",
-        )
-    return expires_at
-
-
-async def _repeat_of_key(
-    connection: AsyncConnection, known: tuple[bytes, UUID], request_hash: bytes, key: str
-) -> Submitted:
-    first_hash, alert_id = known
-    if first_hash != request_hash:
-        raise KeyReused(
-            f"The idempotency key {key!r} was used before with another body.",
-            remedy="Use a new key for a new alert.",
-        )
-    stored = await alerts.get(connection, alert_id)
-    if stored is None:
-        raise Conflict(f"The alert of the idempotency key {key!r} has been removed.")
-    return Submitted(alert_id, False, stored.lane, stored.state, _since(stored), ())
-
-
-def _repeat_of_triple(twin: StoredAlert, content_hash: bytes, alert: Alert) -> Submitted:
-    if twin.source_hash != content_hash:
-        raise Conflict(
-            f"{alert.sender} already sent an alert {alert.identifier} at that time with other "
-            "content.",
-            remedy="An issued alert never changes: send an Update that refers to it.",
-        )
-    return Submitted(twin.id, False, twin.lane, twin.state, _since(twin), alert.repairs)
-
-
-def _since(stored: StoredAlert) -> tuple[str, ...]:
-    """What has become of an alert that is submitted once more."""
-    if stored.state is AlertState.HELD:
-        return (_waits(stored.id, stored.state_reason),)
-    if stored.state not in ENDED:
-        return ()
-    why = f" ({stored.state_reason})" if stored.state_reason else ""
-    how = "kept for the record" if stored.state is AlertState.RECORDED else stored.state.value
-    return (f"It was accepted before and has been {how}{why}: nothing is sent.",)
-
-
-def _waits(alert_id: UUID, reason: str) -> str:
-    return f"It waits for a second person (alerting approve {alert_id}): {reason}"
 
 
 async def _state(

@@ -15,16 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cap import from_json, to_xml
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.intake.accept import (
-    Request,
-    Submitted,
-    accept,
-    prepare,
-    repeated,
-    take_turns,
-)
+from alerting.dispatch.intake.accept import accept, take_turns
 from alerting.dispatch.intake.authority import authorise_end
 from alerting.dispatch.intake.notice import notice_of
+from alerting.dispatch.intake.repeats import repeated
+from alerting.dispatch.intake.submission import Request, Submitted, prepare
 from alerting.dispatch.intake.submit import read_one
 from alerting.dispatch.judging.verdict import ended_as
 from alerting.dispatch.pruned import refuse_pruned

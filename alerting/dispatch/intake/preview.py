@@ -21,11 +21,12 @@ from alerting.audience.sample import Sample, sample
 from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.ending import Told
-from alerting.dispatch.intake.accept import Request, Submitted, accept
+from alerting.dispatch.intake.accept import accept
 from alerting.dispatch.intake.findings import findings
 from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
 from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
 from alerting.dispatch.intake.start import older
+from alerting.dispatch.intake.submission import Request, Submitted
 from alerting.dispatch.intake.submit import read_submission
 from alerting.dispatch.judging import silences
 from alerting.dispatch.plan import goes_on

@@ -11,8 +11,8 @@ from typing import Any
 
 from alerting.audience.zones import Zones
 from alerting.channels.render import render
-from alerting.dispatch.intake.accept import Submitted
 from alerting.dispatch.intake.foresee import Foreseen, Hears
+from alerting.dispatch.intake.submission import Submitted
 from alerting.domain import geometry
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason

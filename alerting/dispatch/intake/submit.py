@@ -13,17 +13,10 @@ from alerting.cap.bounds import refuse_costly, refuse_large
 from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.intake.accept import (
-    KeyReused,
-    Prepared,
-    Request,
-    Submitted,
-    accept,
-    prepare,
-    take_turns,
-)
+from alerting.dispatch.intake.accept import accept, take_turns
 from alerting.dispatch.intake.findings import notes_on
 from alerting.dispatch.intake.interrupting import interrupting
+from alerting.dispatch.intake.submission import KeyReused, Prepared, Request, Submitted, prepare
 from alerting.dispatch.judging import silences
 from alerting.domain.alert import Alert
 from alerting.domain.principal import Principal

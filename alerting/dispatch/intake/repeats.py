@@ -1,0 +1,80 @@
+"""Repeats: a submission of what was accepted before, by its key or by its CAP triple."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.dispatch.intake.submission import KeyReused, Request, Submitted
+from alerting.domain.alert import Alert
+from alerting.domain.alert_state import ENDED, AlertState
+from alerting.errors import Conflict
+from alerting.store import alerts, idempotency
+from alerting.store.alerts import StoredAlert
+
+#: What is said of a text whose times are moved to now, and that was sent so before.
+_SAME_TEXT = (
+    "The same text was sent with its times moved to {stored.sent_at:%Y-%m-%d %H:%M:%S %Z} and is "
+    "in force: nothing is sent anew. To send it all the same cancel that alert first, insist "
+    "(--tell-again), or give an idempotency key of your own."
+)
+
+
+async def repeated(connection: AsyncConnection, request: Request) -> Submitted | None:
+    """What was accepted for this request's key before; None without a key or for a new one.
+
+    Raises KeyReused.
+    """
+    if request.key is None:
+        return None
+    known = await idempotency.remembered(connection, request.principal.actor, request.key)
+    if known is None:
+        return None
+    if request.while_in_force:
+        stored = await alerts.get(connection, known[1])
+        if stored is None or stored.state in ENDED or stored.expires_at <= request.now:
+            return None
+        notes = _since(stored) or (_SAME_TEXT.format(stored=stored),)
+        return Submitted(stored.id, False, stored.lane, stored.state, notes, ())
+    return await _repeat_of_key(connection, known, request.hash, request.key)
+
+
+async def _repeat_of_key(
+    connection: AsyncConnection, known: tuple[bytes, UUID], request_hash: bytes, key: str
+) -> Submitted:
+    first_hash, alert_id = known
+    if first_hash != request_hash:
+        raise KeyReused(
+            f"The idempotency key {key!r} was used before with another body.",
+            remedy="Use a new key for a new alert.",
+        )
+    stored = await alerts.get(connection, alert_id)
+    if stored is None:
+        raise Conflict(f"The alert of the idempotency key {key!r} has been removed.")
+    return Submitted(alert_id, False, stored.lane, stored.state, _since(stored), ())
+
+
+def repeat_of_triple(twin: StoredAlert, content_hash: bytes, alert: Alert) -> Submitted:
+    if twin.source_hash != content_hash:
+        raise Conflict(
+            f"{alert.sender} already sent an alert {alert.identifier} at that time with other "
+            "content.",
+            remedy="An issued alert never changes: send an Update that refers to it.",
+        )
+    return Submitted(twin.id, False, twin.lane, twin.state, _since(twin), alert.repairs)
+
+
+def _since(stored: StoredAlert) -> tuple[str, ...]:
+    """What has become of an alert that is submitted once more."""
+    if stored.state is AlertState.HELD:
+        return (waits(stored.id, stored.state_reason),)
+    if stored.state not in ENDED:
+        return ()
+    why = f" ({stored.state_reason})" if stored.state_reason else ""
+    how = "kept for the record" if stored.state is AlertState.RECORDED else stored.state.value
+    return (f"It was accepted before and has been {how}{why}: nothing is sent.",)
+
+
+def waits(alert_id: UUID, reason: str) -> str:
+    return f"It waits for a second person (alerting approve {alert_id}): {reason}"

@@ -1,0 +1,44 @@
+"""Times: whether an alert may be sent now, and until when."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from alerting.cap.odd import AHEAD
+from alerting.domain.alert import Alert
+from alerting.errors import BadInput
+
+
+def refuse_ahead(alert: Alert, now: datetime) -> None:
+    if alert.sent > now + AHEAD:
+        raise BadInput(
+            f"The alert was sent at {alert.sent.isoformat()}, which is still to come: here it is "
+            f"{now.astimezone(alert.sent.tzinfo).isoformat(timespec='seconds')}.",
+            remedy="Correct `sent` and its offset, or submit it with its times moved to now "
+            "(--now).",
+        )
+
+
+def expiry(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
+    """When sending must stop; an alert without an end gets one counted from now.
+
+    Senders end a danger with a time that is already past. That is no end of the end.
+    """
+    default = now + timedelta(seconds=default_expiry_s)
+    over = {i.expires for i in alert.infos if alert.ends_in(i) and (i.expires or now) <= now}
+    ends = [default if i.expires is None or i.expires in over else i.expires for i in alert.infos]
+    expires_at = max(ends, default=default)
+    if expires_at <= now:
+        raise BadInput(
+            f"The alert expired at {expires_at.isoformat()}; an expired alert is never sent.",
+            remedy="Correct `expires`, or submit it with its times moved to now (--now).",
+        )
+    if not alert.ends and not any(
+        a.polygons or a.circles or a.geocodes for i in alert.infos for a in i.areas
+    ):
+        raise BadInput(
+            "No info of this alert has an area with a polygon, circle or geocode, so nobody can "
+            "be reached.",
+            remedy="Add one.",
+        )
+    return expires_at
