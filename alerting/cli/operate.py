@@ -6,10 +6,8 @@ import click
 
 from alerting.addresses import database_url
 from alerting.cli.database import do
-from alerting.embedded import engines
 from alerting.errors import WorkFailed
 from alerting.settings import settings
-from alerting.store.migrate import migrate as bring_to_head
 from alerting.store.presence import DUTIES, on_duty, this_host
 
 
@@ -20,6 +18,10 @@ def migrate() -> int:
     Works on DATABASE_URL or the running embedded database; where neither is there, it starts the
     embedded one for as long as it takes.
     """
+    # A health check asks `alive` every half minute, and needs none of it.
+    from alerting.embedded import engines
+    from alerting.store.migrate import migrate as bring_to_head
+
     config = settings()
     if config.embedded_database and engines.find(config.var) is None:
         with engines.start(config.var, with_redis=False) as running:
