@@ -1,0 +1,60 @@
+"""Requests made from the description of the interface: none is answered with an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from served import Served
+
+from alerting.domain.principal import RIGHTS
+
+#: Of each operation.
+_EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))
+
+
+@pytest.mark.timeout(300)
+async def test_no_request_of_the_description_is_answered_with_an_error_of_ours(
+    served: Served,
+) -> None:
+    served.app.state.rates.network._each_s = 0.0
+    served.app.state.rates.key._each_s = 0.0
+    auth = await served.person("everybody", *sorted(RIGHTS))
+    schema = schemathesis.openapi.from_dict(served.app.openapi())
+    loop = asyncio.get_running_loop()
+    asked: dict[str, set[int]] = {}
+
+    async def ask(case: schemathesis.Case) -> int:
+        request = case.as_transport_kwargs(base_url=str(served.http.base_url))
+        request.pop("cookies", None)
+        if isinstance(request.get("data"), bytes | str):
+            request["content"] = request.pop("data")
+        request["headers"] = {**dict(request["headers"]), **auth}
+        return (await served.http.request(**request)).status_code
+
+    def play(operation: schemathesis.APIOperation) -> None:
+        statuses = asked.setdefault(operation.label, set())
+
+        @seed(1)
+        @settings(
+            max_examples=_EXAMPLES,
+            deadline=None,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def one(case: schemathesis.Case) -> None:
+            status = asyncio.run_coroutine_threadsafe(ask(case), loop).result()
+            statuses.add(status)
+            assert status < 500, (case.method, case.formatted_path, case.body)
+
+        one()
+
+    for found in schema.get_all_operations():
+        await asyncio.to_thread(play, found.ok())
+    assert len(asked) > 20
+    assert any(status < 300 for statuses in asked.values() for status in statuses)
