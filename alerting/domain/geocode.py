@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from alerting.domain.alert import NamedValue
@@ -26,6 +26,7 @@ _NAME = str.maketrans(string.ascii_lowercase, string.ascii_uppercase, " _-")
 #: FIPS6 is the older name of the same codes.
 _SAME = frozenset({"SAME", "FIPS6", "FIPS"})
 _DIGITS = re.compile(r"[0-9]{1,6}")
+_PART = re.compile(r"[1-9][0-9]{5}")
 _UGC_STATE = re.compile(r"([A-Z]{2})[CZ](?:000|ALL)")
 _APART = re.compile(r"[\s,;]+")
 _CODE = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9._:/-]+", re.ASCII)
@@ -59,6 +60,27 @@ def ranges(code: NamedValue) -> list[KeyRange]:
     of a state, all of the nation."""
     found = dict.fromkeys(_range(NamedValue(code.name, value)) for value in _listed(code.value))
     return list(found)
+
+
+def named_by(codes: Iterable[NamedValue], others: Iterable[NamedValue]) -> bool:
+    """True where all that `codes` name lies in what `others` name. A part of a county holds no
+    more than itself, though everybody of the county is told of it."""
+    named = set(others)
+    known = {r for other in named if not _is_part(other) for r in ranges(other)}
+    wide = [r for r in known if r.low != r.high]
+    return all(
+        code in named
+        or all(
+            r in known or any(w.low <= r.low and r.high <= w.high for w in wide)
+            # Of a list the codes count, and the list as a text only where it is none.
+            for r in ranges(code)[1:] or ranges(code)
+        )
+        for code in codes
+    )
+
+
+def _is_part(code: NamedValue) -> bool:
+    return _name(code) in _SAME and any(_PART.fullmatch(v) for v in _listed(code.value))
 
 
 def _range(code: NamedValue) -> KeyRange:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from alerting.domain.alert import Alert, Area
+from alerting.domain.geocode import named_by
 from alerting.domain.geometry import ring_shape, tangled, union
 
 #: Rounding in the fifth decimal, about a metre, makes no new area.
@@ -25,9 +26,11 @@ def covers(newer: Alert, older: Alert) -> bool:
     missing = [a for i in older.infos for a in i.areas if _place(a) not in known]
     if not missing:
         return bool(areas)
-    geocodes = {g for a in areas for g in a.geocodes}
+    geocodes = [g for a in areas for g in a.geocodes]
     circles = {c for a in areas for c in a.circles}
-    if not all(set(a.geocodes) <= geocodes and set(a.circles) <= circles for a in missing):
+    if not all(set(a.circles) <= circles for a in missing):
+        return False
+    if not named_by((g for a in missing for g in a.geocodes), geocodes):
         return False
     polygons = [p for a in missing for p in a.polygons]
     if not polygons:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alerting.domain.alert import NamedValue
-from alerting.domain.geocode import key_of, ranges
+from alerting.domain.geocode import key_of, named_by, ranges
 
 
 def meets(asked: str, held: str) -> bool:
@@ -69,3 +69,27 @@ def test_other_codes_do_not(asked: str, held: str) -> None:
 def test_a_long_list_is_bounded() -> None:
     assert len(ranges(NamedValue("SAME", " ".join(f"{n:06}" for n in range(1000))))) == 1001
     assert len(ranges(NamedValue("SAME", "1 " * 1_000_000))) == 1
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "held"),
+    [
+        ("SAME=048001", "SAME=048001", True),
+        ("SAME=048001", "same=48001", True),
+        ("SAME=048001", "SAME=048000", True),
+        ("SAME=048001 048003", "SAME=048003 048001 048005", True),
+        ("SAME=048001", "FIPS6=000000", True),
+        ("UGC=TXC001", "UGC=TXC000", True),
+        ("SAME=148001", "SAME=048001", True),
+        ("SAME=148001", "SAME=148001", True),
+        ("SAME=048000", "SAME=048001", False),
+        ("SAME=048001 048003", "SAME=048001", False),
+        ("SAME=048001", "SAME=148001", False),
+        ("SAME=148001", "SAME=248001", False),
+        ("UGC=TXC001", "UGC=TXZ001", False),
+    ],
+)
+def test_what_lies_in_what_other_codes_name(older: str, newer: str, held: bool) -> None:
+    parts = (older.partition("="), newer.partition("="))
+    mine, theirs = (NamedValue(name, value) for name, _, value in parts)
+    assert named_by([mine], [theirs]) is held
