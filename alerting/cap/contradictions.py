@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from alerting.cap.findings import Finding
 from alerting.cap.rehearsed import called_a_test
 from alerting.domain.alert import Alert, Certainty, Info, ResponseType, Severity, Urgency
-
-#: What takes effect within so much of being sent does so at once.
-_SOON = timedelta(minutes=5)
 
 _TAKE_COVER = (ResponseType.EVACUATE, ResponseType.SHELTER)
 _ACT = (*_TAKE_COVER, ResponseType.EXECUTE, ResponseType.AVOID, ResponseType.PREPARE)
@@ -29,14 +25,6 @@ def contradictions(alert: Alert) -> Iterator[Finding]:
     for number, info in enumerate(alert.infos, 1):
         for text, remedy in _of(info):
             yield Finding("warning", f"info[{number}]", text, remedy)
-        effective = info.effective
-        if effective is not None and effective > alert.sent + _SOON and not alert.ends_in(info):
-            yield Finding(
-                "note",
-                f"info[{number}]/effective",
-                f"It takes effect only at {effective.isoformat()}, and citizens are told at once.",
-                "Say in onset when the danger begins, or submit it then.",
-            )
 
 
 def _of(info: Info) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import TOLD, DeliveryState
@@ -136,6 +135,9 @@ def _empty(stored: StoredAlert) -> str:
 
 async def _geocodes(connection: AsyncConnection, alert_id: UUID) -> str:
     """Which geocodes an alert for nobody names: whoever wrote them sees which is wrong."""
+    # Status needs it hardly ever, and lxml and shapely come with it.
+    from alerting.cap import from_json
+
     stored = await alerts.get(connection, alert_id)
     infos = () if stored is None else from_json(stored.document).infos
     codes = list(dict.fromkeys(str(g) for i in infos for a in i.areas for g in a.geocodes))

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.errors import ProgramLimitExceeded
+from psycopg.errors import DivisionByZero, ProgramLimitExceeded
 from sqlalchemy import Engine, event, func, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -258,6 +258,9 @@ def _session(database_url: str) -> dict[str, Any]:
 def _is_of_the_value(error: Exception) -> bool:
     """True where the fault is in what was given, though its class may say that nobody answers."""
     said = getattr(error, "orig", None) or error
+    if isinstance(said, DivisionByZero):
+        # A mistake of ours.
+        return False
     return isinstance(
         said, UnicodeEncodeError | psycopg.DataError | ProgramLimitExceeded
     ) or "number of parameters" in str(said)

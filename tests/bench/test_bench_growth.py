@@ -22,7 +22,7 @@ def test_digests_are_made_and_settled_beside_what_is_over() -> None:
     assert found["large"]["alerts"] == 1_000
     assert found["large"]["due"] == 4_000
     assert set(found["large"]["longest_s"]) == set(found["small"]["longest_s"])
-    assert len(found["large"]["longest_s"]) == 8
+    assert len(found["large"]["longest_s"]) == 9
     assert all(target["measured"] > 0 for target in found["targets"])
 
 

@@ -110,7 +110,7 @@ class Stage:
 async def _empty(town: Town) -> None:
     async with town.db.begin() as connection:
         await connection.exec_driver_sql(
-            "truncate citizen, alert, delivery, digest_item, receipt cascade"
+            "truncate citizen, alert, delivery, digest_item, receipt, suppression cascade"
         )
         await merge(await raw(connection), _rows())
 

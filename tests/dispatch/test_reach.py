@@ -48,13 +48,6 @@ def somewhere(area: Area) -> Callable[[Town, Alert], Awaitable[Alert]]:
     return prepare
 
 
-async def swapped(town: Town, flood: Alert) -> Alert:
-    (area,) = flood.infos[0].areas
-    (ring,) = area.polygons
-    turned = Polygon(tuple((lon, lat) for lat, lon in ring.points))
-    return saying(town, flood, areas=(replace(area, polygons=(turned,)),))
-
-
 async def silenced(town: Town, flood: Alert) -> Alert:
     async with town.db.begin() as c:
         await silences.add(
@@ -89,7 +82,6 @@ def nowhere(*codes: str) -> Area:
 #: slip → what the status says, and what the alarm adds
 SLIPS = {
     "empty land": (somewhere(Area("Sea", polygons=(SEA,))), "Nobody is in its areas."),
-    "lat and lon swapped": (swapped, "Nobody is in its areas."),
     "a geocode nobody has": (
         somewhere(nowhere("09999")),
         "Nobody is in its areas. No citizen has AGS=09999.",

@@ -140,7 +140,7 @@ ANSWERS: dict[str, tuple[Callable[[Town, Alert], Awaitable[Submitted]], bool, st
         effective_later,
         True,
         "accepted",
-        "It takes effect only at 2026-11-24T15:00:00+00:00, and citizens are told at once.",
+        "It takes effect only at 2026-11-24T15:00:00+00:00, and is sent at once.",
     ),
     "effective now": (effective_at_once, True, "accepted", ""),
 }

@@ -142,7 +142,7 @@ async def _open(database_url: str, redis_url: str) -> tuple[Town, list[Any]]:
     db = Database(database_url)
     async with db.begin() as connection:
         await connection.exec_driver_sql(
-            "truncate citizen, alert, delivery, digest_item, roster cascade"
+            "truncate citizen, alert, delivery, digest_item, roster, suppression cascade"
         )
         await merge(await raw(connection), _rows())
         await rosters.create(connection, "crew", by="test")

@@ -25,7 +25,7 @@ from alerting.cap import from_json, read, to_json
 from alerting.channels.render import render
 from alerting.citizen.alert_page import alert_page
 from alerting.dispatch.intake.submission import prepare
-from alerting.dispatch.intake.submit import _read_submission
+from alerting.dispatch.intake.submit import read_alert
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.geometry import grown
@@ -50,7 +50,7 @@ GROUND = shapely.Point(8.5, 50.5).buffer(0.5, quad_segs=1_200)
 def intake(data: bytes) -> Alert | None:
     """What accepting a document takes, but for what PostgreSQL does; None where it is refused."""
     try:
-        alert, _ = _read_submission(data, MOST_BYTES)
+        alert = read_alert(data, max_bytes=MOST_BYTES)
     except BadInput:
         return None
     one = prepare(alert).signature

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from alerting.cap import Finding, Findings, check
-from alerting.channels.render import render
 from alerting.clock import Clock
 from alerting.domain.alert import Alert
 from alerting.domain.segments import Segments, measure
@@ -48,6 +47,9 @@ def findings(alert: Alert, *, clock: Clock, public_url: str) -> tuple[Findings, 
 
 def sms_size(alert: Alert, info_no: int, *, public_url: str) -> Segments:
     """What the SMS of an info takes, in the area for which it takes most."""
+    # A cancel does without what lays out messages.
+    from alerting.channels.render import render
+
     info = alert.infos[info_no]
     most = max(1, min(_LAID_OUT // len(alert.infos), len(info.areas)))
     texts = (

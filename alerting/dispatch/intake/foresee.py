@@ -11,7 +11,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
-from alerting.channels.registry import can_be_silent
 from alerting.dispatch.judging import policies, silences
 from alerting.dispatch.judging.history import Histories, Known
 from alerting.dispatch.plan import ByLane
@@ -57,7 +56,7 @@ class Foreseen:
             # No mail wakes anybody.
             return Hears.QUIETLY if self.channel == "email" else Hears.AT_ONCE
         if verdict is Verdict.SILENT:
-            return Hears.QUIETLY if can_be_silent(self.channel) else Hears.NOTHING
+            return Hears.QUIETLY if _can_be_silent(self.channel) else Hears.NOTHING
         return Hears.NOTHING if verdict is Verdict.DROP else Hears.LATER
 
 
@@ -96,7 +95,7 @@ async def foresee(
                 order_at=stored.order_at,
                 submitted_at=stored.submitted_at,
                 now=now,
-                can_be_silent=can_be_silent(channel),
+                can_be_silent=_can_be_silent(channel),
                 silences=standing,
             )
             for d in deliveries:
@@ -106,6 +105,13 @@ async def foresee(
                     decision = _decided(desk, _subject(d, known.get(d.citizen_id), its))
                 found.append(Foreseen(d, channel, lane, its.time_zone if its else "", decision))
     return found
+
+
+def _can_be_silent(channel: str) -> bool:
+    # The adapters come with it, and a cancel does without them.
+    from alerting.channels.registry import can_be_silent
+
+    return can_be_silent(channel)
 
 
 def _decided(desk: Desk, subject: Subject) -> Decision:

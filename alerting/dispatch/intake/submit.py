@@ -116,17 +116,24 @@ async def read_submission(
     """
 
     def work() -> Prepared:
-        if len(data) <= max_bytes:
-            refuse_costly(data)
-        alert = read_one(data, max_bytes=max_bytes)
-        # Not in `read_one`: the notice that ends an alert of before these rules must pass.
-        refuse_large(alert)
-        refuse_unclear(alert)
+        alert = read_alert(data, max_bytes=max_bytes)
         if now:
             alert = sent_now(alert, clock.now())
         return prepare(alert.told_again() if tell_again else alert)
 
     return await asyncio.get_running_loop().run_in_executor(_READERS, work)
+
+
+def read_alert(data: bytes, *, max_bytes: int) -> Alert:
+    """The one alert of a document that a person submits. Raises BadInput for what costs too much
+    or is not clear."""
+    if len(data) <= max_bytes:
+        refuse_costly(data)
+    alert = read_one(data, max_bytes=max_bytes)
+    # Not in `read_one`: the notice that ends an alert of before these rules must pass.
+    refuse_large(alert)
+    refuse_unclear(alert)
+    return alert
 
 
 def read_one(data: bytes, *, max_bytes: int) -> Alert:
