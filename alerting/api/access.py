@@ -18,15 +18,20 @@ from alerting.store.keys import ApiKey
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys create NAME`.")
 
-#: A wrong key is looked up in the database, and may be a guess: so many requests' worth.
+#: A wrong key is looked up in the database, and may be a guess: so many times fewer of these.
 _WRONG = 10
 
 
 class Rates:
-    """How often a network and a key may ask for what needs a key."""
+    """How often a network and a key may ask for what needs a key.
+
+    wrong: of requests with a wrong key. Apart, so that whoever has a right one is not kept out by
+    a neighbour's guesses.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.network = Rate(settings.network_rate)
+        self.wrong = Rate(settings.network_rate / _WRONG)
         self.key = Rate(settings.key_rate)
 
 
@@ -67,7 +72,7 @@ class having:  # noqa: N801 - reads as a word where it is used
             async with Runtime.of(request.app).db.begin() as connection:
                 key = await keys.verify(connection, credentials.credentials)
         except NotAllowed:
-            rates.network.charge(caller(request.scope), _WRONG)
+            rates.wrong.charge(caller(request.scope))
             raise
         request.state.actor = key.principal.actor
         rates.key.charge(key.prefix)

@@ -47,7 +47,7 @@ class Rate:
         # When each caller has used up what it has; in the order of their last requests.
         self._used_until: OrderedDict[str, float] = OrderedDict()
 
-    def charge(self, caller: str, cost: float = 1) -> None:
+    def charge(self, caller: str) -> None:
         """Count a request of a caller. Raises TooMany where it has used up what it has."""
         if not self._each_s:
             return
@@ -56,7 +56,7 @@ class Rate:
         over_s = until - now - self._burst_s
         if over_s >= 0:
             raise TooMany(over_s + self._each_s)
-        self._used_until[caller] = until + cost * self._each_s
+        self._used_until[caller] = until + self._each_s
         self._used_until.move_to_end(caller)
         if len(self._used_until) > _MOST:
             self._used_until.popitem(last=False)

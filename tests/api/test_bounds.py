@@ -134,15 +134,23 @@ async def test_who_hangs_up_leaves_no_traceback(
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
+async def test_wrong_keys_keep_no_right_key_of_their_network_out(served: Served) -> None:
+    served.app.state.rates.wrong._now_s = lambda: 0.0
+    wrong = {"Authorization": "Bearer ak_0_0"}
+    answers = [await served.http.get("/v1/alerts/x", headers=wrong) for _ in range(110)]
+    assert {a.status_code for a in answers[:100]} == {401}
+    assert answers[-1].status_code == 429
+    assert (await served.http.get("/v1/alerts/x", headers=served.auth)).status_code == 404
+
+
 async def test_a_network_that_asks_too_often_starves_itself_alone(served: Served) -> None:
     rate = served.app.state.rates.network
     rate._now_s = lambda: 0.0
-    answers = [await served.http.get("/v1/alerts/x", headers=served.auth) for _ in range(20)]
-    assert {a.status_code for a in answers} == {404}
-    for _ in range(200):
-        answer = await served.http.get("/v1/alerts/x", headers={"Authorization": "Bearer ak_0_0"})
+    for _ in range(1_100):
+        answer = await served.http.get("/v1/alerts/x")
         if answer.status_code == 429:
             break
+        assert answer.status_code == 401
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) >= 1
     assert "Ask again in" in answer.json()["detail"]

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 
 from alerting.dispatch.broker import make_app
 from alerting.settings import Settings
@@ -24,14 +26,14 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 #: What the Compose specification lets a file and a service say, with the type it takes; only the
 #: words used here.
-TOP = {"name": str, "services": dict, "volumes": dict, "secrets": dict}
+TOP = {"name": str, "services": dict, "networks": dict, "volumes": dict, "secrets": dict}
 SERVICE = {
     "image": str, "build": (str, dict), "restart": str, "env_file": (str, list),
     "environment": (dict, list), "secrets": list, "depends_on": (dict, list), "read_only": bool,
     "tmpfs": (str, list), "security_opt": list, "stop_grace_period": str, "volumes": list,
     "healthcheck": dict, "command": (str, list), "ports": list, "profiles": list, "hostname": str,
     "cap_drop": list, "cap_add": list, "mem_limit": str, "pids_limit": int, "shm_size": str,
-    "logging": dict,
+    "logging": dict, "networks": list,
 }  # fmt: skip
 HEALTH = {
     "test": (str, list), "interval": str, "timeout": str, "retries": int, "start_period": str,
@@ -102,6 +104,18 @@ def test_the_secrets_it_tells_to_make_are_those_it_reads() -> None:
     assert set(made) == set(COMPOSE["secrets"])
     assert made["postgres_password"] in made["database_url"]
     assert made["valkey.conf"].removeprefix("requirepass ") in made["redis_url"]
+
+
+def test_the_api_believes_the_proxy_and_nobody_else() -> None:
+    subnet = COMPOSE["networks"]["front"]["ipam"]["config"][0]["subnet"]
+    assert SERVICES["api"]["environment"]["ALERTING_TRUSTED_PROXIES"] == subnet
+    # Where Compose finds nothing else to put in, it is a network, as the server reads it.
+    usual = ip_network(subnet.removeprefix("${PROXY_SUBNET:-").removesuffix("}"))
+    assert str(usual[2]) in _TrustedHosts(str(usual))
+    assert {n for n, s in SERVICES.items() if "front" in s.get("networks", [])} == {"api", "proxy"}
+    # With a second network in common it might come from that.
+    assert SERVICES["proxy"]["networks"] == ["front"]
+    assert set(SERVICES["api"]["networks"]) == {"default", "front"}
 
 
 def test_every_lane_has_a_worker_and_every_long_service_a_health_check() -> None:
