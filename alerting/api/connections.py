@@ -15,7 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from alerting.api.rates import network
 
-#: The head of a request must be here so soon after its first byte, or after connecting.
+#: The head of a request must be here so soon after its first byte, or after connecting. No more
+#: than these bytes may be anything but body: head, trailers, what stands between chunks.
 HEAD_S = 10.0
 HEAD_BYTES = 64_000
 
@@ -42,6 +43,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._network = ""
         self._timer: asyncio.TimerHandle | None = None
         self._in_head, self._head_bytes, self._must_end_at = True, 0, 0.0
+        # True once what came last began or carried on a body.
+        self._went_on = False
         address = self.client[0] if self.client else ""
         if self._is_stranger(address):
             self._network = network(address)
@@ -68,11 +71,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._went_on = False
         super().data_received(data)
-        if self._in_head:
+        if self._in_head or not self._went_on:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._end(*_LARGE)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # One after the head is a trailer, which nobody reads and uvicorn would keep.
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -80,13 +89,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait(self.head_s)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._head_bytes, self._went_on = False, 0, True
         self._must_end_at = self.loop.time() + self.body_s
         self._wait(self.piece_s)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
+        self._head_bytes, self._went_on = 0, True
         self._wait(min(self.piece_s, self._must_end_at - self.loop.time()))
 
     def on_message_complete(self) -> None:

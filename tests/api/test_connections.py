@@ -122,6 +122,36 @@ async def test_a_head_without_end(port: int) -> None:
     assert heard == b"" or heard.startswith(b"HTTP/1.1 431 ")
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+
+
+@pytest.mark.parametrize("piece", [b"a:b\r\n" * 2_000, b"x" * 10_000], ids=["many", "one"])
+async def test_trailers_without_end(
+    port: int, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    most, taken = 0, 0
+    received = Hasty.data_received
+
+    def watched(self: Hasty, data: bytes) -> None:
+        nonlocal most, taken
+        received(self, data)
+        most, taken = max(most, len(self.headers)), taken + len(data)
+
+    monkeypatch.setattr(Hasty, "data_received", watched)
+    heard = await to_the_end(port, CHUNKED + b"0\r\n", *([piece] * 200))
+    assert heard == b"" or heard.startswith(b"HTTP/1.1 431 ")
+    # No longer than the head was, whatever followed it.
+    assert most == 2
+    assert taken < 700_000
+
+
+async def test_a_trailer_is_passed_over(port: int) -> None:
+    whole = CHUNKED + b"2\r\nbc\r\n0\r\nExpires: 0\r\n\r\n"
+    heard = await to_the_end(port, whole)
+    assert heard.startswith(b"HTTP/1.1 200 ")
+    assert heard.endswith(b"3\r\n0\r\n\r\n")
+
+
 async def test_blank_lines_between_requests_keep_no_connection(port: int) -> None:
     whole = POST + b"1234567890"
     heard = await to_the_end(port, whole, *([b"\r\n"] * 20), pause_s=LINGER_S / 4)
