@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from alerting.api.rates import Rate, caller
+from alerting.api.rates import AtOnce, Rate, caller
 from alerting.bootstrap import Runtime
 from alerting.errors import NotAllowed
 from alerting.settings import Settings
@@ -20,6 +21,11 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys c
 
 #: A wrong key is looked up in the database, and may be a guess: so many times fewer of these.
 _WRONG = 10
+
+#: A dry run takes as much of the processor as so many other requests, and a connection to
+#: PostgreSQL as long as it runs: a few must leave most of them to submissions.
+_DRY_RUN = 25
+_DRY_RUNS = 2
 
 
 class Rates:
@@ -33,6 +39,14 @@ class Rates:
         self.network = Rate(settings.network_rate)
         self.wrong = Rate(settings.network_rate / _WRONG)
         self.key = Rate(settings.key_rate)
+        self._dry_runs = AtOnce(_DRY_RUNS)
+
+    @contextmanager
+    def dry_run(self, key: ApiKey) -> Iterator[None]:
+        """A dry run of this key is under way in the block. Raises TooMany."""
+        with self._dry_runs.one(key.prefix):
+            self.key.charge(key.prefix, _DRY_RUN)
+            yield
 
 
 def runtime(request: Request) -> Runtime:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from alerting.api.access import Keyed, RuntimeDep, having
+from alerting.api.access import Keyed, Rates, RuntimeDep, having
 from alerting.cap import from_json, to_xml
 from alerting.dispatch.intake.approve import approve as approve_alert
 from alerting.dispatch.intake.cancel import MAX_REASON, call_back_all
@@ -91,15 +91,17 @@ async def submit(
     data = await request.body()
     if dry_run:
         response.status_code = 200
-        foreseen = await preview(
-            run.db,
-            data,
-            principal=key.principal,
-            clock=run.clock,
-            settings=run.settings,
-            now=now,
-            tell_again=tell_again,
-        )
+        rates: Rates = request.app.state.rates
+        with rates.dry_run(key):
+            foreseen = await preview(
+                run.db,
+                data,
+                principal=key.principal,
+                clock=run.clock,
+                settings=run.settings,
+                now=now,
+                tell_again=tell_again,
+            )
         return foreseen.to_json()
     submitted = await submit_alert(
         run.db,

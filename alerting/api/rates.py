@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.types import Scope
@@ -47,8 +48,9 @@ class Rate:
         # When each caller has used up what it has; in the order of their last requests.
         self._used_until: OrderedDict[str, float] = OrderedDict()
 
-    def charge(self, caller: str) -> None:
-        """Count a request of a caller. Raises TooMany where it has used up what it has."""
+    def charge(self, caller: str, cost: float = 1) -> None:
+        """Count a request of a caller, as `cost` of them. Raises TooMany where it has used up what
+        it has."""
         if not self._each_s:
             return
         now = self._now_s()
@@ -56,10 +58,30 @@ class Rate:
         over_s = until - now - self._burst_s
         if over_s >= 0:
             raise TooMany(over_s + self._each_s)
-        self._used_until[caller] = until + self._each_s
+        self._used_until[caller] = until + cost * self._each_s
         self._used_until.move_to_end(caller)
         if len(self._used_until) > _MOST:
             self._used_until.popitem(last=False)
+
+
+class AtOnce:
+    """Something costly, of which `most` are under way at once in this process, and one for each
+    caller."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._callers: set[str] = set()
+
+    @contextmanager
+    def one(self, caller: str) -> Iterator[None]:
+        """It is under way in the block. Raises TooMany where as many are already."""
+        if caller in self._callers or len(self._callers) >= self._most:
+            raise TooMany(1)
+        self._callers.add(caller)
+        try:
+            yield
+        finally:
+            self._callers.discard(caller)
 
 
 def network(address: str) -> str:

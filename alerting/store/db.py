@@ -15,6 +15,7 @@ import psycopg
 from psycopg.errors import DivisionByZero, ProgramLimitExceeded
 from sqlalchemy import Engine, event, func, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -90,8 +91,9 @@ class Database:
 
     `close` leaves what is under way to end in its own time; its connection ends with it.
 
-    Raises Unavailable when PostgreSQL does not answer, saying where it was looked for, and when
-    what a statement needs is missing because the schema was never made or is an older one.
+    Raises Unavailable when PostgreSQL does not answer, saying where it was looked for, when no
+    connection has come free for long, and when what a statement needs is missing because the
+    schema was never made or is an older one.
     """
 
     def __init__(self, database_url: str, *, pool_size: int = 10) -> None:
@@ -128,6 +130,10 @@ class Database:
             raise Unavailable(
                 f"PostgreSQL does not answer at {where}: {_first_line(e)}.",
                 remedy="Start it, or correct DATABASE_URL; `alerting doctor` tells more.",
+            ) from e
+        except PoolTimeoutError as e:
+            raise Unavailable(
+                "All connections to PostgreSQL are in use.", remedy="Ask again in a moment."
             ) from e
         driver = await raw(connection) if patient else None
         try:
