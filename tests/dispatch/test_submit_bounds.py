@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from random import Random
+from threading import Event
 
 import pytest
 from sqlalchemy import text
@@ -12,8 +13,11 @@ from town import Town
 
 from alerting.cap import to_xml
 from alerting.dispatch.intake import events
+from alerting.dispatch.intake import submit as submitting
+from alerting.dispatch.intake.submission import Prepared
 from alerting.domain.alert import Alert, Area, NamedValue, Polygon
-from alerting.errors import BadInput
+from alerting.domain.principal import Principal
+from alerting.errors import BadInput, Forbidden
 from alerting.throttle.events import kept
 from alerting.throttle.events.signature import Signature, signature
 
@@ -124,3 +128,55 @@ async def test_a_large_document_keeps_no_other_waiting(town: Town, flood: Alert)
         turns += 1
     assert (await submitting).created
     assert turns > 20
+
+
+def sends(name: str, sender: str) -> Principal:
+    return Principal(f"key:{name}", rights=frozenset({"submit"}), senders=(sender,))
+
+
+async def test_what_may_not_be_sent_is_not_worked_out(
+    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worked_out(alert: Alert) -> Prepared:
+        raise AssertionError(f"{alert.identifier} was worked out")
+
+    monkeypatch.setattr(submitting, "prepare", worked_out)
+    with pytest.raises(Forbidden, match="does not speak for the sender"):
+        await town.submit(to_xml(flood), principal=sends("other", "other@example.org"))
+
+
+async def test_one_keys_documents_keep_no_others_waiting(
+    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key's documents are long in reading, until that of another key was accepted."""
+    go_on, begun = Event(), Event()
+    reading: list[str] = []
+    read_alert = submitting.read_alert
+
+    def read(data: bytes, *, max_bytes: int) -> Alert:
+        alert = read_alert(data, max_bytes=max_bytes)
+        if alert.sender == flood.sender:
+            reading.append(alert.identifier)
+            begun.set()
+            assert go_on.wait(30)
+        return alert
+
+    monkeypatch.setattr(submitting, "read_alert", read)
+    many = sends("many", flood.sender)
+    waiting = [
+        asyncio.create_task(
+            town.submit(to_xml(replace(flood, identifier=f"many-{n}")), principal=many)
+        )
+        for n in range(3)
+    ]
+    assert await asyncio.to_thread(begun.wait, 30)
+    try:
+        other = to_xml(replace(flood, identifier="one", sender="one@example.org"))
+        mine = sends("one", "one@example.org")
+        async with asyncio.timeout(20):
+            assert (await town.submit(other, principal=mine)).created
+        assert reading == ["many-0"]
+    finally:
+        go_on.set()
+    assert [(await task).created for task in waiting] == [True] * 3
+    assert sorted(reading) == ["many-0", "many-1", "many-2"]

@@ -79,7 +79,7 @@ async def preview(
     """
     most = settings.max_alert_bytes
     prepared = await read_submission(
-        data, max_bytes=most, clock=clock, now=now, tell_again=tell_again
+        data, principal=principal, max_bytes=most, clock=clock, now=now, tell_again=tell_again
     )
     alert = prepared.alert
     found, _ = await asyncio.to_thread(findings, alert, clock=clock, public_url=settings.public_url)

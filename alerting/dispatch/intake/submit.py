@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from alerting.cap import read
 from alerting.cap.bounds import refuse_costly, refuse_large
@@ -14,6 +15,7 @@ from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import accept, take_turns
+from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.findings import notes_on
 from alerting.dispatch.intake.interrupting import interrupting
 from alerting.dispatch.intake.submission import KeyReused, Prepared, Request, Submitted, prepare
@@ -31,6 +33,10 @@ __all__ = ["KeyReused", "Submitted", "submit"]
 
 #: Reads documents beside the event loop. More threads would only take turns on one interpreter.
 _READERS = ThreadPoolExecutor(2, "documents")
+
+#: Of each actor one document is read at a time, so that one who sends many large ones leaves a
+#: reader to the others. A lock is kept for as long as somebody holds or awaits it.
+_READING: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 async def submit(
@@ -63,7 +69,12 @@ async def submit(
     for a CAP triple with other content.
     """
     prepared = await read_submission(
-        data, max_bytes=max_bytes, clock=clock, now=now, tell_again=tell_again
+        data,
+        principal=principal,
+        max_bytes=max_bytes,
+        clock=clock,
+        now=now,
+        tell_again=tell_again,
     )
     alert = prepared.alert
     asked = hashlib.sha256(
@@ -108,20 +119,30 @@ async def _silenced(db: Database, alert: Alert, clock: Clock) -> list[str]:
 
 
 async def read_submission(
-    data: bytes, *, max_bytes: int, clock: Clock, now: bool = False, tell_again: bool = False
+    data: bytes,
+    *,
+    principal: Principal,
+    max_bytes: int,
+    clock: Clock,
+    now: bool = False,
+    tell_again: bool = False,
 ) -> Prepared:
     """The one alert of a person's submission as it would be accepted, read beside the event loop.
 
-    Raises BadInput.
+    Raises BadInput, and Forbidden for what this principal may not send.
     """
 
     def work() -> Prepared:
         alert = read_alert(data, max_bytes=max_bytes)
+        # Before anything is worked out of it that may cost much.
+        authorise(principal, alert)
         if now:
             alert = sent_now(alert, clock.now())
         return prepare(alert.told_again() if tell_again else alert)
 
-    return await asyncio.get_running_loop().run_in_executor(_READERS, work)
+    turn = _READING.setdefault(principal.actor, asyncio.Lock())
+    async with turn:
+        return await asyncio.get_running_loop().run_in_executor(_READERS, work)
 
 
 def read_alert(data: bytes, *, max_bytes: int) -> Alert:
