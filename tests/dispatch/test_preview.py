@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import get_ident
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from town import Town
 
-from alerting.cap import to_xml
+from alerting.cap import read, to_xml
+from alerting.dispatch.intake import foresee as foreseeing
 from alerting.dispatch.intake import preview as previewing
+from alerting.dispatch.intake.accept import accept, take_turns
 from alerting.dispatch.intake.foresee import Hears
 from alerting.dispatch.intake.preview import preview
 from alerting.dispatch.intake.previewed import Preview, Spread
+from alerting.dispatch.intake.submission import Request, prepare
 from alerting.dispatch.judging import silences
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Severity
 from alerting.domain.alert_state import AlertState
@@ -91,8 +96,8 @@ async def test_what_is_foreseen_is_what_comes(town: Town, flood: Alert) -> None:
     sent = Counter((m.rendering.channel, m.rendering.text) for m in town.sent)
     shown = {(t.channel, unlinked(t.text)): t.deliveries.count for t in foreseen.texts}
     assert shown == {(channel, unlinked(text)): n for (channel, text), n in sent.items()}
-    for text in foreseen.texts:
-        assert text.sms == (measure(text.text) if text.channel == "sms" else None)
+    for one in foreseen.texts:
+        assert one.sms == (measure(one.text) if one.channel == "sms" else None)
 
 
 def unlinked(text: str) -> str:
@@ -184,6 +189,64 @@ async def test_it_waits_for_nobodys_turn_and_keeps_nobody(town: Town, flood: Ale
     async with town.db.begin() as connection:
         await threads.lock(connection, {f"sender {flood.sender.lower()}"})
         assert (await look(town, data)).submitted.created
+
+
+async def test_it_collides_with_nobody(town: Town, flood: Alert) -> None:
+    """What a dry run writes and takes back is in nobody's way, nor anybody in its."""
+    data = at(town, flood)
+    async with previewing._undone(town.db) as connection:
+        request = Request(internal("test"), town.clock.now(), b"")
+        prepared = prepare(read(data).alerts[0])
+        mine, _ = await accept(connection, prepared, data, request, begin=False)
+        assert mine.created
+        # Each would wait for the transaction that has written the same triple.
+        async with asyncio.timeout(20):
+            assert (await look(town, data)).submitted.created
+            done = await town.submit(data, now=False)
+    assert done.created
+    # And the other way round: it comes while the same alert is submitted.
+    data = at(town, flood, identifier="second")
+    async with town.db.begin() as connection:
+        alert = read(data).alerts[0]
+        request = Request(internal("test"), town.clock.now(), b"")
+        await take_turns(connection, alert, request)
+        await accept(connection, prepare(alert), data, request)
+        assert (await look(town, data)).submitted.created
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_TIMEOUT_MS", 50), ("_TIMEOUT_S", 0.3)])
+@pytest.mark.parametrize("table", ["alert", "place"])
+async def test_what_takes_too_long_is_given_up(
+    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, table: str
+) -> None:
+    monkeypatch.setattr(previewing, limit, value)
+    async with town.db.begin() as connection:
+        await connection.execute(text(f"lock table {table}"))
+        with pytest.raises(BadInput, match="took too long: try a smaller area"):
+            await look(town, at(town, flood))
+    monkeypatch.undo()
+    assert (await look(town, at(town, flood))).submitted.created
+
+
+async def test_what_is_computed_leaves_the_loop_to_others(
+    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on: dict[str, int] = {}
+
+    def noting(where: object, name: str, work: Callable[..., object]) -> None:
+        def noted(*args: object, **options: object) -> object:
+            on[name] = get_ident()
+            return work(*args, **options)
+
+        monkeypatch.setattr(where, name, noted)
+
+    noting(previewing, "findings", previewing.findings)
+    noting(previewing, "texts", previewing.texts)
+    noting(previewing, "area_km2", previewing.area_km2)
+    noting(foreseeing, "decide", foreseeing.decide)
+    await look(town, at(town, flood))
+    assert set(on) == {"findings", "texts", "area_km2", "decide"}
+    assert get_ident() not in on.values()
 
 
 def test_numbers_have_margins_where_they_are_of_a_sample() -> None:

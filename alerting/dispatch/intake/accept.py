@@ -49,8 +49,9 @@ async def accept(
 ) -> tuple[Submitted, int | None]:
     """Write an alert with the work it makes; returns it and the id of its plan, where it has one.
 
-    data: the document the alert was read from. begin: False to make no work of it yet and to end
-    nothing. Called after `take_turns` in the same transaction.
+    data: the document the alert was read from. begin: False for what will be rolled back: to make
+    no work of it, to end nothing, and to stand in the way of no alert that is submitted meanwhile.
+    Called after `take_turns` in the same transaction, unless it is rolled back.
     A repetition answers as the first time and writes nothing. Raises Forbidden, BadInput,
     KeyReused, Conflict.
     """
@@ -78,7 +79,17 @@ async def accept(
     state, reason = await _state(connection, found, request, looked.held)
     alert_id = uuid4()
     stored = await _store(
-        connection, alert_id, found, prepared, data, expires_at, state, reason, request
+        connection,
+        alert_id,
+        found,
+        prepared,
+        data,
+        expires_at,
+        state,
+        reason,
+        request,
+        # A triple that is written and not committed has the next to write it wait, and fail.
+        identifier=alert.identifier if begin else str(alert_id),
     )
     starts = begin and state is AlertState.ACCEPTED
     plan_id = await start(connection, stored) if starts else None
@@ -171,6 +182,8 @@ async def _store(
     state: AlertState,
     reason: str,
     request: Request,
+    *,
+    identifier: str,
 ) -> StoredAlert:
     alert, lane, actor = found.alert, lane_of(found.alert), request.principal.actor
     await alerts.add(
@@ -178,7 +191,7 @@ async def _store(
         alert.references,
         id=alert_id,
         sender=alert.sender,
-        identifier=alert.identifier,
+        identifier=identifier,
         sent_at=alert.sent,
         order_at=found.order_at,
         status=alert.status.value,

@@ -13,7 +13,9 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from psycopg.errors import QueryCanceled
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import audience
@@ -26,7 +28,7 @@ from alerting.dispatch.intake.findings import findings
 from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
 from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
 from alerting.dispatch.intake.start import older
-from alerting.dispatch.intake.submission import Request, Submitted
+from alerting.dispatch.intake.submission import Prepared, Request, Submitted
 from alerting.dispatch.intake.submit import read_submission
 from alerting.dispatch.judging import silences
 from alerting.dispatch.plan import goes_on
@@ -36,6 +38,7 @@ from alerting.domain.citizen import Recipient
 from alerting.domain.decision import Reason
 from alerting.domain.language import primary
 from alerting.domain.principal import Principal
+from alerting.errors import BadInput
 from alerting.settings import Settings
 from alerting.store import alerts, reached
 from alerting.store.alerts import StoredAlert
@@ -47,11 +50,24 @@ from alerting.throttle.silence import silenced_by
 _MOST = 2_000
 #: Participants of an alert that is not for the public are few; no more of them are looked at.
 _PARTICIPANTS = 20_000
-#: No statement takes longer: rows that others want may be locked meanwhile.
+#: No statement takes longer, nor all of it: rows that others want may be locked meanwhile.
 _TIMEOUT_MS = 3_000
+_TIMEOUT_S = 20.0
 
 #: What sends nobody anything.
 _UNSENT = frozenset({AlertState.RECORDED, AlertState.SUPERSEDED})
+
+
+class TookTooLong(BadInput):
+    """It was given up; nothing was changed by it."""
+
+    title = "Took too long"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This took too long: try a smaller area.",
+            remedy="Or try again, where somebody else submits just now.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +89,8 @@ async def preview(
     now: bool = False,
     tell_again: bool = False,
 ) -> Preview:
-    """What submitting this document would do at this moment. Raises what submitting it would.
+    """What submitting this document would do at this moment. Raises what submitting it would, and
+    TookTooLong.
 
     now, tell_again: as in `submit`.
     """
@@ -81,6 +98,25 @@ async def preview(
     prepared = await read_submission(
         data, principal=principal, max_bytes=most, clock=clock, now=now, tell_again=tell_again
     )
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await _looked(db, data, prepared, principal, clock, settings)
+    except (TimeoutError, QueryCanceled) as e:
+        raise TookTooLong from e
+    except OperationalError as e:
+        if isinstance(e.orig, QueryCanceled):
+            raise TookTooLong from e
+        raise
+
+
+async def _looked(
+    db: Database,
+    data: bytes,
+    prepared: Prepared,
+    principal: Principal,
+    clock: Clock,
+    settings: Settings,
+) -> Preview:
     alert = prepared.alert
     found, _ = await asyncio.to_thread(findings, alert, clock=clock, public_url=settings.public_url)
     odd = tuple(str(f) for f in found.findings)
@@ -150,8 +186,8 @@ async def _foreseen(
         },
         ends=tuple(f"{v.identifier} of {v.sender}" for v in ended),
         silenced_by=await _silences(connection, alert, foreseen, now=now),
-        texts=texts(alert, stored, foreseen, languages, spread, settings),
-        area_km2=area_km2(alert),
+        texts=await asyncio.to_thread(texts, alert, stored, foreseen, languages, spread, settings),
+        area_km2=await asyncio.to_thread(area_km2, alert),
         expires_at=stored.expires_at,
     )
 
