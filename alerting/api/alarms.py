@@ -13,7 +13,7 @@ from alerting.store.keys import ApiKey
 router = APIRouter(prefix="/v1/alarms", tags=["alarms"], route_class=Keyed)
 
 Reader = Annotated[ApiKey, Depends(having("read"))]
-Closer = Annotated[ApiKey, Depends(having("submit"))]
+Closer = Annotated[ApiKey, Depends(having("approve"))]
 
 
 @router.get("", summary="What is wrong now")
@@ -24,7 +24,14 @@ async def open_alarms(run: RuntimeDep, _: Reader) -> dict[str, Any]:
     return {"alarms": [a.to_json() for a in found]}
 
 
-@router.post("/{alarm}/close", summary="Somebody has seen to it")
+@router.post(
+    "/{alarm}/close",
+    summary="Somebody has seen to it",
+    responses={
+        404: {"description": "There is no such alarm."},
+        409: {"description": "It tells of an alert that is still held."},
+    },
+)
 async def close(alarm: int, run: RuntimeDep, key: Closer) -> dict[str, Any]:
     """Close an alarm. It opens anew when the same thing goes wrong again."""
     async with run.db.begin() as connection:

@@ -33,6 +33,7 @@ async def ring(
     took is tried again the next time, and opens an alarm until it goes.
     """
     rung = 0
+    await alarms.open_of_held(connection)
     for alarm in await alarms.unrung(connection, alarms.HELD, limit=limit):
         stored = await alerts.get(connection, UUID(alarm.subject))
         if stored is None or stored.state is not AlertState.HELD:

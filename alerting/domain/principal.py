@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 #: Every right there is.
 #:
 #: submit: send alerts and cancel one's own. end-any: end or replace alerts of other senders.
-#: approve: let held alerts go, and say which alerts are one event. people: add and end people, and
-#: make, assign and revoke keys.
+#: approve: let held alerts go, say which alerts are one event, and close alarms. people: add and
+#: end people, and make, assign and revoke keys.
 RIGHTS = ("submit", "read", "approve", "end-any", "silence", "policy", "people")
 
 

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Text, cast, delete, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.errors import NotFound
-from alerting.store.schema import alarm
+from alerting.domain.alert_state import AlertState
+from alerting.errors import Conflict, NotFound
+from alerting.store.schema import LIVE, alarm, alert
 
 #: An alert waits for a second person.
 HELD = "alert-held"
@@ -100,16 +101,52 @@ async def close_of(connection: AsyncConnection, alert_ids: Collection[UUID], *, 
 
 
 async def close_one(connection: AsyncConnection, alarm_id: int, *, by: str) -> Alarm:
-    """Close an alarm by its number; closed before, it stays as it was. Raises NotFound."""
-    await connection.execute(
-        update(alarm)
-        .where(alarm.c.id == alarm_id, alarm.c.closed_at.is_(None))
-        .values(closed_at=func.now(), closed_by=by)
-    )
-    row = (await connection.execute(select(*_FIELDS).where(alarm.c.id == alarm_id))).first()
+    """Close an alarm by its number, as somebody who has seen to it; closed before, it stays as it
+    was. Raises NotFound, Conflict for one that tells of an alert that is still held."""
+    query = select(*_FIELDS).where(alarm.c.id == alarm_id)
+    row = (await connection.execute(query.with_for_update())).first()
     if row is None:
         raise NotFound(f"There is no alarm {alarm_id}.")
-    return Alarm(**row._mapping)
+    if row.closed_at is not None:
+        return Alarm(**row._mapping)
+    if row.kind == HELD and await _is_held(connection, UUID(row.subject)):
+        raise Conflict(
+            f"Alert {row.subject} still waits for a second person.",
+            remedy=f"Approve or cancel it: `alerting approve {row.subject}`, `alerting cancel "
+            f"{row.subject}`. Its alarm closes by itself then.",
+        )
+    await connection.execute(
+        update(alarm).where(alarm.c.id == alarm_id).values(closed_at=func.now(), closed_by=by)
+    )
+    return Alarm(**(await connection.execute(query)).one()._mapping)
+
+
+async def _is_held(connection: AsyncConnection, alert_id: UUID) -> bool:
+    query = select(alert.c.id).where(alert.c.id == alert_id, alert.c.state == AlertState.HELD)
+    return (await connection.execute(query)).first() is not None
+
+
+async def open_of_held(connection: AsyncConnection) -> None:
+    """Open the alarm of every alert that is held and has none open, whatever became of it.
+
+    Whoever was told of the alert before is not told again. One that somebody is changing is left
+    for the next time.
+    """
+    of_alert = (alarm.c.kind == HELD) & (alarm.c.subject == cast(alert.c.id, Text))
+    is_open = select(alarm.c.id).where(of_alert, alarm.c.closed_at.is_(None)).exists()
+    rung_at = select(func.max(alarm.c.rung_at)).where(of_alert).scalar_subquery()
+    sentence = func.concat(
+        "Alert ", alert.c.identifier, " of ", alert.c.sender,
+        " waits for a second person: ", alert.c.state_reason,
+    )  # fmt: skip
+    held = (
+        select(literal(HELD), cast(alert.c.id, Text), sentence, rung_at)
+        # The first is what the index of live alerts has.
+        .where(text(LIVE), alert.c.state == AlertState.HELD, ~is_open)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    names = ["kind", "subject", "sentence", "rung_at"]
+    await connection.execute(insert(alarm).from_select(names, held).on_conflict_do_nothing())
 
 
 async def unrung(connection: AsyncConnection, kind: str, *, limit: int) -> list[Alarm]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from served import Served
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from alerting.domain.principal import internal
 from alerting.store import alarms, keys
-from alerting.store.schema import audit
+from alerting.store.schema import alert, audit
 
 
 async def wrong(served: Served) -> None:
@@ -28,24 +28,26 @@ async def test_they_are_listed_counted_and_closed_with_who_did_it(served: Served
     metrics = (await served.http.get("/metrics")).text
     assert 'alerting_alarms_open{kind="provider-down"} 2' in metrics
     [seen_to] = [a for a in listed if a["subject"] == "sms.1"]
+    ada = await served.person("ada", "approve")
     for _ in range(2):
-        answer = await served.http.post(f"/v1/alarms/{seen_to['id']}/close", headers=served.auth)
+        answer = await served.http.post(f"/v1/alarms/{seen_to['id']}/close", headers=ada)
         assert answer.status_code == 200
-        assert answer.json()["closed_by"] == "key:centre"
+        assert answer.json()["closed_by"] == "person:ada key:ada-1"
     left = (await served.http.get("/v1/alarms", headers=served.auth)).json()["alarms"]
     assert {a["subject"] for a in left} == {"sms.2", "7"}
     async with served.runtime.db.begin() as c:
         actors = (
             await c.execute(select(audit.c.actor).where(audit.c.action == "alarm.close"))
         ).scalars()
-        assert set(actors) == {"key:centre"}
+        assert set(actors) == {"person:ada key:ada-1"}
 
 
 async def test_one_that_is_not_there_is_not_found_and_a_reader_closes_none(
     served: Served,
 ) -> None:
     await wrong(served)
-    answer = await served.http.post("/v1/alarms/999999/close", headers=served.auth)
+    ada = await served.person("ada", "approve")
+    answer = await served.http.post("/v1/alarms/999999/close", headers=ada)
     assert answer.status_code == 404
     async with served.runtime.db.begin() as c:
         reader = await keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
@@ -55,3 +57,41 @@ async def test_one_that_is_not_there_is_not_found_and_a_reader_closes_none(
     refused = await served.http.post(f"/v1/alarms/{first.id}/close", headers=auth)
     assert refused.status_code == 403
     assert (await served.http.get("/v1/alarms")).status_code == 401
+
+
+async def test_who_only_submits_neither_closes_an_alarm_nor_reads_it(served: Served) -> None:
+    await wrong(served)
+    async with served.runtime.db.begin() as c:
+        key = await keys.create(c, "gauges", ["submit"], senders=("*",), by=internal("test"))
+        found = await alarms.open_alarms(c)
+    for alarm in found:
+        url, auth = f"/v1/alarms/{alarm.id}/close", {"Authorization": f"Bearer {key}"}
+        answer = await served.http.post(url, headers=auth)
+        assert answer.status_code == 403
+        assert alarm.sentence not in answer.text
+    async with served.runtime.db.begin() as c:
+        assert len(await alarms.open_alarms(c)) == len(found)
+
+
+async def test_that_an_alert_is_held_is_not_closed_by_hand_while_it_is(
+    served: Served, alert_xml: bytes
+) -> None:
+    answer = await served.http.post(
+        "/v1/alerts?now=true",
+        content=alert_xml,
+        headers={**served.auth, "Content-Type": "application/cap+xml"},
+    )
+    id_ = answer.json()["id"]
+    async with served.runtime.db.begin() as c:
+        await c.execute(update(alert).values(state="held"))
+        await alarms.open_(c, alarms.HELD, id_, "It waits.")
+        [opened] = await alarms.open_alarms(c)
+    ada = await served.person("ada", "approve")
+    url = f"/v1/alarms/{opened.id}/close"
+    refused = await served.http.post(url, headers=ada)
+    assert refused.status_code == 409
+    assert f"Alert {id_} still waits for a second person." in refused.json()["detail"]
+    async with served.runtime.db.begin() as c:
+        assert await alarms.is_open(c, alarms.HELD, id_)
+        await c.execute(update(alert).values(state="cancelled"))
+    assert (await served.http.post(url, headers=ada)).status_code == 200

@@ -34,7 +34,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("POST", "/v1/silences"): ("silence", {"json": SILENCE}),
     ("DELETE", "/v1/silences/{silence}"): ("silence", {}),
     ("PUT", "/v1/policy"): ("policy", {"content": b""}),
-    ("POST", "/v1/alarms/{alarm}/close"): ("submit", {}),
+    ("POST", "/v1/alarms/{alarm}/close"): ("approve", {}),
 }
 
 #: Whoever has the address may ask these: Twilio signs its own, a citizen's link is the leave.

@@ -113,3 +113,21 @@ async def test_nobody_hears_of_what_waits_no_more(
     await house(town, where, MAIL).keep()
     assert messages(tmp_path) == []
     assert await kinds(town) == []
+
+
+@pytest.mark.parametrize("lost", ["update alarm set closed_at = now()", "delete from alarm"])
+async def test_they_hear_of_it_whatever_became_of_its_alarm_and_once(
+    town: Town, flood: Alert, where: Where, tmp_path: Path, lost: str
+) -> None:
+    alert_id = await a_held_one(town, flood)
+    async with town.db.begin() as c:
+        await c.exec_driver_sql(lost)
+    await house(town, where, MAIL).keep()
+    [mail] = messages(tmp_path)
+    assert str(alert_id) in mail["body"]
+    assert await kinds(town) == [alarms.HELD]
+    async with town.db.begin() as c:
+        await c.exec_driver_sql("update alarm set closed_at = now()")
+    await house(town, where, MAIL).keep()
+    assert len(messages(tmp_path)) == 1
+    assert await kinds(town) == [alarms.HELD]
