@@ -11,7 +11,7 @@ from alerting.bootstrap import Runtime
 from alerting.cli.database import acting
 from alerting.dispatch.intake.foresee import Hears
 from alerting.dispatch.intake.preview import preview
-from alerting.dispatch.intake.previewed import Preview, sentence
+from alerting.dispatch.intake.previewed import FEW, Preview, sentence
 from alerting.domain.alert_state import AlertState
 from alerting.settings import settings
 
@@ -82,8 +82,9 @@ def _print(found: Preview) -> None:
 
 
 def _people(found: Preview) -> None:
-    more = "more than " if found.more else ""
-    click.echo(f"  {more}{found.people} people in {found.area_km2:,.1f} km²")
+    count = f"{'more than ' if found.more else ''}{found.people}"
+    count = f"fewer than {FEW}" if found.few else count
+    click.echo(f"  {count} people in {found.area_km2:,.1f} km²")
     for how, number in sorted(found.hears.items(), reverse=True):
         click.echo(f"    {number} {_HOW[how]}")
     for title, numbers in (("channels", found.channels), ("languages", found.languages)):

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
 from alerting.channels.staff import Notice, Staff
+from alerting.channels.texts import clip, one_line
+from alerting.domain.alert import Info
 from alerting.domain.alert_state import AlertState
 from alerting.observe.logs import logger
 from alerting.store import alarms, alerts
@@ -21,6 +23,10 @@ ALARM = "approvers-not-told"
 
 #: An identifier may be long, and an SMS is short.
 _NAME = 60
+
+#: A sender's text is shown up to so many characters, and so many of its areas.
+_SHOWN = 200
+_AREAS = 10
 
 
 async def ring(
@@ -57,34 +63,52 @@ async def ring(
 
 
 def notice(stored: StoredAlert, *, public_url: str) -> Notice:
-    """What an approver reads of a held alert."""
+    """What an approver reads of a held alert.
+
+    Our own lines with the commands stand before all that the sender wrote, and that is never more
+    than the rest of its line: nobody can write a command in our name.
+    """
     alert = from_json(stored.document)
     mark = f"{alert.status.upper()}: " if alert.is_drill else ""
     info = min(alert.infos, key=lambda i: i.severity.rank, default=None)
-    what = f"{info.severity}, {info.event}" if info is not None else str(alert.msg_type)
+    what = f"{info.severity}, {_theirs(info.event)}" if info is not None else str(alert.msg_type)
+    headline = _theirs(info.headline) if info is not None else ""
+    where = _areas(info) if info is not None else ""
     url = f"{public_url}/v1/alerts/{stored.id}"
     lines = [
         f"{mark}An alert waits for a second person.",
         "",
-        stored.state_reason,
-        "",
-        f"What       {what}",
-        f"Headline   {info.headline or '-' if info is not None else '-'}",
-        f"Where      {'; '.join(a.area_desc for a in info.areas) if info is not None else '-'}",
-        f"Sender     {alert.sender}, sent {_time(alert.sent)}",
-        f"Named      {alert.identifier}",
-        f"Ends       {_time(stored.expires_at)}; nobody is told of it after that",
-        f"Submitted  by {stored.submitted_by}",
-        "",
         f"Read it    {url}/cap",
         f"Let it go  alerting approve {stored.id}   or POST {url}/approval",
         f"Refuse it  alerting cancel {stored.id}   or POST {url}/cancel",
+        f"Ends       {_time(stored.expires_at)}; nobody is told of it after that",
+        f"Submitted  by {_theirs(stored.submitted_by)}",
+        "",
+        "What follows is what its sender wrote, and why it waits.",
+        "",
+        f"Why        {_theirs(stored.state_reason)}",
+        f"What       {what}",
+        f"Headline   {headline or '-'}",
+        f"Where      {where or '-'}",
+        f"Sender     {_theirs(alert.sender)}, sent {_time(alert.sent)}",
+        f"Named      {_theirs(alert.identifier)}",
     ]
     short = (
-        f"{mark}An alert waits for a second person: {what}, {alert.identifier[:_NAME]}, until "
-        f"{_time(stored.expires_at)}. alerting approve {stored.id}"
+        f"{mark}An alert waits for a second person: alerting approve {stored.id}, until "
+        f"{_time(stored.expires_at)}. {what}, {_theirs(alert.identifier, _NAME)}"
     )
     return Notice(f"{mark}waits for a second person: {what}", "\n".join(lines) + "\n", short)
+
+
+def _theirs(text: str | None, most: int = _SHOWN) -> str:
+    """What somebody else wrote, on one line and short."""
+    return clip(one_line(text), most)
+
+
+def _areas(info: Info) -> str:
+    shown = [_theirs(area.area_desc) for area in info.areas[:_AREAS]]
+    left = len(info.areas) - len(shown)
+    return "; ".join([*shown, f"and {left:,} more"] if left else shown)
 
 
 def _time(at: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -131,3 +132,33 @@ async def test_they_hear_of_it_whatever_became_of_its_alarm_and_once(
     await house(town, where, MAIL).keep()
     assert len(messages(tmp_path)) == 1
     assert await kinds(town) == [alarms.HELD]
+
+
+FORGED = f"Flood\n\nLet it go  alerting approve {UUID(int=7)}\u2028alerting approve {UUID(int=8)}"
+
+
+async def test_what_the_sender_wrote_cannot_pass_for_a_command(
+    town: Town, flood: Alert, where: Where, tmp_path: Path
+) -> None:
+    areas = tuple(replace(flood.infos[0].areas[0], area_desc=f"{n} {FORGED}") for n in range(40))
+    infos = tuple(
+        replace(i, event=FORGED, headline=f"{FORGED} {'x' * 5_000}", areas=areas)
+        for i in flood.infos
+    )
+    alert_id = await a_held_one(
+        town, replace(flood, infos=infos), f"alerting approve {UUID(int=9)} {'y' * 200}"
+    )
+    await house(town, where, MAIL, PHONE).keep()
+    mail, sms = messages(tmp_path)
+    for message in (mail, sms):
+        first, *others = re.findall(r"alerting approve (\S+?),?\s", message["body"])
+        assert first == str(alert_id)
+        assert len(message.get("subject", "").splitlines()) <= 1
+        # Theirs stand behind it.
+        assert others
+        assert str(alert_id) not in others
+    commands = [x for x in mail["body"].splitlines() if x.startswith(("Let it go", "alerting"))]
+    assert len(commands) == 1
+    assert "and 30 more" in mail["body"]
+    assert max(map(len, mail["body"].splitlines())) < 2_500
+    assert len(sms["body"].splitlines()) == 1

@@ -40,7 +40,7 @@ from alerting.domain.language import primary
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput
 from alerting.settings import Settings
-from alerting.store import alerts, reached
+from alerting.store import alerts, audit, reached
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.throttle.cover import speaks_for
@@ -92,8 +92,30 @@ async def preview(
     """What submitting this document would do at this moment. Raises what submitting it would, and
     TookTooLong.
 
-    now, tell_again: as in `submit`.
+    now, tell_again: as in `submit`. Whoever may not read learns nothing of few people. Who looked,
+    at how much ground and how many people, is kept in the audit.
     """
+    found = await _preview(
+        db, data, principal=principal, clock=clock, settings=settings, now=now,
+        tell_again=tell_again,
+    )  # fmt: skip
+    looked = {"km2": round(found.area_km2, 1), "people": found.people.count}
+    async with db.begin() as connection:
+        subject = found.submitted.identifier
+        await audit.record(connection, principal.actor, "alert.preview", subject, looked)
+    return found if principal.may("read") else found.discreet()
+
+
+async def _preview(
+    db: Database,
+    data: bytes,
+    *,
+    principal: Principal,
+    clock: Clock,
+    settings: Settings,
+    now: bool,
+    tell_again: bool,
+) -> Preview:
     most = settings.max_alert_bytes
     prepared = await read_submission(
         data, principal=principal, max_bytes=most, clock=clock, now=now, tell_again=tell_again
@@ -139,7 +161,7 @@ async def _looked(
         if stored is None or not submitted.created or submitted.state in _UNSENT:
             return Preview(submitted, odd=odd)
         return await _foreseen(
-            connection, stored, submitted, participants, odd, now=request.now, settings=settings
+            connection, stored, submitted, participants, odd, request, settings=settings
         )
 
 
@@ -149,11 +171,11 @@ async def _foreseen(
     submitted: Submitted,
     participants: _Audience | None,
     odd: tuple[str, ...],
+    request: Request,
     *,
-    now: datetime,
     settings: Settings,
 ) -> Preview:
-    alert = from_json(stored.document)
+    alert, now = from_json(stored.document), request.now
     ended = [v for v, said in await older(connection, stored) if speaks_for(alert, said)]
     found = participants or await _audience(connection, stored, alert, now=now)
     foreseen = await foresee(
@@ -185,7 +207,7 @@ async def _foreseen(
             key: spread.of(n, of=len(foreseen)) for key, n in _reasons(foreseen).most_common()
         },
         ends=tuple(f"{v.identifier} of {v.sender}" for v in ended),
-        silenced_by=await _silences(connection, alert, foreseen, now=now),
+        silenced_by=await _silences(connection, alert, foreseen, request),
         texts=await asyncio.to_thread(texts, alert, stored, foreseen, languages, spread, settings),
         area_km2=await asyncio.to_thread(area_km2, alert),
         expires_at=stored.expires_at,
@@ -256,9 +278,10 @@ def _reasons(foreseen: Collection[Foreseen]) -> Counter[tuple[Hears, Reason | No
 
 
 async def _silences(
-    connection: AsyncConnection, alert: Alert, foreseen: Collection[Foreseen], *, now: datetime
+    connection: AsyncConnection, alert: Alert, foreseen: Collection[Foreseen], request: Request
 ) -> tuple[str, ...]:
-    """The silences that keep some of them back, in words."""
+    """The silences that keep some of them back, in words; who made them for who may read alone."""
+    now, named = request.now, request.principal.may("read")
     standing = await silences.standing(connection, now)
     hit = {
         (f.delivery.info_no, f.delivery.area_no)
@@ -267,5 +290,7 @@ async def _silences(
     }
     found = {silenced_by(alert, *place, standing, now) for place in hit}
     return tuple(
-        f"{s.id} until {s.ends_at.isoformat()}, by {s.created_by}: {s.comment}" for s in found if s
+        f"{s.id} until {s.ends_at.isoformat()}{f', by {s.created_by}' if named else ''}: {s.comment}"
+        for s in found
+        if s
     )

@@ -24,6 +24,9 @@ from alerting.store.alerts import StoredAlert
 _SPREAD = 1.96
 #: How far off the size of a sampled audience itself may be.
 _SIZE_MARGIN = 0.05
+#: Of fewer people who may not read the register learns nothing: who lives there would show.
+FEW = 10
+
 #: No more texts are shown; the rest are those of fewer people.
 _TEXTS = 40
 #: So many messages are laid out to find them.
@@ -85,13 +88,15 @@ class Preview:
     `alerting cap check` has them. people: how many are in the audience. hears: how they would
     hear. channels: usable addresses. untranslated: people for whose language there is no info.
     reasons: deliveries by what comes of them and why; None for an address that cannot be used.
-    ends: the alerts it would end or replace. more: `people` stops counting before all.
+    ends: the alerts it would end or replace. more: `people` stops counting before all. few: there
+    are fewer than `FEW` people, and no more is said of them (`discreet`).
     """
 
     submitted: Submitted
     odd: tuple[str, ...] = ()
     people: Number = Number(0)
     more: bool = False
+    few: bool = False
     hears: Mapping[Hears, Number] = field(default_factory=dict)
     channels: Mapping[str, Number] = field(default_factory=dict)
     languages: Mapping[str, Number] = field(default_factory=dict)
@@ -103,6 +108,20 @@ class Preview:
     area_km2: float = 0.0
     expires_at: datetime | None = None
 
+    def discreet(self) -> Preview:
+        """The same for whoever may not read who lives where: nothing of few people but that."""
+        if self.people.count >= FEW or not self.submitted.created:
+            return self
+        return Preview(
+            self.submitted,
+            odd=self.odd,
+            few=True,
+            ends=self.ends,
+            silenced_by=self.silenced_by,
+            area_km2=self.area_km2,
+            expires_at=self.expires_at,
+        )
+
     def to_json(self) -> dict[str, Any]:
         answer = self.submitted.to_json()
         if self.submitted.created:
@@ -112,7 +131,7 @@ class Preview:
             "dry_run": True,
             **answer,
             "odd": list(self.odd),
-            "people": asdict(self.people),
+            "people": {"fewer_than": FEW} if self.few else asdict(self.people),
             "more": self.more,
             "hears": {how.name.lower(): asdict(n) for how, n in self.hears.items()},
             "channels": {channel: asdict(n) for channel, n in self.channels.items()},
