@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from threading import get_ident
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text, update
 from town import Town
 
+from alerting.audience.cover import cell_of
 from alerting.cap import read, to_xml
 from alerting.dispatch.intake import foresee as foreseeing
 from alerting.dispatch.intake import preview as previewing
@@ -29,7 +30,7 @@ from alerting.domain.principal import Principal, internal
 from alerting.domain.segments import measure
 from alerting.errors import BadInput, Forbidden
 from alerting.store import threads
-from alerting.store.schema import metadata
+from alerting.store.schema import audit, citizen, metadata, place
 from alerting.throttle.silence.matcher import Matcher
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -83,7 +84,7 @@ async def test_what_is_foreseen_is_what_comes(town: Town, flood: Alert) -> None:
     data = at(town, flood)
     before = await rows(town)
     foreseen = await look(town, data)
-    assert await rows(town) == before
+    assert await rows(town) == before | {"audit": before["audit"] + 1}
     assert foreseen.submitted.state is AlertState.ACCEPTED
     assert not town.sent
 
@@ -149,6 +150,53 @@ async def test_a_held_and_a_silenced_alert_are_said_to_be(town: Town, flood: Ale
     assert set(quiet.hears) == {Hears.NOTHING}
     (silence,) = quiet.silenced_by
     assert silence.endswith("by test: known")
+    (silence,) = (await look(town, at(town, replace(flood, infos=less)), SUBMITTER)).silenced_by
+    assert "by test" not in silence
+    assert silence.endswith(": known")
+
+
+SUBMITTER = Principal("key:gauges", rights=frozenset({"submit"}))
+
+
+async def around(town: Town, flood: Alert, people: int) -> bytes:
+    """A document for a circle that holds so many people."""
+    areas = (Area("x", circles=(Circle(54.5, 2.5, 50),)),)
+    infos = tuple(replace(i, areas=areas) for i in flood.infos)
+    async with town.db.begin() as c:
+        await c.execute(
+            delete(citizen).where(
+                citizen.c.id.not_in(select(citizen.c.id).order_by(citizen.c.id).limit(people))
+            )
+        )
+        await c.execute(update(place).values(lat=54.5, lon=2.5, cell=cell_of(54.5, 2.5)))
+    return at(town, replace(flood, infos=infos))
+
+
+@pytest.mark.parametrize("people", [9, 10])
+async def test_of_few_people_only_who_may_read_learns_more(
+    town: Town, flood: Alert, people: int
+) -> None:
+    data = await around(town, flood, people)
+    for who in (SUBMITTER, internal("test")):
+        found = await look(town, data, who)
+        said = found.to_json()
+        hidden = people < 10 and who is SUBMITTER
+        assert found.few is hidden
+        assert said["people"] == ({"fewer_than": 10} if hidden else {"count": people, "margin": 0})
+        for told in ("hears", "channels", "languages", "reasons", "texts"):
+            assert bool(said[told]) is not hidden, told
+        assert said["area_km2"] > 7_000
+
+
+async def test_each_dry_run_is_in_the_audit(town: Town, flood: Alert) -> None:
+    data = await around(town, flood, 9)
+    await look(town, data, SUBMITTER)
+    async with town.db.begin() as c:
+        query = select(audit).where(audit.c.action == "alert.preview")
+        [line] = (await c.execute(query)).all()
+    assert (line.actor, line.subject) == ("key:gauges", flood.identifier)
+    assert line.detail["people"] == 9
+    assert line.detail["km2"] == pytest.approx(7_854, rel=0.01)
 
 
 async def test_a_part_of_many_stands_for_all(

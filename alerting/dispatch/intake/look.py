@@ -16,6 +16,8 @@ from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon
 
 #: Beyond this many people nobody waits for the exact number.
 _COUNTED = 10_000
+#: Of fewer people the number would show who lives where.
+_FEW = 10
 #: More names of geocodes are not listed.
 _NAMED = 5
 
@@ -60,10 +62,12 @@ async def _wide(connection: AsyncConnection, alert: Alert) -> str:
 
 
 async def _people(connection: AsyncConnection, alert: Alert) -> str:
-    """About how many people an alert's areas hold; "" where nobody."""
+    """About how many people an alert's areas hold; "" where nobody. A sender may not read."""
     if not await audience.anybody(connection, alert):
         return ""
     found = await audience.count(connection, alert, unless_below=_COUNTED)
+    if found < _FEW:
+        return f"fewer than {_FEW} people"
     # What is not below that is counted only in part where there are very many.
     return f"about {found:,} people" if found <= _COUNTED else f"more than {_COUNTED:,} people"
 

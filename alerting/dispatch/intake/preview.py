@@ -95,31 +95,27 @@ async def preview(
     now, tell_again: as in `submit`. Whoever may not read learns nothing of few people. Who looked,
     at how much ground and how many people, is kept in the audit.
     """
-    found = await _preview(
-        db, data, principal=principal, clock=clock, settings=settings, now=now,
-        tell_again=tell_again,
-    )  # fmt: skip
+    most = settings.max_alert_bytes
+    prepared = await read_submission(
+        data, principal=principal, max_bytes=most, clock=clock, now=now, tell_again=tell_again
+    )
+    found = await _preview(db, data, prepared, principal=principal, clock=clock, settings=settings)
     looked = {"km2": round(found.area_km2, 1), "people": found.people.count}
     async with db.begin() as connection:
-        subject = found.submitted.identifier
-        await audit.record(connection, principal.actor, "alert.preview", subject, looked)
+        name = prepared.alert.identifier
+        await audit.record(connection, principal.actor, "alert.preview", name, looked)
     return found if principal.may("read") else found.discreet()
 
 
 async def _preview(
     db: Database,
     data: bytes,
+    prepared: Prepared,
     *,
     principal: Principal,
     clock: Clock,
     settings: Settings,
-    now: bool,
-    tell_again: bool,
 ) -> Preview:
-    most = settings.max_alert_bytes
-    prepared = await read_submission(
-        data, principal=principal, max_bytes=most, clock=clock, now=now, tell_again=tell_again
-    )
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             return await _looked(db, data, prepared, principal, clock, settings)
@@ -290,7 +286,8 @@ async def _silences(
     }
     found = {silenced_by(alert, *place, standing, now) for place in hit}
     return tuple(
-        f"{s.id} until {s.ends_at.isoformat()}{f', by {s.created_by}' if named else ''}: {s.comment}"
+        f"{s.id} until {s.ends_at.isoformat()}{by}: {s.comment}"
         for s in found
         if s
+        for by in [f", by {s.created_by}" if named else ""]
     )

@@ -109,8 +109,9 @@ class Preview:
     expires_at: datetime | None = None
 
     def discreet(self) -> Preview:
-        """The same for whoever may not read who lives where: nothing of few people but that."""
-        if self.people.count >= FEW or not self.submitted.created:
+        """The same for whoever may not read who lives where: of few people nothing but that they
+        are few. Where nobody was looked at there is nothing to hide."""
+        if self.people.count >= FEW or self.expires_at is None:
             return self
         return Preview(
             self.submitted,
