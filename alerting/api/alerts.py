@@ -223,13 +223,15 @@ async def cancel(
 async def why(alert: str, citizen: str, run: RuntimeDep, key: Reader) -> dict[str, Any]:
     """Every rule's answer for one citizen, in words. `citizen` is the register's key.
 
-    Who asked is kept in the audit.
+    Who asked is kept in the audit, also where there is no such citizen.
     """
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
-        found = await explain(connection, alert_id, citizen, now=run.clock.now())
         looked = {"citizen": citizen}
         await audit.record(connection, key.principal.actor, "alert.why", str(alert_id), looked)
+    # Not in the same transaction: that there is nobody of the name is an answer too.
+    async with run.db.begin() as connection:
+        found = await explain(connection, alert_id, citizen, now=run.clock.now())
     return {"alert": str(alert_id), "citizen": citizen, "deliveries": [e.to_json() for e in found]}
 
 

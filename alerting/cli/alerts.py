@@ -22,6 +22,8 @@ from alerting.store import alerts, audit
 from alerting.store.db import told_now
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from alerting.dispatch.intake.submit import Submitted
@@ -99,18 +101,22 @@ def status(alert: str, as_json: bool) -> int:
 def why(alert: str, citizen: str, as_json: bool) -> int:
     """Say why CITIZEN (their register key) was or was not told of ALERT.
 
-    Who asked is kept in the audit.
+    Who asked is kept in the audit, also where there is no such citizen.
     """
 
     from alerting.dispatch.judging.explain import explain
 
-    async def read(connection: AsyncConnection) -> list[Explained]:
+    async def look(connection: AsyncConnection) -> UUID:
         alert_id = await alerts.resolve(connection, alert)
-        found = await explain(connection, alert_id, citizen, now=await told_now(connection))
         by = await actor(connection)
         await audit.record(connection, by, "alert.why", str(alert_id), {"citizen": citizen})
-        return found
+        return alert_id
 
+    async def read(connection: AsyncConnection) -> list[Explained]:
+        return await explain(connection, alert_id, citizen, now=await told_now(connection))
+
+    # Not in one transaction: that there is nobody of the name is an answer too.
+    alert_id = do(look)
     found = do(read)
     if as_json:
         lines = [one.to_json() for one in found]

@@ -98,6 +98,14 @@ async def test_who_looked_up_whom(served: Served, alert_xml: bytes) -> None:
     assert lines[1]["detail"] == {"citizen": "S-1"}
 
 
+async def test_who_looked_for_somebody_who_is_not_there(served: Served, alert_xml: bytes) -> None:
+    id_ = await submit(served, alert_xml, served.auth)
+    answer = await served.http.get(f"/v1/alerts/{id_}/citizens/nobody", headers=served.auth)
+    assert answer.status_code == 404
+    [line] = await audited(served, alert=id_, action="alert.why")
+    assert (line["actor"], line["detail"]) == ("key:centre", {"citizen": "nobody"})
+
+
 async def test_what_a_key_may_not_is_kept(served: Served, alert_xml: bytes) -> None:
     reader = await served.person("eve", "read")
     answer = await served.http.post("/v1/alerts", content=alert_xml, headers={**reader, **XML})
