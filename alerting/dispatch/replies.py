@@ -26,7 +26,6 @@ async def take(
         reply = replies.of_wish(Wish(understood.lower()))
     if reply is None or not await inbound.is_new(connection, ref):
         return ""
-    await inbound.forget(connection)
     endpoint = Endpoint("sms", sender)
     if reply.wish is Wish.STOP:
         await suppressions.stop(connection, [endpoint], Source.REPLY, actor=_ACTOR)

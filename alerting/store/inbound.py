@@ -1,17 +1,15 @@
-"""What came in from citizens, so that nothing that comes twice is done twice."""
+"""What came in from citizens, so that nothing that comes twice is done twice.
+
+Kept for ever, for a few bytes each: a message is signed without a time, and whoever has a copy of
+one could stop or start somebody's messages with it as soon as it was forgotten.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from sqlalchemy import delete, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.store.schema import inbound
-
-#: No provider tries again so late.
-_KEPT = timedelta(days=7)
 
 
 async def is_new(connection: AsyncConnection, ref: str) -> bool:
@@ -19,8 +17,3 @@ async def is_new(connection: AsyncConnection, ref: str) -> bool:
     was noted before."""
     query = insert(inbound).values(ref=ref).on_conflict_do_nothing().returning(inbound.c.ref)
     return await connection.scalar(query) is not None
-
-
-async def forget(connection: AsyncConnection) -> None:
-    """Let go what nobody sends again."""
-    await connection.execute(delete(inbound).where(inbound.c.received_at < func.now() - _KEPT))

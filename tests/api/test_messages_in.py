@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlencode
@@ -11,14 +12,14 @@ from urllib.parse import urlencode
 import pytest
 from lxml import etree
 from served import PUBLIC, Served
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, update
 from twilio.request_validator import RequestValidator
 
 from alerting.background import during
 from alerting.channels.phrases import table
 from alerting.cli.serve import _keep_stop_list
 from alerting.store import suppressions
-from alerting.store.schema import address, citizen
+from alerting.store.schema import address, citizen, inbound
 from alerting.store.suppressions import Endpoint
 
 PATH = "/webhooks/twilio/message"
@@ -198,3 +199,17 @@ async def test_the_scheduler_writes_down_who_left(household: Served, tmp_path: P
                 await asyncio.sleep(0.05)
     (line,) = map(json.loads, path.read_text(encoding="ascii").splitlines())
     assert (line["channel"], line["source"], line["lifted"]) == ("sms", "reply", False)
+
+
+async def test_a_copy_of_an_old_message_does_nothing(household: Served) -> None:
+    await say(household, "Start", sid="SMstart")
+    assert await say(household, "Stop.", sid="SMstop") == [WORDS["en"]["stopped"]]
+    async with household.runtime.db.begin() as c:
+        await c.execute(update(inbound).values(received_at=func.now() - timedelta(days=4000)))
+    # Whatever others send meanwhile.
+    await say(household, "Hilfe!")
+    assert await say(household, "Start", sid="SMstart") == []
+    assert await consenting(household) == 1
+    await say(household, "Start")
+    assert await say(household, "Stop.", sid="SMstop") == []
+    assert await consenting(household) == 3
