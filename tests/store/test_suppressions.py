@@ -261,16 +261,40 @@ async def test_what_was_withdrawn_before_counts_for_all_rows(before_url: str) ->
         ("email", " Family@Example.NET ", "family@example.net"),
         ("email", "MU\N{COMBINING DIAERESIS}LLER@example.org", "müller@example.org"),
         ("email", "STRASSE@example.org", "straße@example.org"),
+        ("push", "HTTPS://Push.Example.ORG/aB?c=D", "https://push.example.org/aB?c=D"),
+        ("push", "https://push.example.org:443/aB", "https://push.example.org/aB"),
+        ("push", "https://push.example.org:/aB", "https://push.example.org/aB"),
+        ("push", "https://push.example.org/aB#x", "https://push.example.org/aB"),
+        ("push", "https://push.example.org", "https://PUSH.example.org:443/#"),
     ],
 )
 def test_spellings_of_one_endpoint(channel: str, one: str, other: str) -> None:
     assert normal_form(channel, one) == normal_form(channel, other)
 
 
-def test_a_push_endpoint_has_one_spelling() -> None:
-    assert normal_form("push", "https://push.example.org/aB") != normal_form(
-        "push", "https://push.example.org/ab"
-    )
+@pytest.mark.parametrize(
+    "other",
+    [
+        "https://push.example.org/ab",
+        "https://push.example.org/aB/",
+        "https://push.example.org/a%42",
+        "https://push.example.org/aB?",
+        "https://push.example.org:8443/aB",
+        "https://push.example.org.example.net/aB",
+        "http://push.example.org/aB",
+    ],
+)
+def test_push_endpoints_that_differ_otherwise_are_two(other: str) -> None:
+    assert normal_form("push", "https://push.example.org/aB") != normal_form("push", other)
+
+
+async def test_a_push_endpoint_left_in_one_spelling_is_left_in_all(db: Database) -> None:
+    async with db.begin() as c:
+        await suppressions.stop(
+            c, [Endpoint("push", "https://Push.Example.org:443/aB")], Source.LINK, actor="test"
+        )
+        for spelt in ("https://push.example.org/aB", "HTTPS://push.example.org/aB#x"):
+            assert await suppressions.of_endpoint(c, Endpoint("push", spelt)) is not None
 
 
 @pytest.mark.parametrize(
