@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, delete, func, literal, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Text,
+    Uuid,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
+from alerting.domain.lane import Lane
 from alerting.errors import Conflict, NotFound
 from alerting.store.schema import LIVE, alarm, alert
 
@@ -21,6 +35,9 @@ HELD = "alert-held"
 
 #: A real alert came to its end, and nobody heard it.
 REACHED_NOBODY = "reached-nobody"
+
+#: Alerts that approvers heard of within this time make their submitter's next ones wait.
+_TOLD_LATELY = timedelta(days=1)
 
 #: The kinds whose subject is an alert, and which end with it.
 OF_ALERTS = (HELD, REACHED_NOBODY)
@@ -149,17 +166,45 @@ async def open_of_held(connection: AsyncConnection) -> None:
     await connection.execute(insert(alarm).from_select(names, held).on_conflict_do_nothing())
 
 
-async def unrung(connection: AsyncConnection, kind: str, *, limit: int) -> list[Alarm]:
-    """The open alarms of a kind that nobody has been told of, the oldest first, locked for this
-    transaction. Those that another holds at the moment are left to it."""
+async def next_unrung(connection: AsyncConnection) -> Alarm | None:
+    """The open alarm of a held alert that approvers are to hear of next, locked for this
+    transaction; None where they have heard of all. Those that another holds are left to it.
+
+    The graver lane comes first. Within a lane it is the turn of whoever's alerts they were told of
+    least within a day, so that one who has many held does not keep others waiting.
+    """
+    other, others = alarm.alias(), alert.alias()
+    told = (
+        select(func.count())
+        .select_from(other.join(others, others.c.id == _alert_of(other)))
+        .where(
+            other.c.kind == HELD,
+            other.c.rung_at > func.now() - _TOLD_LATELY,
+            _whose(others) == _whose(alert),
+        )
+        .scalar_subquery()
+    )
+    lane = case({lane.value: n for n, lane in enumerate(Lane)}, value=alert.c.lane)
     query = (
         select(*_FIELDS)
-        .where(alarm.c.kind == kind, alarm.c.closed_at.is_(None), alarm.c.rung_at.is_(None))
-        .order_by(alarm.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        .select_from(alarm.outerjoin(alert, alert.c.id == _alert_of(alarm)))
+        .where(alarm.c.kind == HELD, alarm.c.closed_at.is_(None), alarm.c.rung_at.is_(None))
+        .order_by(lane, told, alarm.c.id)
+        .limit(1)
+        .with_for_update(of=alarm, skip_locked=True)
     )
-    return [Alarm(**row._mapping) for row in await connection.execute(query)]
+    row = (await connection.execute(query)).first()
+    return None if row is None else Alarm(**row._mapping)
+
+
+def _alert_of(table: FromClause) -> ColumnElement[UUID]:
+    """The alert an alarm tells of; the subjects of other kinds are no ids."""
+    return case((table.c.kind == HELD, cast(table.c.subject, Uuid)))
+
+
+def _whose(table: FromClause) -> ColumnElement[str]:
+    """Who submitted an alert: a person, by whatever key, or a machine."""
+    return func.coalesce(cast(table.c.submitted_person, Text), table.c.submitted_by)
 
 
 async def rang(connection: AsyncConnection, alarm_id: int) -> None:

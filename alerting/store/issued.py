@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
-from alerting.store.schema import alert
+from alerting.store.schema import LIVE, alert
 
 _GOES = (AlertState.ACCEPTED, AlertState.DELIVERING, AlertState.COMPLETED)
 
@@ -35,12 +35,8 @@ async def issued(
 
     What is held, was recorded, or ended before anybody was told of it does not count.
     """
-    if principal.person_id is not None:
-        theirs = alert.c.submitted_person == principal.person_id
-    else:
-        theirs = alert.c.submitted_person.is_(None) & (alert.c.submitted_by == principal.actor)
     query = select(func.count().filter(alert.c.sender == sender), func.count()).where(
-        theirs,
+        _of(principal),
         alert.c.status == "Actual",
         alert.c.submitted_at >= since,
         alert.c.submitted_at < until,
@@ -48,3 +44,20 @@ async def issued(
     )
     of_sender, in_all = (await connection.execute(query)).one()
     return Issued(of_sender, in_all)
+
+
+async def waiting(connection: AsyncConnection, principal: Principal) -> int:
+    """How many alerts of a person, by whatever key, or of a machine are held."""
+    query = select(func.count()).where(
+        _of(principal),
+        # The first is what the index of live alerts has.
+        text(LIVE),
+        alert.c.state == AlertState.HELD,
+    )
+    return int((await connection.execute(query)).scalar_one())
+
+
+def _of(principal: Principal) -> ColumnElement[bool]:
+    if principal.person_id is not None:
+        return alert.c.submitted_person == principal.person_id
+    return alert.c.submitted_person.is_(None) & (alert.c.submitted_by == principal.actor)

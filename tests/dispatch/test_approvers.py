@@ -16,15 +16,19 @@ from town import Town
 from alerting.cap import to_xml
 from alerting.channels.registry import Sandbox, staff
 from alerting.dispatch.approvers import ALARM
+from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.judging import policies
+from alerting.dispatch.judging.storm import TooManyHeld
 from alerting.dispatch.workers.sweep import House
-from alerting.domain.alert import Alert
-from alerting.domain.principal import internal
+from alerting.domain.alert import Alert, Severity
+from alerting.domain.alert_state import AlertState
+from alerting.domain.principal import Principal, internal
 from alerting.domain.retime import sent_now
 from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN, read_log
 from alerting.embedded.carriers.server import Where, serving
 from alerting.settings import Settings
-from alerting.store import alarms
+from alerting.store import alarms, alerts
+from alerting.store.schema import alert
 
 MAIL, PHONE = "duty@example.org", "+447700900199"
 
@@ -162,3 +166,59 @@ async def test_what_the_sender_wrote_cannot_pass_for_a_command(
     assert "and 30 more" in mail["body"]
     assert max(map(len, mail["body"].splitlines())) < 2_500
     assert len(sms["body"].splitlines()) == 1
+
+
+async def submitted(town: Town, flood: Alert, name: str, by: str, severity: Severity) -> UUID:
+    """One alert that waits for a second person."""
+    infos = tuple(replace(i, severity=severity) for i in flood.infos)
+    alert = sent_now(replace(flood, identifier=name, infos=infos), town.clock.now())
+    done = await submit(
+        town.db,
+        to_xml(alert),
+        principal=Principal(by, rights=frozenset({"submit"})),
+        clock=town.clock,
+        doorbell=town.doorbell,
+    )
+    assert done.state is AlertState.HELD
+    return done.alert_id
+
+
+@pytest.fixture
+async def braking(town: Town) -> None:
+    async with town.db.begin() as c:
+        await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
+
+
+@pytest.mark.usefixtures("braking")
+async def test_the_graver_comes_first_then_who_was_heard_of_least(
+    town: Town, flood: Alert, where: Where, tmp_path: Path
+) -> None:
+    flooder = [
+        await submitted(town, flood, f"m-{n}", "key:flooder", Severity.MINOR) for n in range(4)
+    ]
+    severe = [
+        await submitted(town, flood, f"s-{n}", "key:flooder", Severity.SEVERE) for n in range(2)
+    ]
+    quiet = await submitted(town, flood, "q", "key:quiet", Severity.MINOR)
+    other = await submitted(town, flood, "o", "key:quiet", Severity.SEVERE)
+    await house(town, where, MAIL).keep()
+    told = [re.findall(r"alerting approve (\S+)", m["body"])[0] for m in messages(tmp_path)]
+    # The quiet one has been heard of once less before its second.
+    turns = [severe[0], other, severe[1], quiet, *flooder]
+    assert told == [str(one) for one in turns]
+
+
+@pytest.mark.usefixtures("braking")
+async def test_no_more_than_twenty_of_one_wait(town: Town, flood: Alert) -> None:
+    waiting = [
+        await submitted(town, flood, f"n-{n}", "key:flooder", Severity.SEVERE) for n in range(20)
+    ]
+    with pytest.raises(TooManyHeld, match=r"20 alerts of key:flooder wait for one already") as e:
+        await submitted(town, flood, "too-many", "key:flooder", Severity.SEVERE)
+    assert (e.value.http_status, e.value.exit_code) == (429, 1)
+    async with town.db.begin() as c:
+        assert await alerts.select_alerts(c, alert.c.identifier == "too-many", limit=1) == []
+    await submitted(town, flood, "another's", "key:quiet", Severity.SEVERE)
+    async with town.db.begin() as c:
+        await alerts.set_state(c, waiting[0], AlertState.CANCELLED)
+    await submitted(town, flood, "now", "key:flooder", Severity.SEVERE)

@@ -53,7 +53,7 @@ async def accept(
     no work of it, to end nothing, and to stand in the way of no alert that is submitted meanwhile.
     Called after `take_turns` in the same transaction, unless it is rolled back.
     A repetition answers as the first time and writes nothing. Raises Forbidden, BadInput,
-    KeyReused, Conflict.
+    KeyReused, Conflict, TooManyHeld.
     """
     alert = prepared.alert
     authorise(request.principal, alert)
@@ -77,6 +77,13 @@ async def accept(
     )
     looked = await look(connection, found.alert)
     state, reason = await _state(connection, found, request, looked.held)
+    if state is AlertState.HELD:
+        if begin:
+            # Nobody who submits much at once passes the bound: counted in turn.
+            await threads.lock(
+                connection, {f"held {request.principal.person_id or request.principal.actor}"}
+            )
+        await storm.refuse_held(connection, request.principal)
     alert_id = uuid4()
     stored = await _store(
         connection,

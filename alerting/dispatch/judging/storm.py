@@ -15,9 +15,13 @@ from alerting.dispatch.judging import policies
 from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
-from alerting.store.issued import issued
+from alerting.errors import WorkFailed
+from alerting.store.issued import issued, waiting
 from alerting.throttle.brake import hold, may_wait
 from alerting.throttle.policy.parse import Policy
+
+#: So many alerts of one person or machine may be held at a time.
+_MOST_HELD = 20
 
 
 async def too_many(
@@ -46,6 +50,24 @@ async def too_wide(
         if reason is not None:
             return reason
     return None
+
+
+class TooManyHeld(WorkFailed):
+    """So many alerts of one submitter are held that no further one may be."""
+
+    http_status = 429
+    title = "Too many held alerts"
+
+
+async def refuse_held(connection: AsyncConnection, principal: Principal) -> None:
+    """Raises TooManyHeld where no further alert of this principal may wait: a second person who is
+    asked for hundreds looks at none."""
+    if await waiting(connection, principal) >= _MOST_HELD:
+        raise TooManyHeld(
+            f"This alert needs a second person, and {_MOST_HELD} alerts of {principal.actor} wait "
+            "for one already.",
+            remedy="Let somebody approve or cancel those first (`alerting list --state held`).",
+        )
 
 
 async def _too_many(
