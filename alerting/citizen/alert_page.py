@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from jinja2 import Environment, PackageLoader
 
 from alerting.channels.content import Content, gather
-from alerting.channels.phrases import direction
+from alerting.channels.phrases import direction, phrases
 from alerting.channels.texts import paragraphs
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
@@ -26,20 +28,34 @@ _BANNERS = {
 _CLOSED = "This alert is for a closed group of people, not for the public."
 
 
-def alert_page(document: Alert, state: AlertState, *, wanted: str, path: str) -> str:
-    """The page for a reader of `wanted`, in the words and texts that come closest.
+class Reading(NamedTuple):
+    """In what an alert is read. language: of its texts. words: of all around them, a language of
+    the alert or one that we have words in."""
+
+    language: str
+    words: str
+
+
+def reading(document: Alert, wanted: str) -> Reading:
+    """What comes closest for a reader of `wanted`, which may be any text: one of few."""
+    language = best_language(_languages(document), wanted) or "en"
+    words = phrases(wanted, language)
+    return Reading(language, language if phrases(language) == words else words.language)
+
+
+def alert_page(document: Alert, state: AlertState, *, reading: Reading, path: str) -> str:
+    """The page for whoever reads so.
 
     Nobody knows where the reader is, so times are the sender's, with their offset. path: where the
     page is, for its links to other languages.
     """
-    languages = list(dict.fromkeys(i.language for i in document.infos))
-    language = best_language(languages, wanted) or "en"
+    languages, (language, words) = _languages(document), reading
     shown = [
-        (_content(document, number, wanted or language), info)
+        (_content(document, number, words), info)
         for number, info in enumerate(document.infos)
         if info.language == language
     ]
-    first = shown[0][0] if shown else _content(document, -1, wanted or language)
+    first = shown[0][0] if shown else _content(document, -1, words)
     banners = [_BANNERS.get(state, "")]
     if not document.is_drill and not document.for_public:
         banners.insert(0, _CLOSED)
@@ -54,6 +70,10 @@ def alert_page(document: Alert, state: AlertState, *, wanted: str, path: str) ->
         banners=[b for b in banners if b],
         path=path,
     )
+
+
+def _languages(document: Alert) -> list[str]:
+    return list(dict.fromkeys(i.language for i in document.infos))
 
 
 def _content(document: Alert, info_no: int, language: str) -> Content:

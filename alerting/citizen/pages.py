@@ -7,7 +7,7 @@ crowded network.
 
 from __future__ import annotations
 
-import hashlib
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,7 +16,8 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from alerting.bootstrap import Runtime
 from alerting.cap import from_json
-from alerting.citizen.alert_page import alert_page, pages
+from alerting.citizen.alert_page import alert_page, pages, reading
+from alerting.citizen.kept import Kept, tag_of
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.endpoint import masked
@@ -80,12 +81,11 @@ async def alert(
         known = UUID(alert_id)
     except ValueError:
         return _page("gone.html", 404, text=_UNKNOWN)
-    async with run.db.begin() as connection:
-        stored = await alerts.get(connection, known)
-    document = None if stored is None else from_json(stored.document)
-    if stored is None or document is None or not document.for_public or not _issued(stored):
+    path = f"/a/{known}"
+    found = await _kept(request).find(run.db, path, partial(alerts.get, alert_id=known))
+    if found is None or not found[0].for_public or not _issued(found[0]):
         return _page("gone.html", 404, text=_UNKNOWN)
-    return _shown(request, stored, document, _wanted(lang, accept_language))
+    return _shown(request, *found, _wanted(lang, accept_language), path)
 
 
 @router.api_route("/x/{token}", methods=_READ)
@@ -118,29 +118,43 @@ async def short(
 ) -> Response:
     """The alert of a short link: a public one as `/a/` shows it, any other as `/x/` does."""
     run = Runtime.of(request.app)
-    async with run.db.begin() as connection:
-        stored = await alerts.by_code(connection, code)
-    if stored is None:
+    path = f"/{code}"
+    found = await _kept(request).find(run.db, path, partial(alerts.by_code, code=code))
+    if found is None:
         return _page("gone.html", 404, text=_UNKNOWN)
-    document, wanted = from_json(stored.document), _wanted(lang, accept_language)
-    if not document.for_public:
+    (stored, document), wanted = found, _wanted(lang, accept_language)
+    if not stored.for_public:
         return _own(request, stored, document, wanted)
     if not _issued(stored):
         return _page("gone.html", 404, text=_UNKNOWN)
-    return _shown(request, stored, document, wanted)
+    return _shown(request, stored, document, wanted, path)
+
+
+def _kept(request: Request) -> Kept:
+    """What this process remembers of public alerts."""
+    state = request.app.state
+    if not hasattr(state, "kept_pages"):
+        state.kept_pages = Kept()
+    kept: Kept = state.kept_pages
+    return kept
 
 
 def _own(request: Request, stored: StoredAlert, document: Alert, wanted: str) -> Response:
-    return _html(_alert(request, stored, document, wanted), headers=_OWN)
+    state, path = _state(request, stored), request.scope["path"]
+    page = alert_page(document, state, reading=reading(document, wanted), path=path)
+    return _html(page, headers=_OWN)
 
 
-def _shown(request: Request, stored: StoredAlert, document: Alert, wanted: str) -> Response:
-    return _unless_known(request, _html(_alert(request, stored, document, wanted), headers=_PUBLIC))
+def _shown(
+    request: Request, stored: StoredAlert, document: Alert, wanted: str, path: str
+) -> Response:
+    state = _state(request, stored)
+    page = _kept(request).page(path, document, state, reading(document, wanted))
+    return _unless_known(request, _html(page.body, headers=_PUBLIC), page.tag)
 
 
-def _unless_known(request: Request, answer: Response) -> Response:
+def _unless_known(request: Request, answer: Response, tag: str) -> Response:
     """The answer with its tag; without its body where the reader has that already."""
-    tag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
     answer.headers["ETag"] = tag
     if tag not in request.headers.get("if-none-match", ""):
         return answer
@@ -148,13 +162,14 @@ def _unless_known(request: Request, answer: Response) -> Response:
     return Response(status_code=304, headers={n: v for n, v in answer.headers.items() if n in kept})
 
 
-def _alert(request: Request, stored: StoredAlert, document: Alert, wanted: str) -> str:
-    state = stored.state
+def _state(request: Request, stored: StoredAlert) -> AlertState:
+    """How an alert stands, as its page says it."""
     if not _issued(stored):
-        state = AlertState.RECORDED if state is AlertState.RECORDED else AlertState.HELD
-    elif Runtime.of(request.app).clock.now() >= stored.expires_at:
-        state = AlertState.EXPIRED
-    return alert_page(document, state, wanted=wanted, path=request.scope["path"])
+        held = stored.state is not AlertState.RECORDED
+        return AlertState.HELD if held else AlertState.RECORDED
+    if Runtime.of(request.app).clock.now() >= stored.expires_at:
+        return AlertState.EXPIRED
+    return stored.state
 
 
 def _issued(stored: StoredAlert) -> bool:
@@ -230,14 +245,15 @@ def _leaving(
 @router.api_route("/citizen.css", methods=_READ)
 async def style(request: Request) -> Response:
     css = pages.get_template("citizen.css").render()
-    return _unless_known(request, Response(css, media_type="text/css", headers=_STYLE))
+    answer = Response(css, media_type="text/css", headers=_STYLE)
+    return _unless_known(request, answer, tag_of(answer.body))
 
 
 def _page(name: str, status: int = 200, **values: Any) -> Response:
     return _html(pages.get_template(name).render(**values), status, headers=_UNKEPT)
 
 
-def _html(html: str, status: int = 200, *, headers: dict[str, str]) -> Response:
+def _html(html: str | bytes, status: int = 200, *, headers: dict[str, str]) -> Response:
     return Response(html, status, media_type="text/html; charset=utf-8", headers=headers)
 
 

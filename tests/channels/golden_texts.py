@@ -223,9 +223,11 @@ def texts(frame: str, language: str) -> dict[str, str]:
         r = _rendered(which, channel, language, frame, CODE_LINK)
         made[channel] = "\n\n".join(filter(None, (r.subject, r.text)))
     # The version before has no such room.
-    from alerting.citizen.alert_page import alert_page
+    from alerting.citizen.alert_page import alert_page, reading
 
-    made["page"] = alert_page(which, AlertState.DELIVERING, wanted=language, path="/aB3dE6gH")
+    made["page"] = alert_page(
+        which, AlertState.DELIVERING, reading=reading(which, language), path="/aB3dE6gH"
+    )
     return made
 
 

@@ -23,7 +23,7 @@ from alerting.audience import cover
 from alerting.audience.zones import Zones
 from alerting.cap import from_json, read, to_json
 from alerting.channels.render import render
-from alerting.citizen.alert_page import alert_page
+from alerting.citizen.alert_page import alert_page, reading
 from alerting.dispatch.intake.submission import prepare
 from alerting.dispatch.intake.submit import read_alert
 from alerting.domain.alert import Alert
@@ -80,7 +80,7 @@ def rendering(channel: str) -> Callable[[Alert], None]:
 
 
 def page(alert: Alert) -> None:
-    alert_page(alert, AlertState.ACCEPTED, wanted="en", path="/a/x")
+    alert_page(alert, AlertState.ACCEPTED, reading=reading(alert, "en"), path="/a/x")
 
 
 USES: dict[str, Callable[[Alert], None]] = {
