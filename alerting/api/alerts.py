@@ -56,6 +56,7 @@ class WrongType(BadInput):
         403: {"description": "The key may not send this: right, sender, status or area."},
         409: {"description": "The same CAP triple came before with other content."},
         422: {"description": "The alert was refused; nothing was changed."},
+        429: {"description": "It would be held, and too many of the same submitter are."},
     },
     openapi_extra={
         "requestBody": {
