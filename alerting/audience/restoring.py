@@ -38,7 +38,8 @@ async def restore(
     actor: str,
     why: str,
 ) -> list[AddressState]:
-    """Use the addresses of a citizen again that were left or suspended; returns those.
+    """Use the addresses of a citizen again that were left or suspended; returns those as they are
+    then: what only the register can say may still stand against them.
 
     channel: only of that one. asked: the citizen asked to be warned again; without it, what they
     left themselves stays left. Raises NotFound for a citizen who is not there or has nothing to be
@@ -71,4 +72,5 @@ async def restore(
             subject=f"address {a.id}",
             why=why,
         )
-    return found
+    restored = {a.id for a in found}
+    return [a for a in await citizens.addresses_of(connection, ref) if a.id in restored]

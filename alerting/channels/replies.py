@@ -30,10 +30,12 @@ class Wish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One understood. answer: what is said to it, in the language of the word."""
+    """One understood. answer: what is said to it, in the language of the word. unregistered: what
+    is said to a start from a number that nothing is sent to all the same."""
 
     wish: Wish
     answer: str
+    unregistered: str
 
 
 def read(text: str) -> Reply | None:
@@ -58,7 +60,9 @@ def _table() -> Mapping[str, Reply]:
         for wish, said in zip(Wish, ("stopped", "started", "helped"), strict=True):
             for word in words[wish]:
                 # Where languages share a word the first one answers; they never differ in the wish.
-                known = found.setdefault(_plain(word), Reply(wish, words[said]))
+                known = found.setdefault(
+                    _plain(word), Reply(wish, words[said], words["unregistered"])
+                )
                 if known.wish is not wish:
                     raise ValueError(f"{word!r} says {known.wish} and {wish}")
     return found

@@ -26,6 +26,7 @@ from alerting.drills import rosters
 from alerting.errors import NotFound
 from alerting.store import alerts, citizens
 from alerting.store.alerts import StoredAlert
+from alerting.store.citizens import AddressState
 from alerting.store.suppressions import Endpoint
 
 router = APIRouter(include_in_schema=False)
@@ -221,14 +222,20 @@ async def come_back(request: Request, token: str) -> Response:
     try:
         address_id = run.links.leaving(token, Purpose.LEAVE).address_id
         async with run.db.begin() as connection:
-            endpoint = await citizens.come_back(connection, address_id, actor="citizen")
+            about = await citizens.come_back(connection, address_id, actor="citizen")
     except NotFound as e:
         return _page("gone.html", 404, text=str(e))
-    return _leaving(request, Purpose.LEAVE, endpoint, left=False, back=True)
+    endpoint = Endpoint(about.channel, about.endpoint)
+    return _leaving(request, Purpose.LEAVE, endpoint, left=False, back=about)
 
 
 def _leaving(
-    request: Request, purpose: Purpose, endpoint: Endpoint, *, left: bool, back: bool = False
+    request: Request,
+    purpose: Purpose,
+    endpoint: Endpoint,
+    *,
+    left: bool,
+    back: AddressState | None = None,
 ) -> Response:
     answer = _page(
         _LEAVE[purpose],

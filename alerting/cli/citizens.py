@@ -100,7 +100,10 @@ def show(ref: str, as_json: bool) -> int:
 @click.option("--asked", is_flag=True, help="They left themselves, and asked to be warned again.")
 @click.option("--why", required=True, help="For the audit: who said what.")
 def restore(ref: str, channel: str | None, asked: bool, why: str) -> int:
-    """Use the addresses of the citizen REF again that a provider called dead or that were left."""
+    """Use the addresses of the citizen REF again that a provider called dead or that were left.
+
+    Exits 1 where something still stands against one of them that only the register can change.
+    """
 
     async def work(connection: AsyncConnection) -> list[AddressState]:
         by = await actor(connection)
@@ -108,9 +111,17 @@ def restore(ref: str, channel: str | None, asked: bool, why: str) -> int:
             connection, ref, channel=channel, asked=asked, actor=by, why=why
         )
 
+    unused = False
     for a in do(work):
-        click.echo(f"{a.channel} {masked(a.channel, a.endpoint)} is used again.")
-    return 0
+        name, why_not = f"{a.channel} {masked(a.channel, a.endpoint)}", unused_because(a)
+        unused = unused or bool(why_not)
+        click.echo(
+            f"{name} is still not used. {' '.join(why_not)} Correct its line in the register "
+            "(consent, verified) and import that."
+            if why_not
+            else f"{name} is used again."
+        )
+    return 1 if unused else 0
 
 
 @citizens.command()

@@ -31,4 +31,6 @@ async def take(
         await suppressions.stop(connection, [endpoint], Source.REPLY, actor=_ACTOR)
     elif reply.wish is Wish.START:
         await suppressions.start(connection, [endpoint], actor=_ACTOR, revive=True, why="START")
+        if not await suppressions.is_used(connection, endpoint):
+            return reply.unregistered
     return reply.answer

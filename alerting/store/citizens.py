@@ -8,7 +8,7 @@ from datetime import datetime, time
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import ARRAY, Text, cast, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import NotFound
@@ -93,13 +93,15 @@ async def leave(connection: AsyncConnection, address_id: int, *, actor: str) -> 
     return endpoint
 
 
-async def come_back(connection: AsyncConnection, address_id: int, *, actor: str) -> Endpoint:
-    """Take back what `leave` did, and a stop said in any other way. Raises NotFound."""
+async def come_back(connection: AsyncConnection, address_id: int, *, actor: str) -> AddressState:
+    """Take back what `leave` did, and a stop said in any other way; returns what now stands
+    against the address. Raises NotFound."""
     endpoint = (await reachable(connection, address_id)).endpoint
     await suppressions.start(
         connection, [endpoint], actor=actor, revive=False, subject=f"address {address_id}"
     )
-    return endpoint
+    (state,) = await _states(connection, address.c.id == address_id)
+    return state
 
 
 class AddressState(NamedTuple):
@@ -114,12 +116,21 @@ class AddressState(NamedTuple):
     suspended_reason: str | None
     suppression: Suppression | None
 
+    @property
+    def used(self) -> bool:
+        """True where messages are sent to it."""
+        return self.consent and self.verified and self.suspended_reason is None
+
 
 async def addresses_of(connection: AsyncConnection, ref: str) -> list[AddressState]:
     """The addresses of the citizen with this key of the register. Raises NotFound."""
     who = await connection.scalar(select(citizen.c.id).where(citizen.c.ref == ref))
     if who is None:
         raise NotFound(f"There is no citizen {ref}.")
+    return await _states(connection, address.c.citizen_id == who)
+
+
+async def _states(connection: AsyncConnection, which: ColumnElement[bool]) -> list[AddressState]:
     query = (
         select(
             address.c.id,
@@ -130,7 +141,7 @@ async def addresses_of(connection: AsyncConnection, ref: str) -> list[AddressSta
             address.c.withdrawn_at,
             address.c.suspended_reason,
         )
-        .where(address.c.citizen_id == who)
+        .where(which)
         .order_by(address.c.id)
     )
     rows = (await connection.execute(query)).all()

@@ -79,6 +79,10 @@ _REVIVE = f"""
     update address a set suspended_reason = null, updated_at = now()
     where {_IS} and a.suspended_reason is not null"""  # noqa: S608 - nothing from outside
 
+_USED = f"""
+    select exists (select from address a
+      where {_IS} and a.consent and a.verified and a.suspended_reason is null)"""  # noqa: S608 - nothing from outside
+
 
 class Endpoint(NamedTuple):
     channel: str
@@ -166,6 +170,14 @@ async def of_endpoint(connection: AsyncConnection, endpoint: Endpoint) -> Suppre
     )
     row = await cursor.fetchone()
     return None if row is None else Suppression(Source(row[0]), row[1])
+
+
+async def is_used(connection: AsyncConnection, endpoint: Endpoint) -> bool:
+    """Whether anything is sent to this endpoint, by any row."""
+    driver = await raw(connection)
+    cursor = await driver.execute(_USED, await _values(connection, [endpoint]))
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 async def secret(connection: AsyncConnection) -> bytes:

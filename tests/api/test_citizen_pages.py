@@ -296,6 +296,31 @@ async def test_the_same_link_takes_it_back(served: Served) -> None:
     assert "Stop these messages?" in (await served.http.get(url)).text
 
 
+@pytest.mark.parametrize(
+    ("against", "said"),
+    [
+        ({"consent": False}, "says that you have not agreed"),
+        ({"verified": False}, "nobody has checked that it is yours"),
+        ({"suspended_reason": "dead-address"}, "could not be delivered"),
+    ],
+)
+async def test_nothing_is_promised_to_an_address_that_is_not_used(
+    served: Served, against: dict[str, object], said: str
+) -> None:
+    id_ = await an_address(served)
+    async with served.runtime.db.begin() as c:
+        await c.execute(address.update().where(address.c.id == id_).values(**against))
+    url = f"/u/{served.runtime.links.token(id_)}"
+    await served.http.post(url)
+    back = await served.http.post(f"{url}/back")
+    assert back.status_code == 200
+    assert "You will get alerts" not in back.text
+    assert "You still get no alerts by e-mail" in back.text
+    assert said in back.text
+    assert back.text.count("<li>") == 1
+    assert "Ask that office" in back.text
+
+
 async def test_leaving_counts_for_every_row_of_the_address(served: Served) -> None:
     id_ = await an_address(served)
     async with served.runtime.db.begin() as c:

@@ -165,6 +165,26 @@ async def test_a_stop_of_a_number_nobody_has_yet_is_kept(served: Served) -> None
         assert await suppressions.of_endpoint(c, Endpoint("sms", NUMBER)) is not None
 
 
+async def test_a_start_promises_nothing_to_a_number_that_is_not_used(served: Served) -> None:
+    assert await say(served, "starten") == [WORDS["de"]["unregistered"]]
+    async with served.runtime.db.begin() as c:
+        who = await c.scalar(
+            insert(citizen).values(ref="a", channels=["sms"]).returning(citizen.c.id)
+        )
+        values = {"citizen_id": who, "channel": "sms", "endpoint": NUMBER}
+        await c.execute(insert(address).values(**values, consent=False))
+    assert await say(served, "starten") == [WORDS["de"]["unregistered"]]
+    async with served.runtime.db.begin() as c:
+        await c.execute(address.update().values(consent=True))
+    assert await say(served, "starten") == [WORDS["de"]["started"]]
+
+
+def test_every_language_has_every_answer() -> None:
+    answers = [words[said] for words in WORDS.values() for said in ("started", "unregistered")]
+    assert all(answers)
+    assert len(set(answers)) == len(answers)
+
+
 @pytest.mark.parametrize("sender", ["", "20457", "AUTHORITY", "whatsapp:+447700900123", "+0123"])
 async def test_a_sender_that_is_no_number_changes_nothing(household: Served, sender: str) -> None:
     assert await say(household, "stopp", From=sender) == []

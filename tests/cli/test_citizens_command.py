@@ -18,6 +18,7 @@ from alerting.errors import AlertingError
 from alerting.settings import settings
 from alerting.store import audit_chain, suppressions
 from alerting.store.db import Database
+from alerting.store.schema import address
 from alerting.store.suppressions import Endpoint, Source
 
 Run = Callable[..., tuple[int, str]]
@@ -101,6 +102,23 @@ def test_why_an_address_is_not_used_and_how_it_comes_back(
     assert "in use" in run("citizens", "show", "b")[1]
     assert run("citizens", "restore", "a", "--why", "phoned")[0] == 2
     assert run("citizens", "show", "nobody")[0] == 2
+
+
+def test_what_the_register_still_says_against_a_restored_address(
+    run: Run, file: str, database_url: str
+) -> None:
+    run("citizens", "import", file)
+    number = Endpoint("sms", "+447700900123")
+
+    async def left_without_consent(c: AsyncConnection) -> None:
+        await c.execute(address.update().where(address.c.channel == "sms").values(consent=False))
+        await suppressions.stop(c, [number], Source.REPLY, actor="citizen")
+
+    do(database_url, left_without_consent)
+    code, out = run("citizens", "restore", "a", "--asked", "--why", "phoned")
+    assert "is used again" not in out
+    assert "sms +44…23 is still not used. The register has no consent for it. Correct" in out
+    assert code == 1
 
 
 def test_the_audit_as_people_read_it(run: Run, file: str, database_url: str) -> None:
