@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from alerting.bootstrap import Runtime
 from alerting.cap import from_json, to_xml
@@ -20,6 +21,7 @@ from alerting.domain.alert import (
     Category,
     Certainty,
     ResponseType,
+    Scope,
     Severity,
     Status,
     Urgency,
@@ -32,6 +34,16 @@ ALERT = "alert"
 
 #: What a new alert cannot do without, by its option.
 _NEEDED = ("sender", "event", "headline", "urgency", "severity", "certainty", "hours", "area")
+
+_TEXTS = ("headline", "description", "instruction")
+
+#: What the next version of an alert takes besides its name; all else is as in the version before.
+_TAKEN: dict[Kind, tuple[str, ...]] = {
+    Kind.UPDATE: (*_TEXTS, "severity", "urgency", "language", "hours"),
+    Kind.EXTENSION: (*_TEXTS, "severity", "urgency", "language", "hours"),
+    Kind.END: (*_TEXTS, "language", "hours"),
+    Kind.CANCEL: ("description", "hours"),
+}
 
 
 def _one_of(values: type[StrEnum]) -> click.Choice[str]:
@@ -60,11 +72,13 @@ def _one_of(values: type[StrEnum]) -> click.Choice[str]:
 @click.option("--polygon", "polygons", multiple=True, help="lat,lon lat,lon …, closed.")
 @click.option("--circle", "circles", multiple=True, help="lat,lon and kilometres.")
 @click.option("--geocode", "geocodes", multiple=True, help="NAME=VALUE.")
-def new(kind: str, alert: str | None, **said: Any) -> int:
+@click.pass_context
+def new(context: click.Context, kind: str, alert: str | None, **said: Any) -> int:
     """Write a CAP document to standard output; nothing is sent.
 
     A new alert is made of the options. An update, extension, end or cancel is made of ALERT (its id
     or CAP identifier) and all live versions of it, which it refers to; options say what changes.
+    Those that the kind does not take are refused.
     Look at it with `alerting submit --dry-run`.
     """
     if kind == ALERT:
@@ -74,9 +88,28 @@ def new(kind: str, alert: str | None, **said: Any) -> int:
     elif alert is None:
         raise BadInput(f"It does not say of which alert the {kind} is.", remedy="Name it.")
     else:
+        _refuse_untaken(context, Kind(kind))
         document = asyncio.run(_next(Kind(kind), alert, said))
     click.echo(to_xml(document).decode(), nl=False)
     return 0
+
+
+def _refuse_untaken(context: click.Context, kind: Kind) -> None:
+    taken = ("kind", "alert", *_TAKEN[kind])
+    untaken = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name is not None
+        and option.name not in taken
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if untaken:
+        takes = ", ".join(f"--{name}" for name in _TAKEN[kind])
+        raise BadInput(
+            f"`cap new {kind}` does not take {', '.join(untaken)}.",
+            remedy=f"It takes {takes}. Leave out the others, and change them in the file that it "
+            "writes before you submit that.",
+        )
 
 
 def _first(said: dict[str, Any], now: datetime) -> Alert:
@@ -86,13 +119,15 @@ def _first(said: dict[str, Any], now: datetime) -> Alert:
     if missing:
         raise BadInput(f"A new alert needs {', '.join(missing)}.", remedy="Say them.")
     sent = now.replace(microsecond=0)
+    actual = said["status"] == Status.ACTUAL
     body = {
         "identifier": f"{sent:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
         "sender": said["sender"],
         "sent": sent.isoformat(),
         "status": said["status"],
         "msgType": "Alert",
-        "scope": "Public",
+        # An exercise is for its rosters alone, whatever its scope.
+        "scope": (Scope.PRIVATE if said["addresses"] and actual else Scope.PUBLIC).value,
         "addresses": list(said["addresses"]),
         "info": [_info(said, sent)],
     }

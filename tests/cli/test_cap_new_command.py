@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from alerting.cap import check, read
+from alerting.cap import check, read, to_xml
+from alerting.channels.content import gather
 from alerting.cli import cli
-from alerting.domain.alert import Alert, MsgType, ResponseType, Severity, Urgency
+from alerting.domain.alert import Alert, MsgType, ResponseType, Scope, Severity, Urgency
 from alerting.errors import AlertingError
 
 Run = Callable[..., tuple[int, str]]
@@ -118,6 +120,57 @@ def test_an_update_must_change_something_in_a_language_it_has(run: Run, tmp_path
     assert "would change nothing" in run(*update)[1]
     assert "Say --hours" in run("cap", "new", "extension", first.identifier)[1]
     assert "It has en-GB" in run(*update, "--headline", "x", "--language", "de")[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "untaken"),
+    [
+        ("update", ("--polygon", "1,1 1,2 2,2 1,1", "--hours", "9"), "--polygon"),
+        ("update", ("--event", "Fire", "--area", "Elsewhere", "--hours", "9"), "--event, --area"),
+        ("extension", ("--hours", "9", "--certainty", "Likely"), "--certainty"),
+        ("end", ("--severity", "Minor", "--status", "Exercise"), "--status, --severity"),
+        ("cancel", ("--headline", "All is well", "--language", "de"), "--language, --headline"),
+    ],
+)
+def test_an_option_that_would_be_dropped_is_refused(
+    run: Run, kind: str, words: tuple[str, ...], untaken: str
+) -> None:
+    code, said = run("cap", "new", kind, "any", *words)
+    assert code == 2
+    assert f"`cap new {kind}` does not take {untaken}." in said
+    assert "in the file that it writes" in said
+
+
+def test_an_extension_ends_later_than_what_it_extends(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "alert.xml"
+    first = written(run, file, *FLOOD)
+    submitted(run, file)
+    present = first.infos[0].expires
+    assert present is not None
+    code, said = run("cap", "new", "extension", first.identifier, "--hours", "2")
+    assert code == 2
+    assert f"it stands until {present.isoformat()} already" in said
+    assert run("cap", "new", "update", first.identifier, "--hours", "2")[0] == 0
+
+
+def test_a_real_alert_for_a_group_is_private(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "alert.xml"
+    group = written(run, file, *FLOOD, "--address", "night-shift")
+    assert (group.scope, group.addresses) == (Scope.PRIVATE, ("night-shift",))
+    assert "has scope" not in run("submit", str(file), "--dry-run")[1]
+    assert written(run, file, *FLOOD).scope is Scope.PUBLIC
+
+
+def test_what_is_written_into_a_cancel_is_what_people_read(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "alert.xml"
+    first = written(run, file, *FLOOD)
+    submitted(run, file)
+    draft = written(run, file, "cap", "new", "cancel", first.identifier)
+    info = replace(draft.infos[0], headline="Go home", description="The dam held.")
+    (edited,) = read(to_xml(replace(draft, infos=(info,)))).alerts
+    content = gather(edited, info_no=0, area_no=0, language="en", link="")
+    assert (content.headline, content.description) == ("Go home", "The dam held.")
+    assert content.over
 
 
 def test_a_dry_run_is_one_object_too(run: Run, tmp_path: Path) -> None:

@@ -58,12 +58,15 @@ def draft(
     """The next version of a thread whose live versions, oldest first, are these.
 
     It refers to all of them. hours: from now until it ends. Raises BadInput for an update that
-    changes nothing, and for texts that would leave another language as it was.
+    changes nothing, an extension that does not end later, and for texts that would leave another
+    language as it was.
     """
     if kind is Kind.CANCEL:
         valid_s = (hours or 24) * 3600
         reason = changes.description or ""
-        return notice_of(versions, now=now, reason=reason, false_alarm=False, valid_s=valid_s)
+        notice = notice_of(versions, now=now, reason=reason, false_alarm=False, valid_s=valid_s)
+        # Whoever gets the file writes in it: without the parameter its texts are a sender's own.
+        return replace(notice, infos=tuple(replace(i, parameters=()) for i in notice.infos))
     newest = versions[-1]
     sent = max(now, newest.sent + timedelta(seconds=1))
     sent = sent.astimezone(newest.sent.tzinfo).replace(microsecond=0)
@@ -91,6 +94,13 @@ def _refuse_nothing(
 ) -> None:
     if kind is Kind.EXTENSION and ends is None:
         raise BadInput("It does not say for how long.", remedy="Say --hours.")
+    present = max((i.expires for i in newest.infos if i.expires), default=None)
+    if kind is Kind.EXTENSION and ends is not None and present is not None and ends <= present:
+        raise BadInput(
+            f"It would end at {ends.isoformat()}, and it stands until {present.isoformat()} "
+            "already.",
+            remedy="Say more --hours, which count from now; to end it sooner write an update.",
+        )
     if kind is Kind.UPDATE and not changes.any and ends is None:
         raise BadInput(
             "This update would change nothing.",
