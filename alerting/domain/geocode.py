@@ -79,6 +79,16 @@ def named_by(codes: Iterable[NamedValue], others: Iterable[NamedValue]) -> bool:
     )
 
 
+def overlap(one: Iterable[KeyRange], other: Iterable[KeyRange]) -> bool:
+    """True where a key is in both. The order of what is given does not matter."""
+    reached = ["", ""]
+    for r, side in sorted([*((r, 0) for r in one), *((r, 1) for r in other)]):
+        if r.low <= reached[1 - side]:
+            return True
+        reached[side] = max(reached[side], r.high)
+    return False
+
+
 def _is_part(code: NamedValue) -> bool:
     return _name(code) in _SAME and any(_PART.fullmatch(v) for v in _listed(code.value))
 

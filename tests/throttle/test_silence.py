@@ -278,6 +278,26 @@ def test_an_area_silences_what_it_touches(area: Area, touches: bool) -> None:
     assert holds(silence("event=River Flood", area=area)) is touches
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "touches"),
+    [
+        ("SAME 055079", "FIPS6 55079", True),
+        ("same 55079", "SAME 055079", True),
+        ("SAME 055000", "SAME 055079", True),
+        ("SAME 000000", "SAME 055079", True),
+        ("SAME 055079 055081", "SAME 055081", True),
+        ("ugc XXC000", "UGC xxz017", True),
+        ("SAME 055000", "SAME 056001", False),
+        ("SAME 055079", "SAME 055081", False),
+        ("SAME 055079", "UGC 055079", False),
+    ],
+)
+def test_a_geocode_touches_what_it_means(one: str, other: str, touches: bool) -> None:
+    areas = [Area("Codes", geocodes=(NamedValue(*c.split(" ", 1)),)) for c in (one, other)]
+    assert touch(areas[0], areas[1]) is touches
+    assert touch(areas[1], areas[0]) is touches
+
+
 def test_circles_meet_circles() -> None:
     one = Area("One", circles=(Circle(50, 8, 10),))
     assert touch(one, Area("Two", circles=(Circle(50.1, 8, 2),)))

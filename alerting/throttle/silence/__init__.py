@@ -14,7 +14,8 @@ from uuid import UUID
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
-from alerting.domain.alert import Alert, Area, Circle, Info, MsgType, Polygon, Severity
+from alerting.domain.alert import Alert, Area, Circle, Info, MsgType, NamedValue, Polygon, Severity
+from alerting.domain.geocode import KeyRange, overlap, ranges
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape, union
 from alerting.domain.said import numbers
 from alerting.errors import BadInput
@@ -110,12 +111,12 @@ def _silenced(
 
 
 def touch(one: Area, other: Area) -> bool:
-    """True when two areas share ground or a geocode.
+    """True when two areas share ground or what their geocodes mean: a state touches its counties.
 
     Shapes are compared exactly. Where one has only geocodes and the other only shapes nothing is
     known, and the answer is False.
     """
-    if set(one.geocodes) & set(other.geocodes):
+    if overlap(_meant(one.geocodes), _meant(other.geocodes)):
         return True
     here, there = _ground(one.polygons), _ground(other.polygons)
     if here is not None and there is not None and here.intersects(there):
@@ -136,6 +137,11 @@ def _reaches(circle: Circle, ground: BaseGeometry | None) -> bool:
 def _meet(one: Circle, other: Circle) -> bool:
     apart = distance_km(one.lat, one.lon, np.array([other.lat]), np.array([other.lon]))
     return float(apart[0]) <= one.radius_km + other.radius_km
+
+
+@lru_cache(maxsize=512)
+def _meant(geocodes: tuple[NamedValue, ...]) -> tuple[KeyRange, ...]:
+    return tuple(r for code in geocodes for r in ranges(code))
 
 
 @lru_cache(maxsize=512)
