@@ -100,6 +100,7 @@ async def submit(
                 principal=key.principal,
                 clock=run.clock,
                 settings=run.settings,
+                idempotency_key=idempotency_key,
                 now=now,
                 tell_again=tell_again,
             )

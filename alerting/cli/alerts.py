@@ -57,7 +57,7 @@ def submit(
     if dry_run:
         from alerting.cli.preview import show_preview
 
-        return show_preview(data, now=now, tell_again=tell_again, as_json=as_json)
+        return show_preview(data, now=now, tell_again=tell_again, key=key, as_json=as_json)
     submitted, after = asyncio.run(
         _submit(data, wait=wait, now=now, tell_again=tell_again, key=key, quiet=as_json)
     )

@@ -29,7 +29,9 @@ _BECOMES = {
 }
 
 
-def show_preview(data: bytes, *, now: bool, tell_again: bool, as_json: bool) -> int:
+def show_preview(
+    data: bytes, *, now: bool, tell_again: bool, key: str | None, as_json: bool
+) -> int:
     """Print what submitting this document would do; returns the exit code."""
 
     async def run() -> Preview:
@@ -43,6 +45,7 @@ def show_preview(data: bytes, *, now: bool, tell_again: bool, as_json: bool) -> 
                 principal=principal,
                 clock=runtime.clock,
                 settings=config,
+                idempotency_key=key,
                 now=now,
                 tell_again=tell_again,
             )

@@ -22,7 +22,7 @@ from alerting.dispatch.intake.accept import accept, take_turns
 from alerting.dispatch.intake.foresee import Hears
 from alerting.dispatch.intake.preview import preview
 from alerting.dispatch.intake.previewed import Preview, Spread
-from alerting.dispatch.intake.submission import Request, prepare
+from alerting.dispatch.intake.submission import KeyReused, Request, prepare
 from alerting.dispatch.judging import silences
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Severity
 from alerting.domain.alert_state import AlertState
@@ -50,13 +50,16 @@ def at(town: Town, alert: Alert, **changes: object) -> bytes:
     return to_xml(replace(said, **changes))  # type: ignore[arg-type]
 
 
-async def look(town: Town, data: bytes, principal: Principal | None = None) -> Preview:
+async def look(
+    town: Town, data: bytes, principal: Principal | None = None, **options: object
+) -> Preview:
     return await preview(
         town.db,
         data,
         principal=principal or internal("test"),
         clock=town.clock,
         settings=town.settings,
+        **options,  # type: ignore[arg-type]
     )
 
 
@@ -295,6 +298,28 @@ async def test_what_is_computed_leaves_the_loop_to_others(
     await look(town, at(town, flood))
     assert set(on) == {"findings", "texts", "area_km2", "decide"}
     assert get_ident() not in on.values()
+
+
+async def test_what_was_accepted_before_is_said_to_be(town: Town, flood: Alert) -> None:
+    """By the same text sent now while its alert is in force, and by the same key."""
+    data = at(town, flood)
+    assert (await look(town, data, now=True)).submitted.created
+    first = await town.submit(data, now=True)
+    town.clock.advance(60)
+    again = (await look(town, data, now=True)).submitted
+    assert (again.created, again.alert_id) == (False, first.alert_id)
+    real = await town.submit(data, now=True)
+    assert (real.created, real.alert_id) == (False, first.alert_id)
+
+    keyed = await town.submit(data, now=True, idempotency_key="tide")
+    town.clock.advance(60)
+    again = (await look(town, data, now=True, idempotency_key="tide")).submitted
+    assert (again.created, again.alert_id) == (False, keyed.alert_id)
+    before = await rows(town)
+    assert (await look(town, data, now=True, idempotency_key="ebb")).submitted.created
+    assert await rows(town) == before
+    with pytest.raises(KeyReused):
+        await look(town, data + b" ", now=True, idempotency_key="tide")
 
 
 def test_numbers_have_margins_where_they_are_of_a_sample() -> None:

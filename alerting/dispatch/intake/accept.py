@@ -94,7 +94,7 @@ async def accept(
         expires_at,
         state,
         reason,
-        request,
+        request if begin else replace(request, key=None),
         # A triple that is written and not committed has the next to write it wait, and fail.
         identifier=alert.identifier if begin else str(alert_id),
     )

@@ -29,7 +29,7 @@ from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
 from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
 from alerting.dispatch.intake.start import older
 from alerting.dispatch.intake.submission import Prepared, Request, Submitted
-from alerting.dispatch.intake.submit import read_submission
+from alerting.dispatch.intake.submit import read_submission, requested
 from alerting.dispatch.judging import silences
 from alerting.dispatch.plan import goes_on
 from alerting.domain.alert import Alert
@@ -86,20 +86,31 @@ async def preview(
     principal: Principal,
     clock: Clock,
     settings: Settings,
+    idempotency_key: str | None = None,
     now: bool = False,
     tell_again: bool = False,
 ) -> Preview:
     """What submitting this document would do at this moment. Raises what submitting it would, and
     TookTooLong.
 
-    now, tell_again: as in `submit`. Whoever may not read learns nothing of few people. Who looked,
-    at how much ground and how many people, is kept in the audit.
+    idempotency_key, now, tell_again: as in `submit`. Whoever may not read learns nothing of few
+    people. Who looked, at how much ground and how many people, is kept in the audit.
     """
     most = settings.max_alert_bytes
     prepared = await read_submission(
         data, principal=principal, max_bytes=most, clock=clock, now=now, tell_again=tell_again
     )
-    found = await _preview(db, data, prepared, principal=principal, clock=clock, settings=settings)
+    request = requested(
+        data,
+        principal=principal,
+        at=clock.now(),
+        idempotency_key=idempotency_key,
+        default_expiry_s=settings.default_expiry_s,
+        drill_roster_max=settings.drill_roster_max,
+        now=now,
+        tell_again=tell_again,
+    )
+    found = await _preview(db, data, prepared, request, clock, settings)
     looked = {"km2": round(found.area_km2, 1), "people": found.people.count}
     async with db.begin() as connection:
         name = prepared.alert.identifier
@@ -111,14 +122,13 @@ async def _preview(
     db: Database,
     data: bytes,
     prepared: Prepared,
-    *,
-    principal: Principal,
+    request: Request,
     clock: Clock,
     settings: Settings,
 ) -> Preview:
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            return await _looked(db, data, prepared, principal, clock, settings)
+            return await _looked(db, data, prepared, request, clock, settings)
     except (TimeoutError, QueryCanceled) as e:
         raise TookTooLong from e
     except OperationalError as e:
@@ -131,20 +141,13 @@ async def _looked(
     db: Database,
     data: bytes,
     prepared: Prepared,
-    principal: Principal,
+    request: Request,
     clock: Clock,
     settings: Settings,
 ) -> Preview:
     alert = prepared.alert
     found, _ = await asyncio.to_thread(findings, alert, clock=clock, public_url=settings.public_url)
     odd = tuple(str(f) for f in found.findings)
-    request = Request(
-        principal,
-        clock.now(),
-        b"",
-        default_expiry_s=settings.default_expiry_s,
-        drill_roster_max=settings.drill_roster_max,
-    )
     participants = await _participants(db, alert, now=request.now)
     async with _undone(db) as connection:
         await connection.execute(text(f"set local statement_timeout = {_TIMEOUT_MS}"))

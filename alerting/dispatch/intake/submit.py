@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from weakref import WeakValueDictionary
 
 from alerting.cap import read
@@ -77,19 +78,15 @@ async def submit(
         tell_again=tell_again,
     )
     alert = prepared.alert
-    asked = hashlib.sha256(
-        data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
-    ).digest()
-    # Its times moved to now, no triple tells a second submission from a new alert.
-    retimed = now and idempotency_key is None
-    request = Request(
-        principal,
-        clock.now(),
-        asked,
-        key=f"now {asked.hex()}" if retimed else idempotency_key,
+    request = requested(
+        data,
+        principal=principal,
+        at=clock.now(),
+        idempotency_key=idempotency_key,
         default_expiry_s=default_expiry_s,
         drill_roster_max=drill_roster_max,
-        while_in_force=retimed,
+        now=now,
+        tell_again=tell_again,
     )
     async with db.begin() as connection:
         await take_turns(connection, alert, request)
@@ -106,6 +103,34 @@ async def submit(
         notes += [foreseen] if foreseen else []
         submitted = replace(submitted, notes=tuple(notes))
     return submitted
+
+
+def requested(
+    data: bytes,
+    *,
+    principal: Principal,
+    at: datetime,
+    idempotency_key: str | None,
+    default_expiry_s: float,
+    drill_roster_max: int,
+    now: bool,
+    tell_again: bool,
+) -> Request:
+    """What is asked for by submitting this document at this moment, or by a dry run of that."""
+    asked = hashlib.sha256(
+        data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
+    ).digest()
+    # Its times moved to now, no triple tells a second submission from a new alert.
+    retimed = now and idempotency_key is None
+    return Request(
+        principal,
+        at,
+        asked,
+        key=f"now {asked.hex()}" if retimed else idempotency_key,
+        default_expiry_s=default_expiry_s,
+        drill_roster_max=drill_roster_max,
+        while_in_force=retimed,
+    )
 
 
 async def _silenced(db: Database, alert: Alert, clock: Clock) -> list[str]:
