@@ -23,7 +23,10 @@ from alerting.embedded.carriers.server import serving
 from alerting.errors import AlertingError, BadInput
 from alerting.settings import Settings, settings
 from alerting.start import require_fit
+from alerting.store import suppressions
+from alerting.store.db import Database
 from alerting.store.presence import DUTIES, SCHEDULER, Presence
+from alerting.store.suppressions import Endpoint, Source
 
 Found = dict[str, Check]
 
@@ -249,6 +252,26 @@ async def test_one_message_marked_as_a_test(
         deliveries = connection.execute("select count(*) from delivery").fetchone()
     assert audited == [("doctor.send-test", "sms.1", {}), ("doctor.send-test", "email.1", {})]
     assert deliveries == (0,)
+
+
+async def test_no_test_goes_to_whoever_said_stop(
+    run: Callable[..., tuple[int, str]], carriers: Settings
+) -> None:
+    db = Database(carriers.database_url)
+    said_stop = [Endpoint("sms", "+447700900123"), Endpoint("email", "Ann@example.org")]
+    async with db.begin() as connection:
+        await suppressions.stop(connection, said_stop, Source.REPLY, actor="citizen")
+    await db.close()
+    for address in ("+44 7700 900123", "ann@example.org"):
+        code, said = await asyncio.to_thread(run, "doctor", "--send-test", address)
+        assert (code, "is not written to. Its owner answered STOP, on 20" in said) == (2, True), (
+            said
+        )
+    for channel in ("sms", "email"):
+        assert list(read_log(carriers.var, channel)) == []
+    with psycopg.connect(carriers.database_url) as connection:
+        audited = connection.execute("select action from audit order by id").fetchall()
+    assert ("doctor.send-test",) not in audited
 
 
 async def test_a_test_that_no_provider_takes(

@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 
 import phonenumbers
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.bootstrap import Runtime
 from alerting.channels.base import Outcome, Outgoing, Rendering
 from alerting.channels.email import mailbox
 from alerting.cli.database import actor
 from alerting.dispatch.alarms import Alarms
+from alerting.domain.endpoint import masked
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput, WorkFailed
 from alerting.settings import Settings
-from alerting.store import audit
+from alerting.store import audit, suppressions
+from alerting.store.suppressions import Endpoint
 
 _SUBJECT = "TEST: nothing to do"
 _TEXT = (
@@ -31,8 +34,8 @@ async def send_test(config: Settings, address: str) -> str:
 
     It goes by the channel's first provider, as an alert would, and stands in no alert's ledger;
     the audit says who sent it and by which provider. Returns what the provider answered. Raises
-    BadInput for an address of neither kind or a channel without settings, WorkFailed where the
-    provider did not take it.
+    BadInput for an address of neither kind, one whose owner said stop or a channel without
+    settings, WorkFailed where the provider did not take it.
     """
     channel, endpoint = _reached_by(address)
     async with Runtime.open(config) as runtime:
@@ -43,6 +46,7 @@ async def send_test(config: Settings, address: str) -> str:
             )
         first = providers[0]
         async with runtime.db.begin() as connection:
+            await _refuse_stopped(connection, Endpoint(channel, endpoint))
             await audit.record(connection, await actor(connection), "doctor.send-test", first.name)
         await first.channel.open()
         try:
@@ -59,6 +63,15 @@ async def send_test(config: Settings, address: str) -> str:
         finally:
             await first.channel.close()
     return _said(first.name, outcome)
+
+
+async def _refuse_stopped(connection: AsyncConnection, endpoint: Endpoint) -> None:
+    stopped = await suppressions.of_endpoint(connection, endpoint)
+    if stopped is not None:
+        raise BadInput(
+            f"{masked(*endpoint)} is not written to. {stopped.sentence}",
+            remedy="Send the test to an address of your own.",
+        )
 
 
 def _reached_by(address: str) -> tuple[str, str]:
