@@ -85,8 +85,10 @@ def _whole(file: IO[bytes]) -> int:
     return 0
 
 
-def read(path: Path, lineage: str) -> list[Change]:
+def read(path: Path, lineage: str | None) -> list[Change]:
     """The last change of each endpoint, in no order.
+
+    lineage: of the database that it must have been written beside; None for any.
 
     Raises BadInput for a file that cannot be read, is none of ours, or another database's.
     """
@@ -105,7 +107,7 @@ def read(path: Path, lineage: str) -> list[Change]:
             raise BadInput(
                 f"{path}, line {number} is no line of a stop list.", remedy=_REMEDY
             ) from e
-        if values["of"] != lineage:
+        if lineage is not None and values["of"] != lineage:
             raise BadInput(
                 f"{path}, line {number} was written beside another database: its endpoints cannot "
                 "be told here.",

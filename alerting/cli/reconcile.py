@@ -66,27 +66,32 @@ def reconcile(
             remedy="Name every stop list by --stops FILE; say --no-stops where none was kept.",
         )
 
+    # Before anything is opened: a name typed wrongly is said at once.
+    lines = _lines(mail_log) if mail_log is not None else None
+    for path in stops:
+        read(path, None)
+
     async def run() -> Reconciled:
         config = settings()
         config = config.model_copy(update={"database_url": reconciling(database_url(config))})
-        lines = _lines(mail_log) if mail_log is not None else None
-        async with Runtime.open(config) as runtime, runtime.routes() as routes:
+        async with Runtime.open(config) as runtime:
             async with runtime.db.begin() as connection:
                 lineage = await lineage_of(connection)
             said = [change for path in stops for change in read(path, lineage)]
-            return await Reconciler(
-                runtime.db,
-                runtime.clock,
-                routes,
-                runtime.links,
-                config,
-                Planner(runtime.db, runtime.clock, runtime.doorbell, config),
-                since=begun,
-                mail_log=lines,
-                resend=resend,
-                said=said,
-                keep_keys=keep_keys,
-            ).run(actor=f"uid:{os.getuid()}")
+            async with runtime.routes() as routes:
+                return await Reconciler(
+                    runtime.db,
+                    runtime.clock,
+                    routes,
+                    runtime.links,
+                    config,
+                    Planner(runtime.db, runtime.clock, runtime.doorbell, config),
+                    since=begun,
+                    mail_log=lines,
+                    resend=resend,
+                    said=said,
+                    keep_keys=keep_keys,
+                ).run(actor=f"uid:{os.getuid()}")
 
     done = asyncio.run(run())
     if as_json:
