@@ -23,7 +23,10 @@ def audit() -> None:
 
 @audit.command("list")
 @click.option("--alert", help="All that was done to this one: its id or CAP identifier.")
-@click.option("--subject", help="All that was done to this: a key, a roster, `citizen REF`.")
+@click.option(
+    "--subject",
+    help="All that was done to this: a key, a roster, `citizen REF` (also what names them).",
+)
 @click.option("--actor", default="", help="person:NAME (by whatever key), key:NAME, citizen.")
 @click.option("--action", default="", help="Like alert.cancel; alert for all that begin so.")
 @click.option("--since", help="From then on, like 2026-11-01T18:00:00+01:00.")
@@ -40,7 +43,10 @@ def list_(
     limit: int,
     as_json: bool,
 ) -> int:
-    """List the lines that fit everything given, the newest last. Times are UTC."""
+    """List the lines that fit everything given, the newest last. Times are UTC.
+
+    Of --alert and --subject it is enough that one fits.
+    """
     begin = instant(since, "--since") if since else None
     end = instant(until, "--until") if until else None
 

@@ -65,10 +65,8 @@ def _words(done: Cancelled) -> str:
     if done.notice is None or not done.notice.created:
         how = f"{done.state} {done.reason}".strip()
         return f"Already ended: alert {done.alert_id} ({how}). Nothing was sent."
-    return (
-        f"Cancelled: alert {done.alert_id}. {_told(done, 'are')} "
-        f"Their notice is alert {done.notice.alert_id}."
-    )
+    theirs = f" Their notice is alert {done.notice.alert_id}." if done.citizens else ""
+    return f"Cancelled: alert {done.alert_id}. {_told(done, 'are')}{theirs}"
 
 
 def _told(done: Cancelled, verb: str) -> str:

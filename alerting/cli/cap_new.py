@@ -73,7 +73,7 @@ def _one_of(values: type[StrEnum]) -> click.Choice[str]:
 @click.option("--circle", "circles", multiple=True, help="lat,lon and kilometres.")
 @click.option("--geocode", "geocodes", multiple=True, help="NAME=VALUE.")
 @click.pass_context
-def new(context: click.Context, kind: str, alert: str | None, **said: Any) -> int:
+def new(context: click.Context, /, kind: str, alert: str | None, **said: Any) -> int:
     """Write a CAP document to standard output; nothing is sent.
 
     A new alert is made of the options. An update, extension, end or cancel is made of ALERT (its id

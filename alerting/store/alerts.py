@@ -194,7 +194,9 @@ async def _named(connection: AsyncConnection, name: str) -> list[StoredAlert]:
         limit=_OF_ONE_NAME,
     )
     if not named:
-        raise NotFound(f"There is no alert {name}.")
+        raise NotFound(
+            f"There is no alert {name}.", remedy="`alerting list` (GET /v1/alerts) shows them."
+        )
     return [one for one in named if one.status == Status.ACTUAL] or named
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.store.schema import audit
+
+_CITIZEN = "citizen "
 
 
 async def record(
@@ -96,12 +98,19 @@ async def page(
 ) -> list[Entry]:
     """The lines that fit everything given, the newest first.
 
-    subjects: any of these. actor: `person:ada` also finds what she did by a key of hers. action:
-    `key` finds all whose names begin with `key.`. before: only lines with a lower id.
+    subjects: any of these; `citizen REF` also finds what names that citizen in its detail. actor:
+    `person:ada` also finds what she did by a key of hers. action: `key` finds all whose names begin
+    with `key.`. before: only lines with a lower id.
     """
     query = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if subjects:
-        query = query.where(audit.c.subject.in_(subjects))
+        refs = [s.removeprefix(_CITIZEN) for s in subjects if s.startswith(_CITIZEN)]
+        named = [
+            audit.c.detail.contains(detail)
+            for ref in refs
+            for detail in ({"citizen": ref}, {"citizens": [ref]})
+        ]
+        query = query.where(or_(audit.c.subject.in_(subjects), *named))
     if actor:
         by_key = audit.c.actor.startswith(f"{actor} key:", autoescape=True)
         query = query.where((audit.c.actor == actor) | by_key)

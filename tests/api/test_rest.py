@@ -164,7 +164,8 @@ async def test_every_error_is_a_problem(served: Served, method: str, url: str, s
 
 async def test_an_unknown_alert_is_404(served: Served) -> None:
     answer = await served.http.get("/v1/alerts/unknown", headers=served.auth)
-    assert (answer.status_code, answer.json()["detail"]) == (404, "There is no alert unknown.")
+    said = "There is no alert unknown. `alerting list` (GET /v1/alerts) shows them."
+    assert (answer.status_code, answer.json()["detail"]) == (404, said)
 
 
 async def test_machines_see_health_readiness_and_metrics(served: Served) -> None:

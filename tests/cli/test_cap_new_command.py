@@ -173,6 +173,19 @@ def test_what_is_written_into_a_cancel_is_what_people_read(run: Run, tmp_path: P
     assert content.over
 
 
+def test_a_cancel_that_nobody_hears_names_no_notice_of_theirs(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "alert.xml"
+    first = written(run, file, *FLOOD)
+    submitted(run, file)
+    code, said = run("cancel", first.identifier)
+    assert code == 0
+    assert "so nobody is told." in said
+    assert "Their notice" not in said
+    code, said = run("cancel", f"{first.identifier}-mistyped")
+    assert code == 2
+    assert "`alerting list` (GET /v1/alerts) shows them" in said
+
+
 def test_a_dry_run_is_one_object_too(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "alert.xml"
     written(run, file, *FLOOD)

@@ -16,12 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cli import cli
 from alerting.errors import AlertingError
 from alerting.settings import settings
-from alerting.store import audit_chain, suppressions
+from alerting.store import audit, audit_chain, suppressions
 from alerting.store.db import Database
 from alerting.store.schema import address
 from alerting.store.suppressions import Endpoint, Source
 
 Run = Callable[..., tuple[int, str]]
+
+NIGHT = "roster.add night shift"
 
 REGISTER = """ref,sms,email
 a,+447700900123,a@example.org
@@ -153,3 +155,25 @@ def test_the_audit_as_people_read_it(run: Run, file: str, database_url: str) -> 
     assert "At line 2: the chain ends before the head that was noted." in out
     assert run("audit", "verify", "--head", "nonsense")[0] == 2
     assert run("audit", "list", "--since", "yesterday")[0] == 2
+
+
+def test_the_audit_finds_what_names_a_citizen(run: Run, database_url: str) -> None:
+    async def work(c: AsyncConnection) -> None:
+        await audit.record(c, "uid:1", "citizen.show", "citizen a")
+        await audit.record(c, "uid:1", "alert.why", "an alert", {"citizen": "a"})
+        await audit.record(c, "uid:1", "alert.why", "an alert", {"citizen": "b"})
+        await audit.record(c, "uid:1", "roster.add", "night shift", {"citizens": ["a", "b"]})
+        await audit.record(c, "uid:1", "roster.add", "night shift", {"citizens": ["ab"]})
+
+    do(database_url, work)
+
+    def found(subject: str) -> list[str]:
+        lines = json.loads(run("audit", "list", "--subject", subject, "--json")[1])
+        return [f"{line['action']} {line['subject']}" for line in lines]
+
+    assert found("citizen a") == ["citizen.show citizen a", "alert.why an alert", NIGHT]
+    assert found("citizen b") == ["alert.why an alert", NIGHT]
+    assert found("a") == []
+    assert (
+        "Of --alert and --subject it is enough that one fits." in run("audit", "list", "--help")[1]
+    )

@@ -136,7 +136,8 @@ def test_an_unknown_command_and_an_unknown_alert(shell: Shell) -> None:
     code, _, err = shell("sumbit", "x.xml")
     assert (code, "No such command 'sumbit'. Did you mean 'submit'?" in err) == (2, True), err
     code, _, err = shell("status", "nothing-like-it")
-    assert (code, err) == (2, "alerting: There is no alert nothing-like-it.\n")
+    shown = "`alerting list` (GET /v1/alerts) shows them."
+    assert (code, err) == (2, f"alerting: There is no alert nothing-like-it. {shown}\n")
 
 
 def test_a_mistyped_severity_is_asked_for(shell: Shell) -> None:
