@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from alerting.cap.findings import Finding
-from alerting.domain.alert import Alert, Circle, Info, MsgType, Status
+from alerting.domain.alert import Alert, Circle, Info, MsgType
 from alerting.domain.language import primary
 
 #: A wider circle is rarely meant; its writer may have thought of metres.
@@ -16,16 +16,9 @@ WIDE_KM = 500.0
 #: A sender's clock may be wrong by so much.
 AHEAD = timedelta(minutes=5)
 
-#: SAME's event codes of tests, by week, month and nation, and of demonstrations.
-_TEST_CODES = frozenset({"RWT", "RMT", "NPT", "NAT", "NST", "DMO"})
-_CODED_BY = frozenset({"SAME", "NATIONALWEATHERSERVICE"})
-_VTEC_TEST = re.compile(r"/T\.(?:NEW|CON|EXT|EXA|EXB|UPG|CAN|EXP|COR|ROU)\.")
 _WORD = re.compile(r"[^\W\d_]+")
 #: Fewer foreign words than these, and than one of so many, may be names.
 _NAMES, _PART = 3, 20
-_SAYS_TEST = re.compile(
-    r"\b(?:this is (?:only )?an? (?:test|drill|exercise)|required (?:weekly|monthly) test)\b", re.I
-)
 
 
 def odd(alert: Alert, now: datetime | None = None) -> Iterator[Finding]:
@@ -40,13 +33,6 @@ def odd(alert: Alert, now: datetime | None = None) -> Iterator[Finding]:
                     f"Its radius is {circle.radius_km:,.0f} km.",
                     "CAP takes kilometres; draw a polygon where so much is meant.",
                 )
-        if alert.status is Status.ACTUAL and (said := _test(info)):
-            yield Finding(
-                "warning",
-                where,
-                f"It says {said!r}, and status Actual: it goes out as a real alert.",
-                "Say Test or Exercise in status.",
-            )
         if _foreign(info):
             yield Finding(
                 "warning",
@@ -69,21 +55,6 @@ def _circles(info: Info, where: str) -> Iterator[tuple[str, Circle]]:
     for number, area in enumerate(info.areas, 1):
         for no, circle in enumerate(area.circles, 1):
             yield f"{where}/area[{number}]/circle[{no}]", circle
-
-
-def _test(info: Info) -> str:
-    """By what an info says that it is a test; "" where it does not."""
-    for code in info.event_codes:
-        known = code.name.strip().upper() in _CODED_BY
-        if known and code.value.strip().upper() in _TEST_CODES:
-            return str(code)
-    for parameter in info.parameters:
-        if parameter.name.upper() == "VTEC" and _VTEC_TEST.search(parameter.value):
-            return str(parameter)[:60]
-    for text in (info.event, info.headline, info.description, info.instruction):
-        if found := _SAYS_TEST.search((text or "")[:5_000]):
-            return found[0]
-    return ""
 
 
 def _foreign(info: Info) -> bool:

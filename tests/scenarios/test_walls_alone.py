@@ -33,6 +33,7 @@ from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.approve import approve
 from alerting.dispatch.intake.cancel import cancel
 from alerting.dispatch.judging import policies
+from alerting.dispatch.judging.storm import TooManyHeld
 from alerting.domain.alert import (
     Alert,
     Area,
@@ -228,7 +229,10 @@ def rehearsed(w: World) -> Status:
 
 
 async def issue(w: World, alert: Alert) -> None:
-    done = await w.town.submit(to_xml(alert), now=False, drill_roster_max=len(PEOPLE) - 4)
+    try:
+        done = await w.town.submit(to_xml(alert), now=False, drill_roster_max=len(PEOPLE) - 4)
+    except TooManyHeld:
+        return
     w.issued[done.alert_id] = Issued(alert, w.now)
     w.codes[await w.town.code(done.alert_id)] = done.alert_id
     if done.state is AlertState.HELD:
