@@ -21,7 +21,7 @@ from alerting.garbage import leave_out_what_stays
 from alerting.observe.logs import configure, logger
 from alerting.settings import settings
 from alerting.start import require_fit
-from alerting.work import open_worker
+from alerting.worker import open_worker
 
 log = logger(__name__)
 

@@ -19,10 +19,11 @@ from alerting.store.keys import ApiKey
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys create NAME`.")
 
-#: A wrong key is looked up in the database, and may be a guess: so many times fewer of these.
+#: Requests with a wrong key get this fraction of the rate: each is looked up in the database, and
+#: may be a guess.
 _WRONG = 10
 
-#: A dry run takes as much of the processor as so many other requests, and a connection to
+#: What a dry run is charged, in requests: it takes much more of the processor, and a connection to
 #: PostgreSQL as long as it runs: a few must leave most of them to submissions.
 _DRY_RUN = 25
 _DRY_RUNS = 2
@@ -57,7 +58,7 @@ def runtime(request: Request) -> Runtime:
 RuntimeDep = Annotated[Runtime, Depends(runtime)]
 
 
-class having:  # noqa: N801 - reads as a word where it is used
+class Requires:
     """A dependency that lets only keys with `right` through. Raises NotAllowed, Forbidden, TooMany.
 
     On a `Keyed` route the key was checked before the body was read, and is not looked up again.
@@ -100,7 +101,7 @@ class Keyed(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
         needs = next(
-            (d.call for d in self.dependant.dependencies if isinstance(d.call, having)), None
+            (d.call for d in self.dependant.dependencies if isinstance(d.call, Requires)), None
         )
 
         async def keyed(request: Request) -> Response:

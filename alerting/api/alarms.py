@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from alerting.api.access import Keyed, RuntimeDep, having
+from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.store import alarms, audit
 from alerting.store.keys import ApiKey
 
 router = APIRouter(prefix="/v1/alarms", tags=["alarms"], route_class=Keyed)
 
-Reader = Annotated[ApiKey, Depends(having("read"))]
-Closer = Annotated[ApiKey, Depends(having("approve"))]
+Reader = Annotated[ApiKey, Depends(Requires("read"))]
+Closer = Annotated[ApiKey, Depends(Requires("approve"))]
 
 
 @router.get("", summary="What is wrong now")

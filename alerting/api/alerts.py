@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from alerting.api.access import Keyed, Rates, RuntimeDep, having
+from alerting.api.access import Keyed, Rates, Requires, RuntimeDep
 from alerting.cap import from_json, to_xml
 from alerting.dispatch.intake.approve import approve as approve_alert
 from alerting.dispatch.intake.cancel import MAX_REASON, call_back_all
@@ -26,9 +26,9 @@ from alerting.store.keys import ApiKey
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=Keyed)
 
-Reader = Annotated[ApiKey, Depends(having("read"))]
-Submitter = Annotated[ApiKey, Depends(having("submit"))]
-Approver = Annotated[ApiKey, Depends(having("approve"))]
+Reader = Annotated[ApiKey, Depends(Requires("read"))]
+Submitter = Annotated[ApiKey, Depends(Requires("submit"))]
+Approver = Annotated[ApiKey, Depends(Requires("approve"))]
 
 _TYPES = ("application/cap+xml", "application/xml", "text/xml", "application/json")
 
@@ -129,7 +129,7 @@ async def submit(
 async def found(
     run: RuntimeDep,
     _: Reader,
-    state: Annotated[list[AlertState], Query(description="Any of these.")] = [],  # noqa: B006
+    state: Annotated[list[AlertState], Query(default_factory=list, description="Any of these.")],
     sender: Annotated[str | None, Query(max_length=1000, pattern=r"^[^\x00]*$")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Sent from then on.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Sent before.")] = None,

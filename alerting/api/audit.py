@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
-from alerting.api.access import RuntimeDep, having
+from alerting.api.access import Requires, RuntimeDep
 from alerting.store import alerts, audit
 from alerting.store.keys import ApiKey
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
-Auditor = Annotated[ApiKey, Depends(having("people"))]
+Auditor = Annotated[ApiKey, Depends(Requires("people"))]
 
 
 @router.get("", summary="Who did what")

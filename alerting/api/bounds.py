@@ -14,16 +14,16 @@ from alerting.errors import AlertingError, BadInput, NotFound
 #: What a body may have where no more is said of its path.
 USUAL_BYTES = 64_000
 
-#: So many pages a second of one network: many citizens have one address, that of their mobile
-#: network, and open a page at once.
+#: Pages a second for one network: many citizens share the address of their mobile network, and
+#: open a page at once.
 _PAGES_PER_S = 300
 
 #: For the operator's own machines.
 _OPERATION_PER_S = 20
 _OPERATION = frozenset({"/readyz", "/metrics", "/docs", "/docs.css", "/openapi.json"})
 
-#: Answered from memory, or signed by who sends them: refused for no number.
-_FREE = frozenset({"/healthz", "/webhooks/twilio/status"})
+#: Not rate limited: answered from memory, or signed by Twilio. Thousands may answer in a minute.
+_FREE = frozenset({"/healthz", "/webhooks/twilio/status", "/webhooks/twilio/message"})
 
 
 class BodyTooLarge(BadInput):

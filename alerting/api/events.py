@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerting.api.access import Keyed, RuntimeDep, having
+from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.store import alerts, events
 from alerting.store.keys import ApiKey
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=Keyed)
 
-Reader = Annotated[ApiKey, Depends(having("read"))]
-Approver = Annotated[ApiKey, Depends(having("approve"))]
+Reader = Annotated[ApiKey, Depends(Requires("read"))]
+Approver = Annotated[ApiKey, Depends(Requires("approve"))]
 
 
 class Pair(BaseModel):

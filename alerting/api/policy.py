@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from alerting.api.access import Keyed, RuntimeDep, having
+from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.api.problems import problem
 from alerting.dispatch.judging import policies
 from alerting.errors import BadInput
@@ -15,8 +15,8 @@ from alerting.throttle.policy.parse import PolicyRefused
 
 router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=Keyed)
 
-Reader = Annotated[ApiKey, Depends(having("read"))]
-Keeper = Annotated[ApiKey, Depends(having("policy"))]
+Reader = Annotated[ApiKey, Depends(Requires("read"))]
+Keeper = Annotated[ApiKey, Depends(Requires("policy"))]
 
 _TYPES = ("application/toml", "text/plain")
 

@@ -21,11 +21,11 @@ from alerting.store.db import AWAY
 
 log = logger(__name__)
 
-#: Of faults found in one document, so many are told, each in so many characters.
+#: At most this many faults of a document are reported, each cut at this many characters.
 _TOLD = 20
 _CHARACTERS = 200
 
-#: A network that is refused again and again writes so many lines a second.
+#: Log lines a second about one network that is refused again and again.
 _LINES_PER_S = 1
 
 

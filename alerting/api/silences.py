@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerting.api.access import Keyed, RuntimeDep, having
+from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.dispatch.judging import silences
 from alerting.store import silences as store
 from alerting.store.keys import ApiKey
@@ -16,8 +16,8 @@ from alerting.throttle.silence.matcher import Matcher, Op
 
 router = APIRouter(prefix="/v1/silences", tags=["silences"], route_class=Keyed)
 
-Reader = Annotated[ApiKey, Depends(having("read"))]
-Silencer = Annotated[ApiKey, Depends(having("silence"))]
+Reader = Annotated[ApiKey, Depends(Requires("read"))]
+Silencer = Annotated[ApiKey, Depends(Requires("silence"))]
 
 
 class _In(BaseModel):

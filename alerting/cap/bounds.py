@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from alerting.cap.errors import CapError
 from alerting.domain.alert import Alert, Info
 
-#: Of these, so many in the bytes. National warnings in nine languages have a tenth of it; a real
-#: coast in full detail has nearly as many numbers.
+#: Limits counted in the bytes, before parsing. National warnings in nine languages reach a tenth of
+#: them; a real coast in full detail has nearly as many numbers.
 MOST_ELEMENTS = 8_000
 MOST_ATTRIBUTES = 10_000
 MOST_ESCAPES = 50_000

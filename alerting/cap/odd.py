@@ -17,7 +17,7 @@ WIDE_KM = 500.0
 AHEAD = timedelta(minutes=5)
 
 _WORD = re.compile(r"[^\W\d_]+")
-#: Fewer foreign words than these, and than one of so many, may be names.
+#: Foreign words may be names where there are fewer than this, or fewer than one in this many.
 _NAMES, _PART = 3, 20
 
 

@@ -17,7 +17,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from alerting.bootstrap import Runtime
 from alerting.cap import from_json
 from alerting.citizen.alert_page import alert_page, pages, reading
-from alerting.citizen.kept import Kept, tag_of
+from alerting.citizen.page_cache import PageCache, tag_of
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.endpoint import masked
@@ -33,7 +33,7 @@ router = APIRouter(include_in_schema=False)
 
 _READ = ["GET", "HEAD"]
 
-#: BCP 47 asks that so many characters of a language's name are taken.
+#: The longest language tag that BCP 47 (RFC 5646, 4.4.1) asks to be accepted, in characters.
 _LONGEST_TAG = 35
 
 
@@ -131,12 +131,12 @@ async def short(
     return _shown(request, stored, document, wanted, path)
 
 
-def _kept(request: Request) -> Kept:
+def _kept(request: Request) -> PageCache:
     """What this process remembers of public alerts."""
     state = request.app.state
-    if not hasattr(state, "kept_pages"):
-        state.kept_pages = Kept()
-    kept: Kept = state.kept_pages
+    if not hasattr(state, "page_cache"):
+        state.page_cache = PageCache()
+    kept: PageCache = state.page_cache
     return kept
 
 

@@ -21,7 +21,7 @@ from alerting.store.db import Database
 #: How often the ledger is asked.
 PERIOD_S = 0.3
 
-#: A worker that is started anew is away for a moment: so many looks in a row must find none.
+#: Checks in a row that must find no worker: one that restarts is away for a moment.
 _ALONE = 10
 
 

@@ -24,7 +24,7 @@ ALARM = "approvers-not-told"
 #: An identifier may be long, and an SMS is short.
 _NAME = 60
 
-#: A sender's text is shown up to so many characters, and so many of its areas.
+#: A sender's text is cut at this many characters, and its list of areas at this many.
 _SHOWN = 200
 _AREAS = 10
 

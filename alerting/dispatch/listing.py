@@ -23,7 +23,7 @@ from alerting.throttle.silence import touch
 #: The most alerts of one page.
 MOST = 100
 
-#: Alerts whose areas are looked at for one page, and so many of them at once.
+#: Alerts whose areas are compared for one page, and the size of a batch of them.
 _LOOKED_AT = 200
 _BATCH = 20
 

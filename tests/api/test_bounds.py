@@ -6,12 +6,15 @@ import json
 import logging
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import Response
 from fastapi.routing import APIRoute
 from served import Served, every_route
+from starlette.types import Receive, Scope, Send
 
-from alerting.api.access import having
-from alerting.api.bounds import USUAL_BYTES
+from alerting.api.access import Requires
+from alerting.api.bounds import USUAL_BYTES, Bounded
 from alerting.api.rates import Rate, TooMany, network
 from alerting.domain.principal import internal
 from alerting.store import keys
@@ -65,7 +68,7 @@ def keyed(served: Served) -> list[tuple[str, str]]:
     found = []
     for route in every_route(served.app.routes):
         if isinstance(route, APIRoute) and any(
-            isinstance(d.call, having) for d in route.dependant.dependencies
+            isinstance(d.call, Requires) for d in route.dependant.dependencies
         ):
             found += [(method, route.path) for method in route.methods]
     return found
@@ -126,6 +129,7 @@ async def test_who_hangs_up_leaves_no_traceback(
 
     for path, headers in (
         ("/webhooks/twilio/status", {}),
+        ("/webhooks/twilio/message", {}),
         ("/v1/alerts", {**served.auth, "Content-Type": "application/xml"}),
         ("/v1/alerts/x/cancel", {**served.auth, "Content-Type": "application/json"}),
     ):
@@ -220,3 +224,19 @@ async def test_who_is_refused_is_counted_and_logged_by_network(
     logged = capsys.readouterr()
     assert "203.0.113.0/24" in logged.out + logged.err
     assert "203.0.113.7" not in logged.out + logged.err
+
+
+@pytest.mark.parametrize(
+    "path", ["/webhooks/twilio/status", "/webhooks/twilio/message", "/healthz"]
+)
+async def test_what_twilio_signs_is_not_rate_limited(path: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=204)(scope, receive, send)
+
+    bounded = Bounded(app, bytes_by_path={}, keyed=Rate(1))
+    bounded._pages = Rate(1, burst_s=2, now_s=lambda: 0.0)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(bounded), base_url="https://alerts.example.org"
+    ) as http:
+        assert [(await http.get("/a/x")).status_code for _ in range(3)] == [204, 204, 429]
+        assert {(await http.post(path)).status_code for _ in range(5)} == {204}

@@ -9,7 +9,7 @@ import pytest
 from served import Served
 from sqlalchemy import func, insert, select, update
 
-from alerting.citizen.kept import Kept
+from alerting.citizen.page_cache import PageCache
 from alerting.domain.links import CODE, Links, Purpose
 from alerting.drills import rosters
 from alerting.store import rosters as store
@@ -359,7 +359,7 @@ async def test_a_token_nobody_made_changes_nothing(served: Served) -> None:
 
 async def test_caches_keep_a_public_page_for_a_second(served: Served, alert_xml: bytes) -> None:
     now = [0.0]
-    served.app.state.kept_pages = Kept(now_s=lambda: now[0])
+    served.app.state.page_cache = PageCache(now_s=lambda: now[0])
     url = f"/a/{await submit(served, alert_xml)}"
     first = await served.http.get(url)
     assert first.headers["cache-control"].startswith("public, max-age=1")

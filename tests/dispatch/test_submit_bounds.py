@@ -18,7 +18,7 @@ from alerting.dispatch.intake.submission import Prepared
 from alerting.domain.alert import Alert, Area, NamedValue, Polygon
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Forbidden
-from alerting.throttle.events import kept
+from alerting.throttle.events import stored_signature
 from alerting.throttle.events.signature import Signature, signature
 
 
@@ -106,15 +106,15 @@ async def test_what_is_compared_is_kept_and_not_worked_out_again(
             text("select body from alert_signature where alert_id = :id"), {"id": first.alert_id}
         )
     assert body is not None
-    assert kept.from_bytes(bytes(body)) is not None
+    assert stored_signature.from_bytes(bytes(body)) is not None
 
 
 def test_a_signature_is_kept_as_it_is(flood: Alert) -> None:
     for alert in (flood, with_area(flood, Area("x", geocodes=(NamedValue("a", "b"),)))):
         one = signature(alert)
-        assert kept.from_bytes(kept.to_bytes(one)) == one
-    assert kept.from_bytes(b"{}") is None
-    assert kept.from_bytes(b"\xff") is None
+        assert stored_signature.from_bytes(stored_signature.to_bytes(one)) == one
+    assert stored_signature.from_bytes(b"{}") is None
+    assert stored_signature.from_bytes(b"\xff") is None
 
 
 async def test_a_large_document_keeps_no_other_waiting(town: Town, flood: Alert) -> None:

@@ -32,7 +32,7 @@ from alerting.domain.geometry import grown
 from alerting.domain.ground import beyond
 from alerting.errors import BadInput
 from alerting.throttle.cover import covers
-from alerting.throttle.events import kept
+from alerting.throttle.events import stored_signature
 from alerting.throttle.events.signature import blocks, seek
 
 #: Processor seconds, of this process: 0.3 on a quiet core, which a neighbour on it makes a third
@@ -54,7 +54,7 @@ def intake(data: bytes) -> Alert | None:
     except BadInput:
         return None
     one = prepare(alert).signature
-    blocks(one), seek(one), kept.to_bytes(one)
+    blocks(one), seek(one), stored_signature.to_bytes(one)
     return alert
 
 

@@ -23,10 +23,11 @@ from alerting.domain.version import Version, name_of
 from alerting.errors import BadInput
 from alerting.store import alerts, events, signatures, threads
 from alerting.store.alerts import StoredAlert
-from alerting.throttle.events import kept, placing, referring
+from alerting.throttle.events import placing, referring
 from alerting.throttle.events.placing import Candidate, Linked, Placement
 from alerting.throttle.events.referring import listed
 from alerting.throttle.events.same import Pool, Signature, blocks, seek, signature
+from alerting.throttle.events.stored_signature import VERSION, from_bytes, to_bytes
 from alerting.throttle.policy.model import SameEvent
 
 #: A match is sought among so many of the newest alerts that may be like it.
@@ -136,7 +137,9 @@ async def record(connection: AsyncConnection, alert_id: UUID, found: Place) -> N
     """Write what placing an alert found out: what is compared of it, events made one, a question
     to answer."""
     await signatures.keep(
-        connection, {alert_id: kept.to_bytes(found.signature)}, version=kept.VERSION
+        connection,
+        {alert_id: to_bytes(found.signature)},
+        version=VERSION,
     )
     for event_id in found.placement.merged:
         await events.merge(connection, event_id, into=found.event_id)
@@ -232,16 +235,16 @@ async def _see(
     """What is compared of stored alerts: as kept with them, or else worked out now and kept."""
     found = {s.id: _seen[s.id] for s in several if s.id in _seen}
     missing = [s for s in several if s.id not in found]
-    bodies = await signatures.kept(connection, [s.id for s in missing], version=kept.VERSION)
+    bodies = await signatures.kept(connection, [s.id for s in missing], version=VERSION)
     made = {}
     for stored in missing:
         body = bodies.get(stored.id)
-        one = None if body is None else kept.from_bytes(body)
+        one = None if body is None else from_bytes(body)
         if one is None:
             one = await asyncio.to_thread(lambda s: signature(from_json(s.document)), stored)
-            made[stored.id] = kept.to_bytes(one)
+            made[stored.id] = to_bytes(one)
         found[stored.id] = _seen[stored.id] = one
-    await signatures.keep(connection, made, version=kept.VERSION)
+    await signatures.keep(connection, made, version=VERSION)
     while len(_seen) > _KEPT:
         _seen.popitem(last=False)
     return found

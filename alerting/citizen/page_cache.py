@@ -1,4 +1,4 @@
-"""Kept: public alerts and their pages in memory, for the many who open one at once.
+"""The page cache: public alerts and their pages in memory, for the many who open one at once.
 
 An alert's document never changes, so it is read and parsed once, and a page is rendered once for
 each state and language. Only how far the alert is, is asked of the database, once a second.
@@ -54,7 +54,7 @@ class _Known:
     read_s: float
 
 
-class Kept:
+class PageCache:
     """What one process remembers. Lives on one event loop.
 
     now_s: a clock that only goes forward.

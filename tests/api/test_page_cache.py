@@ -11,9 +11,9 @@ import pytest
 from served import Served
 from sqlalchemy import update
 
-from alerting.citizen import kept
+from alerting.citizen import page_cache
 from alerting.citizen.alert_page import Reading
-from alerting.citizen.kept import Kept
+from alerting.citizen.page_cache import PageCache
 from alerting.store.schema import alert
 
 
@@ -22,13 +22,13 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often what costs was done, really done as ever."""
     count: Counter[str] = Counter()
     for name in ("from_json", "alert_page"):
-        real = getattr(kept, name)
+        real = getattr(page_cache, name)
 
         def counted(*args: Any, name: str = name, real: Any = real, **more: Any) -> Any:
             count[name] += 1
             return real(*args, **more)
 
-        monkeypatch.setattr(kept, name, counted)
+        monkeypatch.setattr(page_cache, name, counted)
     return count
 
 
@@ -36,7 +36,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def seconds(served: Served) -> list[float]:
     """The time that pages see."""
     now = [0.0]
-    served.app.state.kept_pages = Kept(now_s=lambda: now[0])
+    served.app.state.page_cache = PageCache(now_s=lambda: now[0])
     return now
 
 
@@ -99,7 +99,7 @@ async def test_an_end_is_seen_within_a_second(
 async def test_what_is_not_there_is_not_remembered(served: Served, seconds: list[float]) -> None:
     for _ in range(10):
         assert (await served.http.get(f"/a/{uuid4()}")).status_code == 404
-    memory: Kept = served.app.state.kept_pages
+    memory: PageCache = served.app.state.page_cache
     assert not memory._known
     assert not memory._turns
 
@@ -107,8 +107,8 @@ async def test_what_is_not_there_is_not_remembered(served: Served, seconds: list
 async def test_the_memory_is_bounded(
     served: Served, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served.app.state.kept_pages = memory = Kept(most_bytes=20_000)
-    monkeypatch.setattr(kept, "_MOST_ALERTS", 3)
+    served.app.state.page_cache = memory = PageCache(most_bytes=20_000)
+    monkeypatch.setattr(page_cache, "_MOST_ALERTS", 3)
     for n in range(6):
         id_, _ = await issue(served, alert_xml.replace(b"0001", str(n).encode()))
         for language in ("en", "es", "ar", "fr"):
