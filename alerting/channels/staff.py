@@ -14,6 +14,7 @@ from email.utils import formataddr, localtime, make_msgid
 
 import aiosmtplib
 
+from alerting.background import end
 from alerting.channels.base import Outgoing, Rendering
 from alerting.channels.email import SmtpConfig, mailbox
 from alerting.channels.sms import TwilioConfig, TwilioSms
@@ -66,9 +67,7 @@ class Staff:
                 for to in self.to
             ]
             done, late = await asyncio.wait(tasks, timeout=_PATIENCE_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end(*late)
             return sum(task.result() for task in done)
 
     async def _by_mail(self, to: str, notice: Notice) -> bool:

@@ -54,10 +54,10 @@ async def test_whoever_lost_the_lease_calls_no_provider(town: Town, alert_xml: b
 
 
 def cut_connections(url: str) -> None:
-    """What a restart of PostgreSQL does to everybody connected."""
+    """What a restart of PostgreSQL does to everybody connected; returns once they are cut off."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            """select pg_terminate_backend(pid) from pg_stat_activity
+            """select pg_terminate_backend(pid, 10000) from pg_stat_activity
                where datname = current_database() and pid <> pg_backend_pid()"""
         )
 

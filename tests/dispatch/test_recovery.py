@@ -220,7 +220,7 @@ async def cut_presence(town: Town, presence: Presence) -> int:
     pid = await presence_held_by(town, presence)
     assert pid is not None
     async with town.db.begin() as c:
-        await c.execute(select(func.pg_terminate_backend(pid)))
+        await c.execute(select(func.pg_terminate_backend(pid, 10_000)))
     return pid
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.background import end
 from alerting.channels.staff import Staff
 from alerting.clock import Clock
 from alerting.dispatch import approvers, reach
@@ -103,9 +104,7 @@ class House:
         try:
             yield
         finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await end(*loops)
 
     async def keep(self) -> bool:
         """Do every duty once, in order, until nothing is due.

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 from uuid import uuid4
 
+from alerting.background import end
 from alerting.channels.registry import CHANNELS
 from alerting.clock import Clock
 from alerting.dispatch import reach
@@ -100,10 +101,7 @@ class Worker:
             try:
                 yield
             finally:
-                for task in (working, *beside):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                await end(working, *beside)
                 await self.finish(self._settings.drain_s)
 
     async def ring(self) -> None:

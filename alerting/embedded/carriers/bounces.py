@@ -6,7 +6,6 @@ Source: RFC 3464 (delivery status notifications), RFC 5321 §4.5.5 (the empty re
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -14,6 +13,7 @@ from email.utils import format_datetime
 
 import aiosmtplib
 
+from alerting.background import end
 from alerting.embedded.carriers.faults import Desk
 from alerting.embedded.carriers.received import Received
 from alerting.observe.logs import logger
@@ -67,11 +67,7 @@ class Bounces:
     async def close(self) -> None:
         waiting = list(self._tasks)
         self.dropped += len(waiting)
-        for task in waiting:
-            task.cancel()
-        for task in waiting:
-            with suppress(asyncio.CancelledError):
-                await task
+        await end(*waiting)
         if self.dropped:
             log.warning("carriers.bounces_dropped", bounces=self.dropped)
 

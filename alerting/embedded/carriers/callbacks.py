@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
+from alerting.background import end
 from alerting.embedded.carriers.faults import Desk
 from alerting.embedded.carriers.messages import Message
 from alerting.observe.logs import logger
@@ -93,11 +94,7 @@ class Callbacks:
 
     async def close(self) -> None:
         self.dropped += self.waiting
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await end(*self._tasks)
         if self._session is not None:
             await self._session.close()
         if self.dropped:

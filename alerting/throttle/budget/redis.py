@@ -28,9 +28,12 @@ def connect(url: str) -> Redis:
     """A client fit for RedisBudget: bytes out, and one retry on a fresh connection.
 
     The script may be repeated, so a lost reply is no reason to give up; more than one retry would
-    only keep an alert waiting for a Redis that is gone.
+    only keep an alert waiting for a Redis that is gone. Every caller sets a limit on the whole of
+    what it asks; the client's own would make a task of each send, and lose cancels.
     """
-    return Redis.from_url(url, retry=Retry(NoBackoff(), 1), decode_responses=False)
+    return Redis.from_url(
+        url, retry=Retry(NoBackoff(), 1), decode_responses=False, socket_timeout=None
+    )
 
 
 class RedisBudget:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from alerting.background import end
 from alerting.domain.lane import Lane
 from alerting.errors import Unavailable
 from alerting.observe.logs import logger
@@ -133,8 +134,7 @@ class _Line:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         self.fail(Unavailable("The pacer is closed."))
 
 
@@ -221,13 +221,10 @@ class Pacer:
         self._closed = True
         for known in self._senders.values():
             if known.listening is not None:
-                known.listening.cancel()
-                await asyncio.gather(known.listening, return_exceptions=True)
+                await end(known.listening)
             for line in list(known.lines.values()):
                 await line.close()
-        for task in self._telling:
-            task.cancel()
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        await end(*self._telling)
         self._senders.clear()
 
     async def _tell(
