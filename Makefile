@@ -1,10 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_ARGS ?=
+NAME =
+SCENARIO =
+ARGS =
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools node_modules demo up test scenarios fuzz check bench-deps rabbit-deps proxy-deps format lock clean
+.PHONY: help setup tools node_modules demo up test scenarios fuzz check bench chaos bench-deps rabbit-deps proxy-deps format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +57,12 @@ check: tools ## Lint, types and import direction
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: tools ## Measure us beside the alternatives: NAME=sms ARGS=--quick, without NAME all
+	$(BIN)/python -m lab bench $(NAME) $(ARGS)
+
+chaos: setup ## Break a running system and judge what was sent: SCENARIO=short ARGS="--seed 2"
+	$(BIN)/python -m lab chaos $(SCENARIO) $(ARGS)
 
 bench-deps: ## Install what benches need from Debian: nginx and Postfix's smtp-sink (as root)
 	apt-get install -y nginx-light postfix

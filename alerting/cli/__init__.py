@@ -17,15 +17,10 @@ COMMANDS = {
     "alive": ("alerting.cli.operate:alive", "Say whether a worker or scheduler runs here."),
     "approve": ("alerting.cli.approve:approve", "Let a held alert go, as a second person."),
     "audit": ("alerting.cli.audit:audit", "Show who did what, and that nobody changed it."),
-    "bench": ("alerting.cli.bench:bench", "Measure us beside the alternatives, in one run."),
     "bounces": ("alerting.cli.bounces:bounces", "Take mails that come back as receipts."),
     "cancel": ("alerting.cli.cancel:cancel", "End an alert and tell those it reached."),
     "cap": ("alerting.cli.cap:cap", "Judge CAP documents before they are sent."),
     "carriers": ("alerting.cli.carriers:carriers", "Run the stand-in carriers alone."),
-    "chaos": (
-        "alerting.cli.chaos:chaos",
-        "Break things while an alert goes out, and judge.",
-    ),
     "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),
     "demo": ("alerting.cli.demo:demo", "Send an example alert to synthetic citizens."),
     "doctor": ("alerting.cli.doctor:doctor", "Check this installation."),
@@ -87,23 +82,25 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    name="alerting", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="alerting", prog_name="alerting")
 def cli() -> None:
     """Warn the right citizens within seconds, without drowning them in messages."""
 
 
-def main() -> None:
+def main(command: click.Command = cli) -> None:
     """Run the command; print a deliberate error as one plain message and exit with its code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = command.main(standalone_mode=False)
     except AlertingError as e:
-        click.echo(f"alerting: {e}", err=True)
+        click.echo(f"{command.name}: {e}", err=True)
         sys.exit(e.exit_code)
     except click.ClickException as e:
         e.show()
         sys.exit(2)
     except click.Abort:
-        click.echo("alerting: stopped.", err=True)
+        click.echo(f"{command.name}: stopped.", err=True)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)

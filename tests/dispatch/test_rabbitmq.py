@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import time
 from collections.abc import Iterator
 
@@ -13,17 +11,11 @@ import rabbit
 from amqp.exceptions import NotFound, PreconditionFailed
 from kombu import Queue
 
-from alerting.bench.overtake.ours import Flight, fly
 from alerting.dispatch.broker import Doorbell, make_app, on_rabbitmq
 from alerting.domain.lane import Lane
-from alerting.embedded.processes import GROUPS
 
 pytestmark = pytest.mark.skipif(
     rabbit.server() is None, reason="there is no RabbitMQ here: make rabbit-deps"
-)
-needs_nginx = pytest.mark.skipif(
-    not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
-    reason="there is no nginx to stand in for the provider: make bench-deps",
 )
 
 
@@ -112,46 +104,6 @@ async def test_a_dead_broker_is_found_out_soon_and_left_alone(
         assert time.monotonic() - start < 0.1
     finally:
         node.start_again()
-
-
-@needs_nginx
-def test_the_whole_way_by_rabbitmq_emptied_and_killed_on_it(
-    node: rabbit.Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A light alert and Extremes on top of it; whoever is missed or told twice fails the flight."""
-    monkeypatch.setenv("BROKER_URL", node.url)
-    monkeypatch.setenv("ALERTING_SWEEP_S", "1")
-    struck: list[str] = []
-
-    def strike(said: str) -> None:
-        if "in flight" not in said:
-            return
-        with node.connection() as connection:
-            channel = connection.default_channel
-            consumers = {
-                lane: channel.queue_declare(lane.value, passive=True).consumer_count
-                for lane in Lane
-            }
-            assert set(consumers.values()) == {1}, "each lane has the one group that serves it"
-            with pytest.raises(NotFound):
-                channel.queue_declare("celery_delayed_0", passive=True)
-        if not struck:
-            struck.append("emptied")
-            with node.connection() as connection:
-                for lane in Lane:
-                    connection.default_channel.queue_purge(lane.value)
-        else:
-            struck.append("killed")
-            node.kill()
-
-    try:
-        flown = asyncio.run(fly(Flight(6_000, 100, 1, (200, 1_000), 0), GROUPS, strike))
-    finally:
-        if "killed" in struck:
-            node.start_again()
-    assert struck == ["emptied", "killed"]
-    assert [len(p.taken_s) for p in flown.passages] == [100, 100, 100]
-    assert flown.notices == flown.light > 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The laboratory: benches measure the product, chaos breaks it. Run from a checkout."""

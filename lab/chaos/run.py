@@ -1,0 +1,151 @@
+"""Run one scenario: start a system, send an alert, strike while it goes out, judge."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+
+from alerting.demo.run import demo_settings
+from alerting.settings import Settings
+from lab.chaos import judge as court
+from lab.chaos.order import Order
+from lab.chaos.play import Play, Second
+from lab.chaos.report import Report
+from lab.chaos.system import running
+from lab.chaos.verdict import (
+    Course,
+    SecondAlert,
+    attribute,
+    criteria,
+    disagreements,
+    last_after_s,
+    recoveries,
+    resumed_s,
+    silence_beside_s,
+)
+
+
+async def run(own: Settings, example: bytes, order: Order) -> Report:
+    """Play the scenario in a folder of its own below `own.var`, emptied before.
+
+    Raises WorkFailed or Unavailable when the system could not be brought so far that it can be
+    judged at all; whatever else goes wrong is in the report.
+    """
+    begun = time.monotonic()
+    config = _settings(own, order)
+    shutil.rmtree(config.var, ignore_errors=True)
+    shifts = config.var / "clocks"
+    shifts.mkdir(parents=True)
+    async with running(
+        config,
+        proxied=order.scenario.proxied,
+        shifts=shifts if order.scenario.shifted else None,
+        second=_second(config) if order.scenario.two_companies else None,
+        standby=order.scenario.standby,
+    ) as system:
+        play = await Play.open(system, example, order, shifts)
+        await play.go()
+        rows = await court.ledger(system.database_url)
+        chunks = await court.unfinished_chunks(system.database_url)
+        cancel = await play.cancel_committed()
+    # Read once more when everything has ended: a message that came even now counts.
+    play.logs.read_on()
+    return _report(order, config, play, rows, chunks, cancel, time.monotonic() - begun)
+
+
+def _settings(own: Settings, order: Order) -> Settings:
+    config = demo_settings(own)
+    changes = {
+        "var": own.var / "chaos" / order.name,
+        "workers": order.knobs.workers,
+        "log_format": "json",
+        "log_level": "INFO",
+        # A small alert too has chunks for all.
+        "chunk_size": min(own.chunk_size, max(100, order.citizens // 40)),
+        **order.scenario.settings,
+    }
+    return config.model_copy(update=changes)
+
+
+def _second(config: Settings) -> Settings:
+    """Another company on this machine, with its own logs and ports."""
+    return demo_settings(config).model_copy(update={"var": config.var / "second"})
+
+
+def _report(
+    order: Order,
+    config: Settings,
+    play: Play,
+    ledger: Mapping[int, court.Row],
+    chunks: int,
+    cancelled_at: datetime | None,
+    seconds: float,
+) -> Report:
+    scenario = order.scenario
+    lines = court.of_alert(play.logs.lines, ledger, play.alert_id)
+    rows = {i: r for i, r in ledger.items() if r.alert_id == play.alert_id}
+    struck, want = play.struck, play.want
+    recovery_s = recoveries(struck, lines)
+    resumed = [resumed_s(s, lines) for s in struck]
+    beside_s = silence_beside_s(struck, lines)
+    cancel_s = last_after_s(cancelled_at, lines)
+    if play.notice_id is not None:
+        # Exactly those whom the alert reached are told that it is over.
+        want = court.Wanted(
+            [frozenset({told}) for told in sorted({(x.channel, x.to) for x in lines})]
+        )
+        lines = court.of_alert(play.logs.lines, ledger, play.notice_id)
+        rows = {i: r for i, r in ledger.items() if r.alert_id == play.notice_id}
+    processes = play.system_lines
+    elsewhere = attribute(processes.doubted, struck)
+    judgement = court.judge(want, lines, rows)
+    providers = Counter(r.provider for r in rows.values() if r.provider)
+    course = Course(
+        scenario=scenario,
+        judgement=judgement,
+        struck=struck,
+        planned=play.planned,
+        recovery_s=recovery_s,
+        in_doubt_elsewhere=elsewhere,
+        window=config.window,
+        channels=len({channel for channel, _ in play.want.addresses}),
+        chunks=chunks,
+        stuck=play.stuck,
+        cancel_s=cancel_s,
+        providers=providers,
+        resumed_s=resumed,
+        silence_beside_s=beside_s,
+        second=None if play.second is None else _second_alert(play.second, play, ledger),
+    )
+    disagree = disagreements(lines, rows) if scenario.receipts else None
+    return Report(
+        scenario=order.name,
+        command=order.command,
+        seed=order.seed,
+        citizens=order.citizens,
+        expected=play.expected,
+        planned=play.planned,
+        struck=struck,
+        recovery_s=recovery_s,
+        judgement=judgement,
+        in_doubt_elsewhere=elsewhere,
+        fenced=processes.fenced,
+        errors=processes.errors,
+        providers=providers,
+        criteria=criteria(course, disagree=disagree),
+        seconds=seconds,
+    )
+
+
+def _second_alert(second: Second, play: Play, ledger: Mapping[int, court.Row]) -> SecondAlert:
+    lines = court.of_alert(play.logs.lines, ledger, second.alert_id)
+    rows = {i: r for i, r in ledger.items() if r.alert_id == second.alert_id}
+    first_at = min((line.at for line in lines), default=None)
+    return SecondAlert(
+        court.judge(second.want, lines, rows),
+        second.answered_s,
+        None if first_at is None else (first_at - second.submitted_at).total_seconds(),
+    )

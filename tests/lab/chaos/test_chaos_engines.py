@@ -1,0 +1,112 @@
+"""Engines killed with -9 come back where they were, with what was committed."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from alerting.embedded import child, engines
+from alerting.embedded.wait import until
+from alerting.store.presence import Presence
+from lab.chaos.backends import end_presence
+
+
+@pytest.fixture
+def running() -> Iterator[engines.Engines]:
+    # pytest's own folders are too deep for a socket's path.
+    with tempfile.TemporaryDirectory(prefix="a-") as folder:
+        started = engines.start(
+            Path(folder) / "var", postgres_config={"track_commit_timestamp": "on"}
+        )
+        with started:
+            yield started
+
+
+def test_postgres_comes_back_with_what_was_committed(running: engines.Engines) -> None:
+    assert running.postgres is not None
+    with psycopg.connect(running.database_url, autocommit=True) as c:
+        c.execute("create table kept (n int)")
+        c.execute("insert into kept values (7)")
+        old = running.postgres.pid
+        running.postgres.kill()
+        with pytest.raises(psycopg.OperationalError):
+            c.execute("select 1")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(running.database_url)
+    running.postgres.start_again()
+    assert running.postgres.pid != old
+    with psycopg.connect(running.database_url) as c:
+        assert c.execute("select n from kept").fetchone() == (7,)
+        assert c.execute("show track_commit_timestamp").fetchone() == ("on",)
+
+
+def test_redis_comes_back_on_its_socket(running: engines.Engines) -> None:
+    assert running.redis is not None
+    with redis.Redis.from_url(running.redis_url) as client:
+        client.set("kept", "7")
+        running.redis.kill()
+        with pytest.raises(redis.ConnectionError):
+            client.ping()
+        running.redis.start_again()
+        assert client.ping()
+
+
+def test_a_kill_takes_grandchildren_along(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
+        " start_new_session=True)\n"
+        "open(sys.argv[1], 'w').write(str(p.pid)); time.sleep(600)"
+    )
+    told = tmp_path / "pid"
+    process = child.start([sys.executable, "-c", code, str(told)], log=tmp_path / "log")
+    until(lambda: told.exists() and bool(told.read_text()), timeout_s=20, what="a grandchild")
+    grandchild = int(told.read_text())
+    assert child.children(process.pid) == [grandchild]
+    child.kill(process)
+    state = subprocess.run(
+        ["cat", f"/proc/{grandchild}/stat"], capture_output=True, text=True, check=False
+    ).stdout
+    assert state == "" or state.rpartition(")")[2].split()[0] == "Z"
+    assert child.children(process.pid) == []
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_stopped_postgres_stands_still_with_all_its_processes(running: engines.Engines) -> None:
+    assert running.postgres is not None
+    with psycopg.connect(running.database_url, autocommit=True) as c:
+        c.execute("select 1")
+        everybody = child.family(running.postgres.pid)
+        assert c.info.backend_pid in everybody
+        child.stop_all(running.postgres.pid)
+        until(
+            lambda: {state_of(pid) for pid in everybody} == {"T"},
+            timeout_s=20,
+            what="all to be stopped",
+        )
+        child.continue_all(running.postgres.pid)
+        assert c.execute("select 1").fetchone() == (1,)
+
+
+async def test_presence_is_ended_and_nothing_else(running: engines.Engines) -> None:
+    other = await psycopg.AsyncConnection.connect(running.database_url, autocommit=True)
+    assert await end_presence(running.database_url) == 0
+    presence = Presence(running.database_url)
+    async with presence.shown():
+        assert await end_presence(running.database_url) == 1
+        # It comes back by itself.
+        while not await end_presence(running.database_url):  # noqa: ASYNC110 - it has to be asked
+            await asyncio.sleep(0.01)
+    assert await (await other.execute("select 1")).fetchone() == (1,)
+    await other.close()

@@ -1,0 +1,53 @@
+"""A process whose clock is wrong reads it from a file, step by step."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+_TELL = """
+import sys, time
+from alerting.clock import SystemClock
+for line in sys.stdin:
+    print(SystemClock().now().timestamp(), time.time(), sys.argv[1], flush=True)
+"""
+
+
+def test_clocks_follow_the_file(tmp_path: Path) -> None:
+    (tmp_path / "tell.py").write_text(_TELL)
+    by = tmp_path / "by"
+    command = [sys.executable, "-m", "lab.chaos.shifted", str(by), "-m", "tell", "a-word"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def told() -> tuple[float, float, str]:
+            process.stdin.write("now\n")
+            process.stdin.flush()
+            ours, theirs, word = process.stdout.readline().split()
+            right = datetime.now(UTC).timestamp()
+            return float(ours) - right, float(theirs) - right, word
+
+        ours, theirs, word = told()
+        assert (abs(ours) < 1, abs(theirs) < 1, word) == (True, True, "a-word")
+        by.write_text("3600")
+        stepped(told, 3600)
+        by.write_text("-120")
+        stepped(told, -120)
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+def stepped(told, by_s: float) -> None:
+    """Both clocks are put forward by so much within a second."""
+    end = time.monotonic() + 10
+    while True:
+        ours, theirs, _ = told()
+        if abs(ours - by_s) < 2 and abs(theirs - by_s) < 2:
+            return
+        assert time.monotonic() < end, (ours, theirs)
