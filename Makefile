@@ -12,12 +12,12 @@ TEST_ARGS ?=
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/ready ## Install what runs it into .venv; the tests' tools come with `make test`
+setup: .venv/ready ## Install it and its engines into .venv; the tests' tools come with `make test`
 
-.venv/ready: requirements.lock pyproject.toml
+.venv/ready: requirements-full.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 15) else f"Python 3.11 to 3.14 is needed; {sys.executable} is {v.major}.{v.minor}. Say make PYTHON=/path/to/python3.13")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-full.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -78,12 +78,17 @@ format: tools ## Format the code
 	$(BIN)/ruff check --fix .
 
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate --no-header -q
+HASHED := --generate-hashes --no-emit-index-url
+FULL := --extra build --extra embedded --extra plots
 
-lock: tools ## Renew both lock files from pyproject.toml, and the list of wheels they name
-	$(LOCK) --extra build --generate-hashes --no-emit-index-url -o requirements.lock
-	$(LOCK) --extra build --extra dev -c requirements.lock --generate-hashes --no-emit-index-url -o requirements-dev.lock
+# The first is what a server runs beside engines of its own, the second adds the extras, the third
+# the tests' tools.
+lock: tools ## Renew the lock files from pyproject.toml, and the list of wheels they name
+	$(LOCK) --extra build $(HASHED) -o requirements.lock
+	$(LOCK) $(FULL) -c requirements.lock $(HASHED) -o requirements-full.lock
+	$(LOCK) $(FULL) --extra dev -c requirements-full.lock $(HASHED) -o requirements-dev.lock
 	@mkdir -p build
-	$(LOCK) --extra build -c requirements.lock --format pylock.toml -o build/pylock.toml
+	$(LOCK) $(FULL) -c requirements-full.lock --format pylock.toml -o build/pylock.toml
 	$(BIN)/python tests/deploy/wheels.py < build/pylock.toml > tests/deploy/wheels.txt
 
 clean: ## Remove the virtual environment, run data and caches

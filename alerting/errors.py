@@ -5,6 +5,7 @@ AlertingError          everything below; `detail` is a whole sentence for a pers
 │  ├─ NotFound         what was named does not exist; HTTP 404
 │  ├─ Gone             what was named was there and is kept no longer; HTTP 410
 │  ├─ Conflict         it contradicts something accepted before; HTTP 409 or 422
+│  ├─ NotInstalled     it needs an extra of the package that is not installed
 │  └─ NotAllowed       nobody knows who asks; HTTP 401
 │     └─ Forbidden     it is known who asks, and they may not do this; HTTP 403
 └─ WorkFailed          the input was good, the work was not done; exit 1, HTTP 5xx
@@ -57,6 +58,19 @@ class Conflict(BadInput):
 
     http_status = 409
     title = "Conflict"
+
+
+class NotInstalled(BadInput):
+    """What was asked for needs an extra of the package. `instead`: what would do without it."""
+
+    title = "Not installed"
+
+    def __init__(self, what: str, extra: str, *, instead: str = "") -> None:
+        otherwise = f", or {instead}" if instead else ""
+        super().__init__(
+            f"{what} is not installed.",
+            remedy=f"Run `pip install 'alerting[{extra}]'`{otherwise}.",
+        )
 
 
 class NotAllowed(BadInput):

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines as embedded
-from alerting.errors import Unavailable
+from alerting.errors import NotInstalled, Unavailable
 from alerting.settings import settings
 from alerting.store import people
 from alerting.store.db import Database
@@ -55,7 +55,7 @@ def engines() -> Iterator[embedded.Engines]:
     with tempfile.TemporaryDirectory(prefix="alerting-") as folder:
         try:
             running = embedded.start(Path(folder) / "var")
-        except Unavailable as e:
+        except (NotInstalled, Unavailable) as e:
             _missing(str(e))
             return
         with running:

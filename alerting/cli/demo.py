@@ -16,6 +16,7 @@ from alerting.cli import options
 from alerting.cli.follow import Bar, channel_table
 from alerting.cli.up import phones_url, running
 from alerting.demo.run import Result, demo_settings, run, write
+from alerting.embedded.engines import require
 from alerting.errors import BadInput
 from alerting.observe.logs import configure
 from alerting.settings import Settings, settings
@@ -39,6 +40,7 @@ def demo(citizens: int, seed: int, alert: Path, as_json: bool, verbose: bool) ->
         example = alert.read_bytes()
     except OSError as e:
         raise BadInput(f"{alert} cannot be read: {e.strerror}.", remedy="Name a CAP file.") from e
+    require()
     own = settings()
     config = demo_settings(own)
     configure("INFO" if verbose else "ERROR", own.log_format)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ import click
 from alerting.cli import options
 from alerting.cli.progress import progress
 from alerting.cli.replayed import summary
-from alerting.errors import BadInput
+from alerting.errors import BadInput, NotInstalled
 from alerting.replay import storm_files
 from alerting.replay.mix import mixes, with_channels
 from alerting.replay.population import Population, from_register, generated
@@ -64,6 +65,8 @@ def replay(
         if not target.absolute().parent.is_dir():
             raise BadInput(f"There is no folder for {target}.", remedy="Make it first.")
 
+    draw = _plotter() if plot else None
+
     def play(paths: list[Path], name: str) -> list[tuple[str, Result]]:
         trace = read_trace(paths, truth=truth)
         population = _population(citizens, paths if each else [], trace)
@@ -76,9 +79,9 @@ def replay(
         results = [r for path in paths for r in play([path], path.name.removesuffix(".zip"))]
     else:
         results = play(list(paths), " ".join(p.name for p in paths))
-    first = results[0][1]
-    if plot is not None:
-        _plot(first, plot, results[0][0])
+    name, first = results[0]
+    if draw and plot:
+        draw(first.figures, plot, title=name)
     if as_json:
         found = [{"trace": name, **result.to_json()} for name, result in results]
         one = found[0] if len(found) == 1 and not each else {"replays": found}
@@ -153,8 +156,10 @@ def _policy(path: Path | None) -> Policy:
     return parse_policy(text, name=path.name)
 
 
-def _plot(result: Result, path: Path, title: str) -> None:
+def _plotter() -> Callable[..., None]:
     # matplotlib takes half a second to import, which nobody else should wait for.
-    from alerting.replay.plot import plot
-
-    plot(result.figures, path, title=title)
+    try:
+        from alerting.replay.plot import plot
+    except ModuleNotFoundError as e:
+        raise NotInstalled("matplotlib, which --plot draws with,", "plots") from e
+    return plot

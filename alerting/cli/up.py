@@ -87,9 +87,10 @@ def phones_url(config: Settings) -> str:
 async def running(config: Settings, *, quiet: bool = False) -> AsyncIterator[Supervisor]:
     """Everything started and ready inside the block; ended, engines last, when it is left.
 
-    Raises BadInput before anything starts when a port is taken or another process has the folder,
-    Unavailable when something does not become ready.
+    Raises BadInput before anything starts when a port is taken, another process has the folder or
+    an engine is not installed, Unavailable when something does not become ready.
     """
+    engines.require(with_postgres=config.embedded_database, with_redis=config.embedded_redis)
     _check_ports(config)
     with ExitStack() as stack:
         database_url, redis_url = config.database_url, config.redis_url

@@ -99,9 +99,10 @@ def start(
     """Start the engines over `var`, making the folder on a first start.
 
     An engine that is not wanted has an empty URL. postgres_config: see `postgres.start`. Raises
-    BadInput when another process runs on the same folder, Unavailable when an engine does not come
-    up.
+    BadInput when another process runs on the same folder, NotInstalled before anything is made,
+    Unavailable when an engine does not come up.
     """
+    require(with_postgres=with_postgres, with_redis=with_redis)
     run = _run_folder(var)
     with ExitStack() as stack:
         stack.callback(take(var).close)
@@ -123,6 +124,14 @@ def start(
         new.replace(address)
         stack.callback(address.unlink, missing_ok=True)
         return Engines(found, stack.pop_all(), server, cache)
+
+
+def require(*, with_postgres: bool = True, with_redis: bool = True) -> None:
+    """Raise NotInstalled or Unavailable where an engine that is wanted cannot be started here."""
+    if with_postgres:
+        postgres.binaries()
+    if with_redis:
+        redis.binary()
 
 
 def take(var: Path) -> IO[str]:

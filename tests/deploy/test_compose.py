@@ -133,8 +133,21 @@ def test_every_lane_has_a_worker_and_every_long_service_a_health_check() -> None
 def test_the_image_runs_as_nobody_in_particular() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "\nUSER alerting\n" in text
-    assert "--require-hashes -r requirements.lock" in text
+    assert '--require-hashes -r "$LOCK"' in text
     assert ":latest" not in text
+
+
+def test_only_the_sandbox_has_engines_in_its_image() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "\nARG LOCK=requirements.lock\n" in text
+    locks = {
+        name: service["build"]["args"]["LOCK"]
+        for name, service in SERVICES.items()
+        if isinstance(service.get("build"), dict)
+    }
+    assert locks == {"sandbox": "requirements-full.lock"}
+    shared = {s["image"] for name, s in SERVICES.items() if name not in locks}
+    assert SERVICES["sandbox"]["image"] not in shared
 
 
 def as_process(words: list[str]) -> list[str]:

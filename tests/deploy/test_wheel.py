@@ -3,45 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
-
-_BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the wheel, unpacked as pip unpacks them."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source, built, unpacked = folder / "source", folder / "built", folder / "site"
-    source.mkdir()
-    # What the Dockerfile copies, so that an image has it too.
-    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    for words in (line.split()[1:-1] for line in lines if line.startswith("COPY ")):
-        for name in words:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, source / name, symlinks=True)
-            elif (ROOT / name).exists():
-                shutil.copy(ROOT / name, source / name)
-    done = subprocess.run(
-        [sys.executable, "-c", _BUILD, str(built)],
-        cwd=source,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (wheel,) = built.glob("*.whl")
-    with zipfile.ZipFile(wheel) as files:
-        files.extractall(unpacked)
-    return unpacked
 
 
 def run(site: Path, folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -78,5 +44,20 @@ def test_it_has_every_file_of_ours_that_is_no_code(site: Path) -> None:
     assert {path for path in ours if not (site / path).is_file()} == set()
 
 
-def test_the_workers_entry_point_is_in_it(site: Path) -> None:
-    assert (site / "worker.py").is_file()
+def test_it_has_all_code_of_the_product_and_none_beside(site: Path) -> None:
+    """Neither the laboratory nor a test."""
+    packaged = {path.relative_to(site) for path in site.rglob("*.py")}
+    product = {path.relative_to(ROOT) for path in (ROOT / "alerting").rglob("*.py")}
+    assert packaged == product | {Path("worker.py")}
+    # The tests before may have run some of it.
+    top = {path.name for path in site.iterdir()} - {"__pycache__"}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"alerting", "worker.py"}
+    apart = {"lab", "bench", "chaos", "tests"}
+    assert not [path for path in site.rglob("*") if apart & set(path.relative_to(site).parts)]
+
+
+def test_it_has_what_the_product_reads_as_it_runs(site: Path) -> None:
+    read = {path.name for path in (site / "alerting").rglob("*") if path.is_file()}
+    assert {"policy.toml", "flood.xml", "citizens.csv", "script.py.mako"} <= read
+    for suffix in (".html", ".lua", ".css", ".js"):
+        assert [name for name in read if name.endswith(suffix)], suffix

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import psycopg
@@ -18,7 +19,7 @@ import redis
 from alerting.embedded import engines, postgres
 from alerting.embedded import redis as embedded_redis
 from alerting.embedded.wait import until
-from alerting.errors import BadInput, Unavailable
+from alerting.errors import BadInput, NotInstalled, Unavailable
 
 
 @pytest.fixture
@@ -214,11 +215,25 @@ def test_the_server_is_the_wheels_even_with_another_on_path(
     monkeypatch.setattr(embedded_redis, "find_spec", lambda _name: None)
     assert embedded_redis.binary() == other
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Unavailable, match=r"No embedded Valkey.*set REDIS_URL"):
+    with pytest.raises(NotInstalled, match=r"Valkey is not installed.*set REDIS_URL"):
         embedded_redis.binary()
 
 
-def test_a_platform_without_the_binaries(monkeypatch: pytest.MonkeyPatch, var: Path) -> None:
+def test_without_the_extra_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, var: Path) -> None:
     monkeypatch.setattr(postgres, "find_spec", lambda _name: None)
+    with pytest.raises(NotInstalled, match=r"alerting\[embedded\].*set DATABASE_URL"):
+        engines.start(var)
+    assert not var.exists()
+
+
+def test_a_platform_without_the_binaries(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, var: Path
+) -> None:
+    empty = ModuleSpec("wheel", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(postgres, "find_spec", lambda _name: empty)
     with pytest.raises(Unavailable, match=r"No embedded PostgreSQL.*Set DATABASE_URL"):
         engines.start(var)
+    monkeypatch.setattr(embedded_redis, "find_spec", lambda _name: empty)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Unavailable, match=r"No embedded Valkey.*set REDIS_URL"):
+        engines.start(var, with_postgres=False)
