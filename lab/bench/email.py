@@ -20,10 +20,10 @@ from pathlib import Path
 
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
-from lab.bench import celery_peer
+from lab.bench import celery_baseline
 from lab.bench.report import Options, Report, Target
 from lab.bench.rounds import OURS, Rounds, Way, measure
-from lab.bench.stands.sink import Sink, program, smtp_sink
+from lab.bench.stubs.sink import Sink, program, smtp_sink
 from lab.bench.whole_way import machine, send_one, town
 
 TASK = "a Celery task a mail"
@@ -90,19 +90,19 @@ def _task(count: int) -> float:
         folder = Path(name)
         with smtp_sink(folder / "sink") as sink:
             where = f"127.0.0.1:{sink.port}"
-            seconds = celery_peer.seconds(folder, "peer.mail", where, addresses, TEXT)
+            seconds = celery_baseline.seconds(folder, "baseline.mail", where, addresses, TEXT)
         # One mail more warmed its worker up.
         _judge(sink, set(addresses), but=1)
     return count / seconds
 
 
 def _module(module: str, *more: str | int) -> float:
-    """Run one of the peers; the last of `more` is how many mails."""
+    """Run one of the baselines; the last of `more` is how many mails."""
     *options, count = more
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         with smtp_sink(Path(name)) as sink:
             done = subprocess.run(
-                [sys.executable, "-m", f"lab.bench.peers.{module}",
+                [sys.executable, "-m", f"lab.bench.baselines.{module}",
                  str(sink.port), str(count), *map(str, options), TEXT],
                 check=True, capture_output=True, text=True,
             )  # fmt: skip
@@ -156,7 +156,7 @@ def _report(rounds: Rounds, ways: Sequence[Way]) -> Report:
         notes=[
             f"aiosmtplib {version('aiosmtplib')}; Postfix's smtp-sink stands in, without TLS for "
             f"all. {WORKERS} worker processes of ours with {SESSIONS} connections each, "
-            f"{celery_peer.PROCESSES} of the tasks', one of each other; smtp-source keeps "
+            f"{celery_baseline.PROCESSES} of the tasks', one of each other; smtp-source keeps "
             f"{SESSIONS} connections.",
             f"Apprise {apprise}." if apprise else "Apprise is not installed and was left out.",
         ],

@@ -28,8 +28,8 @@ from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from lab.bench.report import Options, Report, Target
 from lab.bench.rounds import OURS, Rounds, Way, measure
-from lab.bench.stands.push_phones import Text, judge, subscribe
-from lab.bench.stands.push_service import PushService, push_service
+from lab.bench.stubs.push_phones import Text, judge, subscribe
+from lab.bench.stubs.push_service import PushService, push_service
 from lab.bench.whole_way import machine, send_one, town
 
 LOOP, BARE = "pywebpush in a loop", "bare crypto and aiohttp loop"
@@ -42,8 +42,8 @@ def run(options: Options) -> Report:
     ours, loop, bare, rounds = (300, 200, 300, 1) if options.quick else (50_000, 2_000, 50_000, 3)
     ways = (
         Way(OURS, ours, _ours),
-        Way(LOOP, loop, partial(_peer, "pywebpush_loop")),
-        Way(BARE, bare, partial(_peer, "bare_push", at_once=64)),
+        Way(LOOP, loop, partial(_baseline, "pywebpush_loop")),
+        Way(BARE, bare, partial(_baseline, "bare_push", at_once=64)),
     )
     return _report(measure(ways, rounds, options.say), ways)
 
@@ -75,7 +75,7 @@ def _ours(count: int) -> float:
         return asyncio.run(once())
 
 
-def _peer(module: str, count: int, *, at_once: int | None = None) -> float:
+def _baseline(module: str, count: int, *, at_once: int | None = None) -> float:
     with _service(count) as (folder, service):
         subscriptions, key = folder / "subscriptions", folder / "vapid.pem"
         with subscriptions.open("w", encoding="ascii") as lines:
@@ -83,7 +83,7 @@ def _peer(module: str, count: int, *, at_once: int | None = None) -> float:
                 lines.write(json.dumps({"endpoint": endpoint, "keys": keys}) + "\n")
         key.write_bytes(vapid.generate())
         done = subprocess.run(
-            [sys.executable, "-m", f"lab.bench.peers.{module}",
+            [sys.executable, "-m", f"lab.bench.baselines.{module}",
              str(subscriptions), str(key), _message(), *([str(at_once)] if at_once else [])],
             check=True, capture_output=True, text=True,
         )  # fmt: skip

@@ -16,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from alerting.errors import WorkFailed
-from lab.bench import celery_peer
+from lab.bench import celery_baseline
 from lab.bench.report import Options, Report, Target
 from lab.bench.rounds import OURS, Rounds, Way, measure
-from lab.bench.stands.standin import StandIn, settings_for, twilio
+from lab.bench.stubs.twilio import TwilioStub, settings_for, twilio
 from lab.bench.whole_way import machine, send_one, town
 
 #: About as long as ours.
@@ -42,8 +42,8 @@ def run(options: Options) -> Report:
 def _ours(count: int) -> float:
     citizens = town(count, "sms", seed=1)
 
-    async def once(folder: Path, standin: StandIn) -> float:
-        settings = settings_for(standin.url, var=folder / "var", workers=WORKERS)
+    async def once(folder: Path, stub: TwilioStub) -> float:
+        settings = settings_for(stub.url, var=folder / "var", workers=WORKERS)
         async with machine(settings, lanes="extreme,severe,routine,drill") as config:
             done = await send_one(config, citizens)
         if done.messages != count:
@@ -52,9 +52,9 @@ def _ours(count: int) -> float:
 
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with twilio(folder / "nginx") as standin:
-            rate = asyncio.run(once(folder, standin))
-        _judge(standin, {c.endpoints["sms"] for c in citizens})
+        with twilio(folder / "nginx") as stub:
+            rate = asyncio.run(once(folder, stub))
+        _judge(stub, {c.endpoints["sms"] for c in citizens})
     return rate
 
 
@@ -62,27 +62,27 @@ def _each(count: int) -> float:
     numbers = [f"+999{n:09d}" for n in range(count)]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with twilio(folder / "nginx") as standin:
-            seconds = celery_peer.seconds(folder, "peer.send", standin.url, numbers, TEXT)
-        _judge(standin, set(numbers))
+        with twilio(folder / "nginx") as stub:
+            seconds = celery_baseline.seconds(folder, "baseline.send", stub.url, numbers, TEXT)
+        _judge(stub, set(numbers))
     return count / seconds
 
 
 def _bare(count: int) -> float:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        with twilio(Path(name) / "nginx") as standin:
+        with twilio(Path(name) / "nginx") as stub:
             done = subprocess.run(
-                [sys.executable, "-m", "lab.bench.peers.bare_http",
-                 standin.url, str(count), "64", TEXT],
+                [sys.executable, "-m", "lab.bench.baselines.bare_http",
+                 stub.url, str(count), "64", TEXT],
                 check=True, capture_output=True, text=True,
             )  # fmt: skip
-        _judge(standin, {f"+999{n:09d}" for n in range(count)})
+        _judge(stub, {f"+999{n:09d}" for n in range(count)})
     return count / float(done.stdout)
 
 
-def _judge(standin: StandIn, expected: set[str]) -> None:
+def _judge(stub: TwilioStub, expected: set[str]) -> None:
     """Every message once in the provider's log, but the one that warmed a worker up."""
-    taken = Counter(standin.taken())
+    taken = Counter(stub.taken())
     doubled = sum(n - 1 for n in taken.values())
     if taken.keys() != expected or doubled > 1:
         raise WorkFailed(

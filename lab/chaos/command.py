@@ -18,10 +18,10 @@ from alerting.cli import options
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import configure
 from alerting.settings import settings
-from lab.chaos.order import Order
-from lab.chaos.plan import Knobs
+from lab.chaos.plan import Parameters
 from lab.chaos.report import Report
 from lab.chaos.run import run
+from lab.chaos.run_config import RunConfig
 from lab.chaos.scenarios import SCENARIOS, find
 
 _WIDTH = max(map(len, SCENARIOS))
@@ -56,16 +56,16 @@ def chaos(
     if not Path("/proc/self/stat").exists():
         raise BadInput("Chaos finds worker processes in /proc, which this system does not have.")
     chosen = {name: find(name) for name in dict.fromkeys(names or ("kills",))}
-    own, knobs = settings(), Knobs(kills=kills, absent_s=absent_s)
+    own, parameters = settings(), Parameters(kills=kills, absent_s=absent_s)
     configure("ERROR", own.log_format)
     reports = []
     for name, scenario in chosen.items():
         count = citizens or scenario.citizens
-        command = _command(name, count, seed, knobs)
+        command = _command(name, count, seed, parameters)
         with _Bar(name, quiet=as_json) as bar:
-            order = Order(name, scenario, count, seed, knobs, command, bar.show)
+            run_config = RunConfig(name, scenario, count, seed, parameters, command, bar.show)
             try:
-                report = asyncio.run(run(own, examples.FLOOD.read_bytes(), order))
+                report = asyncio.run(run(own, examples.FLOOD.read_bytes(), run_config))
             except AlertingError:
                 click.echo(f"Broke off with seed {seed}. Again: {command}", err=True)
                 raise
@@ -84,12 +84,12 @@ def chaos(
     return 0 if passed else 1
 
 
-def _command(name: str, citizens: int, seed: int, knobs: Knobs) -> str:
+def _command(name: str, citizens: int, seed: int, parameters: Parameters) -> str:
     words = f"python -m lab chaos {name} --citizens {citizens} --seed {seed}"
     if name == "kills":
-        words += f" --kills {knobs.kills}"
+        words += f" --kills {parameters.kills}"
     if name == "no-redis":
-        words += f" --absent-s {knobs.absent_s:g}"
+        words += f" --absent-s {parameters.absent_s:g}"
     return words
 
 

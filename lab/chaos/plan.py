@@ -77,7 +77,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Knobs:
+class Parameters:
     """What may be chosen about a plan. workers: children in a group."""
 
     kills: int = 50
@@ -97,16 +97,16 @@ def child(dice: Random, workers: int) -> str:
     return f"{dice.choice(SENDING)}/{dice.randrange(workers)}"
 
 
-def kills(dice: Random, knobs: Knobs) -> list[Fault]:
+def kills(dice: Random, parameters: Parameters) -> list[Fault]:
     """SIGKILL for everything there is, workers most often."""
     found = []
-    for at in spread(dice, knobs.kills):
+    for at in spread(dice, parameters.kills):
         target = dice.choices(
             ("worker", "group", "bulk", "api", "scheduler", "redis", "postgres"),
             (40, 18, 2, 10, 6, 12, 12),
         )[0]
         if target == "worker":
-            target = child(dice, knobs.workers)
+            target = child(dice, parameters.workers)
         elif target == "group":
             target = dice.choice(SENDING)
         found.append(Fault(at, Kind.KILL, target))

@@ -23,8 +23,8 @@ from alerting.store import alerts, keys
 from alerting.store.db import AWAY
 from lab.chaos import judge as court
 from lab.chaos.client import Client
-from lab.chaos.hand import Hand, Struck
-from lab.chaos.order import Order, alert_of, calm_of, second_of, town_of
+from lab.chaos.fault_injector import FaultInjector, Injected
+from lab.chaos.run_config import RunConfig, alert_of, calm_of, second_of, town_of
 from lab.chaos.system import System
 from lab.chaos.watch import CarrierLogs, ProcessLines
 
@@ -53,7 +53,7 @@ class Play:
     def __init__(
         self,
         system: System,
-        order: Order,
+        run_config: RunConfig,
         shifts: Path,
         *,
         runtime_settings: Settings,
@@ -61,23 +61,23 @@ class Play:
         town: Sequence[SyntheticCitizen],
         client: Client,
     ) -> None:
-        self._system, self._order = system, order
+        self._system, self._run_config = system, run_config
         self._runtime_settings = runtime_settings
         self.alert, self._town = alert, town
         self.want = self._wanted(alert)
         self._client = client
         self.logs = CarrierLogs([c.var for c in system.carriers], system.push_base)
-        self._plan = order.scenario.plan(Random(order.seed), order.knobs)  # noqa: S311
+        self._plan = run_config.scenario.plan(Random(run_config.seed), run_config.parameters)  # noqa: S311
         self.expected = len(self.want.any_of)
-        self._hand = Hand(
+        self._injector = FaultInjector(
             system,
             lines=lambda: len(self.logs.lines),
             cancel=self._cancel,
             submit=self._submit,
-            calm=calm_of(order, self.want),
+            calm=calm_of(run_config, self.want),
             shifts=shifts,
         )
-        self.struck: list[Struck] = []
+        self.struck: list[Injected] = []
         self.alert_id = UUID(int=0)
         self.notice_id: UUID | None = None
         self.second: Second | None = None
@@ -89,13 +89,13 @@ class Play:
         return len(self._plan)
 
     @staticmethod
-    async def open(system: System, example: bytes, order: Order, shifts: Path) -> Play:
+    async def open(system: System, example: bytes, run_config: RunConfig, shifts: Path) -> Play:
         engines = system.engines
         known = {"database_url": engines.database_url, "redis_url": engines.redis_url}
         config = system.config.model_copy(update=known)
         async with Runtime.open(config) as runtime:
-            alert = alert_of(example, order, runtime.clock.now())
-            town = await town_of(runtime, alert, system.push_base, order)
+            alert = alert_of(example, run_config, runtime.clock.now())
+            town = await town_of(runtime, alert, system.push_base, run_config)
             async with runtime.db.begin() as connection:
                 key = await keys.create(
                     connection, "chaos", keys.USUAL_RIGHTS, senders=("*",), by=internal("chaos")
@@ -104,7 +104,7 @@ class Play:
         config = config.model_copy(update={"database_url": system.database_url})
         return Play(
             system,
-            order,
+            run_config,
             shifts,
             runtime_settings=config,
             alert=alert,
@@ -114,11 +114,11 @@ class Play:
 
     async def go(self) -> None:
         """Submit, strike, and wait until all is settled or it is clear that it never will be."""
-        await self._hand.calm()
+        await self._injector.calm()
         self.alert_id = await self._client.submit(self.alert)
         striking = asyncio.create_task(self._strike())
         ending = asyncio.create_task(self._settled())
-        span_s = self._order.scenario.span(self._order.knobs)
+        span_s = self._run_config.scenario.span(self._run_config.parameters)
         limit = time.monotonic() + _STUCK_S + _STUCK * span_s + self.expected / _SLOWEST
         try:
             while not (self._ended and striking.done() and self._quiet()):
@@ -128,7 +128,7 @@ class Play:
                     self.stuck = True
                     return
                 count = self.logs.read_on()
-                self._order.progress(count, self.expected, len(self.struck), len(self._plan))
+                self._run_config.progress(count, self.expected, len(self.struck), len(self._plan))
                 await asyncio.sleep(_TICK_S)
         finally:
             for task in (striking, ending):
@@ -153,8 +153,8 @@ class Play:
                 await asyncio.sleep(_TICK_S / 2)
             if self._ended:
                 break
-            self.struck.append(await self._hand.strike(fault))
-        await self._hand.lifted()
+            self.struck.append(await self._injector.strike(fault))
+        await self._injector.lifted()
 
     async def _settled(self) -> None:
         """Set `_ended` when the ledger calls the alert, and its cancel, done."""
@@ -166,7 +166,7 @@ class Play:
                         ids += [self.second.alert_id] if self.second else []
                         found = [await alerts.get(connection, i) for i in ids]
                         done = all(a is not None and a.finished_at is not None for a in found)
-                        if done and self._order.scenario.receipts:
+                        if done and self._run_config.scenario.receipts:
                             done = await court.receipts_open(connection) == 0
                         self._ended = done
                 await asyncio.sleep(0.25)
@@ -178,7 +178,7 @@ class Play:
 
     async def _submit(self) -> dict[str, Any]:
         at, begun = datetime.now(UTC), time.monotonic()
-        alert = second_of(self.alert, self._order, at)
+        alert = second_of(self.alert, self._run_config, at)
         alert_id = await self._client.submit(alert)
         answered_s = time.monotonic() - begun
         self.second = Second(alert_id, self._wanted(alert), at, answered_s)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from lab.chaos.hand import Struck
+from lab.chaos.fault_injector import Injected
 from lab.chaos.judge import Judgement
 
 
@@ -44,7 +44,7 @@ class Report:
     citizens: int
     expected: int
     planned: int
-    struck: Sequence[Struck]
+    struck: Sequence[Injected]
     recovery_s: Sequence[float | None]
     judgement: Judgement
     in_doubt_elsewhere: int

@@ -11,12 +11,12 @@ from datetime import datetime
 from alerting.demo.run import demo_settings
 from alerting.settings import Settings
 from lab.chaos import judge as court
-from lab.chaos.order import Order
 from lab.chaos.play import Play, Second
 from lab.chaos.report import Report
+from lab.chaos.run_config import RunConfig
 from lab.chaos.system import running
 from lab.chaos.verdict import (
-    Course,
+    RunContext,
     SecondAlert,
     attribute,
     criteria,
@@ -28,44 +28,44 @@ from lab.chaos.verdict import (
 )
 
 
-async def run(own: Settings, example: bytes, order: Order) -> Report:
+async def run(own: Settings, example: bytes, run_config: RunConfig) -> Report:
     """Play the scenario in a folder of its own below `own.var`, emptied before.
 
     Raises WorkFailed or Unavailable when the system could not be brought so far that it can be
     judged at all; whatever else goes wrong is in the report.
     """
     begun = time.monotonic()
-    config = _settings(own, order)
+    config = _settings(own, run_config)
     shutil.rmtree(config.var, ignore_errors=True)
     shifts = config.var / "clocks"
     shifts.mkdir(parents=True)
     async with running(
         config,
-        proxied=order.scenario.proxied,
-        shifts=shifts if order.scenario.shifted else None,
-        second=_second(config) if order.scenario.two_companies else None,
-        standby=order.scenario.standby,
+        proxied=run_config.scenario.proxied,
+        shifts=shifts if run_config.scenario.shifted else None,
+        second=_second(config) if run_config.scenario.two_companies else None,
+        standby=run_config.scenario.standby,
     ) as system:
-        play = await Play.open(system, example, order, shifts)
+        play = await Play.open(system, example, run_config, shifts)
         await play.go()
         rows = await court.ledger(system.database_url)
         chunks = await court.unfinished_chunks(system.database_url)
         cancel = await play.cancel_committed()
     # Read once more when everything has ended: a message that came even now counts.
     play.logs.read_on()
-    return _report(order, config, play, rows, chunks, cancel, time.monotonic() - begun)
+    return _report(run_config, config, play, rows, chunks, cancel, time.monotonic() - begun)
 
 
-def _settings(own: Settings, order: Order) -> Settings:
+def _settings(own: Settings, run_config: RunConfig) -> Settings:
     config = demo_settings(own)
     changes = {
-        "var": own.var / "chaos" / order.name,
-        "workers": order.knobs.workers,
+        "var": own.var / "chaos" / run_config.name,
+        "workers": run_config.parameters.workers,
         "log_format": "json",
         "log_level": "INFO",
         # A small alert too has chunks for all.
-        "chunk_size": min(own.chunk_size, max(100, order.citizens // 40)),
-        **order.scenario.settings,
+        "chunk_size": min(own.chunk_size, max(100, run_config.citizens // 40)),
+        **run_config.scenario.settings,
     }
     return config.model_copy(update=changes)
 
@@ -76,7 +76,7 @@ def _second(config: Settings) -> Settings:
 
 
 def _report(
-    order: Order,
+    run_config: RunConfig,
     config: Settings,
     play: Play,
     ledger: Mapping[int, court.Row],
@@ -84,7 +84,7 @@ def _report(
     cancelled_at: datetime | None,
     seconds: float,
 ) -> Report:
-    scenario = order.scenario
+    scenario = run_config.scenario
     lines = court.of_alert(play.logs.lines, ledger, play.alert_id)
     rows = {i: r for i, r in ledger.items() if r.alert_id == play.alert_id}
     struck, want = play.struck, play.want
@@ -103,7 +103,7 @@ def _report(
     elsewhere = attribute(processes.doubted, struck)
     judgement = court.judge(want, lines, rows)
     providers = Counter(r.provider for r in rows.values() if r.provider)
-    course = Course(
+    context = RunContext(
         scenario=scenario,
         judgement=judgement,
         struck=struck,
@@ -122,10 +122,10 @@ def _report(
     )
     disagree = disagreements(lines, rows) if scenario.receipts else None
     return Report(
-        scenario=order.name,
-        command=order.command,
-        seed=order.seed,
-        citizens=order.citizens,
+        scenario=run_config.name,
+        command=run_config.command,
+        seed=run_config.seed,
+        citizens=run_config.citizens,
         expected=play.expected,
         planned=play.planned,
         struck=struck,
@@ -135,7 +135,7 @@ def _report(
         fenced=processes.fenced,
         errors=processes.errors,
         providers=providers,
-        criteria=criteria(course, disagree=disagree),
+        criteria=criteria(context, disagree=disagree),
         seconds=seconds,
     )
 

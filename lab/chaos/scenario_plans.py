@@ -5,20 +5,20 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from lab.chaos.plan import SENDING, Fault, Kind, Knobs, child, spread
+from lab.chaos.plan import SENDING, Fault, Kind, Parameters, child, spread
 from lab.chaos.system import PLACES
 
 
-def flush(dice: Random, _: Knobs) -> list[Fault]:
+def flush(dice: Random, _: Parameters) -> list[Fault]:
     return [Fault(at, Kind.FLUSH, "redis") for at in spread(dice, 10)]
 
 
-def no_redis(dice: Random, knobs: Knobs) -> list[Fault]:
+def no_redis(dice: Random, parameters: Parameters) -> list[Fault]:
     at = dice.uniform(0.15, 0.25)
-    return [Fault(at, Kind.KILL, "redis", knobs.absent_s, {"name": "absent"})]
+    return [Fault(at, Kind.KILL, "redis", parameters.absent_s, {"name": "absent"})]
 
 
-def provider(dice: Random, knobs: Knobs) -> list[Fault]:
+def provider(dice: Random, parameters: Parameters) -> list[Fault]:
     every = ("sms", "email", "push")
 
     def storm(name: str, at: float, for_s: float, **faults: Any) -> Fault:
@@ -29,7 +29,7 @@ def provider(dice: Random, knobs: Knobs) -> list[Fault]:
     at = list(spread(dice, 10))
     return [
         storm("429-storm", at[0], 6, rate_limit_per_s=20),
-        Fault(at[1], Kind.KILL, child(dice, knobs.workers)),
+        Fault(at[1], Kind.KILL, child(dice, parameters.workers)),
         Fault(at[2], Kind.NETWORK, "http", 6, {"mode": "half-open"}),
         Fault(at[3], Kind.KILL, dice.choice(SENDING)),
         Fault(
@@ -45,14 +45,14 @@ def provider(dice: Random, knobs: Knobs) -> list[Fault]:
             },
         ),
         Fault(at[5], Kind.NETWORK, "smtp", 6, {"mode": "half-open"}),
-        Fault(at[6], Kind.KILL, child(dice, knobs.workers)),
+        Fault(at[6], Kind.KILL, child(dice, parameters.workers)),
         storm("accept-then-drop", at[7], 4, ambiguous_rate=0.5),
         Fault(at[8], Kind.NETWORK, "http", 1, {"mode": "drop"}),
         Fault(at[9], Kind.NETWORK, "http", 3, {"mode": "refuse"}),
     ]
 
 
-def failover(dice: Random, knobs: Knobs) -> list[Fault]:
+def failover(dice: Random, parameters: Parameters) -> list[Fault]:
     """Only the first of two companies is hurt."""
 
     def ill(at: float, name: str, sms: dict[str, Any], email: dict[str, Any]) -> Fault:
@@ -63,7 +63,7 @@ def failover(dice: Random, knobs: Knobs) -> list[Fault]:
     return [
         Fault(at[0], Kind.NETWORK, "http", 5, {"mode": "refuse"}),
         ill(at[1], "429-storm", slow, slow),
-        Fault(at[2], Kind.KILL, child(dice, knobs.workers)),
+        Fault(at[2], Kind.KILL, child(dice, parameters.workers)),
         ill(at[3], "5xx-storm", fails, fails),
         Fault(at[4], Kind.NETWORK, "http", 5, {"mode": "half-open"}),
         Fault(at[5], Kind.NETWORK, "smtp", 5, {"mode": "refuse"}),
@@ -73,15 +73,15 @@ def failover(dice: Random, knobs: Knobs) -> list[Fault]:
     ]
 
 
-def cancel(dice: Random, _: Knobs) -> list[Fault]:
+def cancel(dice: Random, _: Parameters) -> list[Fault]:
     return [Fault(dice.uniform(0.08, 0.16), Kind.CANCEL, "alert")]
 
 
-def zombie(dice: Random, knobs: Knobs) -> list[Fault]:
-    return [Fault(at, Kind.STOP, child(dice, knobs.workers), 8) for at in spread(dice, 5)]
+def zombie(dice: Random, parameters: Parameters) -> list[Fault]:
+    return [Fault(at, Kind.STOP, child(dice, parameters.workers), 8) for at in spread(dice, 5)]
 
 
-def network(dice: Random, _: Knobs) -> list[Fault]:
+def network(dice: Random, _: Parameters) -> list[Fault]:
     faults = [(Kind.RESET, place, 0.0, "") for place in PLACES]
     faults += [(Kind.NETWORK, place, 3.0, "stall") for place in PLACES]
     faults += [(Kind.NETWORK, place, 1.0, "drop") for place in ("redis", "database", "http")]
@@ -96,7 +96,7 @@ def network(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def receipts(dice: Random, _: Knobs) -> list[Fault]:
+def receipts(dice: Random, _: Parameters) -> list[Fault]:
     targets = ["api", "postgres", "api", "scheduler", "api"]
     return [
         Fault(at, Kind.KILL, target)
@@ -104,7 +104,7 @@ def receipts(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def restart(dice: Random, _: Knobs) -> list[Fault]:
+def restart(dice: Random, _: Parameters) -> list[Fault]:
     turn = ["fast-1", "fast-2", "bulk", "scheduler", "api", "fast-1", "fast-2"]
     return [
         Fault(at, Kind.RESTART, name)
@@ -112,7 +112,7 @@ def restart(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def clock(dice: Random, _: Knobs) -> list[Fault]:
+def clock(dice: Random, _: Parameters) -> list[Fault]:
     steps = (5.0, -5.0, 120.0, -120.0, 1.0, 3600.0)
     return [
         Fault(at, Kind.CLOCK, SENDING[0], 5, {"by_s": by_s})
@@ -120,7 +120,7 @@ def clock(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def redis_stopped(dice: Random, _: Knobs) -> list[Fault]:
+def redis_stopped(dice: Random, _: Parameters) -> list[Fault]:
     """The second alert is sent while Redis stands still."""
     stops = [Fault(at, Kind.STOP, "redis", dice.uniform(4, 6)) for at in spread(dice, 4)]
     with_second = dice.randrange(len(stops))
@@ -131,7 +131,7 @@ def redis_stopped(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def postgres_stopped(dice: Random, _: Knobs) -> list[Fault]:
+def postgres_stopped(dice: Random, _: Parameters) -> list[Fault]:
     """For less than anybody waits, for longer than presence waits, for longer than any does."""
     seconds = [dice.uniform(1, 3), dice.uniform(6, 8), dice.uniform(13, 15)]
     dice.shuffle(seconds)
@@ -141,7 +141,7 @@ def postgres_stopped(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def presence(dice: Random, _: Knobs) -> list[Fault]:
+def presence(dice: Random, _: Parameters) -> list[Fault]:
     """Once, and as fast as they come back, by turns."""
     again = {"name": "again and again", "every_s": 0.3}
     once = {"name": "once", "every_s": 0.1}
@@ -151,7 +151,7 @@ def presence(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def swap(dice: Random, _: Knobs) -> list[Fault]:
+def swap(dice: Random, _: Parameters) -> list[Fault]:
     names = ["failover", "switchover"]
     dice.shuffle(names)
     return [
@@ -160,7 +160,7 @@ def swap(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def silent_provider(dice: Random, _: Knobs) -> list[Fault]:
+def silent_provider(dice: Random, _: Parameters) -> list[Fault]:
     """The mail relay, then SMS, for longer than a call waits for its answer."""
     dead = {"latency_ms": 600_000}
     return [
@@ -175,17 +175,17 @@ def silent_provider(dice: Random, _: Knobs) -> list[Fault]:
     ]
 
 
-def short(dice: Random, knobs: Knobs) -> list[Fault]:
+def short(dice: Random, parameters: Parameters) -> list[Fault]:
     """Something of everything that ends quickly."""
     faults: list[tuple[Kind, str, float, dict[str, Any]]] = [
-        (Kind.KILL, child(dice, knobs.workers), 0.0, {}),
+        (Kind.KILL, child(dice, parameters.workers), 0.0, {}),
         (Kind.FLUSH, "redis", 0.0, {}),
         (Kind.KILL, "postgres", 0.0, {}),
         (Kind.KILL, dice.choice(SENDING), 0.0, {}),
         (Kind.RESET, "http", 0.0, {}),
         (Kind.KILL, "redis", 2.0, {"name": "absent"}),
         (Kind.NETWORK, "database", 2.0, {"mode": "stall"}),
-        (Kind.STOP, child(dice, knobs.workers), 7.0, {}),
+        (Kind.STOP, child(dice, parameters.workers), 7.0, {}),
         (Kind.KILL, "api", 0.0, {}),
         (Kind.CARRIERS, "all", 2.0, {"name": "429-storm", "sms": {"rate_limit_per_s": 20}}),
         (Kind.KILL, "scheduler", 0.0, {}),

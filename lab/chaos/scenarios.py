@@ -10,10 +10,10 @@ from typing import Any
 from alerting.domain.alert import Severity
 from alerting.errors import BadInput
 from lab.chaos import scenario_plans as plans
-from lab.chaos.plan import Fault, Knobs, kills
+from lab.chaos.plan import Fault, Parameters, kills
 from lab.chaos.system import PLACES
 
-Plan = Callable[[Random, Knobs], list[Fault]]
+Plan = Callable[[Random, Parameters], list[Fault]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Scenario:
     """One way of hurting the system.
 
     span_s: how long the alert is made to take, by slow carriers, so that the faults fall into it;
-    longer where the knobs ask for more (`span_per_kill_s`, `span_per_absence`). proxied: places
-    with a proxy before them. calm: what the carriers do all the time. silence_s: no longer may
-    all carriers be without a message after a fault; None where that is not judged.
+    longer where the parameters ask for more (`span_per_kill_s`, `span_per_absence`). proxied:
+    places with a proxy before them. calm: what the carriers do all the time. silence_s: no longer
+    may all carriers be without a message after a fault; None where that is not judged.
     settings: others than the usual ones. undoubled: not even a flagged duplicate may come.
     cancelled, receipts: what is judged above the usual. shifted: workers' clocks can be put
     forward. two_companies: SMS and mail have a second provider each, and there is no push.
@@ -53,8 +53,8 @@ class Scenario:
     second_alert: bool = False
     standby: bool = False
 
-    def span(self, knobs: Knobs) -> float:
-        more = self.span_per_kill_s * knobs.kills + self.span_per_absence * knobs.absent_s
+    def span(self, parameters: Parameters) -> float:
+        more = self.span_per_kill_s * parameters.kills + self.span_per_absence * parameters.absent_s
         return self.span_s + more
 
 

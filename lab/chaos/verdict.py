@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lab.chaos.hand import Struck
+from lab.chaos.fault_injector import Injected
 from lab.chaos.judge import Judgement, Row
 from lab.chaos.plan import Kind
 from lab.chaos.report import Criterion
@@ -40,7 +40,7 @@ class SecondAlert:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class RunContext:
     """What the criteria look at.
 
     resumed_s: for each fault, from its end to the next message. silence_beside_s: while some
@@ -51,7 +51,7 @@ class Course:
 
     scenario: Scenario
     judgement: Judgement
-    struck: Sequence[Struck]
+    struck: Sequence[Injected]
     planned: int
     recovery_s: Sequence[float | None]
     in_doubt_elsewhere: int
@@ -66,7 +66,7 @@ class Course:
     second: SecondAlert | None = None
 
 
-def attribute(doubted: Sequence[Doubted], struck: Sequence[Struck]) -> int:
+def attribute(doubted: Sequence[Doubted], struck: Sequence[Injected]) -> int:
     """Add what was found in doubt to the fault that caused it; returns how many none did.
 
     That is the last one before that hit a worker with this chunk, else the last that hit a worker
@@ -87,7 +87,7 @@ def attribute(doubted: Sequence[Doubted], struck: Sequence[Struck]) -> int:
     return elsewhere
 
 
-def recoveries(struck: Sequence[Struck], lines: Sequence[Line]) -> list[float | None]:
+def recoveries(struck: Sequence[Injected], lines: Sequence[Line]) -> list[float | None]:
     """For each fault the longest silence of all carriers from it to the next; None where it came
     so late that only what is in doubt was left."""
     times = sorted(line.at for line in lines)
@@ -102,7 +102,7 @@ def recoveries(struck: Sequence[Struck], lines: Sequence[Line]) -> list[float | 
     return found
 
 
-def resumed_s(struck: Struck, lines: Sequence[Line]) -> float | None:
+def resumed_s(struck: Injected, lines: Sequence[Line]) -> float | None:
     """Seconds from the end of a fault to the next message; None where only what is in doubt was
     left by then."""
     times = sorted(line.at for line in lines)
@@ -112,7 +112,7 @@ def resumed_s(struck: Struck, lines: Sequence[Line]) -> float | None:
     return (next(at for at in times if at >= lifted_at) - lifted_at).total_seconds()
 
 
-def silence_beside_s(struck: Sequence[Struck], lines: Sequence[Line]) -> list[float | None]:
+def silence_beside_s(struck: Sequence[Injected], lines: Sequence[Line]) -> list[float | None]:
     """While carriers of some channels were ill, the longest silence of each other channel, as long
     as it had more to send than what is in doubt."""
     found: list[float | None] = []
@@ -151,51 +151,51 @@ def disagreements(lines: Sequence[Line], rows: Mapping[int, Row]) -> int:
     return count
 
 
-def criteria(course: Course, *, disagree: int | None = None) -> list[Criterion]:
+def criteria(context: RunContext, *, disagree: int | None = None) -> list[Criterion]:
     """Everything that has to hold in this scenario.
 
     A process that dies leaves at most a window on each channel in doubt.
     """
-    j, scenario = course.judgement, course.scenario
-    most = course.window * course.channels
-    over = max((s.in_doubt - most * s.processes for s in course.struck if s.processes), default=0)
+    j, scenario = context.judgement, context.scenario
+    most = context.window * context.channels
+    over = max((s.in_doubt - most * s.processes for s in context.struck if s.processes), default=0)
     found = [
         Criterion("lost", 0, j.lost),
         Criterion("told who should not be", 0, j.unexpected),
         Criterion("unflagged duplicates", 0, j.unflagged),
         Criterion("deliveries without an end", 0, j.unfinished),
-        Criterion("work left open", 0, course.chunks + course.stuck),
+        Criterion("work left open", 0, context.chunks + context.stuck),
         Criterion("accepted and unknown to the carriers", 0, j.phantoms),
         Criterion("told and denied by the ledger", 0, j.denied),
         Criterion("in doubt beyond the window", 0, max(0, over)),
-        Criterion("faults that did not strike", 0, course.planned - len(course.struck)),
+        Criterion("faults that did not strike", 0, context.planned - len(context.struck)),
     ]
     if not _PROVIDERS.intersection(scenario.proxied):
         # A provider's lost answer leaves a doubt as well; without a network between only a death
         # does.
-        found.append(Criterion("in doubt without a kill", 0, course.in_doubt_elsewhere))
+        found.append(Criterion("in doubt without a kill", 0, context.in_doubt_elsewhere))
     if scenario.undoubled:
         found.append(Criterion("duplicates, flagged or not", 0, j.duplicates))
     if scenario.silence_s is not None:
-        longest = max((s for s in course.recovery_s if s is not None), default=None)
+        longest = max((s for s in context.recovery_s if s is not None), default=None)
         found.append(Criterion("seconds without a message", scenario.silence_s, longest))
     if scenario.resume_s is not None:
-        longest = max((s for s in course.resumed_s if s is not None), default=None)
+        longest = max((s for s in context.resumed_s if s is not None), default=None)
         found.append(
             Criterion("seconds from a fault's end to a message", scenario.resume_s, longest)
         )
     if scenario.beside_s is not None:
-        longest = max((_or_ever(s) for s in course.silence_beside_s), default=None)
+        longest = max((_or_ever(s) for s in context.silence_beside_s), default=None)
         found.append(
             Criterion("seconds without a message on another channel", scenario.beside_s, longest)
         )
     if scenario.second_alert:
-        found += _of_second(course.second)
+        found += _of_second(context.second)
     if scenario.two_companies:
-        idle = sum(1 for name in ("sms.2", "email.2") if not course.providers.get(name))
+        idle = sum(1 for name in ("sms.2", "email.2") if not context.providers.get(name))
         found.append(Criterion("second providers that were never called", 0, idle))
     if scenario.cancelled:
-        found.append(Criterion("seconds from cancel to last message", _CANCEL_S, course.cancel_s))
+        found.append(Criterion("seconds from cancel to last message", _CANCEL_S, context.cancel_s))
     if disagree is not None:
         found.append(Criterion("SMS the ledger and the carrier disagree on", 0, disagree))
     return found

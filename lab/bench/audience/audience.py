@@ -34,7 +34,7 @@ from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from alerting.store.db import Database
 from alerting.store.migrate import migrate
-from lab.bench.crowd import hold_nothing_up
+from lab.bench.population import hold_nothing_up
 from lab.bench.report import Options, Report, Table, Target
 
 #: Corners of a polygon, and about how many of all it holds.
@@ -149,8 +149,8 @@ def _ours(
 def _plain(
     database_url: str, area: shapely.Polygon, expected: NDArray[np.int64]
 ) -> Mapping[str, float]:
-    found = _child("lab.bench.peers.plain_audience", database_url, area.wkt)
-    _judge(database_url, "peer_delivery", expected)
+    found = _child("lab.bench.baselines.plain_audience", database_url, area.wkt)
+    _judge(database_url, "baseline_delivery", expected)
     return found | {"citizens": len(expected)}
 
 

@@ -22,11 +22,11 @@ from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from lab.bench import costs
 from lab.bench.costs import Costs
-from lab.bench.crowd import District, districts, hold_nothing_up, settle_down
 from lab.bench.memory import statements
+from lab.bench.population import District, districts, hold_nothing_up, settle_down
 from lab.bench.report import Options, Report, Table, Target
-from lab.bench.stands.standin import StandIn, settings_for, twilio
 from lab.bench.statements import Counted
+from lab.bench.stubs.twilio import TwilioStub, settings_for, twilio
 from lab.bench.whole_way import accepted, machine, settle, warm
 
 FULL = (10_000, 10_000, 10_000, 100_000, 1_000_000)
@@ -64,23 +64,23 @@ def run(options: Options) -> Report:
     sizes = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with twilio(folder / "nginx") as standin:
-            sent = asyncio.run(_send(_settings(folder, standin), districts(sizes), options))
-        _judge(standin, sum(sizes))
+        with twilio(folder / "nginx") as stub:
+            sent = asyncio.run(_send(_settings(folder, stub), districts(sizes), options))
+        _judge(stub, sum(sizes))
     citizens = QUICK_COUNTED if options.quick else FULL_COUNTED
     options.say(f"To {citizens:,} twice, the statements of the second counted …")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with twilio(folder / "nginx") as standin:
+        with twilio(folder / "nginx") as stub:
             counted = asyncio.run(
-                statements.count(_settings(folder, standin), districts([citizens] * 2))
+                statements.count(_settings(folder, stub), districts([citizens] * 2))
             )
-        _judge(standin, 2 * citizens)
+        _judge(stub, 2 * citizens)
     return _report(sent, counted, citizens)
 
 
-def _settings(folder: Path, standin: StandIn) -> Settings:
-    return settings_for(standin.url, var=folder / "var")
+def _settings(folder: Path, stub: TwilioStub) -> Settings:
+    return settings_for(stub.url, var=folder / "var")
 
 
 async def _send(settings: Settings, everywhere: Sequence[District], options: Options) -> list[Sent]:
@@ -110,9 +110,9 @@ async def _send(settings: Settings, everywhere: Sequence[District], options: Opt
     return sent
 
 
-def _judge(standin: StandIn, expected: int) -> None:
+def _judge(stub: TwilioStub, expected: int) -> None:
     """Every number once in the provider's log."""
-    taken = Counter(map(int, _TO.findall(standin.log.read_text(encoding="ascii"))))
+    taken = Counter(map(int, _TO.findall(stub.log.read_text(encoding="ascii"))))
     if taken.keys() != set(range(1, expected + 1)) or taken.total() != expected:
         raise WorkFailed(f"The provider took {len(taken):,} of {expected:,}, not each once.")
 

@@ -9,7 +9,7 @@ from alerting.bootstrap import Runtime
 from alerting.domain.alert import Severity
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
-from lab.bench.crowd import District, hold_nothing_up, settle_down
+from lab.bench.population import District, hold_nothing_up, settle_down
 from lab.bench.report import Table
 from lab.bench.statements import Counted, Statement, counted, server_config, shortened
 from lab.bench.statements import uncounted as unseen

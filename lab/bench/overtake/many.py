@@ -30,7 +30,7 @@ from alerting.domain.principal import internal
 from alerting.embedded.carriers import PUSH_SEED, subscription
 from alerting.errors import WorkFailed
 from alerting.settings import Settings, load_settings
-from lab.bench.crowd import District, districts
+from lab.bench.population import District, districts
 from lab.chaos.system import System, running, sandbox_url
 from lab.chaos.watch import CarrierLogs, Line
 

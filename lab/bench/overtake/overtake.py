@@ -16,9 +16,9 @@ from typing import Any
 from alerting.domain.alert import Severity
 from alerting.embedded.processes import GROUPS
 from lab.bench.overtake import many
+from lab.bench.overtake.baseline import fly_baseline
 from lab.bench.overtake.many import Many
-from lab.bench.overtake.ours import Flight, Flown, Passage, fly
-from lab.bench.overtake.peer import fly_peer
+from lab.bench.overtake.subject import Flight, Flown, Passage, fly
 from lab.bench.report import Options, Report, Table, Target
 
 #: Everything by one group of workers: no process is kept free for grave lanes.
@@ -55,7 +55,7 @@ def run(options: Options) -> Report:
             flown[way] = asyncio.run(fly(flights[way], groups, options.say))
     options.say(f"{EACH}:")
     passages = {way: f.passages for way, f in flown.items()}
-    passages[EACH] = fly_peer(flights[EACH], options.say)
+    passages[EACH] = fly_baseline(flights[EACH], options.say)
     together = Many([], [])
     if not options.quick:
         options.say("many alerts at once:")

@@ -14,7 +14,7 @@ from alerting.bootstrap import Runtime
 from alerting.domain.principal import internal
 from alerting.errors import WorkFailed
 from alerting.store import keys
-from lab.bench.stands.hosts import Host
+from lab.bench.stubs.hosts import Host
 
 _READY_S = 60.0
 

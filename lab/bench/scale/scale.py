@@ -32,13 +32,13 @@ from alerting.embedded.supervisor import Spec, Supervisor
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from alerting.store.migrate import migrate
-from lab.bench.crowd import District, districts, settle_down
-from lab.bench.overtake.ours import read_ledger
+from lab.bench.overtake.subject import read_ledger
+from lab.bench.population import District, districts, settle_down
 from lab.bench.report import Options, Report, Table, Target
 from lab.bench.scale.api import by_two_apis
-from lab.bench.stands.clocked import Taken, clocked
-from lab.bench.stands.hosts import Host, Shared, hosts, shared
-from lab.bench.stands.standin import settings_for
+from lab.bench.stubs.clocked import Taken, clocked
+from lab.bench.stubs.hosts import Host, Shared, hosts, shared
+from lab.bench.stubs.twilio import settings_for
 
 HOSTS = 3
 _LANES = ",".join(GROUPS.values())
@@ -109,15 +109,15 @@ async def send(count: int, citizens: int, *, rate: float = 0.0, for_s: float = 0
         folder = Path(name)
         with hosts(count, folder) as everywhere:
             gateways = dict.fromkeys(["127.0.0.1", *(h.gateway for h in everywhere)])
-            with clocked(folder / "nginx", tuple(gateways)) as standin:
-                settings = _settings(standin.url)
+            with clocked(folder / "nginx", tuple(gateways)) as stub:
+                settings = _settings(stub.url)
                 with shared(folder / "shared", everywhere, settings) as common:
                     await asyncio.to_thread(migrate, common.settings.database_url)
                     (place,) = districts([citizens or int(rate * for_s / _SEGMENTS)])
                     seconds, ledger = await _on(common, everywhere, place, rate)
-            taken = standin.taken()
+            taken = stub.taken()
             judge(place, taken, ledger)
-            segments = {measure(words).count for words in standin.texts()}
+            segments = {measure(words).count for words in stub.texts()}
     if len(segments) != 1:
         raise WorkFailed(f"Messages of one alert had {segments} segments.")
     apart = "process groups (network namespaces need root and `ip`)"

@@ -16,7 +16,7 @@ from typing import Any
 from lab.bench.report import Options, Report, Table, Target
 from lab.bench.shaping.sink import Arrival, Phase, listen, most_in_a_second
 from lab.bench.shaping.workers import Job, work
-from lab.bench.stands.server import Server, server
+from lab.bench.stubs.server import Server, server
 
 #: Left out at the beginning of each run.
 WARM_S = 1.0

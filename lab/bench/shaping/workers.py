@@ -17,7 +17,7 @@ from alerting.throttle.pace import Rate
 from alerting.throttle.pace.pacer import Pacer
 from alerting.throttle.pace.redis import RedisPace
 from lab.bench.shaping.sink import ANSWER, ASK
-from lab.bench.stands.server import for_limits
+from lab.bench.stubs.server import for_limits
 
 SENDER = "bench"
 

@@ -24,8 +24,8 @@ from alerting.throttle.budget import BUCKET, Ask, ClassLimit, Limits
 from alerting.throttle.budget.redis import RedisBudget, connect
 from alerting.throttle.budget.wire import EPOCH, SHARD
 from lab.bench.report import Options, Report, Table, Target
-from lab.bench.stands.server import Server, Work, server
-from lab.bench.verdicts.rivals import RIVALS, batches
+from lab.bench.stubs.server import Server, Work, server
+from lab.bench.verdicts.limiters import LIMITERS, batches
 
 BATCH = 1_000
 LIMITS = Limits(600, ClassLimit(1, 6), ClassLimit(1, 3), ClassLimit(1, 1))
@@ -36,12 +36,12 @@ IN_FLIGHT = 8
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. `rival_s` per rival, `batch` citizens a call."""
+    """How much is measured. `limiter_s` per limiter, `batch` citizens a call."""
 
     citizens: int
     calls: int
     batch: int
-    rival_s: float
+    limiter_s: float
 
 
 FULL = Sizes(10_000_000, 400, BATCH, 2.0)
@@ -162,20 +162,20 @@ async def _all(
 
 
 def _rivals(own: Server, sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
-    for rival in RIVALS:
-        who = f"{rival.package} {rival.version or ''}".strip()
-        if rival.version is None:
-            yield Row(who, rival.algorithm)
+    for limiter in LIMITERS:
+        who = f"{limiter.package} {limiter.version or ''}".strip()
+        if limiter.version is None:
+            yield Row(who, limiter.algorithm)
             continue
-        say(f"Asking {who}, {rival.algorithm} …")
+        say(f"Asking {who}, {limiter.algorithm} …")
         own.client.flushall()
-        ask, verdicts, refused = rival.make(own.url), 0, 0
+        ask, verdicts, refused = limiter.make(own.url), 0, 0
         ask(-1)
         with own.measured() as work:
-            for citizens in batches(sizes.batch, sizes.rival_s):
+            for citizens in batches(sizes.batch, sizes.limiter_s):
                 refused += sum(not ask(citizen_id) for citizen_id in citizens)
                 verdicts += sizes.batch
-        yield Row(who, rival.algorithm, verdicts, work, f"refused {refused}" if refused else "")
+        yield Row(who, limiter.algorithm, verdicts, work, f"refused {refused}" if refused else "")
 
 
 def _scatter(client: Redis, buckets: Iterable[int], chance: random.Random) -> None:

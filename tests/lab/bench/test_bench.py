@@ -15,7 +15,7 @@ from alerting.errors import BadInput
 from lab import bench as benches
 from lab.bench.command import bench
 from lab.bench.report import Target
-from lab.bench.verdicts import rivals
+from lab.bench.verdicts import limiters
 
 OTHERS = {"limits", "throttled-py", "pyrate-limiter"}
 
@@ -41,8 +41,8 @@ def test_verdicts_as_one_json_object(kept: Path) -> None:
 def test_a_limiter_that_is_not_there_has_a_row_that_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gone = rivals.Rival("no-such-limiter", "GCRA", rivals.RIVALS[0].make)
-    monkeypatch.setattr("lab.bench.verdicts.verdicts.RIVALS", (gone,))
+    gone = limiters.Limiter("no-such-limiter", "GCRA", limiters.LIMITERS[0].make)
+    monkeypatch.setattr("lab.bench.verdicts.verdicts.LIMITERS", (gone,))
     done = CliRunner().invoke(bench, ["verdicts", "--quick"], standalone_mode=False)
     assert done.exception is None, done.output
     (row,) = [line for line in done.stdout.splitlines() if "no-such-limiter" in line]

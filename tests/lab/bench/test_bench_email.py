@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from alerting.errors import WorkFailed
 from lab.bench import email
 from lab.bench.command import bench
-from lab.bench.stands.sink import program, smtp_sink
+from lab.bench.stubs.sink import program, smtp_sink
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin"),

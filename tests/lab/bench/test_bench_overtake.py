@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 
 from alerting.errors import WorkFailed
-from lab.bench.crowd import District, districts
 from lab.bench.overtake import overtake
-from lab.bench.overtake.ours import Flight, Ledger, Passage, Sent, judge
 from lab.bench.overtake.overtake import ratio
+from lab.bench.overtake.subject import Flight, Ledger, Passage, Sent, judge
+from lab.bench.population import District, districts
 from lab.bench.report import Options
-from lab.bench.stands.clocked import Taken
+from lab.bench.stubs.clocked import Taken
 
 FLIGHT = Flight(3, 2, 1, (1,), 0)
 

@@ -14,7 +14,7 @@ from amqp.exceptions import NotFound
 
 from alerting.domain.lane import Lane
 from alerting.embedded.processes import GROUPS
-from lab.bench.overtake.ours import Flight, fly
+from lab.bench.overtake.subject import Flight, fly
 
 pytestmark = [
     pytest.mark.skipif(

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from alerting.channels import vapid
 from alerting.errors import WorkFailed
+from lab.bench.baselines import bare_push
 from lab.bench.command import bench
-from lab.bench.peers import bare_push
-from lab.bench.stands.push_phones import Text, judge, subscribe
-from lab.bench.stands.push_service import push_service
+from lab.bench.stubs.push_phones import Text, judge, subscribe
+from lab.bench.stubs.push_service import push_service
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from alerting.errors import WorkFailed
-from lab.bench.crowd import districts
+from lab.bench.population import districts
 from lab.bench.report import Options
 from lab.bench.scale import scale
 from lab.bench.scale.scale import judge, shape
-from lab.bench.stands import hosts as made
-from lab.bench.stands.clocked import Taken
+from lab.bench.stubs import hosts as made
+from lab.bench.stubs.clocked import Taken
 
 needs_nginx = pytest.mark.skipif(
     not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),

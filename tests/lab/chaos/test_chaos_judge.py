@@ -9,12 +9,12 @@ from uuid import UUID
 import pytest
 
 from alerting.store.schema import CHUNK_SPAN
-from lab.chaos.hand import Struck
+from lab.chaos.fault_injector import Injected
 from lab.chaos.judge import Row, Wanted, judge, of_alert
 from lab.chaos.plan import Fault, Kind
 from lab.chaos.scenarios import SCENARIOS
 from lab.chaos.verdict import (
-    Course,
+    RunContext,
     SecondAlert,
     attribute,
     criteria,
@@ -101,8 +101,8 @@ def test_the_longest_silence_after_a_fault() -> None:
     assert silence_s(times, after(30), after(40)) is None
 
 
-def struck(s: float, target: str, chunks: set[int], processes: int = 1) -> Struck:
-    return Struck(
+def struck(s: float, target: str, chunks: set[int], processes: int = 1) -> Injected:
+    return Injected(
         Fault(0.1, Kind.KILL, target), after(s), 0, processes, frozenset(chunks), after(s)
     )
 
@@ -145,7 +145,7 @@ def test_sending_goes_on_after_a_fault_has_ended() -> None:
 
 
 def test_other_channels_are_not_silent_beside_a_silent_one() -> None:
-    silent = Struck(
+    silent = Injected(
         Fault(0.1, Kind.CARRIERS, "all", 20, {"name": "silent email", "email": {}}),
         after(10),
         0,
@@ -174,8 +174,8 @@ def test_the_ledger_has_to_say_of_an_sms_what_the_carrier_says() -> None:
     assert disagreements([line(A, 1, outcome="undelivered")], {1: row("failed")}) == 0
 
 
-def course(name: str = "kills") -> Course:
-    return Course(
+def context(name: str = "kills") -> RunContext:
+    return RunContext(
         scenario=SCENARIOS[name],
         judgement=judge(EACH, TWO, ROWS),
         struck=[struck(1, "fast-1/0", set())],
@@ -194,16 +194,16 @@ def course(name: str = "kills") -> Course:
     )
 
 
-def broken(of: Course, **kwargs: int) -> list[str]:
+def broken(of: RunContext, **kwargs: int) -> list[str]:
     return [c.name for c in criteria(of, **kwargs) if not c.holds]
 
 
 def test_a_good_course_breaks_nothing() -> None:
-    assert [broken(course(name)) for name in SCENARIOS] == [[]] * len(SCENARIOS)
+    assert [broken(context(name)) for name in SCENARIOS] == [[]] * len(SCENARIOS)
 
 
 def test_each_failure_breaks_its_criterion() -> None:
-    good = course()
+    good = context()
     over = struck(1, "fast-1/0", set())
     over.in_doubt = 3 * 64
     assert broken(replace(good, struck=[over])) == []
@@ -213,21 +213,21 @@ def test_each_failure_breaks_its_criterion() -> None:
     assert broken(replace(good, chunks=1)) == ["work left open"]
     assert broken(replace(good, stuck=True)) == ["work left open"]
     assert broken(replace(good, in_doubt_elsewhere=1)) == ["in doubt without a kill"]
-    assert broken(replace(course("no-redis"), recovery_s=[2.5])) == ["seconds without a message"]
-    slow = replace(course("cancel"), cancel_s=1.5)
+    assert broken(replace(context("no-redis"), recovery_s=[2.5])) == ["seconds without a message"]
+    slow = replace(context("cancel"), cancel_s=1.5)
     assert broken(slow) == ["seconds from cancel to last message"]
-    alone = replace(course("failover"), providers={"sms.1": 9, "email.2": 1})
+    alone = replace(context("failover"), providers={"sms.1": 9, "email.2": 1})
     assert broken(alone) == ["second providers that were never called"]
-    assert broken(replace(course("swap"), in_doubt_elsewhere=1)) == ["in doubt without a kill"]
-    late = replace(course("postgres-stopped"), resumed_s=[None, 2.5])
+    assert broken(replace(context("swap"), in_doubt_elsewhere=1)) == ["in doubt without a kill"]
+    late = replace(context("postgres-stopped"), resumed_s=[None, 2.5])
     assert broken(late) == ["seconds from a fault's end to a message"]
-    held_up = replace(course("silent-provider"), silence_beside_s=[0.5, None])
+    held_up = replace(context("silent-provider"), silence_beside_s=[0.5, None])
     assert broken(held_up) == ["seconds without a message on another channel"]
     never = SecondAlert(judge(EACH, TWO, ROWS), 1.5, None)
-    assert broken(replace(course("redis-stopped"), second=never)) == [
+    assert broken(replace(context("redis-stopped"), second=never)) == [
         "seconds until the second alert was answered",
         "seconds to the second alert's first message",
     ]
     doubled = judge(EACH, [*TWO, line(B, 2)], {1: row(), 2: row(flagged=True)})
-    assert broken(replace(course("restart"), judgement=doubled)) == ["duplicates, flagged or not"]
+    assert broken(replace(context("restart"), judgement=doubled)) == ["duplicates, flagged or not"]
     assert broken(good, disagree=1) == ["SMS the ledger and the carrier disagree on"]

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from alerting.errors import BadInput
-from lab.chaos.plan import GROUPS, Kind, Knobs
+from lab.chaos.plan import GROUPS, Kind, Parameters
 from lab.chaos.scenarios import SCENARIOS, find
 from lab.chaos.system import PLACES
 
@@ -17,15 +17,15 @@ ENGINES = {"redis", "postgres"}
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_seed_reproduces_its_plan(name: str) -> None:
     plan = SCENARIOS[name].plan
-    assert plan(Random(11), Knobs()) == plan(Random(11), Knobs())
-    assert plan(Random(11), Knobs()) != plan(Random(12), Knobs())
+    assert plan(Random(11), Parameters()) == plan(Random(11), Parameters())
+    assert plan(Random(11), Parameters()) != plan(Random(12), Parameters())
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("seed", range(20))
 def test_faults_come_in_order_and_strike_what_there_is(name: str, seed: int) -> None:
     scenario = SCENARIOS[name]
-    faults = scenario.plan(Random(seed), Knobs(kills=30, workers=2))
+    faults = scenario.plan(Random(seed), Parameters(kills=30, workers=2))
     assert [f.at for f in faults] == sorted(f.at for f in faults)
     assert faults[0].at > 0
     assert faults[-1].at < 0.9
@@ -54,19 +54,19 @@ def test_faults_come_in_order_and_strike_what_there_is(name: str, seed: int) -> 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_second_alert_is_sent_while_redis_stands_still(seed: int) -> None:
-    faults = SCENARIOS["redis-stopped"].plan(Random(seed), Knobs())
+    faults = SCENARIOS["redis-stopped"].plan(Random(seed), Parameters())
     n = [f.kind for f in faults].index(Kind.SUBMIT)
     assert faults[n - 1].kind is Kind.STOP
     assert faults[n - 1].at == faults[n].at
 
 
 def test_mail_and_sms_are_silent_by_turns() -> None:
-    faults = SCENARIOS["silent-provider"].plan(Random(1), Knobs())
+    faults = SCENARIOS["silent-provider"].plan(Random(1), Parameters())
     assert [set(f.how) - {"name"} for f in faults] == [{"email"}, {"sms"}]
 
 
 def test_fifty_kills_hit_everything() -> None:
-    struck = {f.name for f in SCENARIOS["kills"].plan(Random(1), Knobs(kills=50))}
+    struck = {f.name for f in SCENARIOS["kills"].plan(Random(1), Parameters(kills=50))}
     assert {"kill worker", "kill workers", "kill api", "kill redis", "kill postgres"} <= struck
 
 

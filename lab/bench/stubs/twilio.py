@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 from pydantic import SecretStr
 
 from alerting.settings import Settings
-from lab.bench.stands.nginx import serving
-from lab.bench.stands.ports import HOST, free_port
+from lab.bench.stubs.nginx import serving
+from lab.bench.stubs.ports import HOST, free_port
 
 _ANSWER = (
     '{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued","error_code":null,'
@@ -48,7 +48,7 @@ _HTTP = """
 
 
 @dataclass(frozen=True, slots=True)
-class StandIn:
+class TwilioStub:
     """Where it listens, and what it has taken."""
 
     url: str
@@ -63,12 +63,12 @@ class StandIn:
 
 
 @contextmanager
-def twilio(folder: Path) -> Iterator[StandIn]:
+def twilio(folder: Path) -> Iterator[TwilioStub]:
     """Run it over `folder` while the block lasts. Raises Unavailable where there is no nginx."""
     port, log = free_port(), folder / "bodies.log"
     http = answering(folder, (HOST,), port, log=log, entry="$request_body")
     with serving(folder, port, http):
-        yield StandIn(f"http://{HOST}:{port}", log)
+        yield TwilioStub(f"http://{HOST}:{port}", log)
 
 
 def answering(folder: Path, hosts: Sequence[str], port: int, *, log: Path, entry: str) -> str:

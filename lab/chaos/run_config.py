@@ -20,7 +20,7 @@ from alerting.domain.geometry import ring_shape
 from alerting.domain.retime import sent_now
 from alerting.embedded.carriers import PUSH_SEED, subscription
 from lab.chaos.judge import Wanted
-from lab.chaos.plan import SENDING, Knobs
+from lab.chaos.plan import SENDING, Parameters
 from lab.chaos.scenarios import Scenario
 
 #: Sends that a process is taken to have open on a channel, more or less.
@@ -36,26 +36,26 @@ _HALF = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunConfig:
     """What to run. progress: told how many messages of how many, faults of how many."""
 
     name: str
     scenario: Scenario
     citizens: int
     seed: int
-    knobs: Knobs
+    parameters: Parameters
     command: str
     progress: Callable[[int, int, int, int], None] = lambda _m, _of, _f, _all: None
 
 
-def alert_of(example: bytes, order: Order, now: datetime) -> Alert:
+def alert_of(example: bytes, run_config: RunConfig, now: datetime) -> Alert:
     """The example as this run sends it."""
     alert = sent_now(read(example).alerts[0], now)
-    infos = tuple(replace(i, severity=order.scenario.severity) for i in alert.infos)
-    return replace(alert, identifier=f"chaos-{order.name}-{order.seed}", infos=infos)
+    infos = tuple(replace(i, severity=run_config.scenario.severity) for i in alert.infos)
+    return replace(alert, identifier=f"chaos-{run_config.name}-{run_config.seed}", infos=infos)
 
 
-def second_of(alert: Alert, order: Order, now: datetime) -> Alert:
+def second_of(alert: Alert, run_config: RunConfig, now: datetime) -> Alert:
     """An Extreme alert of another danger, for the middle of the first one's area."""
     lats, lons = zip(*alert.infos[0].areas[0].polygons[0].points, strict=True)
     lat, lon = sum(lats) / len(lats), sum(lons) / len(lons)
@@ -75,7 +75,7 @@ def second_of(alert: Alert, order: Order, now: datetime) -> Alert:
 
 
 async def town_of(
-    runtime: Runtime, alert: Alert, push_base: str, order: Order
+    runtime: Runtime, alert: Alert, push_base: str, run_config: RunConfig
 ) -> list[SyntheticCitizen]:
     """The citizens, stored. push_base: where their push service is."""
     area = shapely.union_all(
@@ -87,13 +87,13 @@ async def town_of(
 
     town = await asyncio.to_thread(
         generate,
-        order.citizens,
+        run_config.citizens,
         area,
-        seed=order.seed,
+        seed=run_config.seed,
         make_push=make_push,
         languages=LANGUAGES,
     )
-    if order.scenario.two_companies:
+    if run_config.scenario.two_companies:
         town = [_without_push(c) for c in town]
     async with runtime.db.begin() as connection:
         await store(connection, town)
@@ -108,19 +108,19 @@ def _without_push(citizen: SyntheticCitizen) -> SyntheticCitizen:
     )
 
 
-def calm_of(order: Order, want: Wanted) -> dict[str, Any]:
+def calm_of(run_config: RunConfig, want: Wanted) -> dict[str, Any]:
     """The carriers slow enough for each channel to take the alert's span, and the scenario's own
     faults.
 
     The number of concurrent sends on a channel is limited, so the latency determines the rate.
     """
-    open_ = min(order.scenario.settings.get("window", _OPEN), _OPEN)
-    at_once = len(SENDING) * order.knobs.workers * open_
-    span_s = order.scenario.span(order.knobs)
-    slowest_s = _SLOWEST_CANCELLED_S if order.scenario.cancelled else _SLOWEST_S
+    open_ = min(run_config.scenario.settings.get("window", _OPEN), _OPEN)
+    at_once = len(SENDING) * run_config.parameters.workers * open_
+    span_s = run_config.scenario.span(run_config.parameters)
+    slowest_s = _SLOWEST_CANCELLED_S if run_config.scenario.cancelled else _SLOWEST_S
     found: dict[str, Any] = {}
     for channel, count in Counter(channel for channel, _ in want.addresses).items():
         found[channel] = {"latency_ms": round(1000 * min(at_once * span_s / count, slowest_s))}
-    for channel, faults in order.scenario.calm.items():
+    for channel, faults in run_config.scenario.calm.items():
         found[channel] = found.get(channel, {}) | faults
     return found

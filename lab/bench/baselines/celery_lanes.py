@@ -2,12 +2,12 @@
 
 kombu keeps a list for each step of priority and takes from the gravest that has something. A
 worker reserves only what it works on, or light tasks would be in its hands already. For the rest
-the shape of `celery_each`. Run by `celery -A lab.bench.peers.celery_lanes worker`.
+the shape of `celery_each`. Run by `celery -A lab.bench.baselines.celery_lanes worker`.
 """
 
 from __future__ import annotations
 
-from lab.bench.peers.celery_each import app
+from lab.bench.baselines.celery_each import app
 
 #: In kombu's Redis the lowest number goes first.
 GRAVEST, LIGHTEST = 0, 9

@@ -1,7 +1,7 @@
 """A bare loop: the same messages encrypted and posted as fast as one process can, none noted.
 
 Encryption is RFC 8291 with a key pair for each message, written out on `cryptography`; the token
-of RFC 8292 is signed once. Run as `python -m lab.bench.peers.bare_push SUBSCRIPTIONS PEM
+of RFC 8292 is signed once. Run as `python -m lab.bench.baselines.bare_push SUBSCRIPTIONS PEM
 MESSAGE CONCURRENCY`: a file with a subscription a line, our key, and the JSON that each is sent
 with a number of its own. Prints the seconds.
 """

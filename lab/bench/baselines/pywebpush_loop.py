@@ -1,6 +1,6 @@
 """pywebpush in a loop: its `webpush()` for each subscription, on one session that stays open.
 
-Run as `python -m lab.bench.peers.pywebpush_loop SUBSCRIPTIONS PEM MESSAGE`: a file with a
+Run as `python -m lab.bench.baselines.pywebpush_loop SUBSCRIPTIONS PEM MESSAGE`: a file with a
 subscription a line, our key, and the JSON that each is sent with a number of its own. Prints the
 seconds.
 """

@@ -3,7 +3,7 @@
 An SMS goes by Twilio's own synchronous client, a mail by aiosmtplib.send on a loop that is kept.
 
 The shape of the public-sector notifiers: a row inserted when the task begins, updated when the
-provider has answered. Run by `celery -A lab.bench.peers.celery_each worker`.
+provider has answered. Run by `celery -A lab.bench.baselines.celery_each worker`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from kombu.entity import Queue
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-URL, DATABASE = os.environ.get("PEER_PROVIDER_URL", ""), os.environ.get("PEER_DATABASE_URL", "")
+URL, DATABASE = (
+    os.environ.get("BASELINE_PROVIDER_URL", ""),
+    os.environ.get("BASELINE_DATABASE_URL", ""),
+)
 SENDER = "+447700900000"
 
-app = Celery("peer", broker=os.environ.get("PEER_BROKER_URL", ""))
+app = Celery("baseline", broker=os.environ.get("BASELINE_BROKER_URL", ""))
 app.conf.update(
-    task_queues=[Queue("peer")],  # type: ignore[no-untyped-call]
-    task_default_queue="peer",
+    task_queues=[Queue("baseline")],  # type: ignore[no-untyped-call]
+    task_default_queue="baseline",
     task_ignore_result=True,
     task_acks_late=True,
     worker_prefetch_multiplier=4,
@@ -51,14 +54,14 @@ def _open(**_: Any) -> None:
     _held["twilio"] = Client("AC" + "0" * 32, "x", http_client=_Elsewhere(pool_connections=True))
 
 
-@app.task(name="peer.send")  # type: ignore[untyped-decorator]
+@app.task(name="baseline.send")  # type: ignore[untyped-decorator]
 def send(number: int, to: str, body: str) -> None:
     _begin(number, to)
     sent = _held["twilio"].messages.create(to=to, from_=SENDER, body=body)
     _end(number, sent.sid)
 
 
-@app.task(name="peer.mail")  # type: ignore[untyped-decorator]
+@app.task(name="baseline.mail")  # type: ignore[untyped-decorator]
 def mail(number: int, to: str, body: str) -> None:
     _begin(number, to)
     made = EmailMessage()
@@ -73,11 +76,11 @@ def mail(number: int, to: str, body: str) -> None:
 
 def _begin(number: int, to: str) -> None:
     _held["db"].execute(
-        "insert into peer (id, recipient, state) values (%s, %s, 'sending')"
+        "insert into baseline (id, recipient, state) values (%s, %s, 'sending')"
         " on conflict (id) do nothing",
         (number, to),
     )
 
 
 def _end(number: int, ref: str) -> None:
-    _held["db"].execute("update peer set state = 'sent', ref = %s where id = %s", (ref, number))
+    _held["db"].execute("update baseline set state = 'sent', ref = %s where id = %s", (ref, number))

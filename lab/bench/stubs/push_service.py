@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.bench.stands.nginx import serving
-from lab.bench.stands.ports import free_port
+from lab.bench.stubs.nginx import serving
+from lab.bench.stubs.ports import free_port
 
 #: A message to a path with this end is kept whole.
 KEPT = "00"

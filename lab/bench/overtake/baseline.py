@@ -21,10 +21,10 @@ from alerting.embedded import child, engines
 from alerting.embedded.wait import until
 from alerting.errors import WorkFailed
 from alerting.settings import for_kombu
-from lab.bench.crowd import District, districts
-from lab.bench.overtake.ours import Flight, Passage
-from lab.bench.peers.celery_lanes import GRAVEST, LIGHTEST, OPTIONS
-from lab.bench.stands.clocked import Clocked, clocked
+from lab.bench.baselines.celery_lanes import GRAVEST, LIGHTEST, OPTIONS
+from lab.bench.overtake.subject import Flight, Passage
+from lab.bench.population import District, districts
+from lab.bench.stubs.clocked import Clocked, clocked
 
 #: About as long as ours.
 _TEXT = "Port Example Emergency Centre: Storm surge: leave the waterfront now. Go uphill on foot."
@@ -33,10 +33,10 @@ _MOST_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Peer:
+class _Baseline:
     app: Celery
     db: psycopg.Connection[object]
-    standin: Clocked
+    stub: Clocked
 
     def publish(self, district: District, priority: int) -> None:
         """A task for everybody there, as fast as one producer does it."""
@@ -46,9 +46,9 @@ class _Peer:
         ):
             for n in district.numbers:
                 self.app.send_task(
-                    "peer.send",
+                    "baseline.send",
                     (n, f"+999{n:09d}", _TEXT),
-                    queue="peer",
+                    queue="baseline",
                     priority=priority,
                     producer=producer,
                 )
@@ -58,13 +58,13 @@ class _Peer:
 
     def has_sent(self, district: District, least: int) -> bool:
         row = self.db.execute(
-            "select count(*) from peer where state = 'sent' and id between %s and %s",
+            "select count(*) from baseline where state = 'sent' and id between %s and %s",
             (district.first, district.first + district.count - 1),
         ).fetchone()
         return isinstance(row, tuple) and int(str(row[0])) >= least
 
 
-def fly_peer(flight: Flight, say: Callable[[str], None]) -> list[Passage]:
+def fly_baseline(flight: Flight, say: Callable[[str], None]) -> list[Passage]:
     """Its passages. Raises WorkFailed where an Extreme's message is missing or doubled, or where
     nothing was left of the light ones while the last Extreme was sent."""
     count = flight.before + len(flight.during) + flight.after
@@ -72,31 +72,31 @@ def fly_peer(flight: Flight, say: Callable[[str], None]) -> list[Passage]:
     graves, light = places[:-1], places[-1]
     sent: list[tuple[District, float, bool]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        with _peer(Path(name)) as peer:
-            peer.publish(warm, GRAVEST)
-            until(lambda: peer.done(warm), timeout_s=60, what="Celery's worker to start")
+        with _baseline(Path(name)) as baseline:
+            baseline.publish(warm, GRAVEST)
+            until(lambda: baseline.done(warm), timeout_s=60, what="Celery's worker to start")
 
             def grave(loaded: bool) -> None:
                 place = graves[len(sent)]
                 sent.append((place, time.time(), loaded))
-                peer.publish(place, GRAVEST)
-                until(lambda: peer.done(place), timeout_s=_MOST_S, what="tasks", period_s=0.1)
+                baseline.publish(place, GRAVEST)
+                until(lambda: baseline.done(place), timeout_s=_MOST_S, what="tasks", period_s=0.1)
 
             say(f"  a Celery task a message: {flight.grave:,} on idle workers …")
             for _ in range(flight.before):
                 grave(loaded=False)
-            peer.publish(light, LIGHTEST)
+            baseline.publish(light, LIGHTEST)
             for n in flight.during:
-                until(partial(peer.has_sent, light, n), timeout_s=_MOST_S, what="light tasks")
+                until(partial(baseline.has_sent, light, n), timeout_s=_MOST_S, what="light tasks")
                 say(f"  … and while {flight.light:,} light tasks wait …")
                 grave(loaded=True)
-            if peer.done(light):
+            if baseline.done(light):
                 raise WorkFailed("The light tasks were done before the last grave one.")
-            peer.app.control.purge()
+            baseline.app.control.purge()
             for _ in range(flight.after):
                 grave(loaded=False)
-            standin = peer.standin
-        taken = standin.taken()
+            stub = baseline.stub
+        taken = stub.taken()
     log = Counter(t.number for t in taken)
     wrong = sum(log[n] != 1 for place in graves for n in place.numbers)
     if wrong or any(n > 1 for n in log.values()):
@@ -110,33 +110,33 @@ def fly_peer(flight: Flight, say: Callable[[str], None]) -> list[Passage]:
 
 
 @contextmanager
-def _peer(folder: Path) -> Iterator[_Peer]:
+def _baseline(folder: Path) -> Iterator[_Baseline]:
     """Engines of its own, its worker and the stand-in."""
     with (
-        clocked(folder / "nginx") as standin,
+        clocked(folder / "nginx") as stub,
         engines.start(folder / "var") as running,
         psycopg.connect(running.database_url, autocommit=True) as db,
     ):
         db.execute(
-            "create table peer (id bigint primary key, recipient text, state text, ref text)"
+            "create table baseline (id bigint primary key, recipient text, state text, ref text)"
         )
         worker = child.start(
             (
-                sys.executable, "-m", "celery", "-A", "lab.bench.peers.celery_lanes",
+                sys.executable, "-m", "celery", "-A", "lab.bench.baselines.celery_lanes",
                 "worker", "-c", "8", "-l", "ERROR", "--without-gossip", "--without-mingle",
                 "--without-heartbeat",
             ),
             log=folder / "worker.log",
             env=os.environ | {
-                "PEER_PROVIDER_URL": standin.url,
-                "PEER_DATABASE_URL": running.database_url,
-                "PEER_BROKER_URL": for_kombu(running.redis_url),
+                "BASELINE_PROVIDER_URL": stub.url,
+                "BASELINE_DATABASE_URL": running.database_url,
+                "BASELINE_BROKER_URL": for_kombu(running.redis_url),
             },
         )  # fmt: skip
-        app = Celery("peer", broker=for_kombu(running.redis_url))
-        app.conf.update(task_default_queue="peer", broker_transport_options=OPTIONS)
+        app = Celery("baseline", broker=for_kombu(running.redis_url))
+        app.conf.update(task_default_queue="baseline", broker_transport_options=OPTIONS)
         try:
-            yield _Peer(app, db, standin)
+            yield _Baseline(app, db, stub)
         finally:
             child.stop(worker, signal.SIGTERM, 10)
             app.close()

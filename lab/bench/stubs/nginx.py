@@ -12,7 +12,7 @@ from pathlib import Path
 from alerting.embedded import child
 from alerting.embedded.wait import until
 from alerting.errors import Unavailable
-from lab.bench.stands.ports import listens
+from lab.bench.stubs.ports import listens
 
 _CONF = """
 {user}

@@ -1,4 +1,4 @@
-"""The hand that does the harm: carries out one fault and notes what it hit and when."""
+"""The fault injector: carries out one fault and notes what it hit and when."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ENGINES = ("redis", "postgres")
 
 
 @dataclass(slots=True)
-class Struck:
+class Injected:
     """A fault as it happened.
 
     lines: messages in the carriers' logs then. processes: sending processes it ended or stopped.
@@ -46,7 +46,7 @@ class Struck:
     answer: dict[str, Any] = field(default_factory=dict)
 
 
-class Hand:
+class FaultInjector:
     """Strikes a running system.
 
     lines: says how far the alert is. cancel: ends it by REST. submit: sends a second one by REST.
@@ -71,7 +71,7 @@ class Hand:
         self._shifts = shifts
         self._lifting: list[asyncio.Task[None]] = []
 
-    async def strike(self, fault: Fault) -> Struck:
+    async def strike(self, fault: Fault) -> Injected:
         """Do it; what has to be taken back later is, by itself. Raises Unavailable when the
         system does not come back so far that it can be struck at all."""
         system = self._system
@@ -159,10 +159,10 @@ class Hand:
                     if answer.status != 200:
                         raise Unavailable(f"The carriers refused a fault: {await answer.text()}")
 
-    def _begin(self, fault: Fault) -> Struck:
-        return Struck(fault, _now(), self._lines())
+    def _begin(self, fault: Fault) -> Injected:
+        return Injected(fault, _now(), self._lines())
 
-    async def _signal(self, fault: Fault, sig: signal.Signals) -> Struck:
+    async def _signal(self, fault: Fault, sig: signal.Signals) -> Injected:
         """Signal a child alone, or a process with all its children, as a machine's end would."""
         pid = await self._system.pid(fault.target)
         alone = "/" in fault.target
@@ -177,7 +177,7 @@ class Hand:
         struck.chunks = await backends.claimed_by(self._system.database_url, hit)
         return struck
 
-    async def _terminate(self, struck: Struck) -> None:
+    async def _terminate(self, struck: Injected) -> None:
         fault = struck.fault
         for _ in range(max(1, round(fault.for_s / fault.how["every_s"]))):
             count = await backends.end_presence(self._system.database_url)
@@ -185,7 +185,7 @@ class Hand:
             await asyncio.sleep(fault.how["every_s"])
         struck.lifted_at = _now()
 
-    async def _swap(self, struck: Struck) -> None:
+    async def _swap(self, struck: Injected) -> None:
         pair = self._system.pair
         if pair is None:
             raise TypeError("PostgreSQL has no standby")
@@ -222,7 +222,7 @@ class Hand:
 
         return act
 
-    def _later(self, struck: Struck, act: Callable[[], Any]) -> None:
+    def _later(self, struck: Injected, act: Callable[[], Any]) -> None:
         async def lift() -> None:
             await asyncio.sleep(struck.fault.for_s)
             await act()

@@ -12,7 +12,7 @@ import http_ece
 from alerting.embedded.carriers.subscriptions import receiver, subscription
 from alerting.embedded.carriers.vapid_check import BadVapid, VapidCheck
 from alerting.errors import WorkFailed
-from lab.bench.stands.push_service import KEPT, Kept, PushService
+from lab.bench.stubs.push_service import KEPT, Kept, PushService
 
 _SEED = "bench-push"
 #: A push service takes no more (RFC 8030 §7.2); head, delimiter and tag are never left out.

@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from alerting.errors import WorkFailed
-from lab.bench.stands.nginx import serving
-from lab.bench.stands.ports import HOST, free_port
-from lab.bench.stands.standin import answering
+from lab.bench.stubs.nginx import serving
+from lab.bench.stubs.ports import HOST, free_port
+from lab.bench.stubs.twilio import answering
 
 
 @dataclass(frozen=True, slots=True)

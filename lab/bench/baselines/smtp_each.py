@@ -1,6 +1,6 @@
 """aiosmtplib.send for each message: the library's own one-shot function, a connection each.
 
-Run as `python -m lab.bench.peers.smtp_each PORT COUNT AT_ONCE BODY`; prints the seconds.
+Run as `python -m lab.bench.baselines.smtp_each PORT COUNT AT_ONCE BODY`; prints the seconds.
 Nothing is noted anywhere.
 """
 

@@ -1,6 +1,6 @@
 """A bare loop: the same requests as fast as one process can post them, and nothing noted.
 
-Run as `python -m lab.bench.peers.bare_http URL COUNT CONCURRENCY BODY`; prints the seconds.
+Run as `python -m lab.bench.baselines.bare_http URL COUNT CONCURRENCY BODY`; prints the seconds.
 """
 
 from __future__ import annotations

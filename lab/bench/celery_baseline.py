@@ -16,14 +16,14 @@ from alerting.embedded import child, engines
 from alerting.embedded.wait import until
 from alerting.settings import for_kombu
 
-_TABLE = "create table peer (id bigint primary key, recipient text, state text, ref text)"
+_TABLE = "create table baseline (id bigint primary key, recipient text, state text, ref text)"
 
 #: Processes of its worker.
 PROCESSES = 8
 
 
 def seconds(folder: Path, task: str, provider: str, recipients: Sequence[str], text: str) -> float:
-    """How long `peers.celery_each` takes to send this text to all of them by its task.
+    """How long `baselines.celery_each` takes to send this text to all of them by its task.
 
     provider: the address the task calls. The first recipient gets one message more, which warms
     the worker up before the clock starts.
@@ -35,20 +35,20 @@ def seconds(folder: Path, task: str, provider: str, recipients: Sequence[str], t
         db.execute(_TABLE)
         worker = child.start(
             (
-                sys.executable, "-m", "celery", "-A", "lab.bench.peers.celery_each",
+                sys.executable, "-m", "celery", "-A", "lab.bench.baselines.celery_each",
                 "worker", "-c", str(PROCESSES), "-l", "ERROR", "--without-gossip",
                 "--without-mingle", "--without-heartbeat",
             ),
             log=folder / "worker.log",
             env=os.environ | {
-                "PEER_PROVIDER_URL": provider,
-                "PEER_DATABASE_URL": running.database_url,
-                "PEER_BROKER_URL": for_kombu(running.redis_url),
+                "BASELINE_PROVIDER_URL": provider,
+                "BASELINE_DATABASE_URL": running.database_url,
+                "BASELINE_BROKER_URL": for_kombu(running.redis_url),
             },
         )  # fmt: skip
         try:
             return _enqueue(
-                Celery("peer", broker=for_kombu(running.redis_url)), db, task, recipients, text
+                Celery("baseline", broker=for_kombu(running.redis_url)), db, task, recipients, text
             )
         finally:
             child.stop(worker, signal.SIGTERM, 10)
@@ -62,15 +62,15 @@ def _enqueue(
     text: str,
 ) -> float:
     def sent() -> int:
-        row = db.execute("select count(*) from peer where state = 'sent'").fetchone()
+        row = db.execute("select count(*) from baseline where state = 'sent'").fetchone()
         return int(str(row[0])) if row else 0
 
     with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
-        app.send_task(task, (-1, recipients[0], text), queue="peer", producer=producer)
+        app.send_task(task, (-1, recipients[0], text), queue="baseline", producer=producer)
         until(lambda: sent() == 1, timeout_s=60, what="Celery's worker to start")
-        db.execute("delete from peer")
+        db.execute("delete from baseline")
         start = time.perf_counter()
         for n, to in enumerate(recipients):
-            app.send_task(task, (n, to, text), queue="peer", producer=producer)
+            app.send_task(task, (n, to, text), queue="baseline", producer=producer)
     until(lambda: sent() == len(recipients), timeout_s=600, what="every task to be done")
     return time.perf_counter() - start

@@ -26,9 +26,9 @@ from alerting.embedded.supervisor import Supervisor
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from alerting.store.migrate import migrate
-from lab.bench.crowd import District, districts, settle_down
-from lab.bench.stands.clocked import Clocked, Taken, clocked
-from lab.bench.stands.standin import settings_for
+from lab.bench.population import District, districts, settle_down
+from lab.bench.stubs.clocked import Clocked, Taken, clocked
+from lab.bench.stubs.twilio import settings_for
 
 #: So many people wait for a second one's word by default, and at night they are left to sleep.
 _POLICY = """
@@ -105,19 +105,19 @@ async def fly(flight: Flight, groups: Mapping[str, str], say: Callable[[str], No
     places = districts([*[flight.grave] * count, flight.light])
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with clocked(folder / "nginx") as standin:
+        with clocked(folder / "nginx") as stub:
             settings = settings_for(
-                standin.url, var=folder / "var", log_level="WARNING", receipt_extreme_s=0
+                stub.url, var=folder / "var", log_level="WARNING", receipt_extreme_s=0
             )
             async with machine(settings, groups) as runtime:
                 async with runtime.db.begin(patient=True) as connection:
                     await policies.set_live(connection, _POLICY, by=internal("bench-setup"))
                     await settle_down(connection, places)
-                pilot = _Pilot(runtime, standin, flight, places, say)
+                pilot = _Pilot(runtime, stub, flight, places, say)
                 await pilot.ready(len(groups) * settings.workers)
                 sent = await pilot.fly()
                 ledger = await read_ledger(runtime)
-        return judge(sent, places[-1], standin.taken(), ledger)
+        return judge(sent, places[-1], stub.taken(), ledger)
 
 
 @asynccontextmanager
@@ -137,13 +137,13 @@ class _Pilot:
     def __init__(
         self,
         runtime: Runtime,
-        standin: Clocked,
+        stub: Clocked,
         flight: Flight,
         places: list[District],
         say: Callable[[str], None],
     ) -> None:
         self._runtime = runtime
-        self._standin = standin
+        self._standin = stub
         self._flight = flight
         self._places = places
         self._say = say

@@ -25,7 +25,7 @@ from alerting.embedded.supervisor import Spec
 from alerting.embedded.wait import until
 from alerting.errors import Unavailable
 from alerting.settings import Settings
-from lab.bench.stands.ports import free_port
+from lab.bench.stubs.ports import free_port
 
 #: Addresses set aside for measurements (RFC 2544); the third number is the host's.
 _NET = "198.18"

@@ -2,7 +2,7 @@
 
 Each is used as its documentation advises for speed: its synchronous client on one connection that
 stays open, scripts loaded, limiters built once. None of them takes more than one key at a time
-nor offers a pipeline. Where a library has several fitting algorithms each is a rival of its own.
+nor offers a pipeline. Where a library has several fitting algorithms each is a limiter of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lab.bench.stands.server import for_limits
+from lab.bench.stubs.server import for_limits
 
 #: Asks for one citizen. True when the message may go out.
 Asker: TypeAlias = Callable[[int], bool]
@@ -22,7 +22,7 @@ PER_HOUR, PER_DAY = 6, 12
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class Limiter:
     """A library with one of its algorithms. `make` takes the server's URL and may import."""
 
     package: str
@@ -94,12 +94,12 @@ def _pyrate(url: str) -> Asker:
     return ask
 
 
-RIVALS = (
-    Rival("limits", "fixed window", _limits("FixedWindowRateLimiter")),
-    Rival("limits", "sliding window counter", _limits("SlidingWindowCounterRateLimiter")),
-    Rival("throttled-py", "GCRA", _throttled("gcra")),
-    Rival("throttled-py", "fixed window", _throttled("fixed_window")),
-    Rival("pyrate-limiter", "log, both windows in one script", _pyrate),
+LIMITERS = (
+    Limiter("limits", "fixed window", _limits("FixedWindowRateLimiter")),
+    Limiter("limits", "sliding window counter", _limits("SlidingWindowCounterRateLimiter")),
+    Limiter("throttled-py", "GCRA", _throttled("gcra")),
+    Limiter("throttled-py", "fixed window", _throttled("fixed_window")),
+    Limiter("pyrate-limiter", "log, both windows in one script", _pyrate),
 )
 
 

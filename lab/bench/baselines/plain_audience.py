@@ -1,7 +1,7 @@
 """An audience the plain way: an index on latitude and longitude, the polygon's box in SQL, each
 point tested in Python, the hits written by COPY, a thousand at a time.
 
-Run as `python -m lab.bench.peers.plain_audience DATABASE_URL WKT`; prints as JSON the seconds
+Run as `python -m lab.bench.baselines.plain_audience DATABASE_URL WKT`; prints as JSON the seconds
 to the first thousand and to the last. The index is made before the clock starts.
 """
 
@@ -23,8 +23,8 @@ def plan(database_url: str, wkt: str) -> dict[str, float]:
     shapely.prepare(area)
     west, south, east, north = area.bounds
     with psycopg.connect(database_url) as reading, psycopg.connect(database_url) as writing:
-        writing.execute("create table peer_delivery (citizen_id bigint, state text)")
-        writing.execute("create index peer_place on place (lat, lon)")
+        writing.execute("create table baseline_delivery (citizen_id bigint, state text)")
+        writing.execute("create index baseline_place on place (lat, lon)")
         writing.execute("analyze place")
         writing.commit()
         start, first_s = time.perf_counter(), 0.0
@@ -32,7 +32,7 @@ def plan(database_url: str, wkt: str) -> dict[str, float]:
         met: set[int] = set()
 
         def write() -> None:
-            with writing.cursor().copy("copy peer_delivery from stdin") as copy:
+            with writing.cursor().copy("copy baseline_delivery from stdin") as copy:
                 for citizen_id in hits:
                     copy.write_row((citizen_id, "planned"))
             writing.commit()

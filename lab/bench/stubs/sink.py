@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from alerting.embedded import child
 from alerting.embedded.wait import until
 from alerting.errors import Unavailable
-from lab.bench.stands.ports import HOST, free_port, listens
+from lab.bench.stubs.ports import HOST, free_port, listens
 
 #: smtp-sink writes each recipient in a line of its own before the mail.
 _TO = re.compile(rb"^X-Rcpt-Args: <([^>]*)>", re.M)

@@ -1,6 +1,6 @@
 """Apprise with its throttle set to zero: a notification to each address, one after the other.
 
-Run as `python -m lab.bench.peers.apprise_mail PORT COUNT BODY`; prints the seconds.
+Run as `python -m lab.bench.baselines.apprise_mail PORT COUNT BODY`; prints the seconds.
 """
 
 from __future__ import annotations
