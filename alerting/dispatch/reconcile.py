@@ -42,16 +42,13 @@ from alerting.store import (
     stops,
 )
 from alerting.store.db import Database
-from alerting.store.deliveries import OpenDelivery
+from alerting.store.deliveries import RESTORED, OpenDelivery
 from alerting.store.outbox import Work
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.settlements import Settlement, settle
 from alerting.store.stops import Change
 
 log = logger(__name__)
-
-#: The ledger's reason for what was settled here.
-RESTORED = "restored"
 
 _LEASE_S = 3600.0
 
@@ -252,10 +249,17 @@ class Reconciler:
         )
 
     def _in_doubt(self, work: Work, d: OpenDelivery) -> Settlement:
-        if work.channel in self._resend:
+        resend = work.channel in self._resend
+        if resend and d.state != DeliveryState.IN_DOUBT:
             return Settlement(d.id, DeliveryState.PLANNED, RESTORED, possible_duplicate=True)
+        # What was in doubt before stays so until it is sent again: it may have gone out.
         return Settlement(
-            d.id, DeliveryState.IN_DOUBT, RESTORED, tried=1, attempted_at=self._clock.now()
+            d.id,
+            DeliveryState.IN_DOUBT,
+            RESTORED,
+            possible_duplicate=resend,
+            tried=0 if resend else 1,
+            attempted_at=None if resend else self._clock.now(),
         )
 
     async def _claim(self, outbox_id: int) -> Work | None:

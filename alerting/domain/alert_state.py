@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from alerting.domain.transitions import final
+
 
 class AlertState(StrEnum):
     #: Stored; a second person must let it go (unusually many alerts, or very many people).
@@ -24,7 +26,24 @@ class AlertState(StrEnum):
     EXPIRED = "expired"
 
 
+S = AlertState
+
+#: How an alert may end before its time, whoever it was told to by then.
+_REPLACED = {S.CANCELLED, S.SUPERSEDED}
+
+#: Every move there is. The SQL that writes states is made from it and refuses any other.
+TRANSITIONS: dict[AlertState, frozenset[AlertState]] = {
+    S.HELD: frozenset({S.ACCEPTED, S.EXPIRED} | _REPLACED),
+    # COMPLETED at once where nobody is in its area.
+    S.ACCEPTED: frozenset({S.DELIVERING, S.COMPLETED, S.EXPIRED} | _REPLACED),
+    S.DELIVERING: frozenset({S.COMPLETED, S.EXPIRED} | _REPLACED),
+    S.COMPLETED: frozenset(_REPLACED),
+    S.RECORDED: frozenset(),
+    S.CANCELLED: frozenset(),
+    S.SUPERSEDED: frozenset(),
+    S.EXPIRED: frozenset(),
+}
+del S
+
 #: Nothing more goes out for an alert in one of these.
-ENDED = frozenset(
-    {AlertState.RECORDED, AlertState.CANCELLED, AlertState.SUPERSEDED, AlertState.EXPIRED}
-)
+ENDED = final(TRANSITIONS)

@@ -6,13 +6,12 @@ from enum import StrEnum
 
 
 class DeliveryState(StrEnum):
-    #: Written with its chunk; no provider has been called.
+    #: Written with its chunk, or refused for now. While its chunk's window is open over it, the
+    #: provider is being called: that is noted on the chunk, not here (decision 0002).
     PLANNED = "planned"
     #: The throttle holds it until later.
     DEFERRED = "deferred"
-    #: Inside a worker's open window: the provider is being called.
-    ATTEMPTING = "attempting"
-    #: The worker died in the window; nobody knows whether the provider took it.
+    #: Nobody knows whether the provider took it: its worker died, or the answer was lost.
     IN_DOUBT = "in_doubt"
     #: The provider took it. This is not yet DELIVERED.
     ACCEPTED = "accepted"
@@ -29,15 +28,23 @@ class DeliveryState(StrEnum):
 
 
 S = DeliveryState
+
+#: The states of a delivery that was not sent, as far as is known, and will not be.
+_UNSENT = {S.SUPPRESSED, S.EXPIRED, S.REVOKED}
+
+#: What the provider said, or says later in a receipt.
+_ANSWERED = {S.ACCEPTED, S.DELIVERED, S.FAILED}
+
+#: Every move there is. The SQL that writes states is made from it and refuses any other.
 TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
-    S.PLANNED: frozenset({S.ATTEMPTING, S.DEFERRED, S.SUPPRESSED, S.EXPIRED, S.REVOKED, S.FAILED}),
-    # FAILED when the digest that carried it did.
-    S.DEFERRED: frozenset({S.PLANNED, S.ATTEMPTING, S.SUPPRESSED, S.EXPIRED, S.REVOKED, S.FAILED}),
-    # Back to PLANNED only after a definite refusal that may be tried again.
-    S.ATTEMPTING: frozenset(
-        {S.PLANNED, S.IN_DOUBT, S.ACCEPTED, S.DELIVERED, S.FAILED, S.SUPPRESSED, S.EXPIRED}
-    ),
-    S.IN_DOUBT: frozenset({S.ATTEMPTING, S.ACCEPTED, S.DELIVERED, S.FAILED, S.EXPIRED}),
+    # DELIVERED where the receipt overtakes our own note that the provider took it.
+    S.PLANNED: frozenset({S.DEFERRED, S.IN_DOUBT} | _ANSWERED | _UNSENT),
+    # PLANNED just before it is sent. FAILED when the digest that carried it did. The others where
+    # it was sent after the backup was made that this database was restored from.
+    S.DEFERRED: frozenset({S.PLANNED, S.IN_DOUBT} | _ANSWERED | _UNSENT),
+    # Never again what looks unsent: it may have gone out.
+    S.IN_DOUBT: frozenset(_ANSWERED),
+    # By a receipt.
     S.ACCEPTED: frozenset({S.DELIVERED, S.FAILED}),
     S.DELIVERED: frozenset(),
     S.FAILED: frozenset(),
@@ -45,31 +52,13 @@ TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     S.EXPIRED: frozenset(),
     S.REVOKED: frozenset(),
 }
-del S
 
 #: States that no longer need a worker. ACCEPTED may still move on by a receipt.
-SETTLED = frozenset(
-    {
-        DeliveryState.ACCEPTED,
-        DeliveryState.DELIVERED,
-        DeliveryState.FAILED,
-        DeliveryState.SUPPRESSED,
-        DeliveryState.EXPIRED,
-        DeliveryState.REVOKED,
-    }
-)
+SETTLED = frozenset(_ANSWERED | _UNSENT)
+
+#: States that still need a worker.
+UNSETTLED = frozenset(DeliveryState) - SETTLED
 
 #: States in which the citizen was told, or may have been.
-TOLD = frozenset(
-    {
-        DeliveryState.ATTEMPTING,
-        DeliveryState.IN_DOUBT,
-        DeliveryState.ACCEPTED,
-        DeliveryState.DELIVERED,
-    }
-)
-
-
-def may_move(old: DeliveryState, new: DeliveryState) -> bool:
-    """True when the table lets a delivery go from `old` to `new`."""
-    return new in TRANSITIONS[old]
+TOLD = frozenset({S.IN_DOUBT, S.ACCEPTED, S.DELIVERED})
+del S

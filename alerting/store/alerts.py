@@ -12,9 +12,10 @@ from sqlalchemy import ColumnElement, Row, Select, case, func, insert, select, t
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import MsgType, Reference, Scope, Status
-from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.alert_state import ENDED, TRANSITIONS, AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
+from alerting.domain.transitions import sources
 from alerting.errors import BadInput, NotFound
 from alerting.store.schema import LIVE, OPEN, UNFINISHED, alert, alert_reference, outbox
 
@@ -232,10 +233,10 @@ async def add(connection: AsyncConnection, references: Sequence[Reference], **va
 async def set_state(
     connection: AsyncConnection, alert_id: UUID, state: AlertState, **values: Any
 ) -> bool:
-    """Move a live alert; False when it has ended meanwhile and stays as it is."""
+    """Move an alert; False when it has gone on meanwhile and stays as it is."""
     query = (
         update(alert)
-        .where(alert.c.id == alert_id, alert.c.state.not_in([s.value for s in ENDED]))
+        .where(alert.c.id == alert_id, alert.c.state.in_(sources(TRANSITIONS, state)))
         .values(state=state.value, **values)
     )
     return (await connection.execute(query)).rowcount == 1

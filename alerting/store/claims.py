@@ -20,16 +20,17 @@ from alerting.store.escalations import AT_ONCE
 from alerting.store.outbox import Work
 from alerting.store.schema import outbox
 from alerting.store.settlements import Settlement, settling
+from alerting.store.states import W
 
 # Once for every window of sends, hence in plain SQL: to build a query took longer than to run it.
-_HOLD = """
+_HOLD = f"""
     update outbox set
       lease_until = now() + make_interval(secs => %(lease_s)s),
       cursor = coalesce(%(cursor)s, cursor),
       window_from = coalesce(%(window_from)s, window_from),
       window_to = coalesce(%(window_to)s, window_to),
       tries = coalesce(%(tries)s, tries)
-    where id = %(id)s and fence = %(fence)s and state = 'leased'"""
+    where id = %(id)s and fence = %(fence)s and state = '{W.LEASED}'"""  # noqa: S608
 _STATE = "select state from alert where id = %s"
 
 
@@ -43,7 +44,7 @@ def _after(delay_s: float) -> ColumnElement[Any]:
 
 def _mine(work: Work) -> Update:
     return update(outbox).where(
-        outbox.c.id == work.id, outbox.c.fence == work.fence, outbox.c.state == "leased"
+        outbox.c.id == work.id, outbox.c.fence == work.fence, outbox.c.state == W.LEASED
     )
 
 
@@ -124,7 +125,7 @@ async def finish(
     """Mark the row done. check_at: when to see who was not reached; a look that was asked for at
     once stays. Raises Fenced."""
     query = _mine(work).values(
-        state="done",
+        state=W.DONE,
         done_at=func.now(),
         lease_until=None,
         owner="",
@@ -149,7 +150,7 @@ async def release(
     behind must not find it due at once.
     """
     query = _mine(work).values(
-        state="ready",
+        state=W.READY,
         lease_until=None,
         owner="",
         # Counts claims that ended without a word, so that a chunk that kills workers is found.
@@ -173,7 +174,7 @@ async def abandon(
     counts: the fault may be of the row's own making, and counts against it.
     """
     query = _mine(work).values(
-        state="ready",
+        state=W.READY,
         lease_until=None,
         owner="",
         not_before=_after(delay_s),
@@ -188,7 +189,7 @@ async def poison(connection: AsyncConnection, work: Work) -> None:
     reach by then is looked for at once. Raises Fenced."""
     check_at = AT_ONCE if work.kind == "deliver" and not work.digest else None
     query = _mine(work).values(
-        state="poisoned", lease_until=None, done_at=func.now(), check_at=check_at
+        state=W.POISONED, lease_until=None, done_at=func.now(), check_at=check_at
     )
     if (await connection.execute(query)).rowcount != 1:
         raise Fenced(f"outbox row {work.id} has another owner")

@@ -17,34 +17,42 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.delivery import DeliveryState
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
+from alerting.store.states import D, delivery_from, unsettled_from
+
+#: The reason of what was settled when a restored database was reconciled.
+RESTORED = "restored"
 
 #: Deferred without a time of its own, a delivery waits for its citizen's digest and is not open.
-_IS_OPEN = "(d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null)"
+_IS_OPEN = f"""(d.state in ('{D.PLANNED}','{D.IN_DOUBT}')
+    or d.state = '{D.DEFERRED}' and d.due_at is not null)"""
 
-_JUDGED = """
+_JUDGED = f"""
     select d.id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.places, d.state, d.tries,
            d.deferrals, d.due_at, d.attempted_at,
-           a.endpoint, nullif(a.keys, '{}'), a.consent, a.verified,
+           a.endpoint, nullif(a.keys, '{{}}'), a.consent, a.verified,
            coalesce(a.suspended_reason, '') as suspended_reason,
            coalesce(c.language, 'en') as language, coalesce(c.time_zone, '') as time_zone,
            c.quiet_from, c.quiet_to,
            coalesce(twin.told, false) as already_told,
-           d.provider, d.follows, coalesce(twin.first, false) as waits
+           d.provider, d.follows, coalesce(twin.first, false) as waits,
+           d.possible_duplicate and d.reason = '{RESTORED}' as resend
     from delivery d
     left join address a on a.id = d.address_id
     left join citizen c on c.id = d.citizen_id
     left join lateral (
-      select bool_or(t.state in ('accepted','delivered')
-                     or t.state = 'in_doubt' and (t.id < d.id or d.state <> 'in_doubt')) as told,
+      select bool_or(t.state in ('{D.ACCEPTED}','{D.DELIVERED}')
+                     or t.state = '{D.IN_DOUBT}'
+                        and (t.id < d.id or d.state <> '{D.IN_DOUBT}')) as told,
              bool_or(t.id < d.id and t.id / %(span)s <> d.id / %(span)s
-                     and (t.state = 'planned' or t.state = 'deferred' and t.due_at <= %(now)s)
+                     and (t.state = '{D.PLANNED}'
+                          or t.state = '{D.DEFERRED}' and t.due_at <= %(now)s)
              ) as first
       from address other join delivery t
         on t.citizen_id = other.citizen_id and t.address_id = other.id
       where other.endpoint = a.endpoint and other.channel = a.channel and other.id <> a.id
         and other.consent and other.verified and other.suspended_reason is null
         and t.alert_id = d.alert_id) twin on true
-"""
+"""  # noqa: S608
 
 _OPEN = f"{_JUDGED} where d.id >= %(first)s and d.id < %(end)s and {_IS_OPEN} order by d.id"
 
@@ -58,6 +66,7 @@ class OpenDelivery(NamedTuple):
     may have, for another citizen who shares it. provider: who was last called. follows: the
     delivery by another channel that did not reach the citizen. waits: another chunk's delivery to
     the same endpoint goes first; only when that has gone, or is withheld, is this one decided.
+    resend: in doubt since the database was restored, and to be sent again in any lane.
     """
 
     id: int
@@ -84,6 +93,7 @@ class OpenDelivery(NamedTuple):
     provider: str = ""
     follows: int | None = None
     waits: bool = False
+    resend: bool = False
 
     @property
     def seq(self) -> int:
@@ -126,10 +136,11 @@ async def mark_in_doubt(
     driver = await raw(connection)
     first = chunk_id * CHUNK_SPAN
     cursor = await driver.execute(
-        """update delivery set state = 'in_doubt', reason = 'worker-died', tries = tries + 1,
+        f"""update delivery set state = '{D.IN_DOUBT}', reason = 'worker-died', tries = tries + 1,
                   attempted_at = %(now)s
            where id >= %(a)s and id < %(b)s
-             and (state = 'planned' or state = 'in_doubt' and possible_duplicate)""",
+             and (state in {delivery_from(D.IN_DOUBT, D.PLANNED)}
+                  or state = '{D.IN_DOUBT}' and possible_duplicate)""",  # noqa: S608
         {"a": first + window[0], "b": first + window[1], "now": now},
     )
     return cursor.rowcount
@@ -142,8 +153,8 @@ async def about_to_repeat(connection: AsyncConnection, delivery_ids: Sequence[in
     """
     driver = await raw(connection)
     cursor = await driver.execute(
-        """update delivery set possible_duplicate = true
-           where id = any(%s) and state = 'in_doubt' returning id""",
+        f"""update delivery set possible_duplicate = true
+           where id = any(%s) and state = '{D.IN_DOUBT}' returning id""",  # noqa: S608
         (list(delivery_ids),),
     )
     return {row[0] for row in await cursor.fetchall()}
@@ -154,7 +165,8 @@ async def take_up(connection: AsyncConnection, delivery_ids: Sequence[int]) -> N
     in doubt like everything else in its window."""
     driver = await raw(connection)
     await driver.execute(
-        "update delivery set state = 'planned' where id = any(%s) and state = 'deferred'",
+        f"""update delivery set state = '{D.PLANNED}'
+            where id = any(%s) and state in {delivery_from(D.PLANNED)}""",  # noqa: S608
         (list(delivery_ids),),
     )
 
@@ -173,12 +185,12 @@ async def close_chunk(
     driver = await raw(connection)
     first = chunk_id * CHUNK_SPAN
     cursor = await driver.execute(
-        """update delivery set state = %(state)s, settled_at = %(now)s,
-                  reason = case when state = 'in_doubt' then 'in-doubt' else %(reason)s end
-           where id >= %(a)s and id < %(b)s and (state in ('planned','deferred')
-                 or state = 'in_doubt' and %(state)s = 'failed')""",
+        f"""update delivery set state = %(state)s, settled_at = %(now)s,
+                  reason = case when state = '{D.IN_DOUBT}' then 'in-doubt' else %(reason)s end
+           where id >= %(a)s and id < %(b)s and state = any(%(from)s)""",  # noqa: S608
         {
             "state": state.value,
+            "from": unsettled_from(state),
             "reason": reason,
             "now": now,
             "a": first,

@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.delivery import SETTLED, TOLD, DeliveryState
 from alerting.store.db import int8s, raw
 from alerting.store.schema import CHUNK_SPAN
+from alerting.store.states import D, delivery_from
 
 #: The items of a digest are found by the range of their chunk's deliveries.
 _CARRIED_BY = """i.digest_id >= %(first)s and i.digest_id < %(end)s and c.id = i.digest_id"""
 
 _WAIT_ANEW = f"""
     update digest_item i set digest_id = null from delivery c
-    where {_CARRIED_BY} and c.state in ('revoked','expired')"""  # noqa: S608 - nothing from outside
+    where {_CARRIED_BY} and c.state in ('{D.REVOKED}','{D.EXPIRED}')"""  # noqa: S608 - nothing from outside
 
 _SETTLE = f"""
     with ended as (
@@ -27,9 +28,10 @@ _SETTLE = f"""
       where {_CARRIED_BY} and c.state = any(%(ended)s)
       returning i.delivery_id, c.state, c.reason)
     update delivery d set settled_at = %(now)s,
-      state = case when e.state = any(%(told)s) then 'suppressed' else e.state end,
+      state = case when e.state = any(%(told)s) then '{D.SUPPRESSED}' else e.state end,
       reason = case when e.state = any(%(told)s) then 'digested' else e.reason end
-    from ended e where d.id = e.delivery_id and d.state = 'deferred'
+    from ended e where d.id = e.delivery_id
+      and d.state in {delivery_from(D.SUPPRESSED, D.DEFERRED)}
     returning d.id, d.state"""  # noqa: S608 - nothing from outside
 
 #: A chunk may be taken up once more; then it is looked at again.
@@ -48,15 +50,15 @@ _FIRST_DUE = """
       and (slot_at, delivery_id) > (%(slot)s, %(delivery)s)
     order by slot_at, delivery_id limit %(limit)s"""
 
-_DUE = """
+_DUE = f"""
     select i.delivery_id, i.citizen_id, a.event_id, d.alert_id, d.address_id, d.channel,
-           d.info_no, d.area_no, d.places, coalesce(d.state = 'deferred', false) as waits
+           d.info_no, d.area_no, d.places, coalesce(d.state = '{D.DEFERRED}', false) as waits
     from digest_item i
     left join delivery d on d.id = i.delivery_id
     left join alert a on a.id = d.alert_id
     where i.digest_id is null and i.slot_at <= %(now)s
       and i.citizen_id = any(%(citizens)s::int8[])
-    order by i.citizen_id, a.sent_at, i.delivery_id"""
+    order by i.citizen_id, a.sent_at, i.delivery_id"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +174,13 @@ async def carried(
     """
     driver = await raw(connection)
     cursor = await driver.execute(
-        """select i.digest_id, d.alert_id, d.info_no, d.area_no
+        f"""select i.digest_id, d.alert_id, d.info_no, d.area_no
            from digest_item i
            join delivery d on d.id = i.delivery_id
            join alert a on a.id = d.alert_id
-           where i.digest_id >= %(first)s and i.digest_id < %(end)s and d.state = 'deferred'
+           where i.digest_id >= %(first)s and i.digest_id < %(end)s and d.state = '{D.DEFERRED}'
            order by i.digest_id, array_position(array['extreme','severe'], a.lane) nulls last,
-                    a.sent_at desc""",
+                    a.sent_at desc""",  # noqa: S608
         {"first": chunk_id * CHUNK_SPAN, "end": chunk_id * CHUNK_SPAN + size},
     )
     found: dict[int, list[Carried]] = defaultdict(list)

@@ -14,27 +14,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.lane import Lane
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, outbox
+from alerting.store.states import D
 from alerting.store.unreached import Wait
 
 #: A look that was asked for, which comes before all that were planned.
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
-_REPORTS = """
-    select count(*) filter (where d.state = 'accepted' and d.accepted_at <= %(before)s) as silent,
-           count(*) filter (where d.state = 'delivered') as arrived,
+_REPORTS = f"""
+    select count(*) filter (
+             where d.state = '{D.ACCEPTED}' and d.accepted_at <= %(before)s) as silent,
+           count(*) filter (where d.state = '{D.DELIVERED}') as arrived,
            min(r.late_at) filter (where r.late_at > %(now)s) as next_at
     from delivery d
     cross join lateral (select %(wait)s + case
-      when d.state = 'accepted' and d.channel = any(%(reporting)s) then d.accepted_at
-      when d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null
+      when d.state = '{D.ACCEPTED}' and d.channel = any(%(reporting)s) then d.accepted_at
+      when d.state in ('{D.PLANNED}','{D.IN_DOUBT}')
+           or d.state = '{D.DEFERRED}' and d.due_at is not null
         then greatest(d.planned_at, d.due_at) end as late_at) r
-    where d.id >= %(first)s and d.id < %(end)s"""
+    where d.id >= %(first)s and d.id < %(end)s"""  # noqa: S608
 
 #: What a digest carried, which counts as told since the digest was accepted.
 _CARRIED = f"""
     select c.id, d.id from delivery c join outbox o on o.id = c.id / {CHUNK_SPAN} and o.digest
     join delivery d on d.citizen_id = c.citizen_id and d.address_id = c.address_id
-    where c.id = any(%s) and d.state = 'suppressed' and d.reason = 'digested'
+    where c.id = any(%s) and d.state = '{D.SUPPRESSED}' and d.reason = 'digested'
       and d.settled_at >= c.accepted_at - interval '1 minute'"""  # noqa: S608 - a number of ours
 
 _LOOK_NOW = """

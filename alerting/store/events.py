@@ -17,16 +17,17 @@ from alerting.store import audit
 from alerting.store.alerts import StoredAlert, select_alerts
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, alert, event_question, outbox
+from alerting.store.states import D, W
 
 #: `order by` and `limit` keep PostgreSQL from going through the whole ledger.
-_JUDGE_AGAIN = """
+_JUDGE_AGAIN = f"""
     update delivery set due_at = now()
-    where state = 'deferred' and reason = 'goes-on' and id in (
+    where state = '{D.DEFERRED}' and reason = 'goes-on' and id in (
       select d.id from alert a join outbox o on o.alert_id = a.id and o.kind = 'deliver'
       cross join lateral (
         select id from delivery where id >= o.id * %(span)s and id < o.id * %(span)s + o.size
         order by id limit %(span)s) as d
-      where a.event_id = %(event)s and a.ends)"""
+      where a.event_id = %(event)s and a.ends)"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ async def _judge_ends_again(connection: AsyncConnection, event_id: UUID) -> None
     await driver.execute(_JUDGE_AGAIN, {"event": event_id, "span": CHUNK_SPAN})
     await connection.execute(
         update(outbox)
-        .where(outbox.c.alert_id.in_(waiting), outbox.c.state == "ready")
+        .where(outbox.c.alert_id.in_(waiting), outbox.c.state == W.READY)
         .values(not_before=func.now())
     )
 

@@ -16,6 +16,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.delivery import TOLD
 from alerting.store.db import raw
 from alerting.store.schema import alert
+from alerting.store.states import D
 
 #: A hazard's latest other alerts; more never matter to one decision.
 _MOST = 200
@@ -23,23 +24,23 @@ _MOST = 200
 #: Of an event with more alerts than these the citizens' own deliveries are read instead.
 _LISTED = 300
 
-_EARLIER = """
+_EARLIER = f"""
     select d.citizen_id, d.alert_id, min(d.info_no) as info_no, bit_or(d.places) as places,
            bool_or(w.told) as told,
-           bool_or(w.told and not (d.state = 'in_doubt' or d.reason = 'in-doubt')) as sure,
+           bool_or(w.told and not (d.state = '{D.IN_DOUBT}' or d.reason = 'in-doubt')) as sure,
            bool_and(d.silent) filter (where w.told) as silent,
-           bool_or(d.state = 'deferred') as waits,
-           bool_or(d.state = 'planned') as open,
+           bool_or(d.state = '{D.DEFERRED}') as waits,
+           bool_or(d.state = '{D.PLANNED}') as open,
            bool_or(d.reason = 'partly-ended') as partly,
            min(coalesce(d.accepted_at, d.attempted_at, d.settled_at, d.planned_at)) as at
     from unnest(%(citizens)s::int8[]) as c(id)
-    join delivery d on d.citizen_id = c.id {which}
+    join delivery d on d.citizen_id = c.id {{which}}
     left join digest_item i on i.delivery_id = d.id
     left join delivery carrier on carrier.id = i.digest_id
     cross join lateral (select d.reason = 'digested' or d.state = any(%(told)s)
-                               or d.state = 'failed' and d.reason = 'in-doubt'
+                               or d.state = '{D.FAILED}' and d.reason = 'in-doubt'
                                or coalesce(carrier.state = any(%(told)s), false)) as w(told)
-    group by d.citizen_id, d.alert_id"""
+    group by d.citizen_id, d.alert_id"""  # noqa: S608
 
 
 #: To look for each citizen's delivery of each of very many alerts costs more than to read all that

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.store import tallies
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, OPEN
+from alerting.store.states import D, W
 
 
 async def page(
@@ -84,10 +85,10 @@ async def next_due(connection: AsyncConnection, alert_id: UUID) -> datetime | No
               select id, size, state from outbox where alert_id = %(alert)s and ({OPEN})
               order by not_before limit 1)
             select min(at) from (
-              select case when o.state = 'ready' then d.due_at else now() end as at
+              select case when o.state = '{W.READY}' then d.due_at else now() end as at
               from first o
               join delivery d on d.id >= o.id * %(span)s and d.id < o.id * %(span)s + o.size
-              where d.state = 'deferred' and d.due_at is not null
+              where d.state = '{D.DEFERRED}' and d.due_at is not null
               union all
               select min(slot_at) from digest_item where alert_id = %(alert)s) as w
             having min(at) > now() + interval '1 minute'""",  # noqa: S608 - nothing from outside

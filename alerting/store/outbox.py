@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.lane import Lane
 from alerting.store.db import raw
 from alerting.store.schema import outbox
+from alerting.store.states import W
 
 #: The channel of a plan, which needs none.
 PLAN = ""
@@ -91,18 +92,18 @@ FRONT = f"""(select case
     else least(greatest(busy, ready - {2 * WIDEST}), ready) end
   from (select
     (select f.rank from outbox f where f.lane = {{lane}} and f.channel = {{channel}}
-       and f.state = 'ready' and f.rank >= 0 order by f.rank limit 1) as ready,
+       and f.state = '{W.READY}' and f.rank >= 0 order by f.rank limit 1) as ready,
     (select min(f.rank) from outbox f where f.lane = {{lane}} and f.channel = {{channel}}
-       and f.state = 'leased' and f.rank >= 0) as busy) as progress)"""  # noqa: S608
+       and f.state = '{W.LEASED}' and f.rank >= 0) as busy) as progress)"""  # noqa: S608
 
-_PLAN = """
+_PLAN = f"""
     insert into outbox (alert_id, kind, lane, rank)
     select a.id, 'plan', %(lane)s, case when %(first)s then %(ahead)s else (
         select count(*) from outbox p join alert b on b.id = p.alert_id
-        where p.lane = %(lane)s and p.channel = '' and p.state = 'ready' and p.rank >= 0
+        where p.lane = %(lane)s and p.channel = '' and p.state = '{W.READY}' and p.rank >= 0
           and b.submitted_by = a.submitted_by) end
     from alert a where a.id = %(alert)s
-    returning id"""
+    returning id"""  # noqa: S608
 
 _CHUNK = f"""
     insert into outbox (alert_id, kind, lane, channel, size, digest, check_at, rank)
@@ -180,7 +181,7 @@ async def waiting(connection: AsyncConnection) -> list[tuple[str, int, float]]:
     age = func.extract("epoch", func.now() - func.min(outbox.c.not_before))
     query = (
         select(outbox.c.lane, func.count(), func.greatest(age, 0))
-        .where(outbox.c.state.in_(["ready", "leased"]))
+        .where(outbox.c.state.in_([W.READY, W.LEASED]))
         .group_by(outbox.c.lane)
     )
     counts = {lane: (n, float(s)) for lane, n, s in await connection.execute(query)}

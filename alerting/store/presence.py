@@ -26,6 +26,7 @@ from alerting.background import during
 from alerting.domain.lane import Lane
 from alerting.observe.logs import logger
 from alerting.store.db import Database, WatchedConnection, driver_url, raw
+from alerting.store.states import W
 
 log = logger(__name__)
 
@@ -44,13 +45,13 @@ DUTIES = (SCHEDULER, *(lane.value for lane in Lane))
 _CHECK_S = 1.0
 _AGAIN_S = 0.2
 
-_ABSENT = """
+_ABSENT = f"""
     select distinct owner from outbox
-    where state = 'leased' and strpos(owner, '#') > 0
+    where state = '{W.LEASED}' and strpos(owner, '#') > 0
       and case when strpos(owner, '#') > 0 then split_part(owner, '#', 2)::int8 end not in (
         select objid::int8 from pg_locks
         where locktype = 'advisory' and classid = %s and objsubid = 2 and granted
-          and database = (select oid from pg_database where datname = current_database()))"""
+          and database = (select oid from pg_database where datname = current_database()))"""  # noqa: S608
 
 
 _ON_DUTY = """

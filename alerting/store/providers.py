@@ -12,18 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, provider
+from alerting.store.states import D
 
 #: `order by` and `limit` keep PostgreSQL from going through the whole ledger. Late is what arrived
 #: later than `late_s` after it was accepted, or failed for a reason that does not lie with the
 #: address or the text.
-_WELL = """
+_WELL = f"""
     select d.provider as name, d.channel, count(*) as told,
-           count(*) filter (where d.state = 'delivered') as arrived,
+           count(*) filter (where d.state = '{D.DELIVERED}') as arrived,
            count(*) filter (where
-             d.state = 'delivered' and d.settled_at - d.accepted_at > %(late)s
-             or d.state = 'failed' and d.reason <> all(%(not_theirs)s)) as late,
+             d.state = '{D.DELIVERED}' and d.settled_at - d.accepted_at > %(late)s
+             or d.state = '{D.FAILED}' and d.reason <> all(%(not_theirs)s)) as late,
            count(*) filter (where
-             d.state = 'accepted' and d.accepted_at < %(now)s - %(late)s) as silent
+             d.state = '{D.ACCEPTED}' and d.accepted_at < %(now)s - %(late)s) as silent
     from outbox o
     cross join lateral (
       select provider, channel, state, reason, accepted_at, settled_at from delivery
@@ -32,7 +33,7 @@ _WELL = """
     where o.kind = 'deliver' and o.channel = any(%(channels)s)
       and (o.done_at is null or o.done_at > %(since)s)
       and d.provider <> '' and d.accepted_at > %(since)s
-    group by 1, 2"""
+    group by 1, 2"""  # noqa: S608
 
 _NOT_THEIRS = [
     "opted-out",

@@ -16,27 +16,28 @@ from psycopg.rows import class_row
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.alert_state import ENDED, AlertState
-from alerting.domain.delivery import SETTLED, DeliveryState
+from alerting.domain.alert_state import ENDED
+from alerting.domain.delivery import UNSETTLED
 from alerting.domain.lane import GRAVE_LANES
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
+from alerting.store.states import A, W
 
 #: Held for one transaction, so that of many prunes one works at a time.
 LOCK = 0x7072756E
 
-_FINAL = [s.value for s in ENDED | {AlertState.COMPLETED}]
-_OPEN = [s.value for s in DeliveryState if s not in SETTLED]
+_FINAL = [s.value for s in ENDED | {A.COMPLETED}]
+_OPEN = [s.value for s in UNSETTLED]
 
 #: Nothing more is to come of an alert: ended, finished, and run out for as long as is kept.
-_OVER = """(a.state = any(%(final)s) and (a.finished_at is not null or a.state = 'recorded')
+_OVER = f"""(a.state = any(%(final)s) and (a.finished_at is not null or a.state = '{A.RECORDED}')
     and greatest(a.submitted_at, a.expires_at, a.finished_at) < %(cutoff)s)"""
 
 #: Work that somebody will still do: a chunk to send or to call back, or to look at once more.
-_WORK = """
+_WORK = f"""
     select from alert v join outbox o on o.alert_id = v.id
     where v.event_id = a.event_id
-      and (o.state in ('ready','leased') or o.state = 'done'
+      and (o.state in ('{W.READY}','{W.LEASED}') or o.state = '{W.DONE}'
            and (o.done_at is null or o.check_at is not null))"""
 
 _REPORTED = f"""
@@ -107,8 +108,8 @@ async def grave_work(connection: AsyncConnection) -> bool:
     """True while an Extreme or Severe alert is being planned or sent, or is due to be."""
     driver = await raw(connection)
     cursor = await driver.execute(
-        """select exists (select from outbox where lane = any(%s)
-           and (state = 'leased' or state = 'ready' and not_before <= now()))""",
+        f"""select exists (select from outbox where lane = any(%s)
+           and (state = '{W.LEASED}' or state = '{W.READY}' and not_before <= now()))""",  # noqa: S608
         ([lane.value for lane in GRAVE_LANES],),
     )
     row = await cursor.fetchone()

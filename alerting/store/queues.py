@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.lane import Lane
 from alerting.store.db import Database, raw
 from alerting.store.outbox import FIRST, FRONT, Work
+from alerting.store.states import W, work_from
 
 #: What has become due joins the queue near its front: it has waited once already.
 _WAKE = f"""
@@ -20,15 +21,15 @@ _WAKE = f"""
     from alert a
     where a.id = o.alert_id and o.id in (
       select w.id from outbox w
-      where w.state = 'ready' and w.rank is null and w.not_before <= now()
+      where w.state = '{W.READY}' and w.rank is null and w.not_before <= now()
       order by w.not_before limit %(most)s for no key update skip locked)"""  # noqa: S608
 
-_TAKE = """
-    update outbox o set state = 'leased', owner = %(owner)s, fence = o.fence + 1,
+_TAKE = f"""
+    update outbox o set state = '{W.LEASED}', owner = %(owner)s, fence = o.fence + 1,
       tries = o.tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
     from best where o.id = best.id
     returning o.id, o.alert_id, o.kind, o.lane, o.channel, o.digest, o.size, o.cursor,
-      o.window_from, o.window_to, o.fence, o.tries, coalesce(o.rank, 0)"""
+      o.window_from, o.window_to, o.fence, o.tries, coalesce(o.rank, 0)"""  # noqa: S608
 
 _CLAIM = f"""
     with best as (
@@ -36,7 +37,7 @@ _CLAIM = f"""
         as room(lane, channel, below)
       cross join lateral (
         select o.id from outbox o
-        where o.lane = room.lane and o.channel = room.channel and o.state = 'ready'
+        where o.lane = room.lane and o.channel = room.channel and o.state = '{W.READY}'
           and o.rank < room.below and o.not_before <= now()
         order by o.rank, o.id limit 1 for no key update skip locked) as w)
     {_TAKE}"""  # noqa: S608
@@ -45,9 +46,9 @@ _CLAIM = f"""
 _CLAIM_OTHER = f"""
     with best as (
       select o.id from outbox o
-      where o.state = 'ready' and not o.alert_id = any(%(alerts)s) and o.id in (
+      where o.state = '{W.READY}' and not o.alert_id = any(%(alerts)s) and o.id in (
         select f.id from outbox f
-        where f.lane = %(lane)s and f.channel = %(channel)s and f.state = 'ready'
+        where f.lane = %(lane)s and f.channel = %(channel)s and f.state = '{W.READY}'
           and f.rank is not null and f.not_before <= now()
         order by f.rank, f.id limit 5)
       order by o.rank, o.id limit 1 for no key update skip locked)
@@ -55,39 +56,40 @@ _CLAIM_OTHER = f"""
 
 #: Looks at the newest rows: what another alert has queued came while this one was planned. Of two
 #: only the one that has more queued stands aside.
-_SMALLER = """
+_SMALLER = f"""
     with own as (select count(*) as n from (
-      select from outbox where alert_id = %(alert)s and state = 'ready' limit 1000) as q)
+      select from outbox where alert_id = %(alert)s and state = '{W.READY}' limit 1000) as q)
     select exists (
       select from (
         select distinct alert_id from (
           select alert_id from outbox
-          where lane = %(lane)s and state in ('ready','leased') and not_before <= now()
+          where lane = %(lane)s and state in ('{W.READY}','{W.LEASED}') and not_before <= now()
           order by id desc limit 50) as newest) as other
       where other.alert_id <> %(alert)s and (select n from own) > (select count(*) from (
-        select from outbox where alert_id = other.alert_id and state = 'ready' limit 1000) as q))
-      and (select n from own) >= %(enough)s"""
+        select from outbox where alert_id = other.alert_id and state = '{W.READY}'
+        limit 1000) as q))
+      and (select n from own) >= %(enough)s"""  # noqa: S608
 
 #: What a dead or stopped worker held, and what was claimed without the worker learning of it. What
 #: a window holds stays marked.
-_RECOVER = """
-    update outbox set state = 'ready', rank = null, owner = '', lease_until = null
+_RECOVER = f"""
+    update outbox set state = '{W.READY}', rank = null, owner = '', lease_until = null
     where id in (
       select id from outbox
-      where state = 'leased' and (lease_until < now() or owner = any(%(gone)s)
+      where state in {work_from(W.READY)} and (lease_until < now() or owner = any(%(gone)s)
         or owner = %(own)s and not id = any(%(held)s)
           and lease_until < now() + make_interval(secs => %(fresh_s)s))
       for no key update skip locked)
-    returning id"""
+    returning id"""  # noqa: S608
 
 # Asked ten times a second by every busy process.
-_YOUNG = """
+_YOUNG = f"""
     select l.lane from unnest(%(lanes)s::text[]) as l(lane)
     cross join lateral (
       select o.created_at from outbox o
-      where o.lane = l.lane and o.state in ('ready','leased') and o.not_before <= now()
+      where o.lane = l.lane and o.state in ('{W.READY}','{W.LEASED}') and o.not_before <= now()
       order by o.id desc limit 1) as newest
-    where newest.created_at > now() - make_interval(secs => %(age_s)s)"""
+    where newest.created_at > now() - make_interval(secs => %(age_s)s)"""  # noqa: S608
 
 #: Rows woken by one claim.
 _MOST = 500
@@ -119,11 +121,11 @@ async def claim_one(
     """Take this row, whatever its place; None when it is done or in another worker's hands."""
     driver = await raw(connection)
     cursor = await driver.execute(
-        """update outbox set state = 'leased', owner = %(owner)s, fence = fence + 1,
+        f"""update outbox set state = '{W.LEASED}', owner = %(owner)s, fence = fence + 1,
              tries = tries + 1, lease_until = now() + make_interval(secs => %(lease_s)s)
-           where id = %(id)s and state = 'ready'
+           where id = %(id)s and state in {work_from(W.LEASED)}
            returning id, alert_id, kind, lane, channel, digest, size, cursor, window_from,
-             window_to, fence, tries, coalesce(rank, 0)""",
+             window_to, fence, tries, coalesce(rank, 0)""",  # noqa: S608
         {"id": outbox_id, "owner": owner, "lease_s": lease_s},
     )
     row = await cursor.fetchone()

@@ -19,14 +19,15 @@ from alerting.domain.delivery import TOLD
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
+from alerting.store.states import D, W
 
 #: Who was told, or may have been: by itself, in a digest, or where no receipt ever said.
-_REACHED = """(d.state = any(%(told)s) or d.reason = 'digested'
-               or d.state = 'failed' and d.reason = 'in-doubt')"""
+_REACHED = f"""(d.state = any(%(told)s) or d.reason = 'digested'
+               or d.state = '{D.FAILED}' and d.reason = 'in-doubt')"""
 
 #: What an end ends may still be on its way: in an open window, or where the alert goes on for
 #: people elsewhere.
-_ON_ITS_WAY = """(d.state = 'planned' and a.thread_id = %(thread)s and o.state <> 'done'
+_ON_ITS_WAY = f"""(d.state = '{D.PLANNED}' and a.thread_id = %(thread)s and o.state <> '{W.DONE}'
                   and (not a.state = any(%(ended)s)
                        or d.id >= o.id * %(span)s + o.window_from
                           and d.id < o.id * %(span)s + o.window_to))"""
@@ -44,7 +45,7 @@ _TOLD_OF = f"""
       cross join lateral (
         select * from delivery where id >= o.id * %(span)s and id < o.id * %(span)s + o.size
         order by id limit %(span)s) as d
-      cross join lateral (select case when d.state = 'planned' then 'infinity'::timestamptz
+      cross join lateral (select case when d.state = '{D.PLANNED}' then 'infinity'::timestamptz
         else coalesce(d.accepted_at, d.attempted_at, d.settled_at, d.planned_at) end as at) as w
       where a.event_id = %(event)s and a.id <> %(end)s and ({_REACHED}
         or %(on_its_way)s and {_ON_ITS_WAY})

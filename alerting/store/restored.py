@@ -14,6 +14,7 @@ from sqlalchemy import Boolean, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.store.presence import CLASS
+from alerting.store.states import A, W
 
 #: Rows of the outbox that may have been numbered after the dump was taken. Their numbers, and those
 #: of their deliveries, are known to providers and must not be given to others.
@@ -80,24 +81,25 @@ async def free(connection: AsyncConnection) -> None:
     """Take all open work from its owners, who are gone, and let it be due."""
     await connection.execute(
         text(
-            """update outbox set state = 'ready', fence = fence + 1, lease_until = null,
+            f"""update outbox set state = '{W.READY}', fence = fence + 1, lease_until = null,
                  owner = '', not_before = least(not_before, now())
-               where state in ('ready','leased') and (kind = 'deliver' or not_before <= now()
-                 or state = 'leased')"""
+               where state in ('{W.READY}','{W.LEASED}')
+                 and (kind = 'deliver' or not_before <= now()
+                 or state = '{W.LEASED}')"""  # noqa: S608
         )
     )
 
 
 async def open_work(connection: AsyncConnection, kind: str) -> list[int]:
     """The ids of open rows of one kind, the gravest lane first."""
-    query = """select id from outbox where kind = :kind and state = 'ready'
-               order by array_position(array['extreme','severe'], lane), id"""
+    query = f"""select id from outbox where kind = :kind and state = '{W.READY}'
+               order by array_position(array['extreme','severe'], lane), id"""  # noqa: S608
     return [row.id for row in await connection.execute(text(query), {"kind": kind})]
 
 
 async def open_alerts(connection: AsyncConnection) -> list[UUID]:
     """The alerts that will go on when workers start."""
-    query = """select id from alert a where state in ('accepted','delivering') and exists (
-                 select from outbox o where o.alert_id = a.id and o.state = 'ready')
-               order by sent_at"""
+    query = f"""select id from alert a where state in ('{A.ACCEPTED}','{A.DELIVERING}') and exists (
+                 select from outbox o where o.alert_id = a.id and o.state = '{W.READY}')
+               order by sent_at"""  # noqa: S608
     return [row.id for row in await connection.execute(text(query))]

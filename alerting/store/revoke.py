@@ -19,12 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.alert_state import AlertState
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, UNFINISHED
+from alerting.store.states import A, D, W, delivery_from, work_from
 
 #: The cursor of a chunk all of whose deliveries were called back but those in doubt.
 _CALLED_BACK = -1
 
 #: States of alerts whose unsent deliveries are called back.
-_ENDS = [AlertState.CANCELLED.value, AlertState.SUPERSEDED.value]
+_ENDS = [A.CANCELLED.value, A.SUPERSEDED.value]
 
 
 async def stop(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> bool:
@@ -40,26 +41,30 @@ async def stop(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> bool:
     driver = await raw(connection)
     # A planner at work is waited for, so that no chunk comes after those taken below.
     await driver.execute(
-        """update outbox set state = 'done', fence = fence + 1, lease_until = null, owner = '',
+        f"""update outbox set state = '{W.DONE}', fence = fence + 1, lease_until = null, owner = '',
                   done_at = now()
-           where alert_id = any(%s) and kind = 'plan' and state in ('ready','leased')""",
+           where alert_id = any(%s) and kind = 'plan' and state in {work_from(W.DONE)}""",  # noqa: S608
         (list(alert_ids),),
     )
     cursor = await driver.execute(
-        """select id, state, fence, window_to > window_from from outbox
-           where alert_id = any(%s) and kind = 'deliver' and state in ('ready','leased')
-           order by id for update""",
+        f"""select id, state, fence, window_to > window_from from outbox
+           where alert_id = any(%s) and kind = 'deliver' and state in ('{W.READY}','{W.LEASED}')
+           order by id for update""",  # noqa: S608
         (list(alert_ids),),
     )
     rows = await cursor.fetchall()
     calling = [i for i, _, _, inside in rows if inside]
-    fresh = [i for i, state, fence, inside in rows if state == "ready" and not fence and not inside]
+    fresh = [i for i, state, fence, inside in rows if state == W.READY and not fence and not inside]
     begun = {i for i, _, _, _ in rows} - set(calling) - set(fresh)
-    await driver.execute("update outbox set state = 'done' where id = any(%s)", (fresh,))
     await driver.execute(
-        """update outbox set state = 'ready', fence = fence + 1, lease_until = null, owner = '',
-                  not_before = now(), rank = null
-           where id = any(%s)""",
+        f"""update outbox set state = '{W.DONE}'
+            where id = any(%s) and state in {work_from(W.DONE, W.READY)}""",  # noqa: S608
+        (fresh,),
+    )
+    await driver.execute(
+        f"""update outbox set state = '{W.READY}', fence = fence + 1, lease_until = null,
+                  owner = '', not_before = now(), rank = null
+           where id = any(%s) and (state in {work_from(W.READY)} or state = '{W.READY}')""",  # noqa: S608
         (list(begun),),
     )
     await driver.execute("update outbox set not_before = now() where id = any(%s)", (calling,))
@@ -87,8 +92,8 @@ async def call_back(
             from (select id, state from alert where {UNFINISHED} and state = any(%(ends)s)) as a
             join outbox o on o.alert_id = a.id
             where o.kind = 'deliver'
-              and (o.state = 'done' and o.done_at is null
-                   or o.state = 'ready' and o.window_to <= o.window_from
+              and (o.state = '{W.DONE}' and o.done_at is null
+                   or o.state = '{W.READY}' and o.window_to <= o.window_from
                       and o.cursor <> %(called_back)s)
             limit %(chunks)s for no key update of o skip locked""",  # noqa: S608
         {"ends": _ENDS, "called_back": _CALLED_BACK, "chunks": chunks},
@@ -102,17 +107,17 @@ async def call_back(
         "ends": [r[0] * CHUNK_SPAN + r[1] for r in rows],
     }
     await driver.execute(
-        """update delivery d set state = 'revoked', reason = r.reason, settled_at = %(now)s
+        f"""update delivery d set state = '{D.REVOKED}', reason = r.reason, settled_at = %(now)s
            from unnest(%(firsts)s::int8[], %(ends)s::int8[], %(reasons)s::text[])
              as r(first, "end", reason)
-           where d.id >= r.first and d.id < r."end" and d.state in ('planned','deferred')""",
+           where d.id >= r.first and d.id < r."end" and d.state in {delivery_from(D.REVOKED)}""",  # noqa: S608
         {**ranges, "now": now, "reasons": [reasons[AlertState(r[4])] for r in rows]},
     )
-    touched = [r[0] for r in rows if r[2] == "ready"]
+    touched = [r[0] for r in rows if r[2] == W.READY]
     cursor = await driver.execute(
-        """select o.id from outbox o where o.id = any(%(touched)s) and exists (
+        f"""select o.id from outbox o where o.id = any(%(touched)s) and exists (
              select from delivery d where d.id >= o.id * %(span)s
-               and d.id < o.id * %(span)s + o.size and d.state = 'in_doubt')""",
+               and d.id < o.id * %(span)s + o.size and d.state = '{D.IN_DOUBT}')""",  # noqa: S608
         {"touched": touched, "span": CHUNK_SPAN},
     )
     doubtful = [row[0] for row in await cursor.fetchall()]
@@ -120,8 +125,9 @@ async def call_back(
         "update outbox set cursor = %s where id = any(%s)", (_CALLED_BACK, doubtful)
     )
     await driver.execute(
-        """update outbox set state = 'done', done_at = now()
-           where id = any(%s) and not id = any(%s)""",
+        f"""update outbox set state = '{W.DONE}', done_at = now()
+           where id = any(%s) and not id = any(%s)
+             and (state in {work_from(W.DONE, W.READY)} or state = '{W.DONE}')""",  # noqa: S608
         (ranges["ids"], doubtful),
     )
     return len(rows)
@@ -138,16 +144,17 @@ async def call_back_deferred(
     """Revoke what of these alerts waits for citizens' digests; returns how many were looked at."""
     driver = await raw(connection)
     cursor = await driver.execute(
-        """with gone as (
+        f"""with gone as (
              delete from digest_item where delivery_id in (
                select delivery_id from digest_item
                where digest_id is null and alert_id = any(%(alerts)s)
                limit %(limit)s for update skip locked)
              returning delivery_id),
            revoked as (
-             update delivery d set state = 'revoked', reason = %(reason)s, settled_at = %(now)s
-             from gone where d.id = gone.delivery_id and d.state = 'deferred')
-           select count(*) from gone""",
+             update delivery d set state = '{D.REVOKED}', reason = %(reason)s, settled_at = %(now)s
+             from gone where d.id = gone.delivery_id
+               and d.state in {delivery_from(D.REVOKED, D.DEFERRED)})
+           select count(*) from gone""",  # noqa: S608
         {"alerts": list(alert_ids), "reason": reason, "now": now, "limit": limit},
     )
     row = await cursor.fetchone()

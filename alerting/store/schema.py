@@ -35,17 +35,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
+from alerting.store.states import A, D, W, alert_from, among, work_from
+
 #: Deliveries of chunk `c` have the ids c × CHUNK_SPAN … c × CHUNK_SPAN + size − 1.
 CHUNK_SPAN = 1024
 
 #: SQL: an alert that may still be sent or let go.
-LIVE = "state in ('held','accepted','delivering')"
+LIVE = f"state in {alert_from(A.EXPIRED)}"
 
 #: SQL: an alert whose end is still to be written.
-UNFINISHED = "finished_at is null and state <> 'recorded'"
+UNFINISHED = f"finished_at is null and state <> '{A.RECORDED}'"
+
+#: SQL: a row of the outbox that a worker may still take or hold.
+_UNDONE = f"state in {work_from(W.DONE)}"
 
 #: SQL: a row of the outbox that is still to be done, calling back what was not sent included.
-OPEN = "state in ('ready','leased') or state = 'done' and done_at is null"
+OPEN = f"{_UNDONE} or state = '{W.DONE}' and done_at is null"
 
 metadata = MetaData(
     naming_convention={
@@ -319,8 +324,7 @@ alert = Table(
         postgresql_where=text("submitted_person is null"),
     ),
     CheckConstraint(
-        "state in ('held','accepted','delivering','completed','recorded','cancelled',"
-        "'superseded','expired')",
+        f"state in {among(A)}",
         name="state",
     ),
 )
@@ -381,7 +385,7 @@ outbox = Table(
     Column("alert_id", ForeignKey("alert.id", ondelete="CASCADE"), nullable=False),
     Column("kind", Text, nullable=False, comment="plan, or deliver (then it is a chunk)"),
     Column("lane", Text, nullable=False),
-    Column("state", Text, nullable=False, server_default="ready"),
+    Column("state", Text, nullable=False, server_default=W.READY.value),
     Column("channel", Text, nullable=False, server_default=""),
     Column("digest", Boolean, nullable=False, server_default="false", comment="carries digests"),
     Column("size", Integer, nullable=False, server_default="0"),
@@ -407,24 +411,24 @@ outbox = Table(
         comment="what its digests carried is settled",
     ),
     CheckConstraint("kind in ('plan','deliver')", name="kind"),
-    CheckConstraint("state in ('ready','leased','done','poisoned')", name="state"),
+    CheckConstraint(f"state in {among(W)}", name="state"),
     Index(None, "alert_id"),
-    Index("ix_outbox_open", "lane", "id", postgresql_where=text("state in ('ready','leased')")),
+    Index("ix_outbox_open", "lane", "id", postgresql_where=text(_UNDONE)),
     Index(
         "ix_outbox_queue",
         "lane",
         "channel",
         "rank",
         "id",
-        postgresql_where=text("state = 'ready' and rank is not null"),
+        postgresql_where=text(f"state = '{W.READY}' and rank is not null"),
     ),
     Index(
         "ix_outbox_waits",
         "not_before",
-        postgresql_where=text("state = 'ready' and rank is null"),
+        postgresql_where=text(f"state = '{W.READY}' and rank is null"),
     ),
     # Not by lease_until: every window extends a lease, and an index on it would be written too.
-    Index("ix_outbox_leased", "id", postgresql_where=text("state = 'leased'")),
+    Index("ix_outbox_leased", "id", postgresql_where=text(f"state = '{W.LEASED}'")),
     # When it is time to see whose receipts are missing.
     Index("ix_outbox_check", "check_at", postgresql_where=text("check_at is not null")),
     Index("ix_outbox_of_alert", "alert_id", "id", postgresql_where=text(OPEN)),
@@ -449,7 +453,7 @@ delivery = Table(
     Column("info_no", SmallInteger, nullable=False, comment="which info of the alert"),
     Column("area_no", SmallInteger, nullable=False, comment="which area of that info; -1 none"),
     Column("places", SmallInteger, nullable=False, server_default="0", comment="theirs, as bits"),
-    Column("state", Text, nullable=False, server_default="planned"),
+    Column("state", Text, nullable=False, server_default=D.PLANNED.value),
     Column("reason", Text, nullable=False, server_default=""),
     Column("code", Text, nullable=False, server_default="", comment="the provider's own"),
     Column("provider", Text, nullable=False, server_default="", comment="who was last called"),

@@ -8,25 +8,26 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.delivery import TRANSITIONS, DeliveryState
+from alerting.domain.delivery import SETTLED, DeliveryState
 from alerting.store.db import int8s, raw
+from alerting.store.states import D, W, among, settles
 
 #: What the outcomes of one window have in common is sent once; nearly all of them end alike.
-_SETTLE = """
+_SETTLE = f"""
     update delivery d set
-      state = case when d.state = any(%(movable)s) then k.state else d.state end,
+      state = case when {settles("d.state", "k.state")} then k.state else d.state end,
       reason = k.reason, code = k.code, silent = k.silent,
-      due_at = case when k.state = 'deferred' then k.due_at else d.due_at end,
-      deferrals = d.deferrals + (k.state = 'deferred')::int,
+      due_at = case when k.state = '{D.DEFERRED}' then k.due_at else d.due_at end,
+      deferrals = d.deferrals + (k.state = '{D.DEFERRED}')::int,
       provider = case when k.provider = '' then d.provider else k.provider end,
       provider_ref = case when r.provider_ref = '' then d.provider_ref else r.provider_ref end,
       possible_duplicate = d.possible_duplicate or k.possible_duplicate,
       tries = d.tries + k.tried,
       attempted_at = case when k.tried > 0 then coalesce(k.attempted_at, d.attempted_at)
                           else d.attempted_at end,
-      accepted_at = case when k.state in ('accepted','delivered')
+      accepted_at = case when k.state in ('{D.ACCEPTED}','{D.DELIVERED}')
                          then coalesce(d.accepted_at, %(now)s) else d.accepted_at end,
-      settled_at = case when k.state = any(%(settled)s)
+      settled_at = case when k.state in {among(s for s in D if s in SETTLED)}
                         then coalesce(d.settled_at, %(now)s) else d.settled_at end
     from unnest(%(id)s::int8[], %(provider_ref)s::text[], %(kind)s::int4[])
       as r(id, provider_ref, kind)
@@ -36,22 +37,17 @@ _SETTLE = """
       with ordinality as k(state, reason, code, possible_duplicate, tried, attempted_at, silent,
                            due_at, provider, no)
       on k.no = r.kind
-    where d.id = r.id"""
+    where d.id = r.id"""  # noqa: S608
 
 #: The same for whoever still holds the chunk.
 _SETTLE_HELD = f"""{_SETTLE}
       and exists (select from outbox o
-                  where o.id = %(work)s and o.fence = %(fence)s and o.state = 'leased')"""
+                  where o.id = %(work)s and o.fence = %(fence)s and o.state = '{W.LEASED}')"""
 
 _KIND = (
     "state", "reason", "code", "possible_duplicate", "tried", "attempted_at", "silent", "due_at",
     "provider",
 )  # fmt: skip
-
-_MOVABLE = [
-    s.value for s in (DeliveryState.PLANNED, DeliveryState.DEFERRED, DeliveryState.IN_DOUBT)
-]
-_SETTLED = [s.value for s in TRANSITIONS if not TRANSITIONS[s]] + [DeliveryState.ACCEPTED.value]
 
 
 class Settlement(NamedTuple):
@@ -111,6 +107,4 @@ def _values(rows: Sequence[Settlement], now: datetime) -> dict[str, Any]:
         "kind": int8s(which),
         "provider_ref": [r.provider_ref for r in rows],
         "now": now,
-        "movable": _MOVABLE,
-        "settled": _SETTLED,
     }

@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import Alert, Reference
-from alerting.domain.alert_state import ENDED, AlertState
+from alerting.domain.alert_state import ENDED, TRANSITIONS, AlertState
+from alerting.domain.transitions import sources
 from alerting.domain.version import Name, Version
 from alerting.store.alerts import StoredAlert, select_alerts
 from alerting.store.schema import alert, alert_reference
@@ -211,11 +212,11 @@ async def end(
     *,
     by: UUID | None = None,
 ) -> None:
-    """Move live alerts to `state`; what has ended stays as it is. by: the alert that ends them."""
+    """Move alerts to `state`; what has ended stays as it is. by: the alert that ends them."""
     if alert_ids:
         await connection.execute(
             update(alert)
-            .where(alert.c.id.in_(alert_ids), alert.c.state.not_in(_ENDED))
+            .where(alert.c.id.in_(alert_ids), alert.c.state.in_(sources(TRANSITIONS, state)))
             .values(state=state.value, state_reason=reason, ended_by=by)
         )
 

@@ -13,14 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.decision import Reason
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
+from alerting.store.states import A, D
 
 
 def _may_reach(d: str) -> str:
     """SQL: this delivery reached its endpoint, or may still do so in time."""
-    return f"""({d}.state in ('attempting','delivered')
-        or {d}.state in ('planned','in_doubt')
+    return f"""({d}.state = '{D.DELIVERED}'
+        or {d}.state in ('{D.PLANNED}','{D.IN_DOUBT}')
            and greatest({d}.planned_at, {d}.due_at) > %(open_before)s
-        or {d}.state = 'accepted' and not ({d}.channel = any(%(reporting)s)
+        or {d}.state = '{D.ACCEPTED}' and not ({d}.channel = any(%(reporting)s)
            and {d}.accepted_at <= %(silent_before)s))"""
 
 
@@ -37,15 +38,15 @@ def _digest_failed(d: str) -> str:
     from before the delivery was settled; a minute allows for two clocks, digests are hours apart.
     """
     return f"""coalesce((
-        select c.state = 'failed' from delivery c join outbox co on co.id = c.id / {CHUNK_SPAN}
+        select c.state = '{D.FAILED}' from delivery c join outbox co on co.id = c.id / {CHUNK_SPAN}
         where c.citizen_id = {d}.citizen_id and c.address_id = {d}.address_id and co.digest
           and c.accepted_at <= {d}.settled_at + interval '1 minute'
         order by c.accepted_at desc limit 1), false)"""  # noqa: S608 - nothing from outside
 
 
-_UNREACHED = f"""(d.state = 'failed'
-    or d.state in ('planned','in_doubt','accepted') and not {_may_reach("d")}
-    or d.state = 'suppressed' and (
+_UNREACHED = f"""(d.state = '{D.FAILED}'
+    or d.state in ('{D.PLANNED}','{D.IN_DOUBT}','{D.ACCEPTED}') and not {_may_reach("d")}
+    or d.state = '{D.SUPPRESSED}' and (
       d.reason in ('{Reason.OPTED_OUT}','{Reason.UNVERIFIED}','{Reason.SUSPENDED}')
       or d.reason = '{Reason.DIGESTED}' and {_digest_failed("d")}
       or d.reason = '{Reason.ALREADY_TOLD}' and exists (
@@ -65,12 +66,13 @@ _STEPS = f"""
         and mine.id <> theirs.id
       join delivery d on d.citizen_id = mine.citizen_id and d.alert_id = g.alert_id
         and d.address_id = mine.id
-      where d.state = 'suppressed' and d.reason = '{Reason.ALREADY_TOLD}'
+      where d.state = '{D.SUPPRESSED}' and d.reason = '{Reason.ALREADY_TOLD}'
         and not {_TWIN_MAY_REACH})
     select distinct on (d.citizen_id) d.id as follows, d.citizen_id, t.address_id, t.channel,
            d.info_no, d.area_no, d.places
     from who d
-    join alert a on a.id = d.alert_id and a.state in ('accepted','delivering','completed')
+    join alert a on a.id = d.alert_id
+      and a.state in ('{A.ACCEPTED}','{A.DELIVERING}','{A.COMPLETED}')
       and a.expires_at > %(now)s
     join citizen c on c.id = d.citizen_id
     join lateral (
@@ -87,19 +89,20 @@ _STEPS = f"""
       and not exists (
         select from delivery o
         where o.citizen_id = d.citizen_id and o.alert_id = d.alert_id and o.id <> d.id
-          and (o.state = 'deferred' or {_may_reach("o")}
-               or o.state = 'suppressed' and o.reason = '{Reason.DIGESTED}'
+          and (o.state = '{D.DEFERRED}' or {_may_reach("o")}
+               or o.state = '{D.SUPPRESSED}' and o.reason = '{Reason.DIGESTED}'
                   and not {_digest_failed("o")}))
     order by d.citizen_id, d.id"""  # noqa: S608 - nothing from outside
 
 #: When the first of those that are open will have waited too long.
 _NEXT = f"""
     select bool_or({_UNREACHED} and not exists (select from delivery f where f.follows = d.id)),
-           bool_or(d.state = 'accepted' and d.channel = any(%(reporting)s)),
+           bool_or(d.state = '{D.ACCEPTED}' and d.channel = any(%(reporting)s)),
            min(r.late_at) filter (where r.late_at > %(now)s)
     from delivery d
     left join lateral (select greatest(d.planned_at, d.due_at) + %(wait)s as late_at
-      where d.state in ('planned','in_doubt') or d.state = 'deferred' and d.due_at is not null
+      where d.state in ('{D.PLANNED}','{D.IN_DOUBT}')
+        or d.state = '{D.DEFERRED}' and d.due_at is not null
     ) r on true
     where d.id >= %(first)s and d.id < %(end)s"""  # noqa: S608 - nothing from outside
 

@@ -12,7 +12,7 @@ from alerting.clock import Clock
 from alerting.dispatch import reach
 from alerting.dispatch.chunks.compose import Group, Texts
 from alerting.dispatch.chunks.doubts import look_up
-from alerting.dispatch.chunks.outcome import Doubt, doubt, held_long_enough, next_try
+from alerting.dispatch.chunks.outcome import IN_DOUBT, Doubt, doubt, held_long_enough, next_try
 from alerting.dispatch.chunks.send import Pause, Sender
 from alerting.dispatch.escalate import wait_of
 from alerting.dispatch.judging.verdict import Sending, Verdicts, ended_as, withheld
@@ -140,7 +140,7 @@ class Deliverer:
                 # It is not sent again, but a receipt may still tell.
                 kept.add(d.id)
                 if held_long_enough(d, now, self._settings):
-                    refused.append(Settlement(d.id, DeliveryState.FAILED, "in-doubt"))
+                    refused.append(Settlement(d.id, DeliveryState.FAILED, IN_DOUBT))
             else:
                 refused.append(withheld(d, decision))
                 if decision.verdict is Verdict.DIGEST and decision.until is not None:
@@ -180,7 +180,7 @@ class Deliverer:
             ):
                 again.append(d)
             else:
-                closed.append(Settlement(d.id, DeliveryState.FAILED, "in-doubt"))
+                closed.append(Settlement(d.id, DeliveryState.FAILED, IN_DOUBT))
         return closed, again
 
     async def _judged(

@@ -18,6 +18,9 @@ from alerting.store.settlements import Settlement
 #: Faults that lie with the provider or with us, not with one citizen.
 _WHOLE_PROVIDER = frozenset({Fault.OURS, Fault.CAPACITY, Fault.PROVIDER})
 
+#: The reason in the ledger of what may have gone out and was closed without a word from anybody.
+IN_DOUBT = "in-doubt"
+
 #: How long to leave a provider alone that did not say.
 _BREATH_S = 1.0
 
@@ -43,7 +46,8 @@ def after_send(
 
     A definite refusal that may pass is planned again until the alert expires; only an address that
     cannot be reached is given up after `max_tries`. A second try of something in doubt that is
-    refused stays in doubt, for the first may have gone.
+    refused stays in doubt, for the first may have gone; where it comes too late to be made, the
+    delivery is closed like any other doubt: it counts as told when its alert's end is.
 
     reason, silent: why it was sent, and how.
     """
@@ -51,6 +55,8 @@ def after_send(
     state, refusal = _end(d, outcome, settings)
     if was_in_doubt and state is DeliveryState.PLANNED:
         state = DeliveryState.IN_DOUBT
+    if was_in_doubt and state is DeliveryState.EXPIRED:
+        state, refusal = DeliveryState.FAILED, IN_DOUBT
     return Settlement(
         d.id,
         state,
@@ -95,13 +101,14 @@ def asked_to_wait(outcomes: Sequence[Outcome]) -> float:
 
 
 def doubt(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> Doubt:
-    """Resend the grave and flag it; hold the rest for a receipt, then close it."""
+    """Resend what is grave, or was asked for, and flag it; hold the rest for a receipt, then close
+    it."""
     since = now - (d.attempted_at or now)
-    if lane in GRAVE_LANES:
+    if _is_resent(d, lane):
         if d.tries >= settings.max_tries:
             return Doubt.CLOSE
-        return Doubt.RESEND if since >= _wait(lane, settings) else Doubt.WAIT
-    return Doubt.CLOSE if since >= _wait(lane, settings) else Doubt.WAIT
+        return Doubt.RESEND if since >= _wait(d, lane, settings) else Doubt.WAIT
+    return Doubt.CLOSE if since >= _wait(d, lane, settings) else Doubt.WAIT
 
 
 def held_long_enough(d: OpenDelivery, now: datetime, settings: Settings) -> bool:
@@ -120,7 +127,7 @@ def next_try(
     doubt is to be closed after its time.
     """
     if d.state == DeliveryState.IN_DOUBT:
-        acted_on_at = (d.attempted_at or now) + _wait(lane, settings)
+        acted_on_at = (d.attempted_at or now) + _wait(d, lane, settings)
         if to_send or acted_on_at > now:
             return acted_on_at
         return (d.attempted_at or now) + timedelta(seconds=settings.in_doubt_hold_s)
@@ -130,8 +137,12 @@ def next_try(
     return now + timedelta(seconds=random.uniform(0, bound))  # noqa: S311 - spreads load only
 
 
-def _wait(lane: Lane, settings: Settings) -> timedelta:
+def _is_resent(d: OpenDelivery, lane: Lane) -> bool:
+    return lane in GRAVE_LANES or d.resend
+
+
+def _wait(d: OpenDelivery, lane: Lane, settings: Settings) -> timedelta:
     """How long a receipt may still settle a doubt before we act."""
-    if lane in GRAVE_LANES:
+    if _is_resent(d, lane):
         return timedelta(seconds=settings.in_doubt_wait_s)
     return timedelta(seconds=settings.in_doubt_hold_s)

@@ -30,7 +30,6 @@ from alerting.throttle.desk import Desk, Subject
 _STATES = {
     DeliveryState.PLANNED: "waits to be sent",
     DeliveryState.DEFERRED: "is held until later",
-    DeliveryState.ATTEMPTING: "is being sent",
     DeliveryState.IN_DOUBT: "may have been sent; nobody knows yet",
     DeliveryState.ACCEPTED: "was taken by the provider",
     DeliveryState.DELIVERED: "reached the citizen",

@@ -1,0 +1,283 @@
+"""Whatever happens to alerts, PostgreSQL sees only moves that the tables of `domain` have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from moves import moves_made, record_moves
+from sqlalchemy import func, text, update
+from test_guarantee_states import MOVES
+from town import Town
+
+from alerting.cap import to_xml
+from alerting.channels.base import (
+    AMBIGUOUS,
+    DEAD_ADDRESS,
+    PROVIDER_DOWN,
+    TOO_LATE,
+    ErrorClass,
+    Outcome,
+    Outgoing,
+)
+from alerting.dispatch.intake.cancel import call_back_all, cancel
+from alerting.domain import alert_state, delivery, work_state
+from alerting.domain.alert import Alert, MsgType, Severity, Urgency
+from alerting.domain.principal import internal
+from alerting.store import receipts
+from alerting.store.receipts import NewReceipt
+from alerting.store.schema import outbox
+
+TABLES: dict[str, dict[Any, frozenset[Any]]] = {
+    "delivery": delivery.TRANSITIONS,
+    "alert": alert_state.TRANSITIONS,
+    "outbox": work_state.TRANSITIONS,
+}
+#: What rows are written as. A version that comes late is superseded at once.
+FIRST = {
+    "delivery": {"planned"},
+    "alert": {"held", "accepted", "recorded", "superseded"},
+    "outbox": {"ready"},
+}
+
+
+@pytest.fixture
+async def seen(town: Town) -> AsyncIterator[Town]:
+    """A town whose every move is judged when the test is over."""
+    await record_moves(town.db)
+    yield town
+    for kind, table in TABLES.items():
+        for was, became in await moves_made(town.db, kind):
+            allowed = table[was] if was else FIRST[kind]  # type: ignore[index]
+            assert became in allowed, f"{kind}: {was} became {became}"
+
+
+async def made(town: Town, kind: str = "delivery") -> set[tuple[str, str]]:
+    return {m for m in await moves_made(town.db, kind) if m[0]}
+
+
+def answers(error: ErrorClass | None, town: Town) -> None:
+    for channel in town.channels.values():
+        channel.answer = lambda m: Outcome(m.delivery_id, error, provider_ref="" if error else "ok")
+
+
+async def works(town: Town, *, after_s: float = 0) -> None:
+    """Time passes, leases run out, and a new worker and the house do all that is due."""
+    town.clock.advance(after_s)
+    async with town.db.begin() as c:
+        past = func.now() - text("interval '1 second'")
+        await c.execute(update(outbox).where(outbox.c.state == "leased").values(lease_until=past))
+    await town.due_now()
+    await town.worker().sweep()
+    await town.house().keep()
+
+
+async def report(town: Town, *words: str) -> None:
+    rows = await _sms(town)
+    async with town.db.begin() as c:
+        for word in words:
+            code = "30003" if word == "undelivered" else ""
+            await receipts.add(c, [NewReceipt("sms", i, "", word, code) for i in rows])
+    await town.house().keep()
+
+
+async def _sms(town: Town) -> list[int]:
+    async with town.db.begin() as c:
+        found = await c.scalars(text("select id from delivery where channel = 'sms'"))
+        return list(found)
+
+
+async def test_sent_and_reported_on(seen: Town, alert_xml: bytes) -> None:
+    await seen.submit(alert_xml)
+    await works(seen)
+    assert await made(seen) == {("planned", "accepted")}
+    await report(seen, "delivered")
+    # A contrary word comes too late.
+    await report(seen, "undelivered", "sent")
+    assert await made(seen) == {("planned", "accepted"), ("accepted", "delivered")}
+    assert ("delivering", "completed") in await made(seen, "alert")
+
+
+async def test_taken_and_lost_goes_on_by_the_next_channel(seen: Town, alert_xml: bytes) -> None:
+    await seen.submit(alert_xml)
+    await works(seen)
+    await report(seen, "undelivered")
+    await works(seen)
+    assert await made(seen) == {("planned", "accepted"), ("accepted", "failed")}
+    async with seen.db.begin() as c:
+        query = "select count(*) from delivery where follows is not null and state = 'accepted'"
+        assert await c.scalar(text(query))
+
+
+@pytest.mark.parametrize(
+    ("error", "move"),
+    [
+        (DEAD_ADDRESS, ("planned", "failed")),
+        (TOO_LATE, ("planned", "expired")),
+        (AMBIGUOUS, ("planned", "in_doubt")),
+    ],
+)
+async def test_refused_in_each_way(
+    seen: Town, alert_xml: bytes, error: ErrorClass, move: tuple[str, str]
+) -> None:
+    answers(error, seen)
+    await seen.submit(alert_xml)
+    await works(seen)
+    assert move in await made(seen)
+
+
+async def test_refused_for_now_stays_planned_and_is_sent_later(
+    seen: Town, alert_xml: bytes
+) -> None:
+    answers(PROVIDER_DOWN, seen)
+    await seen.submit(alert_xml)
+    await works(seen)
+    assert await made(seen) == set()
+    answers(None, seen)
+    await works(seen, after_s=600)
+    assert await made(seen) == {("planned", "accepted")}
+
+
+async def in_doubt(town: Town, alert_xml: bytes, *, lane: str = "severe") -> None:
+    answers(AMBIGUOUS, town)
+    await town.submit(alert_xml)
+    await works(town)
+    assert await made(town) == {("planned", "in_doubt")}
+
+
+async def test_in_doubt_is_sent_again(seen: Town, alert_xml: bytes) -> None:
+    await in_doubt(seen, alert_xml)
+    answers(None, seen)
+    await works(seen, after_s=600)
+    assert ("in_doubt", "accepted") in await made(seen)
+
+
+async def test_in_doubt_is_settled_by_a_receipt(seen: Town, alert_xml: bytes) -> None:
+    await in_doubt(seen, alert_xml)
+    await report(seen, "delivered")
+    assert ("in_doubt", "delivered") in await made(seen)
+
+
+async def test_in_doubt_and_too_late_for_another_try_is_closed_and_hears_of_its_end(
+    seen: Town, alert_xml: bytes
+) -> None:
+    await in_doubt(seen, alert_xml)
+    answers(TOO_LATE, seen)
+    await works(seen, after_s=600)
+    assert ("in_doubt", "failed") in await made(seen)
+    async with seen.db.begin() as c:
+        reasons = set(await c.scalars(text("select reason from delivery where state = 'failed'")))
+        before = {m.endpoint for m in seen.sent}
+        alert_id = await c.scalar(text("select id from alert"))
+    assert reasons == {"in-doubt"}
+    done = await cancel(
+        seen.db, alert_id, principal=internal("x"), clock=seen.clock, doorbell=seen.doorbell
+    )
+    assert sum(done.reached.values()) == len(before)
+
+
+async def test_a_worker_dies_in_its_window(seen: Town, alert_xml: bytes) -> None:
+    def die(m: Outgoing) -> Outcome:
+        raise asyncio.CancelledError
+
+    for channel in seen.channels.values():
+        channel.answer = die
+    await seen.submit(alert_xml)
+    with suppress(asyncio.CancelledError):
+        await seen.worker().sweep()
+    answers(None, seen)
+    await works(seen)
+    assert ("planned", "in_doubt") in await made(seen)
+    assert ("leased", "ready") in await made(seen, "outbox")
+
+
+async def test_cancelled_before_it_was_sent(seen: Town, alert_xml: bytes) -> None:
+    submitted = await seen.submit(alert_xml)
+    plan = await seen.claim("planner")
+    await seen.worker()._planner.run(plan)
+    done = await cancel(
+        seen.db,
+        submitted.alert_id,
+        principal=internal("x"),
+        clock=seen.clock,
+        doorbell=seen.doorbell,
+    )
+    await call_back_all(seen.db, seen.clock, done.ended)
+    assert await made(seen) == {("planned", "revoked")}
+    assert ("delivering", "cancelled") in await made(seen, "alert")
+    assert ("ready", "done") in await made(seen, "outbox")
+
+
+async def test_run_out_before_it_was_sent(seen: Town, flood: Alert) -> None:
+    await seen.submit(to_xml(flood))
+    plan = await seen.claim("planner")
+    await seen.worker()._planner.run(plan)
+    async with seen.db.begin() as c:
+        await c.execute(text("update alert set expires_at = now() - interval '1 minute'"))
+    seen.clock.advance(60)
+    await seen.house().keep()
+    await works(seen)
+    assert await made(seen) == {("planned", "expired")}
+    assert ("delivering", "expired") in await made(seen, "alert")
+
+
+async def test_what_ends_its_workers_is_set_aside(seen: Town, alert_xml: bytes) -> None:
+    await seen.submit(alert_xml)
+    plan = await seen.claim("planner")
+    await seen.worker()._planner.run(plan)
+    async with seen.db.begin() as c:
+        await c.execute(text("update outbox set tries = 99 where kind = 'deliver'"))
+    await works(seen)
+    assert ("leased", "poisoned") in await made(seen, "outbox")
+    assert ("planned", "failed") in await made(seen)
+
+
+async def test_at_night_it_waits_for_the_digest(seen: Town, flood: Alert) -> None:
+    seen.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    sent = seen.clock.now()
+    infos = tuple(
+        replace(
+            i,
+            severity=Severity.MODERATE,
+            urgency=Urgency.EXPECTED,
+            onset=None,
+            expires=sent + timedelta(hours=14),
+        )
+        for i in flood.infos
+    )
+    night = replace(flood, sent=sent, infos=infos)
+    await seen.submit(to_xml(night), now=False)
+    await works(seen)
+    assert ("planned", "deferred") in await made(seen)
+    seen.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    await seen.house().keep()
+    await works(seen)
+    assert {("deferred", "suppressed"), ("planned", "accepted")} <= await made(seen)
+
+
+async def test_a_copy_is_suppressed_and_its_original_superseded(seen: Town, flood: Alert) -> None:
+    await seen.submit(to_xml(flood))
+    await works(seen)
+    seen.clock.advance(600)
+    again = replace(
+        flood,
+        identifier="again",
+        sent=seen.clock.now().replace(microsecond=0),
+        msg_type=MsgType.UPDATE,
+        references=(flood.triple,),
+    )
+    await seen.submit(to_xml(again), now=False)
+    await works(seen)
+    assert ("planned", "suppressed") in await made(seen)
+    assert ("completed", "superseded") in await made(seen, "alert")
+
+
+def test_the_state_machines_judge_is_as_strict_as_the_table() -> None:
+    for was, ends in MOVES.items():
+        allowed = delivery.TRANSITIONS[was] if was else FIRST["delivery"]  # type: ignore[index]
+        assert ends <= allowed, was

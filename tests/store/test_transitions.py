@@ -1,0 +1,314 @@
+"""Every statement that moves a delivery, an alert or a row of work keeps to the tables of `domain`:
+it is tried on each state, whether it may move it or not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain import alert_state, delivery, work_state
+from alerting.domain.alert_state import AlertState
+from alerting.domain.delivery import UNSETTLED, DeliveryState
+from alerting.domain.lane import Lane
+from alerting.domain.transitions import sources
+from alerting.domain.work_state import WorkState
+from alerting.store import (
+    alerts,
+    claims,
+    deliveries,
+    digests,
+    planned,
+    queues,
+    received,
+    restored,
+    revoke,
+    settlements,
+    states,
+    threads,
+)
+from alerting.store.db import Database, raw
+from alerting.store.digests import Item
+from alerting.store.outbox import Work
+from alerting.store.planned import NewDelivery
+from alerting.store.received import Move, Receipt
+from alerting.store.schema import CHUNK_SPAN, alert, outbox
+from alerting.store.schema import delivery as delivery_table
+from alerting.store.settlements import Settlement
+
+D, A, W = DeliveryState, AlertState, WorkState
+NOW = datetime.now(UTC)
+CHUNK, DIGEST, FENCE = 7, 8, 3
+#: The delivery that is moved, and the one of the digest that carries it.
+ID, CARRIER = CHUNK * CHUNK_SPAN, DIGEST * CHUNK_SPAN
+
+Act = Callable[[AsyncConnection, Any], Awaitable[object]]
+
+
+@pytest.fixture
+async def alert_id(db: Database) -> UUID:
+    """An alert with one delivery, and a digest that may carry it."""
+    found = uuid4()
+    async with db.begin() as c:
+        await c.execute(
+            text(
+                """insert into alert (id, sender, identifier, sent_at, status, msg_type, scope,
+                     lane, thread_id, event_id, document, source, source_hash, state, expires_at,
+                     submitted_by)
+                   values (:id, 's', 'i', now(), 'Actual', 'Alert', 'Public', 'routine', :id, :id,
+                     '{}', '', '', 'delivering', now() + interval '1 day', 'test')"""
+            ),
+            {"id": found},
+        )
+        for chunk_id in (CHUNK, DIGEST):
+            await c.execute(
+                text(
+                    """insert into outbox (id, alert_id, kind, lane, channel, size, fence, digest)
+                       overriding system value
+                       values (:id, :alert, 'deliver', 'routine', 'sms', 1, :fence, :digest)"""
+                ),
+                {"id": chunk_id, "alert": found, "fence": FENCE, "digest": chunk_id == DIGEST},
+            )
+            await planned.add(c, found, [(chunk_id, "sms", [NewDelivery(1, 1, 0, 0)])])
+    return found
+
+
+async def put(c: AsyncConnection, **values: object) -> None:
+    """Set the delivery's row, as no code of ours may."""
+    await c.execute(update(delivery_table).where(delivery_table.c.id == ID).values(**values))
+
+
+async def made(
+    db: Database, act: Act, old: Iterable[StrEnum], new: Iterable[StrEnum]
+) -> set[tuple[StrEnum, StrEnum]]:
+    """The moves of the delivery that `act` makes, when told to make each of these; nothing stays
+    of it."""
+    found = set()
+    for was in old:
+        for wanted in new:
+            async with db.begin() as c:
+                await put(c, state=was)
+                await act(c, wanted)
+                query = select(delivery_table.c.state).where(delivery_table.c.id == ID)
+                state = D(await c.scalar(query))
+                await c.rollback()
+            if state is not was:
+                assert state is wanted, f"told {wanted}, {was} became {state}"
+                found.add((was, state))
+    return found
+
+
+def in_table(moves: set[tuple[Any, Any]], table: dict[Any, frozenset[Any]]) -> bool:
+    return all(new in table[old] for old, new in moves)
+
+
+ALL = {(old, new) for old, ends in delivery.TRANSITIONS.items() for new in ends}
+
+
+async def _settle(c: AsyncConnection, new: D) -> None:
+    await settlements.settle(c, [Settlement(ID, new, "x")], now=NOW)
+
+
+async def _settle_held(c: AsyncConnection, new: D) -> None:
+    """As `claims.turn_window` does it."""
+    await c.execute(update(outbox).where(outbox.c.id == CHUNK).values(state=W.LEASED))
+    query, values = settlements.settling(
+        [Settlement(ID, new, "x")], now=NOW, work_id=CHUNK, fence=FENCE
+    )
+    await (await raw(c)).execute(query, values)
+
+
+async def _close(c: AsyncConnection, new: D) -> None:
+    await deliveries.close_chunk(c, CHUNK, 1, new, "x", now=NOW)
+
+
+@pytest.mark.parametrize("act", [_settle, _settle_held, _close])
+async def test_a_worker_makes_each_move_from_what_is_open_and_no_other(
+    db: Database, alert_id: UUID, act: Act
+) -> None:
+    found = await made(db, act, D, D)
+    assert found == {(old, new) for old, new in ALL if old in UNSETTLED}
+
+
+async def test_receipt_makes_each_move_it_can_report_and_no_other(
+    db: Database, alert_id: UUID
+) -> None:
+    async def act(c: AsyncConnection, new: D) -> None:
+        receipt = Receipt(1, "sms", ID, "", "", "", NOW)
+        await received.move(c, [Move(receipt, new, "x")])
+
+    found = await made(db, act, D, D)
+    assert found == {(old, new) for old, new in ALL if new in received.REPORTED}
+
+
+async def test_a_dead_workers_window_is_in_doubt_where_it_was_planned(
+    db: Database, alert_id: UUID
+) -> None:
+    async def act(c: AsyncConnection, new: D) -> None:
+        await put(c, possible_duplicate=True)
+        await deliveries.mark_in_doubt(c, CHUNK, (0, 1), now=NOW)
+
+    assert await made(db, act, D, [D.IN_DOUBT]) == {(D.PLANNED, D.IN_DOUBT)}
+
+
+async def test_only_what_was_deferred_is_taken_up(db: Database, alert_id: UUID) -> None:
+    async def act(c: AsyncConnection, new: D) -> None:
+        await deliveries.take_up(c, [ID])
+
+    assert await made(db, act, D, [D.PLANNED]) == {(D.DEFERRED, D.PLANNED)}
+
+
+@pytest.mark.parametrize("work", [W.READY, W.DONE])
+async def test_a_cancel_calls_back_only_what_is_unsent(
+    db: Database, alert_id: UUID, work: W
+) -> None:
+    async def act(c: AsyncConnection, new: D) -> None:
+        await c.execute(update(alert).values(state=A.CANCELLED))
+        await c.execute(update(outbox).where(outbox.c.id == CHUNK).values(state=work))
+        await revoke.call_back(c, {A.CANCELLED: "cancelled"}, chunks=9, now=NOW)
+
+    found = await made(db, act, D, [D.REVOKED])
+    assert found == {(D.PLANNED, D.REVOKED), (D.DEFERRED, D.REVOKED)}
+
+
+async def test_a_cancel_calls_back_only_what_waits_for_a_digest(
+    db: Database, alert_id: UUID
+) -> None:
+    async def act(c: AsyncConnection, new: D) -> None:
+        await digests.add(c, [Item(ID, 1, alert_id, alert_id, NOW)])
+        await revoke.call_back_deferred(c, [alert_id], "cancelled", limit=9, now=NOW)
+
+    assert await made(db, act, D, [D.REVOKED]) == {(D.DEFERRED, D.REVOKED)}
+
+
+@pytest.mark.parametrize("carrier", [s for s in D if s not in UNSETTLED])
+async def test_a_digest_ends_only_what_waits_for_it(
+    db: Database, alert_id: UUID, carrier: D
+) -> None:
+    async def act(c: AsyncConnection, new: D) -> None:
+        await digests.add(c, [Item(ID, 1, alert_id, alert_id, NOW)])
+        await digests.assign(c, {ID: CARRIER})
+        query = update(delivery_table).where(delivery_table.c.id == CARRIER)
+        await c.execute(query.values(state=carrier))
+        await c.execute(update(outbox).where(outbox.c.id == DIGEST).values(state=W.DONE))
+        await c.execute(text("update outbox set done_at = now() where digest"))
+        await digests.settle_carried(c, now=NOW, chunks=9)
+
+    ends = {D.FAILED: D.FAILED, D.REVOKED: None, D.EXPIRED: None}.get(carrier, D.SUPPRESSED)
+    found = await made(db, act, D, [ends or D.SUPPRESSED])
+    assert found == ({(D.DEFERRED, ends)} if ends else set())
+
+
+async def alerts_moved(
+    db: Database, alert_id: UUID, act: Callable[[AsyncConnection, AlertState], Awaitable[object]]
+) -> set[tuple[AlertState, AlertState]]:
+    found = set()
+    for was in A:
+        for wanted in A:
+            async with db.begin() as c:
+                await c.execute(update(alert).values(state=was))
+                await act(c, wanted)
+                state = A(await c.scalar(select(alert.c.state)))
+                await c.rollback()
+            if state is not was:
+                found.add((was, state))
+    return found
+
+
+async def test_an_alert_makes_each_move_of_its_table_and_no_other(
+    db: Database, alert_id: UUID
+) -> None:
+    every = {(old, new) for old, ends in alert_state.TRANSITIONS.items() for new in ends}
+    for act in (
+        lambda c, new: alerts.set_state(c, alert_id, new),
+        lambda c, new: threads.end(c, [alert_id], new, "x"),
+    ):
+        assert await alerts_moved(db, alert_id, act) == every
+
+
+async def test_an_alert_ends_by_its_time_and_its_work_only_from_where_it_may(
+    db: Database, alert_id: UUID
+) -> None:
+    async def run_out(c: AsyncConnection, new: AlertState) -> None:
+        await alerts.expire(c, now=NOW + timedelta(days=2), limit=9)
+
+    async def complete(c: AsyncConnection, new: AlertState) -> None:
+        await c.execute(text("update outbox set state = 'done', done_at = now()"))
+        await alerts.complete_if_done(c, alert_id)
+
+    table = alert_state.TRANSITIONS
+    found = await alerts_moved(db, alert_id, run_out)
+    assert found == {(old, A.EXPIRED) for old in sources(table, A.EXPIRED)}
+    found = await alerts_moved(db, alert_id, complete)
+    assert found == {(old, A.COMPLETED) for old in sources(table, A.COMPLETED)}
+
+
+def _work(alert_id: UUID) -> Work:
+    return Work(CHUNK, alert_id, "deliver", Lane.ROUTINE, "sms", False, 1, 0, 0, 0, FENCE, 1)
+
+
+WORKERS: dict[str, Callable[[AsyncConnection, Work], Awaitable[object]]] = {
+    "claim": lambda c, w: queues.claim_one(c, CHUNK, owner="x", lease_s=9),
+    "finish": lambda c, w: claims.finish(c, w),
+    "release": lambda c, w: claims.release(c, w, delay_s=0, cursor=0),
+    "abandon": lambda c, w: claims.abandon(c, w, delay_s=0),
+    "poison": lambda c, w: claims.poison(c, w),
+    "stop": lambda c, w: revoke.stop(c, [w.alert_id]),
+    "call back": lambda c, w: revoke.call_back(c, {A.CANCELLED: "x"}, chunks=9, now=NOW),
+    "free": lambda c, w: restored.free(c),
+}
+
+
+async def test_work_makes_each_move_of_its_table_and_no_other(db: Database, alert_id: UUID) -> None:
+    found = set()
+    for act in WORKERS.values():
+        for was in W:
+            async with db.begin() as c:
+                await c.execute(update(alert).values(state=A.CANCELLED))
+                await c.execute(update(outbox).values(state=was, window_from=0, window_to=0))
+                with suppress(claims.Fenced):
+                    await act(c, _work(alert_id))
+                query = select(outbox.c.state).where(outbox.c.id == CHUNK)
+                state = W(await c.scalar(query))
+                await c.rollback()
+            if state is not was:
+                found.add((was, state))
+    table = work_state.TRANSITIONS
+    assert found == {(old, new) for old, ends in table.items() for new in ends}
+
+
+async def test_work_of_the_dead_is_freed_and_queued_work_claimed_only_by_its_table(
+    db: Database, alert_id: UUID
+) -> None:
+    found = set()
+    for act in (
+        lambda: queues.recover(db, ["gone"]),
+        lambda: queues.claim(db, [(Lane.ROUTINE, "sms", False)], owner="x", lease_s=9),
+        lambda: queues.claim_other(db, (Lane.ROUTINE, "sms"), [uuid4()], owner="x", lease_s=9),
+    ):
+        for was in W:
+            async with db.begin() as c:
+                values = {"state": was, "owner": "gone", "rank": 1.0}
+                await c.execute(update(outbox).values(**values))
+            await act()
+            async with db.begin() as c:
+                state = W(await c.scalar(select(outbox.c.state).where(outbox.c.id == CHUNK)))
+            if state is not was:
+                found.add((was, state))
+    assert found == {(W.LEASED, W.READY), (W.READY, W.LEASED)}
+
+
+def test_sql_that_breaks_a_table_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="accepted never becomes revoked"):
+        states.delivery_from(D.REVOKED, D.PLANNED, D.ACCEPTED)
+    with pytest.raises(ValueError, match="nothing never becomes recorded"):
+        states.alert_from(A.RECORDED)
+    with pytest.raises(ValueError, match="done never becomes ready"):
+        states.work_from(W.READY, W.DONE)
