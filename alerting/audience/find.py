@@ -57,7 +57,7 @@ async def find(
     if among is not None and not among.names:
         return
     driver = await raw(connection)
-    await driver.execute("set transaction isolation level repeatable read")
+    await candidates.see_one_moment(driver)
     zones = Zones(alert, now=now)
     first = max(1, batch // _FIRST)
     everybody = _hits(driver, alert, zones, among=among, first=first)

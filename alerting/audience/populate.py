@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import h3.api.basic_int as h3
 import numpy as np
-import psycopg
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
@@ -20,7 +19,9 @@ from alerting.audience.cover import RESOLUTION
 from alerting.audience.synthetic import CHANNELS, SHARES
 from alerting.audience.towns import found_towns
 from alerting.errors import Conflict
-from alerting.store.db import Database, raw
+from alerting.store import citizen_rows
+from alerting.store.citizen_rows import Table
+from alerting.store.db import Database
 
 #: Citizens of one transaction.
 BATCH = 50_000
@@ -111,44 +112,31 @@ async def populate(
                 group.create_task(write(batch))
     finally:
         await db.close()
-    # Not within a transaction. Without it every look at an index has to be confirmed in the table.
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        await connection.execute("vacuum analyze citizen, place, address")
+    await citizen_rows.vacuum(database_url)
     return first
 
 
 async def _next_number(db: Database) -> int:
     async with db.begin(patient=True) as connection:
-        driver = await raw(connection)
-        cursor = await driver.execute(
-            r"""select count(*) filter (where ref !~ '^synthetic-\d+$'),
-                       max(substring(ref from '^synthetic-(\d+)$')::int8) from citizen"""
-        )
-        others, last = await cursor.fetchone() or (0, None)
+        others, last = await citizen_rows.numbered(connection, "synthetic-")
     if others:
         raise Conflict(
             f"The directory holds citizens who are not synthetic ({others:,}).",
             remedy="Generate into a database of its own (DATABASE_URL), or remove them first.",
         )
-    return 0 if last is None else int(last) + 1
+    return 0 if last is None else last + 1
 
 
 async def _store(db: Database, batch: People) -> None:
     n = len(batch.languages)
     async with db.begin(patient=True) as connection:
-        driver = await raw(connection)
-        cursor = await driver.execute(
-            "select nextval(pg_get_serial_sequence('citizen', 'id')) from generate_series(1, %s)",
-            (n,),
-        )
-        ids = [row[0] for row in await cursor.fetchall()]
+        ids = await citizen_rows.new_ids(connection, n)
         for table, lines in (
-            ("citizen (id, ref, language, channels)", _citizens(batch, ids)),
-            ("place (citizen_id, no, name, lat, lon, cell)", _places(batch, ids)),
-            ("address (citizen_id, channel, endpoint)", _addresses(batch, ids)),
+            (Table.CITIZEN, _citizens(batch, ids)),
+            (Table.PLACE, _places(batch, ids)),
+            (Table.ADDRESS, _addresses(batch, ids)),
         ):
-            async with driver.cursor() as c, c.copy(f"copy {table} from stdin") as copy:
-                await copy.write("".join(lines))
+            await citizen_rows.write_lines(connection, table, lines)
 
 
 def _citizens(batch: People, ids: list[int]) -> Iterator[str]:
@@ -171,8 +159,8 @@ def _addresses(batch: People, ids: list[int]) -> Iterator[str]:
     for no, (id_, channels) in enumerate(zip(ids, batch.channels, strict=True), batch.first):
         for channel in channels:
             if channel == "sms":
-                yield f"{id_}\tsms\t+999{no:09d}\n"
+                yield f"{id_}\tsms\t+999{no:09d}\t{{}}\n"
             elif channel == "email":
-                yield f"{id_}\temail\tc{no}@example.org\n"
+                yield f"{id_}\temail\tc{no}@example.org\t{{}}\n"
             else:
-                yield f"{id_}\tpush\thttps://push.example.org/c{no}\n"
+                yield f"{id_}\tpush\thttps://push.example.org/c{no}\t{{}}\n"

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.cover import cell_of
 from alerting.audience.towns import found_towns
-from alerting.store.db import raw
+from alerting.store import citizen_rows
+from alerting.store.citizen_rows import Table
 
 #: Makes a push subscription for a name: (endpoint, keys).
 MakePush = Callable[[str], tuple[str, Mapping[str, str]]]
@@ -93,32 +94,16 @@ def generate(
 
 async def store(connection: AsyncConnection, citizens: Sequence[SyntheticCitizen]) -> None:
     """Add them to the directory by COPY. Raises psycopg's UniqueViolation when they are there."""
-    driver = await raw(connection)
-    cursor = await driver.execute(
-        "select nextval(pg_get_serial_sequence('citizen', 'id')) from generate_series(1, %s)",
-        (len(citizens),),
-    )
-    ids = sorted(row[0] for row in await cursor.fetchall())
-    async with (
-        driver.cursor() as c,
-        c.copy("copy citizen (id, ref, language, channels) from stdin") as copy,
-    ):
-        for id_, citizen in zip(ids, citizens, strict=True):
-            await copy.write_row((id_, citizen.ref, citizen.language, list(citizen.channels)))
-    async with (
-        driver.cursor() as c,
-        c.copy("copy place (citizen_id, no, lat, lon, cell) from stdin") as copy,
-    ):
-        for id_, citizen in zip(ids, citizens, strict=True):
-            cell = cell_of(citizen.lat, citizen.lon)
-            await copy.write_row((id_, 0, citizen.lat, citizen.lon, cell))
-    async with (
-        driver.cursor() as c,
-        c.copy("copy address (citizen_id, channel, endpoint, keys) from stdin") as copy,
-    ):
-        for id_, citizen in zip(ids, citizens, strict=True):
-            for channel, endpoint in citizen.endpoints.items():
-                keys = json.dumps(dict(citizen.keys) if channel == "push" else {})
-                await copy.write_row((id_, channel, endpoint, keys))
-    for table in ("citizen", "place", "address"):
-        await driver.execute(f"analyze {table}")
+    ids = await citizen_rows.new_ids(connection, len(citizens))
+    every = list(zip(ids, citizens, strict=True))
+    rows = [(id_, c.ref, c.language, list(c.channels)) for id_, c in every]
+    await citizen_rows.write(connection, Table.CITIZEN, rows)
+    homes = [(id_, 0, "home", c.lat, c.lon, cell_of(c.lat, c.lon)) for id_, c in every]
+    await citizen_rows.write(connection, Table.PLACE, homes)
+    addresses = [
+        (id_, channel, endpoint, json.dumps(dict(c.keys) if channel == "push" else {}))
+        for id_, c in every
+        for channel, endpoint in c.endpoints.items()
+    ]
+    await citizen_rows.write(connection, Table.ADDRESS, addresses)
+    await citizen_rows.analyze(connection)

@@ -144,6 +144,11 @@ def _places(rows: Sequence[tuple[Any, ...]]) -> Places:
     )  # fmt: skip
 
 
+async def see_one_moment(driver: Driver) -> None:
+    """Let this transaction see everything as it was at one moment; called before any statement."""
+    await driver.execute("set transaction isolation level repeatable read")
+
+
 async def in_cells(
     driver: Driver,
     lows: Sequence[int],

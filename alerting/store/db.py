@@ -14,7 +14,13 @@ from typing import Any
 import psycopg
 from psycopg.errors import DivisionByZero, ProgramLimitExceeded
 from sqlalchemy import Engine, event, func, select
-from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -209,6 +215,8 @@ class Database:
 AWAY = (Unavailable, OperationalError, InterfaceError, psycopg.OperationalError,
         psycopg.InterfaceError)  # fmt: skip
 
+#: Whatever a statement may fail by.
+FAULTS = (Unavailable, SQLAlchemyError, psycopg.Error)
 
 #: A connection given back so short a time ago is taken to live: PostgreSQL does not end and start
 #: again meanwhile, and to ask costs a round trip for each transaction.

@@ -28,6 +28,12 @@ def says_something_is_missing(error: BaseException) -> bool:
     return isinstance(found, psycopg.Error) and found.sqlstate in _MISSING
 
 
+async def server_version(connection: psycopg.AsyncConnection[Any]) -> str:
+    """PostgreSQL's own version, such as "17.4"."""
+    (found,) = await (await connection.execute("show server_version")).fetchone() or ("",)
+    return str(found).split()[0]
+
+
 async def refuse_older(connection: psycopg.AsyncConnection[Any]) -> None:
     """Raises NotMigrated when the database has no schema of ours, or an older one than we need."""
     rows = await connection.execute("select to_regclass('alembic_version') is not null")

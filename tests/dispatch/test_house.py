@@ -16,9 +16,10 @@ from town import Town
 from alerting.cap import to_xml
 from alerting.dispatch.intake.cancel import call_back_all
 from alerting.dispatch.workers.duty import Done, Duty
-from alerting.dispatch.workers.sweep import LOCK, House
+from alerting.dispatch.workers.sweep import House
 from alerting.domain.alert import Alert, Severity, Urgency
 from alerting.store import alerts, digests
+from alerting.store.duties import LOCK
 from alerting.store.escalations import AT_ONCE
 from alerting.store.schema import CHUNK_SPAN, alert, delivery, digest_item, outbox
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 import redis.asyncio as redis
 from kombu.connection import Connection
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli.doctor.check import ANSWER_S, Check, Note
@@ -33,14 +32,15 @@ _OFF_S = 2.0
 
 async def database(connection: AsyncConnection) -> str | Note:
     """Raises Unavailable where the schema is not one that this version works with."""
-    await revision.refuse_older(await raw(connection))
+    driver = await raw(connection)
+    await revision.refuse_older(driver)
     there = await connection.run_sync(current)
     if not await at_head(connection):
         raise AlertingError(
             f"The schema is at {there}, which this version does not know.",
             remedy="Install the version that made it.",
         )
-    version = str(await connection.scalar(text("show server_version"))).split()[0]
+    version = await revision.server_version(driver)
     found = f"PostgreSQL {version}, schema {there}"
     major, minor = _numbers(version)[:2]
     if major < min(_POSTGRES):

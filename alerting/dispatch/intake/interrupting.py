@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.sample import sample
@@ -23,6 +22,7 @@ from alerting.observe.logs import logger
 from alerting.store import alerts
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
+from alerting.store.limits import limit_statements
 
 log = logger(__name__)
 
@@ -45,7 +45,7 @@ async def interrupting(
             stored = await alerts.get(connection, alert_id)
             if stored is None or not _is_update(stored):
                 return ""
-            await connection.execute(text(f"set local statement_timeout = {_TIMEOUT_MS}"))
+            await limit_statements(connection, _TIMEOUT_MS)
             return await _sentence(connection, stored, clock, all_channels_lanes)
     except Exception:
         log.exception("submission.not_foreseen", alert=str(alert_id))

@@ -13,9 +13,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from psycopg.errors import QueryCanceled
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import audience
@@ -43,6 +40,7 @@ from alerting.settings import Settings
 from alerting.store import alerts, audit, reached
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
+from alerting.store.limits import limit_statements, took_too_long
 from alerting.throttle.cover import speaks_for
 from alerting.throttle.silence import silenced_by
 
@@ -129,10 +127,10 @@ async def _preview(
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             return await _looked(db, data, prepared, request, clock, settings)
-    except (TimeoutError, QueryCanceled) as e:
+    except TimeoutError as e:
         raise TookTooLong from e
-    except OperationalError as e:
-        if isinstance(e.orig, QueryCanceled):
+    except Exception as e:
+        if took_too_long(e):
             raise TookTooLong from e
         raise
 
@@ -150,7 +148,7 @@ async def _looked(
     odd = tuple(str(f) for f in found.findings)
     participants = await _participants(db, alert, now=request.now)
     async with _undone(db) as connection:
-        await connection.execute(text(f"set local statement_timeout = {_TIMEOUT_MS}"))
+        await limit_statements(connection, _TIMEOUT_MS)
         # Nobody is made to wait their turn behind it: what it writes is never seen.
         submitted, _ = await accept(connection, prepared, data, request, begin=False)
         stored = await alerts.get(connection, submitted.alert_id)

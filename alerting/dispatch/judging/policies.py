@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock, SystemClock
@@ -17,7 +16,7 @@ from alerting.domain.principal import Principal
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import logger
 from alerting.store import policies
-from alerting.store.db import Database
+from alerting.store.db import FAULTS, Database
 from alerting.store.policies import StoredPolicy
 from alerting.throttle.policy.parse import (
     Policy,
@@ -229,7 +228,7 @@ class PolicyCache:
                 told = await policies.current(connection, "live")
                 beside = await policies.current(connection, "shadow")
                 standing = await silences.standing(connection, now)
-        except (AlertingError, SQLAlchemyError, OSError) as e:
+        except (AlertingError, *FAULTS, OSError) as e:
             # TimeoutError is an OSError.
             log.warning("policy.unread", kept=self._known.live_version, error=type(e).__name__)
         else:

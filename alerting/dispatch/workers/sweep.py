@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.background import end
@@ -28,17 +27,13 @@ from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, audit_chain, digests, escalations, tallies
+from alerting.store import alarms, alerts, audit_chain, digests, duties, escalations, tallies
 from alerting.store.db import AWAY, Database
 
 log = logger(__name__)
 
 #: Approvers whom no provider reached are tried again after this.
 _RING_AGAIN = timedelta(seconds=30)
-
-#: Duties share it, each with a lock of its own beside it. Programs of before hold it alone for a
-#: round, and must not make the same digests.
-LOCK = 0x73776570
 
 #: Between two transactions of a duty that has work left.
 _PAUSE_S = 0.01
@@ -80,7 +75,7 @@ class House:
         self._escalations = Escalations(settings)
         #: Failed digest items whose chunks are still to be marked for escalation.
         self._to_mark: Sequence[int] = ()
-        duties = (
+        every = (
             Duty("receipts", 1, self._apply_receipts, size=500, most=BATCH),
             Duty("expire", 2, self._expire, size=100, most=1000),
             Duty("settle-digests", 3, self._settle_digests, size=2, most=20),
@@ -92,7 +87,7 @@ class House:
             *([Duty("ring", 9, self._ring, size=1, most=1)] if staff else []),
             Duty("seal-audit", 17, self._seal_audit, size=200, most=2000),
         )
-        self.duties = {duty.name: duty for duty in duties}
+        self.duties = {duty.name: duty for duty in every}
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -153,15 +148,8 @@ class House:
         return done
 
     async def _is_ours(self, connection: AsyncConnection, duty: Duty) -> bool:
-        query = select(
-            func.clock_timestamp(),
-            and_(
-                func.pg_try_advisory_xact_lock_shared(LOCK),
-                func.pg_try_advisory_xact_lock(LOCK, duty.no),
-            ),
-        )
-        now, ours = (await connection.execute(query)).one()
-        return bool(ours) and not await self._clock_is_off(connection, now)
+        now, ours = await duties.take(connection, duty.no)
+        return ours and not await self._clock_is_off(connection, now)
 
     async def _clock_is_off(self, connection: AsyncConnection, there: datetime) -> bool:
         if self._machine_clock is None:

@@ -1,0 +1,25 @@
+"""Whose turn a duty of house-keeping is: one process at a time does each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+#: Duties share it, each with a lock of its own beside it. Programs of before hold it alone for a
+#: round, and must not make the same digests.
+LOCK = 0x73776570
+
+
+async def take(connection: AsyncConnection, no: int) -> tuple[datetime, bool]:
+    """PostgreSQL's time, and whether this transaction may do the duty of that number."""
+    query = select(
+        func.clock_timestamp(),
+        and_(
+            func.pg_try_advisory_xact_lock_shared(LOCK),
+            func.pg_try_advisory_xact_lock(LOCK, no),
+        ),
+    )
+    now, ours = (await connection.execute(query)).one()
+    return now, bool(ours)

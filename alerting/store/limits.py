@@ -1,0 +1,18 @@
+"""How long a statement may take where somebody waits for the answer."""
+
+from __future__ import annotations
+
+from psycopg.errors import QueryCanceled
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+async def limit_statements(connection: AsyncConnection, timeout_ms: int) -> None:
+    """End any statement of this transaction that takes longer from now on: it raises an error that
+    `took_too_long` knows."""
+    await connection.execute(text(f"set local statement_timeout = {timeout_ms:d}"))
+
+
+def took_too_long(error: BaseException) -> bool:
+    """True for the error of a statement that was ended by its limit."""
+    return isinstance(getattr(error, "orig", None) or error, QueryCanceled)
