@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -181,7 +181,8 @@ class Runtime:
     def _now_s(self) -> float:
         return self.clock.now().timestamp()
 
-    def house(self) -> House:
+    def house(self, *, give_way: Callable[[], Awaitable[None]] | None = None) -> House:
+        """See `House` for give_way."""
         from alerting.channels import registry
         from alerting.dispatch.workers.sweep import House
 
@@ -193,6 +194,7 @@ class Runtime:
             machine_clock=SystemClock(),
             documents=self.documents,
             staff=registry.staff(self.settings, sandbox=stand_ins(self.settings)),
+            give_way=give_way,
         )
 
     def pruner(self) -> Pruner:

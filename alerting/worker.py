@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 
 # Those that `Runtime` imports when they are asked for.
 import alerting.channels.registry
@@ -19,6 +20,7 @@ import alerting.throttle.pace.redis  # noqa: F401
 from alerting.bootstrap import Runtime, database_url, redis_url
 from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.plan import Planner
+from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.work import Worker
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
@@ -43,6 +45,9 @@ async def open_worker(
     async with Runtime.open(settings) as runtime, runtime.routes() as routes:
         presence = Presence(database_url(settings), [lane.value for lane in lanes])
         redis = connect(redis_url(settings))
+        precedence = Precedence(
+            runtime.db, lanes, stretch_s=settings.lease_s / 3, stopping=stopping
+        )
         worker = Worker(
             runtime.db,
             runtime.clock,
@@ -53,6 +58,7 @@ async def open_worker(
                 settings,
                 stopping=stopping,
                 documents=runtime.documents,
+                give_way=precedence.make_room,
             ),
             Deliverer(
                 runtime.db,
@@ -62,10 +68,11 @@ async def open_worker(
                 runtime.links,
                 settings,
                 stopping=stopping,
+                should_yield=precedence.stands_aside,
             ),
-            runtime.house(),
+            runtime.house(give_way=partial(precedence.give_way, Lane.ROUTINE)),
             settings,
-            lanes,
+            precedence,
             owner=presence.owner,
             stopping=stopping,
         )

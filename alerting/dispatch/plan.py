@@ -47,7 +47,7 @@ class Planner:
 
     stopping: True once this process is to end; the plan is then left between two batches.
     documents: those the process has parsed.
-    Set `give_way` to what is waited for between two batches.
+    give_way: awaited between two batches.
     """
 
     def __init__(
@@ -59,10 +59,11 @@ class Planner:
         *,
         stopping: Callable[[], bool] = lambda: False,
         documents: Documents | None = None,
+        give_way: Callable[[Work], Awaitable[None]] | None = None,
     ) -> None:
         self._stopping = stopping
         self._documents = documents or Documents()
-        self.give_way: Callable[[Work], Awaitable[None]] | None = None
+        self._give_way = give_way
         self._db = db
         self._clock = clock
         self._doorbell = doorbell
@@ -110,8 +111,8 @@ class Planner:
                 if self._stopping():
                     await self._leave(work)
                     return False
-                if self.give_way is not None:
-                    await self.give_way(work)
+                if self._give_way is not None:
+                    await self._give_way(work)
                 if not await self._write(work, batch, by_lane, ranks):
                     break
         return True

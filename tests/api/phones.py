@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from served import Served
-from town import Hand
+from town import Hand, Politeness
 
 from alerting.channels.base import Outcome
 from alerting.channels.registry import Provider
@@ -52,5 +52,6 @@ async def work(served: Served) -> None:
         settings,
     )
     planner = Planner(run.db, run.clock, run.doorbell, settings)
-    await Hand(run.db, run.clock, planner, deliverer, run.house(), settings, tuple(Lane)).sweep()
+    precedence = Politeness(run.db, tuple(Lane), stretch_s=settings.lease_s / 3)
+    await Hand(run.db, run.clock, planner, deliverer, run.house(), settings, precedence).sweep()
     await alarms.drain()

@@ -139,8 +139,7 @@ async def test_routine_work_stands_aside_and_nothing_else_does(
         asked.set()
         await asyncio.Event().wait()
 
-    house = town.house()
-    house.give_way = for_ever
+    house = town.house(give_way=for_ever)
     async with house.kept():
         await asked.wait()
         await until_expired(town)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -30,6 +31,7 @@ from alerting.settings import Settings
 from alerting.store import alerts, outbox, planned, queues
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
+from alerting.store.outbox import Work
 from alerting.store.planned import NewDelivery
 from alerting.store.schema import outbox as outbox_table
 
@@ -108,7 +110,21 @@ async def _plan_id(c: AsyncConnection) -> int:
     return int(await c.scalar(text("select max(id) from outbox where kind = 'plan'")) or 0)
 
 
-async def plan(db: Database, planner: Planner, batches: int | None) -> bool:
+class Mortal(Planner):
+    """Dies before it writes more than so many `batches`; with None it lives."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts, give_way=self._die_in_time)
+        self.batches: int | None = None
+
+    async def _die_in_time(self, _: Work) -> None:
+        if self.batches is not None:
+            if self.batches == 0:
+                raise Died
+            self.batches -= 1
+
+
+async def plan(db: Database, planner: Mortal, batches: int | None) -> bool:
     """Claim the plan and follow it, for so many batches; True when it is done."""
     async with db.begin() as c:
         past = datetime.now(UTC) - timedelta(hours=1)
@@ -118,15 +134,7 @@ async def plan(db: Database, planner: Planner, batches: int | None) -> bool:
         work = await queues.claim_one(c, await _plan_id(c), owner="t", lease_s=60)
     assert work is not None
     assert work.kind == "plan"
-    left = [batches]
-
-    async def die_in_time(_: Lane) -> None:
-        if left[0] is not None:
-            if left[0] == 0:
-                raise Died
-            left[0] -= 1
-
-    planner.give_way = die_in_time
+    planner.batches = batches
     try:
         await planner.run(work)
     except Died:
@@ -152,9 +160,9 @@ async def found(db: Database) -> int:
 
 
 @pytest.fixture
-def planner(db: Database) -> Planner:
+def planner(db: Database) -> Mortal:
     clock = ManualClock(datetime.now(UTC))
-    return Planner(db, clock, Doorbell("redis://127.0.0.1:9/0"), Settings(chunk_size=2))
+    return Mortal(db, clock, Doorbell("redis://127.0.0.1:9/0"), Settings(chunk_size=2))
 
 
 @settings(
@@ -167,7 +175,7 @@ def planner(db: Database) -> Planner:
 )
 async def test_everybody_is_planned_once_whoever_dies_or_moves(
     db: Database,
-    planner: Planner,
+    planner: Mortal,
     before: Drawn,
     moved: Drawn,
     deaths: list[int],
@@ -195,7 +203,7 @@ async def test_everybody_is_planned_once_whoever_dies_or_moves(
     assert await found(db) == len(late)
 
 
-async def test_a_plan_of_the_version_before_ends_right(db: Database, planner: Planner) -> None:
+async def test_a_plan_of_the_version_before_ends_right(db: Database, planner: Mortal) -> None:
     """It planned by ascending id and left the last one as the row's cursor."""
     home = [(0.1, 0.1, 0.0)]
     them = everybody([(home, set()) for _ in range(7)])
@@ -221,7 +229,7 @@ async def test_a_plan_of_the_version_before_ends_right(db: Database, planner: Pl
 
 
 async def test_a_digest_that_bears_the_alerts_name_is_no_plan(
-    db: Database, planner: Planner
+    db: Database, planner: Mortal
 ) -> None:
     await settle(db, everybody([([(0.1, 0.1, 0.0)], set())]))
     alert_id = await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
@@ -236,9 +244,7 @@ async def test_a_digest_that_bears_the_alerts_name_is_no_plan(
         assert await c.scalar(text("select count(*) from delivery")) == 2
 
 
-async def test_several_places_are_no_reason_to_hold_an_alert(
-    db: Database, planner: Planner
-) -> None:
+async def test_several_places_are_no_reason_to_hold_an_alert(db: Database, planner: Mortal) -> None:
     async with db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 3\n", by=internal("test"))
     several = [(0.1, 0.1, 0.0), (0.1, 0.11, 0.0)]
@@ -248,7 +254,7 @@ async def test_several_places_are_no_reason_to_hold_an_alert(
     assert len(await ledger(db)) == 3
 
 
-async def test_a_cancel_taken_over_tells_each_once(db: Database, planner: Planner) -> None:
+async def test_a_cancel_taken_over_tells_each_once(db: Database, planner: Mortal) -> None:
     await settle(db, everybody([([(0.1, 0.1, 0.0)], set()) for _ in range(7)]))
     await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
     assert await plan(db, planner, None)

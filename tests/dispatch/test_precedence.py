@@ -111,10 +111,8 @@ async def test_chunk_is_given_back_between_two_windows_for_graver_work_elsewhere
 
 async def test_plan_waits_between_two_batches(town: Town, severe: bytes, extreme: bytes) -> None:
     await town.submit(severe)
-    worker = town.worker(Lane.SEVERE)
     chunks_then: list[int] = []
     submitted = False
-    give_way = worker._give_way
 
     async def at_each_batch(work: Work) -> None:
         nonlocal submitted, chunks_then
@@ -123,14 +121,14 @@ async def test_plan_waits_between_two_batches(town: Town, severe: bytes, extreme
             await town.submit(extreme)
             chunks_then = await of(town, Lane.SEVERE, "deliver")
             worker._precedence._looked_at = float("-inf")
-            waiting = asyncio.create_task(give_way(work))
+            waiting = asyncio.create_task(worker._precedence.make_room(work))
             await town.worker(Lane.EXTREME).sweep()
             assert await of(town, Lane.SEVERE, "deliver") == chunks_then
             await waiting
         else:
-            await give_way(work)
+            await worker._precedence.make_room(work)
 
-    worker._planner.give_way = at_each_batch
+    worker = town.worker(Lane.SEVERE, give_way=at_each_batch)
     await worker._planner.run(await town.claim("planner"))
     assert submitted
     assert len(await of(town, Lane.SEVERE, "deliver")) > len(chunks_then)

@@ -29,6 +29,7 @@ from alerting.dispatch.judging.verdict import Verdicts
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.providers.pacing import Pacing
 from alerting.dispatch.providers.routes import Routes
+from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.sweep import House
 from alerting.dispatch.workers.work import Worker
 from alerting.domain.alert import MsgType
@@ -74,13 +75,28 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
+class Politeness(Precedence):
+    """Stands aside as in earnest until it is told to keep the order."""
+
+    in_order = False
+
+    def stands_aside(self, work: Work) -> bool:
+        return not self.in_order and super().stands_aside(work)
+
+    async def make_room(self, plan: Work) -> None:
+        if not self.in_order:
+            await super().make_room(plan)
+
+
 class Hand(Worker):
     """A worker that works when it is told to."""
+
+    _precedence: Politeness
 
     async def sweep_in_order(self) -> None:
         """The same one row after the other and never aside for others, so that it always comes out
         alike."""
-        self._planner.give_way, self._deliverer.sender.should_yield = None, lambda work: False
+        self._precedence.in_order = True
         while await self._did_one():
             pass
 
@@ -141,12 +157,24 @@ class Town:
         budget: Budget | None = None,
         owner: str = "",
         stopping: Callable[[], bool] = lambda: False,
+        give_way: Callable[[Work], Awaitable[None]] | None = None,
     ) -> Hand:
         links = Links(b"k" * 32)
+        stretch_s = self.settings.lease_s / 3
+        precedence = Politeness(
+            self.db, lanes or tuple(Lane), stretch_s=stretch_s, stopping=stopping
+        )
         return Hand(
             self.db,
             self.clock,
-            Planner(self.db, self.clock, self.doorbell, self.settings, stopping=stopping),
+            Planner(
+                self.db,
+                self.clock,
+                self.doorbell,
+                self.settings,
+                stopping=stopping,
+                give_way=give_way or precedence.make_room,
+            ),
             Deliverer(
                 self.db,
                 self.clock,
@@ -155,10 +183,11 @@ class Town:
                 links,
                 self.settings,
                 stopping=stopping,
+                should_yield=precedence.stands_aside,
             ),
-            self.house(),
+            self.house(give_way=partial(precedence.give_way, Lane.ROUTINE)),
             self.settings,
-            lanes or tuple(Lane),
+            precedence,
             owner=owner,
             stopping=stopping,
         )
@@ -231,8 +260,8 @@ class Town:
         assert stored.code
         return stored.code
 
-    def house(self) -> House:
-        return House(self.db, self.clock, self.doorbell, self.settings)
+    def house(self, *, give_way: Callable[[], Awaitable[None]] | None = None) -> House:
+        return House(self.db, self.clock, self.doorbell, self.settings, give_way=give_way)
 
     def begin_at(self, at: datetime) -> None:
         """Begin anew at this time, with fresh budgets and with channels as they are in earnest: a

@@ -13,7 +13,7 @@ from alerting.dispatch import reach
 from alerting.dispatch.chunks.compose import Group, Texts
 from alerting.dispatch.chunks.doubts import look_up
 from alerting.dispatch.chunks.outcome import IN_DOUBT, Doubt, doubt, held_long_enough, next_try
-from alerting.dispatch.chunks.send import Pause, Sender
+from alerting.dispatch.chunks.send import Pause, Sender, ShouldYield
 from alerting.dispatch.escalate import wait_of
 from alerting.dispatch.judging.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.dispatch.lease import Lease
@@ -39,7 +39,8 @@ log = logger(__name__)
 class Deliverer:
     """Carries out claimed chunks on one event loop with that loop's open channels.
 
-    stopping: True once this process is to end; chunks are then left for others.
+    stopping: True once this process is to end; chunks are then left for others. should_yield:
+    whether one is to be given back between two windows, so that others come first.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Deliverer:
         settings: Settings,
         *,
         stopping: Callable[[], bool] = lambda: False,
+        should_yield: ShouldYield = lambda work: False,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -61,7 +63,7 @@ class Deliverer:
         self._links = links
         self._settings = settings
         self._texts = Texts()
-        self.sender = Sender(clock, routes, settings, stopping=stopping)
+        self._sender = Sender(clock, routes, settings, stopping=stopping, should_yield=should_yield)
 
     async def run(self, work: Work) -> None:
         """Bring the chunk as far as it can go now, then finish it or give it back for later.
@@ -82,7 +84,7 @@ class Deliverer:
             elif sendable:
                 group = await self._group(work, stored, passes)
                 sendable = await self._without_empty(lease, group, sendable)
-                pause = await self.sender.send_all(lease, stored, group, sendable)
+                pause = await self._sender.send_all(lease, stored, group, sendable)
             await self._end(lease, stored, pause, kept)
 
     async def _load(self, lease: Lease) -> tuple[StoredAlert, list[OpenDelivery]]:

@@ -79,7 +79,7 @@ class Sender:
     """Sends what was judged, on one event loop.
 
     stopping: True once this process is to end; a chunk is then left between two windows.
-    Set `should_yield` so that chunks make room for others.
+    should_yield: whether a chunk is to make room for others between two windows.
     """
 
     def __init__(
@@ -89,13 +89,14 @@ class Sender:
         settings: Settings,
         *,
         stopping: Callable[[], bool] = lambda: False,
+        should_yield: ShouldYield = lambda work: False,
     ) -> None:
         self._clock = clock
         self._routes = routes
         self._settings = settings
         self._stopping = stopping
         self._locks = ChannelLocks()
-        self.should_yield: ShouldYield = lambda work: False
+        self._should_yield = should_yield
 
     async def send_all(
         self,
@@ -142,7 +143,7 @@ class Sender:
         return pause
 
     def _yields(self, work: Work, sending_s: float) -> bool:
-        return self._locks.wanted(work, sending_s) or self.should_yield(work)
+        return self._locks.wanted(work, sending_s) or self._should_yield(work)
 
     async def _send(self, job: _Job, sending: Sending) -> Outcome:
         delivery_id = sending.delivery.id

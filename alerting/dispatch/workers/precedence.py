@@ -35,12 +35,21 @@ _ENOUGH = 20
 class Precedence:
     """Says which lanes stand aside. Lives on one event loop.
 
-    stretch_s: a lane stands aside for so long at a time, then may take one step. PostgreSQL being
-    away means that nothing is known, and nothing stands aside.
+    stretch_s: a lane stands aside for so long at a time, then may take one step. stopping: True
+    once this process is to end; nothing is waited for then. PostgreSQL being away means that
+    nothing is known, and nothing stands aside.
     """
 
-    def __init__(self, db: Database, lanes: Collection[Lane], *, stretch_s: float) -> None:
+    def __init__(
+        self,
+        db: Database,
+        lanes: Collection[Lane],
+        *,
+        stretch_s: float,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._db = db
+        self._stopping = stopping
         self.lanes = [lane for lane in Lane if lane in lanes]
         # Routine too, for digests are made in every process.
         self._watched = graver(Lane.ROUTINE).union(*map(graver, self.lanes))
@@ -73,15 +82,21 @@ class Precedence:
             found[lane] = False
         return found
 
-    async def give_way(self, lane: Lane, stopping: Callable[[], bool]) -> None:
+    async def make_room(self, plan: Work) -> None:
+        """Return when the next batch of a plan may be written, or after a stretch."""
+        if self.stands_aside(plan):
+            await self.give_way(plan.lane)
+        await self.let_smaller_pass(plan)
+
+    async def give_way(self, lane: Lane) -> None:
         """Return when no work graver than this lane's is left, or after a stretch."""
         end = time.monotonic() + self._stretch_s
         await self.look()
-        while self._aside(lane) and time.monotonic() < end and not stopping():
+        while self._aside(lane) and time.monotonic() < end and not self._stopping():
             await asyncio.sleep(_LOOK_S)
             await self.look()
 
-    async def let_smaller_pass(self, plan: Work, stopping: Callable[[], bool]) -> None:
+    async def let_smaller_pass(self, plan: Work) -> None:
         """Return when no alert of the plan's lane is to be told that has less queued, or after a
         stretch. Returns at once while little of the plan's own alert waits to be sent.
 
@@ -90,7 +105,7 @@ class Precedence:
         if time.monotonic() - self._compared_at < _LOOK_S:
             return
         end = time.monotonic() + self._stretch_s
-        while time.monotonic() < end and not stopping():
+        while time.monotonic() < end and not self._stopping():
             self._compared_at = time.monotonic()
             try:
                 if not await queues.smaller_waits(self._db, plan, enough=_ENOUGH):

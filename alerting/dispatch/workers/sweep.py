@@ -60,8 +60,9 @@ class House:
         machine_clock: Clock | None = None,
         documents: Documents | None = None,
         staff: Staff | None = None,
+        give_way: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.give_way: Callable[[], Awaitable[None]] | None = None
+        self._give_way = give_way
         self._db = db
         self._machine_clock = machine_clock
         self._was_off = False
@@ -134,8 +135,8 @@ class House:
 
     async def _once(self, duty: Duty) -> Done | None:
         """One transaction of a duty; None when it is not ours to do now."""
-        if duty.light and self.give_way is not None:
-            await self.give_way()
+        if duty.light and self._give_way is not None:
+            await self._give_way()
         async with self._db.begin() as connection:
             if not await self._is_ours(connection, duty):
                 return None

@@ -25,7 +25,7 @@ from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.recovery import Recovery
 from alerting.dispatch.workers.sweep import House
 from alerting.domain.delivery import DeliveryState
-from alerting.domain.lane import GRAVE_LANES, Lane, graver
+from alerting.domain.lane import GRAVE_LANES, graver
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.settings import Settings
@@ -50,8 +50,9 @@ _RING_S = 0.05
 class Worker:
     """Does one process's work. Lives on one event loop.
 
-    owner: the name work is claimed by. stopping: True once this process is to end; nothing new is
-    begun then, and chunks are left between two windows.
+    precedence: says which lanes it does, and what of them may begin; planner, deliverer and house
+    stand aside by the same one. owner: the name work is claimed by. stopping: True once this
+    process is to end; nothing new is begun then, and chunks are left between two windows.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Worker:
         deliverer: Deliverer,
         house: House,
         settings: Settings,
-        lanes: Collection[Lane],
+        precedence: Precedence,
         *,
         owner: str = "",
         stopping: Callable[[], bool] = lambda: False,
@@ -75,16 +76,13 @@ class Worker:
         self._settings = settings
         self._owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._stopping = stopping
-        self._precedence = Precedence(db, lanes, stretch_s=settings.lease_s / 3)
+        self._precedence = precedence
         self._in_hand: dict[asyncio.Task[None], Work] = {}
         self._filling = asyncio.Lock()
         self._wake = asyncio.Event()
         self._recovery = Recovery(
             db, self._owner, lease_s=settings.lease_s, pause_s=settings.sweep_s
         )
-        planner.give_way = self._give_way
-        house.give_way = lambda: self._precedence.give_way(Lane.ROUTINE, self._stopping)
-        deliverer.sender.should_yield = self._precedence.stands_aside
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -198,11 +196,6 @@ class Worker:
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._in_hand[task]
         self._wake.set()
-
-    async def _give_way(self, work: Work) -> None:
-        if self._precedence.stands_aside(work):
-            await self._precedence.give_way(work.lane, self._stopping)
-        await self._precedence.let_smaller_pass(work, self._stopping)
 
     async def _do(self, work: Work) -> None:
         try:
