@@ -23,7 +23,7 @@ from alerting.domain.geometry import (
 )
 from alerting.domain.language import best_info
 from alerting.domain.said import together, weight
-from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.hazard import hazard_of
 
 _Numbered = tuple[int, Info]
 

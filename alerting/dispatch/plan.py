@@ -15,9 +15,9 @@ from alerting.clock import Clock
 from alerting.dispatch import reach
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.documents import Documents
+from alerting.dispatch.effect import end, older
 from alerting.dispatch.ending import Told
 from alerting.dispatch.escalate import receipt_wait_s
-from alerting.dispatch.intake.start import end, older
 from alerting.dispatch.lease import Lease
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState

@@ -14,7 +14,7 @@ from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane, lane_of
 from alerting.throttle.assess import Past
-from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.hazard import hazard_of
 from alerting.throttle.stage import Stage
 
 #: How long after its end an alert may still bear on another: the longest a policy compares.

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from alerting.domain.alert import Certainty, MsgType, ResponseType, Severity, Urgency
 from alerting.domain.decision import Reason
-from alerting.throttle.events.hazard import compatible
+from alerting.throttle.hazard import compatible
 from alerting.throttle.reading import reads_alike
 from alerting.throttle.stage import Stage
 

@@ -9,7 +9,7 @@ from alerting.domain.alert import Alert, MsgType, Status
 from alerting.domain.ground import beyond
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
-from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.hazard import hazard_of
 from alerting.throttle.policy.model import Policy, Storm
 from alerting.throttle.policy.preauthorised import Preauthorised, shape_of
 

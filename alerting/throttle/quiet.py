@@ -13,17 +13,12 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from alerting.throttle.policy.model import Policy
+from alerting.throttle.policy.model import Policy, within
 
 # A citizen's clock is at most a day off UTC, and a jump of the date line skips one.
 _AROUND = range(-2, 4)
 
 _Span = tuple[datetime, datetime]
-
-
-def within(at: time, start: time, end: time) -> bool:
-    """True from `start` until before `end`, over midnight too; never where they are equal."""
-    return start <= at < end if start <= end else at >= start or at < end
 
 
 def local(now_at: datetime, zone: str, fallback: str = "UTC") -> datetime:

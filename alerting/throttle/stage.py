@@ -18,7 +18,7 @@ from alerting.domain.alert import (
 from alerting.domain.language import primary
 from alerting.domain.said import said
 from alerting.throttle.events.canon import text_hash
-from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.hazard import hazard_of
 from alerting.throttle.reading import words_read
 
 #: Responses that ask nothing of a citizen.

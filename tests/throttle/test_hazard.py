@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.domain.alert import Category, NamedValue
-from alerting.throttle.events.hazard import VAGUE, compatible, hazard_of
+from alerting.throttle.hazard import VAGUE, compatible, hazard_of
 
 WORDS = {
     "flood": "Flash Flood Warning|Hochwasser|Inondation|Inundación|Alluvione|Sturmflut|Inundação|"

@@ -22,7 +22,7 @@ from alerting.domain.alert import (
     Urgency,
 )
 from alerting.errors import BadInput
-from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.hazard import hazard_of
 from alerting.throttle.silence import Silence, pattern, silenced_by, touch
 from alerting.throttle.silence.matcher import Matcher
 

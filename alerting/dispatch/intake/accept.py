@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import called_a_test, from_json, to_json
+from alerting.dispatch.effect import start
 from alerting.dispatch.intake import events
 from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.events import Place
 from alerting.dispatch.intake.look import look
 from alerting.dispatch.intake.repeats import repeat_of_triple, repeated, waits
-from alerting.dispatch.intake.start import start
 from alerting.dispatch.intake.submission import Prepared, Request, Submitted
 from alerting.dispatch.intake.times import expiry, refuse_ahead
 from alerting.dispatch.judging import policies, storm
@@ -29,7 +29,7 @@ from alerting.errors import NotFound
 from alerting.store import alarms, alerts, audit, idempotency, threads
 from alerting.store.alerts import StoredAlert
 from alerting.throttle.cover import speaks_for
-from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.hazard import hazard_of
 
 
 async def take_turns(connection: AsyncConnection, alert: Alert, request: Request) -> None:

@@ -19,12 +19,12 @@ from alerting import audience
 from alerting.audience.sample import Sample, sample
 from alerting.cap import from_json
 from alerting.clock import Clock
+from alerting.dispatch.effect import older
 from alerting.dispatch.ending import Told
 from alerting.dispatch.intake.accept import accept
 from alerting.dispatch.intake.findings import findings
 from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
 from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
-from alerting.dispatch.intake.start import older
 from alerting.dispatch.intake.submission import Prepared, Request, Submitted
 from alerting.dispatch.intake.submit import read_submission, requested
 from alerting.dispatch.judging import silences

@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from alerting.throttle.events.hazard import names_kind
 from alerting.throttle.events.text import Pool
 from alerting.throttle.events.wording import MEASURE, TELLING, is_date
+from alerting.throttle.hazard import names_kind
 
 _MOST_CHARACTERS = 20_000
 _MOST_NAMES = 200

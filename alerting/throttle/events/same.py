@@ -17,9 +17,9 @@ from typing import TypeVar
 from shapely.geometry.base import BaseGeometry
 
 from alerting.throttle.events import facts
-from alerting.throttle.events.hazard import VAGUE, compatible
 from alerting.throttle.events.signature import Signature, blocks, seek, signature
 from alerting.throttle.events.text import Pool, agreement, name_alike
+from alerting.throttle.hazard import VAGUE, compatible
 
 __all__ = [
     "Likeness",

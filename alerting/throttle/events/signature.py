@@ -23,8 +23,8 @@ from alerting.domain.alert import Alert, Area, Info, NamedValue
 from alerting.domain.geometry import circle_shape, grown, ring_shape, union
 from alerting.domain.language import primary
 from alerting.throttle.events.facts import Facts, facts
-from alerting.throttle.events.hazard import hazard_of, names_kind
 from alerting.throttle.events.wording import Wording, wording
+from alerting.throttle.hazard import hazard_of, names_kind
 
 Point = tuple[float, float]
 

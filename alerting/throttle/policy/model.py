@@ -218,3 +218,8 @@ def _section_of(field: FieldInfo) -> type[BaseModel] | None:
         if isinstance(one, type) and issubclass(one, BaseModel):
             return one
     return None
+
+
+def within(at: time, start: time, end: time) -> bool:
+    """True from `start` until before `end`, over midnight too; never where they are equal."""
+    return start <= at < end if start <= end else at >= start or at < end

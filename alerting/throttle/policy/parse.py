@@ -18,8 +18,7 @@ from alerting.throttle.policy.errors import (
     problems_of,
     read_toml,
 )
-from alerting.throttle.policy.model import DAY_S, Allowance, Pace, Path, Policy
-from alerting.throttle.quiet import within
+from alerting.throttle.policy.model import DAY_S, Allowance, Pace, Path, Policy, within
 
 __all__ = [
     "Allowance",

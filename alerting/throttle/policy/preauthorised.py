@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from shapely.geometry.base import BaseGeometry
 
 from alerting.domain.geometry import ring_shape, union
-from alerting.throttle.events.hazard import classes
+from alerting.throttle.hazard import classes
 
 _MOST = 1_000
 

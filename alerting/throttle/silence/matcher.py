@@ -23,7 +23,7 @@ from alerting.domain.alert import (
 )
 from alerting.domain.nearest import nearest
 from alerting.errors import BadInput
-from alerting.throttle.events.hazard import hazard_of
+from alerting.throttle.hazard import hazard_of
 from alerting.throttle.silence import pattern
 
 

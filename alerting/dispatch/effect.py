@@ -1,4 +1,4 @@
-"""Start: let an accepted alert take effect."""
+"""Effect: let an accepted alert take effect, and end what it replaces."""
 
 from __future__ import annotations
 

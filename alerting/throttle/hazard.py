@@ -114,6 +114,6 @@ def _stem(word: str) -> str:
 
 @cache
 def _data() -> dict[str, Any]:
-    text = files("alerting.throttle.events").joinpath("hazards.json").read_text(encoding="utf-8")
+    text = files("alerting.throttle").joinpath("hazards.json").read_text(encoding="utf-8")
     data: dict[str, Any] = json.loads(text)
     return data
