@@ -80,7 +80,7 @@ class AlertStatus:
     @property
     def settled(self) -> bool:
         """True when nothing is left to do now but, perhaps, to wait for receipts."""
-        done = self.finished_at is not None or self.state == "recorded"
+        done = self.finished_at is not None or self.state == AlertState.RECORDED
         return done or self.waits_until is not None
 
     def to_json(self) -> dict[str, Any]:

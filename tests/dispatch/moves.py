@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from alerting.store.db import Database
 
+_FINAL = {"accepted", "delivered", "failed", "suppressed", "expired", "revoked"}
+
+#: The single moves a delivery may make here, written down apart from the code's own table: what may
+#: have gone out never looks unsent again, and what waits is planned before it is sent.
+MOVES = {
+    "": {"planned"},
+    "planned": {"deferred", "in_doubt"} | _FINAL,
+    "deferred": {"planned", "failed", "suppressed", "expired", "revoked"},
+    "in_doubt": {"accepted", "delivered", "failed"},
+    "accepted": {"delivered", "failed"},
+}
+
 _RECORD = """
 create table if not exists made_move (kind text, was text, became text);
 truncate made_move;

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from moves import moves_made, record_moves
+from moves import MOVES, moves_made, record_moves
 from sqlalchemy import func, select, text, update
 from town import Town
 
@@ -64,16 +64,6 @@ NOT_SEEN = {"tries": 0}
 FINAL = {"accepted", "delivered", "failed", "suppressed", "expired", "revoked"}
 OPEN = {"planned", "deferred", "in_doubt"}
 SPARED = {"identical", "covered", "text-only"}
-
-#: The single moves a delivery may make here, written down apart from the code's own table: what may
-#: have gone out never looks unsent again, and what waits is planned before it is sent.
-MOVES = {
-    "": {"planned"},
-    "planned": {"deferred", "in_doubt"} | FINAL,
-    "deferred": {"planned", "failed", "suppressed", "expired", "revoked"},
-    "in_doubt": {"accepted", "delivered", "failed"},
-    "accepted": {"delivered", "failed"},
-}
 
 HERE = Polygon(((50.0, 5.0), (51.0, 5.0), (51.0, 6.0), (50.0, 6.0), (50.0, 5.0)))
 SCRIPT = st.lists(st.sampled_from([*TAKES, "takes", "takes"]), min_size=3, max_size=9)

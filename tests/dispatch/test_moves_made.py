@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from moves import moves_made, record_moves
+from moves import MOVES, moves_made, record_moves
 from sqlalchemy import func, text, update
-from test_guarantee_states import MOVES
 from town import Town
 
 from alerting.cap import to_xml

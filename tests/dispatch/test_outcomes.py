@@ -86,6 +86,12 @@ def test_a_second_try_of_something_in_doubt_is_flagged_or_stays_in_doubt() -> No
     assert again.state is DeliveryState.IN_DOUBT
 
 
+def test_a_second_try_that_comes_too_late_closes_the_doubt() -> None:
+    """Not as expired: the first try may have told the citizen, who then hears of the end."""
+    late = after_send(D._replace(state="in_doubt", tries=1), Outcome(7, TOO_LATE), NOW, SETTINGS)
+    assert (late.state, late.reason) == (DeliveryState.FAILED, "in-doubt")
+
+
 @pytest.mark.parametrize(
     ("lane", "age_s", "tries", "expected"),
     [
@@ -102,6 +108,17 @@ def test_the_grave_is_sent_again_the_rest_is_held(
 ) -> None:
     unsure = D._replace(state="in_doubt", tries=tries, attempted_at=NOW - timedelta(seconds=age_s))
     assert doubt(unsure, lane, NOW, SETTINGS) is expected
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_what_an_operator_has_sent_again_is_in_every_lane(lane: Lane) -> None:
+    unsure = D._replace(state="in_doubt", tries=1, resend=True)
+    now, soon = NOW + timedelta(seconds=4), NOW + timedelta(seconds=5)
+    unsure = unsure._replace(attempted_at=NOW)
+    assert doubt(unsure, lane, now, SETTINGS) is Doubt.WAIT
+    assert next_try(unsure, lane, now, SETTINGS) == soon
+    assert doubt(unsure, lane, soon, SETTINGS) is Doubt.RESEND
+    assert doubt(unsure._replace(tries=3), lane, soon, SETTINGS) is Doubt.CLOSE
 
 
 def test_only_what_concerns_the_whole_channel_makes_it_wait() -> None:

@@ -238,6 +238,30 @@ async def test_what_nobody_can_say_is_in_doubt(
     )
 
 
+async def test_what_was_in_doubt_before_is_sent_again_and_never_looks_unsent(
+    town: Town, alert_xml: bytes, restore: Restore
+) -> None:
+    alert_id = await half_planned(town, alert_xml)
+    there = await restore()
+    remembering(there, await sent_on(town, 60))
+    since = there.clock.now() - timedelta(seconds=1)
+
+    async def pushes() -> set[tuple[str, bool]]:
+        rows = await there.rows(alert_id)
+        return {(r["state"], r["possible_duplicate"]) for r in rows if r["channel"] == "push"}
+
+    await reconcile(there, since=since)
+    assert await pushes() == {("in_doubt", False)}
+    await reconcile(there, since=since, resend=["push"])
+    assert await pushes() == {("in_doubt", True)}
+    async with there.db.begin() as c:
+        await c.execute(text("update outbox set lane = 'routine' where kind = 'deliver'"))
+    there.settings.in_doubt_wait_s = 0
+    await there.due_now()
+    await there.worker().sweep()
+    assert await pushes() == {("accepted", True)}
+
+
 async def test_what_a_provider_took_and_lost_is_failed(
     town: Town, alert_xml: bytes, restore: Restore
 ) -> None:

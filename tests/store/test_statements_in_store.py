@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from alerting.domain.alert_state import AlertState
+from alerting.domain.delivery import DeliveryState
+from alerting.domain.work_state import WorkState
+
 ROOT = Path(__file__).parents[2] / "alerting"
 
 #: The store itself, who makes the database of an engine that it starts, and the laboratory, which
@@ -59,6 +63,18 @@ def _modules() -> list[Path]:
 def _of_store(path: Path) -> bool:
     name = path.relative_to(ROOT).as_posix()
     return name.startswith(MAY)
+
+
+def test_no_statement_spells_a_state() -> None:
+    """They come from the enumerations of `domain` (`store.states`)."""
+    words = "|".join({s.value for kind in (DeliveryState, AlertState, WorkState) for s in kind})
+    spelt = re.compile(rf"\bstate\s*(?:=|<>|in)\s*\(?'({words})'")
+    found = {
+        path.name: spelt.findall(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "store").glob("*.py")
+    }
+    assert len(found) > 30
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 def test_no_statement_is_outside_the_store() -> None:

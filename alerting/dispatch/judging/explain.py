@@ -120,7 +120,7 @@ async def explain(
     standing = await silences.standing(connection, now)
     explained = []
     for row in found:
-        at: datetime = now if row["state"] == "planned" else row["decided_at"]
+        at: datetime = now if row["state"] == DeliveryState.PLANNED else row["decided_at"]
         known = await Histories().of(connection, stored, [row["citizen_id"]], now=at)
         desk = Desk(
             from_json(stored.document),
