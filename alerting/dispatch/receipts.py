@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.channels import reports
 from alerting.domain.delivery import DeliveryState
-from alerting.store import citizens, escalations, received
-from alerting.store.received import REPORTED, Move, Receipt
+from alerting.store import citizens, escalations, receipt_moves
+from alerting.store.receipt_moves import REPORTED, Move, Receipt
 
 #: Receipts of one transaction at most: it holds their deliveries, and workers write those too.
 BATCH = 2000
@@ -49,10 +49,10 @@ async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> 
     is marked for escalation; where a worker is writing that chunk, the receipt stays unapplied
     until the next call.
     """
-    taken = await received.take(connection, limit=limit)
+    taken = await receipt_moves.take(connection, limit=limit)
     if not taken:
         return Applied()
-    held, busy = await received.hold(connection, {r.delivery_id for r in taken})
+    held, busy = await receipt_moves.hold(connection, {r.delivery_id for r in taken})
     failed: set[int] = set()
     for said in _rounds(r for r in taken if r.delivery_id in held):
         await _move(connection, said)
@@ -61,7 +61,7 @@ async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> 
     # not waited for; the receipts stay until the look is noted.
     busy.update(await escalations.look_now(connection, sorted(failed)))
     done = [r.id for r in taken if r.delivery_id not in busy]
-    await received.applied(connection, done)
+    await receipt_moves.applied(connection, done)
     return Applied(len(taken), len(taken) - len(done))
 
 
@@ -92,7 +92,7 @@ async def _move(connection: AsyncConnection, said: list[_Reported]) -> None:
     """Make the moves the table allows, and suspend the addresses that died by them."""
     errors = {s.receipt.delivery_id: s.report.error for s in said}
     dead: dict[str, list[int]] = defaultdict(list)
-    for moved in await received.move(connection, [s.move for s in said]):
+    for moved in await receipt_moves.move(connection, [s.move for s in said]):
         error = errors[moved.delivery_id]
         if moved.state == DeliveryState.FAILED and error is not None and error.suspend:
             dead[moved.reason].append(moved.address_id)

@@ -27,7 +27,7 @@ from alerting.store import (
     digests,
     planned,
     queues,
-    received,
+    receipt_moves,
     restored,
     revoke,
     settlements,
@@ -38,7 +38,7 @@ from alerting.store.db import Database, raw
 from alerting.store.digests import Item
 from alerting.store.outbox import Work
 from alerting.store.planned import NewDelivery
-from alerting.store.received import Move, Receipt
+from alerting.store.receipt_moves import Move, Receipt
 from alerting.store.schema import CHUNK_SPAN, alert, outbox
 from alerting.store.schema import delivery as delivery_table
 from alerting.store.settlements import Settlement
@@ -142,10 +142,10 @@ async def test_receipt_makes_each_move_it_can_report_and_no_other(
 ) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         receipt = Receipt(1, "sms", ID, "", "", "", NOW)
-        await received.move(c, [Move(receipt, new, "x")])
+        await receipt_moves.move(c, [Move(receipt, new, "x")])
 
     found = await made(db, act, D, D)
-    assert found == {(old, new) for old, new in ALL if new in received.REPORTED}
+    assert found == {(old, new) for old, new in ALL if new in receipt_moves.REPORTED}
 
 
 async def test_a_dead_workers_window_is_in_doubt_where_it_was_planned(
