@@ -21,7 +21,7 @@ from alerting.dispatch.pruned import refuse_pruned
 from alerting.dispatch.status import status as read_status
 from alerting.domain.alert_state import AlertState
 from alerting.errors import BadInput, NotFound
-from alerting.store import alerts, audit, ledger
+from alerting.store import alerts, audit, delivery_queries
 from alerting.store.keys import ApiKey
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=Keyed)
@@ -253,7 +253,7 @@ async def page(
         alert_id = await alerts.resolve(connection, alert)
         if (stored := await alerts.get(connection, alert_id)) is not None:
             await refuse_pruned(connection, stored)
-        rows = await ledger.page(connection, alert_id, after=after, limit=limit)
+        rows = await delivery_queries.page(connection, alert_id, after=after, limit=limit)
         looked = {"after": after, "citizens": len({r["citizen"] for r in rows})}
         await audit.record(
             connection, key.principal.actor, "alert.deliveries", str(alert_id), looked

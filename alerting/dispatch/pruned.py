@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import Gone
-from alerting.store import ledger
+from alerting.store import delivery_queries
 from alerting.store.alerts import StoredAlert
 
 
@@ -18,8 +18,8 @@ async def refuse_pruned(connection: AsyncConnection, stored: StoredAlert) -> Non
     counts: Counter[tuple[str, str, str]] = Counter()
     # While a prune is under way some are still there.
     for rows in (
-        await ledger.pruned_counts(connection, stored.id),
-        await ledger.counts(connection, stored.id),
+        await delivery_queries.pruned_counts(connection, stored.id),
+        await delivery_queries.counts(connection, stored.id),
     ):
         for channel, state, reason, count in rows:
             counts[channel, state, reason] += count

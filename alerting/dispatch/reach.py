@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import TOLD, DeliveryState
-from alerting.store import alarms, alerts, escalations, ledger, tallies
+from alerting.store import alarms, alerts, delivery_queries, escalations, tallies
 from alerting.store.alerts import StoredAlert
 
 #: Why a delivery was not sent whose citizen need not know of the danger: where nobody was told, the
@@ -89,8 +89,8 @@ async def judge(connection: AsyncConnection, alert_ids: Collection[UUID], *, now
             continue
         if await escalations.is_due(connection, stored.id, now=now):
             continue
-        waits = await ledger.next_due(connection, stored.id)
-        counts = await ledger.counts(connection, stored.id)
+        waits = await delivery_queries.next_due(connection, stored.id)
+        counts = await delivery_queries.counts(connection, stored.id)
         why = unheard(stored, counts, waits_until=waits)
         if not why:
             await alarms.close(connection, alarms.REACHED_NOBODY, subject, by="system")

@@ -16,7 +16,7 @@ from alerting.domain.alert import Severity, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.delivery import SETTLED, DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, escalations, ledger
+from alerting.store import alerts, delivery_queries, escalations
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
     await refuse_pruned(connection, stored)
-    counts = await ledger.counts(connection, alert_id)
+    counts = await delivery_queries.counts(connection, alert_id)
     tallies: dict[str, dict[tuple[DeliveryState, str], int]] = defaultdict(dict)
     deferred: Counter[str] = Counter()
     for channel, state, reason, count in counts:
@@ -107,14 +107,14 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
             deferred[reason] += count
     left = {state for tally in tallies.values() for state, _ in tally if state not in SETTLED}
     waits = left == {DeliveryState.DEFERRED} and stored.planned_at is not None
-    waits_until = await ledger.next_due(connection, alert_id) if waits else None
+    waits_until = await delivery_queries.next_due(connection, alert_id) if waits else None
     unheard = reach.unheard(stored, counts, waits_until=waits_until)
     # What one channel did not do another may be about to.
     over = not left and not (unheard and await escalations.is_due(connection, alert_id))
     shown = stored.state
     if shown is AlertState.COMPLETED and not over:
         shown = AlertState.DELIVERING
-    seconds = {row[0]: row[1:] for row in await ledger.latencies(connection, alert_id)}
+    seconds = {row[0]: row[1:] for row in await delivery_queries.latencies(connection, alert_id)}
     gravest = min(stored.infos, key=lambda i: Severity(i["severity"]).rank, default=None)
     return AlertStatus(
         id=stored.id,

@@ -16,7 +16,7 @@ from alerting.demo.run import demo_settings, run
 from alerting.dispatch.status import AlertStatus
 from alerting.embedded.supervisor import Supervisor
 from alerting.settings import Settings
-from alerting.store import ledger
+from alerting.store import delivery_queries
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "flood.xml").read_bytes()
 
@@ -54,7 +54,7 @@ async def test_a_worker_killed_in_the_middle_costs_only_seconds(config: Settings
             timeout=90,
         )
         async with Runtime.open(config) as runtime, runtime.db.begin() as connection:
-            rows = await ledger.page(connection, result.status.id, after=0, limit=100_000)
+            rows = await delivery_queries.page(connection, result.status.id, after=0, limit=100_000)
     assert killed
     judged = result.judgement
     assert judged.expected > 1000

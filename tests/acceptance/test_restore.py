@@ -35,7 +35,7 @@ from alerting.embedded.carriers import CARRIERS, read_log
 from alerting.errors import AlertingError
 from alerting.settings import Settings
 from alerting.settings import settings as read_settings
-from alerting.store import keys, ledger
+from alerting.store import delivery_queries, keys
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "flood.xml").read_bytes()
 
@@ -87,7 +87,7 @@ async def test_no_second_sms_after_a_restore(
         assert f"goes on: alert {alert_id}" in said
         found = await until_settled(config, alert_id)
         async with Runtime.open(config) as runtime, runtime.db.begin() as connection:
-            rows = await ledger.page(connection, alert_id, after=0, limit=100_000)
+            rows = await delivery_queries.page(connection, alert_id, after=0, limit=100_000)
     received = told(config)
     assert received.total() > before.total()
     assert set(received) == expected

@@ -16,7 +16,7 @@ from alerting.demo.run import demo_settings, run
 from alerting.dispatch.status import AlertStatus
 from alerting.embedded.supervisor import Supervisor
 from alerting.settings import Settings
-from alerting.store import ledger
+from alerting.store import delivery_queries
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "flood.xml").read_bytes()
 
@@ -79,7 +79,7 @@ async def test_a_rolling_restart_loses_and_doubles_nothing(config: Settings) -> 
         assert "fast" in roll.ended, "the alert was over before a restart"
         await asyncio.wait_for(rolling, timeout=120)
         async with Runtime.open(config) as runtime, runtime.db.begin() as connection:
-            rows = await ledger.page(connection, result.status.id, after=0, limit=100_000)
+            rows = await delivery_queries.page(connection, result.status.id, after=0, limit=100_000)
     judged = result.judgement
     assert judged.expected > 2000
     assert (judged.lost, judged.duplicates, judged.unexpected) == (0, 0, 0)

@@ -24,7 +24,7 @@ from alerting.dispatch.intake.cancel import call_back_all, cancel
 from alerting.dispatch.status import status
 from alerting.domain.alert import Alert, MsgType, Severity, Urgency
 from alerting.domain.principal import internal
-from alerting.store import alerts, events, ledger, outbox, providers, receipts, threads
+from alerting.store import alerts, delivery_queries, events, outbox, providers, receipts, threads
 from alerting.store.receipts import NewReceipt
 
 OLD = 20_000
@@ -146,7 +146,7 @@ async def the_way(town: Town, flood: Alert) -> None:
         stored = await alerts.get(c, alert_id)
         assert stored is not None
         await status(c, alert_id)
-        await ledger.next_due(c, alert_id)
+        await delivery_queries.next_due(c, alert_id)
         await outbox.waiting(c)
         await providers.how_well(c, ["sms"], now=town.clock.now(), span_s=600, late_s=60)
         await threads.live(c, stored.thread_id, before=town.clock.now(), but=alert_id)

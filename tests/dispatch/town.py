@@ -37,7 +37,7 @@ from alerting.domain.lane import Lane
 from alerting.domain.links import Links
 from alerting.domain.principal import internal
 from alerting.settings import Settings
-from alerting.store import alerts, ledger, queues
+from alerting.store import alerts, delivery_queries, queues
 from alerting.store.db import Database
 from alerting.store.outbox import PLAN, Work
 from alerting.store.schema import outbox
@@ -307,11 +307,13 @@ class Town:
 
     async def rows(self, alert_id: UUID) -> list[dict[str, Any]]:
         async with self.db.begin() as connection:
-            return await ledger.page(connection, alert_id, after=0, limit=10_000)
+            return await delivery_queries.page(connection, alert_id, after=0, limit=10_000)
 
     async def ledger(self, alert_id: UUID) -> dict[tuple[str, str, str], int]:
         async with self.db.begin() as connection:
-            return {(c, s, r): n for c, s, r, n in await ledger.counts(connection, alert_id)}
+            return {
+                (c, s, r): n for c, s, r, n in await delivery_queries.counts(connection, alert_id)
+            }
 
     @property
     def sent(self) -> list[Outgoing]:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.delivery import DeliveryState
-from alerting.store import ledger, planned, tallies
+from alerting.store import delivery_queries, planned, tallies
 from alerting.store.db import Database
 from alerting.store.planned import NewDelivery
 from alerting.store.schema import CHUNK_SPAN
@@ -62,7 +62,7 @@ async def counted(c: AsyncConnection, alert_id: UUID) -> Counter[tuple[str, str,
 
 async def tallied(c: AsyncConnection, alert_id: UUID) -> Counter[tuple[str, str, str]]:
     assert await tallies.is_tallied(c, alert_id)
-    rows = await ledger.counts(c, alert_id)
+    rows = await delivery_queries.counts(c, alert_id)
     assert all(row[-1] > 0 for row in rows)
     return Counter({tuple(row[:3]): row[3] for row in rows})
 
@@ -168,9 +168,9 @@ async def test_latencies_are_within_two_per_cent(db: Database) -> None:
                         "at": begun + timedelta(seconds=dice.lognormvariate(1, 1)),
                     },
                 )
-        ((channel, *found),) = await ledger.latencies(c, alert_id)
+        ((channel, *found),) = await delivery_queries.latencies(c, alert_id)
         await c.execute(text("update alert set tallied = false"))
-        ((_, *exact),) = await ledger.latencies(c, alert_id)
+        ((_, *exact),) = await delivery_queries.latencies(c, alert_id)
     assert channel == "sms"
     # Between two neighbours of 200 a percentile is anything.
     assert found[0] == pytest.approx(exact[0], rel=0.04)
@@ -183,11 +183,11 @@ async def test_an_alert_of_before_is_counted_from_its_deliveries(db: Database) -
         alert_id = await an_alert(c, [1])
         await c.execute(text("update alert set tallied = false"))
         await c.execute(text("delete from delivery_tally_delta"))
-        assert await ledger.counts(c, alert_id) == [("sms", "planned", "", SIZE)]
+        assert await delivery_queries.counts(c, alert_id) == [("sms", "planned", "", SIZE)]
         # What is written from now on would be half of it.
         await c.execute(text("update delivery set state = 'failed' where id % 2 = 0"))
         assert await c.scalar(text("select count(*) from delivery_tally_delta")) == 0
-        assert await ledger.counts(c, alert_id) == [
+        assert await delivery_queries.counts(c, alert_id) == [
             ("sms", "failed", "", SIZE // 2),
             ("sms", "planned", "", SIZE // 2),
         ]

@@ -21,7 +21,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, citizens, deliveries, ledger, suppressions
+from alerting.store import alerts, citizens, deliveries, delivery_queries, suppressions
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
 from alerting.store.suppressions import Endpoint
@@ -105,7 +105,7 @@ async def explain(
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
     await refuse_pruned(connection, stored)
-    known_by_ref = await ledger.of_citizen(connection, alert_id, citizen)
+    known_by_ref = await delivery_queries.of_citizen(connection, alert_id, citizen)
     if known_by_ref is None:
         raise NotFound(f"There is no citizen {citizen}.")
     citizen_id, found = known_by_ref
