@@ -16,7 +16,7 @@ from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.citizen import Recipient, Target
 from alerting.domain.geocode import ranges
-from alerting.store import candidates, citizens, planned
+from alerting.store import candidates, citizens, planning
 from alerting.store.candidates import Among
 from alerting.store.db import raw
 
@@ -133,7 +133,7 @@ async def _hits(
 
 
 async def _not_planned(connection: AsyncConnection, hits: Hits, alert_id: UUID) -> Hits:
-    known = await planned.planned(connection, alert_id, hits.citizen_ids.tolist())
+    known = await planning.planned(connection, alert_id, hits.citizen_ids.tolist())
     return hits.only(~np.isin(hits.citizen_ids, known)) if known else hits
 
 

@@ -18,7 +18,7 @@ from alerting.audience.gather import Ground, ground, of_citizens
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient, Target
-from alerting.store import candidates, planned, reached
+from alerting.store import candidates, planning, reached
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import raw
 from alerting.store.reached import Reached
@@ -60,7 +60,7 @@ class Told:
                         await raw(self._connection), self._alert.addresses, ids
                     )
                 if not_planned_for is not None:
-                    left_out |= set(await planned.planned(self._connection, not_planned_for, ids))
+                    left_out |= set(await planning.planned(self._connection, not_planned_for, ids))
                 found = [
                     self._recipient(citizen_id, list(same), inside.get(citizen_id))
                     for citizen_id, same in groupby(part, key=lambda r: r.citizen_id)

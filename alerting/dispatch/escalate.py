@@ -12,9 +12,9 @@ from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, escalations, outbox, planned, unreached
+from alerting.store import alarms, alerts, escalations, outbox, planning, unreached
 from alerting.store.escalations import Due
-from alerting.store.planned import NewDelivery
+from alerting.store.planning import NewDelivery
 from alerting.store.unreached import Step, Wait
 
 log = logger(__name__)
@@ -133,7 +133,7 @@ class Escalations:
                 look_after_s=receipt_wait_s(chunk.lane, self._settings),
             )
             for chunk_id, (channel, rows) in zip(ids, by_channel.items(), strict=True):
-                await planned.add(connection, chunk.alert_id, [(chunk_id, channel, rows)])
+                await planning.add(connection, chunk.alert_id, [(chunk_id, channel, rows)])
             if drill:
                 await walls.check(connection, chunk.alert_id, ids)
             return ids

@@ -27,11 +27,11 @@ from alerting.domain.said import said
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, claims, outbox, planned
+from alerting.store import alerts, claims, outbox, planning
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.outbox import Ranks, Work
-from alerting.store.planned import NewDelivery
+from alerting.store.planning import NewDelivery
 from alerting.throttle.cover import for_same_people
 
 log = logger(__name__)
@@ -122,7 +122,7 @@ class Planner:
         if work.fence <= 1:
             return
         async with self._db.begin(patient=True) as connection:
-            citizens = await planned.count_planned(connection, work.alert_id)
+            citizens = await planning.count_planned(connection, work.alert_id)
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
             # Whoever has no address leaves no trace in the ledger and is met again.
@@ -201,7 +201,7 @@ class Planner:
                     look_after_s=receipt_wait_s(lane, self._settings),
                 )
                 chunks = [(id_, c, rows) for id_, (c, rows) in zip(ids, parts, strict=True)]
-                await planned.add(connection, work.alert_id, chunks)
+                await planning.add(connection, work.alert_id, chunks)
                 if lane is Lane.DRILL:
                     await walls.check(connection, work.alert_id, ids)
                 lanes.append(lane)

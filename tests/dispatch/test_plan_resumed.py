@@ -28,11 +28,11 @@ from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.settings import Settings
-from alerting.store import alerts, outbox, planned, queues
+from alerting.store import alerts, outbox, planning, queues
 from alerting.store.db import Database, raw
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
 from alerting.store.outbox import Work
-from alerting.store.planned import NewDelivery
+from alerting.store.planning import NewDelivery
 from alerting.store.schema import outbox as outbox_table
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "flood.xml").read_bytes()
@@ -218,7 +218,7 @@ async def test_a_plan_of_the_version_before_ends_right(db: Database, planner: Mo
             )
         )
         rows = [NewDelivery(i, 0, 0, 0, 1) for i in ids[:3]]
-        await planned.add(c, alert_id, [(chunk, "sms", rows)])
+        await planning.add(c, alert_id, [(chunk, "sms", rows)])
         await c.execute(
             text("update outbox set cursor = :last, fence = 1 where kind = 'plan'"),
             {"last": ids[2]},
@@ -237,7 +237,7 @@ async def test_a_digest_that_bears_the_alerts_name_is_no_plan(
         citizen = await c.scalar(text("select id from citizen"))
         sizes = [("sms", 1)]
         (chunk,) = await outbox.add_chunks(c, alert_id, Lane.ROUTINE, sizes, digest=True)
-        await planned.add(c, alert_id, [(chunk, "sms", [NewDelivery(citizen, 0, 0, 0)])])
+        await planning.add(c, alert_id, [(chunk, "sms", [NewDelivery(citizen, 0, 0, 0)])])
         await c.execute(text("update outbox set fence = 1 where kind = 'plan'"))
     assert await plan(db, planner, None)
     async with db.begin() as c:

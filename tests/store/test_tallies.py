@@ -16,9 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.delivery import DeliveryState
-from alerting.store import delivery_queries, planned, tallies
+from alerting.store import delivery_queries, planning, tallies
 from alerting.store.db import Database
-from alerting.store.planned import NewDelivery
+from alerting.store.planning import NewDelivery
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.settlements import Settlement, settle
 
@@ -48,7 +48,7 @@ async def an_alert(c: AsyncConnection, chunks: Sequence[int], **values: Any) -> 
             {"chunk": chunk_id, "id": alert_id, "size": SIZE},
         )
         rows = [NewDelivery(chunk_id * SIZE + n, n, 0, 0) for n in range(SIZE)]
-        await planned.add(c, alert_id, [(chunk_id, "sms", rows)])
+        await planning.add(c, alert_id, [(chunk_id, "sms", rows)])
     return alert_id
 
 

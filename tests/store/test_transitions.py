@@ -25,7 +25,7 @@ from alerting.store import (
     claims,
     deliveries,
     digests,
-    planned,
+    planning,
     queues,
     receipt_moves,
     restored,
@@ -37,7 +37,7 @@ from alerting.store import (
 from alerting.store.db import Database, raw
 from alerting.store.digests import Item
 from alerting.store.outbox import Work
-from alerting.store.planned import NewDelivery
+from alerting.store.planning import NewDelivery
 from alerting.store.receipt_moves import Move, Receipt
 from alerting.store.schema import CHUNK_SPAN, alert, outbox
 from alerting.store.schema import delivery as delivery_table
@@ -76,7 +76,7 @@ async def alert_id(db: Database) -> UUID:
                 ),
                 {"id": chunk_id, "alert": found, "fence": FENCE, "digest": chunk_id == DIGEST},
             )
-            await planned.add(c, found, [(chunk_id, "sms", [NewDelivery(1, 1, 0, 0)])])
+            await planning.add(c, found, [(chunk_id, "sms", [NewDelivery(1, 1, 0, 0)])])
     return found
 
 

@@ -23,7 +23,7 @@ from alerting.store import citizens
 from alerting.store.alerts import StoredAlert
 from alerting.store.citizens import Hours
 from alerting.store.db import raw
-from alerting.store.planned import NewDelivery
+from alerting.store.planning import NewDelivery
 from alerting.throttle.assess import Past
 from alerting.throttle.desk import Desk, Subject
 from alerting.throttle.gate import AskBudget, decide

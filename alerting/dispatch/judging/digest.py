@@ -23,10 +23,10 @@ from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import digests, outbox, planned
+from alerting.store import digests, outbox, planning
 from alerting.store.alerts import StoredAlert
 from alerting.store.digests import DueItem, Place
-from alerting.store.planned import NewDelivery
+from alerting.store.planning import NewDelivery
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.settlements import Settlement, settle
 from alerting.throttle.digesting import Held, sift
@@ -134,7 +134,7 @@ class Digests:
             )
             for lead, *_ in part
         ]
-        await planned.add(connection, alert_id, [(chunk_id, channel, rows)])
+        await planning.add(connection, alert_id, [(chunk_id, channel, rows)])
         carriers = {
             item.due.delivery_id: chunk_id * CHUNK_SPAN + seq
             for seq, together in enumerate(part)
