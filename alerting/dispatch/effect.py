@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cap import from_json
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import AlertState
-from alerting.store import alarms, audit, outbox, revoke, threads
+from alerting.store import alarms, audit, call_back, outbox, threads
 from alerting.store.alerts import StoredAlert
 from alerting.throttle.cover import speaks_for
 
@@ -52,7 +52,7 @@ async def end(connection: AsyncConnection, by: StoredAlert, alert_ids: Sequence[
     """Stop these alerts for good: nothing more of them is sent but what is in an open window. What
     somebody was to do about them is done."""
     state = AlertState.CANCELLED if by.msg_type == MsgType.CANCEL else AlertState.SUPERSEDED
-    await revoke.stop(connection, alert_ids)
+    await call_back.stop(connection, alert_ids)
     await threads.end(connection, alert_ids, state, f"by {by.id}", by=by.id)
     await alarms.close_of(connection, alert_ids, by=by.submitted_by)
     actor = by.approved_by or by.submitted_by

@@ -22,6 +22,7 @@ from alerting.domain.transitions import sources
 from alerting.domain.work_state import WorkState
 from alerting.store import (
     alerts,
+    call_back,
     claims,
     deliveries,
     digests,
@@ -29,7 +30,6 @@ from alerting.store import (
     queues,
     receipt_moves,
     restored,
-    revoke,
     settlements,
     states,
     threads,
@@ -172,7 +172,7 @@ async def test_a_cancel_calls_back_only_what_is_unsent(
     async def act(c: AsyncConnection, new: D) -> None:
         await c.execute(update(alert).values(state=A.CANCELLED))
         await c.execute(update(outbox).where(outbox.c.id == CHUNK).values(state=work))
-        await revoke.call_back(c, {A.CANCELLED: "cancelled"}, chunks=9, now=NOW)
+        await call_back.call_back(c, {A.CANCELLED: "cancelled"}, chunks=9, now=NOW)
 
     found = await made(db, act, D, [D.REVOKED])
     assert found == {(D.PLANNED, D.REVOKED), (D.DEFERRED, D.REVOKED)}
@@ -183,7 +183,7 @@ async def test_a_cancel_calls_back_only_what_waits_for_a_digest(
 ) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         await digests.add(c, [Item(ID, 1, alert_id, alert_id, NOW)])
-        await revoke.call_back_deferred(c, [alert_id], "cancelled", limit=9, now=NOW)
+        await call_back.call_back_deferred(c, [alert_id], "cancelled", limit=9, now=NOW)
 
     assert await made(db, act, D, [D.REVOKED]) == {(D.DEFERRED, D.REVOKED)}
 
@@ -260,8 +260,8 @@ WORKERS: dict[str, Callable[[AsyncConnection, Work], Awaitable[object]]] = {
     "release": lambda c, w: claims.release(c, w, delay_s=0, cursor=0),
     "abandon": lambda c, w: claims.abandon(c, w, delay_s=0),
     "poison": lambda c, w: claims.poison(c, w),
-    "stop": lambda c, w: revoke.stop(c, [w.alert_id]),
-    "call back": lambda c, w: revoke.call_back(c, {A.CANCELLED: "x"}, chunks=9, now=NOW),
+    "stop": lambda c, w: call_back.stop(c, [w.alert_id]),
+    "call back": lambda c, w: call_back.call_back(c, {A.CANCELLED: "x"}, chunks=9, now=NOW),
     "free": lambda c, w: restored.free(c),
 }
 

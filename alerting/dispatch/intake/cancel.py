@@ -26,7 +26,7 @@ from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import alerts, audit, reached, revoke, threads
+from alerting.store import alerts, audit, call_back, reached, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 
@@ -181,13 +181,13 @@ async def call_back_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> in
     reason, waits = _REASONS[AlertState.CANCELLED], _DEFERRED
     while waits == _DEFERRED:
         async with db.begin() as connection:
-            waits = await revoke.call_back_deferred(
+            waits = await call_back.call_back_deferred(
                 connection, ended, reason, limit=_DEFERRED, now=clock.now()
             )
     total = 0
     while True:
         async with db.begin() as connection:
-            count = await revoke.call_back(connection, _REASONS, chunks=_CHUNKS, now=clock.now())
+            count = await call_back.call_back(connection, _REASONS, chunks=_CHUNKS, now=clock.now())
         if not count:
             return total
         total += count
@@ -195,7 +195,7 @@ async def call_back_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> in
 
 async def call_back_some(connection: AsyncConnection, *, chunks: int, now: datetime) -> int:
     """One transaction's part of `call_back_all`; returns how many chunks."""
-    return await revoke.call_back(connection, _REASONS, chunks=chunks, now=now)
+    return await call_back.call_back(connection, _REASONS, chunks=chunks, now=now)
 
 
 async def _get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert:
