@@ -18,10 +18,10 @@ from alerting.audience.gather import Ground, ground, of_citizens
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient, Target
-from alerting.store import candidates, planning, reached
+from alerting.store import candidates, end_audience, planning
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import raw
-from alerting.store.reached import Reached
+from alerting.store.end_audience import Reached
 
 
 class Told:
@@ -70,7 +70,7 @@ class Told:
                     yield found
 
     def _told(self, batch: int) -> AsyncGenerator[list[Reached]]:
-        return reached.told(self._connection, self._stored, batch=batch)
+        return end_audience.told(self._connection, self._stored, batch=batch)
 
     async def _inside(self, citizen_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Those of these citizens who are in the end's areas: the zones and places hit, as bits."""

@@ -26,7 +26,7 @@ from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import alerts, audit, call_back, reached, threads
+from alerting.store import alerts, audit, call_back, end_audience, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 
@@ -224,8 +224,8 @@ async def _as_it_stands(
 ) -> Cancelled:
     thread_ids = {stored.thread_id, *(v.thread_id for v in versions)}
     rest = await threads.in_event(connection, stored.event_id, but=thread_ids, now=now)
-    citizens, by_channel = await reached.count(connection, stored.event_id, stored.thread_id)
-    kept_back = await reached.kept_back(
+    citizens, by_channel = await end_audience.count(connection, stored.event_id, stored.thread_id)
+    kept_back = await end_audience.kept_back(
         connection, stored.event_id, stored.thread_id, [r.id for r in rest]
     )
     return Cancelled(

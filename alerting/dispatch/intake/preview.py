@@ -37,7 +37,7 @@ from alerting.domain.language import primary
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput
 from alerting.settings import Settings
-from alerting.store import alerts, audit, reached
+from alerting.store import alerts, audit, end_audience
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.limits import limit_statements, took_too_long
@@ -224,7 +224,7 @@ async def _audience(
     some, more = await _first(told.recipients(batch=_MOST, everywhere=everywhere), _MOST)
     if not more or not everywhere:
         return _Audience(some, more=more)
-    total, _ = await reached.count(connection, stored.event_id, stored.thread_id)
+    total, _ = await end_audience.count(connection, stored.event_id, stored.thread_id)
     return _Audience(some, max(1.0, total / len(some)))
 
 
