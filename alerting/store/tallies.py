@@ -1,7 +1,7 @@
 """Tallies: how many deliveries of an alert stand where, without looking at one of them.
 
 Triggers on `delivery` note each change, whoever writes it (revision 0012); `add_up` folds the notes
-into sums. An alert of before that revision is counted from its deliveries (`ledger`).
+into sums. An alert of before that revision is counted from its deliveries (`delivery_queries`).
 """
 
 from __future__ import annotations
