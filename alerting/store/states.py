@@ -20,8 +20,18 @@ from alerting.domain.delivery import DeliveryState as D
 from alerting.domain.transitions import sources
 from alerting.domain.work_state import WorkState as W
 
-__all__ = ["A", "D", "W", "alert_from", "among", "delivery_from", "moves", "unsettled_from"]
-__all__ += ["settles", "work_from"]
+__all__ = [
+    "A",
+    "D",
+    "W",
+    "alert_from",
+    "among",
+    "delivery_from",
+    "moves",
+    "settles",
+    "unsettled_from",
+    "work_from",
+]
 
 S = TypeVar("S", bound=StrEnum)
 
