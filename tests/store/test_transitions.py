@@ -3,10 +3,12 @@ it is tried on each state, whether it may move it or not."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -312,3 +314,17 @@ def test_sql_that_breaks_a_table_cannot_be_written() -> None:
         states.alert_from(A.RECORDED)
     with pytest.raises(ValueError, match="done never becomes ready"):
         states.work_from(W.READY, W.DONE)
+
+
+def test_every_statement_that_moves_a_delivery_is_tried_above() -> None:
+    """Whoever writes another one adds it there."""
+    store = Path(states.__file__).parent
+    moving = re.compile(r"update delivery\b[^;]*?\bset\b(?:(?!where|from).)*?\bstate = ", re.S)
+    found = {p.stem: len(moving.findall(p.read_text(encoding="utf-8"))) for p in store.glob("*.py")}
+    assert {name: count for name, count in found.items() if count} == {
+        "call_back": 2,
+        "deliveries": 3,
+        "digests": 1,
+        "receipt_moves": 1,
+        "settlements": 1,
+    }
