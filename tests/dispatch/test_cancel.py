@@ -432,7 +432,7 @@ async def test_of_an_open_window_only_the_calls_under_way_are_made(
     submitted = await town.submit(alert_xml)
     worker = town.worker()
     # Its connection has been quick, so that a window holds more than one call.
-    routes = worker._deliverer.sender._routes
+    routes = worker._deliverer._sender._routes
     one.may_answer.set()
     await routes.window("email", 64)
     await routes.send("email", message(10**9, channel="email"), Lane.SEVERE, "t")
