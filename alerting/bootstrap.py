@@ -24,14 +24,14 @@ from alerting.store.db import AWAY, Database, told_now
 from alerting.store.secrets import BOUNCE_KEY, get_or_create
 
 if TYPE_CHECKING:
-    from alerting.channels.registry import Provider, Sandbox
+    from alerting.channels.spec import Provider, Sandbox
     from alerting.dispatch.alarms import Alarms
     from alerting.dispatch.documents import Documents
     from alerting.dispatch.judging.policies import PolicyCache
     from alerting.dispatch.judging.verdict import Verdicts
-    from alerting.dispatch.providers.routes import Routes
     from alerting.dispatch.prune import Pruner
     from alerting.dispatch.workers.sweep import House
+    from alerting.providers.failover import Routes
     from alerting.throttle.budget import Budget
 
 #: How often PostgreSQL is asked what time it is.
@@ -43,14 +43,14 @@ _OWN_BUDGET_BYTES = 5_000_000
 
 
 def _push_key() -> bytes:
-    from alerting.channels.vapid import generate
+    from alerting.channels.push.vapid import generate
 
     return generate()
 
 
 def stand_ins(settings: Settings) -> Sandbox | None:
     """Where the sandbox's carriers are; None where real ones are called."""
-    from alerting.channels.registry import Sandbox
+    from alerting.channels.spec import Sandbox
 
     if settings.carriers != "sandbox":
         return None
@@ -146,15 +146,12 @@ class Runtime:
     def providers(self, alarms: Alarms) -> dict[str, tuple[Provider, ...]]:
         """The providers of every channel, the preferred first; none is open yet."""
         from alerting.channels import registry
+        from alerting.channels.spec import Setup
         from alerting.dispatch.alarms import refused_drill
 
+        setup = Setup(self.settings, self.vapid, self.bounce_key, stand_ins(self.settings))
         return registry.build(
-            self.settings,
-            vapid=self.vapid,
-            bounce_key=self.bounce_key,
-            drill_key=self.drill_key,
-            sandbox=stand_ins(self.settings),
-            refused=partial(refused_drill, alarms),
+            setup, drill_key=self.drill_key, refused=partial(refused_drill, alarms)
         )
 
     def policies(self) -> PolicyCache:
@@ -183,7 +180,7 @@ class Runtime:
 
     def house(self, *, give_way: Callable[[], Awaitable[None]] | None = None) -> House:
         """See `House` for give_way."""
-        from alerting.channels import registry
+        from alerting.channels.staff import staff
         from alerting.dispatch.workers.sweep import House
 
         return House(
@@ -193,7 +190,7 @@ class Runtime:
             self.settings,
             machine_clock=SystemClock(),
             documents=self.documents,
-            staff=registry.staff(self.settings, sandbox=stand_ins(self.settings)),
+            staff=staff(self.settings, sandbox=stand_ins(self.settings)),
             give_way=give_way,
         )
 
@@ -206,14 +203,14 @@ class Runtime:
     async def routes(self) -> AsyncIterator[Routes]:
         """Every channel's providers, opened on the running loop and closed with the block."""
         from alerting.dispatch.alarms import Alarms
-        from alerting.dispatch.providers.pacing import Pacing
-        from alerting.dispatch.providers.preference import JUDGE_EVERY_S, Preference
-        from alerting.dispatch.providers.rests import SharedRests
-        from alerting.dispatch.providers.routes import Routes
+        from alerting.dispatch.rates import by_policy
+        from alerting.providers.cooldown import CooldownStore, CooldownSync
+        from alerting.providers.failover import Routes
+        from alerting.providers.penalty import REVIEW_EVERY_S, Penalties
+        from alerting.providers.rate.limiter import RateLimiter
+        from alerting.providers.rate.redis import RedisRateStore
+        from alerting.providers.rate.senders import SenderRates
         from alerting.throttle.budget.redis import connect
-        from alerting.throttle.pace.pacer import Pacer
-        from alerting.throttle.pace.redis import RedisPace
-        from alerting.throttle.rests import Rests
 
         async with AsyncExitStack() as stack:
             alarms = Alarms(self.db)
@@ -224,26 +221,28 @@ class Runtime:
                 stack.push_async_callback(provider.channel.close)
             redis = connect(redis_url(self.settings))
             stack.push_async_callback(redis.aclose)
-            pacer = Pacer(RedisPace(redis))
-            stack.push_async_callback(pacer.close)
+            limiter = RateLimiter(RedisRateStore(redis))
+            stack.push_async_callback(limiter.close)
             names = {channel: [p.name for p in several] for channel, several in built.items()}
-            rests = Rests(redis)
+            cooldowns = CooldownStore(redis)
 
-            async def judging() -> bool:
+            async def elected() -> bool:
                 try:
-                    return await rests.turn("preference", JUDGE_EVERY_S)
+                    return await cooldowns.elected("preference", REVIEW_EVERY_S)
                 except Unavailable:
                     return True
 
-            preference = Preference(self.db, self.clock, alarms, names, judging)
-            await stack.enter_async_context(preference.kept())
+            penalties = Penalties(self.db, self.clock, alarms, names, elected)
+            await stack.enter_async_context(penalties.running())
+            sync = CooldownSync(cooldowns)
             routes = Routes(
                 built,
-                Pacing(pacer, self.policies(), self.settings),
+                SenderRates(
+                    limiter, by_policy(self.policies()), patience_s=self.settings.lease_s / 3
+                ),
                 alarms,
-                penalties=preference.penalties,
+                penalties=penalties.current,
+                cooldown_changed=sync.changed,
             )
-            shared = SharedRests(rests, routes.breakers)
-            routes.rested = shared.found
-            await stack.enter_async_context(shared.kept())
+            await stack.enter_async_context(sync.running(routes.breakers))
             yield routes

@@ -7,16 +7,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 # Those that `Runtime` imports when they are asked for.
-import alerting.channels.registry
-import alerting.channels.vapid
-import alerting.dispatch.providers.pacing
-import alerting.dispatch.providers.preference
-import alerting.dispatch.providers.rests
-import alerting.dispatch.providers.routes
-import alerting.dispatch.workers.sweep
-import alerting.throttle.budget.memory
-import alerting.throttle.pace.pacer
-import alerting.throttle.pace.redis  # noqa: F401
 from alerting.bootstrap import Runtime, database_url, redis_url
 from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.plan import Planner

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.audience.gather import Hits, gather, ground, of_citizens
 from alerting.audience.runs import in_runs
 from alerting.audience.zones import Zones
+from alerting.channels import registry
 from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.citizen import Recipient, Target
 from alerting.domain.geocode import ranges
@@ -140,7 +141,7 @@ async def _not_planned(connection: AsyncConnection, hits: Hits, alert_id: UUID) 
 async def recipients_of(driver: candidates.Driver, zones: Zones, hits: Hits) -> list[Recipient]:
     """The citizens with their addresses in their own order of channels, by ascending id."""
     ids = hits.citizen_ids.tolist()
-    rows = await citizens.contacts(driver, ids)
+    rows = await citizens.contacts(driver, ids, registry.names())
     bits = dict(zip(ids, zip(hits.zones.tolist(), hits.places.tolist(), strict=True), strict=True))
     recipients = []
     # By hand instead of groupby: there are millions of rows of a million citizens.

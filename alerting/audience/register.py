@@ -14,30 +14,36 @@ from datetime import time
 from functools import lru_cache
 from zoneinfo import available_timezones
 
-from alerting.audience import endpoints
 from alerting.audience.bad_row import BadRow
 from alerting.audience.cover import cell_of
-from alerting.channels.registry import CHANNELS
+from alerting.channels import registry
+from alerting.channels.spec import BadAddress
 from alerting.domain.language import well_formed
 from alerting.errors import BadInput
 from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow
 
 REQUIRED = ("ref",)
-COLUMNS = (
+_COLUMNS = (
     "ref", "language", "time_zone", "quiet", "channels", "lat", "lon", "radius_m", "places",
-    "geocodes", "groups", "sms", "email", "push", "consent", "verified",
+    "geocodes", "groups",
 )  # fmt: skip
+_CONSENT = ("consent", "verified")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _MAX_RADIUS_M = 100_000
 
 
-def check_header(columns: list[str]) -> None:
+def columns() -> tuple[str, ...]:
+    """What a header may name: among others a column for the addresses of each channel."""
+    return (*_COLUMNS, *registry.names(), *_CONSENT)
+
+
+def check_header(header: list[str]) -> None:
     """Raises BadInput when a needed column is missing or one is unknown or doubled."""
-    missing = [c for c in REQUIRED if c not in columns]
-    unknown = [c for c in columns if c not in COLUMNS]
-    doubled = {c for c in columns if columns.count(c) > 1}
+    missing = [c for c in REQUIRED if c not in header]
+    unknown = [c for c in header if c not in columns()]
+    doubled = {c for c in header if header.count(c) > 1}
     problems = [
         *(f"the column {c!r} is missing" for c in missing),
         *(f"there is no column {c!r}" for c in unknown if c),
@@ -47,19 +53,19 @@ def check_header(columns: list[str]) -> None:
     if problems:
         raise BadInput(
             f"The header line is wrong: {'; '.join(problems)}.",
-            remedy=_cause(columns) or f"Columns are {', '.join(COLUMNS)}; only ref must be there.",
+            remedy=_cause(header) or f"Columns are {', '.join(columns())}; only ref must be there.",
         )
 
 
-def _cause(columns: list[str]) -> str:
+def _cause(header: list[str]) -> str:
     """What most likely happened to a header; empty where nothing is known."""
-    if len(columns) == 1:
+    if len(header) == 1:
         for name, mark in (("semicolons", ";"), ("tabs", "\t"), ("bars", "|")):
-            if {c.strip().lower() for c in columns[0].split(mark)} & set(COLUMNS[1:]):
+            if {c.strip().lower() for c in header[0].split(mark)} & set(columns()[1:]):
                 return f"Its columns are separated by {name}: save it with commas (as CSV UTF-8)."
-    if all(c.strip().lower() in COLUMNS for c in columns):
+    if all(c.strip().lower() in columns() for c in header):
         return "Write the columns in small letters."
-    if "" in columns:
+    if "" in header:
         return "It ends with a comma, or has an empty column: take that out of every line."
     return ""
 
@@ -92,14 +98,16 @@ def read_row(line: Mapping[str, str], *, loopback_push: bool = False) -> Registe
     )
 
 
-#: Numbers are read without what cannot be seen; names of places may need it to be written well.
-_MAY_HOLD_INVISIBLE = frozenset({"sms", "places"})
+#: Names of places may need invisible characters to be written well.
+_MAY_HOLD_INVISIBLE = frozenset({"places"})
 
 
 def _visible(column: str, value: str) -> None:
     """Raises BadRow for what nobody can see and two keys or addresses may differ by."""
     if value.isascii() and value.isprintable():
         return
+    spec = registry.spec(column) if column in registry.names() else None
+    drops_invisible = spec is not None and spec.drops_invisible
     for c in value:
         kind = unicodedata.category(c)
         if "\udc80" <= c <= "\udcff":
@@ -110,9 +118,8 @@ def _visible(column: str, value: str) -> None:
                 f"({like} in Windows-1252).",
                 remedy="Save the file as UTF-8 (in a spreadsheet: CSV UTF-8).",
             )
-        hidden = kind == "Cf" and column not in _MAY_HOLD_INVISIBLE
-        # A subscription may be written in several lines.
-        if hidden or (kind == "Cc" and column != "push"):
+        hidden = kind == "Cf" and column not in _MAY_HOLD_INVISIBLE and not drops_invisible
+        if hidden or (kind == "Cc" and not (spec is not None and spec.multiline)):
             name = unicodedata.name(c, "a control character")
             raise BadRow(
                 f"{column}: holds the invisible character U+{ord(c):04X} ({name}).",
@@ -126,8 +133,8 @@ def _words(line: Mapping[str, str], column: str) -> tuple[str, ...]:
 
 def _known(column: str, channels: tuple[str, ...]) -> None:
     for c in channels:
-        if c not in CHANNELS:
-            raise BadRow(f"{column}: there is no channel {c!r}; use {', '.join(CHANNELS)}.")
+        if c not in registry.names():
+            raise BadRow(f"{column}: there is no channel {c!r}; use {', '.join(registry.names())}.")
 
 
 def _addresses(line: Mapping[str, str], *, loopback_push: bool) -> tuple[RegisterAddress, ...]:
@@ -135,24 +142,21 @@ def _addresses(line: Mapping[str, str], *, loopback_push: bool) -> tuple[Registe
     _known("consent", consent)
     _known("verified", verified)
     found = []
-    for channel in CHANNELS:
-        value = line.get(channel, "").strip()
+    for spec in registry.specs():
+        channel, value = spec.name, line.get(spec.name, "").strip()
         if not value:
             continue
-        keys: dict[str, str] = {}
-        if channel == "push":
-            value, keys = endpoints.subscription(value, loopback_push=loopback_push)
-        elif channel == "sms":
-            value = endpoints.phone(value)
-        else:
-            value = endpoints.mail(value)
+        try:
+            address = spec.parse_address(value, allow_loopback=loopback_push)
+        except BadAddress as e:
+            raise BadRow(f"{channel}: {e.detail}", remedy=e.remedy) from e
         found.append(
             RegisterAddress(
                 channel,
-                value,
+                address.endpoint,
                 consent=not consent or channel in consent,
                 verified=not verified or channel in verified,
-                keys=keys,
+                keys=address.keys,
                 verified_anew=channel in verified,
                 consented_anew=channel in consent,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.channels.base import ERROR_CLASSES
-from alerting.domain.endpoint import masked
+from alerting.channels.registry import masked
 from alerting.errors import Conflict, NotFound
 from alerting.store import citizens, suppressions
 from alerting.store.citizens import AddressState

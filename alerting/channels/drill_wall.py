@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 from alerting.channels.base import DRILL_REFUSED, CanLookUp, Channel, Outcome, Outgoing
-from alerting.channels.content import leads
-from alerting.channels.phrases import table
-from alerting.channels.texts import fold
+from alerting.channels.text.content import leads
+from alerting.channels.text.phrases import table
+from alerting.channels.text.texts import fold
 from alerting.domain import drill_pass
 from alerting.domain.lane import Lane
 from alerting.domain.segments import plain

@@ -6,6 +6,7 @@ They carry no link to leave by, are not paced and have no delivery in the ledger
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -16,11 +17,16 @@ import aiosmtplib
 
 from alerting.background import end
 from alerting.channels.base import Outgoing, Rendering
-from alerting.channels.email import SmtpConfig, mailbox
-from alerting.channels.sms import TwilioConfig, TwilioSms
-from alerting.channels.smtp_pool import CONNECTION_ERRORS
+from alerting.channels.email.email_channel import relays
+from alerting.channels.email.mailbox import mailbox
+from alerting.channels.email.smtp_email import SmtpConfig
+from alerting.channels.email.smtp_pool import CONNECTION_ERRORS
+from alerting.channels.sms.sms_channel import accounts
+from alerting.channels.sms.twilio_sms import TwilioConfig, TwilioSms
+from alerting.channels.spec import Sandbox
 from alerting.domain.lane import Lane
 from alerting.observe.logs import logger
+from alerting.settings import Settings
 
 log = logger(__name__)
 
@@ -35,6 +41,16 @@ class Notice:
     subject: str
     text: str
     short: str
+
+
+def staff(settings: Settings, *, sandbox: Sandbox | None) -> Staff | None:
+    """What reaches those who may let a held alert go, by the providers that citizens' messages go
+    by; None where nobody is named. Raises BadInput for settings that cannot work."""
+    to = settings.approvers
+    if not to:
+        return None
+    key = secrets.token_bytes(32)  # no bounce of theirs is taken
+    return Staff(to, relays(settings, key, sandbox), accounts(settings, sandbox))
 
 
 class Staff:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader
 
-from alerting.channels.content import Content, gather
-from alerting.channels.phrases import direction, phrases
-from alerting.channels.texts import paragraphs
+from alerting.channels.text.content import Content, gather
+from alerting.channels.text.phrases import direction, phrases
+from alerting.channels.text.texts import paragraphs
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.language import best_language

@@ -16,11 +16,11 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from alerting.bootstrap import Runtime
 from alerting.cap import from_json
+from alerting.channels import registry
 from alerting.citizen.alert_page import alert_page, pages, reading
 from alerting.citizen.page_cache import PageCache, tag_of
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
-from alerting.domain.endpoint import masked
 from alerting.domain.links import CODE, Purpose
 from alerting.drills import rosters
 from alerting.errors import NotFound
@@ -242,8 +242,8 @@ def _leaving(
         path=request.scope["path"].removesuffix("/back"),
         done=left,
         back=back,
-        channel=endpoint.channel,
-        address=masked(*endpoint),
+        by=registry.spec(endpoint.channel).noun,
+        address=registry.masked(*endpoint),
     )
     answer.headers.update(_OWN)
     return answer

@@ -10,7 +10,7 @@ import sys
 import click
 
 from alerting.addresses import database_url
-from alerting.channels.bounces import MAX_BYTES
+from alerting.channels.email.bounce_report import MAX_BYTES
 from alerting.dispatch.bounces import receipt_of, return_addresses
 from alerting.errors import BadInput
 from alerting.observe.logs import configure, logger

@@ -21,11 +21,10 @@ from alerting.audience.populate import populate
 from alerting.audience.restoring import unused_because
 from alerting.audience.zones import Zones
 from alerting.cap import read
-from alerting.channels.registry import CHANNELS
+from alerting.channels import registry
 from alerting.cli import options
 from alerting.cli.database import actor, do
 from alerting.cli.progress import progress
-from alerting.domain.endpoint import masked
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import audit
@@ -79,7 +78,9 @@ def show(ref: str, as_json: bool) -> int:
         await audit.record(connection, await actor(connection), "citizen.show", f"citizen {ref}")
         return found
 
-    found = [(a.channel, masked(a.channel, a.endpoint), unused_because(a)) for a in do(look)]
+    found = [
+        (a.channel, registry.masked(a.channel, a.endpoint), unused_because(a)) for a in do(look)
+    ]
     if as_json:
         rows = [
             {"channel": channel, "endpoint": endpoint, "used": not why, "reasons": why}
@@ -96,7 +97,9 @@ def show(ref: str, as_json: bool) -> int:
 
 @citizens.command()
 @click.argument("ref")
-@click.option("--channel", type=click.Choice(CHANNELS), help="Only the addresses of this one.")
+@click.option(
+    "--channel", type=click.Choice(registry.names()), help="Only the addresses of this one."
+)
 @click.option("--asked", is_flag=True, help="They left themselves, and asked to be warned again.")
 @click.option("--why", required=True, help="For the audit: who said what.")
 def restore(ref: str, channel: str | None, asked: bool, why: str) -> int:
@@ -113,7 +116,7 @@ def restore(ref: str, channel: str | None, asked: bool, why: str) -> int:
 
     unused = False
     for a in do(work):
-        name, why_not = f"{a.channel} {masked(a.channel, a.endpoint)}", unused_because(a)
+        name, why_not = f"{a.channel} {registry.masked(a.channel, a.endpoint)}", unused_because(a)
         unused = unused or bool(why_not)
         click.echo(
             f"{name} is still not used. {' '.join(why_not)} Correct its line in the register "

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.channels import registry
 from alerting.cli import options
 from alerting.cli.database import do, do_as
 from alerting.cli.times import shown
@@ -61,7 +62,7 @@ def check(file: str, as_json: bool) -> int:
     """Say what is wrong with FILE (- for standard input), all of it; nothing is changed."""
     toml = _read(file)
     try:
-        parse_policy(toml, name=_name(file))
+        parse_policy(toml, name=_name(file), rates=registry.rates())
     except PolicyRefused as e:
         if not as_json:
             raise

@@ -13,6 +13,7 @@ import click
 from alerting.addresses import database_url
 from alerting.audience.stop_list import read
 from alerting.bootstrap import Runtime
+from alerting.channels import registry
 from alerting.cli import options
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.reconcile import Reconciled, Reconciler
@@ -32,7 +33,7 @@ from alerting.store.stops import lineage as lineage_of
 @click.option(
     "--resend",
     multiple=True,
-    type=click.Choice(["sms", "email", "push"]),
+    type=click.Choice(registry.names()),
     help="Send what nobody can look up once more on this channel, flagged, in every lane.",
 )
 @click.option(

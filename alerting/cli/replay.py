@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from alerting.channels import registry
 from alerting.cli import options
 from alerting.cli.progress import progress
 from alerting.cli.replayed import summary
@@ -153,7 +154,7 @@ def _policy(path: Path | None) -> Policy:
         raise BadInput(f"{path} cannot be read: {e.strerror}.", remedy="Check the path.") from e
     except UnicodeDecodeError as e:
         raise BadInput(f"{path} is not UTF-8 text.", remedy="Is it the right file?") from e
-    return parse_policy(text, name=path.name)
+    return parse_policy(text, name=path.name, rates=registry.rates())
 
 
 def _plotter() -> Callable[..., None]:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
 from alerting.channels.staff import Notice, Staff
-from alerting.channels.texts import clip, one_line
+from alerting.channels.text.texts import clip, one_line
 from alerting.domain.alert import Info
 from alerting.domain.alert_state import AlertState
 from alerting.observe.logs import logger

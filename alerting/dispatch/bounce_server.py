@@ -10,8 +10,8 @@ from weakref import WeakSet
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from alerting.channels import bounces
-from alerting.channels.verp import Verp
+from alerting.channels.email import bounce_report as bounces
+from alerting.channels.email.verp import Verp
 from alerting.dispatch.bounces import receipt_of
 from alerting.observe.logs import logger
 from alerting.store.receipts import Intake

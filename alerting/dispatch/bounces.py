@@ -6,8 +6,8 @@ durable: what cannot be kept now is left to the mail server, which tries again f
 
 from __future__ import annotations
 
-from alerting.channels import bounces
-from alerting.channels.verp import Verp
+from alerting.channels.email import bounce_report as bounces
+from alerting.channels.email.verp import Verp
 from alerting.domain.links import new_key
 from alerting.observe.logs import logger
 from alerting.store.db import Database

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.channels import registry
 from alerting.dispatch import reach
 from alerting.domain.lane import GRAVE_LANES, Lane
 from alerting.drills import rosters, walls
@@ -18,9 +19,6 @@ from alerting.store.planning import NewDelivery
 from alerting.store.unreached import Step, Wait
 
 log = logger(__name__)
-
-#: Channels whose providers say what arrived. Of the others acceptance is all there is to know.
-REPORTING = frozenset({"sms"})
 
 #: A chunk whose deliveries have their time one after another is looked at so often at most, as a
 #: share of that time.
@@ -41,7 +39,7 @@ def receipt_wait_s(lane: Lane, settings: Settings) -> float:
 
 def wait_of(lane: Lane, settings: Settings, now: datetime) -> Wait:
     """The same, counted from now."""
-    return Wait(now, receipt_wait_s(lane, settings), sorted(REPORTING))
+    return Wait(now, receipt_wait_s(lane, settings), registry.reporting(), registry.names())
 
 
 class Escalations:
@@ -73,7 +71,7 @@ class Escalations:
         known = await escalations.reports(connection, chunk, wait)
         # Not one report of a whole chunk: rather the reports are lost than the messages. Only
         # for a grave danger is everybody told once more on that suspicion.
-        reporting = chunk.channel in REPORTING
+        reporting = chunk.channel in wait.reporting
         deaf = reporting and known.silent > 0 and not known.arrived and chunk.size > 1
         steps = await unreached.steps(
             connection,

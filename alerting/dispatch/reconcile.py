@@ -17,18 +17,19 @@ from typing import Any
 from uuid import UUID
 
 from alerting.cap import from_json
+from alerting.channels import registry
 from alerting.channels.base import CannotLookUp
 from alerting.clock import Clock
 from alerting.dispatch.chunks.compose import Group
 from alerting.dispatch.judging.verdict import Sending
 from alerting.dispatch.maillog import MailLog
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.providers.routes import Routes
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.links import Links
 from alerting.errors import BadInput, Conflict
 from alerting.observe.logs import logger
+from alerting.providers.failover import Routes
 from alerting.settings import Settings
 from alerting.store import (
     alerts,
@@ -219,7 +220,7 @@ class Reconciler:
 
     async def _settlement(self, work: Work, group: Group, d: OpenDelivery) -> Settlement | None:
         """What became of one delivery; None where it was certainly not sent."""
-        if work.channel == "email" and self._mail_log is not None:
+        if self._mail_log is not None and registry.spec(work.channel).in_mail_log:
             taken = self._mail_log.took(d.id, d.endpoint or "")
             if taken is None:
                 return self._in_doubt(work, d)

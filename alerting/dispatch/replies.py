@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.channels import replies
-from alerting.channels.replies import Wish
+from alerting.channels.text import reply_words as replies
+from alerting.channels.text.reply_words import Wish
 from alerting.store import inbound, suppressions
 from alerting.store.suppressions import Endpoint, Source
 

@@ -1,4 +1,4 @@
-"""Endpoints: when two spellings are one, and how one is shown to people."""
+"""Endpoints: when two spellings are one."""
 
 from __future__ import annotations
 
@@ -51,13 +51,3 @@ def endpoint_key(secret: bytes, channel: str, endpoint: str) -> bytes:
     return hmac.digest(
         secret, f"{channel}\0{normal_form(channel, endpoint)}".encode(), hashlib.sha256
     )
-
-
-def masked(channel: str, endpoint: str) -> str:
-    """Enough of an endpoint for its owner to know it again, and for nobody else to use it."""
-    if channel == "email":
-        name, at, domain = endpoint.rpartition("@")
-        return f"{name[:1]}…{at}{domain}"
-    if channel == "sms":
-        return f"{endpoint[:3]}…{endpoint[-2:]}"
-    return "this device"

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alerting.channels.email import SmtpEmail
-from alerting.channels.push import WebPush
-from alerting.channels.sms import TwilioSms
+from alerting.channels import registry
 from alerting.errors import BadInput
 from alerting.replay.population import Population
 
-#: As the live path has it of each channel (`dispatch.providers.routes`).
-CAN_BE_SILENT: dict[str, bool] = {
-    "push": WebPush.can_be_silent,
-    "sms": TwilioSms.can_be_silent,
-    "email": SmtpEmail.can_be_silent,
-}
+#: As the live path has it of each channel (`providers.failover`).
+CAN_BE_SILENT: dict[str, bool] = {s.name: s.can_be_silent for s in registry.specs()}
 
 _MIXED = (("push",), ("sms",), ("email",), ("push", "sms"), ("sms", "email"))
 

@@ -26,20 +26,24 @@ _LEFT = "opted-out"
 #: no address.
 Contact = tuple[int, str, str, int, bool]
 
-#: Channels a citizen did not rank come last, in the order of `channels.registry.CHANNELS`.
 _CONTACTS = """
     select c.id, c.language, coalesce(a.channel, ''), coalesce(a.id, 0),
            coalesce(a.consent and a.verified and a.suspended_reason is null, false)
     from unnest(%s::int8[]) as w(id) join citizen c using (id)
     left join address a on a.citizen_id = c.id
     order by c.id, array_position(c.channels, a.channel) nulls last,
-             array_position(array['push','sms','email'], a.channel), a.id"""
+             array_position(%s::text[], a.channel), a.id"""
 
 
-async def contacts(driver: Driver, citizen_ids: Iterable[int]) -> list[Contact]:
-    """The addresses of each citizen in the order they want them, citizens by id."""
+async def contacts(
+    driver: Driver, citizen_ids: Iterable[int], order: Sequence[str]
+) -> list[Contact]:
+    """The addresses of each citizen in the order they want them, citizens by id.
+
+    order: of the channels a citizen did not rank, which come last.
+    """
     cursor = driver.cursor(binary=True)
-    await cursor.execute(_CONTACTS, (int8s(citizen_ids),))
+    await cursor.execute(_CONTACTS, (int8s(citizen_ids), list(order)))
     return await cursor.fetchall()
 
 

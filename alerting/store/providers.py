@@ -46,7 +46,7 @@ _NOT_THEIRS = [
 
 @dataclass(frozen=True, slots=True)
 class Well:
-    """How a provider did of late; see `throttle.preference.Record`."""
+    """How a provider did of late; see `providers.penalty.Record`."""
 
     name: str
     channel: str

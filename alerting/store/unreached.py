@@ -82,7 +82,7 @@ _STEPS = f"""
         and not exists (select from delivery o where o.citizen_id = d.citizen_id
                         and o.alert_id = d.alert_id and o.channel = n.channel)
       order by array_position(c.channels, n.channel) nulls last,
-               array_position(array['push','sms','email'], n.channel), n.id
+               array_position(%(order)s::text[], n.channel), n.id
       limit 1
     ) t on true
     where not exists (select from delivery f where f.follows = d.id)
@@ -113,12 +113,14 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 class Wait:
     """How long a delivery may take before it counts as not reached; `wait_s` 0 is for ever.
 
-    reporting: the channels whose providers report what arrived.
+    reporting: the channels whose providers report what arrived. order: of the channels a citizen
+    did not rank, which come last.
     """
 
     now: datetime
     wait_s: float
     reporting: Sequence[str]
+    order: Sequence[str]
 
     @property
     def before(self) -> datetime:
@@ -190,6 +192,7 @@ def _values(
         "now": wait.now,
         "wait": timedelta(seconds=wait.wait_s),
         "reporting": list(wait.reporting),
+        "order": list(wait.order),
         "open_before": open_before,
         "silent_before": silent_before,
     }

@@ -9,16 +9,17 @@ from served import Served
 from town import Hand, Politeness
 
 from alerting.channels.base import Outcome
-from alerting.channels.registry import Provider
+from alerting.channels.spec import Provider
 from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.providers.pacing import Pacing
-from alerting.dispatch.providers.routes import Routes
+from alerting.dispatch.rates import by_policy
 from alerting.domain.lane import Lane
+from alerting.providers.failover import Routes
+from alerting.providers.rate.limiter import RateLimiter
+from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.senders import SenderRates
 from alerting.throttle.budget.memory import MemoryBudget
-from alerting.throttle.pace.memory import MemoryPace
-from alerting.throttle.pace.pacer import Pacer
 
 
 class Phones:
@@ -41,12 +42,14 @@ async def work(served: Served) -> None:
     run = served.runtime
     settings = run.settings
     budget = MemoryBudget(lambda: run.clock.now().timestamp())
-    pacing = Pacing(Pacer(MemoryPace(time.monotonic)), run.policies(), settings)
+    rates = SenderRates(
+        RateLimiter(MemoryRateStore(time.monotonic)), by_policy(run.policies()), patience_s=10
+    )
     alarms = Alarms(run.db)
     deliverer = Deliverer(
         run.db,
         run.clock,
-        Routes({"sms": (Provider("sms.1", Phones()),)}, pacing, alarms),
+        Routes({"sms": (Provider("sms.1", Phones()),)}, rates, alarms),
         run.verdicts(run.policies(), budget),
         run.links,
         settings,

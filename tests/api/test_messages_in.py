@@ -16,7 +16,7 @@ from sqlalchemy import func, insert, select, update
 from twilio.request_validator import RequestValidator
 
 from alerting.background import during
-from alerting.channels.phrases import table
+from alerting.channels.text.phrases import table
 from alerting.cli.serve import _keep_stop_list
 from alerting.store import suppressions
 from alerting.store.schema import address, citizen, inbound

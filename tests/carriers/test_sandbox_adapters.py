@@ -10,8 +10,8 @@ from carrier_client import until
 
 from alerting.channels import registry
 from alerting.channels.base import AMBIGUOUS, Outgoing, Rendering
-from alerting.channels.registry import Sandbox
-from alerting.channels.vapid import generate
+from alerting.channels.push.vapid import generate
+from alerting.channels.spec import Sandbox, Setup
 from alerting.domain.lane import Lane
 from alerting.embedded.carriers import (
     PUSH_SEED,
@@ -34,11 +34,8 @@ async def _channels(where, public_url):
     )
     settings = Settings(public_url=public_url)
     built = registry.build(
-        settings,
-        vapid=generate(),
-        bounce_key=b"k" * 32,
+        Setup(settings, vapid=generate(), bounce_key=b"k" * 32, sandbox=sandbox),
         drill_key=b"d" * 32,
-        sandbox=sandbox,
         refused=lambda channel, code: None,
     )
     channels = {name: one.channel for name, (one,) in built.items()}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from alerting.channels import reports
 from alerting.channels.base import DEAD_ADDRESS, OUR_FAULT, UNREACHABLE
-from alerting.channels.bounces import MAX_BYTES, NO_REPORT, Bounce, classify, read
-from alerting.channels.verp import Verp
+from alerting.channels.email.bounce_report import MAX_BYTES, NO_REPORT, Bounce, classify, read
+from alerting.channels.email.verp import Verp
 from alerting.domain.delivery import DeliveryState
 
 KEY = b"k" * 32

@@ -20,9 +20,9 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from alerting.channels.base import Outgoing, Rendering
-from alerting.channels.bounces import MAX_BYTES
-from alerting.channels.email import SmtpConfig, SmtpEmail
-from alerting.channels.verp import Verp
+from alerting.channels.email.bounce_report import MAX_BYTES
+from alerting.channels.email.smtp_email import SmtpConfig, SmtpEmail
+from alerting.channels.email.verp import Verp
 from alerting.dispatch.bounce_server import receiving
 from alerting.dispatch.bounces import return_addresses
 from alerting.dispatch.receipts import apply_receipts

@@ -13,9 +13,10 @@ from render_examples import ALERT, alert, rendered
 
 from alerting.channels.base import DRILL_REFUSED, CanLookUp, Outcome, Outgoing, Rendering
 from alerting.channels.drill_wall import NO_PASS, NO_WORD, walled
-from alerting.channels.phrases import table
-from alerting.channels.registry import CHANNELS, Sandbox, build
-from alerting.channels.vapid import generate
+from alerting.channels.push.vapid import generate
+from alerting.channels.registry import build, names
+from alerting.channels.spec import Sandbox, Setup
+from alerting.channels.text.phrases import table
 from alerting.domain import drill_pass
 from alerting.domain.alert import Severity, Status
 from alerting.domain.lane import Lane, lane_of
@@ -76,7 +77,7 @@ def message(channel: str, rendering: Rendering, **changes: Any) -> Outgoing:
     return replace(made, **changes)
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", names())
 @pytest.mark.parametrize("status", [Status.EXERCISE, Status.TEST])
 @pytest.mark.parametrize("language", sorted(table()))
 @pytest.mark.parametrize("own", [None, "Übung: leak at the works", "exercise – leak"])
@@ -91,7 +92,7 @@ def test_a_drill_with_its_pass_goes_through_in_every_language(
     assert wall.refused == []
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", names())
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -119,7 +120,7 @@ def test_without_a_pass_that_fits_nothing_goes_through(
     assert wall.refused == [(channel, NO_PASS)]
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", names())
 @pytest.mark.parametrize("headline", ["Flooding is imminent", "Exercised by floods", "Testing"])
 def test_a_drill_that_reads_like_a_real_alert_does_not_go_through(
     channel: str, headline: str
@@ -131,7 +132,7 @@ def test_a_drill_that_reads_like_a_real_alert_does_not_go_through(
     assert wall.behind.took == []
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", names())
 @pytest.mark.parametrize("severity", list(Severity))
 def test_what_is_actual_needs_no_pass(channel: str, severity: Severity) -> None:
     wall = Wall(Behind(channel))
@@ -157,15 +158,13 @@ def test_no_channel_is_built_without_it(real: bool) -> None:
         twilio_account_sid="AC1", twilio_auth_token="t", twilio_from="+447700900001",
         smtp_host="mail.example.org", twilio2_account_sid="AC2", twilio2_auth_token="t",
     )  # fmt: skip
+    sandbox = None if real else Sandbox("127.0.0.1", 1, 2, "a", "t")
     built = build(
-        settings,
-        vapid=generate(),
-        bounce_key=KEY,
+        Setup(settings, generate(), KEY, sandbox),
         drill_key=KEY,
-        sandbox=None if real else Sandbox("127.0.0.1", 1, 2, "a", "t"),
         refused=lambda *said: refused.append(said),
     )
-    assert set(built) == set(CHANNELS)
+    assert set(built) == set(names())
     for channel, providers in built.items():
         for provider in providers:
             drill = rendered(alert(status=Status.TEST), channel)

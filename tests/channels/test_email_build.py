@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from smtp_script import Mail
 
 from alerting.channels.base import Outgoing, Rendering
-from alerting.channels.email_build import MailBuilder, MailIdentity, quoted_printable
-from alerting.channels.texts import LEAVE_MARK, clean, one_line
+from alerting.channels.email.email_build import MailBuilder, MailIdentity, quoted_printable
+from alerting.channels.text.texts import LEAVE_MARK, clean, one_line
 from alerting.domain.lane import Lane
 
 DATE = format_datetime(datetime(2026, 3, 1, 12, 0, tzinfo=UTC))

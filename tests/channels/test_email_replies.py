@@ -16,7 +16,7 @@ from alerting.channels.base import (
     UNREACHABLE,
     ErrorClass,
 )
-from alerting.channels.smtp_replies import Stage, classify, provider_code
+from alerting.channels.email.smtp_replies import Stage, classify, provider_code
 
 C, A, M, R, D, B = Stage
 

@@ -15,7 +15,6 @@ import smtp_script
 from relay_certificate import relay_tls, self_signed
 from smtp_script import DROP, SILENCE, ScriptedServer, password_is, smtp_server
 
-from alerting.channels import smtp_pool
 from alerting.channels.base import (
     AMBIGUOUS,
     DEAD_ADDRESS,
@@ -30,9 +29,10 @@ from alerting.channels.base import (
     Outgoing,
     Rendering,
 )
-from alerting.channels.email import SmtpConfig, SmtpEmail, mailbox
-from alerting.channels.texts import LEAVE_MARK
-from alerting.channels.verp import Verp
+from alerting.channels.email import smtp_pool
+from alerting.channels.email.smtp_email import SmtpConfig, SmtpEmail, mailbox
+from alerting.channels.email.verp import Verp
+from alerting.channels.text.texts import LEAVE_MARK
 from alerting.clock import ManualClock
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput

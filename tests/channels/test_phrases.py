@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.channels.phrases import direction, phrases, table
-from alerting.channels.texts import LEAVE_MARK, one_line
+from alerting.channels.text.phrases import direction, phrases, table
+from alerting.channels.text.texts import LEAVE_MARK, one_line
 
 PROMISED = {
     "en", "es", "fr", "de", "it", "pt", "nl", "pl", "uk", "ro", "sv", "fi",

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from provider_script import HALF, RESET, SILENCE, Reply, provider
 
-from alerting.channels import vapid
 from alerting.channels.base import (
     AMBIGUOUS,
     DEAD_ADDRESS,
@@ -26,15 +25,16 @@ from alerting.channels.base import (
     Outgoing,
     Rendering,
 )
-from alerting.channels.push import PushConfig, WebPush, payload, tag_of
-from alerting.channels.push_origins import Origins
-from alerting.channels.registry import Provider
-from alerting.channels.webpush_crypto import MAX_PLAINTEXT_BYTES, BadKeys, encrypt
+from alerting.channels.push import vapid
+from alerting.channels.push.push_origins import Origins
+from alerting.channels.push.web_push import PushConfig, WebPush, payload, tag_of
+from alerting.channels.push.webpush_crypto import MAX_PLAINTEXT_BYTES, BadKeys, encrypt
+from alerting.channels.spec import Provider
 from alerting.clock import ManualClock
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.providers.route import Route
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput
+from alerting.providers.route import Route
 from alerting.store import alarms
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -134,8 +134,8 @@ async def test_a_refused_key_of_one_stops_no_other_and_raises_no_alarm(db):
             told,
             now=time.monotonic,
             limits=None,
-            spare=lambda: False,
-            rested=lambda _: None,
+            can_fail_over=lambda: False,
+            cooldown_changed=lambda _: None,
         )
         ends = []
         for n in range(20):

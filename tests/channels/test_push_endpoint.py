@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from alerting.channels.push_endpoint import PublicResolver, check_endpoint
+from alerting.channels.push.public_resolver import PublicResolver
+from alerting.channels.push.push_endpoint import check_endpoint
 from alerting.errors import BadInput
 
 

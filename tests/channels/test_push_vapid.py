@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from alerting.channels import vapid
+from alerting.channels.push import vapid
 from alerting.clock import ManualClock
 from alerting.errors import BadInput
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from render_examples import INFO, LINK, SENT, alert, rendered
 
 from alerting.channels.base import Outgoing, Rendering
-from alerting.channels.phrases import table
-from alerting.channels.push import payload
+from alerting.channels.push.web_push import payload
+from alerting.channels.text.phrases import table
 from alerting.domain.alert import MsgType, ResponseType, Status, Urgency
 from alerting.domain.lane import Lane
 from alerting.domain.segments import measure
@@ -179,7 +179,7 @@ def test_numbers_that_name_nothing_are_safe(channel: str) -> None:
 
 
 def test_an_unknown_channel_is_refused() -> None:
-    with pytest.raises(BadInput, match="use sms, email or push"):
+    with pytest.raises(BadInput, match="Use push, sms or email"):
         rendered(alert(), "fax")
 
 

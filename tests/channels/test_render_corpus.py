@@ -8,8 +8,8 @@ from render_examples import LINK, rendered
 
 from alerting.cap import CapError, read
 from alerting.channels.base import Outgoing
-from alerting.channels.email_build import MailBuilder, MailIdentity
-from alerting.channels.render_sms import MAX_SEGMENTS
+from alerting.channels.email.email_build import MailBuilder, MailIdentity
+from alerting.channels.sms.sms_text import MAX_SEGMENTS
 from alerting.domain.alert import Alert
 from alerting.domain.lane import lane_of
 from alerting.domain.segments import measure

@@ -8,8 +8,8 @@ import pytest
 from lxml import html as lxml_html
 from render_examples import ALERT, LINK, SENT, alert, rendered
 
-from alerting.channels.content import MAX_AREAS
-from alerting.channels.texts import LEAVE_MARK
+from alerting.channels.text.content import MAX_AREAS
+from alerting.channels.text.texts import LEAVE_MARK
 from alerting.domain.alert import Area, Status
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from render_examples import LINK, alert, rendered
 
-from alerting.channels.phrases import table
-from alerting.channels.render_sms import MAX_SEGMENTS
+from alerting.channels.sms.sms_text import MAX_SEGMENTS
+from alerting.channels.text.phrases import table
 from alerting.domain.alert import Area, Status
 from alerting.domain.segments import measure
 

@@ -20,7 +20,7 @@ from alerting.channels.base import (
     Outgoing,
     Rendering,
 )
-from alerting.channels.sms import TwilioConfig, TwilioSms
+from alerting.channels.sms.twilio_sms import TwilioConfig, TwilioSms
 from alerting.clock import ManualClock
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput

@@ -10,7 +10,7 @@ from alerting.channels.base import (
     UNREACHABLE,
     Fault,
 )
-from alerting.channels.twilio_codes import CODES, callback_state, classify
+from alerting.channels.sms.twilio_codes import CODES, callback_state, classify
 from alerting.domain.delivery import DeliveryState
 
 # The dispatcher's policy, row by row, apart from the table it is held against.

@@ -12,8 +12,8 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from alerting.channels.http import Answer
-from alerting.channels.twilio_create import Creates
-from alerting.channels.twilio_http import TwilioTransport
+from alerting.channels.sms.twilio_create import Creates
+from alerting.channels.sms.twilio_http import TwilioTransport
 
 SID, TOKEN = "AC" + "0" * 32, "secret"
 CALLBACK = "https://alerts.example.org/webhooks/twilio/status?x=%2B1&delivery="

@@ -15,7 +15,7 @@ from aiohttp import web
 from provider_script import HALF, RESET, SILENCE, Reply, provider
 
 from alerting.channels.base import CanLookUp, CannotLookUp, Outcome, Outgoing, Rendering
-from alerting.channels.sms import TwilioConfig, TwilioSms
+from alerting.channels.sms.twilio_sms import TwilioConfig, TwilioSms
 from alerting.domain.lane import Lane
 
 SINCE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smtp_in_memory import DROP, SILENCE, Relay
 
-from alerting.channels.smtp_conversation import Answer, Offers, deliver
-from alerting.channels.smtp_replies import Stage
-from alerting.channels.smtp_wire import Reply, Wire
+from alerting.channels.email.smtp_conversation import Answer, Offers, deliver
+from alerting.channels.email.smtp_replies import Stage
+from alerting.channels.email.smtp_wire import Reply, Wire
 
 MAIL = b"To: citizen@example.org\r\n\r\nWater.\r\n"
 TOGETHER, ONE_BY_ONE = Offers(pipelining=True), Offers()

@@ -10,8 +10,8 @@ from relay_certificate import relay_tls, self_signed
 from smtp_script import password_is, smtp_server
 from test_email_sink import SINK, smtp_sink
 
-from alerting.channels.email import SmtpConfig
-from alerting.channels.smtp_probe import Relay, examine
+from alerting.channels.email.smtp_email import SmtpConfig
+from alerting.channels.email.smtp_probe import Relay, examine
 from alerting.errors import WorkFailed
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smtp_in_memory import SILENCE, Relay
 
-from alerting.channels.smtp_wire import Reply, Wire, take_reply
+from alerting.channels.email.smtp_wire import Reply, Wire, take_reply
 
 THREE = b"MAIL\r\nRCPT\r\nDATA\r\n"
 

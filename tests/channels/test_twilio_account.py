@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from provider_script import SILENCE, Reply, provider
 
-from alerting.channels.sms import TwilioConfig
-from alerting.channels.twilio_account import Account, examine
+from alerting.channels.sms.twilio_account import Account, examine
+from alerting.channels.sms.twilio_sms import TwilioConfig
 from alerting.domain.lane import Lane
 from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN, read_log
 from alerting.embedded.carriers.server import serving

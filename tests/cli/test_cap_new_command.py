@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from alerting.cap import check, read, to_xml
-from alerting.channels.content import gather
+from alerting.channels.text.content import gather
 from alerting.cli import cli
 from alerting.domain.alert import Alert, MsgType, ResponseType, Scope, Severity, Urgency
 from alerting.errors import AlertingError

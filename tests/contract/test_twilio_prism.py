@@ -16,9 +16,9 @@ from npm_tools import node, require
 
 from alerting.channels.base import OUR_FAULT, REFUSED_CONTENT, Outgoing, Rendering
 from alerting.channels.http import Answer, HttpClient
-from alerting.channels.sms import TwilioConfig, TwilioSms
-from alerting.channels.twilio_account import Account, examine
-from alerting.channels.twilio_http import Refused, TwilioTransport
+from alerting.channels.sms.twilio_account import Account, examine
+from alerting.channels.sms.twilio_http import Refused, TwilioTransport
+from alerting.channels.sms.twilio_sms import TwilioConfig, TwilioSms
 from alerting.domain.lane import Lane
 from alerting.errors import WorkFailed
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from alerting.channels.base import Outcome, Outgoing, Rendering
-from alerting.channels.email import SmtpConfig, SmtpEmail
-from alerting.channels.registry import Provider
+from alerting.channels.email.smtp_email import SmtpConfig, SmtpEmail
+from alerting.channels.spec import Provider
 from alerting.domain.lane import Lane
 
 

@@ -11,12 +11,12 @@ from ill_providers import Scripted, message
 from town import Town
 
 from alerting.channels.base import OUR_FAULT, PROVIDER_DOWN, ErrorClass, Outcome, Outgoing
-from alerting.channels.registry import Provider
+from alerting.channels.spec import Provider
 from alerting.dispatch import alarms as raising
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.providers.routes import Routes
 from alerting.domain.lane import Lane
 from alerting.errors import NotFound
+from alerting.providers.failover import Routes
 from alerting.store import alarms
 from alerting.store.alarms import Alarm
 from alerting.store.db import Database
@@ -102,7 +102,7 @@ async def test_one_refusal_of_us_is_told_with_its_code_though_the_rest_goes_on(
     def answer(m: Outgoing) -> Outcome:
         return Outcome(m.delivery_id, OUR_FAULT if m.delivery_id == 3 else None, "", "21408")
 
-    routes = Routes({"sms": [Provider("sms.1", Scripted(answer=answer))]}, town.pacing(), told)
+    routes = Routes({"sms": [Provider("sms.1", Scripted(answer=answer))]}, town.rates(), told)
     outcomes = await send(routes, 20)
     assert sum(o.accepted for o in outcomes) == 19
     await told.drain()
@@ -124,7 +124,7 @@ async def test_what_an_earlier_process_raised_ends_when_the_provider_has_worked_
     await told.drain()
     now = 0.0
     two = [Provider("sms.1", Scripted()), Provider("sms.2", Scripted())]
-    routes = Routes({"sms": two}, town.pacing(), told, now=lambda: now)
+    routes = Routes({"sms": two}, town.rates(), told, now=lambda: now)
     await send(routes, 3)
     await told.drain()
     assert len(await open_now(town.db)) == 4
@@ -140,7 +140,7 @@ async def test_an_alarm_stays_while_the_provider_is_in_trouble_and_ends_when_it_
 ) -> None:
     now = 0.0
     ill = Scripted(answer=says(PROVIDER_DOWN))  # type: ignore[arg-type]
-    routes = Routes({"sms": [Provider("sms.1", ill)]}, town.pacing(), told, now=lambda: now)
+    routes = Routes({"sms": [Provider("sms.1", ill)]}, town.rates(), told, now=lambda: now)
     for _ in range(60):
         now += 1
         await send(routes, 10)

@@ -14,7 +14,8 @@ import pytest
 from town import Town
 
 from alerting.cap import to_xml
-from alerting.channels.registry import Sandbox, staff
+from alerting.channels.spec import Sandbox
+from alerting.channels.staff import staff
 from alerting.dispatch.approvers import ALARM
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.judging import policies

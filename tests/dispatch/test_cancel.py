@@ -15,7 +15,7 @@ from town import Recorder, Town
 
 from alerting.cap import from_json, read, to_xml
 from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, Outcome, Outgoing
-from alerting.channels.phrases import table
+from alerting.channels.text.phrases import table
 from alerting.dispatch.intake.cancel import Cancelled, call_back_all, cancel
 from alerting.dispatch.intake.submission import KeyReused
 from alerting.dispatch.status import status

@@ -11,17 +11,17 @@ from sqlalchemy import select
 from town import Town
 
 from alerting.channels.base import Outcome, Outgoing, Rendering
-from alerting.channels.registry import Provider
-from alerting.channels.sms import TwilioConfig, TwilioSms
+from alerting.channels.sms.twilio_sms import TwilioConfig, TwilioSms
+from alerting.channels.spec import Provider
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.providers.preference import Preference
-from alerting.dispatch.providers.routes import CIRCUIT_OPEN, Routes
 from alerting.dispatch.receipts import apply_receipts
 from alerting.domain.lane import Lane
+from alerting.providers.breaker import Limits
+from alerting.providers.failover import CIRCUIT_OPEN, Routes
+from alerting.providers.penalty import Penalties
 from alerting.store import alarms, providers, receipts
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import address
-from alerting.throttle.breaker import Limits
 
 GOOD = b'{"sid": "SM1", "status": "queued", "error_code": null}'
 
@@ -84,7 +84,7 @@ async def route(town: Town) -> AsyncIterator[MakeRoutes]:
                 made.append(Provider(f"sms.{n}", channel))
             told = Alarms(town.db)
             stack.push_async_callback(told.drain)
-            return Routes({"sms": made}, town.pacing(), told, limits=limits or Limits())
+            return Routes({"sms": made}, town.rates(), told, limits=limits or Limits())
 
         yield make
 
@@ -206,7 +206,7 @@ async def test_a_provider_that_refuses_us_is_left_alone_with_an_alarm_and_no_add
     outcomes = [o for _ in range(5) for o in await send(routes, 40)]
     assert len(only.asked) == 40
     assert CIRCUIT_OPEN in {o.provider_code for o in await send(routes, 5)}
-    assert routes.rest_s("sms") > 10
+    assert routes.cooldown_s("sms") > 10
     assert not any(o.error and o.error.suspend for o in outcomes)
     await routes._alarms.drain()
     async with town.db.begin() as c:
@@ -228,7 +228,7 @@ async def test_the_alarm_ends_when_it_works_again(town: Town, route: MakeRoutes)
     for _ in range(20):
         now += 2
         await send(routes, 1)
-    assert routes.rest_s("sms") == 0
+    assert routes.cooldown_s("sms") == 0
     await routes._alarms.drain()
     async with town.db.begin() as c:
         assert await alarms.open_alarms(c) == []
@@ -242,26 +242,26 @@ async def test_a_provider_that_delivers_late_is_called_after_the_other(
 
     submitted = await town.submit(alert_xml)
     told = Alarms(town.db)
-    preference = Preference(town.db, town.clock, told, {"sms": ["sms.1", "sms.2"]}, mine)
+    penalties = Penalties(town.db, town.clock, told, {"sms": ["sms.1", "sms.2"]}, mine)
     await town.worker().sweep()
     rows = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
     assert len(rows) > 50
-    await preference.look()
-    assert preference.penalties().get("sms.1", 0) == 0
+    await penalties.refresh()
+    assert penalties.current().get("sms.1", 0) == 0
     # A part has arrived, and of the rest nothing is heard after ten minutes.
     async with town.db.begin() as c:
         reports = [NewReceipt("sms", i, "ok", "delivered", "") for i in rows[: len(rows) // 2]]
         await receipts.add(c, reports)
         await apply_receipts(c)
     town.clock.advance(600)
-    await preference.look()
-    assert preference.penalties() == {"sms.1": 10}
+    await penalties.refresh()
+    assert penalties.current() == {"sms.1": 10}
     await told.drain()
     async with town.db.begin() as c:
         assert [a.kind for a in await alarms.open_alarms(c)] == ["provider-slow"]
     town.clock.advance(3600)
-    await preference.look()
-    assert preference.penalties() == {"sms.1": 0}
+    await penalties.refresh()
+    assert penalties.current() == {"sms.1": 0}
     async with town.db.begin() as c:
         assert (await providers.standings(c))["sms.1"].reason == "quiet"
 

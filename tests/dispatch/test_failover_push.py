@@ -9,10 +9,10 @@ from ill_providers import Scripted, message
 from town import Town
 
 from alerting.channels.base import PROVIDER_DOWN, Outcome, Outgoing
-from alerting.channels.registry import Provider
+from alerting.channels.spec import Provider
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.providers.routes import CIRCUIT_OPEN, Routes
 from alerting.domain.lane import Lane
+from alerting.providers.failover import CIRCUIT_OPEN, Routes
 from alerting.store import alarms
 
 DEAD, WELL = "dead.example.org", "push.example.org"
@@ -29,7 +29,7 @@ async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_i
     push = Scripted("push", answer=answer)
     told, now = Alarms(town.db), 1.0
     routes = Routes(
-        {"push": [Provider("push.1", push, by_origin=True)]}, town.pacing(), told, now=lambda: now
+        {"push": [Provider("push.1", push, by_origin=True)]}, town.rates(), told, now=lambda: now
     )
     outcomes = {}
     for host in (DEAD, WELL):
@@ -46,7 +46,7 @@ async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_i
     assert all(o.accepted for o in outcomes[WELL])
     left_alone = [o for o in outcomes[DEAD] if o.provider_code == CIRCUIT_OPEN]
     assert len(left_alone) == count - 5
-    assert routes.rest_s("push") == 0
+    assert routes.cooldown_s("push") == 0
     now += 3
     # Asked again when it has rested, it is still dead.
     await asyncio.gather(*(
@@ -64,7 +64,7 @@ async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_i
 async def test_origins_anybody_can_make_up_are_not_remembered_for_ever(town: Town) -> None:
     told = Alarms(town.db)
     routes = Routes(
-        {"push": [Provider("push.1", Scripted("push"), by_origin=True)]}, town.pacing(), told
+        {"push": [Provider("push.1", Scripted("push"), by_origin=True)]}, town.rates(), told
     )
     for n in range(1000):
         sent = await routes.send(

@@ -14,14 +14,14 @@ from ill_providers import Relay, Scripted, message, relays
 from town import Town
 
 from alerting.channels.base import AMBIGUOUS, OUR_FAULT, PROVIDER_DOWN, Outcome, Outgoing
-from alerting.channels.registry import Provider
+from alerting.channels.spec import Provider
 from alerting.dispatch.alarms import Alarms
 from alerting.dispatch.judging import policies
-from alerting.dispatch.providers.route import HANGS
-from alerting.dispatch.providers.routes import CIRCUIT_OPEN, Routes
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
-from alerting.throttle.breaker import Limits, State
+from alerting.providers.breaker import Limits, State
+from alerting.providers.failover import CIRCUIT_OPEN, Routes
+from alerting.providers.route import HANGS
 
 LIMITS = Limits(slow_s=0.05)
 
@@ -55,7 +55,7 @@ def make(
 ) -> Routes:
     name = several[0].name
     providers = {name: [Provider(f"{name}.{n}", c) for n, c in enumerate(several, 1)]}
-    return Routes(providers, town.pacing(), told, limits=limits, now=now)
+    return Routes(providers, town.rates(), told, limits=limits, now=now)
 
 
 async def send(routes: Routes, numbers: Sequence[int], lane: Lane = Lane.SEVERE) -> list[Outcome]:
@@ -93,7 +93,7 @@ async def test_what_is_not_grave_waits_and_is_not_in_doubt(routes_of: Make) -> N
     waiting = asyncio.create_task(send(routes, range(10), Lane.ROUTINE))
     async with asyncio.timeout(5):
         breaker = routes.breakers["sms.1"]
-        await until(lambda: breaker.see_slow() or breaker.state is State.OPEN)
+        await until(lambda: breaker.count_hanging() or breaker.state is State.OPEN)
         more = await send(routes, range(100, 110), Lane.ROUTINE)
         assert {(o.accepted, o.provider) for o in more} == {(True, "sms.2")}
         first.free.set()
@@ -186,7 +186,7 @@ async def test_a_grave_message_tries_once_a_second_where_all_are_left_alone(
     now += 1
     for n in range(5):
         assert (await send(routes, [n], Lane.EXTREME))[0].accepted
-    assert routes.rest_s("sms") == 0
+    assert routes.cooldown_s("sms") == 0
 
 
 STEPS = [
@@ -206,7 +206,7 @@ async def test_a_mail_goes_to_the_second_relay_only_where_the_first_has_not_take
 ) -> None:
     first, second = Relay(step, reply), Relay()
     async with relays(first, second) as providers:
-        routes = Routes({"email": providers}, town.pacing(), told, limits=Limits(slow_s=0.3))
+        routes = Routes({"email": providers}, town.rates(), told, limits=Limits(slow_s=0.3))
         outcomes = await asyncio.gather(
             *(
                 routes.send("email", message(n, channel="email"), Lane.SEVERE, "t")
@@ -236,7 +236,7 @@ async def test_what_is_in_doubt_at_one_is_sent_again_by_the_other_and_flagged(
     never = Limits(few=10**9, many=10**9, slow_s=1e9)
     routes = Routes(
         {"sms": [Provider("sms.1", first), Provider("sms.2", second)], **others},
-        town.pacing(),
+        town.rates(),
         told,
         limits=never,
     )

@@ -9,9 +9,9 @@ from ill_providers import Scripted
 from town import Town
 
 from alerting.channels.base import Outcome, Outgoing, Rendering
-from alerting.channels.registry import Provider
-from alerting.dispatch.providers.routes import Routes
+from alerting.channels.spec import Provider
 from alerting.domain.lane import Lane
+from alerting.providers.failover import Routes
 
 CONNECTIONS = 4
 
@@ -44,7 +44,7 @@ async def test_a_window_is_as_wide_as_the_provider_is_quick(
 
     relay = Scripted(name="email", concurrency=CONNECTIONS, answer=answer)
     routes = Routes(
-        {"email": [Provider("relay", relay)]}, town.pacing(), town.alarms(), now=lambda: now_s
+        {"email": [Provider("relay", relay)]}, town.rates(), town.alarms(), now=lambda: now_s
     )
     assert await routes.window("email", most) == CONNECTIONS
     for n in range(3):
@@ -54,7 +54,7 @@ async def test_a_window_is_as_wide_as_the_provider_is_quick(
 
 async def test_waiting_for_a_connection_is_no_slowness(town: Town) -> None:
     relay = Scripted(name="email", concurrency=1)
-    routes = Routes({"email": [Provider("relay", relay)]}, town.pacing(), town.alarms())
+    routes = Routes({"email": [Provider("relay", relay)]}, town.rates(), town.alarms())
     await routes.window("email", 64)
     await asyncio.gather(*(routes.send("email", mail(n), Lane.SEVERE, "t") for n in range(100)))
     assert await routes.window("email", 64) == 64

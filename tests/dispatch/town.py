@@ -15,9 +15,10 @@ from sqlalchemy import func, update
 
 from alerting.audience.synthetic import SyntheticCitizen
 from alerting.cap import from_json, read, to_xml
+from alerting.channels import registry
 from alerting.channels.base import Channel, Outcome, Outgoing
 from alerting.channels.drill_wall import walled
-from alerting.channels.registry import CHANNELS, Provider
+from alerting.channels.spec import Provider
 from alerting.clock import ManualClock
 from alerting.demo.judge import Told, expected_audience
 from alerting.dispatch.alarms import Alarms, refused_drill
@@ -27,8 +28,7 @@ from alerting.dispatch.intake.submit import Submitted, submit
 from alerting.dispatch.judging.policies import PolicyCache
 from alerting.dispatch.judging.verdict import Verdicts
 from alerting.dispatch.plan import Planner
-from alerting.dispatch.providers.pacing import Pacing
-from alerting.dispatch.providers.routes import Routes
+from alerting.dispatch.rates import by_policy
 from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.sweep import House
 from alerting.dispatch.workers.work import Worker
@@ -36,16 +36,18 @@ from alerting.domain.alert import MsgType
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links
 from alerting.domain.principal import internal
+from alerting.providers.breaker import Limits
+from alerting.providers.failover import Routes
+from alerting.providers.rate.limiter import RateLimiter
+from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.senders import SenderRates
 from alerting.settings import Settings
 from alerting.store import alerts, delivery_queries, queues
 from alerting.store.db import Database
 from alerting.store.outbox import PLAN, Work
 from alerting.store.schema import outbox
-from alerting.throttle.breaker import Limits
 from alerting.throttle.budget import Budget
 from alerting.throttle.budget.memory import MemoryBudget
-from alerting.throttle.pace.memory import MemoryPace
-from alerting.throttle.pace.pacer import Pacer
 
 
 @dataclass
@@ -103,7 +105,7 @@ class Hand(Worker):
     async def _did_one(self) -> bool:
         await self.recover()
         for lane in self._precedence.lanes:
-            for channel in (PLAN, *CHANNELS):
+            for channel in (PLAN, *registry.names()):
                 room = [(lane, channel, False)]
                 for work in await queues.claim(self._db, room, owner=self._owner, lease_s=60):
                     await self._do(work)
@@ -143,7 +145,7 @@ class Town:
     citizens: list[SyntheticCitizen]
     budget: Budget = field(init=False)
     shadow_budget: Budget = field(init=False)
-    pacers: list[Pacer] = field(default_factory=list)
+    limiters: list[RateLimiter] = field(default_factory=list)
     told: list[Alarms] = field(default_factory=list)
     drill_key: bytes | None = None
 
@@ -194,7 +196,7 @@ class Town:
 
     async def claim(self, owner: str, *, lease_s: float = 30, lane: Lane = Lane.SEVERE) -> Work:
         """Claim the lane's plan, or its first chunk of the first channel that has one."""
-        for channel in (PLAN, *CHANNELS):
+        for channel in (PLAN, *registry.names()):
             room = [(lane, channel, False)]
             for work in await queues.claim(self.db, room, owner=owner, lease_s=lease_s):
                 return work
@@ -234,12 +236,16 @@ class Town:
             refused = partial(refused_drill, alarms)
             channels = {n: walled(c, self.drill_key, refused) for n, c in channels.items()}
         providers = {name: (Provider(f"{name}.1", c),) for name, c in channels.items()}
-        return Routes(providers, self.pacing(), alarms, limits=never)
+        return Routes(providers, self.rates(), alarms, limits=never)
 
-    def pacing(self) -> Pacing:
-        # A pacer listens until it is closed; one that is forgotten ends in some other test.
-        self.pacers.append(Pacer(MemoryPace(time.monotonic)))
-        return Pacing(self.pacers[-1], self.policies(), self.settings)
+    def rates(self) -> SenderRates:
+        # A limiter listens until it is closed; one that is forgotten ends in some other test.
+        self.limiters.append(RateLimiter(MemoryRateStore(time.monotonic)))
+        return SenderRates(
+            self.limiters[-1],
+            by_policy(self.policies()),
+            patience_s=self.settings.lease_s / 3,
+        )
 
     def alarms(self) -> Alarms:
         self.told.append(Alarms(self.db))
@@ -247,8 +253,8 @@ class Town:
 
     async def close(self) -> None:
         """End what was begun here; the database stays open."""
-        while self.pacers:
-            await self.pacers.pop().close()
+        while self.limiters:
+            await self.limiters.pop().close()
         while self.told:
             await self.told.pop().drain()
 

@@ -12,7 +12,7 @@ from scene import AREAS, HAZARDS, Klass, Ref, Say
 
 from alerting.cap import to_xml
 from alerting.channels.base import Outgoing
-from alerting.channels.phrases import phrases
+from alerting.channels.text.phrases import phrases
 from alerting.domain.alert import (
     Alert,
     Area,

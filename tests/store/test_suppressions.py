@@ -13,7 +13,8 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.pool import NullPool
 
 from alerting.audience.register import read_row
-from alerting.domain.endpoint import masked, normal_form
+from alerting.channels.registry import masked, names
+from alerting.domain.endpoint import normal_form
 from alerting.store import citizens, suppressions
 from alerting.store import migrate as migrating
 from alerting.store.db import Database, driver_url, raw
@@ -40,7 +41,7 @@ async def usable(db: Database) -> set[str]:
     async with db.begin() as c:
         driver = await raw(c)
         rows = await (await driver.execute("select id from citizen order by id")).fetchall()
-        found = await citizens.contacts(driver, [r[0] for r in rows])
+        found = await citizens.contacts(driver, [r[0] for r in rows], names())
         ids = [address_id for _, _, _, address_id, may in found if may]
         query = select(address.c.endpoint).where(address.c.id.in_(ids))
         return set(await c.scalars(query))

@@ -19,11 +19,14 @@ from alerting.throttle.policy.parse import (
     parse_policy,
 )
 
+#: As it is with the channels of the default file.
+POLICY = type(default_policy())
+
 DOC = Path(__file__).parents[2] / "docs" / "policy.md"
 
-SECTIONS = [p for p in keys_of(Policy) if field_at(Policy, p).json_schema_extra is None]
-KEYS = [p for p in keys_of(Policy) if p not in SECTIONS]
-NUMBERS = [p for p in KEYS if "why" in (field_at(Policy, p).json_schema_extra or {})]
+SECTIONS = [p for p in keys_of(POLICY) if field_at(POLICY, p).json_schema_extra is None]
+KEYS = [p for p in keys_of(POLICY) if p not in SECTIONS]
+NUMBERS = [p for p in KEYS if "why" in (field_at(POLICY, p).json_schema_extra or {})]
 
 
 def faults(text: str) -> list[str]:
@@ -54,14 +57,14 @@ def test_an_empty_file_is_the_default_policy() -> None:
 
 
 def test_the_default_file_says_every_key() -> None:
-    assert set(key_lines(default_toml())) == set(keys_of(Policy))
+    assert set(key_lines(default_toml())) == set(keys_of(POLICY))
 
 
 def test_a_key_that_is_said_counts_and_its_neighbours_keep_their_defaults() -> None:
     policy = parse_policy('[quiet]\nto = "06:30"\n[pace.sms]\nper_second = 40\n')
     assert (policy.quiet.start, policy.quiet.end) == (time(22), time(6, 30))
-    assert (policy.pace.sms.per_second, policy.pace.sms.horizon_s) == (40, 0.5)
-    assert policy.pace.email == default_policy().pace.email
+    assert (policy.pace.of("sms").per_second, policy.pace.of("sms").horizon_s) == (40, 0.5)
+    assert policy.pace.of("email") == default_policy().pace.of("email")
 
 
 def test_a_policy_cannot_be_changed_once_read() -> None:
@@ -76,7 +79,7 @@ def test_nothing_in_a_policy_can_limit_extreme() -> None:
 
 @pytest.mark.parametrize("path", NUMBERS, ids=".".join)
 def test_every_number_is_held_to_its_bounds_with_the_reason(path: tuple[str, ...]) -> None:
-    low, high, why = bounds(field_at(Policy, path))
+    low, high, why = bounds(field_at(POLICY, path))
     for bad in (low - 1, high + 1):
         shown = str(int(bad)) if bad == int(bad) else str(bad)
         [fault] = faults(write(path, shown))
@@ -243,7 +246,7 @@ def test_the_page_has_the_defaults_and_bounds_of_the_code(path: tuple[str, ...])
     expected = value if isinstance(value, list) else [value]
     assert shown == [f"{v:g}" if isinstance(v, float) else str(v) for v in expected]
     if path in NUMBERS:
-        low, high, _ = bounds(field_at(Policy, path))
+        low, high, _ = bounds(field_at(POLICY, path))
         assert [float(n) for n in limits.replace(",", "").split(" … ")] == [low, high]
     assert unit
     assert effect.endswith(".")

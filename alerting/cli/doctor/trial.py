@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import phonenumbers
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.bootstrap import Runtime
+from alerting.channels import registry
 from alerting.channels.base import Outcome, Outgoing, Rendering
-from alerting.channels.email import mailbox
+from alerting.channels.spec import BadAddress
 from alerting.cli.database import actor
 from alerting.dispatch.alarms import Alarms
-from alerting.domain.endpoint import masked
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput, WorkFailed
 from alerting.settings import Settings
@@ -69,25 +68,20 @@ async def _refuse_stopped(connection: AsyncConnection, endpoint: Endpoint) -> No
     stopped = await suppressions.of_endpoint(connection, endpoint)
     if stopped is not None:
         raise BadInput(
-            f"{masked(*endpoint)} is not written to. {stopped.sentence}",
+            f"{registry.masked(*endpoint)} is not written to. {stopped.sentence}",
             remedy="Send the test to an address of your own.",
         )
 
 
 def _reached_by(address: str) -> tuple[str, str]:
-    if "@" in address:
-        if mailbox(address) is None:
-            raise BadInput(f"{address} is no mail address such as name@example.org.")
-        return "email", address
-    try:
-        number = phonenumbers.parse(address)
-    except phonenumbers.NumberParseException:
-        number = None
-    if number is None or not phonenumbers.is_possible_number(number):
-        raise BadInput(
-            f"{address} is neither a mail address nor a phone number such as +447700900123."
-        )
-    return "sms", phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    """The channel whose address a person typed, and its endpoint. Raises BadInput."""
+    for spec in registry.specs():
+        if spec.is_typed_as is not None and spec.is_typed_as(address):
+            try:
+                return spec.name, spec.parse_address(address).endpoint
+            except BadAddress as e:
+                raise BadInput(f"{address}: {e.detail}", remedy=e.remedy) from e
+    raise BadInput(f"{address} is neither a mail address nor a phone number such as +447700900123.")
 
 
 def _said(provider: str, outcome: Outcome) -> str:

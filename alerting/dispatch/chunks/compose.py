@@ -7,9 +7,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from alerting.channels import registry
 from alerting.channels.base import Outgoing, Rendering
-from alerting.channels.render import render
-from alerting.channels.render_digest import Part, render_digest
+from alerting.channels.text.render import render
+from alerting.channels.text.render_digest import Part, render_digest
 from alerting.dispatch.judging.verdict import Sending
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
@@ -65,7 +66,7 @@ class Group:
         self._alert = alert
         self._stored = stored
         self._work = work
-        self._mail = work.channel == "email"
+        self._leave_link = registry.spec(work.channel).leave_link
         self._links = links
         self._settings = settings
         self._digests = digests or {}
@@ -95,8 +96,10 @@ class Group:
             # Neither another sender's alert of the same danger nor a later digest takes its place.
             thread=f"digest {d.id}" if self._work.digest else str(self._stored.thread_id),
             valid_until=self._valid_until(d.info_no),
-            # Signing one for each costs, and only a mail has room for the link.
-            unsubscribe_token=self._links.token(d.address_id, purpose) if self._mail else "",
+            # Signing one for each costs, and few channels have room for the link.
+            unsubscribe_token=(
+                self._links.token(d.address_id, purpose) if self._leave_link else ""
+            ),
             keys=d.keys or {},
             silent=sending.silent,
             drill=drill,

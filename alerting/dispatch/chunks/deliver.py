@@ -17,13 +17,13 @@ from alerting.dispatch.chunks.send import Pause, Sender, ShouldYield
 from alerting.dispatch.escalate import wait_of
 from alerting.dispatch.judging.verdict import Sending, Verdicts, ended_as, withheld
 from alerting.dispatch.lease import Lease
-from alerting.dispatch.providers.routes import Routes
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import GRAVE_LANES
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
+from alerting.providers.failover import Routes
 from alerting.settings import Settings
 from alerting.store import claims, deliveries, digests, drill_walls, unreached
 from alerting.store.alerts import StoredAlert

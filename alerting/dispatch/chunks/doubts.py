@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from alerting.channels.base import CannotLookUp, Outcome
 from alerting.dispatch.chunks.compose import Group
 from alerting.dispatch.judging.verdict import Sending
-from alerting.dispatch.providers.routes import Routes
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.delivery import DeliveryState
 from alerting.observe.logs import logger
+from alerting.providers.failover import Routes
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
 from alerting.store.outbox import Work

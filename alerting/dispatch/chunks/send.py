@@ -23,10 +23,10 @@ from alerting.dispatch.chunks.locks import ChannelLocks
 from alerting.dispatch.chunks.outcome import after_send, asked_to_wait
 from alerting.dispatch.judging.verdict import Sending
 from alerting.dispatch.lease import Lease
-from alerting.dispatch.providers.routes import Routes
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.delivery import DeliveryState
 from alerting.observe.logs import logger
+from alerting.providers.failover import Routes
 from alerting.settings import Settings
 from alerting.store import citizens, deliveries
 from alerting.store.alerts import StoredAlert

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from alerting.channels.phrases import phrases
+from alerting.channels.text.phrases import phrases
 from alerting.dispatch.intake.notice import notice_of
 from alerting.domain.alert import Alert, Info, MsgType, ResponseType, Severity, Urgency
 from alerting.errors import BadInput

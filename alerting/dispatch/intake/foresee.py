@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import from_json
+from alerting.channels import registry
 from alerting.dispatch.judging import policies, silences
 from alerting.dispatch.judging.history import Histories, Known
 from alerting.dispatch.plan import ByLane
@@ -54,10 +55,9 @@ class Foreseen:
         """How its citizen hears by it."""
         verdict = self.decision.verdict if self.decision else Verdict.DROP
         if verdict is Verdict.SEND:
-            # No mail wakes anybody.
-            return Hears.QUIETLY if self.channel == "email" else Hears.AT_ONCE
+            return Hears.AT_ONCE if registry.spec(self.channel).wakes else Hears.QUIETLY
         if verdict is Verdict.SILENT:
-            return Hears.QUIETLY if _can_be_silent(self.channel) else Hears.NOTHING
+            return Hears.QUIETLY if registry.can_be_silent(self.channel) else Hears.NOTHING
         return Hears.NOTHING if verdict is Verdict.DROP else Hears.LATER
 
 
@@ -98,7 +98,7 @@ async def foresee(
                     order_at=stored.order_at,
                     submitted_at=stored.submitted_at,
                     now=now,
-                    can_be_silent=_can_be_silent(channel),
+                    can_be_silent=registry.can_be_silent(channel),
                     silences=standing,
                 )
                 for d in deliveries:
@@ -112,13 +112,6 @@ async def foresee(
 
     # Thousands of decisions take the processor as long as hundreds of requests.
     return await asyncio.to_thread(judged)
-
-
-def _can_be_silent(channel: str) -> bool:
-    # The adapters come with it, and a cancel does without them.
-    from alerting.channels.registry import can_be_silent
-
-    return can_be_silent(channel)
 
 
 def _decided(desk: Desk, subject: Subject) -> Decision:

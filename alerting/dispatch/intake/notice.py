@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alerting.channels.phrases import phrases
-from alerting.channels.texts import clean
+from alerting.channels.text.phrases import phrases
+from alerting.channels.text.texts import clean
 from alerting.domain.alert import (
     Alert,
     Area,

@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from alerting.audience.zones import Zones
-from alerting.channels.render import render
+from alerting.channels import registry
+from alerting.channels.text.render import render
 from alerting.dispatch.intake.foresee import Foreseen, Hears
 from alerting.dispatch.intake.submission import Submitted
 from alerting.domain import geometry
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
-from alerting.domain.segments import Segments, measure
+from alerting.domain.segments import Segments
 from alerting.settings import Settings
 from alerting.store.alerts import StoredAlert
 
@@ -208,7 +209,7 @@ def texts(
             spread.of(count, of=len(foreseen)),
             subject,
             said,
-            measure(said) if channel == "sms" else None,
+            measure(said) if (measure := registry.spec(channel).measure) else None,
         )
         for (channel, subject, said), count in counts.most_common(_TEXTS)
     )

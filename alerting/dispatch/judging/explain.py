@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import audience
 from alerting.cap import from_json
+from alerting.channels import registry
 from alerting.channels.base import ERROR_CLASSES
 from alerting.dispatch.judging import policies, silences
 from alerting.dispatch.judging.decided import Answer, answers
@@ -132,7 +133,7 @@ async def explain(
             order_at=stored.order_at,
             submitted_at=stored.submitted_at,
             now=at,
-            can_be_silent=row["channel"] == "push",
+            can_be_silent=registry.can_be_silent(row["channel"]),
             silences=standing,
         )
         subject = _subject_then(judged[row["id"]], known.get(row["citizen_id"]), at)

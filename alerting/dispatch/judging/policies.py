@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.channels import registry
 from alerting.clock import Clock, SystemClock
 from alerting.dispatch.judging import silences
 from alerting.domain.principal import Principal
@@ -88,7 +89,7 @@ def _versioned(stored: StoredPolicy | None) -> Versioned | None:
     if stored is None:
         return None
     try:
-        return Versioned(stored.version, _read(stored.toml))
+        return Versioned(stored.version, _read(stored.toml, rates=registry.rates()))
     except PolicyRefused:
         log.warning("policy.refused", version=stored.version, state=stored.state)
         return None
@@ -101,7 +102,7 @@ async def set_live(
 
     Raises PolicyRefused, and then nothing was changed.
     """
-    parse_policy(toml, name=name)
+    parse_policy(toml, name=name, rates=registry.rates())
     _storable(note)
     stored = await policies.put(connection, toml, role="live", name=name, by=by, note=note)
     return stored.version
@@ -111,7 +112,7 @@ async def set_shadow(
     connection: AsyncConnection, toml: str, *, by: Principal, note: str = "", name: str = "policy"
 ) -> int:
     """Run a text beside the live policy: it decides nothing, and what it would is counted."""
-    parse_policy(toml, name=name)
+    parse_policy(toml, name=name, rates=registry.rates())
     _storable(note)
     stored = await policies.put(connection, toml, role="shadow", name=name, by=by, note=note)
     return stored.version
@@ -133,7 +134,7 @@ async def rollback(
     if version != DEFAULT_VERSION:
         stored = await policies.get(connection, version)
         name, toml = stored.name, stored.toml
-    parse_policy(toml, name=name)
+    parse_policy(toml, name=name, rates=registry.rates())
     _storable(note)
     back = await policies.put(
         connection,

@@ -15,7 +15,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from alerting.background import end
-from alerting.channels.registry import CHANNELS
+from alerting.channels import registry
 from alerting.clock import Clock
 from alerting.dispatch import reach
 from alerting.dispatch.chunks.deliver import Deliverer
@@ -165,7 +165,7 @@ class Worker:
         full: list[Queue] = []
         for lane, only_first in (await self._precedence.may_begin()).items():
             rivals = graver(lane) | {lane}
-            for channel in (PLAN, *CHANNELS):
+            for channel in (PLAN, *registry.names()):
                 # What is lighter leaves the room of graver work alone.
                 here = [w for w in self._held() if w.channel == channel]
                 held = [w for w in here if w.lane in rivals]

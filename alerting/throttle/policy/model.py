@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import time
+from functools import cache
 from typing import Annotated, Any, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
@@ -19,12 +20,16 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    create_model,
 )
 from pydantic.fields import FieldInfo
 
 from alerting.throttle.policy.preauthorised import Preauthorised, entries
 
 Path: TypeAlias = tuple[str, ...]
+
+#: Each channel's name, and its rate where a policy names none.
+Rates: TypeAlias = tuple[tuple[str, float], ...]
 
 DAY_S = 86_400
 
@@ -159,9 +164,14 @@ class Pace(_Section):
 
 
 class Paces(_Section):
-    sms: Pace = Pace()
-    email: Pace = Pace()
-    push: Pace = Pace()
+    """The rate of each channel; `policy_type` gives it a key for each channel there is."""
+
+    def of(self, channel: str) -> Pace | None:
+        """A channel's rate; None where this policy was read without that channel."""
+        if channel not in type(self).model_fields:
+            return None
+        found: Pace = getattr(self, channel)
+        return found
 
 
 class Policy(_Section):
@@ -175,6 +185,14 @@ class Policy(_Section):
     storm: Storm = Storm()
     redis: Redis = Redis()
     pace: Paces = Paces()
+
+
+@cache
+def policy_type(rates: Rates) -> type[Policy]:
+    """A policy with a rate for each of these channels."""
+    fields: dict[str, Any] = {name: (Pace, Pace(per_second=rate)) for name, rate in rates}
+    paces: Any = create_model("Paces", __base__=Paces, **fields)
+    return create_model("Policy", __base__=Policy, pace=(paces, paces()))
 
 
 def bounds(field: FieldInfo) -> tuple[float, float, str]:

@@ -18,7 +18,16 @@ from alerting.throttle.policy.errors import (
     problems_of,
     read_toml,
 )
-from alerting.throttle.policy.model import DAY_S, Allowance, Pace, Path, Policy, within
+from alerting.throttle.policy.model import (
+    DAY_S,
+    Allowance,
+    Pace,
+    Path,
+    Policy,
+    Rates,
+    policy_type,
+    within,
+)
 
 __all__ = [
     "Allowance",
@@ -36,11 +45,12 @@ MAX_CHARACTERS = 65_536
 _MAX_QUIET_S = 16 * 3600
 
 
-def parse_policy(text: str, *, name: str = "policy") -> Policy:
+def parse_policy(text: str, *, name: str = "policy", rates: Rates | None = None) -> Policy:
     """Read a policy; keys that are left out have their defaults.
 
-    name: what the file is called in errors. Raises PolicyRefused (a BadInput) with all faults at
-    once, each with its line, its key and what to write instead.
+    name: what the file is called in errors. rates: the channels there are, each with its rate where
+    the policy names none; None for those of the default policy's own file. Raises PolicyRefused (a
+    BadInput) with all faults at once, each with its line, its key and what to write instead.
     """
     if len(text) > MAX_CHARACTERS:
         what = f"this has {len(text):,} characters, more than {MAX_CHARACTERS:,}."
@@ -50,14 +60,15 @@ def parse_policy(text: str, *, name: str = "policy") -> Policy:
         raise PolicyRefused(name, [raw])
     lines = key_lines(text)
     found: dict[Path, Problem] = {}
+    model = policy_type(tuple(sorted(_default_rates() if rates is None else rates)))
     try:
-        policy = Policy.model_validate(raw)
+        policy = model.model_validate(raw)
     except ValidationError as e:
-        found = dict(problems_of(e, Policy, lines))
+        found = dict(problems_of(e, model, lines))
         for path in found:
             _remove(raw, path)
         # What is left still has to agree with itself; a fault told once is not told twice.
-        policy = Policy.model_validate(raw)
+        policy = model.model_validate(raw)
     problems = list(found.values())
     for keys, what, remedy in _contradictions(policy):
         paths = [tuple(key.split(".")) for key in keys]
@@ -73,6 +84,12 @@ def parse_policy(text: str, *, name: str = "policy") -> Policy:
 def default_policy() -> Policy:
     """The policy where nobody has set another."""
     return parse_policy(default_toml(), name="policy.toml")
+
+
+@cache
+def _default_rates() -> Rates:
+    paces = tomllib.loads(default_toml())["pace"]
+    return tuple((channel, pace["per_second"]) for channel, pace in paces.items())
 
 
 def default_toml() -> str:

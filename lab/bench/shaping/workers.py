@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeAlias
 import uvloop
 
 from alerting.domain.lane import Lane
+from alerting.providers.rate.contract import Rate
+from alerting.providers.rate.limiter import RateLimiter
+from alerting.providers.rate.redis import RedisRateStore
 from alerting.throttle.budget.redis import connect
-from alerting.throttle.pace import Rate
-from alerting.throttle.pace.pacer import Pacer
-from alerting.throttle.pace.redis import RedisPace
 from lab.bench.shaping.sink import ANSWER, ASK
 from lab.bench.stubs.server import for_limits
 
@@ -50,15 +50,17 @@ class Job:
 class _Shared:
     """Ours."""
 
-    def __init__(self, pacer: Pacer, rate: Rate) -> None:
+    def __init__(self, pacer: RateLimiter, rate: Rate) -> None:
         self._pacer = pacer
         self._rate = rate
 
     async def turn(self, tenant: str) -> None:
-        await self._pacer.turn(SENDER, Lane.ROUTINE, tenant, 1, self._rate)
+        await self._pacer.acquire(SENDER, Lane.ROUTINE, tenant, 1, self._rate)
 
     async def said(self, *, throttled: bool, retry_after_s: float | None) -> None:
-        await self._pacer.said(SENDER, self._rate, throttled=throttled, retry_after_s=retry_after_s)
+        await self._pacer.report(
+            SENDER, self._rate, throttled=throttled, retry_after_s=retry_after_s
+        )
 
 
 class _Divided:
@@ -97,7 +99,7 @@ class _Rejecting:
 @asynccontextmanager
 async def _shared(job: Job) -> AsyncIterator[Gate]:
     async with connect(job.url) as client:
-        pacer = Pacer(RedisPace(client, worker=str(job.worker)))
+        pacer = RateLimiter(RedisRateStore(client, worker=str(job.worker)))
         yield _Shared(pacer, Rate(job.per_second))
         await pacer.close()
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
-from alerting.channels import vapid
+from alerting.channels.push import vapid
 from alerting.errors import WorkFailed
 from lab.bench.baselines import bare_push
 from lab.bench.command import bench

@@ -1,0 +1,1 @@
+"""Email over SMTP relays, and the mails that come back."""

@@ -1,0 +1,1 @@
+"""Web Push, encrypted for each subscription."""

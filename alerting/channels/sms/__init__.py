@@ -1,0 +1,1 @@
+"""SMS over Twilio: one segment or few, reported on by status callbacks."""

@@ -1,0 +1,1 @@
+"""An alert in words: what every channel lays out, in the reader's language."""

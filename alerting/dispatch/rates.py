@@ -1,0 +1,22 @@
+"""The rate of each channel's senders: the live policy's, else the channel's own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from alerting.channels import registry
+from alerting.dispatch.judging.policies import PolicyCache
+from alerting.providers.rate.contract import Rate
+
+
+def by_policy(policies: PolicyCache) -> Callable[[str], Awaitable[Rate]]:
+    """What gives a channel's rate now. It raises BadInput for a channel that does not exist, since
+    one without a rate would go unlimited."""
+
+    async def rate_of(channel: str) -> Rate:
+        pace = (await policies.in_force()).live.pace.of(channel)
+        if pace is None:
+            return Rate(registry.spec(channel).per_second)
+        return Rate(pace.per_second, pace.horizon_s, pace.severe_share)
+
+    return rate_of

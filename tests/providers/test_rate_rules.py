@@ -1,0 +1,287 @@
+"""What a reservation gets, by the reference of the rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from rate_worlds import DRILL, EXTREME, ROUTINE, SEVERE
+
+from alerting.domain.lane import Lane
+from alerting.providers.rate.contract import (
+    BLOCK_MOST_US,
+    HEADROOM,
+    LEAST_SHARE,
+    MICRO,
+    WHOLE,
+    Grant,
+    Rate,
+)
+from alerting.providers.rate.memory import MemoryRateStore
+
+RATE = Rate(1_000)
+
+
+@dataclass
+class World:
+    """One store and its clock."""
+
+    at: float = 1_790_000_000.0
+    rate: Rate = RATE
+    store: MemoryRateStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = MemoryRateStore(lambda: self.at)
+
+    def ask(self, lane: Lane, tokens: int, tenant: str = "t", unit: int = 1) -> Grant:
+        return self.store.decide("sms", lane, tenant, tokens, self.rate, unit=unit)
+
+    def ask_in_vain(self, lane: Lane, tenant: str = "t") -> float:
+        """Take all there is; for how long the next one is told to wait."""
+        while (grant := self.ask(lane, 1_000, tenant)).granted:
+            pass
+        return grant.wait_s
+
+    def use_up(self, seconds: float) -> int:
+        """Ask for everything, all the time; how much that was."""
+        got = 0
+        for _ in range(round(seconds * 200)):
+            while (grant := self.ask(ROUTINE, 1_000)).granted:
+                got += grant.granted
+            self.at += 0.005
+        return got
+
+    def throttled(self, retry_after_s: float | None = None) -> None:
+        self.store.note("sms", self.rate, throttled=True, retry_after_s=retry_after_s)
+
+    def succeeded(self) -> None:
+        self.store.note("sms", self.rate, throttled=False)
+
+    @property
+    def share(self) -> float:
+        return self.store.share("sms")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def ends(grant: Grant) -> float:
+    return grant.start_in_s + grant.granted * grant.interval_s
+
+
+def test_reservations_follow_one_another_at_the_rate(world: World) -> None:
+    first, second = world.ask(ROUTINE, 10), world.ask(ROUTINE, 10)
+    assert first.interval_s == pytest.approx(1 / RATE.per_second / HEADROOM, rel=1e-3)
+    assert second.start_in_s == pytest.approx(ends(first), abs=1e-5)
+
+
+def test_a_sender_that_was_idle_has_saved_nothing_up(world: World) -> None:
+    world.ask(ROUTINE, 1)
+    world.at += 3_600
+    assert -0.01 < world.ask(ROUTINE, 1).start_in_s <= 0
+    assert world.ask_in_vain(ROUTINE) > 0
+    assert world.use_up(1) <= RATE.per_second * 1.01
+
+
+@pytest.mark.parametrize("horizon_s", [0.05, 0.2, 0.5])
+def test_below_severe_nobody_owns_more_than_the_horizon(horizon_s: float) -> None:
+    world = World(rate=Rate(1_000, horizon_s))
+    latest = 0.0
+    while (grant := world.ask(ROUTINE, 7)).granted:
+        latest = max(latest, ends(grant))
+    assert latest == pytest.approx(horizon_s, abs=0.002)
+    assert 0 < grant.wait_s < 0.02
+
+
+def test_a_grave_alert_starts_at_once_before_all_that_is_reserved(world: World) -> None:
+    epoch = world.ask(ROUTINE, 1).epoch
+    world.ask_in_vain(ROUTINE)
+    grant = world.ask(EXTREME, 60)
+    assert grant.granted == 60
+    assert grant.start_in_s <= 0
+    assert grant.epoch != epoch
+    assert world.ask(ROUTINE, 1).epoch == grant.epoch
+
+
+def test_the_next_grave_reservation_voids_nothing_again(world: World) -> None:
+    first, second = world.ask(EXTREME, 10), world.ask(SEVERE, 10)
+    assert second.epoch == first.epoch
+    assert second.start_in_s == pytest.approx(ends(first), abs=1e-5)
+
+
+def test_what_a_grave_alert_takes_is_pushed_back_below_it(world: World) -> None:
+    mine = world.ask(ROUTINE, 10)
+    grave = world.ask(EXTREME, 20)
+    assert world.ask(ROUTINE, 10).start_in_s == pytest.approx(
+        ends(mine) + ends(grave) - grave.start_in_s, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("lane", [ROUTINE, DRILL])
+def test_while_a_grave_alert_is_live_its_share_stays_free(world: World, lane: Lane) -> None:
+    usual = world.ask(lane, 5).interval_s
+    world.ask(SEVERE, 1)
+    world.at += 1
+    assert world.ask(lane, 5).interval_s == pytest.approx(usual / 0.8, rel=1e-3)
+    world.at += 1.1
+    assert world.ask(lane, 5).interval_s == pytest.approx(usual, rel=1e-3)
+
+
+def test_a_message_is_not_granted_in_part(world: World) -> None:
+    slow = World(rate=Rate(1))
+    assert slow.ask(ROUTINE, 9, unit=3).granted == 3
+    assert world.ask(ROUTINE, 100, unit=3).granted % 3 == 0
+
+
+def test_a_sender_without_a_rate_is_not_shaped() -> None:
+    grant = World(rate=Rate(0)).ask(ROUTINE, 5_000)
+    assert (grant.granted, grant.start_in_s, grant.interval_s) == (5_000, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"per_second": -1}, {"horizon_s": 0}, {"severe_share": 1}, {"severe_share": -0.1}]
+)
+def test_no_such_rate(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="cannot be kept"):
+        Rate(**{"per_second": 1, **wrong})
+
+
+def test_a_429_cuts_the_rate_once_a_second(world: World) -> None:
+    for _ in range(50):
+        world.throttled()
+    assert world.share == 0.7
+    world.at += 1
+    world.throttled()
+    assert world.share == pytest.approx(0.49)
+    for _ in range(50):
+        world.at += 1
+        world.throttled()
+    assert world.share == LEAST_SHARE / WHOLE
+
+
+def test_the_providers_wish_for_a_pause_is_kept(world: World) -> None:
+    epoch = world.ask(ROUTINE, 1).epoch
+    world.throttled(30)
+    refused = world.ask(ROUTINE, 1)
+    assert (refused.granted, refused.wait_s) == (0, 30)
+    assert refused.epoch != epoch
+    world.at += 29.9
+    assert world.ask(ROUTINE, 1).granted == 0
+    world.at += 0.1
+    assert world.ask(ROUTINE, 1).granted == 1
+
+
+def test_no_provider_silences_us_for_hours(world: World) -> None:
+    world.throttled(1e9)
+    assert world.ask(ROUTINE, 1).wait_s == BLOCK_MOST_US / MICRO
+    world.throttled(float("nan"))
+    assert world.ask(ROUTINE, 1).wait_s == BLOCK_MOST_US / MICRO
+
+
+def test_a_grave_alert_tries_again_sooner(world: World) -> None:
+    world.throttled(30)
+    assert world.ask(EXTREME, 1).wait_s == 1
+    world.at += 1
+    assert world.ask(EXTREME, 1).granted == 1
+    assert world.ask(ROUTINE, 1).granted == 0
+
+
+def test_the_rate_rises_while_it_is_used_and_never_above_what_is_configured(world: World) -> None:
+    world.throttled()
+    shares = []
+    for _ in range(8):
+        world.use_up(1.01)
+        shares.append(world.share)
+    assert shares[0] == pytest.approx(0.72)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    # At last the whole rate, and no more.
+    assert world.use_up(10) == pytest.approx(10_000 * HEADROOM, rel=0.01)
+
+
+def test_a_rate_that_is_not_used_does_not_rise(world: World) -> None:
+    world.throttled()
+    for _ in range(200):
+        world.ask(ROUTINE, 10)
+        world.at += 0.1
+    assert world.share == 0.7
+
+
+def test_after_an_outage_the_rate_starts_low_and_doubles(world: World) -> None:
+    for _ in range(12):
+        world.throttled()
+        world.at += 1
+    for _ in range(15):
+        world.use_up(1.01)
+    assert world.share == 1
+    for _ in range(12):
+        world.throttled()
+        world.at += 1
+    world.succeeded()
+    assert world.share <= 0.1
+    before = world.share
+    world.use_up(1.01)
+    world.use_up(1.01)
+    assert world.share == pytest.approx(4 * before)
+
+
+def test_a_single_429_is_no_outage(world: World) -> None:
+    world.throttled()
+    world.at += 5
+    world.succeeded()
+    world.at += 3_600
+    world.succeeded()
+    assert world.share == 0.7
+
+
+def test_who_is_ahead_waits_for_who_is_not(world: World) -> None:
+    for _ in range(20):
+        world.ask(ROUTINE, 1_000, "greedy")
+    world.at += 0.1
+    world.ask(ROUTINE, 1_000, "modest")
+    world.at += 0.01
+    got = {"greedy": 0, "modest": 0}
+    for _ in range(400):
+        for tenant in ("greedy", "greedy", "greedy", "modest"):
+            got[tenant] += world.ask(ROUTINE, 1_000, tenant).granted
+        world.at += 0.01
+    assert got["modest"] == pytest.approx(got["greedy"], rel=0.05)
+
+
+def test_who_is_ahead_waits_for_nobody_who_has_gone(world: World) -> None:
+    world.ask(ROUTINE, 1_000, "gone")
+    for _ in range(100):
+        world.ask(ROUTINE, 1_000, "here")
+        world.at += 0.05
+    assert world.use_up(1) >= 0.95 * 1_000
+
+
+def test_lanes_are_fair_each_for_itself(world: World) -> None:
+    for _ in range(40):
+        world.ask(ROUTINE, 1_000, "a")
+        world.ask(ROUTINE, 1_000, "b")
+        world.at += 0.02
+    assert world.ask(EXTREME, 10, "a").granted == 10
+
+
+def test_a_clock_that_steps_back_takes_everything_with_it(world: World) -> None:
+    world.ask_in_vain(ROUTINE)
+    world.throttled(2)
+    world.at -= 3_600
+    assert world.ask(ROUTINE, 1).wait_s == pytest.approx(2)
+    world.at += 2.5
+    assert world.ask(ROUTINE, 1).granted == 1
+
+
+def test_workers_are_counted_while_they_ask(world: World) -> None:
+    def workers(*names: str) -> int:
+        grants = [world.store.decide("sms", ROUTINE, "t", 0, RATE, worker=name) for name in names]
+        return grants[-1].workers
+
+    assert workers("a", "b", "c", "b") == 3
+    world.at += 9
+    assert workers("a") == 3
+    world.at += 2
+    assert workers("a") == 1
