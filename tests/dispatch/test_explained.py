@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import select, update
 from town import Town
 
+from alerting.cap import to_xml
 from alerting.dispatch.judging.explain import Explained, explain
+from alerting.domain.alert import Alert, Severity
 from alerting.store import citizens
 from alerting.store.schema import address, delivery
 
@@ -20,10 +25,10 @@ async def told(town: Town, alert_xml: bytes) -> tuple[object, str]:
     return submitted.alert_id, sent["citizen"]
 
 
-async def why(town: Town, alert_id: object, ref: str) -> Explained:
+async def why(town: Town, alert_id: object, ref: str, channel: str = "sms") -> Explained:
     async with town.db.begin() as c:
         found = await explain(c, alert_id, ref, now=town.clock.now())  # type: ignore[arg-type]
-    return next(e for e in found if e.channel == "sms")
+    return next(e for e in found if e.channel == channel)
 
 
 def decides(found: Explained) -> str:
@@ -69,3 +74,28 @@ async def test_what_was_withheld_was_withheld(town: Town, alert_xml: bytes) -> N
     assert decides(found) == "opted_out"
     answer = next(r.answer for r in found.rules if r.decides)
     assert answer == "The address has never been verified. So it does not go out."
+
+
+@pytest.mark.parametrize("channel", ["email", "push"])
+async def test_an_end_by_night_was_silent_on_each_channel_that_can_be(
+    town: Town, flood: Alert, channel: str
+) -> None:
+    town.begin_at(datetime(2026, 11, 24, 12, tzinfo=UTC))
+    infos = tuple(
+        replace(
+            i, severity=Severity.MODERATE, onset=None, expires=town.clock.now() + timedelta(days=2)
+        )
+        for i in flood.infos
+    )
+    first = await town.submit(to_xml(replace(flood, sent=town.clock.now(), infos=infos)))
+    await town.worker().sweep()
+    town.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    end = await town.submit(await town.cancel_of(first.alert_id))
+    await town.worker().sweep()
+    (sent, *_) = [
+        r
+        for r in await town.rows(end.alert_id)
+        if (r["channel"], r["state"]) == (channel, "accepted")
+    ]
+    found = await why(town, end.alert_id, sent["citizen"], channel)
+    assert decides(found) == "quiet"
