@@ -25,7 +25,9 @@ from alerting.store.suppressions import Endpoint
 PATH = "/webhooks/twilio/message"
 NUMBER = "+447700900123"
 
-WORDS = json.loads(resources.files("alerting.channels").joinpath("replies.json").read_text("utf-8"))
+WORDS = json.loads(
+    resources.files("alerting.channels").joinpath("text" / "reply_words.json").read_text("utf-8")
+)
 
 
 async def say(served: Served, text: str, sid: str = "", **more: str) -> list[str]:

@@ -80,7 +80,9 @@ def _reached_by(address: str) -> tuple[str, str]:
             try:
                 return spec.name, spec.parse_address(address).endpoint
             except BadAddress as e:
-                raise BadInput(f"{address}: {e.detail}", remedy=e.remedy) from e
+                raise BadInput(
+                    f"{address} is no {spec.name} address: {e.detail}", remedy=e.remedy
+                ) from e
     raise BadInput(f"{address} is neither a mail address nor a phone number such as +447700900123.")
 
 
