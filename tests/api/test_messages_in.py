@@ -26,7 +26,7 @@ PATH = "/webhooks/twilio/message"
 NUMBER = "+447700900123"
 
 WORDS = json.loads(
-    resources.files("alerting.channels").joinpath("text" / "reply_words.json").read_text("utf-8")
+    resources.files("alerting.channels.text").joinpath("reply_words.json").read_text("utf-8")
 )
 
 
