@@ -156,7 +156,7 @@ def _addresses(line: Mapping[str, str], *, loopback_push: bool) -> tuple[Registe
                 address.endpoint,
                 consent=not consent or channel in consent,
                 verified=not verified or channel in verified,
-                keys=address.keys,
+                keys=dict(address.keys),
                 verified_anew=channel in verified,
                 consented_anew=channel in consent,
             )

@@ -23,7 +23,7 @@ from alerting import examples
 from alerting.cap import read
 from alerting.channels.push import vapid
 from alerting.channels.push.web_push import tag_of
-from alerting.channels.text.render import render
+from alerting.channels.render import render
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from lab.bench.report import Options, Report, Target

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from alerting.channels.base import Rendering
-from alerting.channels.text.render import render
+from alerting.channels.render import render
 from alerting.dispatch.intake.notice import notice_of
 from alerting.domain.alert import (
     Alert,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from alerting.channels.base import Rendering
-from alerting.channels.text.render import render
+from alerting.channels.render import render
 from alerting.domain.alert import (
     Alert,
     Area,

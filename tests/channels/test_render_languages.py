@@ -9,9 +9,9 @@ import pytest
 from render_examples import SENT, alert
 
 from alerting.cap import from_json, read, to_json, to_xml
+from alerting.channels.render import render
+from alerting.channels.render_digest import Part, render_digest
 from alerting.channels.text.phrases import table
-from alerting.channels.text.render import render
-from alerting.channels.text.render_digest import Part, render_digest
 from alerting.channels.text.texts import fold
 from alerting.dispatch.intake.notice import notice_of
 from alerting.domain.alert import Alert, Area, MsgType, ResponseType, Status

@@ -9,7 +9,7 @@ import pytest
 from town import Town
 
 from alerting.cap import read
-from alerting.channels.text.render import render
+from alerting.channels.render import render
 from alerting.errors import BadInput
 
 #: What must stand in the SMS, whole, and nothing that only a machine reads.

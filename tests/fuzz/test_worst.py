@@ -22,7 +22,7 @@ from worst import KINDS, MOST_BYTES
 from alerting.audience import cover
 from alerting.audience.zones import Zones
 from alerting.cap import from_json, read, to_json
-from alerting.channels.text.render import render
+from alerting.channels.render import render
 from alerting.citizen.alert_page import alert_page, reading
 from alerting.dispatch.intake.submission import prepare
 from alerting.dispatch.intake.submit import read_alert

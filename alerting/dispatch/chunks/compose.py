@@ -9,8 +9,8 @@ from uuid import UUID
 
 from alerting.channels import registry
 from alerting.channels.base import Outgoing, Rendering
-from alerting.channels.text.render import render
-from alerting.channels.text.render_digest import Part, render_digest
+from alerting.channels.render import render
+from alerting.channels.render_digest import Part, render_digest
 from alerting.dispatch.judging.verdict import Sending
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason

@@ -48,7 +48,7 @@ def findings(alert: Alert, *, clock: Clock, public_url: str) -> tuple[Findings, 
 def sms_size(alert: Alert, info_no: int, *, public_url: str) -> Segments:
     """What the SMS of an info takes, in the area for which it takes most."""
     # A cancel does without what lays out messages.
-    from alerting.channels.text.render import render
+    from alerting.channels.render import render
 
     info = alert.infos[info_no]
     most = max(1, min(_LAID_OUT // len(alert.infos), len(info.areas)))

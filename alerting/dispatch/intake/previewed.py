@@ -11,7 +11,7 @@ from typing import Any
 
 from alerting.audience.zones import Zones
 from alerting.channels import registry
-from alerting.channels.text.render import render
+from alerting.channels.render import render
 from alerting.dispatch.intake.foresee import Foreseen, Hears
 from alerting.dispatch.intake.submission import Submitted
 from alerting.domain import geometry

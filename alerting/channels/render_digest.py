@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from alerting.channels import registry
 from alerting.channels.base import Rendering
+from alerting.channels.render import render
 from alerting.channels.spec import Digest
 from alerting.channels.text.content import Content, gather
-from alerting.channels.text.render import render
 from alerting.channels.text.texts import clip
 from alerting.domain.alert import Alert
 
