@@ -9,6 +9,7 @@ import threading
 import time
 from typing import Any
 
+from billiard.process import current_process  # type: ignore[import-untyped]
 from celery import Celery, signals
 
 from alerting.addresses import broker_url
@@ -63,7 +64,13 @@ def _opened() -> LoopThread[Worker]:
     if pid not in _loops:
         lanes = [Lane(name) for name in app.amqp.queues.consume_from if name in set(Lane)]
         _loops[pid] = LoopThread(
-            lambda: open_worker(settings(), lanes, ending=lambda: _ending[0] != 0)
+            lambda: open_worker(
+                settings(),
+                lanes,
+                ending=lambda: _ending[0] != 0,
+                # A pool numbers its children from 0; what takes the place of one has its number.
+                child=getattr(current_process(), "index", 0),
+            )
         )
     return _loops[pid]
 

@@ -19,6 +19,7 @@ from alerting.domain.links import Links, new_key
 from alerting.drills import rosters
 from alerting.embedded.carriers.identity import SANDBOX_ACCOUNT, SANDBOX_TOKEN
 from alerting.errors import Unavailable
+from alerting.observe.metrics import BREAKER, watch_pool
 from alerting.settings import Settings
 from alerting.store.db import AWAY, Database, told_now
 from alerting.store.secrets import BOUNCE_KEY, get_or_create
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from alerting.dispatch.judging.verdict import Verdicts
     from alerting.dispatch.prune import Pruner
     from alerting.dispatch.workers.sweep import House
+    from alerting.providers.breaker import Breaker
     from alerting.providers.failover import Routes
     from alerting.throttle.budget import Budget
 
@@ -46,6 +48,11 @@ def _push_key() -> bytes:
     from alerting.channels.push.vapid import generate
 
     return generate()
+
+
+def _degree(breaker: Breaker) -> float:
+    """How far it is open: 0 closed, 1 half-open, 2 open."""
+    return {"CLOSED": 0, "HALF_OPEN": 1, "OPEN": 2}[breaker.state.name]
 
 
 def stand_ins(settings: Settings) -> Sandbox | None:
@@ -108,6 +115,7 @@ class Runtime:
         async with AsyncExitStack() as stack:
             db = Database(database_url(settings))
             stack.push_async_callback(db.close)
+            watch_pool(lambda: db.pool)
             async with db.begin() as connection:
                 link_key = await get_or_create(connection, "link", new_key)
                 vapid = await get_or_create(connection, "vapid", _push_key)
@@ -245,4 +253,6 @@ class Runtime:
                 cooldown_changed=sync.changed,
             )
             await stack.enter_async_context(sync.running(routes.breakers))
+            for name, breaker in routes.breakers.items():
+                BREAKER.labels(name).set_function(partial(_degree, breaker))
             yield routes

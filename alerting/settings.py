@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "console"
 
+    # Where Prometheus reads the scheduler, and the n-th child of a worker at port + n; 0: nowhere
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(0, ge=0, le=65_000)
+    # An OpenTelemetry collector that takes OTLP over HTTP; empty: none
+    otlp_endpoint: str = ""
+
     # Dispatch
     chunk_size: int = Field(1000, ge=1, le=1000)
     window: int = Field(64, ge=1, le=1000)

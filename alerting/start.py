@@ -6,6 +6,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from alerting.errors import BadInput
+from alerting.observe import tracing
 from alerting.settings import Settings
 
 
@@ -14,8 +15,10 @@ def require_fit(settings: Settings) -> None:
 
     That is on a database of somebody's own with carriers that only stand in, unless
     ALERTING_CARRIERS asks for them, and with real carriers and a public address without https,
-    unless all of them are on this machine, as in a rehearsal.
+    unless all of them are on this machine, as in a rehearsal. Also where spans are to be sent and
+    the packages that do it are missing.
     """
+    tracing.require(settings.otlp_endpoint)
     if settings.carriers == "sandbox":
         if not asked_for(settings):
             raise BadInput(

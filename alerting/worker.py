@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -13,25 +13,76 @@ from alerting.dispatch.plan import Planner
 from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.work import Worker
 from alerting.domain.lane import Lane
+from alerting.errors import Unavailable
+from alerting.observe.exporter import exported
+from alerting.observe.metrics import BUDGET_ANSWERS
+from alerting.observe.tracing import traced
 from alerting.settings import Settings
 from alerting.store.presence import Presence
+from alerting.throttle.budget import Answer, Ask, Budget, Limits
 from alerting.throttle.budget.redis import RedisBudget, connect
+
+
+class CountedBudget(Budget):
+    """A budget whose answers are counted for Prometheus."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+
+    async def ask(
+        self,
+        occasion: str,
+        asks: Sequence[Ask],
+        limits: Limits,
+        *,
+        timeout_s: float | None = None,
+    ) -> list[Answer]:
+        try:
+            answers = await self._budget.ask(occasion, asks, limits, timeout_s=timeout_s)
+        except Unavailable:
+            for ask in asks:
+                BUDGET_ANSWERS.labels(ask.severity.value, "unavailable").inc()
+            raise
+        for ask, answer in zip(asks, answers, strict=True):
+            said = "admitted" if answer.admitted else answer.window.value
+            BUDGET_ANSWERS.labels(ask.severity.value, said).inc()
+        return answers
 
 
 @asynccontextmanager
 async def open_worker(
-    settings: Settings, lanes: Collection[Lane], *, ending: Callable[[], bool] = lambda: False
+    settings: Settings,
+    lanes: Collection[Lane],
+    *,
+    ending: Callable[[], bool] = lambda: False,
+    child: int = 0,
 ) -> AsyncIterator[Worker]:
     """A worker for these lanes with its channels open, sweeping until the block ends.
 
     ending: True once this process has been told to end; the worker then leaves what it has in good
-    order.
+    order. child: this process's number among the children of one worker, from 0; its metrics are
+    at ALERTING_METRICS_PORT plus that.
     """
     left = False
 
     def stopping() -> bool:
         return left or ending()
 
+    with (
+        exported(settings.metrics_host, settings.metrics_port, child=child),
+        traced(settings.otlp_endpoint, "alerting-worker"),
+    ):
+        async with _opened(settings, lanes, stopping) as worker:
+            try:
+                yield worker
+            finally:
+                left = True
+
+
+@asynccontextmanager
+async def _opened(
+    settings: Settings, lanes: Collection[Lane], stopping: Callable[[], bool]
+) -> AsyncIterator[Worker]:
     async with Runtime.open(settings) as runtime, runtime.routes() as routes:
         presence = Presence(database_url(settings), [lane.value for lane in lanes])
         redis = connect(redis_url(settings))
@@ -54,7 +105,7 @@ async def open_worker(
                 runtime.db,
                 runtime.clock,
                 routes,
-                runtime.verdicts(runtime.policies(), RedisBudget(redis)),
+                runtime.verdicts(runtime.policies(), CountedBudget(RedisBudget(redis))),
                 runtime.links,
                 settings,
                 stopping=stopping,
@@ -68,9 +119,6 @@ async def open_worker(
         )
         try:
             async with presence.shown(), worker.serving():
-                try:
-                    yield worker
-                finally:
-                    left = True
+                yield worker
         finally:
             await redis.aclose()

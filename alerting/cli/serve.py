@@ -21,7 +21,9 @@ from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
 from alerting.cli.database import do
 from alerting.errors import BadInput
+from alerting.observe.exporter import exported
 from alerting.observe.logs import configure, logger
+from alerting.observe.metrics import duty
 from alerting.settings import Settings, settings
 from alerting.start import require_fit
 from alerting.store.db import AWAY, raw
@@ -102,14 +104,15 @@ async def _keep_house(config: Settings) -> None:
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sig, stop.set)
-    async with (
-        Runtime.open(config) as runtime,
-        Presence(database_url(config), [SCHEDULER]).shown(),
-        runtime.house().kept(),
-        during(_keep_pruned(runtime, config.retention_days)),
-        during(_keep_stop_list(runtime, config.stop_list)),
-    ):
-        await stop.wait()
+    with exported(config.metrics_host, config.metrics_port):
+        async with (
+            Runtime.open(config) as runtime,
+            Presence(database_url(config), [SCHEDULER]).shown(),
+            runtime.house().kept(),
+            during(_keep_pruned(runtime, config.retention_days)),
+            during(_keep_stop_list(runtime, config.stop_list)),
+        ):
+            await stop.wait()
 
 
 async def _keep_pruned(runtime: Runtime, days: int) -> None:
@@ -117,7 +120,9 @@ async def _keep_pruned(runtime: Runtime, days: int) -> None:
     while days:
         wait_s = _DAY_S
         try:
-            done = await runtime.pruner().run(days, actor="scheduler")
+            with duty("prune") as run:
+                done = await runtime.pruner().run(days, actor="scheduler")
+                run.done()
             log.info("ledger.pruned", events=len(done.events), deliveries=done.deliveries)
         except AWAY as e:
             log.warning("prune.failed", error=type(e).__name__)
@@ -134,7 +139,9 @@ async def _keep_stop_list(runtime: Runtime, path: str) -> None:
     stop_list = StopList(runtime.db, Path(path))
     while True:
         try:
-            await stop_list.write()
+            with duty("stop-list") as run:
+                await stop_list.write()
+                run.done()
         except AWAY as e:
             log.warning("stop_list.failed", error=type(e).__name__)
         except (OSError, BadInput) as e:

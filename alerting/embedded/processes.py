@@ -26,21 +26,27 @@ def processes(
         "redis_url": redis_url,
         "broker_url": config.broker_url or redis_url,
     }
-    env = config.model_copy(update=urls).to_environment()
+    config = config.model_copy(update=urls)
+    env = config.to_environment()
     alerting = (sys.executable, "-m", "alerting.cli")
 
-    def worker(name: str, lanes: str) -> Spec:
+    def at(place: int) -> dict[str, str]:
+        """The environment of a process whose metrics are so many ports on."""
+        port = config.metrics_port and config.metrics_port + place
+        return {**env, "ALERTING_METRICS_PORT": str(port)}
+
+    def worker(no: int, name: str, lanes: str) -> Spec:
         command = (
             sys.executable, "-m", "celery", "--quiet", "-A", "worker", "worker", "-Q", lanes,
             "-c", str(config.workers), "-n", f"{name}@%h", "-l", config.log_level,
             "--without-gossip", "--without-mingle",
         )  # fmt: skip
-        return Spec(name, command, env, stop_s=40)
+        return Spec(name, command, at(1 + no * config.workers), stop_s=40)
 
     specs = [
         Spec("api", (*alerting, "serve"), env),
-        *(worker(name, lanes) for name, lanes in groups.items()),
-        Spec("scheduler", (*alerting, "scheduler"), env),
+        *(worker(no, name, lanes) for no, (name, lanes) in enumerate(groups.items())),
+        Spec("scheduler", (*alerting, "scheduler"), at(0)),
     ]
     if config.carriers == "sandbox":
         specs.insert(0, Spec("carriers", (*alerting, "carriers"), env))

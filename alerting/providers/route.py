@@ -11,6 +11,7 @@ from contextlib import suppress
 from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, Fault, Outcome, Outgoing
 from alerting.channels.spec import Provider
 from alerting.observe.logs import logger
+from alerting.observe.metrics import PROVIDER_CALLS, PROVIDER_SECONDS
 from alerting.providers.alarm_sink import AlarmSink
 from alerting.providers.breaker import Breaker, Call, Ending, Limits, State
 
@@ -130,6 +131,8 @@ class Route:
                 else:
                     outcome = await self._send(message)
                 ending, code = ending_of(outcome), outcome.provider_code
+                PROVIDER_CALLS.add(self.name, outcome.error.code if outcome.error else "accepted")
+                PROVIDER_SECONDS.add(self._now() - begun_s, self.name)
             finally:
                 breaker.ended(call, ending)
                 took_s = self._now() - begun_s

@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from alerting.errors import BadInput, Unavailable
 from alerting.observe.logs import logger
@@ -204,6 +204,13 @@ class Database:
         idle, self._idle = self._idle, []
         for driver in idle:
             await driver.close()
+
+    @property
+    def pool(self) -> QueuePool:
+        """The pool of `begin`, to be watched."""
+        pool = self._engine.sync_engine.pool
+        assert isinstance(pool, QueuePool)  # noqa: S101 - made so
+        return pool
 
     async def close(self) -> None:
         self._closings += 1

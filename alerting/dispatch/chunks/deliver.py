@@ -23,6 +23,7 @@ from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import GRAVE_LANES
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
+from alerting.observe.metrics import count_deliveries
 from alerting.providers.failover import Routes
 from alerting.settings import Settings
 from alerting.store import claims, deliveries, digests, drill_walls, unreached
@@ -156,6 +157,7 @@ class Deliverer:
                 await digests.add(connection, digested)
 
             await lease.write(withhold)
+            count_deliveries(work.channel, (s.state.value for s in refused))
         return sendable, kept
 
     async def _doubts(

@@ -26,6 +26,7 @@ from alerting.dispatch.lease import Lease
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.delivery import DeliveryState
 from alerting.observe.logs import logger
+from alerting.observe.metrics import count_deliveries
 from alerting.providers.failover import Routes
 from alerting.settings import Settings
 from alerting.store import citizens, deliveries
@@ -134,6 +135,8 @@ class Sender:
             # Calls wait for a connection or for their turn; an end stops those not yet begun.
             async with lease.watched():
                 outcomes = await asyncio.gather(*(self._send(job, s) for s in window))
+            ended_as = (o.error.code if o.error else "accepted" for o in outcomes)
+            count_deliveries(lease.work.channel, ended_as)
             done = self._done(window, outcomes, attempted_at)
             wait_s = asked_to_wait(outcomes)
             if wait_s:

@@ -26,6 +26,7 @@ from alerting.dispatch.workers.duty import Done, Duty
 from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
+from alerting.observe.metrics import duty as measured
 from alerting.settings import Settings
 from alerting.store import alarms, alerts, audit_chain, digests, duties, escalations, tallies
 from alerting.store.db import AWAY, Database
@@ -137,10 +138,12 @@ class House:
         """One transaction of a duty; None when it is not ours to do now."""
         if duty.light and self._give_way is not None:
             await self._give_way()
-        async with self._db.begin() as connection:
-            if not await self._is_ours(connection, duty):
-                return None
-            done = await duty.run(connection)
+        with measured(duty.name) as run:
+            async with self._db.begin() as connection:
+                if not await self._is_ours(connection, duty):
+                    return None
+                done = await duty.run(connection)
+            run.done()
         # Only once it is committed: a transaction that fails is done again.
         if done.busy is not None:
             self._to_mark = done.busy

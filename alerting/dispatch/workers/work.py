@@ -28,6 +28,8 @@ from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import GRAVE_LANES, graver
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
+from alerting.observe.metrics import WORK_FAILED, WORK_SECONDS
+from alerting.observe.tracing import span
 from alerting.settings import Settings
 from alerting.store import alarms, claims, deliveries, queues
 from alerting.store.claims import Fenced
@@ -185,7 +187,7 @@ class Worker:
                 self._db, queue, mine, owner=self._owner, lease_s=lease_s
             )
         for work in found:
-            task = asyncio.create_task(self._do(work))
+            task = asyncio.create_task(self._measured(work))
             self._in_hand[task] = work
             task.add_done_callback(self._done)
         return len(found)
@@ -197,6 +199,15 @@ class Worker:
         del self._in_hand[task]
         self._wake.set()
 
+    async def _measured(self, work: Work) -> None:
+        """Do it, measured and as one span."""
+        about = {"kind": work.kind, "lane": work.lane.value, "channel": work.channel}
+        with (
+            WORK_SECONDS.labels(work.lane.value, work.kind).time(),
+            span("work", **about, alert=str(work.alert_id), work=work.id, size=work.size),
+        ):
+            await self._do(work)
+
     async def _do(self, work: Work) -> None:
         try:
             if work.tries > self._settings.max_chunk_tries:
@@ -206,11 +217,14 @@ class Worker:
             else:
                 await self._deliverer.run(work)
         except Fenced:
+            WORK_FAILED.labels("fenced").inc()
             log.warning("work.fenced", work=work.id)
         except AWAY as e:
+            WORK_FAILED.labels("database-away").inc()
             log.warning("work.failed", work=work.id, kind=work.kind, error=type(e).__name__)
             await self._give_back(work, 0, counts=False)
         except Exception:
+            WORK_FAILED.labels("error").inc()
             log.exception("work.failed", work=work.id, kind=work.kind, tries=work.tries)
             await self._give_back(work, self._settings.retry_s * work.tries)
 
@@ -220,6 +234,7 @@ class Worker:
             await lease.write(lambda c, _: claims.abandon(c, work, delay_s=delay_s, counts=counts))
 
     async def _set_aside(self, work: Work) -> None:
+        WORK_FAILED.labels("set-aside").inc()
         log.error("work.poisoned", work=work.id, kind=work.kind, alert=str(work.alert_id))
         async with self._db.begin() as connection:
             await claims.poison(connection, work)

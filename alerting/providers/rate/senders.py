@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from alerting.channels import registry
 from alerting.channels.base import THROTTLED, Outcome, Outgoing
 from alerting.channels.spec import Provider
 from alerting.domain.lane import Lane
+from alerting.observe.metrics import RATE_LIMIT_SECONDS
 from alerting.providers.rate.contract import Rate
 from alerting.providers.rate.limiter import RateLimiter
 
@@ -48,11 +50,15 @@ class SenderRates:
         if rate.per_second <= 0:
             return True
         cost = registry.spec(provider.channel.name).cost(message.rendering)
+        begun_s = time.monotonic()
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._limiter.acquire(_sender(provider, lane), lane, tenant, cost, rate)
         except TimeoutError:
             return False
+        finally:
+            waited_s = time.monotonic() - begun_s
+            RATE_LIMIT_SECONDS.add(waited_s, provider.channel.name, lane.value)
         return True
 
     async def report(self, provider: Provider, lane: Lane, rate: Rate, outcome: Outcome) -> None:
