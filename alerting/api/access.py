@@ -19,21 +19,21 @@ from alerting.store.keys import ApiKey
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys create NAME`.")
 
-#: Requests with a wrong key get this fraction of the rate: each is looked up in the database, and
-#: may be a guess.
+#: The rate is divided by this for requests with an invalid key: each may be a guess and costs a
+#: database query.
 _WRONG = 10
 
-#: What a dry run is charged, in requests: it takes much more of the processor, and a connection to
-#: PostgreSQL as long as it runs: a few must leave most of them to submissions.
+#: Cost of a dry run in requests, and how many may run at once: each takes much processor time and
+#: holds a database connection that submissions need.
 _DRY_RUN = 25
 _DRY_RUNS = 2
 
 
 class Rates:
-    """How often a network and a key may ask for what needs a key.
+    """Rate limits of calls that need a key, by network and by key.
 
-    wrong: of requests with a wrong key. Apart, so that whoever has a right one is not kept out by
-    a neighbour's guesses.
+    wrong: for requests with an invalid key, counted apart so that guesses from a network do not
+    shut out its valid keys.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,14 +44,14 @@ class Rates:
 
     @contextmanager
     def dry_run(self, key: ApiKey) -> Iterator[None]:
-        """A dry run of this key is under way in the block. Raises TooMany."""
+        """Hold a place for a dry run of this key while the block lasts. Raises TooMany."""
         with self._dry_runs.one(key.prefix):
             self.key.charge(key.prefix, _DRY_RUN)
             yield
 
 
 def runtime(request: Request) -> Runtime:
-    """What this process opened when it started."""
+    """The runtime that was opened when the application started."""
     return Runtime.of(request.app)
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Header, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alerting.api.access import Keyed, Rates, Requires, RuntimeDep
+from alerting.api.described import answers
+from alerting.api.models.explanation import WhyAnswer
+from alerting.api.models.preview import SubmissionPreview
+from alerting.api.models.progress import AlertPage, AlertProgress, DeliveryPage
+from alerting.api.models.submission import Cancellation, Submission
 from alerting.cap import from_json, to_xml
 from alerting.dispatch.intake.approve import approve as approve_alert
 from alerting.dispatch.intake.cancel import MAX_REASON, call_back_all
@@ -21,6 +26,7 @@ from alerting.dispatch.pruned import refuse_pruned
 from alerting.dispatch.status import status as read_status
 from alerting.domain.alert_state import AlertState
 from alerting.errors import BadInput, NotFound
+from alerting.observe.tracing import span
 from alerting.store import alerts, audit, delivery_queries
 from alerting.store.keys import ApiKey
 
@@ -30,6 +36,23 @@ Reader = Annotated[ApiKey, Depends(Requires("read"))]
 Submitter = Annotated[ApiKey, Depends(Requires("submit"))]
 Approver = Annotated[ApiKey, Depends(Requires("approve"))]
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        description="The same key and body again change nothing and answer 200.",
+        examples=["flood-1"],
+    ),
+]
+
+AlertName = Annotated[str, Path(description="Our id or the CAP identifier.")]
+
+CitizenName = Annotated[str, Path(description="The register's key of a citizen.")]
+
+_NO_ALERT = "There is no such alert."
+_PRUNED = "Its deliveries were pruned; `detail` says what they added up to."
+
 _TYPES = ("application/cap+xml", "application/xml", "text/xml", "application/json")
 
 
@@ -38,9 +61,9 @@ class CancelRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str = Field("", max_length=MAX_REASON, description="In the citizens' words.")
-    false_alarm: bool = Field(False, description="Say that there was never any danger.")
-    dry_run: bool = Field(False, description="Say whom it would reach, and change nothing.")
+    reason: str = Field("", max_length=MAX_REASON, description="Why, in words for citizens.")
+    false_alarm: bool = Field(False, description="Say that there was no danger.")
+    dry_run: bool = Field(False, description="Answer whom it would reach; change nothing.")
 
 
 class WrongType(BadInput):
@@ -51,13 +74,23 @@ class WrongType(BadInput):
     "",
     status_code=202,
     summary="Submit an alert",
-    responses={
-        200: {"description": "It had been accepted before, or it was a dry run: nothing changed."},
-        403: {"description": "The key may not send this: right, sender, status or area."},
-        409: {"description": "The same CAP triple came before with other content."},
-        422: {"description": "The alert was refused; nothing was changed."},
-        429: {"description": "It would be held, and too many of the same submitter are."},
-    },
+    responses=answers(
+        {
+            202: (Submission, "It was accepted."),
+            200: (
+                Submission | SubmissionPreview,
+                "It had been accepted before, or it was a dry run: nothing was changed.",
+            ),
+        },
+        {
+            400: "The body did not arrive whole.",
+            403: "The key may not send this: right, sender, status or area.",
+            409: "The same sender, identifier and sent came before with other content.",
+            415: "The Content-Type is not one of those listed.",
+            422: "The alert was refused, or its Idempotency-Key came before with another body.",
+            429: "Too many requests, or too many alerts of this submitter are held already.",
+        },
+    ),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -71,20 +104,20 @@ async def submit(
     response: Response,
     run: RuntimeDep,
     key: Submitter,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    idempotency_key: IdempotencyKey = None,
     now: Annotated[bool, Query(description="Move the alert's times to this moment.")] = False,
     tell_again: Annotated[
-        bool, Query(description="Interrupt also whoever was told of its thread before.")
+        bool, Query(description="Interrupt also citizens notified of its thread before.")
     ] = False,
     dry_run: Annotated[
-        bool, Query(description="Say whom it would reach and how, and change nothing.")
+        bool, Query(description="Answer whom it would reach and how; change nothing.")
     ] = False,
 ) -> dict[str, Any]:
-    """Accept one CAP alert, in XML or JSON, and start it on its way.
+    """Accept one CAP alert, in XML or JSON, and start sending it.
 
-    Sending the same again, by Idempotency-Key or by CAP's own triple, answers 200 and changes
-    nothing. A dry run answers what would come of it: how many people hear it how and why, the very
-    texts, and what looks odd.
+    Submitting the same alert again (same Idempotency-Key, or same sender, identifier and sent)
+    answers 200 and changes nothing. A dry run answers what a submission would do: how many people
+    would hear it, how and why, the exact texts, and what looks odd.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _TYPES:
@@ -105,57 +138,82 @@ async def submit(
                 tell_again=tell_again,
             )
         return foreseen.to_json()
-    submitted = await submit_alert(
-        run.db,
-        data,
-        principal=key.principal,
-        clock=run.clock,
-        doorbell=run.doorbell,
-        idempotency_key=idempotency_key,
-        max_bytes=run.settings.max_alert_bytes,
-        default_expiry_s=run.settings.default_expiry_s,
-        drill_roster_max=run.settings.drill_roster_max,
-        all_channels_lanes=run.settings.all_channels_lanes,
-        now=now,
-        tell_again=tell_again,
-    )
+    with span("intake", bytes=len(data)):
+        submitted = await submit_alert(
+            run.db,
+            data,
+            principal=key.principal,
+            clock=run.clock,
+            doorbell=run.doorbell,
+            idempotency_key=idempotency_key,
+            max_bytes=run.settings.max_alert_bytes,
+            default_expiry_s=run.settings.default_expiry_s,
+            drill_roster_max=run.settings.drill_roster_max,
+            all_channels_lanes=run.settings.all_channels_lanes,
+            now=now,
+            tell_again=tell_again,
+        )
     response.headers["Location"] = f"/v1/alerts/{submitted.alert_id}"
     if not submitted.created:
         response.status_code = 200
     return submitted.to_json()
 
 
-@router.get("", summary="Find alerts")
+@router.get("", summary="Find alerts", responses=answers({200: (AlertPage, "One page.")}, {}))
 async def found(
     run: RuntimeDep,
     _: Reader,
-    state: Annotated[list[AlertState], Query(default_factory=list, description="Any of these.")],
-    sender: Annotated[str | None, Query(max_length=1000, pattern=r"^[^\x00]*$")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Sent from then on.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Sent before.")] = None,
+    state: Annotated[
+        list[AlertState],
+        Query(default_factory=list, description="Only alerts in one of these states."),
+    ],
+    sender: Annotated[
+        str | None,
+        Query(
+            max_length=1000, pattern=r"^[^\x00]*$", description="Only alerts of this CAP sender."
+        ),
+    ] = None,
+    since: Annotated[
+        AwareDatetime | None, Query(description="Only alerts sent at or after this time.")
+    ] = None,
+    until: Annotated[
+        AwareDatetime | None, Query(description="Only alerts sent before this time.")
+    ] = None,
     at: Annotated[
-        str | None, Query(max_length=100, description="In an area that has this point: lat,lon.")
+        str | None,
+        Query(
+            max_length=100,
+            description="Only alerts with an area that contains this point: lat,lon.",
+        ),
     ] = None,
     geocode: Annotated[
-        str | None, Query(max_length=1000, description="In an area with it: NAME=VALUE.")
+        str | None,
+        Query(
+            max_length=1000,
+            description="Only alerts with an area that has this geocode: NAME=VALUE.",
+        ),
     ] = None,
     after: Annotated[
         str | None, Query(max_length=100, description="`next` of the page before.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="Most items of a page.")] = 50,
 ) -> dict[str, Any]:
-    """Alerts, the one sent last first. `next` is null on the last page.
+    """One page of alerts, the one sent last first.
 
-    A page for a point or geocode may be short, or empty, before the last.
+    With `at` or `geocode` a page may be short or empty before the last one.
     """
     wanted = Wanted(state, sender, since, until, area_of(at, geocode))
     async with run.db.begin() as connection:
         return (await list_page(connection, wanted, after=after, limit=limit)).to_json()
 
 
-@router.get("/{alert}", summary="How far an alert is")
-async def status(alert: str, run: RuntimeDep, _: Reader) -> dict[str, Any]:
-    """Counts by channel. `alert` is the id or the CAP identifier."""
+@router.get(
+    "/{alert}",
+    summary="How far an alert is",
+    responses=answers({200: (AlertProgress, "Its counts.")}, {404: _NO_ALERT, 410: _PRUNED}),
+)
+async def status(alert: AlertName, run: RuntimeDep, _: Reader) -> dict[str, Any]:
+    """An alert's state, and its deliveries counted by channel."""
     async with run.db.begin() as connection:
         return (await read_status(connection, await alerts.resolve(connection, alert))).to_json()
 
@@ -163,13 +221,18 @@ async def status(alert: str, run: RuntimeDep, _: Reader) -> dict[str, Any]:
 @router.post(
     "/{alert}/approval",
     summary="Let a held alert go",
-    responses={
-        403: {"description": "Nobody approves their own alert, by whatever key."},
-        409: {"description": "It is not held."},
-    },
+    responses=answers(
+        {200: (AlertProgress, "It goes out, or had been approved before.")},
+        {
+            403: "Nobody approves their own alert, by whatever key.",
+            404: _NO_ALERT,
+            409: "It is not held.",
+            410: _PRUNED,
+        },
+    ),
 )
-async def approve(alert: str, run: RuntimeDep, key: Approver) -> dict[str, Any]:
-    """Approve an alert that waits for a second person. Approving twice changes nothing."""
+async def approve(alert: AlertName, run: RuntimeDep, key: Approver) -> dict[str, Any]:
+    """Approve a held alert as the second person. Approving again changes nothing."""
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
     await approve_alert(run.db, run.doorbell, alert_id, principal=key.principal, clock=run.clock)
@@ -181,22 +244,31 @@ async def approve(alert: str, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     "/{alert}/cancel",
     status_code=202,
     summary="Cancel an alert",
-    responses={
-        200: {"description": "It had ended before, or it was a dry run; nothing was changed."},
-        403: {"description": "The key does not speak for its sender, nor may it end any alert."},
-        422: {"description": "The request was refused; nothing was changed."},
-    },
+    responses=answers(
+        {
+            202: (Cancellation, "It has ended, and its notice goes out."),
+            200: (Cancellation, "It had ended before, or it was a dry run: nothing was changed."),
+        },
+        {
+            400: "The body is not JSON, or did not arrive whole.",
+            403: "The key does not speak for its sender and does not have the right `end-any`.",
+            404: _NO_ALERT,
+            409: "Others keep changing this alert: cancel it again.",
+            410: _PRUNED,
+            422: "It was refused, or its Idempotency-Key came before with another body.",
+        },
+    ),
 )
 async def cancel(
-    alert: str,
+    alert: AlertName,
     response: Response,
     run: RuntimeDep,
     key: Submitter,
     later: BackgroundTasks,
     how: CancelRequest | None = None,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
-    """End an alert and every live version of it, and tell those it reached, and nobody else."""
+    """End an alert and every live version of it, and notify exactly those it reached."""
     how = how or CancelRequest()
     async with run.db.begin() as connection:
         alert_id, *also = await alerts.standing(connection, alert)
@@ -221,11 +293,20 @@ async def cancel(
     return done.to_json()
 
 
-@router.get("/{alert}/citizens/{citizen}", summary="Why a citizen was or was not told")
-async def why(alert: str, citizen: str, run: RuntimeDep, key: Reader) -> dict[str, Any]:
-    """Every rule's answer for one citizen, in words. `citizen` is the register's key.
+@router.get(
+    "/{alert}/citizens/{citizen}",
+    summary="Why a citizen was or was not notified",
+    responses=answers(
+        {200: (WhyAnswer, "Every rule's answer.")},
+        {404: "There is no such alert, or no such citizen.", 410: _PRUNED},
+    ),
+)
+async def why(
+    alert: AlertName, citizen: CitizenName, run: RuntimeDep, key: Reader
+) -> dict[str, Any]:
+    """Every rule's answer for one citizen, in words.
 
-    Who asked is kept in the audit, also where there is no such citizen.
+    The query is recorded in the audit, also if there is no such citizen.
     """
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
@@ -237,17 +318,21 @@ async def why(alert: str, citizen: str, run: RuntimeDep, key: Reader) -> dict[st
     return {"alert": str(alert_id), "citizen": citizen, "deliveries": [e.to_json() for e in found]}
 
 
-@router.get("/{alert}/deliveries", summary="Its deliveries, page by page")
+@router.get(
+    "/{alert}/deliveries",
+    summary="Its deliveries, page by page",
+    responses=answers({200: (DeliveryPage, "One page.")}, {404: _NO_ALERT, 410: _PRUNED}),
+)
 async def page(
-    alert: str,
+    alert: AlertName,
     run: RuntimeDep,
     key: Reader,
     after: Annotated[int, Query(ge=0, description="`next` of the page before.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most items of a page.")] = 100,
 ) -> dict[str, Any]:
-    """Who was told and why or why not, without addresses. `next` is null on the last page.
+    """One page of deliveries: who was notified, and why or why not. Never an address.
 
-    Who asked is kept in the audit.
+    The query is recorded in the audit.
     """
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
@@ -261,9 +346,20 @@ async def page(
     return {"deliveries": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
 
 
-@router.get("/{alert}/cap", summary="The alert as CAP 1.2", response_class=Response)
-async def cap(alert: str, run: RuntimeDep, _: Reader) -> Response:
-    """Schema-valid CAP 1.2 XML, repairs included."""
+@router.get(
+    "/{alert}/cap",
+    summary="The alert as CAP 1.2",
+    response_class=Response,
+    responses=answers({}, {404: _NO_ALERT})
+    | {
+        200: {
+            "description": "CAP 1.2 in XML.",
+            "content": {"application/cap+xml": {"schema": {"type": "string"}}},
+        }
+    },
+)
+async def cap(alert: AlertName, run: RuntimeDep, _: Reader) -> Response:
+    """The alert as schema-valid CAP 1.2 XML, with its repairs."""
     async with run.db.begin() as connection:
         stored = await alerts.get(connection, await alerts.resolve(connection, alert))
     if stored is None:

@@ -25,14 +25,16 @@ from alerting.api import (
 )
 from alerting.api.access import Rates
 from alerting.api.bounds import Bounded
+from alerting.api.described import ABOUT, Described
 from alerting.bootstrap import Runtime
 from alerting.garbage import leave_out_what_stays
 from alerting.observe.metrics import REQUEST_SECONDS, REQUESTS
+from alerting.observe.tracing import traced
 from alerting.settings import Settings
 from alerting.store.receipts import Intake
 from alerting.throttle.policy.parse import MAX_CHARACTERS
 
-#: What a page or document of ours may do in a browser: nothing but show itself.
+#: Security headers of every response: our pages run and load nothing from elsewhere.
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -46,16 +48,17 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Runtime.open(settings) as runtime:
-            app.state.runtime = runtime
-            app.state.intake = Intake(runtime.db)
-            leave_out_what_stays()
-            yield
+        with traced(settings.otlp_endpoint, "alerting-api"):
+            async with Runtime.open(settings) as runtime:
+                app.state.runtime = runtime
+                app.state.intake = Intake(runtime.db)
+                leave_out_what_stays()
+                yield
 
-    app = FastAPI(
+    app = Described(
         title="Alerting",
         version=version("alerting"),
-        description="Submit CAP alerts and see what became of every delivery.",
+        description=ABOUT,
         lifespan=lifespan,
         # FastAPI's own pages load scripts from elsewhere, which a crisis takes away.
         docs_url=None,
@@ -79,7 +82,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
 
 
 def _headers(settings: Settings) -> dict[str, str]:
-    """What every answer says; once it was reached by https, a browser asks no other way."""
+    """Headers of every response; HSTS where the public URL is https."""
     if settings.public_url.startswith("https://"):
         return _SECURITY | {"Strict-Transport-Security": "max-age=31536000"}
     return _SECURITY

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 
 from alerting.api.access import Requires, RuntimeDep
+from alerting.api.described import answers
+from alerting.api.models.administration import AuditPage
 from alerting.store import alerts, audit
 from alerting.store.keys import ApiKey
 
@@ -16,24 +18,39 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 Auditor = Annotated[ApiKey, Depends(Requires("people"))]
 
 
-@router.get("", summary="Who did what")
+@router.get(
+    "",
+    summary="Who did what",
+    responses=answers({200: (AuditPage, "One page.")}, {404: "There is no such alert."}),
+)
 async def page(
     run: RuntimeDep,
     _: Auditor,
     alert: Annotated[str, Query(max_length=1000, description="Its id or CAP identifier.")] = "",
-    subject: Annotated[str, Query(max_length=1000)] = "",
-    actor: Annotated[str, Query(max_length=200, examples=["person:ada"])] = "",
-    action: Annotated[str, Query(max_length=200, examples=["alert", "key.revoke"])] = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
+    subject: Annotated[
+        str, Query(max_length=1000, description="What it was done to; `citizen REF` of a citizen.")
+    ] = "",
+    actor: Annotated[
+        str, Query(max_length=200, description="Who; a person by any key.", examples=["person:ada"])
+    ] = "",
+    action: Annotated[
+        str,
+        Query(
+            max_length=200,
+            description="The action, or the part before its dot.",
+            examples=["alert", "key.revoke"],
+        ),
+    ] = "",
+    since: Annotated[datetime | None, Query(description="Only at or after this time.")] = None,
+    until: Annotated[datetime | None, Query(description="Only before this time.")] = None,
     before: Annotated[
         int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most items of a page.")] = 100,
 ) -> dict[str, Any]:
-    """The lines that fit everything given, the newest first. `next` is null on the last page.
+    """One page of the lines that match all parameters, the newest first.
 
-    For who may manage people: it says who looked up whom.
+    Needs the right `people`, because it says who looked up whom.
     """
     async with run.db.begin() as connection:
         subjects = [subject] if subject else []

@@ -1,4 +1,4 @@
-"""What a request may cost before anything looks at it: its size, and how many its network sends."""
+"""Limits checked before routing: size of a request, and rate by network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from alerting.api.problems import answer
 from alerting.api.rates import Rate, caller
 from alerting.errors import AlertingError, BadInput, NotFound
 
-#: What a body may have where no more is said of its path.
+#: Largest body, in bytes, of a path without a limit of its own.
 USUAL_BYTES = 64_000
 
-#: Pages a second for one network: many citizens share the address of their mobile network, and
+#: Citizens' pages per second and network: many phones share one address of a mobile network, and
 #: open a page at once.
 _PAGES_PER_S = 300
 
-#: For the operator's own machines.
+#: Operator endpoints per second and network.
 _OPERATION_PER_S = 20
 _OPERATION = frozenset({"/readyz", "/metrics", "/docs", "/docs.css", "/openapi.json"})
 
@@ -32,11 +32,11 @@ class BodyTooLarge(BadInput):
 
 
 class Bounded:
-    """Refuses what is too large with 413, and what comes too often with 429 and `Retry-After`,
-    before it is routed or read. Goes around the application as a middleware.
+    """ASGI middleware that answers 413 to a body that is too large, and 429 with `Retry-After` to
+    requests over the rate, before they are routed or read.
 
-    bytes_by_path: where a body may have more than usual. keyed: of requests for what needs a key,
-    by network; pages and what the operator's machines ask are counted apart from these.
+    bytes_by_path: limits of single paths, in bytes. keyed: the rate of calls that need a key;
+    citizens' pages and operator endpoints have rates of their own.
     """
 
     def __init__(self, app: ASGIApp, *, bytes_by_path: dict[str, int], keyed: Rate) -> None:

@@ -1,6 +1,6 @@
-"""A client's connection: how long and how large a request may be while it comes in.
+"""Limits on a connection while a request arrives: time, size, and connections per network.
 
-uvicorn itself waits for ever for the rest of a request and takes a head of any size.
+uvicorn itself has no timeout for an unfinished request and no limit on the size of its head.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from alerting.api.rates import network
 
-#: The head of a request must be here so soon after its first byte, or after connecting. No more
-#: than these bytes may be anything but body: head, trailers, what stands between chunks.
+#: Seconds for the head of a request, from its first byte or from connecting; and the most bytes of
+#: head, trailers and chunk framing together.
 HEAD_S = 10.0
 HEAD_BYTES = 64_000
 
-#: Each piece of a body must follow the one before so soon, and all of it be here so soon.
+#: Longest pause within a body, and longest time for a whole body, in seconds.
 PIECE_S = 15.0
 BODY_S = 300.0
 
-#: One network has no more connections at once, so that it leaves some to others.
+#: Most connections at once of one network.
 CONNECTIONS = 256
 
 _SLOW = b"408 Request Timeout", b"The request did not come in time."
@@ -32,7 +32,7 @@ _LARGE = b"431 Request Header Fields Too Large", b"The head of the request is to
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with an end to waiting."""
+    """uvicorn's HTTP protocol with timeouts and limits."""
 
     head_s, piece_s, body_s = HEAD_S, PIECE_S, BODY_S
     connections_each = CONNECTIONS
@@ -55,7 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait(self.head_s)
 
     def _is_stranger(self, address: str) -> bool:
-        """False for a proxy, which counts its own clients, and for what is as near as one."""
+        """True for a public address that is not a trusted proxy; only those are counted."""
         try:
             near = not ip_address(address).is_global
         except ValueError:
@@ -120,7 +120,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _end(self, status: bytes, why: bytes) -> None:
-        """Hang up; with an answer where the client has begun to ask and none is under way."""
+        """Close the connection; answer first if a request has begun and no response has."""
         self._stop_waiting()
         if self.transport.is_closing():
             return

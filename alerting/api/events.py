@@ -1,4 +1,4 @@
-"""`/v1/events`: which alerts tell of one event, where the throttle was not sure."""
+"""`/v1/events`: decide which alerts are about one event, where the rules could not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerting.api.access import Keyed, Requires, RuntimeDep
+from alerting.api.described import answers
+from alerting.api.models.coordination import EventChosen, OpenQuestions
 from alerting.store import alerts, events
 from alerting.store.keys import ApiKey
 
@@ -19,31 +21,52 @@ Approver = Annotated[ApiKey, Depends(Requires("approve"))]
 
 
 class Pair(BaseModel):
+    """Two alerts of one event."""
+
     model_config = ConfigDict(extra="forbid")
 
     alert: str = Field(max_length=500, description="An id or CAP identifier.")
-    other: str = Field(max_length=500)
+    other: str = Field(max_length=500, description="An id or CAP identifier.")
 
 
 class Single(BaseModel):
+    """One alert."""
+
     model_config = ConfigDict(extra="forbid")
 
     alert: str = Field(max_length=500, description="An id or CAP identifier.")
 
 
-@router.get("/questions", summary="Alerts that may tell of one event")
+@router.get(
+    "/questions",
+    summary="Alerts that may be of one event",
+    responses=answers({200: (OpenQuestions, "The open questions.")}, {}),
+)
 async def questions(
-    run: RuntimeDep, _: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    run: RuntimeDep,
+    _: Reader,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most items.")] = 100,
 ) -> dict[str, Any]:
-    """Unanswered ones, the newest first. Until they are answered nothing is held back."""
+    """Open questions, the newest first. Until one is answered, both alerts are sent."""
     async with run.db.begin() as connection:
         found = await events.open_questions(connection, limit=limit)
     return {"questions": [asdict(q) for q in found]}
 
 
-@router.post("/merge", summary="Two alerts tell of one event")
+@router.post(
+    "/merge",
+    summary="Two alerts are of one event",
+    responses=answers(
+        {200: (EventChosen, "The event both are of now.")},
+        {
+            400: "The body is not JSON, or did not arrive whole.",
+            404: "There is no such alert.",
+            409: "They cannot be of one event; `detail` says why.",
+        },
+    ),
+)
 async def merge(body: Pair, run: RuntimeDep, key: Approver) -> dict[str, Any]:
-    """From now on whoever was told of one is spared copies by the other."""
+    """From now on citizens notified of one get no copies by the other."""
     async with run.db.begin() as connection:
         one = await alerts.resolve(connection, body.alert)
         other = await alerts.resolve(connection, body.other)
@@ -51,9 +74,20 @@ async def merge(body: Pair, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     return {"event": str(event_id)}
 
 
-@router.post("/split", summary="An alert tells of an event of its own")
+@router.post(
+    "/split",
+    summary="An alert is of an event of its own",
+    responses=answers(
+        {200: (EventChosen, "The event it is of now.")},
+        {
+            400: "The body is not JSON, or did not arrive whole.",
+            404: "There is no such alert.",
+            409: "Its thread is an event of its own already.",
+        },
+    ),
+)
 async def split(body: Single, run: RuntimeDep, key: Approver) -> dict[str, Any]:
-    """Take an alert, with what it is linked to by references, out of its event."""
+    """Take an alert and its thread out of its event."""
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, body.alert)
         event_id = await events.part(connection, alert_id, by=key.principal.actor)

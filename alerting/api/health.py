@@ -1,4 +1,4 @@
-"""Is it alive, can it work, what does it count: for machines, without a key."""
+"""Liveness, readiness and metrics, for machines and without a key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from alerting.addresses import redis_url
 from alerting.api.access import RuntimeDep
+from alerting.api.described import answers
+from alerting.api.models.health import Liveness, Readiness
 from alerting.domain.alert import Status
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
@@ -19,18 +21,35 @@ from alerting.store.migrate import at_head
 
 router = APIRouter(tags=["operation"])
 
+_TOO_MANY = "Too many requests of one network."
+
 log = logger(__name__)
 
-#: What may be held: of everything else nothing is sent. None has to appear before it is watched.
+#: Statuses that can be held; each is exported from the start, so that a rule sees the first alert.
 _STATUSES = (Status.ACTUAL, Status.EXERCISE, Status.TEST)
 
 
-@router.get("/healthz", summary="The process is alive")
+@router.get(
+    "/healthz",
+    summary="The process is alive",
+    responses=answers({200: (Liveness, "It is.")}, {}, keyed=False),
+)
 async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", summary="It can accept alerts")
+@router.get(
+    "/readyz",
+    summary="It can accept alerts",
+    responses=answers(
+        {
+            200: (Readiness, "It can."),
+            503: (Readiness, "It cannot; the body says what is missing."),
+        },
+        {429: _TOO_MANY},
+        keyed=False,
+    ),
+)
 async def readyz(run: RuntimeDep, response: Response) -> dict[str, Any]:
     """200 when the database answers with the schema of this version.
 
@@ -54,7 +73,18 @@ async def readyz(run: RuntimeDep, response: Response) -> dict[str, Any]:
     return {"ready": ready, **checks}
 
 
-@router.get("/metrics", summary="For Prometheus", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="For Prometheus",
+    response_class=Response,
+    responses=answers({}, {429: _TOO_MANY}, keyed=False)
+    | {
+        200: {
+            "description": "Prometheus's text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    },
+)
 async def metrics(run: RuntimeDep) -> Response:
     """This process's counters; what waits in the outbox, while the database answers."""
     try:

@@ -1,4 +1,4 @@
-"""`/v1/policy`: the figures the throttle decides by."""
+"""`/v1/policy`: read and set the throttle policy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from alerting.api.access import Keyed, Requires, RuntimeDep
+from alerting.api.described import answers
+from alerting.api.models.administration import PolicyOut
 from alerting.api.problems import problem
 from alerting.dispatch.judging import policies
 from alerting.errors import BadInput
@@ -21,7 +23,9 @@ Keeper = Annotated[ApiKey, Depends(Requires("policy"))]
 _TYPES = ("application/toml", "text/plain")
 
 
-@router.get("", summary="The policy in force")
+@router.get(
+    "", summary="The policy in force", responses=answers({200: (PolicyOut, "The policy.")}, {})
+)
 async def show(run: RuntimeDep, _: Reader) -> dict[str, Any]:
     """The live policy, its text and every value, and the one in shadow if there is one."""
     async with run.db.begin() as connection:
@@ -31,10 +35,13 @@ async def show(run: RuntimeDep, _: Reader) -> dict[str, Any]:
 @router.put(
     "",
     summary="Set the policy",
-    responses={
-        200: {"description": "It is live; workers follow within five seconds."},
-        422: {"description": "The text was refused; `errors` has each fault with its line."},
-    },
+    responses=answers(
+        {200: (PolicyOut, "It is live; workers follow within five seconds.")},
+        {
+            400: "The body did not arrive whole.",
+            422: "The text was refused; `errors` has each fault with its line.",
+        },
+    ),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -49,9 +56,9 @@ async def put(
     key: Keeper,
     note: Annotated[str, Query(max_length=500, description="Why it is changed.")] = "",
 ) -> dict[str, Any] | Response:
-    """Take a policy as TOML. Keys that are left out have their defaults.
+    """Set the policy from TOML. Omitted keys have their defaults.
 
-    The text that is live already changes nothing and answers its version.
+    Sending the live text again changes nothing and answers its version.
     """
     try:
         toml = (await request.body()).decode()

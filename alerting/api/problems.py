@@ -25,18 +25,19 @@ log = logger(__name__)
 _TOLD = 20
 _CHARACTERS = 200
 
-#: Log lines a second about one network that is refused again and again.
+#: Log lines per second about refusals of one network.
 _LINES_PER_S = 1
 
 
 def problem(status: int, title: str, detail: str, **more: object) -> Response:
+    """A problem document; `more`: further members."""
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     # In ASCII: what a caller sent may hold what UTF-8 cannot say.
     return Response(json.dumps(document), status, media_type="application/problem+json")
 
 
 def answer(error: AlertingError) -> Response:
-    """An error that was raised on purpose, as it is answered."""
+    """The problem document for an error that was raised on purpose."""
     detail = str(error)
     if isinstance(error, Unavailable) and not isinstance(error, NotMigrated):
         # Where it was looked for is for the log, not for whoever asks.
@@ -56,7 +57,7 @@ def answer(error: AlertingError) -> Response:
 
 
 async def _record_refused(request: Request, error: AlertingError) -> None:
-    """Keep in the audit what was refused to whom, where it is known who asked."""
+    """Record a refusal in the audit if the caller is known."""
     actor = getattr(request.state, "actor", "")
     if not isinstance(error, Forbidden) or not actor or RECORDED in getattr(error, "__notes__", ()):
         return
@@ -124,7 +125,7 @@ def install(app: FastAPI) -> None:
 
 
 def _count_refused(request: Request, error: AlertingError, lines: Rate) -> None:
-    """Count whom we did not let in, and name their network in the log."""
+    """Count a refusal, and log the caller's network."""
     route = getattr(request.scope.get("route"), "path", "none")
     REFUSED.labels(str(error.http_status)).inc()
     network = caller(request.scope)

@@ -1,4 +1,4 @@
-"""How often one caller may ask, counted by this process alone."""
+"""Rate limits by caller, counted in this process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from starlette.types import Scope
 
 from alerting.errors import BadInput
 
-#: Only callers that asked of late are remembered, and never more.
+#: Callers remembered, the most recent ones.
 _MOST = 50_000
 
 
 class TooMany(BadInput):
-    """Ask again in `wait_s`, in whole seconds."""
+    """The rate limit is used up; retry after `wait_s` whole seconds."""
 
     http_status = 429
     title = "Too many requests"
@@ -29,10 +29,10 @@ class TooMany(BadInput):
 
 
 class Rate:
-    """So many requests a second of each caller, and `burst_s` seconds' worth at once (GCRA).
+    """Rate limit for each caller (GCRA): `per_second`, in bursts of `burst_s` seconds' worth.
 
-    Every process counts for itself, so it needs no engine; of several, callers get the sum.
-    per_second: 0 lets everything pass.
+    Each process counts for itself, so N processes admit N times the rate. per_second: 0 admits
+    everything.
     """
 
     def __init__(
@@ -49,8 +49,7 @@ class Rate:
         self._used_until: OrderedDict[str, float] = OrderedDict()
 
     def charge(self, caller: str, cost: float = 1) -> None:
-        """Count a request of a caller, as `cost` of them. Raises TooMany where it has used up what
-        it has."""
+        """Count a request as `cost` requests. Raises TooMany when the limit is used up."""
         if not self._each_s:
             return
         now = self._now_s()
@@ -65,8 +64,7 @@ class Rate:
 
 
 class AtOnce:
-    """Something costly, of which `most` are under way at once in this process, and one for each
-    caller."""
+    """Concurrency limit: `most` at once in this process, one for each caller."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -74,7 +72,7 @@ class AtOnce:
 
     @contextmanager
     def one(self, caller: str) -> Iterator[None]:
-        """It is under way in the block. Raises TooMany where as many are already."""
+        """Hold a place while the block lasts. Raises TooMany when none is free."""
         if caller in self._callers or len(self._callers) >= self._most:
             raise TooMany(1)
         self._callers.add(caller)
@@ -85,7 +83,7 @@ class AtOnce:
 
 
 def network(address: str) -> str:
-    """The network an address is in, as it is counted and logged: /24 of IPv4, /48 of IPv6."""
+    """The network of an address, for counting and logging: /24 of IPv4, /48 of IPv6."""
     try:
         ip = ip_address(address)
     except ValueError:
@@ -98,6 +96,6 @@ def network(address: str) -> str:
 
 
 def caller(scope: Scope) -> str:
-    """The network a request comes from, by the proxy's word where a trusted one stands before."""
+    """The client's network, as a trusted proxy reports it."""
     client = scope.get("client")
     return network(client[0]) if client else "unknown"

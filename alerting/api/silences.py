@@ -1,14 +1,16 @@
-"""`/v1/silences`: alerts a coordinator keeps from interrupting, for a while."""
+"""`/v1/silences`: keep matching alerts from interrupting, for a limited time."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerting.api.access import Keyed, Requires, RuntimeDep
+from alerting.api.described import answers
+from alerting.api.models.coordination import SilenceOut, Silences
 from alerting.dispatch.judging import silences
 from alerting.store import silences as store
 from alerting.store.keys import ApiKey
@@ -17,6 +19,7 @@ from alerting.throttle.silence.matcher import Matcher, Op
 router = APIRouter(prefix="/v1/silences", tags=["silences"], route_class=Keyed)
 
 Reader = Annotated[ApiKey, Depends(Requires("read"))]
+SilenceName = Annotated[str, Path(description="Our id of a silence, or its first letters.")]
 Silencer = Annotated[ApiKey, Depends(Requires("silence"))]
 
 
@@ -25,34 +28,52 @@ class _In(BaseModel):
 
 
 class MatcherIn(_In):
-    field: str = Field(max_length=200, examples=["event"])
-    op: Literal["=", "!=", "~", "!~"] = "="
-    value: str = Field(examples=["River Flood"])
+    """What an alert must say for the silence to hold for it."""
+
+    field: str = Field(max_length=200, description="A CAP name.", examples=["event"])
+    op: Literal["=", "!=", "~", "!~"] = Field("=", description="Is, is not, like, unlike.")
+    value: str = Field(
+        description="What it is compared with; case does not count.", examples=["River Flood"]
+    )
 
 
 class AreaIn(_In):
-    """As in CAP's JSON form."""
+    """Ground, as in CAP's JSON form."""
 
-    polygon: list[str] = Field([], max_length=100, examples=[["50,8 50,9 51,9 50,8"]])
-    circle: list[str] = Field([], max_length=100, examples=[["50.5,8.5 10"]])
-    geocode: list[dict[str, str]] = Field([], max_length=1000)
+    polygon: list[str] = Field(
+        [],
+        max_length=100,
+        description="Closed rings of `lat,lon` pairs.",
+        examples=[["50,8 50,9 51,9 50,8"]],
+    )
+    circle: list[str] = Field(
+        [],
+        max_length=100,
+        description="`lat,lon radius`, the radius in km.",
+        examples=[["50.5,8.5 10"]],
+    )
+    geocode: list[dict[str, str]] = Field(
+        [], max_length=1000, description="Objects of `valueName` and `value`."
+    )
 
 
 class SilenceIn(_In):
-    matchers: list[MatcherIn]
-    area: AreaIn | None = None
-    starts_at: datetime | None = None
-    ends_at: datetime
-    comment: str
+    """Which alerts to silence, where and how long."""
+
+    matchers: list[MatcherIn] = Field(description="An alert must match all of them.")
+    area: AreaIn | None = Field(None, description="Where; everywhere without it.")
+    starts_at: datetime | None = Field(None, description="When it begins; now without it.")
+    ends_at: datetime = Field(description="When it ends, at most seven days later.")
+    comment: str = Field(description="Why, for those who read the list.")
 
 
-@router.get("", summary="The silences")
+@router.get("", summary="The silences", responses=answers({200: (Silences, "The silences.")}, {}))
 async def every(
     run: RuntimeDep,
     _: Reader,
-    over: Annotated[bool, Query(description="Those that are over as well.")] = False,
+    over: Annotated[bool, Query(description="Include silences that have ended.")] = False,
 ) -> dict[str, Any]:
-    """Those that hold or will, newest first, at most 1,000."""
+    """Silences in force or to come, the newest first, at most 1,000."""
     async with run.db.begin() as connection:
         found = await store.every(connection, now=run.clock.now(), over=over)
     return {"silences": [silences.to_json(s) for s in found]}
@@ -62,10 +83,16 @@ async def every(
     "",
     status_code=201,
     summary="Silence alerts",
-    responses={422: {"description": "It was refused; nothing was changed."}},
+    responses=answers(
+        {201: (SilenceOut, "It holds, or will.")},
+        {
+            400: "The body is not JSON, or did not arrive whole.",
+            422: "It was refused; nothing was changed.",
+        },
+    ),
 )
 async def add(body: SilenceIn, run: RuntimeDep, key: Silencer) -> dict[str, Any]:
-    """Keep alerts that fit all matchers from interrupting, for at most seven days.
+    """Keep alerts that match all matchers from interrupting, for at most seven days.
 
     Extreme alerts and the end of a danger are never silenced.
     """
@@ -84,9 +111,15 @@ async def add(body: SilenceIn, run: RuntimeDep, key: Silencer) -> dict[str, Any]
     return silences.to_json(stored)
 
 
-@router.delete("/{silence}", summary="End a silence")
-async def end(silence: str, run: RuntimeDep, key: Silencer) -> dict[str, Any]:
-    """End it at once. It stays on record with who ended it."""
+@router.delete(
+    "/{silence}",
+    summary="End a silence",
+    responses=answers(
+        {200: (SilenceOut, "It has ended, now or before.")}, {404: "There is no such silence."}
+    ),
+)
+async def end(silence: SilenceName, run: RuntimeDep, key: Silencer) -> dict[str, Any]:
+    """End a silence at once. It stays on record with who ended it."""
     async with run.db.begin() as connection:
         stored = await store.end(connection, silence, by=key.principal.actor, now=run.clock.now())
     return silences.to_json(stored)

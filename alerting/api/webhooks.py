@@ -1,6 +1,6 @@
-"""What providers report and pass on: checked, kept, answered.
+"""Provider callbacks: check the signature, store, answer.
 
-Reports are applied to the ledger later; what a citizen asks for is done at once.
+Status reports are applied to the ledger later; what a citizen asks for is done at once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class BadSignature(NotAllowed):
 
 
 async def twilio_status(request: Request) -> Response:
-    """Keep one status report of one SMS, named by `?delivery=`; durable before it is answered.
+    """Store one status report of the SMS named by `?delivery=`; durable before it is answered.
 
     The signature is checked over the public URL, because a proxy may have ended TLS, and over
     every field received, because Twilio adds fields without notice.
@@ -60,7 +60,7 @@ async def twilio_status(request: Request) -> Response:
 
 
 async def twilio_message(request: Request) -> Response:
-    """Do what one text message from a citizen asks for; durable before it is answered.
+    """Carry out what a citizen's text message asks for; durable before it is answered.
 
     Twilio answers some words itself, and blocks or frees the number for its sender; then we say
     nothing.

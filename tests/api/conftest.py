@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from description import check
 from served import PUBLIC, Served
 
 from alerting.api import create_app
@@ -28,8 +29,17 @@ async def served(database_url: str, redis_url: str) -> AsyncIterator[Served]:
             key = await keys.create(
                 connection, "centre", ["submit", "read"], senders=("*",), by=internal("test")
             )
-        async with httpx.AsyncClient(transport=transport, base_url=PUBLIC) as http:
+        hooks = {"response": [_as_described]}
+        async with httpx.AsyncClient(
+            transport=transport, base_url=PUBLIC, event_hooks=hooks
+        ) as http:
             yield Served(app, http, runtime, key)
+
+
+async def _as_described(answer: httpx.Response) -> None:
+    """Every answer that a test gets is one that the description has."""
+    await answer.aread()
+    check(answer)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""Requests made from the description of the interface: none is answered with an error of ours."""
+"""Requests made from the description of the interface: none is answered with an error of ours, and
+every answer has a status, a type and a shape that the description has."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 
 import pytest
 import schemathesis
+from description import check
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from served import Served
 
@@ -17,7 +19,7 @@ _EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))
 
 
 @pytest.mark.timeout(300)
-async def test_no_request_of_the_description_is_answered_with_an_error_of_ours(
+async def test_every_request_of_the_description_is_answered_as_described(
     served: Served,
 ) -> None:
     served.app.state.rates.network._each_s = 0.0
@@ -33,7 +35,9 @@ async def test_no_request_of_the_description_is_answered_with_an_error_of_ours(
         if isinstance(request.get("data"), bytes | str):
             request["content"] = request.pop("data")
         request["headers"] = {**dict(request["headers"]), **auth}
-        return (await served.http.request(**request)).status_code
+        answer = await served.http.request(**request)
+        check(answer)
+        return answer.status_code
 
     def play(operation: schemathesis.APIOperation) -> None:
         statuses = asked.setdefault(operation.label, set())
