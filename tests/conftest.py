@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 import pytest
 import redis as redis_client
-from psycopg import sql
+from databases import CONFIG, Databases
 
 from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines as embedded
@@ -21,7 +19,6 @@ from alerting.errors import NotInstalled, Unavailable
 from alerting.settings import settings
 from alerting.store import people
 from alerting.store.db import Database
-from alerting.store.migrate import migrate
 
 
 def pytest_runtest_setup() -> None:
@@ -54,7 +51,7 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def engines() -> Iterator[embedded.Engines]:
     with tempfile.TemporaryDirectory(prefix="alerting-") as folder:
         try:
-            running = embedded.start(Path(folder) / "var")
+            running = embedded.start(Path(folder) / "var", postgres_config=CONFIG)
         except (NotInstalled, Unavailable) as e:
             _missing(str(e))
             return
@@ -63,29 +60,23 @@ def engines() -> Iterator[embedded.Engines]:
 
 
 @pytest.fixture(scope="session")
-def _template(engines: embedded.Engines) -> str:
-    """A migrated database that every test's own is cloned from."""
-    _administer(engines, "create database template_alerting")
-    migrate(engines.database_url.replace("/alerting?", "/template_alerting?"))
-    return "template_alerting"
+def databases(engines: embedded.Engines) -> Databases:
+    """The databases that every test gets its own of."""
+    return Databases(engines.database_url)
 
 
 @pytest.fixture
-def database_url(engines: embedded.Engines, _template: str) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """A freshly migrated, empty database of its own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(engines, "create database {} template {}", name, _template)
-    yield engines.database_url.replace("/alerting?", f"/{name}?")
-    _administer(engines, "drop database {} with (force)", name)
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture
-def empty_database_url(engines: embedded.Engines) -> Iterator[str]:
+def empty_database_url(databases: Databases) -> Iterator[str]:
     """A database without any table."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(engines, "create database {}", name)
-    yield engines.database_url.replace("/alerting?", f"/{name}?")
-    _administer(engines, "drop database {} with (force)", name)
+    with databases.bare() as url:
+        yield url
 
 
 @pytest.fixture
@@ -126,8 +117,3 @@ def corpus() -> Path:
     if not where:
         pytest.skip("ALERTING_CORPUS is not set: tests on real senders' alerts are left out")
     return Path(where)
-
-
-def _administer(engines: embedded.Engines, statement: str, *names: str) -> None:
-    with psycopg.connect(engines.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]

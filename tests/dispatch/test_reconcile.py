@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg import sql
+from databases import Databases
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from town import Recorder, Town
@@ -25,7 +25,6 @@ from alerting.dispatch.plan import Planner
 from alerting.dispatch.reconcile import Reconciled, Reconciler
 from alerting.domain.links import Links
 from alerting.domain.principal import internal
-from alerting.embedded.engines import Engines
 from alerting.errors import BadInput, Conflict, NotAllowed, Unavailable
 from alerting.store import keys, restored, stops, suppressions
 from alerting.store.db import Database
@@ -54,7 +53,7 @@ class Remembers(Recorder):
 
 
 @pytest.fixture
-async def restore(town: Town, engines: Engines, database_url: str) -> AsyncIterator[Restore]:
+async def restore(town: Town, databases: Databases, database_url: str) -> AsyncIterator[Restore]:
     """Takes a backup of the town now; awaiting it twice gives the same town anew."""
     opened: list[Town] = []
     name = database_url.partition("?")[0].rpartition("/")[2]
@@ -64,12 +63,7 @@ async def restore(town: Town, engines: Engines, database_url: str) -> AsyncItera
         # A copy stands elsewhere, as a dump that was restored does.
         await town.db.close()
         copies.append(f"{name}_{len(copies)}")
-        with psycopg.connect(engines.database_url, autocommit=True) as c:
-            c.execute(
-                sql.SQL("create database {} template {}").format(
-                    sql.Identifier(copies[-1]), sql.Identifier(name)
-                )
-            )
+        databases.copy(name, copies[-1])
         url = database_url.replace(f"/{name}?", f"/{copies[-1]}?")
         there = Town(
             Database(url),
@@ -87,9 +81,8 @@ async def restore(town: Town, engines: Engines, database_url: str) -> AsyncItera
     for there in opened:
         await there.close()
         await there.db.close()
-    with psycopg.connect(engines.database_url, autocommit=True) as c:
-        for one in copies:
-            c.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(one)))
+    for one in copies:
+        databases.drop(one)
 
 
 async def reconcile(there: Town, **options: object) -> Reconciled:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
-from psycopg import sql
+from databases import Databases
 
 from alerting.clock import ManualClock
 from alerting.dispatch.broker import Doorbell
-from alerting.embedded.engines import Engines
 from alerting.settings import Settings
 from alerting.store.db import Database
 
@@ -27,16 +24,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "dispatch"))
 
 
 @pytest.fixture(scope="module")
-def module_database_url(engines: Engines, _template: str) -> Iterator[str]:
+def module_database_url(databases: Databases) -> Iterator[str]:
     """A migrated database for all tests of a module, which leave rows in it."""
-    name = f"scenarios_{uuid.uuid4().hex[:12]}"
-    url = engines.database_url
-    names = sql.Identifier(name), sql.Identifier(_template)
-    with psycopg.connect(url, autocommit=True) as c:
-        c.execute(sql.SQL("create database {} template {}").format(*names))
-    yield url.replace("/alerting?", f"/{name}?")
-    with psycopg.connect(url, autocommit=True) as c:
-        c.execute(sql.SQL("drop database {} with (force)").format(names[0]))
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from databases import emptying
 from sqlalchemy import func, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -82,4 +83,4 @@ async def empty_tables(database_url: str) -> tuple[str, ...]:
 
 async def empty(connection: AsyncConnection, tables: Sequence[str]) -> None:
     """Forget all there is in these tables."""
-    await connection.exec_driver_sql(f"truncate {', '.join(tables)} cascade")
+    await connection.exec_driver_sql(emptying(tables))
