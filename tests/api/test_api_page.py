@@ -70,7 +70,7 @@ def api(database_url: str, redis_url: str) -> Iterator[Api]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until(lambda: server.started, timeout_s=20, what="the API to start")
+        until(lambda: server.started, timeout_s=60, what="the API to start")
         port = server.servers[0].sockets[0].getsockname()[1]
         yield Api(f"http://127.0.0.1:{port}", settings)
     finally:

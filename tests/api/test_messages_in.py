@@ -215,7 +215,7 @@ async def test_the_scheduler_writes_down_who_left(household: Served, tmp_path: P
     path = tmp_path / "stops.jsonl"
     async with during(_keep_stop_list(household.runtime, str(path))):
         await say(household, "stop")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             # A file rings no bell.
             while not (path.exists() and path.read_bytes().endswith(b"\n")):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

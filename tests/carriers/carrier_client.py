@@ -26,7 +26,7 @@ AUTH = {
 FORM = {"To": "+447700900123", "From": "+447700900000", "Body": "Flood: leave the valley now."}
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 60) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - another process raises no event here
             await asyncio.sleep(0.01)

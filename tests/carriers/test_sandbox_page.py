@@ -76,7 +76,7 @@ async def test_the_page_takes_nothing_from_elsewhere(http):
 
 
 async def _next(stream: aiohttp.ClientResponse) -> dict[str, object]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for line in stream.content:
             if line.startswith(b"data: "):
                 event: dict[str, object] = json.loads(line[6:])

@@ -51,7 +51,7 @@ async def _running(var: Path) -> AsyncIterator[Running]:
     )  # fmt: skip
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             ready = (await process.stderr.readline()).decode()
         assert "carriers.ready" in ready
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
@@ -77,7 +77,7 @@ async def test_what_was_answered_yes_survives_a_kill(var):
 
     async with _running(var) as running:
         senders = [asyncio.create_task(send(running.http, lane)) for lane in range(16)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(taken) < 200:  # noqa: ASYNC110 - the senders raise no event
                 await asyncio.sleep(0.005)
         running.process.kill()
@@ -103,7 +103,7 @@ async def test_it_ends_cleanly_even_with_a_page_open(var, sig):
         async with running.http.get("/sandbox/events") as stream:
             await stream.content.readline()
             running.process.send_signal(sig)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 assert await running.process.wait() == 0
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from loop_clock import put_forward
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class ScriptedProvider:
         self.script = script
         self.seen: list[Seen] = []
         self.url = ""
+        #: How far the clock is put forward once a request was read that is not answered.
+        self.silence_s = 0.0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(Seen(request.path_qs, request.headers.copy(), await request.read()))
@@ -52,6 +55,7 @@ class ScriptedProvider:
             reply = self.script
             return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
         if self.script == SILENCE:
+            put_forward(self.silence_s)
             await asyncio.Event().wait()
         if self.script == HALF:
             response = web.StreamResponse(status=201, headers={"Content-Length": "100"})
@@ -62,8 +66,11 @@ class ScriptedProvider:
 
 
 @asynccontextmanager
-async def provider(script: Reply | str) -> AsyncIterator[ScriptedProvider]:
+async def provider(
+    script: Reply | str, *, silence_s: float = 0.0
+) -> AsyncIterator[ScriptedProvider]:
     scripted = ScriptedProvider(script)
+    scripted.silence_s = silence_s
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", scripted.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)

@@ -7,6 +7,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
 
+from loop_clock import put_forward
+
 #: The connection ends here instead of an answer.
 DROP = b""
 #: Nothing is answered any more.
@@ -39,6 +41,8 @@ class Relay(asyncio.Transport):
         self._protocol: Any = None
         self._closing = False
         self._mute = False
+        #: How far the clock is put forward when it falls silent.
+        self.silence_s = 0.0
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol
@@ -64,6 +68,7 @@ class Relay(asyncio.Transport):
         if answer in (DROP, SILENCE):
             self._flush()
             self._mute = True
+            put_forward(self.silence_s)
             if answer == DROP:
                 asyncio.get_running_loop().call_soon(self.close)
         if self._mute:

@@ -14,6 +14,7 @@ from email.policy import default
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult
+from loop_clock import put_forward
 
 #: The connection is reset instead of an answer.
 DROP = "drop"
@@ -60,9 +61,15 @@ class ScriptedServer:
     port: int = 0
     #: Set once a command has been left without its answer.
     fell_silent: asyncio.Event = field(default_factory=asyncio.Event)
+    #: How far the clock is put forward then.
+    silence_s: float = 0.0
 
     def say(self, stage: str, *answers: str) -> None:
         self.script[stage].extend(answers)
+
+    def fall_silent(self) -> None:
+        self.fell_silent.set()
+        put_forward(self.silence_s)
 
     @property
     def pipelined(self) -> bool:
@@ -95,6 +102,8 @@ class ScriptedServer:
         )
         if answer == DROP:
             self.sessions[connection].transport.abort()
+        if answer == SILENCE:
+            self.fall_silent()
         if answer in (DROP, SILENCE):
             await asyncio.Event().wait()
         return answer
@@ -138,7 +147,7 @@ class _Session(SMTP):
             self.transport.abort()
         elif answer == SILENCE:
             self._mute = True
-            self._server.fell_silent.set()
+            self._server.fall_silent()
         else:
             await super().push(answer)
             if answer.startswith("421"):

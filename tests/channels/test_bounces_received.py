@@ -71,7 +71,7 @@ async def receiver(db: Database, verp: Verp) -> AsyncIterator[int]:
 
 
 async def send(port: int, to: str, mail: bytes = MAIL) -> None:
-    client = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=10)
+    client = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=60)
     async with client:
         await client.sendmail("", [to], mail)
 
@@ -207,7 +207,7 @@ async def test_a_mail_that_comes_back_walks_the_whole_way(
             sent = await email.send(Outgoing(id_, "c1@example.org", text_, Lane.SEVERE, "t"))
             await email.close()
             assert sent.accepted
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await kept(db):  # noqa: ASYNC110 - nothing tells when it has come
                     await asyncio.sleep(0.02)
     async with db.begin() as connection:
@@ -253,7 +253,7 @@ def process(environment: dict[str, str]) -> Iterator[int]:
     try:
         yield port
         started.send_signal(signal.SIGTERM)
-        assert started.wait(20) == 0
+        assert started.wait(60) == 0
     finally:
         started.kill()
         started.wait()

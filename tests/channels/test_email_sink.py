@@ -36,12 +36,12 @@ async def smtp_sink(folder: Path, *options: str) -> AsyncIterator[int]:
         str(SINK), *user, *options, f"127.0.0.1:{port}", "100", cwd=folder
     )
     try:
-        for _ in range(500):
+        for _ in range(3_000):
             if await _listens(port):
                 break
             await asyncio.sleep(0.02)
         else:
-            pytest.fail("smtp-sink does not listen after 10 s.")
+            pytest.fail("smtp-sink does not listen after a minute.")
         yield port
     finally:
         if process.returncode is None:

@@ -37,6 +37,7 @@ from alerting.errors import BadInput
 from alerting.providers.route import Route
 from alerting.store import alarms
 
+PATIENCE_S = 60
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PEM = vapid.generate()
 CREATED = Reply(201, b"", {"Location": "/message/9"})
@@ -85,9 +86,12 @@ async def push(clock=None, **changes):
         await channel.close()
 
 
-async def send(script, timeout_s=5.0, **changes):
+async def send(script, **changes):
     """The outcome of one message to a push service scripted so, and what the service saw."""
-    async with provider(script) as far, push(timeout_s=timeout_s) as channel:
+    async with (
+        provider(script, silence_s=PATIENCE_S) as far,
+        push(timeout_s=PATIENCE_S) as channel,
+    ):
         sent = message(**{"endpoint": f"{far.url}/s/1", **changes})
         return await channel.send(sent), far.seen
 
@@ -304,7 +308,7 @@ async def test_a_success_whose_body_breaks_off_is_still_acceptance():
 
 @pytest.mark.parametrize(("script", "code"), [(RESET, "disconnect"), (SILENCE, "timeout")])
 async def test_an_answer_lost_after_handing_over_is_in_doubt_and_never_repeated(script, code):
-    outcome, seen = await send(script, timeout_s=0.3)
+    outcome, seen = await send(script)
     assert (outcome.error, outcome.provider_code) == (AMBIGUOUS, code)
     assert len(seen) == 1
 

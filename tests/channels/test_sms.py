@@ -26,6 +26,7 @@ from alerting.domain.lane import Lane
 from alerting.errors import BadInput
 from alerting.settings import Settings
 
+PATIENCE_S = 60
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SID = "AC00000000000000000000000000000001"
 NUMBER = "+447700900123"
@@ -61,7 +62,10 @@ async def sms(url, **changes):
 
 async def send(script, sent=None, **changes):
     """The outcome of one message to a provider scripted so, and what the provider saw."""
-    async with provider(script) as far, sms(far.url, **changes) as channel:
+    async with (
+        provider(script, silence_s=PATIENCE_S) as far,
+        sms(far.url, **changes) as channel,
+    ):
         return await channel.send(sent or message()), far.seen
 
 
@@ -263,7 +267,7 @@ async def test_a_message_created_as_failed_is_not_accepted():
     ("script", "code"), [(RESET, "disconnect"), (SILENCE, "timeout"), (HALF, "malformed")]
 )
 async def test_an_answer_lost_after_handing_over_is_in_doubt_and_never_repeated(script, code):
-    outcome, seen = await send(script, timeout_s=0.3)
+    outcome, seen = await send(script, timeout_s=PATIENCE_S)
     assert (outcome.error, outcome.provider_code) == (AMBIGUOUS, code)
     assert len(seen) == 1
 
@@ -284,8 +288,8 @@ async def test_a_failed_tls_handshake_has_handed_over_nothing():
 
 async def test_a_message_that_never_got_a_connection_has_not_been_taken():
     async with (
-        provider(SILENCE) as far,
-        sms(far.url, concurrency=1, timeout_s=0.3) as channel,
+        provider(SILENCE, silence_s=PATIENCE_S) as far,
+        sms(far.url, concurrency=1, timeout_s=PATIENCE_S) as channel,
     ):
         outcomes = await asyncio.gather(*(channel.send(message(delivery_id=n)) for n in (1, 2)))
         assert len(far.seen) == 1

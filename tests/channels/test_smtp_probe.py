@@ -22,7 +22,7 @@ def config(port: int, **changes: Any) -> SmtpConfig:
 @pytest.mark.skipif(SINK is None, reason="smtp-sink is not installed")
 async def test_a_relay_without_tls_lets_us_in_and_gets_no_mail(tmp_path: Path) -> None:
     async with smtp_sink(tmp_path, "-D", "mails") as port:
-        assert await examine(config(port), timeout_s=5) == Relay("", None, logged_in=False)
+        assert await examine(config(port), timeout_s=60) == Relay("", None, logged_in=False)
     assert not (tmp_path / "mails").exists()
 
 
@@ -30,7 +30,7 @@ async def test_a_relay_without_tls_lets_us_in_and_gets_no_mail(tmp_path: Path) -
 async def test_a_relay_that_greets_nobody(tmp_path: Path) -> None:
     async with smtp_sink(tmp_path, "-f", "CONNECT") as port:
         with pytest.raises(WorkFailed, match=rf"127\.0\.0\.1:{port} turns us away: 5\d\d"):
-            await examine(config(port), timeout_s=5)
+            await examine(config(port), timeout_s=60)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
@@ -40,7 +40,7 @@ async def test_its_certificate_is_told_with_the_days_it_has(
     certificate = self_signed(tmp_path, days=9.5)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     async with smtp_server(**options(certificate, tls)) as server:
-        found = await examine(config(server.port, tls=tls), timeout_s=5)
+        found = await examine(config(server.port, tls=tls), timeout_s=60)
     assert (found.tls, found.certificate_days) == ("TLSv1.3", 9)
     assert not server.mails
 
@@ -52,10 +52,10 @@ async def test_a_certificate_that_ran_out_or_that_nobody_signed(
     certificate = self_signed(tmp_path, days=-1)
     async with smtp_server(**options(certificate, tls)) as server:
         with pytest.raises(WorkFailed, match="not accepted: self-signed certificate"):
-            await examine(config(server.port, tls=tls), timeout_s=5)
+            await examine(config(server.port, tls=tls), timeout_s=60)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         with pytest.raises(WorkFailed, match="not accepted: certificate has expired") as refused:
-            await examine(config(server.port, tls=tls), timeout_s=5)
+            await examine(config(server.port, tls=tls), timeout_s=60)
     assert "renewed" in refused.value.remedy
 
 
@@ -63,20 +63,20 @@ async def test_the_login_is_tried() -> None:
     login = {"auth_require_tls": False, "authenticator": password_is("secret")}
     me = {"username": "me", "password": "secret"}
     async with smtp_server(**login) as server:
-        assert (await examine(config(server.port, **me), timeout_s=5)).logged_in
+        assert (await examine(config(server.port, **me), timeout_s=60)).logged_in
         with pytest.raises(WorkFailed, match=r"refuses the login \(535\)") as refused:
-            await examine(config(server.port, **me | {"password": "guess"}), timeout_s=5)
+            await examine(config(server.port, **me | {"password": "guess"}), timeout_s=60)
     assert "guess" not in str(refused.value)
     async with smtp_server() as server:
         with pytest.raises(WorkFailed, match="offers no login"):
-            await examine(config(server.port, **me), timeout_s=5)
+            await examine(config(server.port, **me), timeout_s=60)
         with pytest.raises(WorkFailed, match="offers no STARTTLS"):
-            await examine(config(server.port, tls="starttls"), timeout_s=5)
+            await examine(config(server.port, tls="starttls"), timeout_s=60)
 
 
 async def test_a_relay_that_is_not_there() -> None:
     with pytest.raises(WorkFailed, match=r"127\.0\.0\.1:9 cannot be reached: .*ALERTING_SMTP"):
-        await examine(config(9), timeout_s=5)
+        await examine(config(9), timeout_s=60)
 
 
 def options(certificate: Path, tls: str) -> dict[str, Any]:

@@ -43,14 +43,14 @@ def test_what_is_no_reply(said: bytes) -> None:
 @given(cuts=st.lists(st.integers(1, 20), max_size=60))
 async def test_three_replies_in_any_pieces(cuts: list[int]) -> None:
     relay = Relay(cuts, rcpt=[b"550-5.1.1 No\n550 such user"])
-    replies = await Wire(relay, timeout_s=5).ask(THREE, 3)
+    replies = await Wire(relay, timeout_s=60).ask(THREE, 3)
     assert [r.code for r in replies] == [250, 550, 354]
     assert replies[1].text == "5.1.1 No\nsuch user"
 
 
 async def test_what_nobody_asked_for_closes() -> None:
     relay = Relay()
-    wire = Wire(relay, timeout_s=5)
+    wire = Wire(relay, timeout_s=60)
     assert await wire.ask(b"RSET\r\n") == [Reply(250, "2.0.0 Ok")]
     wire.data_received(b"421 4.4.2 Idle for too long\r\n")
     assert not wire.open
@@ -61,7 +61,7 @@ async def test_what_nobody_asked_for_closes() -> None:
 @pytest.mark.parametrize("endless", [b"250 " + b"x" * 40_000, b"250-x\n" * 10_000 + b"250 x"])
 async def test_a_reply_without_an_end_is_not_kept(endless: bytes) -> None:
     relay = Relay([1000] * 100, rset=[endless])
-    wire = Wire(relay, timeout_s=5)
+    wire = Wire(relay, timeout_s=60)
     assert await wire.ask(b"RSET\r\n") == []
     assert not wire.open
 
@@ -90,7 +90,7 @@ def test_each_reply_has_its_own_time() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Ahead)
         relay = Relay(mail=[SILENCE])
-        wire = Wire(relay, timeout_s=10)
+        wire = Wire(relay, timeout_s=60)
         asking = asyncio.create_task(wire.ask(THREE, 3))
         for reply in (b"250 Ok\r\n", b"250 Ok\r\n"):
             await settle()
@@ -112,7 +112,7 @@ def test_a_connection_nobody_asks_anything_may_be_silent_for_long() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Ahead)
         relay = Relay(rset=[b"250 Ok", b"250 Ok", SILENCE])
-        wire = Wire(relay, timeout_s=10)
+        wire = Wire(relay, timeout_s=60)
         for _ in range(2):
             assert await wire.ask(b"RSET\r\n") == [Reply(250, "Ok")]
             loop.ahead += 100

@@ -38,13 +38,13 @@ async def test_an_account_and_each_of_its_numbers(tmp_path: Path) -> None:
             senders={Lane.EXTREME: "+447700900001", Lane.DRILL: "WARNING"},
             messaging_service="MG1",
         )
-        found = await examine(ours, timeout_s=5)
+        found = await examine(ours, timeout_s=60)
         assert found == Account(False, ("+447700900001",), ("MG1", "WARNING"))
         wrong = config(carriers.http_url, auth_token="guess")
         with pytest.raises(WorkFailed, match=r"refuses the account AC.* \(20003\)") as refused:
-            await examine(wrong, timeout_s=5)
+            await examine(wrong, timeout_s=60)
         with pytest.raises(WorkFailed, match="has no sender"):
-            await examine(config(carriers.http_url, default_sender=""), timeout_s=5)
+            await examine(config(carriers.http_url, default_sender=""), timeout_s=60)
         assert list(read_log(settings.var, "sms")) == []
     assert "guess" not in str(refused.value)
 
@@ -60,9 +60,9 @@ async def test_an_account_and_each_of_its_numbers(tmp_path: Path) -> None:
     ],
 )
 async def test_what_is_no_account_to_send_by(script: Reply | str, words: str) -> None:
-    async with provider(script) as twilio:
+    async with provider(script, silence_s=60) as twilio:
         with pytest.raises(WorkFailed, match=words):
-            await examine(config(twilio.url), timeout_s=0.5)
+            await examine(config(twilio.url), timeout_s=60)
 
 
 async def test_a_trial_account_is_told() -> None:
@@ -74,9 +74,9 @@ async def test_a_trial_account_is_told() -> None:
         ],
     }
     async with provider(Reply(body=json.dumps(body).encode())) as twilio:
-        assert (await examine(config(twilio.url), timeout_s=5)).trial
+        assert (await examine(config(twilio.url), timeout_s=60)).trial
 
 
 async def test_nobody_answers() -> None:
     with pytest.raises(WorkFailed, match=r"127\.0\.0\.1:9 does not answer \(connect\)"):
-        await examine(config("http://127.0.0.1:9"), timeout_s=5)
+        await examine(config("http://127.0.0.1:9"), timeout_s=60)

@@ -58,10 +58,10 @@ def prism(corpus: Path, unused_tcp_port: int, tmp_path: Path) -> Iterator[str]:
     finally:
         server.terminate()
         try:
-            server.wait(timeout=10)
+            server.wait(timeout=60)
         except subprocess.TimeoutExpired:
             server.kill()
-            server.wait(timeout=10)
+            server.wait(timeout=60)
 
 
 def message(lane: Lane, valid_until: datetime | None = None) -> Outgoing:
@@ -138,7 +138,7 @@ async def test_what_twilio_would_refuse_is_classed(prism: str) -> None:
     form = {"To": "+447700900123", "From": "+447700900000", "Body": "x"}
     without_to = {k: v for k, v in form.items() if k != "To"}
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    client = HttpClient(timeout_s=10, concurrency=2)
+    client = HttpClient(timeout_s=60, concurrency=2)
     await client.open()
     try:
         ours = TwilioTransport(client, prism, ACCOUNT, "secret")
@@ -165,9 +165,9 @@ async def test_twilio_would_answer_what_the_doctor_asks(prism: str, corpus: Path
             account_sid=ACCOUNT, auth_token="secret", base_url=prism, default_sender=sender
         )
 
-    assert await examine(config("WARNING"), timeout_s=10) == Account(False, (), ("WARNING",))
+    assert await examine(config("WARNING"), timeout_s=60) == Account(False, (), ("WARNING",))
     assert owned["capabilities"]["sms"] is False
     with pytest.raises(WorkFailed, match="cannot send SMS"):
-        await examine(config(owned["phone_number"]), timeout_s=10)
+        await examine(config(owned["phone_number"]), timeout_s=60)
     with pytest.raises(WorkFailed, match=r"\+447700900000 is no number of the account"):
-        await examine(config("+447700900000"), timeout_s=10)
+        await examine(config("+447700900000"), timeout_s=60)

@@ -209,4 +209,4 @@ def test_each_service_runs_until_its_own_health_check_is_content(
     finally:
         process.send_signal(signal.SIGTERM)
         # uvicorn ends cleanly and then dies of the very signal, as the supervisor expects.
-        assert process.wait(40) in {0, -signal.SIGTERM}, (tmp_path / "log").read_text()
+        assert process.wait(60) in {0, -signal.SIGTERM}, (tmp_path / "log").read_text()

@@ -68,20 +68,20 @@ def proxy(tmp_path: Path) -> Iterator[tuple[str, str]]:
         where = f"http://127.0.0.1:{public}", f"http://127.0.0.1:{operators}"
         until(
             lambda: all(asked(f"{url}/healthz") == 200 for url in where),
-            timeout_s=30,
+            timeout_s=60,
             what="Caddy to pass requests on",
         )
         yield where
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         server.shutdown()
         server.server_close()
 
 
 def asked(url: str, data: bytes | None = None) -> int:
     try:
-        with urllib.request.urlopen(url, data, timeout=10) as answer:
+        with urllib.request.urlopen(url, data, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as e:
         e.close()

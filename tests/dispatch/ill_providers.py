@@ -103,7 +103,7 @@ class Relay:
 
 
 @asynccontextmanager
-async def relays(*several: Relay, timeout_s: float = 20) -> AsyncIterator[list[Provider]]:
+async def relays(*several: Relay, timeout_s: float = 60) -> AsyncIterator[list[Provider]]:
     """The relays as providers, the preferred first."""
     if not several:
         yield []

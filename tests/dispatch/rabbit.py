@@ -86,7 +86,7 @@ def node(folder: Path) -> Iterator[Node]:
         ["epmd", "-port", str(names), "-address", "127.0.0.1"], log=folder / "epmd.log"
     )
     try:
-        until(lambda: _listens(names), timeout_s=10, what="epmd to start")
+        until(lambda: _listens(names), timeout_s=60, what="epmd to start")
         url = f"amqp://guest:guest@127.0.0.1:{port}//"
         running = Node(url, folder, environment, _launch(folder, environment, url))
         try:

@@ -463,7 +463,7 @@ async def test_of_an_open_window_only_the_calls_under_way_are_made(
     async with town.db.begin() as c:
         assert await c.scalar(text("select max(window_to - window_from) from outbox")) > 1
     await cancelled(town, submitted.alert_id)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await ended.wait()
     one.may_answer.set()
     await working

@@ -76,7 +76,7 @@ async def route(town: Town) -> AsyncIterator[MakeRoutes]:
                         auth_token="x",
                         base_url=server.url,
                         default_sender="+447700900000",
-                        timeout_s=20,
+                        timeout_s=60,
                     )
                 )
                 await channel.open()
@@ -168,7 +168,7 @@ async def test_what_may_have_been_taken_is_never_handed_over(
     route: MakeRoutes, status: int | None
 ) -> None:
     first, second = Twilio(status, b"{}"), Twilio(201)
-    routes = await route(first, second, limits=Limits(slow_s=0.2))
+    routes = await route(first, second, limits=Limits(slow_s=0.2 if status is None else 60))
     outcomes = await send(routes, 40)
     in_doubt = {o.delivery_id for o in outcomes if o.error and o.error.code == "ambiguous"}
     assert in_doubt

@@ -43,7 +43,7 @@ async def _run_out(town: Town, alert_xml: bytes) -> None:
 
 
 async def until_expired(town: Town) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await _states(town) != ["expired"]:  # noqa: ASYNC110 - nothing tells when it is
             await asyncio.sleep(0.01)
 

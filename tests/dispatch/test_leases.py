@@ -235,7 +235,7 @@ async def test_chunks_that_end_together_do_not_wait_for_each_other(
             await both_wrote.wait()
             await alerts.complete_if_done(connection, submitted.alert_id)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(end(w) for w in claimed))
 
 

@@ -251,7 +251,7 @@ async def test_it_collides_with_nobody(town: Town, flood: Alert) -> None:
         mine, _ = await accept(connection, prepared, data, request, begin=False)
         assert mine.created
         # Each would wait for the transaction that has written the same triple.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert (await look(town, data)).submitted.created
             done = await town.submit(data, now=False)
     assert done.created

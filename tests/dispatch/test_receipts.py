@@ -173,7 +173,7 @@ async def test_a_failure_whose_chunk_a_worker_is_writing_is_left_for_later(
     async with town.db.begin() as worker:
         await worker.execute(update(outbox).where(chunk).values(check_at=None))
         # It neither waits for the worker nor forgets that somebody is to be told otherwise.
-        async with asyncio.timeout(10), town.db.begin() as c:
+        async with asyncio.timeout(60), town.db.begin() as c:
             assert await apply_receipts(c) == Applied(1, 1)
     async with town.db.begin() as c:
         assert await apply_receipts(c) == Applied(1, 0)
@@ -192,7 +192,7 @@ async def test_a_delivery_that_a_worker_is_writing_is_left_for_later(
     async with town.db.begin() as worker:
         await worker.execute(update(delivery).where(delivery.c.id == id_).values(tries=2))
         # It neither waits for the worker nor forgets the receipt, and ends.
-        async with asyncio.timeout(10), town.db.begin() as c:
+        async with asyncio.timeout(60), town.db.begin() as c:
             assert await apply_receipts(c) == Applied(2, 1)
     async with town.db.begin() as c:
         assert await apply_receipts(c) == Applied(1)

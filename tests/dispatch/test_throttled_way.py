@@ -375,12 +375,13 @@ async def test_a_paced_channel_is_not_used_faster_than_its_rate(town: Town, floo
 
     town.channels["sms"].answer = answer
     town.settings = town.settings.model_copy(update={"window": 64})
+    began = time.monotonic()
     told = await play(town, at(flood, town))
     texts = [e for e in told if e.startswith("+")]
     assert len(sent_at) == len(texts)
     segments = sum(measure(m.rendering.text).count for m in town.channels["sms"].sent)
     # The clock is real here, so only what holds on the slowest machine is asked.
-    assert sent_at[-1] - sent_at[0] >= (segments - 64) / 400 * 0.9
+    assert sent_at[-1] - began >= (segments - 64) / 400 * 0.9
 
 
 async def test_what_gets_no_turn_is_not_lost(town: Town, flood: Alert) -> None:

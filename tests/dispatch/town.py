@@ -72,7 +72,7 @@ class Recorder:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what PostgreSQL or another task does."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - raises no event here
             await asyncio.sleep(0.01)
 

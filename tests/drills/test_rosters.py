@@ -121,6 +121,16 @@ async def test_an_import_changes_no_membership_and_planning_finds_the_new_addres
     assert await passes(db) == {"newer@example.org": True}
 
 
+async def waiting(db: Database) -> bool:
+    """Whether a statement on this database waits for a lock."""
+    async with db.begin() as c:
+        query = (
+            "select count(*) > 0 from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        return bool((await c.exec_driver_sql(query)).scalar())
+
+
 async def test_whoever_leaves_while_passes_are_made_has_none(db: Database) -> None:
     await people(db, "a")
     await make(db, "blue", ["a"])
@@ -134,7 +144,9 @@ async def test_whoever_leaves_while_passes_are_made_has_none(db: Database) -> No
                 await rosters.remove(c, "blue", ["a"], by="test")
 
         leaving = asyncio.create_task(leave())
-        await asyncio.sleep(0.2)
+        while not await waiting(db):
+            assert not leaving.done()
+            await asyncio.sleep(0.01)
         assert not leaving.done()
     await leaving
     assert await passes(db) == {}

@@ -87,7 +87,7 @@ def test_data_outlive_kill_9_of_the_owner_and_the_engines_end_with_it(var: Path)
     owner.stdout.close()
     owner.stdin.close()
     assert engines.find(var) is None
-    until(lambda: not alive(pid), timeout_s=20, what="PostgreSQL to end with its owner")
+    until(lambda: not alive(pid), timeout_s=60, what="PostgreSQL to end with its owner")
     with engines.start(var) as e, psycopg.connect(e.database_url) as c:
         assert c.execute("select n from kept").fetchone() == (7,)
 
@@ -98,7 +98,7 @@ def test_postgres_killed_with_9_recovers_by_itself(var: Path) -> None:
             c.execute("create table kept as select 7 as n")
         pid = int((var / "postgres" / "data" / "postmaster.pid").read_text().split("\n")[0])
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not alive(pid), timeout_s=10, what="PostgreSQL to die")
+        until(lambda: not alive(pid), timeout_s=60, what="PostgreSQL to die")
     with engines.start(var, with_redis=False) as e, psycopg.connect(e.database_url) as c:
         assert c.execute("select n from kept").fetchone() == (7,)
 

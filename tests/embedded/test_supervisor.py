@@ -15,7 +15,7 @@ def python(code: str, *words: object) -> tuple[str, ...]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - another process's file raises no event here
             await asyncio.sleep(0.02)
 
@@ -59,7 +59,7 @@ async def test_a_child_that_will_not_end_is_killed(tmp_path: Path) -> None:
         "open(sys.argv[1], 'w'); time.sleep(600)"
     )
     up = tmp_path / "up"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async with Supervisor([Spec("deaf", python(code, up), stop_s=0.2)], quiet=True) as s:
             await eventually(up.exists)
             assert s.pid("deaf") is not None

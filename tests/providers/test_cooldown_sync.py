@@ -99,7 +99,7 @@ async def test_a_worker_with_a_bad_line_does_not_stop_those_whose_calls_are_answ
 
 async def test_others_hear_of_it_without_being_asked(peers: tuple[Peer, Peer]) -> None:
     one, other = peers
-    async with one.running(), other.running(), asyncio.timeout(5):
+    async with one.running(), other.running(), asyncio.timeout(60):
         one.calls(Ending.BAD, LIMITS.few)
         while other.breaker.state is not State.OPEN:  # noqa: ASYNC110 - Redis tells it
             await asyncio.sleep(0.005)
@@ -110,7 +110,7 @@ async def test_without_redis_each_decides_alone_and_tells_when_redis_is_back(
 ) -> None:
     gone = connect("redis://127.0.0.1:1/0")
     one, other = Peer(gone), Peer(client)
-    async with other.running(), asyncio.timeout(10), one.running():
+    async with other.running(), asyncio.timeout(60), one.running():
         one.calls(Ending.BAD, LIMITS.few)
         with pytest.raises(Unavailable):
             await one.exchange()

@@ -156,7 +156,7 @@ async def test_every_sequence_gets_the_grants_of_the_reference(
     with redis.Redis.from_url(engines.redis_url) as emptying:
         emptying.flushall()
     async with connect(engines.redis_url) as client:
-        stores = {w: RedisRateStore(client, worker=w, now_s=time, timeout_s=30) for w in "abc"}
+        stores = {w: RedisRateStore(client, worker=w, now_s=time, timeout_s=60) for w in "abc"}
         for n, step in enumerate(steps):
             time.at += step.moves_s
             rate = rates[n * len(rates) // len(steps)]

@@ -109,7 +109,7 @@ async def test_an_emptied_redis_grants_again(redis_url: str) -> None:
 async def test_a_new_epoch_is_told_to_who_listens(redis_url: str) -> None:
     async with connect(redis_url) as one, connect(redis_url) as two:
         listening = RedisRateStore(one).epochs("sms")
-        async with aclosing(listening), asyncio.timeout(20):
+        async with aclosing(listening), asyncio.timeout(60):
             heard = asyncio.ensure_future(anext(listening))
             name = "alerting:{pace-sms}"
             while await two.pubsub_numsub(name) != [(name.encode(), 1)]:  # noqa: ASYNC110
@@ -131,15 +131,15 @@ async def test_nothing_listens() -> None:
 
 async def test_a_frozen_redis_is_unavailable_in_time(own_server: Server) -> None:
     async with connect(own_server.url) as client:
-        store = RedisRateStore(client, timeout_s=0.05)
+        store = RedisRateStore(client, timeout_s=3600)
         assert (await ask(store)).granted == 5
         os.kill(own_server.pid, signal.SIGSTOP)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(Unavailable):
-                await ask(store)
+                await ask(RedisRateStore(client, timeout_s=0.05))
         os.kill(own_server.pid, signal.SIGCONT)
         # Not the reply to what was asked while it was frozen.
-        grant = await store.reserve("sms", ROUTINE, "fire", 3, RATE, timeout_s=10)
+        grant = await store.reserve("sms", ROUTINE, "fire", 3, RATE)
         assert grant.granted == 3
 
 

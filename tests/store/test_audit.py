@@ -66,7 +66,7 @@ async def test_a_writer_waits_for_nobody(db: Database) -> None:
     """One that began before and commits later is sealed later."""
     async with db.begin() as slow:
         await audit.record(slow, "person:ada", "key.create", "slow")
-        await asyncio.wait_for(write(db, 2), timeout=30)
+        await asyncio.wait_for(write(db, 2), timeout=60)
         assert (await seal(db))[0] == 2
     assert (await seal(db))[0] == 1
     assert (await verify(db)).broken == []

@@ -129,11 +129,11 @@ def test_the_previous_version_goes_on_sending_meanwhile(old_url: str) -> None:
         working = [pool.submit(w.work, stop) for w in workers]
         migration = pool.submit(migrate, old_url)
         try:
-            until(lambda: is_true(WAITS), timeout_s=30, what="the migration to want the table")
+            until(lambda: is_true(WAITS), timeout_s=60, what="the migration to want the table")
             seen = [w.statements for w in workers]
             until(
                 lambda: all(w.statements > n + 300 for w, n in zip(workers, seen, strict=True)),
-                timeout_s=30,
+                timeout_s=60,
                 what="the workers to go on",
             )
             assert not migration.done()
@@ -146,7 +146,7 @@ def test_the_previous_version_goes_on_sending_meanwhile(old_url: str) -> None:
                     "select count(*) > 0 from information_schema.columns"
                     " where table_name = 'delivery' and column_name = 'follows'"
                 ),
-                timeout_s=30,
+                timeout_s=60,
                 what="the migration to add its columns",
             )
             holder.connection.commit()
@@ -154,7 +154,7 @@ def test_the_previous_version_goes_on_sending_meanwhile(old_url: str) -> None:
             seen = [w.statements for w in workers]
             until(
                 lambda: all(w.statements > n + 100 for w, n in zip(workers, seen, strict=True)),
-                timeout_s=30,
+                timeout_s=60,
                 what="the workers to go on after the migration",
             )
         finally:

@@ -167,7 +167,7 @@ async def test_a_stop_beside_an_import_is_not_missed(db: Database) -> None:
         await merge(await raw(importing), [read_row(mail("a", "family@example.net"))])
         stopping = asyncio.create_task(stop(db, FAMILY))
         waits = "select count(*) from pg_locks where not granted"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await _count(db, waits):  # noqa: ASYNC110 - PostgreSQL rings no bell
                 await asyncio.sleep(0.01)
     await stopping

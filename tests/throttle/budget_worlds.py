@@ -73,7 +73,7 @@ def memory_world() -> World:
 async def redis_world(url: str) -> AsyncIterator[World]:
     async with connect(url) as client:
         time = Time()
-        yield World(RedisBudget(client, now_s=time, timeout_s=10), time)
+        yield World(RedisBudget(client, now_s=time, timeout_s=60), time)
 
 
 def asks(citizens: Sequence[int], severity: Severity = MODERATE) -> list[Ask]:

@@ -84,7 +84,7 @@ async def test_every_sequence_of_questions_has_the_answers_of_the_reference(
     with redis.Redis.from_url(engines.redis_url) as emptying:
         emptying.flushall()
     async with connect(engines.redis_url) as client:
-        budget = RedisBudget(client, now_s=time, timeout_s=30)
+        budget = RedisBudget(client, now_s=time, timeout_s=60)
         for step in sequence:
             time.at += step.moves_s
             asks = step.asks()

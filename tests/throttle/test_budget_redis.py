@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time as clock
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,6 +33,9 @@ from alerting.throttle.budget import Ask
 from alerting.throttle.budget.redis import RedisBudget, connect
 from alerting.throttle.budget.wire import CALL, SPANS, plan
 
+#: Longer than any test lasts.
+NEVER_S = 3600.0
+
 TOWN = [*range(2_000), *range(5_000, 40_000, 501), 999_999, 1_000_000]
 
 
@@ -48,12 +50,10 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-async def refuses(budget: RedisBudget, *, within_s: float) -> float:
-    """Ask in vain; how long that took. The limit on the caller's patience is far above it."""
-    start = clock.monotonic()
+async def refuses(budget: RedisBudget, *, within_s: float | None = None) -> None:
+    """Ask in vain, which ends by itself; `NEVER_S` as a limit is none."""
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(budget.ask("x", asks([1]), LIMITS, timeout_s=within_s), 20)
-    return clock.monotonic() - start
+        await asyncio.wait_for(budget.ask("x", asks([1]), LIMITS, timeout_s=within_s), 60)
 
 
 def address(server: asyncio.Server) -> str:
@@ -127,25 +127,25 @@ async def assert_charged_once(world: World, citizens: list[int]) -> None:
 
 async def test_a_killed_redis_is_unavailable(own_server: Server) -> None:
     async with connect(own_server.url) as client:
-        budget = RedisBudget(client)
+        budget = RedisBudget(client, timeout_s=NEVER_S)
         assert await budget.ask("flood", asks([1]), LIMITS) == [YES]
         os.kill(own_server.pid, signal.SIGKILL)
         own_server._process.wait()
-        assert await refuses(budget, within_s=5) < 4
+        await refuses(budget)
 
 
 async def test_a_frozen_redis_is_unavailable_in_time_and_answers_when_it_thaws(
     own_server: Server,
 ) -> None:
     async with connect(own_server.url) as client:
-        budget = RedisBudget(client, now_s=Time())
+        budget = RedisBudget(client, now_s=Time(), timeout_s=NEVER_S)
         assert await budget.ask("flood", asks([1]), LIMITS) == [YES]
         os.kill(own_server.pid, signal.SIGSTOP)
-        assert await refuses(budget, within_s=0.05) < 1
-        assert await refuses(budget, within_s=0.05) < 1
+        await refuses(budget, within_s=0.05)
+        await refuses(budget, within_s=0.05)
         os.kill(own_server.pid, signal.SIGCONT)
         # Not the reply to what was asked while it was frozen.
-        answers = await budget.ask("fire", asks([1, 2, 3]), LIMITS, timeout_s=10)
+        answers = await budget.ask("fire", asks([1, 2, 3]), LIMITS)
         assert answers == [hour(600), YES, YES]
 
 
@@ -156,16 +156,13 @@ async def test_a_redis_that_accepts_and_never_answers_is_unavailable_in_time() -
 
     server = await asyncio.start_server(listen, "127.0.0.1", 0)
     async with server, connect(address(server)) as client:
-        assert await refuses(RedisBudget(client), within_s=0.05) < 1
-        start = clock.monotonic()
-        with pytest.raises(Unavailable):
-            await RedisBudget(client, timeout_s=0.05).ask("x", asks([1]), LIMITS)
-        assert clock.monotonic() - start < 1
+        await refuses(RedisBudget(client, timeout_s=NEVER_S), within_s=0.05)
+        await refuses(RedisBudget(client, timeout_s=0.05))
 
 
 async def test_nothing_listens() -> None:
     async with connect("redis://127.0.0.1:9/0") as client:
-        assert await refuses(RedisBudget(client), within_s=5) < 4
+        await refuses(RedisBudget(client, timeout_s=NEVER_S))
 
 
 async def test_a_redis_that_still_loads_is_unavailable() -> None:
@@ -176,7 +173,7 @@ async def test_a_redis_that_still_loads_is_unavailable() -> None:
 
     server = await asyncio.start_server(load, "127.0.0.1", 0)
     async with server, connect(address(server)) as client:
-        assert await refuses(RedisBudget(client), within_s=5) < 4
+        await refuses(RedisBudget(client, timeout_s=NEVER_S))
 
 
 @pytest.mark.parametrize("wrong", [b"", b"\1\0\1\0\1\0", b"\0\0\0\0", 7, None])

@@ -68,7 +68,7 @@ def test_a_kill_takes_grandchildren_along(tmp_path: Path) -> None:
     )
     told = tmp_path / "pid"
     process = child.start([sys.executable, "-c", code, str(told)], log=tmp_path / "log")
-    until(lambda: told.exists() and bool(told.read_text()), timeout_s=20, what="a grandchild")
+    until(lambda: told.exists() and bool(told.read_text()), timeout_s=60, what="a grandchild")
     grandchild = int(told.read_text())
     assert child.children(process.pid) == [grandchild]
     child.kill(process)
@@ -92,7 +92,7 @@ def test_a_stopped_postgres_stands_still_with_all_its_processes(running: engines
         child.stop_all(running.postgres.pid)
         until(
             lambda: {state_of(pid) for pid in everybody} == {"T"},
-            timeout_s=20,
+            timeout_s=60,
             what="all to be stopped",
         )
         child.continue_all(running.postgres.pid)

@@ -40,12 +40,12 @@ def test_clocks_follow_the_file(tmp_path: Path) -> None:
         by.write_text("-120")
         stepped(told, -120)
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def stepped(told, by_s: float) -> None:
     """Both clocks are put forward by so much within a second."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while True:
         ours, theirs, _ = told()
         if abs(ours - by_s) < 2 and abs(theirs - by_s) < 2:
