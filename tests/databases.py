@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from alerting.store.migrate import migrate
+from alerting.store.schema import metadata
 
 #: What a killed process leaves is safe with the system; only a power cut would need more.
 CONFIG = {
@@ -126,8 +127,25 @@ class Databases:
             c.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
 
 
+def with_dependents(*names: str) -> list[str]:
+    """These tables and all that refer to them, as `truncate … cascade` takes them."""
+    found = set(names)
+    while True:
+        more = {
+            table.name
+            for table in metadata.tables.values()
+            if {key.column.table.name for key in table.foreign_keys} & found
+        } - found
+        if not more:
+            return sorted(found)
+        found |= more
+
+
 def emptying(tables: Iterable[str]) -> str:
-    """A statement that deletes all rows of these tables, whatever guards them."""
+    """A statement that deletes all rows of these tables, whatever guards them.
+
+    For tables of few rows it takes a tenth of the time of `truncate`.
+    """
     listed = ", ".join(f"'{name}'" for name in tables)
     return f"""do $$
         declare

@@ -4,21 +4,21 @@ every answer has a status, a type and a shape that the description has."""
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 import schemathesis
 from description import check
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from served import Served
+from sizes import size
 
 from alerting.domain.principal import RIGHTS
 
 #: Of each operation.
-_EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))
+_EXAMPLES = size(8, 100, "SCHEMATHESIS_EXAMPLES")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 async def test_every_request_of_the_description_is_answered_as_described(
     served: Served,
 ) -> None:

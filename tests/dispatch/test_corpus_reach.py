@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import shapely
+from databases import emptying, with_dependents
 from town import Recorder, Town
 
 from alerting.audience.cover import cell_of
@@ -136,5 +137,5 @@ async def test_each_reaches_exactly_those_in_its_area(town: Town, corpus: Path) 
         # Nobody remembers it: what the throttle spares those who know is another test's matter.
         town.__post_init__()
         async with town.db.begin() as connection:
-            await connection.exec_driver_sql("truncate alert, delivery cascade")
+            await connection.exec_driver_sql(emptying(with_dependents("alert", "delivery")))
     assert reached_any > 50

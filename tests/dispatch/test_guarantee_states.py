@@ -17,6 +17,7 @@ from uuid import UUID
 
 import pytest
 from carrier import TAKES, Call, Carrier
+from databases import emptying, with_dependents
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -27,6 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from moves import MOVES, moves_made, record_moves
+from sizes import size
 from sqlalchemy import func, select, text, update
 from town import Town
 
@@ -59,6 +61,7 @@ from alerting.store.schema import delivery, outbox
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WINDOW = 3
+EMPTIED = with_dependents("citizen", "alert", "delivery", "digest_item", "receipt", "suppression")
 MAX_TRIES = 5
 NOT_SEEN = {"tries": 0}
 FINAL = {"accepted", "delivered", "failed", "suppressed", "expired", "revoked"}
@@ -100,9 +103,7 @@ class Stage:
 
 async def _empty(town: Town) -> None:
     async with town.db.begin() as connection:
-        await connection.exec_driver_sql(
-            "truncate citizen, alert, delivery, digest_item, receipt, suppression cascade"
-        )
+        await connection.exec_driver_sql(emptying(EMPTIED))
         await merge(await raw(connection), _rows())
     await record_moves(town.db)
 
@@ -528,12 +529,12 @@ def test_a_cancel_also_calls_back_what_a_finished_alert_was_about_to_send(
         state.teardown()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 def test_no_sequence_loses_doubles_or_moves_back(stage: type[Guarantee]) -> None:
     run_state_machine_as_test(
         stage,
         settings=settings(
-            max_examples=40,
+            max_examples=size(15, 200),
             stateful_step_count=12,
             deadline=None,
             # Shrinking costs minutes, and twelve steps are read as they are.

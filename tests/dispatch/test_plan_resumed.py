@@ -10,6 +10,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from databases import emptying, with_dependents
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
@@ -181,7 +182,7 @@ async def test_everybody_is_planned_once_whoever_dies_or_moves(
     deaths: list[int],
 ) -> None:
     async with db.begin() as c:
-        await (await raw(c)).execute("truncate citizen, alert, delivery, outbox cascade")
+        await (await raw(c)).execute(emptying(with_dependents("citizen", "alert", "delivery")))
     then, now = everybody(before), everybody(moved)
     await settle(db, then)
     await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, ClassVar
 
 import pytest
+from databases import emptying, with_dependents
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,6 +24,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sizes import size
 from sqlalchemy import select
 from town import Recorder, Town
 
@@ -52,6 +54,7 @@ from alerting.store.import_citizens import merge
 from alerting.store.schema import address, citizen
 from alerting.throttle.budget.redis import RedisBudget, connect
 
+EMPTIED = with_dependents("citizen", "alert", "delivery", "digest_item", "roster", "suppression")
 START = datetime(2026, 11, 24, 19, tzinfo=UTC)
 GRAVE = {Severity.EXTREME, Severity.SEVERE}
 SPARED = {"identical", "covered", "text-only"}
@@ -141,9 +144,7 @@ class World:
 async def _open(database_url: str, redis_url: str) -> tuple[Town, list[Any]]:
     db = Database(database_url)
     async with db.begin() as connection:
-        await connection.exec_driver_sql(
-            "truncate citizen, alert, delivery, digest_item, roster, suppression cascade"
-        )
+        await connection.exec_driver_sql(emptying(EMPTIED))
         await merge(await raw(connection), _rows())
         await rosters.create(connection, "crew", by="test")
     clients = [connect(redis_url), connect("redis://127.0.0.1:9/0")]
@@ -439,13 +440,13 @@ class Days(RuleBasedStateMachine):
         self.world.run(work())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_no_sequence_breaks_an_invariant(database_url: str, redis_url: str) -> None:
     Days.engines = (database_url, redis_url)
     run_state_machine_as_test(
         Days,
         settings=settings(
-            max_examples=40,
+            max_examples=size(10, 200),
             stateful_step_count=8,
             deadline=None,
             suppress_health_check=list(HealthCheck),

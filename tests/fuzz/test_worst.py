@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import shapely
+from sizes import size
 from worst import KINDS, MOST_BYTES
 
 from alerting.audience import cover
@@ -41,7 +42,7 @@ from alerting.throttle.events.signature import blocks, seek
 MOST_S = 0.4
 MOST_PLANNING_S = 1.5
 
-RUNS = int(os.environ.get("FUZZ_RUNS", "1"))
+RUNS = size(1, 10, "FUZZ_RUNS")
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 GROUND = shapely.Point(8.5, 50.5).buffer(0.5, quad_segs=1_200)

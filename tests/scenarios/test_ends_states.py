@@ -18,8 +18,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from plays import OPEN
 from plays_ends import OVER
 from scene import Act
+from sizes import size
 
-PLAYS = int(os.environ.get("SCENARIO_PLAYS", "8"))
+PLAYS = size(4, 100, "SCENARIO_PLAYS")
 #: The same plays in every run, so that a change is judged by what it does; `make scenarios`
 #: draws others.
 SEED = int(os.environ.get("SCENARIO_SEED", "12"))

@@ -4,13 +4,12 @@ Random operations on real PostgreSQL: people join and leave rosters, change addr
 drills and real alerts of every kind are submitted, updated, cancelled and approved, providers fail,
 workers die and start again, policies change. What counts is what the channels were handed.
 
-`WALL_OPERATIONS` says how many operations each wall is tried with; 300 where it is not set.
+`WALL_OPERATIONS` says how many operations each wall is tried with.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
+from sizes import size
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from town import Recorder, Town
@@ -58,7 +58,7 @@ from alerting.store.db import Database, raw
 from alerting.store.import_citizens import merge
 from alerting.store.schema import address, citizen
 
-OPERATIONS = int(os.environ.get("WALL_OPERATIONS", "300"))
+OPERATIONS = size(100, 1_000, "WALL_OPERATIONS")
 
 #: Each wall by the alarm it raises, and how many must stop somebody to have been tried at all.
 WALLS = ("query", "plan", "throttle", "channel")
@@ -479,7 +479,7 @@ def judge(w: World, *, until_sent: bool) -> tuple[list[str], int, int]:
     return faults, drills, reals
 
 
-@pytest.mark.timeout(0 if OPERATIONS > 1000 else 600)
+@pytest.mark.timeout(max(600, 6 * OPERATIONS))
 @pytest.mark.parametrize("standing", [*WALLS, "all of them"])
 async def test_each_wall_alone_keeps_outsiders_out(
     world: World, standing: str, monkeypatch: pytest.MonkeyPatch
