@@ -7,7 +7,7 @@ ARGS =
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools node_modules demo up test scenarios fuzz check bench chaos bench-deps rabbit-deps proxy-deps format lock clean
+.PHONY: help setup tools node_modules demo up test test-fast test-long scenarios fuzz check bench chaos bench-deps rabbit-deps proxy-deps format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,13 @@ node_modules/.package-lock.json: package-lock.json package.json .npmrc | tools
 test: tools node_modules ## Run the tests on the embedded engines
 	$(BIN)/pytest -n 2 --dist worksteal -m "not alone" $(TEST_ARGS)
 	$(BIN)/pytest -m alone $(TEST_ARGS) || test $$? -eq 5
+
+# Once the tests are sorted, the others are not even read.
+test-fast: tools ## Run the tests that need no engine: a minute
+	$(BIN)/pytest -n 2 --dist worksteal -m "not engines and not alone" $(wildcard tests/unit) $(TEST_ARGS)
+
+test-long: tools node_modules ## Run the tests with all that chance is given at night
+	ALERTING_TESTS=long $(MAKE) test
 
 scenarios: tools ## Play many drills, ends and cancels by chance, judged by what was sent
 	SCENARIO_PLAYS=$${SCENARIO_PLAYS:-200} SCENARIO_SEED=$${SCENARIO_SEED:-$$(date +%s)} \

@@ -28,6 +28,14 @@ def pytest_runtest_setup() -> None:
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "engines" in getattr(item, "fixturenames", ()):
+            item.add_marker("engines")
+            if "unit" in item.path.parts:
+                raise pytest.UsageError(f"{item.nodeid} asks for an engine: it is no unit test.")
+
+
 def _missing(what: str) -> None:
     """A missing engine is a gap at home and a failure where changes are judged."""
     if os.environ.get("CI"):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from databases import emptying, with_dependents
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -210,7 +211,7 @@ async def test_against_every_citizen_looked_at_one_by_one(
         return (x + turn + 180) % 360 - 180
 
     async with db.begin() as c:
-        await (await raw(c)).execute("truncate citizen cascade")
+        await (await raw(c)).execute(emptying(with_dependents("citizen")))
     await populate(db, *(row(f"h{i}", (y, lon(x), r)) for i, (y, x, r) in enumerate(homes)))
     points = tuple((y, lon(x)) for y, x in ring)
     area = Area(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,15 +21,34 @@ from alerting.domain.alert import Alert, Severity
 from alerting.domain.principal import internal
 from alerting.embedded import redis as embedded
 from alerting.store import alerts
+from alerting.throttle.budget import Answer, Ask, Limits
 from alerting.throttle.budget.redis import RedisBudget, connect
 
 TIMEOUT_S = 0.05
+FOR_EVER_S = 3600.0
 EVENTS = {
     Severity.EXTREME: "Earthquake",
     Severity.SEVERE: "Flood",
     Severity.MODERATE: "Wildfire",
     Severity.MINOR: "Fog",
 }
+
+
+class PatientBudget(RedisBudget):
+    """While it is patient, whoever asks it waits for Redis for ever."""
+
+    patient = False
+
+    async def ask(
+        self,
+        occasion: str,
+        asks: Sequence[Ask],
+        limits: Limits,
+        *,
+        timeout_s: float | None = None,
+    ) -> list[Answer]:
+        timeout_s = FOR_EVER_S if self.patient else timeout_s
+        return await super().ask(occasion, asks, limits, timeout_s=timeout_s)
 
 
 @dataclass
@@ -44,8 +63,8 @@ class Failing:
     def signal(self, sig: signal.Signals) -> None:
         os.kill(self.server.pid, sig)
 
-    async def issue(self, severity: Severity) -> float:
-        """Send an alert of this severity to everybody; seconds it took to be dealt with."""
+    async def issue(self, severity: Severity) -> None:
+        """Send an alert of this severity to everybody."""
         town = self.town
         sent = town.clock.now()
         infos = tuple(
@@ -60,10 +79,8 @@ class Failing:
             for i in self.first.infos
         )
         alert = replace(self.first, identifier=severity.value, sent=sent, infos=infos)
-        began = time.monotonic()
         await town.submit(to_xml(alert), now=False)
         await self.work()
-        return time.monotonic() - began
 
     async def work(self) -> None:
         await self.town.due_now()
@@ -92,7 +109,7 @@ async def failing(town: Town, server: embedded.Redis, alert_xml: bytes) -> Async
     town.clock = ManualClock(datetime.now(UTC))
     town.__post_init__()
     client = connect(server.url)
-    town.budget = RedisBudget(client, now_s=lambda: town.clock.now().timestamp())
+    town.budget = PatientBudget(client, now_s=lambda: town.clock.now().timestamp())
     async with town.db.begin() as connection:
         awake = f'[quiet]\nfrom = "03:00"\nto = "03:00"\n[redis]\ntimeout_s = {TIMEOUT_S}\n'
         await policies.set_live(connection, awake, by=internal("test"))
@@ -115,11 +132,13 @@ async def test_the_grave_go_out_at_once_and_the_least_wait_for_it(
 ) -> None:
     assert callable(fail)
     fail(failing)
-    for severity in (Severity.EXTREME, Severity.SEVERE):
-        took_s = await failing.issue(severity)
-        assert {state for state, _ in await failing.told(severity)} == {"accepted"}
-        # Sixty chunks that each waited for Redis would take three seconds more.
-        assert took_s < 10
+    assert isinstance(failing.town.budget, PatientBudget)
+    failing.town.budget.patient = True
+    async with asyncio.timeout(300):
+        for severity in (Severity.EXTREME, Severity.SEVERE):
+            await failing.issue(severity)
+            assert {state for state, _ in await failing.told(severity)} == {"accepted"}
+    failing.town.budget.patient = False
     await failing.issue(Severity.MODERATE)
     assert {state for state, _ in await failing.told(Severity.MODERATE)} == {"accepted"}
     await failing.issue(Severity.MINOR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,18 @@ import pytest
 from alerting.domain.alert import Severity
 from alerting.replay.mix import MIXES, with_channels
 from alerting.replay.population import from_register, generated
-from alerting.replay.reading import read_trace
+from alerting.replay.reading import Trace, read_trace
 from alerting.replay.result import Result
 from alerting.replay.run import replay
 from alerting.replay.storm import generate
 from alerting.replay.storm_files import write
 from alerting.throttle.policy.parse import default_policy
+
+
+@cache
+def _stream(path: Path) -> Trace:
+    return read_trace([path])
+
 
 _GRAVE = {Severity.EXTREME, Severity.SEVERE}
 
@@ -46,7 +53,7 @@ async def test_a_storm_keeps_nobody_in_the_dark(tmp_path: Path, seed: int, mix: 
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("name", ["lafd-2022", "oref-2021-05", "ukraine-2022-10"])
 async def test_a_real_stream_keeps_nobody_in_the_dark(corpus: Path, name: str, mix: str) -> None:
-    trace = read_trace([corpus / "streams" / f"{name}.zip"])
+    trace = _stream(corpus / "streams" / f"{name}.zip")
     people = with_channels(generated(trace.alerts), mix)
     _held(await replay(trace, people, default_policy()))
 
