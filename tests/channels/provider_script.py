@@ -55,7 +55,8 @@ class ScriptedProvider:
             reply = self.script
             return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
         if self.script == SILENCE:
-            put_forward(self.silence_s)
+            # aiohttp ends a long time-out up to a second late.
+            put_forward(self.silence_s + 1)
             await asyncio.Event().wait()
         if self.script == HALF:
             response = web.StreamResponse(status=201, headers={"Content-Length": "100"})

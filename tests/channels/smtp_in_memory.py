@@ -68,7 +68,8 @@ class Relay(asyncio.Transport):
         if answer in (DROP, SILENCE):
             self._flush()
             self._mute = True
-            put_forward(self.silence_s)
+            # Once whoever asks has begun to wait.
+            asyncio.get_running_loop().call_soon(put_forward, self.silence_s)
             if answer == DROP:
                 asyncio.get_running_loop().call_soon(self.close)
         if self._mute:

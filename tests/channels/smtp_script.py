@@ -69,7 +69,8 @@ class ScriptedServer:
 
     def fall_silent(self) -> None:
         self.fell_silent.set()
-        put_forward(self.silence_s)
+        # Once the client has begun to wait.
+        asyncio.get_running_loop().call_later(0.05, put_forward, self.silence_s)
 
     @property
     def pipelined(self) -> bool:
