@@ -155,7 +155,7 @@ def emptying(tables: Iterable[str]) -> str:
         begin
             set local session_replication_role = replica;
             foreach name in array tables loop
-                execute format('delete from %I', name);
+                execute 'delete from ' || quote_ident(name);
             end loop;
             select string_agg(quote_ident(t), ', ') into large from unnest(tables) as t
                 where pg_total_relation_size(quote_ident(t)) > {_LARGE_BYTES};
