@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import structlog
 
-#: Keys whose values never reach a log line (design, invariant 10).
+#: Keys whose values never reach a log line (invariant 14).
 PRIVATE = frozenset(
     {"endpoint", "to", "address", "phone", "email", "token", "auth", "text", "body", "key"}
 )

@@ -15,7 +15,9 @@ DOCS = ROOT / "docs"
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.M | re.S)
 _CODE = re.compile(r"`[^`\n]*`")
-_INLINE = re.compile(r"(?<!\\)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)\)")
+_INLINE = re.compile(
+    r"(?<!\\)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)\)"
+)
 _DEFINITION = re.compile(r"^\[([^\]]+)\]: +(\S+)$", re.M)
 _REFERENCE = re.compile(r"\[([^\[\]]+)\](?:\[([^\[\]]*)\])?(?![(:])")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.M)
