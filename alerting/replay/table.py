@@ -1,4 +1,4 @@
-"""Several replays as tables in Markdown, as docs/throttling.md has them."""
+"""Several replays as tables in Markdown, as lab/measurements/throttling.md has them."""
 
 from __future__ import annotations
 
