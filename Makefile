@@ -98,6 +98,22 @@ lock: tools ## Renew the lock files from pyproject.toml, and the list of wheels 
 	$(LOCK) $(FULL) -c requirements-full.lock --format pylock.toml -o build/pylock.toml
 	$(BIN)/python tests/deploy/wheels.py < build/pylock.toml > tests/deploy/wheels.txt
 
+.PHONY: docs lock-docs
+
+docs: build/docs/ready ## Build the documentation as a site in build/site
+	build/docs/bin/mkdocs build --strict --quiet
+	@echo "Open build/site/README.html"
+
+# Apart from .venv, so that its versions bind nobody else's.
+build/docs/ready: requirements-docs.lock
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
+
+lock-docs: tools ## Renew the lock file of the documentation's tools
+	$(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --no-header -q \
+	  --generate-hashes --no-emit-index-url --group docs -o requirements-docs.lock
+
 clean: ## Remove the virtual environment, run data and caches
 	rm -rf .venv var node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
