@@ -102,7 +102,7 @@ lock: tools ## Renew the lock files from pyproject.toml, and the list of wheels 
 
 docs: build/docs/ready ## Build the documentation as a site in build/site
 	build/docs/bin/mkdocs build --strict --quiet
-	@echo "Open build/site/README.html"
+	@echo "Open build/site/index.html"
 
 # Apart from .venv, so that its versions bind nobody else's.
 build/docs/ready: requirements-docs.lock
