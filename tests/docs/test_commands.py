@@ -17,7 +17,7 @@ from alerting.settings import SECRET_FILES, Settings
 #: In code alone: elsewhere `alerting` is a word.
 _BLOCKS = re.compile(r"^```[a-z]*\n(.*?)^```", re.M | re.S)
 _INLINE = re.compile(r"`([^`\n]+)`")
-_COMMAND = re.compile(r"(?:^|[\s/(])alerting ((?:[a-z-]+)(?: [^\n#|;)&]*)?)")
+_COMMAND = re.compile(r"(?:^|[\s/(])alerting ([a-z][a-z-]*(?: [^\n#|;)&]*)?)")
 
 #: Settings that are no field of `Settings`, and what stands for several.
 _OTHER_SETTINGS = {"ALERTING_TOKEN", "ALERTING_CORPUS"}
