@@ -101,7 +101,7 @@ lock: tools ## Renew the lock files from pyproject.toml, and the list of wheels 
 .PHONY: docs lock-docs
 
 docs: build/docs/ready ## Build the documentation as a site in build/site
-	build/docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict --quiet
 	@echo "Open build/site/index.html"
 
 # Apart from .venv, so that its versions bind nobody else's.
