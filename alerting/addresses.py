@@ -1,4 +1,4 @@
-"""Where the engines are: by the settings, else the embedded ones that run below `var`."""
+"""Addresses of the engines: from the settings, else the embedded ones that run below `var`."""
 
 from __future__ import annotations
 

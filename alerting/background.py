@@ -1,4 +1,4 @@
-"""Work beside other work, on one event loop."""
+"""Background tasks on one event loop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ _AGAIN_S = 5.0
 
 @asynccontextmanager
 async def during(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """`work` goes on while the block lasts and is cancelled with it; raises at the block's end what
-    it raised before."""
+    """Run `work` in the background while the block lasts; cancel it at the end.
+
+    Raises at the end of the block what the work raised before.
+    """
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,4 +1,5 @@
-"""The composition root: finds the engines, opens them, and hands them to those who work."""
+"""The composition root: finds the engines, opens them and passes them to the parts that use them.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +37,11 @@ if TYPE_CHECKING:
     from alerting.providers.failover import Routes
     from alerting.throttle.budget import Budget
 
-#: How often PostgreSQL is asked what time it is.
+#: How often PostgreSQL is asked for the time.
 _ASK_CLOCK_S = 30.0
 
-#: What budgets may take that only one process counts. It has two of them, beside the 185 MB of a
-#: worker at work.
+#: Memory for budgets that only one process counts. A process has two of them, beside the 185 MB of
+#: a busy worker.
 _OWN_BUDGET_BYTES = 5_000_000
 
 
@@ -72,7 +73,7 @@ def stand_ins(settings: Settings) -> Sandbox | None:
 
 @asynccontextmanager
 async def _kept_right(db: Database) -> AsyncIterator[Clock]:
-    """PostgreSQL's clock, asked again now and then while the block lasts."""
+    """PostgreSQL's clock, read again from time to time while the block lasts."""
     async with db.begin() as connection:
         clock = SteadyClock(await told_now(connection))
 
@@ -89,10 +90,10 @@ async def _kept_right(db: Database) -> AsyncIterator[Clock]:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a process needs to work, open on its event loop.
+    """Everything a process needs, open on its event loop.
 
-    What sends, plans and keeps house is imported when it is asked for: a command that asks the
-    database one thing shall answer at once. Workers import it before they fork (`work`).
+    Senders, planner and maintenance are imported on demand: a command that asks the database one
+    thing must answer at once. Workers import them before they fork (`alerting.worker`).
     """
 
     settings: Settings
@@ -107,10 +108,10 @@ class Runtime:
     @staticmethod
     @asynccontextmanager
     async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Runtime]:
-        """Open the database and the doorbell; make the secrets a first start lacks.
+        """Open the database and the notifier; create the secrets that a first start lacks.
 
-        Raises Unavailable when the database does not answer. A broker that does not answer is no
-        error: the sweepers find the work without it.
+        Raises Unavailable when the database does not answer. A broker that does not answer is not
+        an error: workers find work without it.
         """
         async with AsyncExitStack() as stack:
             db = Database(database_url(settings))
@@ -138,21 +139,21 @@ class Runtime:
 
     @property
     def twilio_tokens(self) -> tuple[str, ...]:
-        """What may sign Twilio's callbacks, one for each account: the sandbox's when that stands
-        in, none without an account."""
+        """The clients that verify Twilio's callbacks, one per account: the sandbox's in sandbox
+        mode, none without an account."""
         if self.settings.carriers == "sandbox":
             return (SANDBOX_TOKEN,)
         return tuple(a.token for a in self.settings.twilio_accounts if a.token)
 
     @cached_property
     def documents(self) -> Documents:
-        """One for all of a process: a document is parsed once."""
+        """One for the whole process: a document is parsed once."""
         from alerting.dispatch.documents import Documents
 
         return Documents()
 
     def providers(self, alarms: Alarms) -> dict[str, tuple[Provider, ...]]:
-        """The providers of every channel, the preferred first; none is open yet."""
+        """The providers of every channel in order of preference; none is open yet."""
         from alerting.channels import registry
         from alerting.channels.spec import Setup
         from alerting.dispatch.alarms import refused_drill
@@ -168,7 +169,7 @@ class Runtime:
         return PolicyCache(self.db, clock=self.clock)
 
     def verdicts(self, policies: PolicyCache, budget: Budget) -> Verdicts:
-        """What judges chunks, by citizens' budgets that all workers share."""
+        """Evaluates chunks with the citizens' budgets that all workers share."""
         from alerting.dispatch.judging.verdict import Verdicts
         from alerting.throttle.budget.memory import MemoryBudget
 
@@ -178,7 +179,7 @@ class Runtime:
             policies,
             budget=budget,
             fallback=MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES),
-            # A policy in shadow spends budgets of its own, which only this process counts.
+            # A shadow policy spends budgets of its own, which only this process counts.
             shadow_budget=MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES),
             documents=self.documents,
         )

@@ -22,9 +22,9 @@ class SystemClock:
 
 
 class SteadyClock:
-    """An instant that was told once, carried on by a clock that nobody sets.
+    """An instant that was read once, advanced by a monotonic clock.
 
-    PostgreSQL tells it, so that all processes agree, whatever the clocks of their machines say.
+    PostgreSQL supplies it, so that all processes agree, whatever the clocks of their machines say.
     """
 
     def __init__(self, at: datetime) -> None:

@@ -14,7 +14,7 @@ AlertingError          everything below; `detail` is a whole sentence for a pers
 
 from __future__ import annotations
 
-#: A note (`add_note`) on a refusal that stands in the audit already.
+#: A note (`add_note`) on a refusal that is already in the audit log.
 RECORDED = "recorded"
 
 
@@ -47,7 +47,7 @@ class NotFound(BadInput):
 
 
 class Gone(BadInput):
-    """What the caller named was there and is kept no longer."""
+    """What the caller named existed and is no longer kept."""
 
     http_status = 410
     title = "Gone"
@@ -74,14 +74,14 @@ class NotInstalled(BadInput):
 
 
 class NotAllowed(BadInput):
-    """Nobody knows who asks: no key, or none that is valid."""
+    """The caller is unknown: no key, or none that is valid."""
 
     http_status = 401
     title = "Not allowed"
 
 
 class Forbidden(NotAllowed):
-    """It is known who asks, and they may not do this."""
+    """The caller is known and may not do this."""
 
     http_status = 403
 

@@ -1,4 +1,4 @@
-"""Where the examples lie that the demo, benches and chaos runs send."""
+"""The path of the example files that the demo, benches and chaos runs send."""
 
 from __future__ import annotations
 

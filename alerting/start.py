@@ -1,4 +1,4 @@
-"""What must be right before a process that sends, or lets alerts in, may start."""
+"""Checks before a process that sends or accepts alerts may start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alerting.settings import Settings
 
 
 def require_fit(settings: Settings) -> None:
-    """Raises BadInput where alerts would reach nobody, or lead those they reach nowhere.
+    """Raise BadInput when alerts would reach nobody, or their links would lead nowhere.
 
     That is on a database of somebody's own with carriers that only stand in, unless
     ALERTING_CARRIERS asks for them, and with real carriers and a public address without https,
@@ -36,7 +36,7 @@ def require_fit(settings: Settings) -> None:
 
 
 def asked_for(settings: Settings) -> bool:
-    """True where somebody set the carriers, or the engines are the embedded ones."""
+    """True when the carriers were set explicitly, or the engines are the embedded ones."""
     return settings.embedded_database or "carriers" in settings.model_fields_set
 
 

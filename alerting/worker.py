@@ -1,4 +1,4 @@
-"""A worker with all that it works with, imported before its process forks: children share it."""
+"""A worker and its imports, loaded before its process forks so that children share the memory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def open_worker(
     ending: Callable[[], bool] = lambda: False,
     child: int = 0,
 ) -> AsyncIterator[Worker]:
-    """A worker for these lanes with its channels open, sweeping until the block ends.
+    """Run a worker for these lanes, with its channels open, until the block ends.
 
     ending: True once this process has been told to end; the worker then leaves what it has in good
     order. child: this process's number among the children of one worker, from 0; its metrics are

@@ -78,7 +78,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 is the gravest; Unknown ranks last."""
+        """0 is the most severe; Unknown ranks last."""
         return _RANKS[self]
 
 
@@ -93,7 +93,7 @@ class Certainty(StrEnum):
     UNKNOWN = "Unknown"
 
 
-#: The parameter that holds the end of the danger, where `expires` is that of the message.
+#: The parameter with the end of the danger, where `expires` is only that of the message.
 EVENT_ENDS = "eventEndingTime"
 
 
@@ -108,13 +108,14 @@ class NamedValue:
         return f"{self.name}={self.value}"
 
 
-#: The parameter by which a sender insists.
+#: The parameter with which a sender asks for everybody to be notified again.
 TELL_AGAIN = NamedValue("alerting:tellAgain", "true")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The triple that names an earlier alert; `sent` is compared as an instant."""
+    """The CAP reference (sender, identifier, sent) of an earlier alert; `sent` compares as an
+    instant."""
 
     sender: str
     identifier: str
@@ -181,7 +182,8 @@ class Info:
 
     @property
     def tell_again(self) -> bool:
-        """True where the sender insists that everybody is told, whatever they were told before."""
+        """True when the sender asks for everybody to be notified, whatever they were told before.
+        """
         return any(
             p.name.casefold() == TELL_AGAIN.name.casefold()
             and p.value.strip().casefold() == TELL_AGAIN.value
@@ -195,10 +197,10 @@ class Info:
 
     @property
     def until(self) -> datetime | None:
-        """When the danger ends; None where its sender does not say.
+        """When the danger ends; None when its sender does not say.
 
-        That is the parameter EVENT_ENDS, which US senders give, else `expires`. An
-        `expires` before the onset is the end of the message alone.
+        This is the parameter EVENT_ENDS, which US senders use, else `expires`. An `expires` before
+        the onset is the end of the message only.
         """
         for p in self.parameters:
             if p.name == EVENT_ENDS and (given := instant(p.value)) is not None:
@@ -209,7 +211,7 @@ class Info:
 
 
 def instant(text: str) -> datetime | None:
-    """The instant in a text; None where there is none, or no offset."""
+    """The instant in a text; None when there is none, or it has no offset."""
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -219,9 +221,9 @@ def instant(text: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One deviation from CAP 1.2 mended on reading: `where` it was, `what` was done.
+    """One deviation from CAP 1.2 that was repaired while reading.
 
-    `where` is a path such as `info[1]/area[2]/polygon[1]`, counted from one.
+    where: a path such as `info[1]/area[2]/polygon[1]`, counted from one. what: what was done.
     """
 
     where: str
@@ -230,10 +232,12 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """What was mended on reading and yet decides whom an alert reaches, when or how loudly.
+    """Something that was repaired while reading although it decides whom an alert reaches, when or
+    how loudly.
 
-    An alert from a feed goes out as mended. A person is asked to say it again: what is wrong
-    `where`, and the `remedy` that names what was probably meant.
+    An alert from a feed goes out as repaired. A person is asked to submit it again.
+
+    where: what is wrong, as a path. remedy: what was probably meant.
     """
 
     where: str
@@ -260,18 +264,18 @@ class Alert:
     references: tuple[Reference, ...] = ()
     incidents: tuple[str, ...] = ()
     infos: tuple[Info, ...] = ()
-    #: Departures from CAP's schema, mended.
+    #: Deviations from CAP's schema that were repaired.
     repairs: tuple[Repair, ...] = ()
-    #: What the schema admits and yet was read otherwise than written, because it made no sense as
-    #: it stood: a year of the Buddhist era, an unclosed ring. No part of what the alert says.
+    #: Values that the schema permits but that were read differently, because they made no sense as
+    #: written: a year of the Buddhist era, an unclosed ring. Not part of what the alert says.
     remarks: tuple[Repair, ...] = field(default=(), compare=False)
-    #: Identifiers in `references` that are no whole triple.
+    #: Identifiers in `references` that are not complete CAP references.
     loose_references: tuple[str, ...] = field(default=(), compare=False)
-    #: What a person who submits this is asked to say again. It is not stored.
+    #: What a person who submits this is asked to correct. It is not stored.
     unclear: tuple[Unclear, ...] = field(default=(), compare=False)
 
     def told_again(self) -> Alert:
-        """The same alert by a sender who insists on it."""
+        """The same alert with its sender's request to notify everybody again."""
         return replace(
             self,
             infos=tuple(
@@ -281,10 +285,10 @@ class Alert:
         )
 
     def ends_in(self, info: Info) -> bool:
-        """True where this info says that the danger is over.
+        """True when this info says that the danger is over.
 
-        So does every info of a Cancel, and an Update's info whose time is up when it is sent:
-        national weather services end their warnings that way.
+        Every info of a Cancel does, and an Update's info that has expired when it is sent: national
+        weather services end their warnings that way.
         """
         return (
             self.msg_type is MsgType.CANCEL
@@ -298,30 +302,31 @@ class Alert:
 
     @property
     def ends(self) -> bool:
-        """True where all of the alert says that its danger is over."""
+        """True when the whole alert says that its danger is over."""
         if not self.infos:
             return self.msg_type is MsgType.CANCEL
         return all(self.ends_in(info) for info in self.infos)
 
     @property
     def triple(self) -> Reference:
-        """What names this alert in another alert's `references`."""
+        """The CAP reference by which other alerts refer to this one."""
         return Reference(self.sender, self.identifier, self.sent)
 
     @property
     def severity(self) -> Severity:
-        """The gravest severity of any info; Unknown where there is none."""
+        """The highest severity of any info; Unknown when there is none."""
         return min((i.severity for i in self.infos), key=lambda s: s.rank, default=Severity.UNKNOWN)
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the last info ends; None where any info has no end."""
+        """When the last info ends; None when any info has no end."""
         ends = [i.expires for i in self.infos]
         return None if not ends or None in ends else max(e for e in ends if e is not None)
 
     @property
     def is_drill(self) -> bool:
-        """True for whatever is not Actual: it is for the rosters that its addresses name."""
+        """True for everything that is not Actual: it goes to the rosters that its addresses name.
+        """
         return self.status is not Status.ACTUAL
 
     @property

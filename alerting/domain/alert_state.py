@@ -8,21 +8,21 @@ from alerting.domain.transitions import final
 
 
 class AlertState(StrEnum):
-    #: Stored; a second person must let it go (unusually many alerts, or very many people).
+    #: Stored; a second person must approve it (unusually many alerts, or a very large audience).
     HELD = "held"
-    #: Stored with its plan in the outbox; nobody has been told.
+    #: Stored with its plan in the outbox; nobody has been notified.
     ACCEPTED = "accepted"
-    #: Its audience is being planned or told.
+    #: Its audience is being planned or notified.
     DELIVERING = "delivering"
-    #: Every delivery is settled.
+    #: Every delivery has reached a final state.
     COMPLETED = "completed"
     #: Kept for the record and sent to nobody (Ack, Error, System, Draft).
     RECORDED = "recorded"
     #: A Cancel ended it.
     CANCELLED = "cancelled"
-    #: A newer version of its thread replaced it, or stood before it came.
+    #: A newer version of its thread replaced it, or had arrived before it.
     SUPERSEDED = "superseded"
-    #: Its time ran out before everyone was told.
+    #: It expired before everybody was notified.
     EXPIRED = "expired"
 
 

@@ -1,15 +1,15 @@
-"""Who is told: one citizen as the planner sees them for one alert."""
+"""Recipients: one citizen as the planner sees them for one alert."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Bits of `Recipient.places`: so many for places, then so many for geocodes; a smallint in all.
+#: Bits of `Recipient.places`: the first for places, the rest for geocodes; a smallint in all.
 _PLACES = 8
 _GEOCODES = 7
 
 
-# Tuples, because they are made by the million: a frozen dataclass takes three times as long.
+# Tuples, because they are created by the million: a frozen dataclass takes three times as long.
 class Target(NamedTuple):
     """One address of a citizen; `usable` when consented, verified and not suspended."""
 
@@ -21,10 +21,10 @@ class Target(NamedTuple):
 class Recipient(NamedTuple):
     """A citizen in an alert's area.
 
-    info_no: what of the alert fits this citizen's place, then language (`domain.said`).
-    area_no: the area of its first info the citizen is in; -1 where none (a cancel's notice).
-    places: which of the citizen's places lie in the alert's areas, as bits.
-    targets: in the citizen's order of channels, unusable ones included.
+    info_no: the info that fits this citizen's place, then language (`domain.said`). area_no: the
+    area of its first info that the citizen is in; -1 for none (a Cancel's notice). places: which of
+    the citizen's places lie in the alert's areas, as bits. targets: in the citizen's order of
+    channels, unusable ones included.
     """
 
     citizen_id: int

@@ -12,7 +12,7 @@ class Verdict(StrEnum):
     SEND = "send"
     #: Goes out without interrupting, where the channel can; else it is only recorded.
     SILENT = "silent"
-    #: Is decided again at `until`.
+    #: Is evaluated again at `until`.
     DEFER = "defer"
     #: Goes into the citizen's digest at `until`.
     DIGEST = "digest"
@@ -20,9 +20,10 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why; each is a line in the ledger and has its sentence for a coordinator."""
+    """Why a decision was made. Each is recorded in the ledger and has a sentence for coordinators.
+    """
 
-    # What an alert is to a citizen who knows, or does not know, of its event.
+    # What an alert means to a citizen who knows of its event, or does not.
     NEW = "new"
     ESCALATED = "escalated"
     ENTERED = "entered"
@@ -45,7 +46,7 @@ class Reason(StrEnum):
     ON_ITS_WAY = "on-its-way"
     PARTLY_ENDED = "partly-ended"
     OVER = "over"
-    # What stands against sending it.
+    # What speaks against sending it.
     NOT_A_PARTICIPANT = "not-a-participant"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -62,7 +63,7 @@ class Reason(StrEnum):
     BUDGET_DAY = "budget-day"
     NO_BUDGET = "no-budget"
     DIGESTED = "digested"
-    # What lets it go past the rules.
+    # What lets it go out despite the rules.
     UNREACHED = "unreached"
     UNJUDGED = "unjudged"
 
@@ -73,26 +74,26 @@ class Reason(StrEnum):
 
 _SENTENCES = {
     Reason.NEW: "The citizen had not been told of this danger.",
-    Reason.ESCALATED: "The danger had become graver than the citizen had been told.",
-    Reason.ENTERED: "The danger had reached another place of the citizen's.",
-    Reason.EASED: "The danger had become less grave than the citizen had been told.",
+    Reason.ESCALATED: "The danger is more severe than the citizen had been told.",
+    Reason.ENTERED: "The danger now affects another of the citizen's places.",
+    Reason.EASED: "The danger is less severe than the citizen had been told.",
     Reason.URGENCY: "The time left to act had changed.",
     Reason.RESPONSE: "What to do had changed.",
     Reason.INSTRUCTION: "What it says had changed: the headline, or what to do.",
     Reason.ONSET: "The danger begins earlier than the citizen had been told.",
     Reason.CERTAINTY: "How certain the danger is had changed.",
-    Reason.EXTENDED: "The danger lasts longer than the citizen had been told.",
+    Reason.EXTENDED: "The danger will last longer than the citizen had been told.",
     Reason.ENDED: "The danger the citizen had been told of was over.",
-    Reason.REPEATED: "The same grave danger was announced anew some time after the last message.",
-    Reason.INSISTED: "Its sender insisted that it be heard again.",
-    Reason.TEXT_ONLY: "Only wording or times had changed, which interrupts nobody.",
-    Reason.IDENTICAL: "It said nothing that the citizen had not been told.",
-    Reason.COVERED: "Another sender had told the citizen of the same event, as gravely.",
-    Reason.NEVER_TOLD: "It ends a danger the citizen had never been told of.",
-    Reason.ALREADY_ENDED: "The citizen had been told before that the danger was over.",
+    Reason.REPEATED: "The same severe danger was announced again, some time after the last message.",
+    Reason.INSISTED: "Its sender asked for everybody to be notified again.",
+    Reason.TEXT_ONLY: "Only wording or times had changed, which does not interrupt anybody.",
+    Reason.IDENTICAL: "It said nothing new to the citizen.",
+    Reason.COVERED: "The citizen had been told of the same event, at the same severity, by another sender.",
+    Reason.NEVER_TOLD: "The citizen had never been told of the danger that it ends.",
+    Reason.ALREADY_ENDED: "The citizen already knew that the danger was over.",
     Reason.GOES_ON: "Another alert of the same event was still in force for the citizen.",
     Reason.ON_ITS_WAY: "The alert that it ends was still on its way to the citizen.",
-    Reason.PARTLY_ENDED: "It was over, while a lesser alert held for the citizen, and said so.",
+    Reason.PARTLY_ENDED: "This danger ended while a less severe alert for the same event was still in force; the message said so.",
     Reason.OVER: "The danger was over before the citizen's digest told of it.",
     Reason.NOT_A_PARTICIPANT: "The citizen is on none of the rosters that the drill is for.",
     Reason.EXPIRED: "The alert had expired.",
@@ -103,21 +104,24 @@ _SENTENCES = {
     Reason.SUSPENDED: "The address is suspended because the provider said it is dead.",
     Reason.ALREADY_TOLD: "The same endpoint had already been told of this alert.",
     Reason.SILENCED: "A coordinator's silence covers it.",
-    Reason.INHIBITED: "The citizen had been told of a graver alert for the same hazard.",
-    Reason.GROUPED: "It waited a little for copies and corrections of itself.",
-    Reason.QUIET_HOURS: "It was the citizen's quiet time.",
+    Reason.INHIBITED: "The citizen had been told of a more severe alert for the same hazard.",
+    Reason.GROUPED: "It waited a short time for its copies and corrections.",
+    Reason.QUIET_HOURS: "It was within the citizen's quiet hours.",
     Reason.BUDGET_HOUR: "The citizen had been interrupted moments before.",
-    Reason.BUDGET_DAY: "The citizen had had as many messages of this kind as a day allows.",
-    Reason.NO_BUDGET: "The citizens' budgets could not be read; it waits for them a while.",
+    Reason.BUDGET_DAY: "The citizen had reached the daily limit for messages of this severity.",
+    Reason.NO_BUDGET: "The citizens' budgets could not be read; it is tried again shortly.",
     Reason.DIGESTED: "It went out in the citizen's digest.",
     Reason.UNREACHED: "Another channel had not reached the citizen in time.",
-    Reason.UNJUDGED: "The throttle failed, and a grave alert does not wait for it.",
+    Reason.UNJUDGED: "The throttle failed; a high-priority alert goes out without it.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """until: when a deferred one is decided again, or the slot of the digest it joins."""
+    """The throttle's answer for one delivery.
+
+    until: when a deferred delivery is evaluated again, or the slot of the digest it joins.
+    """
 
     verdict: Verdict
     reason: Reason

@@ -1,7 +1,7 @@
-"""The pass of a drill's participant: without it no channel carries a drill to their endpoint.
+"""The pass of a drill's participant: without it no channel sends a drill to their endpoint.
 
-Made by the drills room alone, for members of a roster, and checked by the wall around every
-channel. Nobody else imports this.
+Only `alerting.drills` makes passes, for members of a roster; the wall around every channel checks
+them. Nobody else imports this.
 """
 
 from __future__ import annotations

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from alerting.domain.alert import NamedValue
 
-#: Above every sign of a code.
+#: Sorts after every character of a code.
 _ABOVE = "~"
-#: A longer value is no code, and an index takes none.
+#: A longer value is not a code, and an index cannot hold it.
 _LONGEST = 500
-#: More codes in one value are taken as one text.
+#: With more codes in one value, the value is treated as one text.
 _MOST = 2_000
 
 _UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
@@ -56,15 +56,17 @@ def key_of(code: NamedValue) -> str:
 
 
 def ranges(code: NamedValue) -> list[KeyRange]:
-    """What a geocode of an alert means, in ranges of keys: each of a list of codes, all counties
-    of a state, all of the nation."""
+    """What an alert's geocode means, as ranges of keys: each code of a list, all counties of a
+    state, or the nation."""
     found = dict.fromkeys(_range(NamedValue(code.name, value)) for value in _listed(code.value))
     return list(found)
 
 
 def named_by(codes: Iterable[NamedValue], others: Iterable[NamedValue]) -> bool:
-    """True where all that `codes` name lies in what `others` name. A part of a county holds no
-    more than itself, though everybody of the county is told of it."""
+    """True when everything that `codes` name lies in what `others` name.
+
+    A part of a county contains only itself, although everybody in the county is notified of it.
+    """
     named = set(others)
     known = {r for other in named if not _is_part(other) for r in ranges(other)}
     wide = [r for r in known if r.low != r.high]
@@ -72,7 +74,7 @@ def named_by(codes: Iterable[NamedValue], others: Iterable[NamedValue]) -> bool:
         code in named
         or all(
             r in known or any(w.low <= r.low and r.high <= w.high for w in wide)
-            # Of a list the codes count, and the list as a text only where it is none.
+            # For a list its codes count; the list as one text only when it has none.
             for r in ranges(code)[1:] or ranges(code)
         )
         for code in codes

@@ -1,8 +1,8 @@
-"""CAP shapes as plane geometry in (longitude, latitude) degrees, whatever state they come in.
+"""CAP shapes as plane geometry in (longitude, latitude) degrees, however malformed they are.
 
-Where a ring is ambiguous the reading that holds more people wins: an extra message is a nuisance,
-a missing one may kill. So it is where shapes are so tangled that to untangle them would take
-minutes: then their hull is meant.
+Where a ring is ambiguous, the reading that holds more people wins: an extra message is a nuisance,
+a missing one may kill. Shapes so tangled that untangling would take minutes are replaced by their
+hull.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from shapely.geometry.base import BaseGeometry
 
 EARTH_KM = 6371.0088
 
-# Edges are counted that may meet, beside those that follow one another. To take a pair of them
-# apart costs about six microseconds. Each figure is (at least, for each edge).
+# Pairs of edges that may meet, not counting consecutive ones. Separating a pair costs about six
+# microseconds. Each figure is (minimum, per edge).
 
-#: Of any shapes: to look at each pair. Coastlines have one or two for each edge.
+#: For any shapes: comparing each pair. Coastlines have one or two per edge.
 _MOST_PAIRS = (20_000, 6)
 
-#: Of a ring that crosses itself. Real ones have less than two for each edge.
+#: For a ring that crosses itself. Real ones have fewer than two per edge.
 _MOST_TANGLED = (50, 2)
 
-#: Of several shapes those that do meet. Where two share a border there are three for each edge.
+#: For several shapes, pairs that do meet. Two that share a border have three per edge.
 _MOST_MEETINGS = (1_000, 4)
 
-#: Of more edges some that follow one another are looked at as one.
+#: With more edges, consecutive ones are tested as a group.
 _MOST_BOXES = 8_000
 
-#: So few edges never have more.
+#: This few edges never exceed the limits.
 _FEW = 12
 
-#: Shapes of more points are made plainer before they are grown.
+#: Shapes with more points are simplified before they are buffered.
 _FINE = 2_000
 
-#: A ring without any area (a line, a point) still means the people on it: about a metre.
+#: A ring without area (a line, a point) still means the people on it: about a metre.
 _SLIVER_DEG = 1e-5
 
 
@@ -109,7 +109,7 @@ def distance_m_to(shape: BaseGeometry, lat: float, lon: float) -> float:
 
 
 def grown(shape: BaseGeometry, metres: float) -> BaseGeometry:
-    """A shape that holds everything within `metres` of this one."""
+    """A shape that contains everything within `metres` of this one."""
     if metres <= 0 or shape.is_empty:
         return shape
     up = float(np.degrees(metres / 1000 / EARTH_KM)) * 1.01
@@ -117,7 +117,7 @@ def grown(shape: BaseGeometry, metres: float) -> BaseGeometry:
     tilt = min(89.0, max(abs(south), abs(north)) + up)
     reach = up / max(0.01, float(np.cos(np.radians(tilt))))
     if shapely.get_num_coordinates(shape) > _FINE:
-        # Finer than a tenth of the way nothing shows; so much is added all around.
+        # Finer than a tenth of the distance is not visible; that much is added all around.
         shape, reach = shape.simplify(reach / 10), reach * 1.1
     return _within_world(shape.buffer(reach))
 
@@ -142,7 +142,7 @@ def cap_km2(radius_km: float) -> float:
 
 
 def union(shapes: Iterable[BaseGeometry]) -> BaseGeometry:
-    """The area of all of them; that of their hull where they are `tangled`."""
+    """The union of all shapes; that of their hulls when they are `tangled`."""
     several = list(shapes)
     if len(several) == 1:
         return several[0]
@@ -153,9 +153,9 @@ def union(shapes: Iterable[BaseGeometry]) -> BaseGeometry:
 
 
 def tangled(shapes: Sequence[BaseGeometry]) -> bool:
-    """True where so many edges of these shapes meet that to unite them would take long.
+    """True when so many edges of these shapes meet that a union would take too long.
 
-    Bounded work itself: it looks no further than that is known.
+    The test itself is bounded: it stops as soon as the answer is known.
     """
     # Twice, for parts may have parts.
     rings = shapely.get_rings(shapely.get_parts(shapely.get_parts(list(shapes))))
@@ -202,13 +202,13 @@ def _meetings(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> int:
 
 
 def _unwrapped(lons: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Longitudes without jumps: each within half a turn of the one before."""
+    """Longitudes without jumps: each is within 180 degrees of the one before."""
     if np.ptp(lons) <= 180:
         return lons
     result = lons.tolist()
     for at, lon in enumerate(result[1:], 1):
         before = result[at - 1]
-        # Exactly half a turn is a real edge across the map, not a wrap.
+        # Exactly 180 degrees is a real edge across the map, not a wrap.
         if abs(lon - before) > 180:
             result[at] = before + (lon - before + 180) % 360 - 180
     return np.array(result)

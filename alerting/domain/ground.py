@@ -1,4 +1,4 @@
-"""Ground: the part of the world that somebody answers for, and whether an alert keeps to it."""
+"""Ground: the area a person or key is responsible for, and whether an alert stays within it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from alerting.domain.alert import Alert, Circle
 from alerting.domain.geometry import circle_shape, distance_m_to, ring_shape, union
 from alerting.errors import BadInput
 
-#: An area that somebody answers for needs no more, and it is compared with every alert.
+#: Enough for any area of responsibility, and it is compared with every alert.
 MAX_POINTS = 5_000
 
-#: Rounding in the fifth decimal, about a metre, is nothing beyond.
+#: Rounding in the fifth decimal, about a metre, does not count as outside.
 _ROUNDING_DEG = 1e-5
 
-#: Up to here distances on the ground are true within one per cent.
+#: Up to here distances on the ground are accurate within one per cent.
 _NEAR_KM = 100.0
 
 
@@ -45,7 +45,7 @@ def to_geojson(shape: BaseGeometry) -> dict[str, Any]:
 
 
 def beyond(alert: Alert, own: BaseGeometry) -> str:
-    """Why an alert may concern people outside this ground, as half a sentence; empty where it
+    """Why an alert may concern people outside this ground, as half a sentence; empty when it
     cannot."""
     numbered = [
         (f"area {m} of info {n}", area)
@@ -67,12 +67,12 @@ def beyond(alert: Alert, own: BaseGeometry) -> str:
 
 
 def covers(own: BaseGeometry, other: BaseGeometry) -> bool:
-    """True where nothing of `other` is beyond this ground but by rounding."""
+    """True when `other` does not exceed this ground, apart from rounding."""
     return bool(own.buffer(_ROUNDING_DEG).covers(other))
 
 
 def common(one: BaseGeometry | None, other: BaseGeometry | None) -> BaseGeometry | None:
-    """The ground that two share, where None is the whole world."""
+    """The ground that two have in common; None is the whole world."""
     if one is None or other is None:
         return one if other is None else other
     parts = shapely.get_parts(one.intersection(other))

@@ -1,4 +1,4 @@
-"""Lanes: separate queues so that a grave alert never stands behind a light one."""
+"""Lanes: separate queues, so that a high-priority alert never waits behind a low-priority one."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _ORDER = {lane: n for n, lane in enumerate(Lane)}
 
 
 def graver(lane: Lane) -> frozenset[Lane]:
-    """The lanes that go before this one."""
+    """The lanes with a higher priority than this one."""
     return frozenset(other for other in Lane if _ORDER[other] < _ORDER[lane])
 
 
-#: Lanes in which a doubled message is better than a missing one.
+#: Lanes in which a duplicate message is better than a missing one.
 GRAVE_LANES = frozenset({Lane.EXTREME, Lane.SEVERE})
 
 
 def lane_of(alert: Alert) -> Lane:
-    """Say which lane an alert travels in, before anybody is found whom it concerns.
+    """The lane of an alert, before its audience is known.
 
     Anything but Actual is a drill. The end of a danger interrupts less than the danger did, so
-    infos that end it do not raise the lane above routine. A Cancel corrects something false and
-    so hurries: workers let it take turns with a live Extreme (`dispatch/chunks/locks.py`).
+    infos that end it do not raise the lane above routine. A Cancel corrects a false alert and is
+    urgent: workers let it alternate with a live Extreme alert (`dispatch/chunks/locks.py`).
     """
     return _lane(alert, alert.infos)
 
 
 def lane_for(alert: Alert, info_no: int) -> Lane:
-    """Say in which lane an alert travels to those who are told this of it: their own danger
-    decides, not that of others elsewhere."""
+    """The lane in which an alert goes to recipients of this info: their own danger decides, not
+    that of recipients elsewhere."""
     info = said(alert, info_no)
     return _lane(alert, () if info is None else (info,))
 

@@ -1,4 +1,4 @@
-"""Which of the languages at hand a person reads best (BCP 47 tags, compared leniently)."""
+"""Which of the available languages a person reads best (BCP 47 tags, compared leniently)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _ALIASES = {
     "nn": "no",
 }
 
-#: Languages most readers of the key read too, best first. Only well-known pairs: a wrong guess is
-#: worse than English.
+#: Languages that most readers of the key also read, best first. Only well-known pairs: a wrong
+#: guess is worse than English.
 _NEIGHBOURS = {
     "br": ("fr",),
     "bs": ("hr", "sr"),
@@ -54,12 +54,12 @@ _EXACT, _SAME, _NEIGHBOUR, _ENGLISH, _OTHER = range(5)
 
 
 def primary(tag: str) -> str:
-    """The language of a tag, without script and region: `nb-NO` → `no`, `zh-Hant-TW` → `zh`."""
+    """The language of a tag without script and region: `nb-NO` → `no`, `zh-Hant-TW` → `zh`."""
     return _subtags(tag)[0]
 
 
 def well_formed(tag: str) -> bool:
-    """True where a tag has the shape of BCP 47, so that it may stand in a header or a page."""
+    """True for a tag in the form of BCP 47, which is safe in a header or a page."""
     return _SHAPE.fullmatch(tag) is not None
 
 
@@ -73,11 +73,10 @@ def best_language(available: Sequence[str], wanted: str) -> str:
 
 
 def best_info(infos: Sequence[tuple[int, Info]], language: str) -> int:
-    """The number of the info a reader of `language` reads best; -1 where there is none.
+    """The number of the info that a reader of `language` reads best; -1 when there is none.
 
-    `infos` are pairs (number, info) to choose from. Between infos equally readable the gravest
-    that is not over wins, so that a warning is never hidden behind the end of another; then the
-    first.
+    infos: pairs (number, info) to choose from. Of equally readable infos the most severe one that
+    is not over wins, so that a warning is never hidden by the end of another; then the first.
     """
     best = min(
         infos,

@@ -1,4 +1,4 @@
-"""Tokens and codes in citizens' links: they name what is meant and cannot be made up or guessed."""
+"""Tokens and codes in citizens' links: they identify something and cannot be guessed."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _ADDRESS_BYTES = 8
 _ALERT_BYTES = 16
 _TAG_BYTES = 12
 
-#: Base 58: no letter or digit that is taken for another when it is typed.
+#: Base 58: no letter or digit that is mistaken for another when it is typed.
 _CODE_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _CODE_LENGTH = 8
-#: What a code looks like, as a regular expression.
+#: The form of a code, as a regular expression.
 CODE = f"[{_CODE_LETTERS}]{{{_CODE_LENGTH}}}"
 
 
 class Purpose(StrEnum):
     """What a link does. The value is part of what is signed and never changes."""
 
-    #: Leave the messages of real alerts at one address. Named so in mails from before there were
-    #: others.
+    #: Stop the messages of real alerts to one address. The name comes from mails sent before there
+    #: were other purposes.
     LEAVE = "address"
-    #: Leave drills, and nothing else.
+    #: Leave drills only.
     DRILL = "drill"
     #: Show one alert, public or not.
     PAGE = "page"
@@ -40,14 +40,15 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """What a link for leaving says: from what, and which address it was sent to."""
+    """The content of an unsubscribe link: what it unsubscribes from, and the address it was sent
+    to."""
 
     purpose: Purpose
     address_id: int
 
 
 def new_code() -> str:
-    """What names one alert in a short link: 1 of 1.28e14, by chance."""
+    """A random code for one alert in a short link: one of 1.28e14."""
     return "".join(secrets.choice(_CODE_LETTERS) for _ in range(_CODE_LENGTH))
 
 
@@ -56,7 +57,7 @@ def new_key() -> bytes:
 
 
 class Links:
-    """Makes and reads tokens with one key. A token never expires: a mail lives for years.
+    """Makes and reads tokens with one key. A token never expires: a mail is kept for years.
 
     Reading raises NotFound for a token that was not made here for that purpose.
     """
@@ -65,11 +66,11 @@ class Links:
         self._key = key
 
     def token(self, address_id: int, purpose: Purpose = Purpose.LEAVE) -> str:
-        """The token of one address for leaving: 27 characters safe in a URL."""
+        """The unsubscribe token of one address: 27 characters, safe in a URL."""
         return self._made(purpose, address_id.to_bytes(_ADDRESS_BYTES, "big"))
 
     def leaving(self, token: str, *purposes: Literal[Purpose.LEAVE, Purpose.DRILL]) -> Leaving:
-        """What a token for leaving stands for. purposes: none for any."""
+        """The content of an unsubscribe token. purposes: those accepted; empty for any."""
         wanted = purposes or (Purpose.LEAVE, Purpose.DRILL)
         purpose, name = self._read(token, wanted, _ADDRESS_BYTES)
         return Leaving(purpose, int.from_bytes(name, "big"))
@@ -79,7 +80,7 @@ class Links:
         return self._made(Purpose.PAGE, alert_id.bytes)
 
     def alert_id(self, token: str) -> UUID:
-        """The alert whose own page a token names."""
+        """The alert that a page token stands for."""
         _, name = self._read(token, (Purpose.PAGE,), _ALERT_BYTES)
         return UUID(bytes=name)
 
@@ -103,5 +104,5 @@ class Links:
 
 
 def _spelt(raw: bytes) -> str:
-    """The one spelling of a token: base64 itself would read several as the same bytes."""
+    """The only valid spelling of a token: base64 itself would decode several to the same bytes."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,6 +1,6 @@
-"""The parameter by which a Cancel made here says that its texts are ours, and which they are.
+"""The parameter that marks the texts of a Cancel made here as ours.
 
-Our own sentences are read in the citizen's language, whatever languages the alert has.
+Our own sentences are shown in the citizen's language, whatever languages the alert has.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Notice(StrEnum):
 
     @property
     def parameter(self) -> NamedValue:
-        """What an info that bears this notice has among its parameters."""
+        """The parameters of an info with this notice."""
         return NamedValue(_NAME, self.value)
 
 
 def notice_in(alert: Alert, info: Info) -> Notice | None:
-    """The notice this info is; None for texts that are a sender's own."""
+    """The notice of this info; None for a sender's own texts."""
     if alert.msg_type is not MsgType.CANCEL:
         return None
     return next((n for n in Notice if n.parameter in info.parameters), None)

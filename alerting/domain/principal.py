@@ -1,4 +1,4 @@
-"""Principal: who acts, by whatever means, and what they may do."""
+"""Principals: who acts, by what means, and what they may do."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from alerting.errors import Forbidden
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-#: Every right there is.
-#:
-#: submit: send alerts and cancel one's own. end-any: end or replace alerts of other senders.
-#: approve: let held alerts go, say which alerts are one event, and close alarms. people: add and
-#: end people, and make, assign and revoke keys.
+#: Every right there is: `submit` (send alerts and cancel one's own), `end-any` (end or replace
+#: alerts of other senders), `approve` (approve held alerts, decide which alerts are one event,
+#: close alarms), `people` (add and end people; create, assign and revoke keys), `read`.
 RIGHTS = ("submit", "read", "approve", "end-any", "silence", "policy", "people")
 
 
@@ -47,11 +45,11 @@ class Principal:
         return right in self.rights
 
     def require(self, right: str) -> None:
-        """Raises Forbidden where it has not the right."""
+        """Raise Forbidden when it does not have the right."""
         if not self.may(right):
             raise Forbidden(
-                f"{self.actor} has not the right {right!r}.",
-                remedy="Ask somebody who has it, or who may give it (`alerting people list`).",
+                f"{self.actor} does not have the right {right!r}.",
+                remedy="Ask somebody who has it, or who may grant it (`alerting people list`).",
             )
 
     def speaks_for(self, sender: str) -> bool:
@@ -64,15 +62,15 @@ class Principal:
         return self.may("end-any") or self.speaks_for(sender)
 
     def may_end_others(self, sender: str) -> bool:
-        """True where it may end this sender's alerts under another sender's name.
+        """True when it may end this sender's alerts under another sender's name.
 
-        A pattern that fits every sender is no leave to end anybody's alerts.
+        A pattern that matches every sender is no permission to end anybody's alerts.
         """
         named = [p for p in self.senders if p != "*"]
         return self.may("end-any") or replace(self, senders=tuple(named)).speaks_for(sender)
 
     def outside(self, alert: Alert) -> str:
-        """Why an alert is none of its business, as a whole sentence; empty where it is."""
+        """Why an alert is outside its authority, as a whole sentence; empty when it is not."""
         if alert.status not in self.statuses:
             return f"{self.actor} may not use the status {alert.status}."
         if self.area is None or alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
@@ -84,11 +82,11 @@ class Principal:
 
     @property
     def persons(self) -> frozenset[UUID]:
-        """Everybody who may act by it."""
+        """All persons who may act through it."""
         return self.holders if self.person_id is None else self.holders | {self.person_id}
 
     def may_be(self, other: Principal) -> bool:
-        """True where one and the same person may be behind both."""
+        """True when one and the same person may be behind both."""
         if self.actor == other.actor:
             return True
         if self.person_id is None and other.person_id is None:
@@ -97,16 +95,16 @@ class Principal:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a policy may call it: its actor, and its person's and its key's name apart."""
+        """The names a policy may use for it: its actor, and its person's and its key's name."""
         if self.actor.startswith("key:"):
             key = self.actor.removeprefix("key:")
-            # A name from before names were checked must not pass for a person's.
+            # A name from before names were checked must not pass for a person's name.
             return (self.actor,) if ":" in key else (self.actor, key)
         who, _, key = self.actor.partition(" key:")
         return (self.actor, who, f"key:{key}", key) if key else (self.actor,)
 
     def exceeds(self, other: Principal) -> str:
-        """What it may do that another may not, in words; empty where that is nothing."""
+        """What it may do that another may not, in words; empty when that is nothing."""
         if more := [r for r in RIGHTS if r in self.rights - other.rights]:
             return f"the right {more[0]!r}"
         if wider := [s for s in self.senders if not _covered(s, other.senders)]:
@@ -118,7 +116,7 @@ class Principal:
         return ""
 
     def limited_to(self, other: Principal) -> Principal:
-        """The same with no more authority than another has."""
+        """The same principal with no more authority than another has."""
         mine = [s for s in self.senders if _covered(s, other.senders)]
         theirs = [s for s in other.senders if _covered(s, self.senders)]
         return replace(
@@ -130,7 +128,7 @@ class Principal:
         )
 
 
-# Few have an area, and whoever has none shall not wait for what computes with them.
+# Few have an area; the others do not wait for the import of the geometry libraries.
 
 
 def _covers(wide: BaseGeometry, narrow: BaseGeometry) -> bool:
@@ -153,14 +151,14 @@ def internal(name: str) -> Principal:
 
 
 def _covered(pattern: str, others: Sequence[str]) -> bool:
-    """True where one of `others` fits whatever this pattern fits."""
+    """True when one of `others` matches everything that this pattern matches."""
     return any(_fits_all(other.casefold(), pattern.casefold()) for other in others)
 
 
 def _fits_all(wide: str, narrow: str) -> bool:
-    """True where `wide` fits every text that `narrow` fits; never wrongly True.
+    """True when `wide` matches every text that `narrow` matches; never wrongly True.
 
-    Only a `*` of `wide` can stand for a `*` of `narrow`.
+    Only a `*` of `wide` can match a `*` of `narrow`.
     """
     reached = set(_past_stars(wide, 0))
     for char in narrow:
@@ -175,7 +173,7 @@ def _fits_all(wide: str, narrow: str) -> bool:
 
 
 def _past_stars(pattern: str, at: int) -> Iterator[int]:
-    """A place in a pattern, and those that follow where its stars stand for nothing."""
+    """A position in a pattern, and those after it when its stars match nothing."""
     yield at
     while at < len(pattern) and pattern[at] == "*":
         at += 1

@@ -1,8 +1,8 @@
-"""What an alert says to one citizen: one of its infos, or several that tell of different dangers.
+"""What an alert says to one citizen: one of its infos, or several about different dangers.
 
-CAP lets one alert speak of several events. Whoever two of them hold is told both in one message.
-Such a message has a number of its own in place of an info's, so that whatever is judged, rendered
-or kept by an info's number is so of both.
+CAP lets one alert describe several events. A citizen affected by two of them gets both in one
+message. Such a combination has a number of its own in place of an info's number, so whatever is
+evaluated, rendered or stored by info number works for both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 
 from alerting.domain.alert import Alert, Info, ResponseType, Urgency
 
-#: Infos that can be told together have numbers below this: a number is a smallint in the ledger.
+#: Only infos numbered below this can be combined: a number is a smallint in the ledger.
 _TOGETHER = 15
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "؟")
@@ -21,9 +21,9 @@ _URGENCIES = list(Urgency)
 
 
 def together(nos: Sequence[int]) -> int:
-    """The number of what these infos say together; the first is what it is all about.
+    """The number for these infos combined; the first is the main one.
 
-    Those numbered too high to be told together are left out.
+    Infos whose number is too high to be combined are left out.
     """
     few = [no for no in nos if no < _TOGETHER]
     if len(few) < 2 or nos[0] not in few:
@@ -32,7 +32,8 @@ def together(nos: Sequence[int]) -> int:
 
 
 def numbers(alert: Alert, info_no: int) -> list[int]:
-    """The infos meant by a number, the gravest live one first; none where there is no such info."""
+    """The infos that a number stands for, the most severe live one first; none for an unknown
+    number."""
     if info_no >= -1:
         return [info_no] if 0 <= info_no < len(alert.infos) else []
     bits = -1 - info_no
@@ -47,7 +48,7 @@ def weight(alert: Alert, info: Info) -> tuple[bool, int]:
 
 
 def said(alert: Alert, info_no: int) -> Info | None:
-    """What an alert says under this number; None where it says nothing."""
+    """The content of an alert under this number; None when it has none."""
     infos = [alert.infos[no] for no in numbers(alert, info_no)]
     return _joined(alert, infos) if len(infos) > 1 else next(iter(infos), None)
 
@@ -76,7 +77,7 @@ def _joined(alert: Alert, infos: Sequence[Info]) -> Info:
 def _bound(
     pick: Callable[[list[datetime]], datetime], times: Iterable[datetime | None]
 ) -> datetime | None:
-    """The first or last of these times; None where one is open."""
+    """The first or last of these times; None when one of them is open."""
     every = list(times)
     known = [at for at in every if at is not None]
     return pick(known) if len(known) == len(every) else None

@@ -91,9 +91,9 @@ def _packed(widths: Iterator[int], units: int, *, whole: int, part: int) -> int:
 
 
 def plain(text: str) -> str:
-    """Replace typography that GSM-7 lacks by its look-alike: one “ makes an SMS twice as long.
+    """Replace typography that GSM-7 lacks by its look-alike: one “ doubles the length of an SMS.
 
-    Letters never change, other than being composed (NFC); emoji and other scripts stay.
+    Letters never change, except that they are composed (NFC); emoji and other scripts stay.
     """
     return _DEGREES.sub("", unicodedata.normalize("NFC", text)).translate(_LOOK_ALIKES)
 

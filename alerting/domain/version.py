@@ -1,4 +1,4 @@
-"""Version: an earlier alert as what a new one may refer to."""
+"""Version: an earlier alert that a new one may refer to."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Name = tuple[str, str]
 class Version(Generic[Id]):
     """An earlier alert that a new one may be about.
 
-    order_at: by which the versions of its thread are ordered. references: what it refers to.
-    end_any: it may end alerts of other senders.
+    order_at: orders the versions of its thread. references: what it refers to. end_any: it may end
+    alerts of other senders.
     """
 
     id: Id
