@@ -1,8 +1,8 @@
-"""Assess: what an alert changes for one citizen, given what they have been told of its event.
+"""Assess: what an alert changes for one citizen, given what they were told of its event.
 
-The citizen's belief is what counts, not what was sent to somebody else: a danger they were told
-of, that has neither been ended for them nor run out. An alert interrupts when it changes that
-belief. Copies, repetitions and new wording do not.
+What counts is the citizen's belief, not what was sent to others: a danger they were told of that
+has neither ended for them nor expired. An alert interrupts when it changes that belief. Copies,
+repetitions and new wording do not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from alerting.throttle.hazard import compatible
 from alerting.throttle.reading import reads_alike
 from alerting.throttle.stage import Stage
 
-#: Responses that move people; another agency that adds one of these says something new.
+#: Responses that require action; another agency that adds one of these says something new.
 _ACTIVE = frozenset(
     {
         ResponseType.SHELTER,
@@ -28,28 +28,28 @@ _ACTIVE = frozenset(
     }
 )
 
-#: How soon an end is judged again that waits for what a provider is being called for.
+#: When an end is evaluated again that waits for a provider call in progress.
 _SOON = timedelta(seconds=1)
 
-#: What a danger is that certainly comes or is there.
+#: Certainties of a danger that is there or will come.
 _SURE = frozenset({Certainty.OBSERVED, Certainty.LIKELY})
 
-#: At most so long before the end they were told citizens hear that a danger lasts longer.
+#: Citizens learn that a danger lasts longer at most this long before the end they were told.
 _BEFORE_END = timedelta(minutes=15)
 
-#: For so long after the citizen heard of an Extreme danger another sender's word of it is silent.
+#: After an Extreme interruption, another sender's alert about it is silent for this long.
 _OTHERS_EXTREME_S = 300.0
 
-#: What interrupts only when it is said once more a while later.
+#: Reasons that interrupt only when the same is announced again some time later.
 _NOTHING_NEW = frozenset({Reason.IDENTICAL, Reason.TEXT_ONLY, Reason.COVERED, Reason.EXTENDED})
 
-#: What keeps an end from the next channel.
+#: Reasons that withhold an end from the next channel.
 _OVERTAKEN = frozenset({Reason.GOES_ON, Reason.ON_ITS_WAY, Reason.ALREADY_ENDED})
 
-#: What goes out without interrupting.
+#: Reasons that go out without interrupting.
 SILENT = frozenset({Reason.TEXT_ONLY, Reason.OVER})
 
-#: What an assessment may say that interrupts.
+#: Reasons that interrupt.
 INTERRUPTING = frozenset(
     {
         Reason.NEW,
@@ -72,17 +72,13 @@ INTERRUPTING = frozenset(
 class Past:
     """One earlier alert of the event that concerned the citizen.
 
-    places: which of their places it held, as bits.
-    told: it reached them or may have; else it was withheld, and still says a danger covers them.
-    silent: it reached them without interrupting.
-    over: it was cancelled, or replaced by an end.
-    at: when it was decided.
-    waits: it was held back and may yet reach them.
-    sure: they were told beyond doubt.
-    open: it may be on its way to them at this moment.
-    replaced: a later version speaks for all whom it concerned.
-    over_at: since when it is over; None where it is not, or nobody knows.
-    partly: it is an end, told while another alert of the event went on.
+    places: which of their places it covered, as bits. told: it reached them or may have; otherwise
+    it was withheld, and still says that a danger covers them. silent: it reached them without
+    interrupting. over: it was cancelled, or replaced by an end. at: when it was decided. waits: it
+    was deferred and may yet reach them. sure: they certainly received it. open: a provider may be
+    called for it at this moment. replaced: a later version covers everybody whom it concerned.
+    over_at: since when it is over; None when it is not, or nobody knows. partly: it is an end, told
+    while another alert of the event was still in force.
     """
 
     stage: Stage
@@ -101,7 +97,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """After how long a new alert that says the same interrupts again, by its severity."""
+    """After how long a new alert with the same content interrupts again, by its severity."""
 
     extreme_s: float
     severe_s: float
@@ -109,13 +105,12 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What an alert is to a citizen.
+    """What an alert means to a citizen.
 
-    weight: the severity that governs how hard it may knock; for an end, that of its danger.
-
+    weight: the severity that decides whether it may interrupt; for an end, that of its danger.
     before, after: the citizen's belief in words: `none`, `active Severe Immediate Shelter`,
-    `ended`, `expired`. until: how long it can wait: an end while another alert holds, an extension
-    until shortly before the end that the citizen was told.
+    `ended`, `expired`. until: how long it can wait: an end while another alert is in force, an
+    extension until shortly before the end that the citizen was told.
     """
 
     reason: Reason
@@ -134,7 +129,7 @@ def assess(
     """
     past = sorted(history, key=lambda p: (p.stage.sent_at, p.at))
     belief = _belief(past, now)
-    # What an end ends is over by now; what the citizen believes is not.
+    # What an end ends is over by now; the citizen still believes in it.
     before = _label(_belief(past, now, over=True) if stage.ends else belief, past)
     until: datetime | None = None
     if stage.ends:
@@ -156,9 +151,9 @@ def assess(
 def overtaken(
     stage: Stage, history: Sequence[Past], *, places: int, now: datetime
 ) -> tuple[Reason, datetime | None] | None:
-    """Why an alert that was to be sent before is not true for a citizen any more; None where it is.
+    """Why an alert decided earlier no longer holds for a citizen; None when it does.
 
-    For what goes out by the next channel, minutes after it was judged. The instant is as
+    For deliveries by the next channel, minutes after the decision. The instant is that of
     `Assessment.until`.
     """
     past = sorted(history, key=lambda p: (p.stage.sent_at, p.at))
@@ -176,9 +171,9 @@ def overtaken(
 
 
 def _belief(past: Sequence[Past], now: datetime, *, over: bool = False) -> dict[Hashable, Past]:
-    """For each thread the latest step the citizen was told of, where it is still in force.
+    """For each thread the latest step the citizen was told of, when it is still in force.
 
-    over: also where it has been ended meanwhile.
+    over: include those that have ended meanwhile.
     """
     latest = {p.stage.thread: p for p in _unended(past)}
     return {
@@ -191,10 +186,11 @@ def _belief(past: Sequence[Past], now: datetime, *, over: bool = False) -> dict[
 def _ending(
     stage: Stage, past: Sequence[Past], places: int, now: datetime
 ) -> tuple[Reason, datetime | None]:
-    """Who was told of a danger hears once that it is over, when nothing of it stands any more.
+    """A citizen who was told of a danger is told once that it is over, when no alert of it is in
+    force.
 
-    Until then the end waits: one danger ends once, whoever told of it how often. Only what was
-    graver than all that still stands is said to be over at once.
+    Until then the end waits: one danger ends once, however many alerts announced it. Only the end
+    of something more severe than everything still in force is announced at once.
     """
     if any(p.open and p.stage.thread == stage.thread and _before(p, stage) for p in past):
         return Reason.ON_ITS_WAY, now + _SOON
@@ -218,10 +214,10 @@ def _before(p: Past, stage: Stage) -> bool:
 
 
 def _standing(stage: Stage, past: Sequence[Past], places: int, now: datetime) -> list[Past]:
-    """What an end does not end, and still covers the citizen: told or not.
+    """The alerts that an end does not end and that still cover the citizen, told or not.
 
-    The newest step of each other thread; a version of the end's own thread that is of the same
-    instant or later; an earlier one that goes on at a place of theirs where the end does not hold.
+    The newest step of each other thread; a version of the end's own thread of the same instant or
+    later; an earlier one that continues at a place of theirs which the end does not cover.
     """
     own = [p for p in past if p.stage.thread == stage.thread]
     later = [p for p in own if p.stage.sent_at >= stage.sent_at][-1:]
@@ -239,7 +235,7 @@ def _holds(p: Past, now: datetime) -> bool:
 def _unended(past: Sequence[Past]) -> list[Past]:
     """What the citizen was told of and has not been told is over.
 
-    An end that came while other alerts of the event stood ended its own thread alone.
+    An end that came while other alerts of the event were in force ended its own thread only.
     """
     told: list[Past] = []
     for p in past:
@@ -257,9 +253,9 @@ def _unended(past: Sequence[Past]) -> list[Past]:
 def _live(
     past: Sequence[Past], *, but: Hashable, at: datetime, sent_by: datetime | None = None
 ) -> list[Past]:
-    """The newest step of each other thread, where it stands: told or not, it covers the citizen.
+    """The newest step of each other thread that is in force: told or not, it covers the citizen.
 
-    sent_by: as it was when that was sent; what has been cancelled since may still have stood.
+    sent_by: as it was when that was sent; an alert cancelled since may have been in force then.
     """
     newest = {p.stage.thread: p for p in past if sent_by is None or p.stage.sent_at <= sent_by}
     return [
@@ -305,7 +301,8 @@ def _danger(
 
 
 def _same_kind(told: Stage, stage: Stage) -> bool:
-    """True where one danger may be the other; of something grave only the very same kind."""
+    """True when the two may be one danger; for a high-priority one only when the hazard is the
+    same."""
     if stage.grave:
         return told.hazard == stage.hazard
     return compatible(told.hazard, stage.hazard)
@@ -327,7 +324,7 @@ def _update(
 
 
 def _said(stage: Stage, told: Stage, other: Stage) -> bool:
-    """True where another sender of the event has said it since this one last spoke."""
+    """True when another sender of the event has said it since this one last spoke."""
     return (
         other.sent_at > told.sent_at
         and other.urgency is stage.urgency
@@ -336,7 +333,7 @@ def _said(stage: Stage, told: Stage, other: Stage) -> bool:
 
 
 def _reissue(stage: Stage, told: Stage, now: datetime) -> Reason:
-    """The same sender speaks of the event again without referring to what it said."""
+    """The same sender issues a new alert about the event, without a reference."""
     urgencies = list(Urgency)
     if urgencies.index(stage.urgency) < urgencies.index(told.urgency):
         return Reason.URGENCY
@@ -344,14 +341,14 @@ def _reissue(stage: Stage, told: Stage, now: datetime) -> Reason:
 
 
 def _change(stage: Stage, told: Stage, now: datetime) -> Reason:
-    """What a sender says now that it had not told the citizen before."""
+    """What a sender says now that the citizen had not been told."""
     if stage.responses and stage.responses != told.responses:
         return Reason.RESPONSE
     return _lesser_change(stage, told, now)
 
 
 def _lesser_change(stage: Stage, told: Stage, now: datetime) -> Reason:
-    """The same, but for what to do. Of a danger that is not grave only a longer one is news."""
+    """The same, apart from what to do. For a danger below Severe only a longer one is news."""
     if stage.grave:
         if stage.language != told.language or not reads_alike(told.words, stage.words):
             return Reason.INSTRUCTION
@@ -367,7 +364,7 @@ def _lesser_change(stage: Stage, told: Stage, now: datetime) -> Reason:
 
 
 def _will_say(p: Past, stage: Stage, places: int) -> bool:
-    """True for a newer alert that waits to tell of an end at least as late."""
+    """True for a newer alert that waits to announce an end at least as late."""
     return (
         (p.waits or p.open)
         and p.stage.grave
@@ -384,7 +381,7 @@ def _what_is_read(stage: Stage) -> tuple[object, ...]:
 
 
 def _longer(stage: Stage, told: Sequence[Stage]) -> bool:
-    """True where the end that is read is later, which is to the minute."""
+    """True when the end shown to the citizen, to the minute, is later."""
     return _minute(stage.expires_at) > max(_minute(t.expires_at) for t in told)
 
 
@@ -393,7 +390,7 @@ def _minute(at: datetime) -> datetime:
 
 
 def _before_the_end(told: Sequence[Stage], now: datetime) -> datetime | None:
-    """When a longer end must be heard at the latest; None for at once."""
+    """The latest time to announce a longer end; None for at once."""
     last = max(told, key=lambda s: s.expires_at)
     at = last.expires_at - min(_BEFORE_END, (last.expires_at - last.sent_at) / 4)
     return at if at > now else None
@@ -404,7 +401,7 @@ def _begins(stage: Stage) -> datetime:
 
 
 def _copy(stage: Stage, told: Sequence[Stage]) -> Reason:
-    """Another sender speaks of what the citizen knows; no two agencies word it alike."""
+    """Another sender's alert about a known danger; no two agencies use the same words."""
     if (stage.responses & _ACTIVE) - frozenset().union(*(t.responses for t in told)):
         return Reason.RESPONSE
     if _longer(stage, told):
@@ -419,14 +416,14 @@ def _again(
     now: datetime,
     repeat: Repeat,
 ) -> bool:
-    """True a while after the citizen last heard of a grave danger that is announced once more.
+    """True when a high-priority danger is announced again, some time after the last interruption.
 
-    By its own sender that is a new alert, no update, of a danger at hand. Of an Extreme one the
-    word of another sender counts whatever it is, for nobody knows that both mean one danger.
+    From its own sender that is a new alert (not an update) of an immediate danger. For Extreme, any
+    alert of another sender counts, because nobody knows that both mean one danger.
     """
     heard = [p for p in past if p.told and not p.silent and p.stage.thread in belief]
     if any(p.at > stage.sent_at and p.stage.sent_at > stage.sent_at for p in heard):
-        return False  # it has waited, and what was said since has been heard
+        return False  # it was deferred, and newer information was sent since
     mine = [p.at for p in heard if p.stage.sender == stage.sender]
     if mine and (stage.msg_type is not MsgType.ALERT or stage.urgency is not Urgency.IMMEDIATE):
         return False
@@ -438,7 +435,8 @@ def _again(
 
 
 def _weight(stage: Stage, past: Sequence[Past]) -> Severity:
-    """An end weighs what the danger last weighed: who was woken for it may be woken for its end."""
+    """An end has the last weight of its danger: citizens woken for the danger may be woken for its
+    end."""
     if not stage.ends:
         return stage.severity
     latest = {p.stage.thread: p.stage.severity for p in _unended(past)}

@@ -1,7 +1,7 @@
-"""The desk: one alert judged for many citizens at once, by the rules of one policy.
+"""The evaluator: one alert evaluated for many citizens at once, by the rules of one policy.
 
-The live path and the replay both judge here; they differ only in where the facts come from and
-which budget answers.
+The live path and the replay both use it; they differ only in where the facts come from and which
+budget answers.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ ASK_AGAIN_S = 30.0
 
 
 class Subject(NamedTuple):
-    """One delivery to be judged: who, where, and what they know.
+    """One delivery to evaluate: who, where, and what they know.
 
-    A tuple, because a worker makes thousands a second.
+    A tuple, because a worker creates thousands a second.
 
-    info_no, area_no, places: as the audience was found. time_zone: "" for the policy's.
-    history: other alerts of the same event that concerned the citizen. elsewhere: what the citizen
-    was told of other events. participant: False for whoever takes no part in a drill.
+    info_no, area_no, places: as the audience was found. time_zone: empty for the policy's. history:
+    other alerts of the same event that concerned the citizen. elsewhere: what the citizen was told
+    of other events. participant: False for a citizen who takes no part in a drill.
     """
 
     citizen_id: int
@@ -55,7 +55,10 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """facts: what the decision was made of, for whoever asks why."""
+    """One delivery's decision.
+
+    facts: what the decision was based on, for `why`.
+    """
 
     facts: Facts
     decision: Decision
@@ -66,10 +69,10 @@ class Judged:
 
 
 class Desk:
-    """Judges one alert at one instant.
+    """Evaluates one alert at one instant.
 
-    submitted_at: since when it has been waiting; bounds how long budgets may hold it up. order_at:
-    by which it is ordered in its thread; None for its `sent`.
+    submitted_at: since when it has been waiting; bounds how long budgets may delay it. order_at:
+    orders it in its thread; None for its `sent`.
     """
 
     def __init__(
@@ -121,8 +124,8 @@ class Desk:
         return found
 
     def overtaken(self, subject: Subject) -> Decision | None:
-        """What becomes of a delivery that was judged before, where its alert is not true for the
-        citizen any more."""
+        """The new decision for a delivery evaluated before, when its alert no longer holds for the
+        citizen."""
         found = overtaken(
             self.stage(subject.info_no), subject.history, places=subject.places, now=self._now
         )
@@ -134,11 +137,11 @@ class Desk:
         return Decision(Verdict.DEFER, reason, min(until, self._expires_at))
 
     def facts(self, subject: Subject) -> Facts:
-        """Everything the rules may know of one delivery; the same object for those of whom the
-        same is known."""
+        """Everything the rules may know of one delivery; the same object for deliveries with equal
+        facts."""
         if subject.history or subject.elsewhere:
             return self._facts(subject)
-        # Most citizens of a first alert know nothing of it, wherever they are.
+        # Most citizens of a first alert have no history of it, wherever they are.
         alike = subject._replace(citizen_id=0, places=0, history=(), elsewhere=())
         found = self._strangers.get(alike)
         if found is None:
@@ -188,12 +191,12 @@ class Desk:
     async def judge(
         self, subjects: Sequence[Subject], *, occasion: str, budget: Budget, fallback: Budget
     ) -> list[Judged]:
-        """A decision for each subject, in order, with one question to the budget for all.
+        """Return a decision for each subject, in order, with one call to the budget for all.
 
-        occasion: names this judgement; asked again under the same name the budget charges nothing.
-        fallback: answers where `budget` does not within the policy's timeout. Then Moderate goes
-        by the fallback at once; lesser alerts wait for the budget up to the policy's `hold_s`.
-        Extreme and Severe are never asked for and so never wait.
+        occasion: names this evaluation; asked again under the same name the budget charges nothing.
+        fallback: answers when `budget` does not within the policy's timeout. Then Moderate goes by
+        the fallback at once; less severe alerts wait for the budget up to the policy's `hold_s`.
+        Extreme and Severe never ask the budget and so never wait.
         """
         everyone = [self.facts(s) for s in subjects]
         decided = {id(f): decide(f) for f in {id(f): f for f in everyone}.values()}
@@ -219,7 +222,7 @@ class Desk:
         ]
 
     def charges(self, subjects: Sequence[Subject], judged: Sequence[Judged]) -> list[Ask]:
-        """What grave messages take from budgets that were not asked; to be asked afterwards."""
+        """What high-priority messages take from budgets that were not asked; charged afterwards."""
         return [
             Ask(s.citizen_id, j.assessment.weight)
             for s, j in zip(subjects, judged, strict=True)
@@ -246,7 +249,7 @@ class Desk:
 
 
 def limits_of(policy: Policy) -> Limits:
-    """The policy's budget as the budget understands it."""
+    """The policy's budget section as the budget's own type."""
     b = policy.budget
     return Limits(
         spacing_s=b.spacing_s,
@@ -257,7 +260,8 @@ def limits_of(policy: Policy) -> Limits:
 
 
 def _graver(subject: Subject, stage: Stage, now: datetime) -> Severity | None:
-    """The gravest danger of the same hazard and place the citizen was told of and that holds."""
+    """The most severe danger of the same hazard and place that the citizen was told of and that is
+    still in force."""
     elsewhere = [p for p in subject.elsewhere if p.places & subject.places or p.stage.ends]
     ended = {p.stage.thread for p in elsewhere if p.told and p.stage.ends}
     told = [

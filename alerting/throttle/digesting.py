@@ -1,4 +1,4 @@
-"""What of a citizen's digest is still worth saying when its time has come."""
+"""Which items of a citizen's digest are still worth sending when it is due."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alerting.domain.decision import Reason
 from alerting.throttle.assess import INTERRUPTING, Past, Repeat, assess
 from alerting.throttle.stage import Stage
 
-#: Nothing that waits for a digest is grave enough to be repeated.
+#: Nothing that waits for a digest is severe enough to be repeated.
 _NO_REPEAT = Repeat(float("inf"), float("inf"))
 
 _ENDS = {
@@ -22,9 +22,9 @@ _ENDS = {
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One alert that waits for somebody's digest.
+    """One alert that waits for a citizen's digest.
 
-    state, expires_at: of the alert as it stands now. history: what they know of its event.
+    state, expires_at: of the alert as it is now. history: what the citizen knows of its event.
     """
 
     key: Hashable
@@ -37,9 +37,10 @@ class Held:
 
 
 def sift(items: Sequence[Held], now: datetime) -> tuple[list[Held], list[tuple[Held, Reason]]]:
-    """What goes into one digest, the gravest and newest first, and why the rest does not.
+    """Select the items of one digest, the most severe and newest first; and say why the others are
+    left out.
 
-    Of a thread only the newest version goes in, of copies by several senders the gravest.
+    Of a thread only the newest version is kept, of copies by several senders the most severe.
     """
     gone: list[tuple[Held, Reason]] = []
     newest: dict[Hashable, Held] = {}
@@ -69,7 +70,8 @@ def _over(item: Held, now: datetime) -> Reason | None:
 
 
 def _news(item: Held, alive: Sequence[Held], now: datetime) -> Reason | None:
-    """Why an item says nothing new beside what was told and what the digest says already."""
+    """Why an item says nothing new beside what was told and what the digest already contains; None
+    when it does."""
     told = [p for p in item.history if p.told or p.stage.ends]
     found = assess(item.stage, told, places=item.places, now=now, repeat=_NO_REPEAT).reason
     if found not in INTERRUPTING:

@@ -1,1 +1,1 @@
-"""What the throttle is asked, with what it must know, and what its answer does."""
+"""Evaluation: the questions to the throttle, the facts it needs, and the effects of its answers."""

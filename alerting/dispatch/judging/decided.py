@@ -1,4 +1,4 @@
-"""What each rule said of a delivery: as it was decided, as far as the ledger knows."""
+"""Rule answers: what each rule said of a delivery at its decision, as far as the ledger knows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _QUESTIONS = {
     "cancelled": "Was the alert cancelled or replaced?",
     "expired": "Had it run out?",
     "opted_out": "Does the citizen want messages at this address?",
-    "already_told": "Was this endpoint told by another delivery of it?",
+    "already_told": "Was this endpoint notified by another delivery of it?",
     "silenced": "Did a coordinator's silence cover it?",
     "nothing_new": "Did it tell the citizen anything new?",
     "grave": "Was it about a Severe or Extreme danger?",
-    "inhibited": "Did the citizen know of something graver of this kind?",
+    "inhibited": "Did the citizen know of a more severe danger of this kind?",
     "grouped": "Did it wait for copies and corrections of itself?",
-    "quiet": "Was it the citizen's quiet time?",
+    "quiet": "Was it within the citizen's quiet hours?",
     "end_of_danger": "Was it the end of a danger?",
     "budget": "Did the citizen's budget admit it?",
 }
@@ -34,7 +34,7 @@ _WORDS = {
 }
 
 
-#: The rule that a reason in the ledger comes from, where it can come from no other.
+#: The rule behind a reason in the ledger, when no other rule can give it.
 _RULES: Mapping[str, str] = {
     Reason.NOT_A_PARTICIPANT: "not_a_participant",
     Reason.CANCELLED: "cancelled",
@@ -53,10 +53,10 @@ _RULES: Mapping[str, str] = {
     Reason.NO_BUDGET: "budget",
 }
 
-#: What the ledger says when a decision had been made before.
+#: Reasons in the ledger for deliveries that had been decided before.
 _LATER = frozenset({Reason.DIGESTED, Reason.UNREACHED, Reason.UNJUDGED})
 
-#: Nothing was decided yet; or the reason is the provider's.
+#: States in which nothing was decided yet, or the reason is the provider's.
 _OPEN_OR_FAILED = frozenset({DeliveryState.PLANNED, DeliveryState.FAILED})
 
 _WITHHELD = frozenset({DeliveryState.SUPPRESSED, DeliveryState.DEFERRED})
@@ -74,8 +74,11 @@ class Answer:
 
 
 def answers(facts: Facts, state: str, reason: str) -> list[Answer]:
-    """What the rules said, in order. Whatever has changed since: the one that decided did, and none
-    before it had anything against it."""
+    """What the rules said, in order.
+
+    Whatever has changed since: the rule that decided is shown as deciding, and those before it as
+    having no objection.
+    """
     asked = trace(facts)
     kept = _kept(state, reason)
     deciding = _deciding(asked, state, kept)
@@ -99,7 +102,7 @@ def _kept(state: str, reason: str) -> str:
 
 
 def _deciding(asked: list[Asked], state: str, kept: str) -> int:
-    """The place of the rule that decided; of those for what is still planned, that would now."""
+    """The index of the rule that decided; for a planned delivery, of the one that would now."""
     if kept:
         return [one.rule for one in asked].index(kept)
     never = set[Verdict]()

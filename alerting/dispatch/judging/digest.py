@@ -1,4 +1,4 @@
-"""Digest: at a citizen's slot, what was held back goes out as one message.
+"""Digest: at a citizen's slot, the alerts that were held back go out as one message.
 
 Every item ends in the ledger: in a digest, or with the reason why it was no longer worth sending.
 """
@@ -32,7 +32,7 @@ from alerting.store.settlements import Settlement, settle
 from alerting.throttle.digesting import Held, sift
 from alerting.throttle.stage import Stage, stage_of
 
-#: After so many addresses others on the loop have their turn.
+#: After this many addresses other tasks on the loop may run.
 _STRETCH = 50
 
 
@@ -43,7 +43,7 @@ class _Item:
 
 
 class Digests:
-    """Makes digests. One process at a time: call it under the lock of its duty."""
+    """Creates digests. One process at a time: call it under the lock of its duty."""
 
     def __init__(
         self, clock: Clock, *, chunk_size: int, documents: Documents | None = None
@@ -55,15 +55,15 @@ class Digests:
         self._place: Place | None = None
 
     async def flush(self, connection: AsyncConnection, *, limit: int) -> tuple[list[int], bool]:
-        """Turn what is due of up to `limit` citizens into chunks; returns the chunks' ids, and
+        """Turn due items of up to `limit` citizens into chunks. Returns the chunks' ids, and
         whether more is due.
 
-        What of it is no longer worth sending is settled with its reason.
+        Items no longer worth sending are recorded with their reason.
         """
         now = self._clock.now()
         due = await digests.due(connection, now=now, after=self._place, limit=limit)
-        # Before the work: a batch that cannot be done must not stop those after it. It is tried
-        # again when all have been looked at.
+        # Before the work: a batch that fails must not stop those after it. It is tried again when
+        # all have been looked at.
         self._place = due.next_place
         items = await self._items(connection, due.items, now)
         settled: list[Settlement] = []

@@ -1,4 +1,4 @@
-"""Explain: what became of one alert for one citizen, and what every rule said of it."""
+"""Explain: what happened to one alert for one citizen, and what every rule said about it."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _STATES = {
     DeliveryState.FAILED: "could not be delivered",
     DeliveryState.SUPPRESSED: "was not sent",
     DeliveryState.EXPIRED: "was not sent in time",
-    DeliveryState.REVOKED: "was called back before it was sent",
+    DeliveryState.REVOKED: "was revoked before it was sent",
 }
 
 _OTHER = {
     "": "",
-    "in-doubt": "No receipt came in time to say whether the provider took it.",
-    "worker-died": "A worker died while the provider was being called.",
-    "poisoned": "Its chunk ended several workers and was set aside.",
-    "restored": "The database was restored from a backup; this is what was found out afterwards.",
-    "looked-up": "Its answer was lost; the provider's own records show that it took it.",
+    "in-doubt": "No receipt came in time to show whether the provider accepted it.",
+    "worker-died": "A worker died during the call to the provider.",
+    "poisoned": "Its chunk crashed several workers and was set aside.",
+    "restored": "The database was restored from a backup; its state was reconstructed afterwards.",
+    "looked-up": "The provider's answer was lost; its own records show that it accepted the message.",
     "undelivered": "The provider reports that it could not deliver it.",
 }
 
@@ -55,7 +55,7 @@ _OTHER = {
 class Explained:
     """One delivery, or the sentence that says why there is none.
 
-    before, after: what the citizen believed of the event, and would after this.
+    before, after: the citizen's belief about the event before and after this alert.
     """
 
     channel: str
@@ -94,13 +94,12 @@ def sentence(reason: str) -> str:
 async def explain(
     connection: AsyncConnection, alert_id: UUID, citizen: str, *, now: datetime
 ) -> list[Explained]:
-    """Each delivery of this alert to this citizen, with every rule asked again.
+    """Explain each delivery of this alert to this citizen, with every rule asked again.
 
-    The decision is the one that was made, as the ledger has it. What the rules behind it would have
-    said is asked with what the citizen had been told then, and with the policy and the silences
-    that stand now; so is everything where nothing was decided yet. citizen: the register's key.
-    Raises NotFound for a citizen or alert that is not there, Gone for an alert whose deliveries
-    were pruned.
+    The decision shown is the one in the ledger. The rules after it are asked with what the citizen
+    had been told then, and with the policy and silences of today; so is everything when nothing was
+    decided yet. citizen: the register's key. Raises NotFound for an unknown citizen or alert, Gone
+    for an alert whose deliveries were pruned.
     """
     stored = await alerts.get(connection, alert_id)
     if stored is None:
@@ -154,7 +153,7 @@ async def explain(
 
 
 async def _left(connection: AsyncConnection, row: dict[str, Any], endpoint: str | None) -> str:
-    """How its owner had left an endpoint that was not written to; empty where they had not."""
+    """How the owner had left an endpoint that was not used; empty when they had not."""
     if row["reason"] != Reason.OPTED_OUT or endpoint is None:
         return ""
     found = await suppressions.of_endpoint(connection, Endpoint(row["channel"], endpoint))
@@ -168,7 +167,7 @@ def _no_delivery(stored: StoredAlert) -> str:
         return f"The alert waits for a second person: {stored.state_reason}"
     if stored.state in {AlertState.CANCELLED, AlertState.SUPERSEDED} and stored.planned_at is None:
         return (
-            f"The alert was {stored.state} before anybody was planned to be told or this one was."
+            f"The alert was {stored.state} before this citizen was planned."
         )
     if stored.state_reason and stored.planned_at is None:
         return f"The alert is not sent to anyone: {stored.state_reason}."
@@ -187,7 +186,7 @@ async def _left_out(
     *,
     outsider: bool,
 ) -> str:
-    """Why an alert was planned without a citizen, as the register stands now."""
+    """Why an alert was planned without a citizen, as the register is now."""
     none = "No delivery was planned: the citizen"
     if outsider:
         return f"{none} is not a participant: on none of the rosters that the drill is for."
@@ -196,14 +195,14 @@ async def _left_out(
         return f"{none} is not a participant: in none of the groups that the alert is for."
     alert = from_json(stored.document)
     if alert.ends:
-        return f"{none} had not been told of the danger that it ends."
+        return f"{none} had not been notified of the danger that it ends."
     if not await audience.holds(connection, alert, citizen_id, now=stored.submitted_at):
         return f"{none} has no place or geocode in its areas."
     return f"{none} had no address, or came into its areas later."
 
 
 def _state_then(stored: StoredAlert, reason: str) -> AlertState:
-    """An alert that has ended since was still alive when most of it was decided."""
+    """The alert's state at the decision: one that has ended since was usually still live then."""
     ends = {Reason.CANCELLED.value, Reason.SUPERSEDED.value, Reason.EXPIRED.value}
     return stored.state if reason in ends else AlertState.DELIVERING
 

@@ -1,4 +1,4 @@
-"""History: what the citizens of a chunk know already, put as the throttle reads it."""
+"""History: what the citizens of a chunk already know, in the form the throttle reads."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from alerting.store.history import Brief, Earlier
 from alerting.throttle.assess import Past
 from alerting.throttle.stage import Stage, stage_of
 
-#: Stages of so many infos are kept, so that a long event is not read anew for each chunk.
+#: The number of infos kept in memory, so that a long event is not read again for each chunk.
 _KEPT = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One citizen's past: of the alert's own event, and of other events of its hazards."""
+    """One citizen's history: of the alert's own event, and of other events with its hazards."""
 
     event: list[Past] = field(default_factory=list)
     elsewhere: list[Past] = field(default_factory=list)
@@ -46,9 +46,10 @@ class Histories:
         *,
         now: datetime,
     ) -> dict[int, Known]:
-        """What each of these citizens was told that bears on `stored`; nobody missing is told.
+        """What each of these citizens was told that concerns `stored`; citizens without history are
+        left out.
 
-        Costs nothing for the first alert of an event that nothing else is like.
+        Costs nothing for the first alert of an event that resembles no other.
         """
         same = await history.of_event(connection, stored.event_id, but=stored.id)
         others: list[Brief] = []
@@ -78,7 +79,7 @@ class Histories:
     def _past(self, source: Brief, row: Earlier, ends: Mapping[UUID, datetime]) -> Past:
         stage = self._stages[row.alert_id, row.info_no]
         if stage.thread != source.thread_id:
-            # Threads that turn out to be one are joined.
+            # Threads that turn out to be one are merged.
             stage = replace(stage, thread=source.thread_id)
         return Past(
             stage=stage,
@@ -96,7 +97,7 @@ class Histories:
         )
 
     async def _read(self, connection: AsyncConnection, rows: Sequence[Earlier]) -> None:
-        """Work out the stages these rows need that are not known yet."""
+        """Load the infos that these rows need and that are not in memory."""
         needed = dict.fromkeys((row.alert_id, row.info_no) for row in rows)
         new: dict[UUID, list[int]] = defaultdict(list)
         for alert_id, info_no in needed:

@@ -1,7 +1,8 @@
-"""What was judged earlier and goes out now: digests item by item, a second channel with the first.
+"""Follow-ups of earlier decisions: digests item by item, and the next channel after the first.
 
-Neither is judged anew; but the alert may have ended since, the citizen may have heard otherwise,
-the address may be closed, and where a provider was away or a worker died it may be night by now.
+Neither is evaluated from scratch. But since then the alert may have ended, the citizen may have
+been notified of something newer, the address may be closed, or the citizen's quiet hours may have
+begun.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from alerting.throttle.gate import GRAVE
 from alerting.throttle.policy.parse import Policy
 from alerting.throttle.quiet import quiet_until
 
-#: Why nothing goes out any more for an alert that has ended so.
+#: The reason for sending nothing more for an alert in one of these states.
 ENDED_AS = {
     AlertState.EXPIRED: Reason.EXPIRED,
     AlertState.CANCELLED: Reason.CANCELLED,
@@ -39,10 +40,10 @@ def judged_earlier(
     overtaken: Mapping[int, Decision],
     outsiders: Set[int] = frozenset(),
 ) -> dict[int, Decision]:
-    """The decisions, by delivery, for digests and for what another channel did not bring.
+    """The decisions, by delivery, for digests and for deliveries by the next channel.
 
-    alert: what the stored one says. overtaken: by delivery, what becomes of those by the next
-    channel whose citizens have heard otherwise since. outsiders: citizens who take no part in a
+    alert: the content of the stored one. overtaken: by delivery, the decisions for those whose
+    citizens have been notified of something newer since. outsiders: citizens who take no part in a
     drill.
     """
     decided: dict[int, Decision] = {}
@@ -69,8 +70,8 @@ def judged_earlier(
 def only_open(
     stored: StoredAlert, d: OpenDelivery, now: datetime, reason: Reason, *, participant: bool
 ) -> Decision:
-    """SEND with this reason, unless the alert is not for them, has ended or the address is
-    closed."""
+    """SEND with this reason, unless the citizen is an outsider, the alert has ended or the address
+    is closed."""
     if not participant:
         return Decision(Verdict.DROP, Reason.NOT_A_PARTICIPANT)
     state = AlertState.EXPIRED if now >= stored.expires_at else stored.state
@@ -90,8 +91,8 @@ def _by_day(
     *,
     can_be_silent: bool,
 ) -> Decision:
-    """Held until the citizen's quiet hours are over; what would expire meanwhile goes out silently
-    where it can."""
+    """Defer until the citizen's quiet hours are over; an alert that would expire by then goes out
+    silently where the channel can."""
     until = quiet_until(now, zone=d.time_zone, start=d.quiet_from, end=d.quiet_to, policy=policy)
     if until is None:
         return decision
@@ -101,7 +102,7 @@ def _by_day(
 
 
 def _at_any_hour(alert: Alert, info_no: int) -> bool:
-    """What is grave, a drill or the end of a danger waits for nothing."""
+    """True for a high-priority alert, a drill or the end of a danger: these wait for nothing."""
     if alert.status is not Status.ACTUAL or alert.ends:
         return True
     info = said(alert, info_no)

@@ -1,4 +1,4 @@
-"""Between the stored texts and the policies they mean: check before storing, keep at hand."""
+"""Stored policy texts and the policies they mean: checked before storing, cached for use."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Versioned:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What decides now, and the policy that runs beside it and is only counted.
+    """The deciding policy, and the shadow policy whose decisions are only counted.
 
-    silences: those that hold or are to come; each knows its own times.
+    silences: those in force or to come; each knows its own times.
     """
 
     live: Policy
@@ -60,18 +60,21 @@ class InForce:
 
 
 async def live(connection: AsyncConnection) -> Versioned:
-    """The live policy, the default one as version 0.
+    """The live policy; the default one as version 0.
 
-    A text that an older version of this software took and this one does not is left aside for the
-    default policy: no alert is refused for a policy's fault.
+    A text that an older version of this software accepted and this one does not is replaced by the
+    default policy: no alert is refused because of a policy.
     """
     stored = await policies.current(connection, "live")
     return _versioned(stored) or Versioned(DEFAULT_VERSION, default_policy())
 
 
 async def braking(connection: AsyncConnection, principal: Principal) -> tuple[Policy, ...]:
-    """The policies by which a principal's alerts may be held for a second person: the live one,
-    and where this very principal may have set it also the newest that somebody else set."""
+    """The policies by which a principal's alerts may be held for a second person.
+
+    These are the live one and, when this principal may have set it, also the newest that somebody
+    else set.
+    """
     stored = await policies.current(connection, "live")
     others = await policies.newest_of_others(connection, principal)
     chosen = [stored] if stored == others else [stored, others]
@@ -85,7 +88,7 @@ async def shadow(connection: AsyncConnection) -> Versioned | None:
 
 
 def _versioned(stored: StoredPolicy | None) -> Versioned | None:
-    """What a stored text means; None where there is none, or none that is taken any more."""
+    """The policy of a stored text; None when there is none, or it is no longer accepted."""
     if stored is None:
         return None
     try:
@@ -119,7 +122,7 @@ async def set_shadow(
 
 
 async def clear_shadow(connection: AsyncConnection, *, by: Principal) -> bool:
-    """Stop the policy in shadow, keeping its counts; False where none ran."""
+    """Stop the shadow policy and keep its counts; False when none ran."""
     return await policies.clear(connection, "shadow", by=by, action="policy.shadow-off")
 
 
@@ -149,10 +152,10 @@ async def rollback(
 
 
 async def describe(connection: AsyncConnection) -> dict[str, Any]:
-    """The live policy as the command and the API show it, with the one in shadow.
+    """The live policy as the command line and the API show it, with the shadow policy.
 
-    in_force: the version whose values `policy` shows; another one than `version` only where the
-    live text is no longer taken.
+    in_force: the version whose values `policy` shows; it differs from `version` only when the live
+    text is no longer accepted.
     """
     stored = await policies.current(connection, "live")
     beside = await policies.current(connection, "shadow")
@@ -187,8 +190,8 @@ def _storable(note: str) -> None:
 class PolicyCache:
     """The policies and silences in force, at most `max_age_s` old, for one event loop.
 
-    What cannot be read, or not within `patience_s`, stays as it was last known: at first the
-    default policy without silences. It is asked for again after `max_age_s`.
+    What cannot be read, or not within `patience_s`, stays as last known: at first the default
+    policy without silences. It is read again after `max_age_s`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Between silences as people write and the store keeps them, and silences as the throttle asks."""
+"""Silences: between the form people write, the form in the store, and the throttle's form."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def add(
 
 
 async def standing(connection: AsyncConnection, now: datetime) -> tuple[Silence, ...]:
-    """The silences that hold or are to come. One that can no longer be read does not hold."""
+    """The silences in force or to come. One that can no longer be read does not count."""
     found = []
     for stored in await silences.standing(connection, now):
         try:
@@ -73,7 +73,7 @@ async def standing(connection: AsyncConnection, now: datetime) -> tuple[Silence,
 
 
 async def notes_on(connection: AsyncConnection, alert: Alert, now: datetime) -> list[str]:
-    """Which silences keep a new alert from those in its areas, a sentence each."""
+    """The silences that keep a new alert from those in its areas, one sentence each."""
     parts = [(no, area) for no, i in enumerate(alert.infos) for area in range(len(i.areas) or 1)]
     notes = []
     for silence in await standing(connection, now):

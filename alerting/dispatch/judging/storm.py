@@ -1,7 +1,7 @@
-"""Storm: what the brake has to know of a sender and an audience, asked of the store.
+"""Storm: reads from the store what the storm brake needs to know of a sender and an audience.
 
-Whoever set the live policy is judged by the last one of somebody else as well: nobody lets their
-own alert go by loosening the policy first.
+A principal who set the live policy is also checked by the latest one that somebody else set: nobody
+can release their own alert by loosening the policy first.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from alerting.store.issued import issued, waiting
 from alerting.throttle.brake import hold, may_wait
 from alerting.throttle.policy.parse import Policy
 
-#: So many alerts of one person or machine may be held at a time.
+#: The number of alerts of one person or machine that may be held at a time.
 _MOST_HELD = 20
 
 
 async def too_many(
     connection: AsyncConnection, alert: Alert, lane: Lane, principal: Principal, *, now: datetime
 ) -> str | None:
-    """Why an alert must wait because of how many this principal issues; None where it need not."""
+    """Why an alert must wait because of the number of alerts this principal issues; None when it
+    need not."""
     for policy in await policies.braking(connection, principal):
         reason = await _too_many(connection, alert, lane, principal, policy, now)
         if reason is not None:
@@ -38,10 +39,10 @@ async def too_many(
 async def too_wide(
     connection: AsyncConnection, alert: Alert, lane: Lane, principal: Principal
 ) -> str | None:
-    """Why an alert must wait because of how many it would reach; None where it need not."""
+    """Why an alert must wait because of the size of its audience; None when it need not."""
     judged_by = await policies.braking(connection, principal)
     limits = [p.storm.audience_max for p in judged_by if may_wait(alert, lane, principal, p)]
-    # Counting costs; it is not done for alerts that no number of people would hold up.
+    # Counting is expensive; it is skipped for alerts that no audience size would hold.
     if not limits or not alert.for_public:
         return None
     found = await audience.count(connection, alert, unless_below=min(limits))
@@ -53,19 +54,21 @@ async def too_wide(
 
 
 class TooManyHeld(WorkFailed):
-    """So many alerts of one submitter are held that no further one may be."""
+    """One submitter has too many held alerts to add another."""
 
     http_status = 429
     title = "Too many held alerts"
 
 
 async def refuse_held(connection: AsyncConnection, principal: Principal) -> None:
-    """Raises TooManyHeld where no further alert of this principal may wait: a second person who is
-    asked for hundreds looks at none."""
+    """Raise TooManyHeld when no further alert of this principal may be held.
+
+    A second person who is asked to review hundreds reviews none.
+    """
     if await waiting(connection, principal) >= _MOST_HELD:
         raise TooManyHeld(
-            f"This alert needs a second person, and {_MOST_HELD} alerts of {principal.actor} wait "
-            "for one already.",
+            f"This alert needs a second person's approval, and {_MOST_HELD} alerts of {principal.actor} "
+            "already wait for one.",
             remedy="Let somebody approve or cancel those first (`alerting list --state held`).",
         )
 

@@ -1,4 +1,4 @@
-"""Twins: citizens of one chunk who share an endpoint. It hears an alert once."""
+"""Shared endpoints: citizens of one chunk with the same endpoint. It gets an alert once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _TOLD = Decision(Verdict.DROP, Reason.ALREADY_TOLD)
 def one_each(
     pending: Sequence[OpenDelivery], decisions: Sequence[Decision], *, can_be_silent: bool
 ) -> list[Decision]:
-    """The decisions, with one delivery at most that goes out to each endpoint; its twins count as
-    told by it. Where none goes out each keeps its own.
+    """The decisions, with at most one delivery to each endpoint; the others count as notified by
+    it.
 
-    One that interrupts goes before one that is silent. Should it fail, or be withheld after all,
-    the twins hear by their next channel.
+    Where none is sent each keeps its own decision. One that interrupts wins over a silent one. If
+    it fails, or is withheld after all, the others are notified by their next channel.
     """
     chosen: dict[str, OpenDelivery] = {}
     for verdict in [Verdict.SEND, Verdict.SILENT] if can_be_silent else [Verdict.SEND]:

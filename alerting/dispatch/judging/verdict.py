@@ -1,4 +1,4 @@
-"""Verdict: a chunk's open deliveries put before the throttle, and what each decision becomes."""
+"""Evaluates a chunk's open deliveries with the throttle, and maps each decision to an outcome."""
 
 from __future__ import annotations
 
@@ -30,20 +30,21 @@ from alerting.throttle.budget import Ask, Budget
 from alerting.throttle.desk import Desk, Judged, Subject, limits_of
 from alerting.throttle.policy.parse import Policy
 
-#: Where a delivery ends that was refused because its alert had; any other refusal suppresses it.
+#: The final state of a delivery that was refused because its alert had ended; any other refusal
+#: suppresses it.
 ENDS = {
     Reason.EXPIRED: DeliveryState.EXPIRED,
     Reason.CANCELLED: DeliveryState.REVOKED,
     Reason.SUPERSEDED: DeliveryState.REVOKED,
 }
 
-#: Why a citizen is spared what they know already.
+#: Reasons for which a citizen is not told again what they already know.
 _SPARED = frozenset({Reason.IDENTICAL, Reason.COVERED, Reason.TEXT_ONLY})
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A delivery that goes out, and why."""
+    """A delivery that is to be sent, with its decision."""
 
     delivery: OpenDelivery
     decision: Decision
@@ -58,11 +59,11 @@ class Sending:
 
 
 class Verdicts:
-    """Judges chunks on one event loop, with the live policy and beside it the shadow.
+    """Evaluates chunks on one event loop, with the live policy and in parallel the shadow policy.
 
     budget: the citizens' budgets, shared by all workers. fallback: this process's own, for when
-    they cannot be read. shadow_budget: the budgets the shadow policy spends. documents: those the
-    process has parsed.
+    those cannot be read. shadow_budget: the budgets the shadow policy spends. documents: the parsed
+    alerts of this process.
     """
 
     def __init__(
@@ -94,10 +95,10 @@ class Verdicts:
         can_be_silent: bool,
         digest: bool = False,
     ) -> list[Decision]:
-        """The decision for each delivery, in order, each with its reason.
+        """Return the decision for each delivery, in order, each with its reason.
 
-        digest: they carry digests, whose items were judged before; only what ends an alert or
-        closes an address and the citizens' nights still stand against them.
+        digest: the deliveries carry digests, whose items were evaluated before; only the end of an
+        alert, a closed address and the citizens' quiet hours can still withhold them.
         """
         outsiders: frozenset[int] = frozenset()
         if stored.is_drill:
@@ -121,13 +122,14 @@ class Verdicts:
         judged = dict(zip((d.id for d in first), decisions, strict=True))
         decided = judged | earlier
         decisions = [decided[d.id] for d in pending]
-        # Of two digests to one endpoint each says something else.
+        # Two digests to one endpoint have different contents.
         return decisions if digest else one_each(pending, decisions, can_be_silent=can_be_silent)
 
     async def _outsiders(
         self, stored: StoredAlert, pending: Sequence[OpenDelivery]
     ) -> frozenset[int]:
-        """Those who take no part in a drill; an alarm for whoever never did while it was on."""
+        """The citizens who take no part in a drill. Raises an alarm for those who never did while
+        it ran."""
         async with self._db.begin() as connection:
             outsiders, strangers = await outsiders_of(
                 connection, stored, [d.citizen_id for d in pending]
@@ -145,8 +147,8 @@ class Verdicts:
     async def _overtaken(
         self, stored: StoredAlert, second: Sequence[OpenDelivery], can_be_silent: bool
     ) -> dict[int, Decision]:
-        """What becomes of deliveries by the next channel whose citizens have heard otherwise
-        since."""
+        """The decisions for deliveries by the next channel whose citizens have been notified of
+        something newer since."""
         known = await self._known(stored, second)
         in_force = await self._policies.in_force()
         desk = self._desk(stored, in_force, in_force.live, can_be_silent)
@@ -208,8 +210,10 @@ class Verdicts:
         ]
 
     def unjudged(self, stored: StoredAlert, pending: Sequence[OpenDelivery]) -> list[Decision]:
-        """The decisions where the throttle itself fails: what may go out at all does. Of a drill
-        nothing does, for nobody has looked who takes part."""
+        """The decisions when the throttle itself fails: everything that may go out at all is sent.
+
+        Nothing of a drill is sent, because nobody has checked who takes part.
+        """
         now = self._clock.now()
         actual = not stored.is_drill
         return [only_open(stored, d, now, Reason.UNJUDGED, participant=actual) for d in pending]
@@ -222,7 +226,8 @@ class Verdicts:
         subjects: Sequence[Subject],
         budget: Budget,
     ) -> list[Judged]:
-        """Judge in rounds: what was deferred once is a new question to the budget."""
+        """Evaluate in rounds: a delivery that was deferred before is a new question to the budget.
+        """
         rounds: dict[int, list[int]] = defaultdict(list)
         for n, d in enumerate(pending):
             rounds[d.deferrals].append(n)
@@ -245,7 +250,8 @@ class Verdicts:
         live: Sequence[Judged],
         shadow: Sequence[Judged],
     ) -> None:
-        """Count what the shadow would have done; a delivery counts when it is first judged."""
+        """Count what the shadow policy would have decided; a delivery counts when it is first
+        evaluated."""
         counts = Counter(
             (
                 j.decision.verdict.value,
@@ -260,7 +266,7 @@ class Verdicts:
             await policies.add_shadow_counts(connection, version, stored.id, counts)
 
     def _charge(self, asks: Sequence[Ask], occasion: str, policy: Policy) -> None:
-        """Let grave messages use up budget behind the citizens' backs: nobody waits for it."""
+        """Charge high-priority messages to the budgets in the background; nothing waits for it."""
         if not asks:
             return
 
@@ -276,7 +282,7 @@ class Verdicts:
 
 
 def _despite_doubts(d: OpenDelivery, decision: Decision, known: Known | None) -> Decision:
-    """Two messages that may both be lost must not each keep the other from being sent again."""
+    """Two messages in doubt, both possibly lost, must not keep each other from being sent again."""
     if d.state != DeliveryState.IN_DOUBT or decision.reason not in _SPARED:
         return decision
     if known is not None and any(p.sure for p in known.event):
@@ -295,7 +301,7 @@ async def outsiders_of(
 
 
 def subject_of(d: OpenDelivery, known: Known | None, *, participant: bool = True) -> Subject:
-    """What the desk may know of one delivery. An address that is gone counts as no consent."""
+    """The evaluator's view of one delivery. A deleted address counts as no consent."""
     return Subject(
         citizen_id=d.citizen_id,
         info_no=d.info_no,
@@ -315,7 +321,7 @@ def subject_of(d: OpenDelivery, known: Known | None, *, participant: bool = True
 
 
 def withheld(d: OpenDelivery, decision: Decision) -> Settlement:
-    """The ledger's line for a delivery that does not go out now."""
+    """The ledger row for a delivery that is not sent now."""
     reason = decision.reason.value
     match decision.verdict:
         case Verdict.DEFER:
@@ -330,6 +336,6 @@ def withheld(d: OpenDelivery, decision: Decision) -> Settlement:
 
 
 def ended_as(state: AlertState) -> tuple[DeliveryState, str]:
-    """How deliveries end that were still planned when their alert did."""
+    """The final state and reason of deliveries that were still planned when their alert ended."""
     reason = ENDED_AS.get(state, Reason.CANCELLED)
     return ENDS[reason], reason.value

@@ -1,1 +1,1 @@
-"""What a worker does, and what of it first."""
+"""What a worker process does, and in which order."""

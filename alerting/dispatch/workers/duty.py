@@ -1,4 +1,4 @@
-"""A duty of house-keeping: small transactions of one kind, one process at a time."""
+"""A maintenance duty: small transactions of one kind, by one process at a time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import Lane
 
-#: A transaction that took longer is made smaller the next time, one far below it larger. What
-#: workers write waits for it meanwhile, so twice this is the most that one may take.
+#: A transaction that took longer is made smaller the next time, one much shorter is made larger.
+#: Writes of workers wait for it, so one may take at most twice this.
 _AIM_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one transaction of a duty came to.
+    """The result of one transaction of a duty.
 
     more: there is work left. ring: lanes with new chunks. busy: deliveries whose chunks could not
     be marked for escalation because a worker was writing them; the duty's next transaction tries
-    again. None where the duty marks nothing.
+    again. None when the duty marks nothing.
     """
 
     more: bool = False
@@ -29,7 +29,7 @@ class Done:
     busy: Sequence[int] | None = None
 
 
-#: Works in the transaction it is given, on at most so many rows.
+#: Works in the given transaction, on at most this many rows.
 Step = Callable[[AsyncConnection, int], Awaitable[Done]]
 
 
@@ -37,8 +37,8 @@ Step = Callable[[AsyncConnection, int], Awaitable[Done]]
 class Duty:
     """One kind of work and how much of it fits into a transaction.
 
-    no: tells its lock from those of other duties. size: rows in the next transaction; most: in
-    any. light: it stands aside for grave work.
+    no: distinguishes its lock from those of other duties. size: rows in the next transaction. most:
+    rows in any transaction. light: it yields to high-priority work.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Duty:
     light: bool = False
 
     async def run(self, connection: AsyncConnection) -> Done:
-        """Do what fits into one transaction, and learn from the time that took."""
+        """Do what fits into one transaction, and adapt the size to the time it took."""
         start = time.perf_counter()
         done = await self.step(connection, self.size)
         self._adapt(time.perf_counter() - start)

@@ -1,8 +1,8 @@
-"""Precedence: light work stands aside while graver work is to be done, in whatever process.
+"""Precedence: low-priority work yields while higher-priority work is open, in any process.
 
 Lanes have queues and often workers of their own, but all share PostgreSQL, the provider and, on a
-small machine, the processor. What is to be done stands in PostgreSQL, so that is where a process
-that works on something light looks, ten times a second.
+small machine, the processor. PostgreSQL knows all open work, so a process with low-priority work
+looks there ten times a second.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from alerting.store.outbox import Work
 
 log = logger(__name__)
 
-#: How often a process with light work looks for graver work.
+#: How often a process with low-priority work looks for higher-priority work.
 _LOOK_S = 0.1
 
-#: Graver work is given way to for so long after it was written. What takes longer is held up by
-#: its provider or its size, and light work must not stand still for hours.
+#: Work is given precedence for this long after it was written. What takes longer is delayed by its
+#: provider or its size, and other work must not wait for hours.
 GIVE_WAY_S = 30.0
 
-#: Chunks of an alert that are queued before its planning may wait for other alerts: some seconds
-#: of sending, so that nothing stands still for it.
+#: Queued chunks of an alert before its planner may yield to other alerts: a few seconds of sending,
+#: so that senders never run dry.
 _ENOUGH = 20
 
 
 class Precedence:
-    """Says which lanes stand aside. Lives on one event loop.
+    """Says which lanes yield. Lives on one event loop.
 
     stretch_s: a lane stands aside for so long at a time, then may take one step. stopping: True
     once this process is to end; nothing is waited for then. PostgreSQL being away means that
@@ -51,7 +51,7 @@ class Precedence:
         self._db = db
         self._stopping = stopping
         self.lanes = [lane for lane in Lane if lane in lanes]
-        # Routine too, for digests are made in every process.
+        # Routine too, because digests are created in every process.
         self._watched = graver(Lane.ROUTINE).union(*map(graver, self.lanes))
         self._stretch_s = stretch_s
         self._young: frozenset[Lane] = frozenset()
@@ -60,11 +60,12 @@ class Precedence:
         self._aside_since: dict[Lane, float] = {}
 
     def stands_aside(self, work: Work) -> bool:
-        """True while graver work is to be done somewhere. A cancel of a grave alert never does."""
+        """True while higher-priority work is open anywhere. A Cancel of a high-priority alert never
+        yields."""
         return self._aside(work.lane) and not (work.first and work.lane in GRAVE_LANES)
 
     async def may_begin(self) -> dict[Lane, bool]:
-        """The lanes whose work may begin now; True where that is only an end or a cancel."""
+        """The lanes whose work may begin now; True when only ends and Cancels may."""
         await self.look()
         found = {}
         now = time.monotonic()
@@ -100,7 +101,8 @@ class Precedence:
         """Return when no alert of the plan's lane is to be told that has less queued, or after a
         stretch. Returns at once while little of the plan's own alert waits to be sent.
 
-        Planning far ahead of what is sent only takes the processor from them.
+        Returns at once while little of the plan's own alert waits to be sent. Planning far ahead of
+        sending only takes processor time from the others.
         """
         if time.monotonic() - self._compared_at < _LOOK_S:
             return
@@ -115,14 +117,14 @@ class Precedence:
             await asyncio.sleep(_LOOK_S)
 
     async def keep_looking(self, in_hand: Callable[[], Collection[Work]]) -> None:
-        """Look while there is work in hand that may have to stand aside, until cancelled."""
+        """Look again and again while running work may have to yield, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
             if any(graver(work.lane) for work in in_hand()):
                 await self.look()
 
     async def look(self) -> None:
-        """See what there is, unless that was done just now."""
+        """Refresh the view of open work, unless that was done just now."""
         now = time.monotonic()
         if now - self._looked_at < _LOOK_S / 2:
             return

@@ -8,26 +8,26 @@ from collections.abc import Collection
 from alerting.store import presence, queues
 from alerting.store.db import AWAY, Database
 
-#: An owner without presence is taken for dead when it was absent at every look for this long, and
-#: for this much longer where PostgreSQL was away and everybody has to come back.
+#: An owner without presence is considered dead when it was absent at every look for this long, and
+#: for this much longer after PostgreSQL was unavailable and all have to reconnect.
 _GRACE_S = 0.9
 _COMEBACK_S = 3.0
 
-#: A look that takes longer met a PostgreSQL that stood still, and connections of presence may have
-#: been given up.
+#: A look that takes longer met a stalled PostgreSQL, and presence connections may have been
+#: dropped.
 _STALLED_S = 2.0
 
-#: What this worker claimed so long ago without learning of it was lost on the way.
+#: A claim of this worker that is older and unknown to it was lost on the way.
 _KNOWN_S = 2.0
 
-#: How often an owner that is absent is looked for.
+#: How often an absent owner is looked for.
 _LOOK_S = 0.15
 
 
 class Recovery:
     """Knows which owners are absent, and since when. Lives on one event loop.
 
-    owner: this worker's name. pause_s: between two looks while nobody is absent.
+    owner: this worker's name. pause_s: seconds between two looks while nobody is absent.
     """
 
     def __init__(self, db: Database, owner: str, *, lease_s: float, pause_s: float) -> None:
@@ -44,9 +44,10 @@ class Recovery:
         return _LOOK_S if self._absent else self._pause_s
 
     async def gone(self) -> list[str]:
-        """The owners that have shown no presence at several looks in a row.
+        """The owners without presence at several looks in a row.
 
-        One whose connection alone was cut shows it again at once, however often that happens.
+        An owner that only lost its connection shows presence again at once, however often that
+        happens.
         """
         asked_s = time.monotonic()
         try:
@@ -54,7 +55,7 @@ class Recovery:
         except AWAY:
             self._start_anew()
             raise
-        # The look counts from its answer: PostgreSQL may have stood still meanwhile.
+        # The time of the answer counts: PostgreSQL may have stalled meanwhile.
         now = time.monotonic()
         if now - asked_s > _STALLED_S:
             self._start_anew()
@@ -63,8 +64,8 @@ class Recovery:
         return [owner for owner, since in self._absent.items() if now - since >= _GRACE_S]
 
     async def free(self, gone: Collection[str], held: Collection[int]) -> list[int]:
-        """Free what these owners leased, what outlived its lease, and what is leased by this worker
-        but not among the rows it holds; returns the rows."""
+        """Release the work of these owners, work with an expired lease, and work leased by this
+        worker that is not in `held`. Returns the rows."""
         try:
             return await queues.recover(
                 self._db, gone, own=self._owner, held=held, fresh_s=self._fresh_s

@@ -1,4 +1,4 @@
-"""House-keeping: what must happen though nobody rings for it. Safe to run anywhere, any number of
+"""Maintenance: what must happen although no task triggers it. Safe to run anywhere, any number of
 times."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from alerting.store.db import AWAY, Database
 
 log = logger(__name__)
 
-#: Approvers whom no provider reached are tried again after this.
+#: Approvers whom no provider reached are notified again after this.
 _RING_AGAIN = timedelta(seconds=30)
 
 #: Between two transactions of a duty that has work left.
@@ -41,14 +41,14 @@ _PAUSE_S = 0.01
 
 
 class House:
-    """Keeps house on one event loop: small duties, each in transactions of its own.
+    """Runs the maintenance duties on one event loop, each in transactions of its own.
 
     A duty that fails is logged and stops no other. Of several processes one at a time does a duty.
 
-    give_way: awaited before each batch of digests, so that routine work stands aside for grave
-    work. machine_clock: where it is far from PostgreSQL's, this machine does no house-keeping and
-    raises an alarm: what it would end or delete by a wrong time does not come back.
-    documents: those the process has parsed. staff: who hears of held alerts.
+    give_way: awaited before each batch of digests, so that routine work yields to high-priority
+    work. machine_clock: when it differs much from PostgreSQL's, this machine does no maintenance
+    and raises an alarm: what it would end or delete by a wrong time cannot be undone. documents:
+    the parsed alerts of this process. staff: who is notified of held alerts.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class House:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Every duty goes on in the background while the block lasts and ends with it.
+        """Run every duty in the background while the block lasts.
 
-        Each looks for work once a second, and goes on after a short pause while it has work left.
+        Each looks for work once a second, and continues after a short pause while it has work left.
         """
         loops = [asyncio.create_task(self._go_on(duty)) for duty in self.duties.values()]
         try:
@@ -106,8 +106,8 @@ class House:
     async def keep(self) -> bool:
         """Do every duty once, in order, until nothing is due.
 
-        False when another process is at one of them, or the clock of this machine is off. Raises
-        what the first of those that failed raised, when all have had their turn.
+        Returns False when another process is doing one of them, or this machine's clock is wrong.
+        Raises the first error of a duty after all have run.
         """
         all_mine, failed = True, None
         for duty in self.duties.values():
@@ -160,7 +160,7 @@ class House:
             return False
         host, off = socket.gethostname(), machine.off(self._machine_clock.now(), there)
         if off:
-            sentence = f"{off} Set it right: until then {host} keeps no house."
+            sentence = f"{off} Correct it: until then {host} does no maintenance."
             await alarms.open_(connection, "clock", host, sentence)
         elif self._was_off:
             await alarms.close(connection, "clock", host, by="system")
@@ -206,7 +206,7 @@ class House:
     async def _seal_audit(self, connection: AsyncConnection, limit: int) -> Done:
         count, head = await audit_chain.seal(connection, limit=limit)
         if count:
-            # Outside the database, so that a chain that was made anew there shows.
+            # Logged outside the database, so that a chain that was rebuilt there is detected.
             log.info("audit.sealed", head=str(head))
         return Done(count == limit)
 

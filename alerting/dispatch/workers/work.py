@@ -1,7 +1,7 @@
-"""Work: claims the best of what waits, starts it, and stands aside for graver work.
+"""Worker: claims the best of the waiting work, starts it, and yields to higher-priority work.
 
-One row of each queue (lane and channel) at a time is claimed in the order of ranks: ends and
-cancels first, then alerts by turns. Plans have a queue of their own, so none waits behind chunks.
+Each queue (lane and channel) is claimed row by row in the order of ranks: ends and Cancels first,
+then alerts in turn. Plans have a queue of their own, so none waits behind chunks.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ log = logger(__name__)
 
 _T = TypeVar("_T")
 
-#: Rows of one queue in hand at once: a chunk is loaded and judged while another is sent. One of
-#: another alert than these comes on top, so that it is ready when they have had their slice.
+#: Rows of one queue in progress at once: a chunk is loaded and evaluated while another is sent. One
+#: row of another alert comes on top, so that it is ready when these have used their time slice.
 _AT_ONCE = 2
 
-#: A ring that found work keeps its process from the next one for so long: another takes that.
+#: A notification that found work keeps its process from the next one for this long: another process
+#: takes that.
 _RING_S = 0.05
 
 
@@ -88,9 +89,9 @@ class Worker:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Claim and do work, and keep house, while the block lasts.
+        """Claim and do work, and run maintenance, while the block lasts.
 
-        Leaving it waits for what is in hand: `stopping` ends that between two windows.
+        Leaving it waits for work in progress, which `stopping` ends between two windows.
         """
         working = asyncio.create_task(self._work())
         beside = [
@@ -110,7 +111,7 @@ class Worker:
             await asyncio.sleep(_RING_S)
 
     async def fill(self) -> int:
-        """Claim and start work while there is room for it; returns how many rows."""
+        """Claim and start work while there is room for it; returns the number of rows."""
         count = 0
         async with self._filling:
             while not self._stopping():
@@ -121,7 +122,7 @@ class Worker:
         return count
 
     async def finish(self, timeout_s: float | None = None) -> None:
-        """Wait until nothing is in hand."""
+        """Wait until no work is in progress."""
         while self._in_hand:
             _, late = await asyncio.wait(self._in_hand, timeout=timeout_s)
             if late:
@@ -129,9 +130,9 @@ class Worker:
                 return
 
     async def recover(self) -> None:
-        """Free the work of workers that are dead, and what this one claimed without an answer."""
+        """Release the work of dead workers, and work that this one claimed without an answer."""
         gone = await self._recovery.gone()
-        # Between two claims: what one has just taken must not look lost.
+        # Between two claims: work that was just claimed must not look lost.
         async with self._filling:
             freed = await self._recovery.free(gone, [w.id for w in self._held()])
         if freed:
@@ -151,7 +152,7 @@ class Worker:
             await asyncio.sleep(self._recovery.pause_s)
 
     async def _tried(self, act: Callable[[], Awaitable[_T]]) -> _T | None:
-        """What it returned; None where it failed, which is logged and never the end."""
+        """The result; None after a failure, which is logged and never stops the worker."""
         try:
             return await act()
         except AlertingError as e:
