@@ -1,4 +1,6 @@
-"""Dispatch conducts. An alert goes by `intake`, `plan` and `chunks`, which asks `judging` and sends
-by `providers`; `receipts`, `bounces` and `escalate` hear what came of it. `workers` says who does
-what first.
+"""Dispatch: the way of an alert.
+
+It goes through `intake`, `plan` and `chunks`, which asks `judging` and sends by `providers`;
+`receipts`, `bounces` and `escalate` process what providers report. `workers` decides who does what
+first.
 """

@@ -1,4 +1,4 @@
-"""Alarms raised from where nobody may wait for the database."""
+"""Alarms raised by code that must not wait for the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alerting.store.db import AWAY, Database
 
 log = logger(__name__)
 
-#: An alarm that goes on is written again no sooner.
+#: An alarm that continues is written again no sooner than this.
 _AGAIN_S = 10.0
 
 
@@ -28,7 +28,7 @@ class Alarms:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, kind: str, subject: str, sentence: str) -> None:
-        """Say that something is wrong."""
+        """Report that something is wrong."""
         now = time.monotonic()
         if now - self._written_s.get((kind, subject), -_AGAIN_S) < _AGAIN_S:
             return
@@ -36,12 +36,12 @@ class Alarms:
         self._later(self._open(kind, subject, sentence))
 
     def close(self, kind: str, subject: str) -> None:
-        """Say that it is right again."""
+        """Report that it is right again."""
         self._written_s.pop((kind, subject), None)
         self._later(self._close(kind, subject))
 
     async def drain(self) -> None:
-        """Return when all that was said is written."""
+        """Return when all alarms are written."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 

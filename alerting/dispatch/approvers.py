@@ -1,4 +1,4 @@
-"""Approvers: whoever may let a held alert go hears at once that it waits."""
+"""Approvers: those who may approve a held alert are notified at once that it waits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alerting.store.alerts import StoredAlert
 
 log = logger(__name__)
 
-#: So many addresses took nothing: somebody must look.
+#: The alarm when addresses of approvers did not accept a notification.
 ALARM = "approvers-not-told"
 
 #: An identifier may be long, and an SMS is short.
@@ -32,16 +32,17 @@ _AREAS = 10
 async def ring(
     connection: AsyncConnection, staff: Staff, *, public_url: str, limit: int
 ) -> tuple[int, bool]:
-    """Tell the approvers of up to `limit` alerts that wait and that they have not heard of; returns
-    how many those were, and whether there was one that nobody could be told of.
+    """Notify the approvers of up to `limit` held alerts that they have not been notified of.
 
-    Each is noted as told in this transaction: whoever dies in it tells once more. What no address
-    took is tried again the next time, and opens an alarm until it goes.
+    Each is marked as notified in this transaction; after a crash it is sent again. What no address
+    accepted is tried again the next time, and opens an alarm until it succeeds.
+
+    Returns how many alerts those were, and whether one reached no address.
     """
     rung = 0
     await alarms.open_of_held(connection)
     for _ in range(limit):
-        # One by one: whose turn it is depends on those before.
+        # One by one: which is next depends on those before.
         alarm = await alarms.next_unrung(connection)
         if alarm is None:
             break
@@ -67,10 +68,10 @@ async def ring(
 
 
 def notice(stored: StoredAlert, *, public_url: str) -> Notice:
-    """What an approver reads of a held alert.
+    """The text for approvers of a held alert.
 
-    Our own lines with the commands stand before all that the sender wrote, and that is never more
-    than the rest of its line: nobody can write a command in our name.
+    Our own lines with the commands come before everything from the sender, which is limited to the
+    rest of a line: nobody can write a command in our name.
     """
     alert = from_json(stored.document)
     mark = f"{alert.status.upper()}: " if alert.is_drill else ""
@@ -105,7 +106,7 @@ def notice(stored: StoredAlert, *, public_url: str) -> Notice:
 
 
 def _theirs(text: str | None, most: int = _SHOWN) -> str:
-    """What somebody else wrote, on one line and short."""
+    """Text written by others, on one line and cut short."""
     return clip(one_line(text), most)
 
 

@@ -1,4 +1,4 @@
-"""Takes bounces by SMTP: what comes to our return addresses, and nothing else."""
+"""An SMTP server for bounces: it accepts mail to our return addresses and nothing else."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ class _Receiver:
         return "250 2.0.0 Kept"
 
     async def handle_exception(self, error: Exception) -> str:
-        # Whatever it is, the mail server keeps the mail: a 5xx would be its end.
+        # Whatever happened, the mail server must keep the mail: a 5xx would discard it.
         log.warning("bounce.not_kept", error=type(error).__name__)
         return "451 4.3.0 Not now"
 
 
 @asynccontextmanager
 async def receiving(listener: socket.socket, intake: Intake, verp: Verp) -> AsyncIterator[None]:
-    """Take bounces by SMTP on a bound socket while the block lasts.
+    """Accept bounces by SMTP on a bound socket while the block lasts.
 
-    Others than our return addresses are refused with 550, so it can relay nothing; a mail above
-    `bounces.MAX_BYTES` with 552; while the database is away the answer is 451.
+    Other recipients than our return addresses are refused with 550, so it cannot relay; a mail
+    above `bounces.MAX_BYTES` with 552; while the database is unavailable the answer is 451.
     """
     loop = asyncio.get_running_loop()
     handler = _Receiver(intake, verp)

@@ -1,7 +1,7 @@
-"""Bounces: mails that come back, taken from the mail server and kept as receipts.
+"""Bounces: returned mails, accepted from the mail server and stored as receipts.
 
-Only return addresses that we made are taken, and a mail is answered for when its receipt is
-durable: what cannot be kept now is left to the mail server, which tries again for days.
+Only return addresses that we created are accepted, and a mail is acknowledged when its receipt is
+durable: what cannot be stored now is left to the mail server, which retries for days.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ log = logger(__name__)
 
 
 async def return_addresses(db: Database, domain: str) -> Verp:
-    """Makes and reads this system's return addresses. Raises Unavailable without a database."""
+    """Creates and reads this system's return addresses. Raises Unavailable without a database."""
     async with db.begin() as connection:
         return Verp(await get_or_create(connection, BOUNCE_KEY, new_key), domain)
 
 
 def receipt_of(delivery_id: int, mail: bytes) -> NewReceipt:
-    """The receipt a mail to this delivery's return address comes to. One that reports nothing is
-    one as well: so it is known that it came."""
+    """The receipt for a mail to this delivery's return address; also for one that reports nothing,
+    so that its arrival is on record."""
     bounce = bounces.read(mail)
     log.info("bounce.taken", delivery=delivery_id, status=bounce.status, code=bounce.code)
     return NewReceipt("email", delivery_id, "", bounce.status, bounce.code)

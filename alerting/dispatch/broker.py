@@ -1,8 +1,8 @@
-"""Celery as a doorbell: it says that a lane has work, and may be wrong or silent.
+"""Celery as a notification: it says that a lane has work, and may be wrong or silent.
 
-PostgreSQL holds the work itself, so a lost ring costs a worker's next look and a doubled one costs
-a claim that finds nothing. One queue per lane; Celery's priorities stay unused because
-its Redis transport orders by priority before queue.
+PostgreSQL holds the work itself. A lost notification costs a worker's next poll, a doubled one a
+claim that finds nothing. One queue per lane; Celery's priorities stay unused because its Redis
+transport orders by priority before queue.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ log = logger(__name__)
 
 TASK = "alerting.work"
 
-#: What kombu raises where the broker is gone or does not take a ring.
+#: What kombu raises when the broker is unavailable or does not accept a message.
 _GONE = (OperationalError, KombuError, OSError)
 
-#: How long one ring may wait for an answer.
+#: How long one publish may wait for an answer.
 _PATIENCE_S = 0.5
 
-#: How long a broker that did not answer is left alone.
+#: How long a broker that did not answer is not tried again.
 _SILENT_S = 5.0
 
 
@@ -43,8 +43,7 @@ def make_app(broker_url: str) -> Celery:
     app = Celery("alerting", broker=for_kombu(broker_url))
     arguments = {"x-queue-type": "quorum"} if on_rabbitmq(broker_url) else None
     app.conf.update(
-        # By the exchange without a name, which finds a queue by its own: nothing has to be bound,
-        # so an emptied broker forgets no way.
+        # The default exchange needs no bindings, so nothing is lost when the broker is wiped.
         task_queues=[
             Queue(lane.value, Exchange(""), lane.value, queue_arguments=arguments) for lane in Lane
         ],
@@ -56,15 +55,15 @@ def make_app(broker_url: str) -> Celery:
         accept_content=["json"],
         worker_consumer="alerting.dispatch.consumer:LaneConsumer",
         worker_prefetch_multiplier=1,
-        # Whoever reaches the broker could end workers by it, and needs no secret of ours.
+        # Anybody who can reach the broker could stop workers by it, without any of our secrets.
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_soft_shutdown_timeout=20,
         broker_connection_retry_on_startup=True,
-        # Its children sweep while the broker is away; they must not end with its patience.
+        # Its children poll while the broker is unavailable; they must not exit when it gives up.
         broker_connection_max_retries=None,
         broker_pool_limit=4,
-        # RabbitMQ: a peer that is gone is noticed after two of these.
+        # RabbitMQ: a lost peer is noticed after two of these.
         broker_heartbeat=10,
         broker_transport_options=_transport_options(broker_url),
     )
@@ -88,13 +87,14 @@ def _transport_options(broker_url: str) -> dict[str, object]:
 
 
 def _ringing_options(broker_url: str) -> dict[str, object]:
-    """A ring must fail quickly when the broker is gone: the work is safe in PostgreSQL."""
+    """A publish must fail quickly when the broker is unavailable: the work is safe in PostgreSQL.
+    """
     if on_rabbitmq(broker_url):
-        # Confirmed, for without that what a broker drops looks rung. A socket that says nothing
-        # must not keep all rings waiting.
+        # Confirmed, because otherwise a dropped message looks published. A silent socket must not
+        # block all publishing.
         return {"confirm_publish": True, "read_timeout": _PATIENCE_S, "write_timeout": _PATIENCE_S}
-    # Without these kombu tries a dead broker for ever inside one publish, and waits ten seconds for
-    # one that is stopped.
+    # Without these kombu retries a dead broker for ever inside one publish, and waits ten seconds
+    # for a suspended one.
     return {
         "max_retries": 1,
         "interval_start": 0,
@@ -107,12 +107,12 @@ def _ringing_options(broker_url: str) -> dict[str, object]:
 class Doorbell:
     """Tells workers that a lane has work. Never raises and never waits for the broker.
 
-    Rings are published one after the other by a thread. A ring that is still to be published
-    stands for those that follow it in its lane. A failed one is logged, and the broker is left
-    alone for a while: workers look for work every second all the same.
+    A thread publishes one message after the other. A message still to be published covers later
+    ones for its lane. A failure is logged, and the broker is then not tried for a while: workers
+    poll every second anyway.
 
-    Keeps one connection. One that has died meanwhile is noticed by the first ring, which is then
-    published once more by a new one.
+    Keeps one connection. A connection that has died is noticed by the first publish, which is then
+    repeated on a new one.
     """
 
     def __init__(self, broker_url: str) -> None:
@@ -125,8 +125,8 @@ class Doorbell:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
 
     def ring(self, lane: Lane) -> Future[bool]:
-        """Say that this lane has work, in the background; the result is whether the broker took
-        the ring."""
+        """Announce work for this lane in the background. The result says whether the broker
+        accepted it."""
         with self._lock:
             waiting = self._waiting.get(lane)
             if waiting is None:
@@ -134,7 +134,7 @@ class Doorbell:
             return waiting
 
     def _ring(self, lane: Lane) -> bool:
-        # Before it is published: work that comes from now on is worth a ring of its own.
+        # Before it is published: work written from now on needs a message of its own.
         with self._lock:
             del self._waiting[lane]
         if time.monotonic() < self._silent_until:
@@ -145,7 +145,7 @@ class Doorbell:
                 self._publish(lane)
             except _GONE:
                 self._hang_up()
-                # A broker that is there and says nothing would say nothing again.
+                # A broker that is there but silent would be silent again.
                 if not kept or time.monotonic() - start > _PATIENCE_S / 2:
                     raise
                 self._publish(lane)
@@ -177,7 +177,7 @@ class Doorbell:
                 producer.connection.collect(socket_timeout=_PATIENCE_S)
 
     def close(self) -> None:
-        """Publish what is waiting, within a second, and hang up."""
+        """Publish what is waiting, within a second, and disconnect."""
         self._thread.submit(self._hang_up)
         closing = threading.Thread(target=self._thread.shutdown, daemon=True)
         closing.start()

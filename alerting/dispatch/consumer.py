@@ -1,4 +1,4 @@
-"""What a Celery worker sets up at its broker: the lanes' queues and nothing besides."""
+"""The queues a Celery worker declares at its broker: the lanes and nothing else."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from celery.worker.consumer import Consumer
 
 
 class LaneConsumer(Consumer):  # type: ignore[misc]  # Celery carries no types
-    """Celery's consumer without the twenty-eight queues it makes on RabbitMQ for delayed tasks.
+    """Celery's consumer without the 28 queues that it declares on RabbitMQ for delayed tasks.
 
-    No task of ours is delayed by the broker: what waits for a time waits in PostgreSQL.
+    The broker delays no task of ours: what waits for a time waits in PostgreSQL.
     """
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc]

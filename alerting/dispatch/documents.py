@@ -1,4 +1,4 @@
-"""Documents: what alerts say, read and parsed once by a process."""
+"""Documents: the alerts a process has read and parsed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Ending: the audience of an alert that says that a danger is over.
+"""The audience of an alert that says that a danger is over.
 
-It is whoever was told of the danger by any alert of its event, wherever they are now, and whoever a
-provider is being called for at this moment. An end that does not cover what it refers to ends the
-danger only for those in its own areas.
+These are all citizens who were told of the danger by any alert of its event, wherever they are now,
+and those for whom a provider is being called at this moment. An end that does not cover what it
+refers to ends the danger only for citizens in its own areas.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from alerting.store.end_audience import Reached
 
 
 class Told:
-    """Finds whom the end `stored`, which says `alert`, is for."""
+    """Finds the audience of the end `stored`, whose content is `alert`."""
 
     def __init__(self, connection: AsyncConnection, stored: StoredAlert, alert: Alert) -> None:
         self._connection = connection
@@ -35,7 +35,7 @@ class Told:
         self._ground: Ground | None = None
 
     async def holds_anybody(self, *, batch: int) -> bool:
-        """True where somebody who was told is in the end's areas."""
+        """True when somebody who was told is in the end's areas."""
         async with aclosing(self._told(batch)) as parts:
             async for part in parts:
                 if await self._inside([r.citizen_id for r in part]):
@@ -45,10 +45,10 @@ class Told:
     async def recipients(
         self, *, batch: int, everywhere: bool, not_planned_for: UUID | None = None
     ) -> AsyncGenerator[list[Recipient]]:
-        """Those who must hear that it is over, at the addresses that were told of the danger.
+        """The citizens to notify that it is over, at the addresses that were told of the danger.
 
-        everywhere: not only in the end's own areas. not_planned_for: leave out whom the ledger has
-        for this alert.
+        everywhere: not only in the end's own areas. not_planned_for: leave out citizens with a
+        delivery for this alert.
         """
         async with aclosing(self._told(batch)) as parts:
             async for part in parts:
@@ -73,7 +73,7 @@ class Told:
         return end_audience.told(self._connection, self._stored, batch=batch)
 
     async def _inside(self, citizen_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Those of these citizens who are in the end's areas: the zones and places hit, as bits."""
+        """Which of these citizens are in the end's areas: the zones and places hit, as bits."""
         if not self._zones.zones:
             return {}
         driver = await raw(self._connection)

@@ -1,4 +1,4 @@
-"""Escalate: whoever one channel did not reach hears by their next, once, while the alert lives."""
+"""Escalate: citizens whom one channel did not reach get the next, once, while the alert is live."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _SELDOM = 0.1
 
 
 def receipt_wait_s(lane: Lane, settings: Settings) -> float:
-    """How long a delivery of this lane may go without being accepted, and an accepted one without
-    a report where reports are given, before it counts as not reached; 0 for ever."""
+    """Seconds after which a delivery of this lane counts as not reached, when it was not accepted,
+    or was accepted and not reported where reports are given. 0 means never."""
     match lane:
         case Lane.EXTREME:
             return settings.receipt_extreme_s
@@ -43,7 +43,7 @@ def wait_of(lane: Lane, settings: Settings, now: datetime) -> Wait:
 
 
 class Escalations:
-    """Finds who was not reached and writes the chunks that reach them another way."""
+    """Finds citizens who were not reached and writes the chunks for their next channel."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -51,8 +51,8 @@ class Escalations:
     async def write(
         self, connection: AsyncConnection, *, now: datetime, most: int
     ) -> tuple[int, set[Lane]]:
-        """Check up to `most` chunks whose time has come, the longest due first; returns how many
-        those were and the lanes that have new chunks.
+        """Check up to `most` chunks that are due, the longest due first. Returns how many those
+        were, and the lanes that have new chunks.
 
         Called by one process at a time.
         """
@@ -66,7 +66,7 @@ class Escalations:
         return most, lanes
 
     async def _look(self, connection: AsyncConnection, chunk: Due, now: datetime) -> list[int]:
-        """Tell whom a chunk did not reach by their next channel; returns the new chunks."""
+        """Notify those whom a chunk did not reach by their next channel; returns the new chunks."""
         wait = wait_of(chunk.lane, self._settings, now)
         known = await escalations.reports(connection, chunk, wait)
         # Not one report of a whole chunk: rather the reports are lost than the messages. Only
@@ -104,7 +104,7 @@ class Escalations:
     async def _of_members(
         self, connection: AsyncConnection, chunk: Due, steps: list[Step]
     ) -> list[Step]:
-        """The steps of a drill, but for who has left; an address that is new needs its pass."""
+        """The steps of a drill without former members; a new address needs its pass."""
         here = await walls.members(connection, chunk.alert_id, [s.citizen_id for s in steps])
         stored = await alerts.get(connection, chunk.alert_id)
         if stored is not None:

@@ -1,4 +1,4 @@
-"""Lease: a claimed row of the outbox, the proof that it is still ours, and writes that need it."""
+"""Lease: a claimed outbox row, the proof that it is still ours, and writes that need the proof."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from alerting.store.settlements import Settlement
 
 log = logger(__name__)
 
-#: What is written under a lease, with the alert's state at that moment.
+#: A write under a lease; it gets the alert's state at that moment.
 Act = Callable[[AsyncConnection, AlertState], Awaitable[object]]
 
 _PAUSE_S = 0.05
 _PAUSE_MAX_S = 1.0
-#: How often it is seen whether an alert has ended while providers are called for it.
+#: How often it is checked, during provider calls, whether the alert has ended.
 _LOOK_S = 0.2
 
 
 class Lease:
     """Holds one claimed row. Lives on one event loop.
 
-    `write` survives PostgreSQL being away: what a provider has answered must not be forgotten, and
-    the fence keeps a later owner's work from being overwritten. What is written has to bear being
-    written twice, for the answer to a commit may be lost.
+    `write` retries while PostgreSQL is unavailable: a provider's answer must not be lost, and the
+    fence protects a later owner's work. Writes must be idempotent: a commit may succeed although
+    its reply is lost.
     """
 
     def __init__(self, db: Database, work: Work, *, lease_s: float) -> None:
@@ -48,14 +48,14 @@ class Lease:
 
     @property
     def sure(self) -> bool:
-        """False when the lease may have run out meanwhile, or the alert was seen to have ended:
-        then no provider may be called."""
+        """False when the lease may have expired, or the alert is known to have ended: then no
+        provider may be called."""
         return not self._ended and time.monotonic() - self._held_at < self._lease_s / 2
 
     async def write(self, act: Act | None = None, **values: int) -> AlertState:
-        """Prove and extend the lease, set `values` and do `act`, in one transaction.
+        """Prove and extend the lease, set `values` and run `act`, in one transaction.
 
-        Returns the alert's state. Tries again while PostgreSQL is away. Raises Fenced when
+        Returns the alert's state. Retries while PostgreSQL is unavailable. Raises Fenced when
         another worker has taken over.
         """
 
@@ -71,7 +71,7 @@ class Lease:
     async def turn_window(
         self, settlements: Sequence[Settlement], window: tuple[int, int], *, now: datetime
     ) -> AlertState:
-        """The same for what every window needs: settle the last, open the next. Much cheaper."""
+        """Record the outcomes of one window and open the next, much cheaper than `write`."""
         return await self._until_written(
             lambda: claims.turn_window(
                 self._db, self.work, settlements, lease_s=self._lease_s, window=window, now=now
@@ -80,14 +80,14 @@ class Lease:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """See within a moment, while the block lasts, that the alert has ended."""
+        """Notice within a moment, while the block lasts, that the alert has ended."""
         async with during(self._watch()):
             yield
 
     async def _watch(self) -> None:
         while not self._ended:
             await asyncio.sleep(_LOOK_S)
-            # Whoever writes next under this lease waits until the database answers.
+            # The next write under this lease waits until the database answers.
             with suppress(*AWAY):
                 state = await claims.state_seen(self._db, self.work)
                 self._ended = state is None or state in ENDED
@@ -120,5 +120,5 @@ class Lease:
                 try:
                     await self.write()
                 except Fenced:
-                    # Whoever works under this lease learns it at their next write.
+                    # The owner of this lease gets the error at its next write.
                     return

@@ -1,4 +1,4 @@
-"""Listing: the alerts somebody looks for, page by page."""
+"""Listing: alerts that match a filter, page by page."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which alerts to list: those that meet everything that is given.
+    """A filter for alerts: those that meet every given condition.
 
-    states: any of these. since, until: sent from and before then. where: one of their areas shares
+    states: any of these. since, until: sent from and before. where: one of their areas shares
     ground or a geocode with it.
     """
 
@@ -47,8 +47,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some alerts, the one sent last first. next: what to ask for the page after; None on the last.
-    A page for an area may be short, or empty, and not be the last."""
+    """One page of alerts, the latest first.
+
+    A page filtered by area may be short, or empty, without being the last.
+
+    next: the cursor of the following page; None on the last.
+    """
 
     alerts: list[dict[str, Any]]
     next: str | None
@@ -60,8 +64,8 @@ class Page:
 async def page(
     connection: AsyncConnection, wanted: Wanted, *, after: str | None = None, limit: int = MOST
 ) -> Page:
-    """Up to `limit` alerts. after: `next` of the page before. Raises BadInput for one that is
-    none."""
+    """Return up to `limit` alerts. after: `next` of the previous page. Raises BadInput for an
+    invalid cursor."""
     position = None if after is None else _read(after)
     batch = limit if wanted.where is None else _BATCH
     found: list[Row] = []

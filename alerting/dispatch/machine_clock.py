@@ -1,17 +1,17 @@
-"""This machine's clock beside PostgreSQL's: what is ended or deleted by a wrong time does not come
-back."""
+"""This machine's clock compared with PostgreSQL's: what is ended or deleted by a wrong time cannot
+be undone."""
 
 from __future__ import annotations
 
 import socket
 from datetime import datetime, timedelta
 
-#: A machine whose clock differs by more ends and deletes nothing.
+#: A machine whose clock differs by more than this ends and deletes nothing.
 _FAR = timedelta(minutes=1)
 
 
 def off(here: datetime, there: datetime) -> str:
-    """How far this machine's clock is from PostgreSQL's, as a sentence; "" where it is near."""
+    """How far this machine's clock is from PostgreSQL's, as a sentence; empty when it is close."""
     if abs(here - there) <= _FAR:
         return ""
     return (

@@ -1,19 +1,19 @@
-"""A mail relay's log: which of our messages it took."""
+"""A mail relay's log: which of our messages it accepted."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-#: Our envelope sender names the delivery, whatever tag follows: `b+4711@`, `b+4711.x@`.
+#: Our envelope sender names the delivery, with any tag: `b+4711@`, `b+4711.x@`.
 _SENDER = re.compile(r"\bb\+(\d+)[^@\s<>]*@", re.I)
 _RECIPIENT = re.compile(r"\b(?:orig_)?to=<?([^\s<>,;]+@[^\s<>,;]+)>?", re.I)
-#: Postfix and Sendmail begin what they say of a message with its queue id.
+#: Postfix and Sendmail start each line about a message with its queue id.
 _QUEUE = re.compile(r"([0-9A-Za-z-]{6,}):")
 
 
 class MailLog:
-    """Read once. known_below: deliveries with lower ids are in the backup under their own."""
+    """Reads a log once. known_below: deliveries with lower ids are in the backup."""
 
     def __init__(self, lines: Iterable[str], *, known_below: int) -> None:
         self._known_below = known_below
@@ -31,8 +31,8 @@ class MailLog:
                 self._others |= {m[1].casefold() for m in _RECIPIENT.finditer(line)}
 
     def took(self, delivery_id: int, endpoint: str) -> bool | None:
-        """True where the relay took it, False where it did not; None where it took something for
-        this address that the backup knows nothing of and that may have been this."""
+        """True when the relay accepted it, False when it did not; None when it accepted something
+        for this address that the backup does not know and that may have been this."""
         if delivery_id in self._ids and delivery_id < self._known_below:
             return True
         if delivery_id >= self._known_below and endpoint.casefold() in self._others:

@@ -1,4 +1,4 @@
-"""Prune: what is old leaves the ledger in small steps that nobody has to wait for."""
+"""Prune: old deliveries leave the ledger in small steps that nobody has to wait for."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CHUNKS = 4
 _LOOKED_AT = 20
 _ALARMS = 1000
 
-#: How long it stands aside before it looks again whether anything grave is still under way.
+#: How long it yields before it looks again whether high-priority work is still open.
 ASIDE_S = 1.0
 
 
 @dataclass(slots=True)
 class Pruned:
-    """What one run did, or would do. in_use: events old enough that something still holds back.
-    deliveries: also those that an interrupted run had left."""
+    """The result of one run, real or dry. in_use: events old enough that something still holds
+    back. deliveries: including those that an interrupted run had left."""
 
     dry_run: bool
     events: list[OldEvent] = field(default_factory=list)
@@ -83,10 +83,12 @@ def _quiet(_done: int, _total: int) -> None: ...
 class Pruner:
     """Prunes on one event loop.
 
-    Every transaction is short, waits for an Extreme or Severe alert to be through, and works alone
-    in the whole database, whatever number of these run. gentle: it rests as long as it works.
-    progress: called with the deliveries deleted and those to delete. pause: sleeps. machine:
-    this machine's clock: where it is far from PostgreSQL's, nothing is deleted.
+    Every transaction is short, waits until no Extreme or Severe alert is in progress, and is the
+    only one in the database, whatever number of these run.
+
+    gentle: pause as long as it works. progress: called with the deliveries deleted and those to
+    delete. pause: sleeps. machine: this machine's clock; when it differs much from PostgreSQL's,
+    nothing is deleted.
     """
 
     def __init__(
@@ -108,11 +110,11 @@ class Pruner:
         self._total = 0
 
     async def run(self, days: int, *, actor: str, dry_run: bool = False) -> Pruned:
-        """Delete the deliveries of events that ended more than `days` ago, with all that hangs on
-        them, and what an interrupted run has left; `dry_run` only says what would go.
+        """Delete the deliveries of events that ended more than `days` ago, with everything that
+        belongs to them, and what an interrupted run has left. `dry_run` only reports what would go.
 
-        Alerts, the audit, citizens and their consent stay. Ended at any moment it has done no
-        harm, and the next run goes on. Raises Unavailable where one of two clocks is wrong.
+        Alerts, the audit, citizens and their consent stay. It may be interrupted at any moment; the
+        next run continues. Raises Unavailable when one of two clocks is wrong.
         """
         await self._agree_on_the_time()
         cutoff = self._clock.now() - timedelta(days=days)
@@ -132,7 +134,7 @@ class Pruner:
         return done
 
     async def _agree_on_the_time(self) -> None:
-        """By a clock that is years ahead everything is old."""
+        """A clock that is years ahead makes everything old."""
         if self._machine_clock is None:
             return
         async with self._db.begin() as connection:
@@ -193,7 +195,8 @@ class Pruner:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction, begun when nothing grave is under way and no other prune is in one."""
+        """One transaction, started when no high-priority work is open and no other prune is running
+        one."""
         while True:
             async with self._db.begin(patient=True) as connection:
                 await prune.take_turn(connection)

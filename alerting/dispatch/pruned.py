@@ -1,4 +1,4 @@
-"""Pruned: what is said of an alert whose deliveries are kept no longer."""
+"""Pruned: the answer about an alert whose deliveries are no longer kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alerting.store.alerts import StoredAlert
 
 
 async def refuse_pruned(connection: AsyncConnection, stored: StoredAlert) -> None:
-    """Raise Gone for an alert that was pruned, with what its deliveries added up to."""
+    """Raise Gone for an alert that was pruned, with the totals of its deliveries."""
     if stored.pruned_at is None:
         return
     counts: Counter[tuple[str, str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""Reach: whether an alert tells anybody, and the alarm where it does not."""
+"""Reach: whether an alert notifies anybody, and the alarm when it does not."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from alerting.domain.delivery import TOLD, DeliveryState
 from alerting.store import alarms, alerts, delivery_queries, escalations, tallies
 from alerting.store.alerts import StoredAlert
 
-#: Why a delivery was not sent whose citizen need not know of the danger: where nobody was told, the
-#: endpoint of another was not either. Whoever is spared for any other reason knows of it.
+#: Reasons for not sending that leave the citizen without knowledge of the danger. With any other
+#: reason they already know of it. (When nobody was notified, neither was the other citizen of a
+#: shared endpoint.)
 _UNKNOWING = frozenset(
     {
         Reason.NOT_A_PARTICIPANT,
@@ -34,7 +35,7 @@ _UNKNOWING = frozenset(
 
 _TIME = "%Y-%m-%d %H:%M UTC"
 
-#: Not more geocodes are named in one sentence.
+#: The most geocodes named in one sentence.
 _NAMED = 5
 
 #: (channel, state, reason, count)
@@ -44,11 +45,13 @@ Count = tuple[str, str, str, int]
 def unheard(
     stored: StoredAlert, counts: Sequence[Count], *, waits_until: datetime | None = None
 ) -> str:
-    """Why nobody hears of an alert, as a sentence.
+    """Why nobody is notified of an alert, as a sentence.
 
-    "" where somebody was told, may still be or knows of the danger already; for what is held or
-    only kept; and for the end of a danger, which none but those who were told of it hear.
-    waits_until: when the first of what is deferred is due.
+    Empty when somebody was notified, may still be, or already knows of the danger; for alerts that
+    are held or only recorded; and for the end of a danger, which goes only to those who were told
+    of it.
+
+    waits_until: when the first deferred delivery is due.
     """
     if stored.ends or stored.state in {AlertState.HELD, AlertState.RECORDED}:
         return ""
@@ -74,14 +77,15 @@ def unheard(
 
 
 async def finish(connection: AsyncConnection, alert_id: UUID, *, now: datetime) -> None:
-    """Mark an alert finished once none of its work is open, and see whether anybody heard it."""
+    """Mark an alert finished once none of its work is open, and check whether it notified anybody.
+    """
     if await alerts.complete_if_done(connection, alert_id):
         await judge(connection, [alert_id], now=now)
 
 
 async def judge(connection: AsyncConnection, alert_ids: Collection[UUID], *, now: datetime) -> None:
-    """Open the alarm for each finished real alert that nobody heard; close it where somebody has
-    been told since. What may yet go by another channel is judged after that."""
+    """Open the alarm for each finished Actual alert that notified nobody; close it when somebody
+    has been notified since. An alert that may still go by another channel is checked after that."""
     for stored in await alerts.finished(connection, alert_ids) if alert_ids else ():
         subject = str(stored.id)
         if await tallies.any_told(connection, stored.id):
@@ -134,8 +138,8 @@ def _empty(stored: StoredAlert) -> str:
 
 
 async def _geocodes(connection: AsyncConnection, alert_id: UUID) -> str:
-    """Which geocodes an alert for nobody names: whoever wrote them sees which is wrong."""
-    # Status needs it hardly ever, and lxml and shapely come with it.
+    """Which geocodes an alert for nobody names, so that its author sees which is wrong."""
+    # Status hardly ever needs it, and it imports lxml and shapely.
     from alerting.cap import from_json
 
     stored = await alerts.get(connection, alert_id)

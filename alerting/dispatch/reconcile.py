@@ -1,9 +1,9 @@
-"""Reconcile: make a restored database agree with what providers took since its backup was made.
+"""Reconcile: update a restored database with what providers accepted since its backup.
 
-Between the dump and the end of the old system workers went on sending. The restored ledger knows
-nothing of it, so whatever it still calls open may have been sent, and some of it was never even
-planned. Providers' own records decide; what they cannot say is in doubt, and the lanes' rules for
-that apply: the grave is sent once more and flagged, the rest is held for a receipt and closed.
+Between the dump and the end of the old system workers kept sending. The restored ledger does not
+know it: whatever it calls open may have been sent, and some of it was never planned. Providers' own
+records decide; what they cannot answer is in doubt, and the rules of the lanes apply: high-priority
+deliveries are sent again, flagged; others are held for a receipt and then closed.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ _TOGETHER = 16
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What became of the deliveries the backup called open.
+    """What happened to the deliveries that the backup called open.
 
-    planned: those of them that had not even been planned. accepted: a provider took them after
-    the backup. failed: it took them and could not deliver. unsent: nobody took them; they go out
-    now. in_doubt: nobody can say. alerts: what goes on when workers start. keys: those that were
-    ended. stops: endpoints whose owners had said stop, or start, after the backup. people: who
-    may act by what the backup says.
+    planned: those of them that had not been planned. accepted: a provider accepted them after the
+    backup. failed: it accepted them and could not deliver. unsent: nobody accepted them; they go
+    out now. in_doubt: nobody can say. alerts: alerts that continue when workers start. keys: those
+    that were ended. stops: endpoints whose owners had said stop, or start, after the backup.
+    people: who may act according to the backup.
     """
 
     planned: int
@@ -85,10 +85,10 @@ class Reconciled:
 class Reconciler:
     """Works on a database opened under `restored.reconciling`, while no worker does.
 
-    since: when the backup was begun. mail_log: the lines of the mail relay's log since then, all of
-    them; without it every open mail is in doubt. resend: channels whose doubts are sent again in
-    every lane. said: what stop lists say. keep_keys: leave the keys that the backup calls live;
-    without it all end, for nobody knows which had been revoked.
+    since: when the backup was begun. mail_log: all lines of the mail relay's log since then;
+    without it every open mail is in doubt. resend: channels whose deliveries in doubt are sent
+    again in every lane. said: the content of the stop lists. keep_keys: keep the keys that the
+    backup calls live; otherwise all end, because nobody knows which had been revoked.
     """
 
     def __init__(
@@ -121,14 +121,14 @@ class Reconciler:
         self._turn = asyncio.Semaphore(_TOGETHER)
 
     async def run(self, *, actor: str) -> Reconciled:
-        """Settle what providers know of, then let workers send from this database.
+        """Record what providers know, then allow workers to send from this database.
 
         May be repeated after a failure. Workers that wait for it may run. Raises Conflict while
-        workers are at work, BadInput for a time to come.
+        workers are active, BadInput for a time in the future.
         """
         if self._since > self._clock.now():
             raise BadInput(
-                f"The backup cannot have been made at {self._since.isoformat()}, which is to come.",
+                f"The backup cannot have been made at {self._since.isoformat()}, which is in the future.",
                 remedy="Give the time at which it was begun, with its offset.",
             )
         async with self._db.begin() as connection:
@@ -182,20 +182,22 @@ class Reconciler:
         )
 
     async def _learn_stops(self, actor: str) -> int:
-        """Before anything is planned: who left after the backup is not to be found again."""
+        """Before anything is planned: citizens who left after the backup must not be found again.
+        """
         async with self._db.begin(patient=True) as connection:
             found = await stops.newer(connection, self._said)
             return await stops.learn(connection, found, actor=actor) if found else 0
 
     async def _plan(self, plan_ids: Sequence[int]) -> None:
-        """Plan what was not planned yet: some of it was, and went out, after the backup."""
+        """Plan what was not planned yet: some of it was planned and sent after the backup."""
         for plan_id in plan_ids:
             work = await self._claim(plan_id)
             if work is not None:
                 await self._planner.run(work)
 
     async def _chunk(self, chunk_id: int) -> Counter[DeliveryState]:
-        """Settle one chunk and give it back; counts its deliveries by where they stand now."""
+        """Record outcomes for one chunk and release it; counts its deliveries by their state now.
+        """
         work = await self._claim(chunk_id)
         if work is None:
             return Counter()
@@ -225,7 +227,7 @@ class Reconciler:
             if taken is None:
                 return self._in_doubt(work, d)
             return _accepted(d, "") if taken else None
-        # What a digest said then cannot be made again.
+        # The text of a digest cannot be rendered again as it was.
         if work.digest:
             return self._in_doubt(work, d)
         message = group.message(Sending(d, Decision(Verdict.SEND, Reason.NEW)))

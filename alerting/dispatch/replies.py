@@ -1,4 +1,4 @@
-"""Replies: what citizens answer to a text message. A word of theirs stops or starts; nothing else
+"""Replies: citizens' answers to a text message. A keyword stops or starts messages; nothing else
 changes anything."""
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ _ACTOR = "citizen"
 async def take(
     connection: AsyncConnection, ref: str, sender: str, text: str, understood: str = ""
 ) -> str:
-    """Do what a message from the number `sender` asks for; returns the answer to it, or "".
+    """Do what a message from the number `sender` asks for; returns the answer to it, or an empty
+    text.
 
-    ref: the provider's own name for the message; one that comes again does nothing. understood:
-    what the provider took it for, where its operator set words of their own there.
+    ref: the provider's name for the message; a repeated one does nothing. understood: what the
+    provider took it for, when its operator configured keywords there.
     """
     reply = replies.read(text)
     if reply is None and understood.lower() in set(Wish):

@@ -1,4 +1,4 @@
-"""Status: how far an alert has come, in numbers a coordinator can act on."""
+"""Status: an alert's progress, in numbers a coordinator can act on."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from alerting.store import alerts, delivery_queries, escalations
 class ChannelStatus:
     """One channel's part of an alert.
 
-    accepted counts what a provider took, delivered included; not_sent counts what ended without
-    a provider, by reason; open is what still needs a worker or a receipt. Latencies are seconds
-    from submission to acceptance.
+    accepted counts what a provider accepted, including delivered; not_sent counts what ended
+    without a provider, by reason; open is what still needs a worker or a receipt. Latencies are
+    seconds from submission to acceptance.
     """
 
     planned: int
@@ -44,10 +44,10 @@ class ChannelStatus:
 class AlertStatus:
     """One alert's progress; `audience` counts citizens, the channels count deliveries.
 
-    event, severity: of its gravest info. state: as stored, but that nothing is `completed` while a
+    event, severity: of its most severe info. state: as stored, but never `completed` while a
     delivery is open. deferred: how many wait for a later time, by reason. waits_until: when the
-    next delivery is due, where all that is left waits so. unheard: why nobody hears of it; ""
-    where somebody does, may still, or knows already.
+    next delivery is due, if only deferred ones are left. unheard: why nobody is notified; empty
+    when somebody was, may still be, or already knows.
     """
 
     id: UUID
@@ -109,7 +109,7 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
     waits = left == {DeliveryState.DEFERRED} and stored.planned_at is not None
     waits_until = await delivery_queries.next_due(connection, alert_id) if waits else None
     unheard = reach.unheard(stored, counts, waits_until=waits_until)
-    # What one channel did not do another may be about to.
+    # What one channel did not reach, another may be about to.
     over = not left and not (unheard and await escalations.is_due(connection, alert_id))
     shown = stored.state
     if shown is AlertState.COMPLETED and not over:

@@ -1,1 +1,1 @@
-"""A chunk from its lease to the last outcome."""
+"""One chunk, from its lease to the last outcome."""

@@ -1,4 +1,4 @@
-"""Compose: the messages of one chunk, each text rendered once for all citizens who share it."""
+"""Compose: the messages of one chunk; each text is rendered once for all citizens who share it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from alerting.store.outbox import Work
 
 
 class Texts:
-    """Renderings of alerts, which never change, kept for all chunks of one process."""
+    """Renderings of alerts, cached for all chunks of one process; an alert never changes."""
 
     def __init__(self, most: int = 1024) -> None:
         self._most = most
         self._kept: OrderedDict[Hashable, Rendering] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Rendering]) -> Rendering:
-        """What was kept under this key, else what `make` returns."""
+        """The cached rendering for this key, else the result of `make`."""
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = make()
@@ -42,11 +42,11 @@ class Texts:
 
 
 class Group:
-    """Makes the messages of one chunk; one Rendering per info, area, language and zone.
+    """Creates the messages of one chunk: one rendering per info, area, language and time zone.
 
-    texts: where renderings are kept for other chunks. digests: for a chunk of digests what each
-    delivery carries, `alerts` those alerts and `codes` what names them in short links. passes: for
-    a chunk of a drill those of its addresses, as its rosters have them.
+    texts: the cache of renderings shared with other chunks. digests: for a chunk of digests, what
+    each delivery carries. alerts: the alerts of those digests. codes: their codes for short links.
+    passes: for a chunk of a drill, the passes of its addresses.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class Group:
         self._passes = passes or {}
         self._drill = alert.is_drill
         self._texts = texts or Texts()
-        #: By the number of what is said.
+        #: By info number.
         self._ends: dict[int, datetime] = {}
 
     def says_nothing(self, d: OpenDelivery) -> bool:
-        """True for a digest all of whose items were called back since it was made."""
+        """True for a digest all of whose items were revoked since it was created."""
         return self._work.digest and not self._digests.get(d.id)
 
     def message(self, sending: Sending) -> Outgoing:
-        """The message for one delivery. The end of a danger knocks less hard than the danger."""
+        """The message for one delivery. The end of a danger is less intrusive than the danger."""
         d = sending.delivery
         ended = sending.decision.reason in {Reason.ENDED, Reason.PARTLY_ENDED}
         drill = self._drill or (self._work.digest and self._carries_drill(d))
@@ -93,7 +93,7 @@ class Group:
             endpoint=d.endpoint or "",
             rendering=self._rendering(d, still=sending.decision.reason is Reason.PARTLY_ENDED),
             lane=Lane.ROUTINE if ended and self._work.lane is not Lane.DRILL else self._work.lane,
-            # Neither another sender's alert of the same danger nor a later digest takes its place.
+            # Neither another sender's alert of the same danger nor a later digest replaces it.
             thread=f"digest {d.id}" if self._work.digest else str(self._stored.thread_id),
             valid_until=self._valid_until(d.info_no),
             # Signing one for each costs, and few channels have room for the link.
@@ -107,7 +107,7 @@ class Group:
         )
 
     def _valid_until(self, info_no: int) -> datetime:
-        """When what is said is over, which may be before all of the alert is."""
+        """Until when the message is valid, which may be before the end of the alert."""
         found = self._ends.get(info_no)
         if found is None:
             found = self._stored.expires_at
@@ -149,7 +149,8 @@ class Group:
         )
 
     def _link(self, alert_id: UUID) -> str:
-        """The page that shows an alert to whoever may see it: everybody, or who has the link."""
+        """The page that shows an alert to those who may see it: everybody, or whoever has the link.
+        """
         alert = self._alert if alert_id == self._stored.id else self._alerts[alert_id]
         long = f"a/{alert_id}" if alert.for_public else f"x/{self._links.page(alert_id)}"
         return f"{self._settings.public_url}/{self._codes.get(alert_id) or long}"

@@ -1,4 +1,4 @@
-"""Deliver: take a chunk, ask for its verdicts, have it sent, and see it to its end."""
+"""Deliver: evaluate one chunk, send what may go, record the outcomes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = logger(__name__)
 
 
 class Deliverer:
-    """Carries out claimed chunks on one event loop with that loop's open channels.
+    """Carries out claimed chunks on one event loop, with that loop's open channels.
 
     stopping: True once this process is to end; chunks are then left for others. should_yield:
     whether one is to be given back between two windows, so that others come first.
@@ -67,14 +67,14 @@ class Deliverer:
         self._sender = Sender(clock, routes, settings, stopping=stopping, should_yield=should_yield)
 
     async def run(self, work: Work) -> None:
-        """Bring the chunk as far as it can go now, then finish it or give it back for later.
+        """Send as much of the chunk as possible now, then finish it or release it for later.
 
         Raises Fenced when another worker has taken the chunk over; nothing is written then.
         """
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         async with lease.kept():
             stored, pending = await self._load(lease)
-            # Before the throttle is asked: who leaves in between is dropped there, as they should.
+            # Before the throttle is asked: members who leave in between must be dropped there.
             passes = await self._passes(work, stored) if stored.is_drill else {}
             pause = Pause()
             silent = self._routes.can_be_silent(work.channel)
@@ -89,7 +89,8 @@ class Deliverer:
             await self._end(lease, stored, pause, kept)
 
     async def _load(self, lease: Lease) -> tuple[StoredAlert, list[OpenDelivery]]:
-        """The chunk's open deliveries; those a dead worker left in its window are in doubt."""
+        """The chunk's open deliveries; those a dead worker left in its window are marked in doubt.
+        """
         work = lease.work
 
         async def doubt_window(connection: AsyncConnection, _: AlertState) -> None:
@@ -140,7 +141,7 @@ class Deliverer:
             if decision.verdict is Verdict.SEND or silent:
                 sendable.append(Sending(d, decision))
             elif d.state == DeliveryState.IN_DOUBT:
-                # It is not sent again, but a receipt may still tell.
+                # It is not sent again, but a receipt may still arrive.
                 kept.add(d.id)
                 if held_long_enough(d, now, self._settings):
                     refused.append(Settlement(d.id, DeliveryState.FAILED, IN_DOUBT))
@@ -163,9 +164,9 @@ class Deliverer:
     async def _doubts(
         self, work: Work, stored: StoredAlert, doubts: Sequence[OpenDelivery]
     ) -> tuple[list[Settlement], list[OpenDelivery]]:
-        """What of the chunk's doubts is settled now, and what is to be sent again.
+        """Decide about deliveries in doubt: the outcomes to record now, and those to send again.
 
-        The provider is asked first; what it does not know of was not taken.
+        The provider is asked first; a message it does not know was not accepted.
         """
         now = self._clock.now()
         steps = [(d, doubt(d, work.lane, now, self._settings)) for d in doubts]
@@ -195,7 +196,8 @@ class Deliverer:
         *,
         can_be_silent: bool,
     ) -> list[Decision]:
-        """The throttle's decisions. A throttle that fails again and again stops no grave alert."""
+        """The throttle's decisions. A throttle that fails repeatedly does not stop a high-priority
+        alert."""
         try:
             return await self._verdicts.of(
                 stored, asked, can_be_silent=can_be_silent, digest=work.digest
@@ -211,7 +213,7 @@ class Deliverer:
     async def _without_empty(
         self, lease: Lease, group: Group, sendable: Sequence[Sending]
     ) -> list[Sending]:
-        """Leave out the digests that have nothing left to say."""
+        """Leave out digests whose items have all been revoked."""
         empty = [
             Settlement(s.delivery.id, DeliveryState.REVOKED, Reason.CANCELLED.value)
             for s in sendable
@@ -222,7 +224,7 @@ class Deliverer:
         return [s for s in sendable if not group.says_nothing(s.delivery)]
 
     async def _passes(self, work: Work, stored: StoredAlert) -> dict[int, bytes]:
-        """What lets a drill through to the addresses of its chunk."""
+        """The passes with which channels accept a drill for the addresses of its chunk."""
         async with self._db.begin() as connection:
             return await drill_walls.passes(connection, stored.addresses, work.id, work.size)
 
@@ -252,7 +254,7 @@ class Deliverer:
         )
 
     async def _end(self, lease: Lease, stored: StoredAlert, pause: Pause, kept: Set[int]) -> None:
-        """Finish the chunk, or give it back with a time when something may still be done.
+        """Finish the chunk, or release it with a time when something is left to do.
 
         kept: ids of deliveries in doubt that the throttle would not send again.
         """
@@ -286,7 +288,8 @@ class Deliverer:
         await lease.write(end)
 
     async def _look_at(self, connection: AsyncConnection, work: Work) -> datetime | None:
-        """When to see whom the chunk did not reach. What a digest carried is looked at instead."""
+        """When to look for citizens the chunk did not reach. For a digest its items are looked at
+        instead."""
         if work.digest:
             return None
         wait = wait_of(work.lane, self._settings, self._clock.now())

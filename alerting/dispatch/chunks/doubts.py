@@ -1,4 +1,4 @@
-"""Doubts: ask the provider for messages nobody knows the end of."""
+"""In doubt: ask the provider about messages whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from alerting.store.settlements import Settlement
 
 log = logger(__name__)
 
-#: The reason in the ledger of what the provider's own records settled.
+#: The ledger's reason for outcomes taken from the provider's own records.
 LOOKED_UP = "looked-up"
 
-#: Look-ups under way at once: they use the capacity that messages need.
+#: Concurrent look-ups: they use capacity that messages need.
 _AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """settled: what the provider knows of. not_taken: what it answered it does not know."""
+    """The provider's answers.
+
+    settled: outcomes the provider knows. not_taken: ids of messages it does not know.
+    """
 
     settled: list[Settlement] = field(default_factory=list)
     not_taken: set[int] = field(default_factory=set)
@@ -38,7 +41,8 @@ class Answers:
 async def look_up(
     routes: Routes, work: Work, stored: StoredAlert, group: Group, doubts: Sequence[OpenDelivery]
 ) -> Answers:
-    """Ask for each; what could not be asked is in neither part of the answer."""
+    """Ask about each delivery; those that could not be asked about are in neither part of the
+    answer."""
     answers = Answers()
     turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -46,7 +50,7 @@ async def look_up(
         message = group.message(Sending(d, Decision(Verdict.SEND, Reason.NEW)))
         try:
             async with turn:
-                # Since the alert came: when the call was made died with its worker.
+                # Since the alert was submitted: the time of the call was lost with its worker.
                 found = await routes.look_up(
                     work.channel, d.provider, message, since=stored.submitted_at
                 )
@@ -57,7 +61,7 @@ async def look_up(
         else:
             answers.settled.append(_settlement(d, found))
 
-    # The text of a digest cannot be made again as it was.
+    # The text of a digest cannot be rendered again as it was.
     if not work.digest:
         await asyncio.gather(*(ask(d) for d in doubts))
     if answers.settled or answers.not_taken:

@@ -1,7 +1,7 @@
-"""Locks: on each channel one chunk of a process is sent at a time, while others are made ready.
+"""Channel locks: on each channel a process sends one chunk at a time, while others are prepared.
 
-Whatever is open when a process is killed is in doubt; this bounds it to one window a channel. Each
-channel has a lock of its own, so that a provider that is slow or silent holds up no other.
+What is open when a process is killed is in doubt; this limits it to one window per channel. Each
+channel has a lock of its own, so that a slow or silent provider delays no other.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from alerting.store.outbox import WIDEST, Work
 _ORDER = {lane: n for n, lane in enumerate(Lane)}
 _GRAVEST = (0, True)
 
-#: A chunk that is sent for longer makes room where another alert waits for its channel.
+#: A chunk sent for longer than this yields when another alert waits for its channel.
 SLICE_S = 1.0
-#: The same where the other chunk comes before the next one of this alert.
+#: The same when the other chunk ranks before the next one of this alert.
 _SOON_S = 0.1
-#: A chunk that has waited for so long takes turns with the gravest, whatever its lane.
+#: A chunk that has waited this long alternates with the highest priority, whatever its lane.
 PATIENCE_S = 30.0
 
 
@@ -40,8 +40,8 @@ class _Waiting(NamedTuple):
 
 
 class ChannelLocks:
-    """Locks a channel for one chunk after the other: by rank, then for another alert than the last,
-    then as they came. Lives on one event loop."""
+    """Locks a channel for one chunk at a time: by priority, then for another alert than the last,
+    then in order of arrival. Lives on one event loop."""
 
     def __init__(self) -> None:
         self._held: set[str] = set()
@@ -64,9 +64,12 @@ class ChannelLocks:
             self._hand_on(channel)
 
     def wanted(self, work: Work, sending_s: float) -> bool:
-        """True when a chunk that is sent for so long is to make room for one that waits for its
-        channel: for a graver one or an end of its lane at once, for one of another alert of its
-        lane after a slice, or soon where that one's rank comes before the alert's next chunk."""
+        """True when a chunk that has been sent for `sending_s` must yield to one that waits for its
+        channel.
+
+        It yields at once to higher priority and to an end of its lane, after a time slice to
+        another alert of its lane, and sooner when that one ranks before the alert's next chunk.
+        """
         own = _gravity(work)
 
         def goes_first(other: _Waiting) -> bool:
@@ -83,7 +86,7 @@ class ChannelLocks:
         if not waiting or channel in self._held:
             return
         last = self._last.get(channel)
-        # The first of those that are alike: they are in the order in which they came.
+        # The first of equals: they are in order of arrival.
         first = min(waiting, key=lambda w: (w.gravity, w.work.alert_id == last))
         waiting.remove(first)
         self._held.add(channel)
@@ -92,7 +95,10 @@ class ChannelLocks:
 
 
 def _gravity(work: Work) -> tuple[int, bool]:
-    """Gravest lane first, in it ends and cancels. The end of a grave alert takes turns with the
-    gravest: it must not wait for hours behind an Extreme to very many, nor hold up one to few."""
+    """Higher lanes first, and in a lane ends and Cancels.
+
+    The end of a high-priority alert alternates with the highest priority: it must not wait for
+    hours behind an Extreme alert with a large audience, nor delay one with a small audience.
+    """
     own = (_ORDER[work.lane], not work.first)
     return min(own, _GRAVEST) if work.first and work.lane in GRAVE_LANES else own

@@ -1,4 +1,4 @@
-"""What follows from a send: settled, tried again, or in doubt. Pure functions of their values."""
+"""What follows from a send: a final state, a retry, or in doubt. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alerting.settings import Settings
 from alerting.store.deliveries import OpenDelivery
 from alerting.store.settlements import Settlement
 
-#: Faults that lie with the provider or with us, not with one citizen.
+#: Faults of the provider or of us, not of one citizen's address.
 _WHOLE_PROVIDER = frozenset({Fault.OURS, Fault.CAPACITY, Fault.PROVIDER})
 
 #: The reason in the ledger of what may have gone out and was closed without a word from anybody.
@@ -26,7 +26,7 @@ _BREATH_S = 1.0
 
 
 class Doubt(Enum):
-    """What to do about a delivery nobody knows the end of."""
+    """What to do about a delivery in doubt."""
 
     WAIT = auto()
     RESEND = auto()
@@ -42,7 +42,7 @@ def after_send(
     reason: str = Reason.NEW.value,
     silent: bool = False,
 ) -> Settlement:
-    """The ledger's line for one provider call.
+    """The ledger row for one provider call.
 
     A definite refusal that may pass is planned again until the alert expires; only an address that
     cannot be reached is given up after `max_tries`. A second try of something in doubt that is
@@ -87,10 +87,10 @@ def _end(d: OpenDelivery, outcome: Outcome, settings: Settings) -> tuple[Deliver
 
 
 def asked_to_wait(outcomes: Sequence[Outcome]) -> float:
-    """Seconds the provider as a whole should be left alone; 0 when it works.
+    """Seconds to pause for the whole provider; 0 when it works.
 
-    Only when most of a window was refused for no fault of the citizens': a single push service
-    that is down, or one hostile endpoint, must not hold up everybody else's.
+    Only when most of a window was refused for reasons other than the citizens' addresses: one push
+    service that is down, or one hostile endpoint, must not delay all others.
     """
     waits = [
         o.retry_after_s or _BREATH_S
@@ -112,19 +112,19 @@ def doubt(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> Dou
 
 
 def held_long_enough(d: OpenDelivery, now: datetime, settings: Settings) -> bool:
-    """True when a receipt that could settle a doubt is not waited for any longer."""
+    """True when a receipt that could resolve the doubt is no longer expected."""
     return now - (d.attempted_at or now) >= timedelta(seconds=settings.in_doubt_hold_s)
 
 
 def next_try(
     d: OpenDelivery, lane: Lane, now: datetime, settings: Settings, *, to_send: bool = True
 ) -> datetime:
-    """When something may be done about a delivery that is left open.
+    """When to act next on a delivery that is still open.
 
-    Full jitter between nothing and an exponential bound, so that retries of many workers spread.
+    Full jitter between zero and an exponential bound, so that the retries of many workers spread.
 
-    to_send: False when the throttle would not have it sent again now; all that is left for one in
-    doubt is to be closed after its time.
+    to_send: False when the throttle would not send it again now; a delivery in doubt is then only
+    closed after its time.
     """
     if d.state == DeliveryState.IN_DOUBT:
         acted_on_at = (d.attempted_at or now) + _wait(d, lane, settings)

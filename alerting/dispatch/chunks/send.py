@@ -1,7 +1,7 @@
-"""Send: the judged deliveries of a chunk, window by window, and what came of each.
+"""Send: the evaluated deliveries of a chunk, window by window, and their outcomes.
 
-The crash window: before a provider is called, the chunk's row says which places of the chunk are
-open (`window_from`, `window_to`). A worker that dies there leaves at most one window of
+The crash window: before a provider is called, the chunk's row records which positions of the chunk
+are open (`window_from`, `window_to`). A worker that dies there leaves at most one window of
 deliveries in doubt, and the next owner knows exactly which.
 """
 
@@ -36,18 +36,18 @@ from alerting.store.settlements import Settlement, settle
 
 log = logger(__name__)
 
-#: Whether a chunk is to be given back between two windows, so that others come first.
+#: Whether to release a chunk between two windows, so that others come first.
 ShouldYield = Callable[[Work], bool]
 
-#: The code of a delivery whose message could not be made; no provider was called.
+#: The code of a delivery whose message could not be composed; no provider was called.
 NOT_COMPOSED = "not-composed"
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why a chunk stopped early: leave the provider alone for `wait_s`, then start at `next_seq`.
+    """Why a chunk stopped early: pause the provider for `wait_s`, then start at `next_seq`.
 
-    Starting behind what was refused keeps the rest of a chunk from waiting for its first window.
+    Starting after the refused part keeps the rest of a chunk from waiting for its first window.
     """
 
     wait_s: float = 0.0
@@ -55,10 +55,10 @@ class Pause:
 
 
 def windows(sendable: Sequence[Sending], size: int, *, start: int) -> Iterator[Sequence[Sending]]:
-    """Groups of at most `size` in order of place, from place `start` on and then from the first.
+    """Groups of at most `size` by position, from `start` to the end and then from the first.
 
-    What was in doubt more than once comes last and one at a time: one of them may be what ends
-    its workers, and the others must not end with it.
+    Deliveries in doubt more than once come last, one at a time: one of them may be what crashes its
+    workers, and must not take the others with it.
     """
     in_order = sorted(sendable, key=lambda s: s.delivery.id)
     suspects = [s for s in in_order if is_suspect(s)]
@@ -77,7 +77,7 @@ def is_suspect(s: Sending) -> bool:
 
 
 class Sender:
-    """Sends what was judged, on one event loop.
+    """Sends evaluated deliveries, on one event loop.
 
     stopping: True once this process is to end; a chunk is then left between two windows.
     should_yield: whether a chunk is to make room for others between two windows.
@@ -106,11 +106,12 @@ class Sender:
         group: Group,
         sendable: Sequence[Sending],
     ) -> Pause:
-        """Open a window, call the provider for each in it, write the outcomes, and so on.
+        """Open a window, call the provider for each delivery in it, record the outcomes, and
+        repeat.
 
-        Stops between two windows when the alert has ended, when this process is to end, when
-        others come first, or when the provider as a whole wants time; then says for how long and
-        where to go on. Raises Fenced.
+        Stops between two windows when the alert has ended, this process is to stop, others come
+        first, or the provider asks for a pause; returns how long and where to continue. Raises
+        Fenced.
         """
         work = lease.work
         size = await self._routes.window(work.channel, self._settings.window)
@@ -129,10 +130,10 @@ class Sender:
             done = _Done()
             if state in ENDED or self._clock.now() >= job.stored.expires_at:
                 break
-            # A receipt may have told meanwhile what became of the first try.
+            # A receipt may have resolved the first try meanwhile.
             window = [s for s in window if not s.in_doubt or s.delivery.id in still]
             attempted_at = self._clock.now()
-            # Calls wait for a connection or for their turn; an end stops those not yet begun.
+            # Calls wait for a connection or for the rate limit; an end stops those not yet begun.
             async with lease.watched():
                 outcomes = await asyncio.gather(*(self._send(job, s) for s in window))
             ended_as = (o.error.code if o.error else "accepted" for o in outcomes)
@@ -153,7 +154,7 @@ class Sender:
         try:
             message = job.group.message(sending)
         except Exception:
-            # One text that cannot be made must not keep the others of its chunk from going out.
+            # One text that cannot be composed must not stop the rest of its chunk.
             log.exception("message.not_composed", delivery=delivery_id)
             return Outcome(delivery_id, REFUSED_CONTENT, provider_code=NOT_COMPOSED, called=False)
         work, d = job.lease.work, sending.delivery
@@ -189,8 +190,10 @@ class Sender:
     async def _write(
         self, lease: Lease, done: _Done, window: Sequence[Sending] = ()
     ) -> tuple[AlertState, set[int]]:
-        """Write what is done and open the next window, in one transaction; returns the alert's
-        state, and what of the window's doubts is still one."""
+        """Record outcomes and open the next window, in one transaction.
+
+        Returns the alert's state, and which of the window's deliveries in doubt still are.
+        """
         opened = (window[0].delivery.seq, window[-1].delivery.seq + 1) if window else (0, 0)
         now = self._clock.now()
         doubts = [s.delivery.id for s in window if s.in_doubt]
@@ -208,7 +211,7 @@ class Sender:
             if deferred:
                 await deliveries.take_up(connection, deferred)
 
-        # Only claims in a row that bring nothing count against a chunk.
+        # Only consecutive claims without any progress count against a chunk.
         counted = {"tries": 1} if done.settlements else {}
         state = await lease.write(act, window_from=opened[0], window_to=opened[1], **counted)
         return state, still
@@ -216,7 +219,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What all sends of one chunk share."""
+    """What all sends of one chunk have in common."""
 
     lease: Lease
     stored: StoredAlert
@@ -225,7 +228,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """One window's outcomes. dead: addresses not to be used again, by reason."""
+    """One window's outcomes. dead: addresses that must not be used again, by reason."""
 
     settlements: Sequence[Settlement] = ()
     dead: Mapping[str, Sequence[int]] = field(default_factory=dict)
