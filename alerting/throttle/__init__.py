@@ -1,1 +1,1 @@
-"""The throttle decides: a decision is a function of the values handed to it."""
+"""The throttle: whether a citizen is notified. A decision is a function of the values passed in."""

@@ -1,4 +1,4 @@
-"""The storm brake: a runaway sender or a mistaken area waits for a second person."""
+"""The storm brake: alerts of a runaway sender or for a mistaken area wait for a second person."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def hold(
     policy: Policy,
     lane: Lane,
 ) -> str | None:
-    """Why an alert must wait for a second person, in whole sentences; None where it must not.
+    """Why an alert must wait for a second person, in whole sentences; None when it need not.
 
-    recent: alerts of this sender by this principal that were let go in the last `storm.window_s`,
-    this one not counted. usual_per_window: their average per window over `storm.history_s`; 0 for
-    who was never seen. recent_by_key, usual_by_key: the same of all senders together.
-    audience: citizens in its area; None while nobody has counted them.
+    recent: alerts of this sender by this principal that were approved in the last `storm.window_s`,
+    without this one. usual_per_window: their average per window over `storm.history_s`; 0 for an
+    unknown sender. recent_by_key, usual_by_key: the same for all senders together. audience:
+    citizens in its area; None while nobody has counted them.
     """
     if not may_wait(alert, lane, principal, policy):
         return None
@@ -49,8 +49,8 @@ def hold(
 
 
 def may_wait(alert: Alert, lane: Lane, principal: Principal, policy: Policy) -> bool:
-    """False for what no number of alerts or people holds up: a drill, a Cancel, an alert all of
-    whose infos end a danger, and an Extreme one that is preauthorised."""
+    """False for alerts that no number of alerts or people holds: a drill, a Cancel, an alert all of
+    whose infos end a danger, and a preauthorised Extreme one."""
     if alert.status is not Status.ACTUAL or alert.msg_type not in _HELD:
         return False
     if alert.infos and all(alert.ends_in(info) for info in alert.infos):

@@ -1,4 +1,4 @@
-"""Whether a later version of an alert speaks for everyone the earlier one concerned."""
+"""Whether a later version of an alert replaces the earlier one for everyone it concerned."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from alerting.domain.alert import Alert, Area
 from alerting.domain.geocode import named_by
 from alerting.domain.geometry import ring_shape, tangled, union
 
-#: Rounding in the fifth decimal, about a metre, makes no new area.
+#: Rounding in the fifth decimal, about a metre, does not make a new area.
 _ROUNDING_DEG = 1e-5
 
-#: Shapes of more points are not compared: nothing is known of them.
+#: Shapes with more points are not compared: the answer is unknown.
 _MOST_POINTS = 20_000
 
 
 def covers(newer: Alert, older: Alert) -> bool:
-    """True where every area of `older` lies in areas of `newer`.
+    """True when every area of `older` lies in areas of `newer`.
 
-    Where shapes and geocodes would have to be compared with one another nothing is known, and the
-    answer is False: then both versions stand, each for its own people.
+    When shapes would have to be compared with geocodes the answer is unknown, and False: then both
+    versions stay in force, each for its own people.
     """
     areas = [a for i in newer.infos for a in i.areas]
     known = {_place(a) for a in areas}
@@ -44,9 +44,9 @@ def covers(newer: Alert, older: Alert) -> bool:
 
 
 def speaks_for(newer: Alert, older: Alert) -> bool:
-    """True where a later version decides for everyone an earlier one concerned.
+    """True when a later version decides for everyone an earlier one concerned.
 
-    An end without an area, or with one that is no more than a point, speaks for all.
+    An end without an area, or with one that is only a point, covers all.
     """
     return for_same_people(newer, older) and (
         covers(newer, older) or (newer.ends and names_no_area(newer))
@@ -54,12 +54,12 @@ def speaks_for(newer: Alert, older: Alert) -> bool:
 
 
 def for_same_people(newer: Alert, older: Alert) -> bool:
-    """True where a later version is for every group or roster an earlier one was for."""
+    """True when a later version is for every group or roster an earlier one was for."""
     return newer.for_public or set(older.addresses) <= set(newer.addresses)
 
 
 def names_no_area(alert: Alert) -> bool:
-    """True where no area of an alert can hold people: there is none, or only points."""
+    """True when no area of an alert can contain people: there is none, or only points."""
     areas = [a for i in alert.infos for a in i.areas]
     return not any(
         a.geocodes

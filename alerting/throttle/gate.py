@@ -1,7 +1,7 @@
-"""The gate: ordered rules, the first that answers decides, and the answer carries its reason.
+"""The throttle's rules, in order: the first that answers decides, and every answer has its reason.
 
-A rule looks at the facts of one delivery and says a Decision, that the citizen's budget must be
-asked, or nothing. Every rule can be asked for its answer, which is what `why` prints.
+A rule looks at the facts of one delivery and returns a Decision, AskBudget (the citizen's budget
+decides), or None. Every rule can be asked for its answer, which is what `alerting why` prints.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.throttle.assess import INTERRUPTING, SILENT, Assessment
 from alerting.throttle.budget import Answer, Window
 
-#: What says that a danger is over.
+#: Reasons that say that a danger is over.
 _ENDS = frozenset({Reason.ENDED, Reason.PARTLY_ENDED, Reason.OVER})
 
-#: What no limit keeps from a citizen (invariant 1).
+#: Reasons that no limit withholds from a citizen (invariant 1).
 _NEVER_LOST = frozenset({Reason.NEW, Reason.ESCALATED, Reason.ENTERED, Reason.ENDED})
 
 #: Exempt from the budget and from quiet hours.
@@ -28,21 +28,18 @@ GRAVE = frozenset({Severity.EXTREME, Severity.SEVERE})
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All a rule may know of one delivery at one instant.
+    """Everything a rule may know of one delivery at one instant.
 
-    consent, verified, suspended: of the address, as it stands now, not when planned.
-    already_told: this endpoint has, or will surely get, this alert by another delivery.
-    assessment: what the alert is to this citizen.
-    expires_at: the end of what this citizen would be told.
-    can_be_silent: the channel can deliver without interrupting.
-    silenced_by: who put a silence over it; empty without one.
-    graver_told: the gravest severity of another event of the same hazard that is in force for the
-    citizen and that they were told of.
-    quiet_until: the end of the citizen's quiet time, None outside of it.
-    slot_at: when the citizen's next digest goes out.
-    group_until: until when lesser alerts wait for their copies and corrections.
-    rehearsal: a drill or test; its participants expect it at any hour.
-    participant: False for whoever takes no part in a drill; nothing else has others.
+    consent, verified, suspended: of the address now, not when it was planned. already_told: this
+    endpoint has received, or certainly will, this alert by another delivery. assessment: what the
+    alert means to this citizen. expires_at: the end of what this citizen would be told.
+    can_be_silent: the channel can deliver without interrupting. silenced_by: who set a silence that
+    applies; empty without one. graver_told: the highest severity of another event of the same
+    hazard that is in force for the citizen and that they were told of. quiet_until: the end of the
+    citizen's quiet hours, None outside of them. slot_at: when the citizen's next digest goes out.
+    group_until: until when less severe alerts wait for their copies and corrections. rehearsal: a
+    drill or test, which participants expect at any hour. participant: False for citizens who take
+    no part in a drill; only drills have them.
     """
 
     now: datetime
@@ -74,7 +71,7 @@ Rule = Callable[[Facts], Decision | AskBudget | None]
 
 
 def not_a_participant(facts: Facts) -> Decision | None:
-    """A drill goes to those who take part in it, whatever else is true (invariant 3)."""
+    """A drill goes only to its participants, whatever else is true (invariant 3)."""
     return None if facts.participant else Decision(Verdict.DROP, Reason.NOT_A_PARTICIPANT)
 
 
@@ -95,7 +92,7 @@ def cancelled(facts: Facts) -> Decision | None:
 
 
 def opted_out(facts: Facts) -> Decision | None:
-    """No consent, no verification or a dead address: nothing is sent there."""
+    """Without consent or verification, or to a dead address, nothing is sent."""
     if not facts.consent:
         return Decision(Verdict.DROP, Reason.OPTED_OUT)
     if not facts.verified:
@@ -106,12 +103,12 @@ def opted_out(facts: Facts) -> Decision | None:
 
 
 def already_told(facts: Facts) -> Decision | None:
-    """One endpoint hears one alert once, however many citizens share it."""
+    """One endpoint gets one alert once, however many citizens share it."""
     return Decision(Verdict.DROP, Reason.ALREADY_TOLD) if facts.already_told else None
 
 
 def silenced(facts: Facts) -> Decision | None:
-    """A coordinator's silence holds back everything but Extreme and the ends of dangers."""
+    """A coordinator's silence withholds everything but Extreme and the ends of dangers."""
     reason, weight = facts.assessment.reason, facts.assessment.weight
     if facts.silenced_by and weight is not Severity.EXTREME and reason not in _ENDS:
         return Decision(Verdict.DROP, Reason.SILENCED)
@@ -119,9 +116,10 @@ def silenced(facts: Facts) -> Decision | None:
 
 
 def nothing_new(facts: Facts) -> Decision | None:
-    """What changes nothing for the citizen does not go out; new wording goes out silently.
+    """What changes nothing for the citizen is not sent; new wording is sent silently.
 
-    So does a longer end, and where the channel cannot, aloud before the end the citizen was told.
+    A longer end is sent silently too; where the channel cannot, it interrupts shortly before the
+    end the citizen was told.
     """
     reason = facts.assessment.reason
     if reason in INTERRUPTING:
@@ -129,7 +127,7 @@ def nothing_new(facts: Facts) -> Decision | None:
     if reason is Reason.PARTLY_ENDED or (reason is Reason.EXTENDED and facts.can_be_silent):
         return Decision(_quietest(facts), reason)
     if facts.assessment.until is not None:
-        # Kept back, not dropped: who was told of a danger must hear in the end that it is over.
+        # Deferred, not dropped: citizens told of a danger must be told in the end that it is over.
         return Decision(Verdict.DEFER, reason, min(facts.assessment.until, facts.expires_at))
     if reason is Reason.EXTENDED:
         return None
@@ -144,7 +142,7 @@ def grave(facts: Facts) -> Decision | None:
 
 
 def inhibited(facts: Facts) -> Decision | None:
-    """Who has been told of something graver of this kind need not be interrupted for less."""
+    """A citizen told of something more severe of this kind is not interrupted for less."""
     told, weight = facts.graver_told, facts.assessment.weight
     if facts.assessment.reason is Reason.ENDED or told is None or told.rank >= weight.rank:
         return None
@@ -152,14 +150,14 @@ def inhibited(facts: Facts) -> Decision | None:
 
 
 def grouped(facts: Facts) -> Decision | None:
-    """A lesser alert waits a little, so that its copies and corrections find one another."""
+    """A less severe alert waits a short time, so that its copies and corrections can be matched."""
     if facts.now < facts.group_until and facts.assessment.reason is not Reason.ENDED:
         return Decision(Verdict.DEFER, Reason.GROUPED, facts.group_until)
     return None
 
 
 def quiet(facts: Facts) -> Decision | None:
-    """In the citizen's quiet time lesser alerts and their ends wait for the next digest."""
+    """In the citizen's quiet hours less severe alerts and their ends wait for the next digest."""
     if facts.quiet_until is None:
         return None
     if facts.assessment.reason is Reason.ENDED and facts.can_be_silent:
@@ -168,7 +166,8 @@ def quiet(facts: Facts) -> Decision | None:
 
 
 def end_of_danger(facts: Facts) -> Decision | None:
-    """The end of a danger is never charged, and by day never held back (invariant 1)."""
+    """The end of a danger is never charged, and outside quiet hours never withheld (invariant 1).
+    """
     if facts.assessment.reason is Reason.ENDED:
         return Decision(Verdict.SEND, Reason.ENDED)
     return None
@@ -179,8 +178,8 @@ def budget(facts: Facts) -> AskBudget:
     return AskBudget(facts.assessment.weight)
 
 
-#: Asked in this order: first whether the alert is for the citizen at all, then what says that it
-#: is over, then what concerns the citizen.
+#: In this order: whether the alert is for the citizen at all, then whether it is over, then what
+#: concerns the citizen.
 RULES: tuple[Rule, ...] = (
     not_a_participant,
     cancelled,
@@ -199,7 +198,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def decide(facts: Facts) -> Decision | AskBudget:
-    """The first rule's answer. AskBudget means that `after_budget` has the last word."""
+    """The first rule's answer. AskBudget means that `after_budget` makes the decision."""
     for rule in RULES:
         answer = rule(facts)
         if answer is not None:
@@ -209,14 +208,14 @@ def decide(facts: Facts) -> Decision | AskBudget:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One rule and what it said; None where it had nothing to say against sending."""
+    """One rule and its answer; None when it had no objection."""
 
     rule: str
     answer: Decision | AskBudget | None
 
 
 def trace(facts: Facts) -> list[Asked]:
-    """Every rule asked, in order, also those behind the one that decides."""
+    """Every rule's answer, in order, including those after the one that decides."""
     return [Asked(rule.__name__, rule(facts)) for rule in RULES]
 
 
@@ -236,8 +235,11 @@ def after_budget(facts: Facts, answer: Answer) -> Decision:
 
 
 def _later(facts: Facts, reason: Reason) -> Decision:
-    """Into the digest. What would not live to see it goes out now: silently, where it can, and
-    else aloud where the citizen would never hear of the danger, of its rise or of its end."""
+    """Move it to the digest. An alert that expires before the digest goes out now.
+
+    It goes out silently where the channel can, and otherwise aloud when the citizen would never be
+    told of the danger, of its rise or of its end.
+    """
     if facts.expires_at <= facts.slot_at:
         if facts.can_be_silent:
             return Decision(Verdict.SILENT, reason)

@@ -1,4 +1,4 @@
-"""Hazard: which kind of danger an info speaks of, in whatever language it does.
+"""Hazard: which kind of danger an info is about, in any language.
 
 A small closed set of classes, so that alerts of several senders can be compared. Senders' codes
 decide first (NWS/SAME), then the words of the event, then those of the headline, then the category.
@@ -16,13 +16,13 @@ from alerting.domain.alert import Category, Info
 
 _CODE = re.compile(r"[A-Z]{3}")
 
-#: From here on scripts are written without spaces.
+#: Scripts from here on are written without spaces.
 _UNSPACED = "\u2e80"
 
-#: Classes that follow from a category alone; nothing is known but that.
+#: Classes that follow from a category alone, when nothing else is known.
 VAGUE = frozenset({"geo", "weather", "safety", "environment", "other"})
 
-#: Classes that are names for one danger seen from two sides.
+#: Classes that may name one danger seen from two sides.
 _KIN = (
     frozenset({"storm", "hurricane", "rain", "hail", "lightning", "weather"}),
     frozenset({"storm", "hurricane", "wind", "tornado", "flood", "marine", "weather", "dust"}),
@@ -39,7 +39,7 @@ _KIN = (
 
 
 def hazard_of(info: Info) -> str:
-    """The class of danger an info speaks of; never fails, `other` where nothing is known."""
+    """The hazard class of an info; never fails, `other` when nothing is known."""
     for code in info.event_codes:
         found = _coded(code.value.strip())
         if found:
@@ -49,19 +49,19 @@ def hazard_of(info: Info) -> str:
 
 @cache
 def classes() -> frozenset[str]:
-    """Every class of danger there is."""
+    """All hazard classes."""
     data = _data()
     return frozenset([*data["codes"], *data["words"], *data["categories"].values(), "other"])
 
 
 def compatible(one: str, other: str) -> bool:
-    """True where two classes may be names for the same danger."""
+    """True when two classes may name the same danger."""
     return one == other or any(one in kin and other in kin for kin in _KIN)
 
 
 @lru_cache(maxsize=4096)
 def names_kind(text: str) -> bool:
-    """True where a word of a text begins as one for a kind of danger does."""
+    """True when a word of a text begins like a word for a kind of danger."""
     text = text.casefold()
     hits = (hit.start() for _, pattern in _patterns() for hit in pattern.finditer(text))
     return any(not at or not text[at - 1].isalnum() for at in hits)
@@ -86,7 +86,7 @@ def _named(event: str, headline: str, category: Category | None) -> str:
 
 
 def _spoken(text: str) -> str:
-    """The class whose word stands first in a text, the longer word where two begin there."""
+    """The class whose word comes first in a text, the longer word when two begin there."""
     text = f" {' '.join(text.casefold().split())} "
     best: tuple[int, int, str] | None = None
     for hazard, pattern in _patterns():

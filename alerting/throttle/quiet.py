@@ -1,9 +1,9 @@
 """Quiet hours and digest times on a citizen's own clock, through every change of that clock.
 
-Quiet hours run from the first moment at which the clock shows their beginning to the last at which
-it shows their end: an hour that comes twice is quiet twice, and where the clock jumps over a time,
-the jump counts as that time. All answers are aware instants in UTC and nothing here ever raises
-for what a citizen's record may hold.
+Quiet hours last from the first moment at which the clock shows their beginning to the last at which
+it shows their end: an hour that occurs twice is quiet twice, and where the clock skips a time, the
+skip counts as that time. All results are aware instants in UTC, and nothing here raises for any
+content of a citizen's record.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from zoneinfo import ZoneInfo
 
 from alerting.throttle.policy.model import Policy, within
 
-# A citizen's clock is at most a day off UTC, and a jump of the date line skips one.
+# A citizen's clock is at most a day off UTC, and a change of the date line skips one.
 _AROUND = range(-2, 4)
 
 _Span = tuple[datetime, datetime]
 
 
 def local(now_at: datetime, zone: str, fallback: str = "UTC") -> datetime:
-    """The instant on a zone's own clock; where there is no such zone, on that of `fallback`."""
+    """The instant on a zone's own clock; for an unknown zone, on that of `fallback`."""
     return now_at.astimezone(_clock(zone, fallback))
 
 
 def quiet_until(
     now_at: datetime, *, zone: str, start: time | None, end: time | None, policy: Policy
 ) -> datetime | None:
-    """When the citizen's quiet hours end, if they last at `now_at`; else None.
+    """When the citizen's quiet hours end, if `now_at` is within them; else None.
 
-    start, end: the citizen's own hours; where either is missing the policy's hold. Equal times
-    mean no quiet hours. zone: where there is no such zone, the policy's.
+    start, end: the citizen's own hours; when either is missing the policy's apply. Equal times mean
+    no quiet hours. zone: for an unknown zone, the policy's.
     """
     quiet = policy.quiet
     if start is None or end is None:
@@ -48,7 +48,7 @@ def next_slot(
 ) -> datetime:
     """The citizen's next digest time after `now_at`, outside their quiet hours.
 
-    Where their hours cover all of the policy's slots, the end of their quiet hours.
+    When their hours cover all of the policy's slots, the end of their quiet hours.
     """
     quiet = policy.quiet
     if start is None or end is None:
@@ -57,11 +57,11 @@ def next_slot(
     return slots[bisect_right(slots, now_at)]
 
 
-# The keys hold a day, not a minute: the answers are instants to compare with, so one entry serves
-# every citizen of a zone and habit for a whole day.
+# Cached by day, not by minute: the results are instants to compare with, so one entry serves every
+# citizen of a zone and setting for a whole day.
 @lru_cache(maxsize=4096)
 def _nights(zone: str, fallback: str, start: time, end: time, day: int) -> tuple[_Span, ...]:
-    """The quiet spans around a day, in order, those that touch joined."""
+    """The quiet spans around a day, in order, adjacent ones joined."""
     if start == end:
         return ()
     clock = _clock(zone, fallback)
@@ -95,12 +95,12 @@ def _slots(
 
 
 def _first(clock: tzinfo, day: date, at: time) -> datetime:
-    """The first instant at which the clock shows a time, or has jumped over it."""
+    """The first instant at which the clock shows a time, or has skipped it."""
     return _moment(clock, day, at, fold=0)
 
 
 def _last(clock: tzinfo, day: date, at: time) -> datetime:
-    """The last instant at which the clock shows a time, or that at which it jumps over it."""
+    """The last instant at which the clock shows a time, or that at which it skips it."""
     return _moment(clock, day, at, fold=1)
 
 
@@ -109,7 +109,7 @@ def _moment(clock: tzinfo, day: date, at: time, *, fold: int) -> datetime:
     instants = [shown.replace(tzinfo=clock, fold=f).astimezone(UTC) for f in (0, 1)]
     if instants[0] <= instants[1]:
         return instants[fold]
-    # The clock never shows this time; between the two readings it jumps.
+    # The clock never shows this time; it jumps between the two readings.
     return _jump(clock, instants[1], instants[0])
 
 

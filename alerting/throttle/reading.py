@@ -1,7 +1,7 @@
-"""Reading: whether a later text tells its readers anything that the earlier one did not.
+"""Reading: whether a later text says anything new to its readers.
 
-Compared is what every channel shows: the headline and the guidance. A slip of the pen that is
-mended is no news; a number, a name, a direction, a "not" or a verb always is.
+Compared is what every channel shows: the headline and the guidance. A corrected typing error is no
+news; a number, a name, a direction, a "not" or a verb always is.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from alerting.domain.alert import Info
 from alerting.domain.blank import says_nothing
 
-#: Marks belong to their letters; in Indic scripts they are no letters of their own.
+#: Marks belong to their letters; in Indic scripts they are not letters of their own.
 _WORD = re.compile(r"[\w\u0900-\u0dff]+")
 _MARKUP = re.compile(r"</?[a-z][^<>]*>", re.I)
 
-#: A typing error is only believed in words of so many letters: `angle` and `angel` are two words.
+#: A typing error is only assumed in words of this length: `angle` and `angel` are two words.
 _LETTERS = 8
 
-#: So many words are compared; the rest no message has room for.
+#: This many words are compared; no message has room for more.
 _MOST_WORDS = 2_000
 
 
@@ -36,7 +36,7 @@ def words_read(info: Info) -> tuple[str, ...]:
 
 
 def reads_alike(told: Sequence[str], said: Sequence[str]) -> bool:
-    """True where the words differ at most in case, punctuation, layout and spelling."""
+    """True when the words differ at most in case, punctuation, layout and spelling."""
     return len(told) == len(said) and all(map(_alike, told, said))
 
 
@@ -45,9 +45,9 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _misspelt(one: str, other: str) -> bool:
-    """True where two letters within a long word have changed places, or one is missing.
+    """True when two letters within a long word have changed places, or one is missing.
 
-    Never in a name, never at the beginning or end of a word: there the grammar stands.
+    Never in a name, and never at the beginning or end of a word, where the grammar is.
     """
     if not (one.isalpha() and one.islower() and other.islower() and len(one) >= _LETTERS):
         return False

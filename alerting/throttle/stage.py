@@ -1,4 +1,4 @@
-"""What an alert says to one citizen, reduced to what decides whether it interrupts."""
+"""Phase: what an alert says to one citizen, reduced to what decides whether it interrupts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of a danger as an alert puts it to a citizen.
+    """One step of a danger, as an alert presents it to a citizen.
 
-    key: names the alert. thread: the alerts linked to it by `references`.
-    expires_at: the end of the danger as the citizen is told it. valid_until: until when it may be
-    sent. onset_at: the beginning of the danger; None where it has begun, or nobody says.
-    text: a hash of all that a citizen may read. words: those they do read, in `language`.
-    ends: it says that the danger is over. tell_again: its sender wants it heard in any case.
+    key: names the alert. thread: the alerts linked to it by `references`. expires_at: the end of
+    the danger as shown to the citizen. valid_until: until when it may be sent. onset_at: the
+    beginning of the danger; None when it has begun, or nobody says. language: of the words. words:
+    those the citizen reads, in `language`. text: a hash of everything a citizen may read. ends: it
+    says that the danger is over. tell_again: its sender asks for everybody to be notified again.
     """
 
     key: Hashable
@@ -69,10 +69,10 @@ def stage_of(
     expires_at: datetime,
     order_at: datetime | None = None,
 ) -> Stage:
-    """The stage an alert's info makes; `info_no` -1 for an alert without infos.
+    """The phase of an alert's info; `info_no` -1 for an alert without infos.
 
-    expires_at: the alert's end where the info names none. order_at: by which the versions of its
-    thread are ordered; None for its `sent`.
+    expires_at: the alert's end when the info names none. order_at: orders the versions of its
+    thread; None for its `sent`.
     """
     info = said(alert, info_no)
     if info is None:
@@ -102,7 +102,7 @@ def stage_of(
         thread=thread,
         sender=alert.sender,
         sent_at=order_at or alert.sent,
-        # An end counts as long as its alert does; its own time often is that of the danger.
+        # An end is valid as long as its alert; its own time often is that of the danger.
         expires_at=expires_at if ends else _end(info, expires_at),
         valid_until=expires_at if ends else info.expires or expires_at,
         msg_type=alert.msg_type,
@@ -121,5 +121,5 @@ def stage_of(
 
 
 def _end(info: Info, expires_at: datetime) -> datetime:
-    """When a danger ends; where nobody says, not before it has begun."""
+    """When a danger ends; when nobody says, not before it has begun."""
     return info.until or max(expires_at, info.onset or expires_at)

@@ -1,13 +1,13 @@
-"""The citizen's attention budget: how many interruptions of which gravity, and how far apart.
+"""The citizen's attention budget: how many interruptions of each severity, and how far apart.
 
-Two kinds of windows, both GCRA, which keeps one instant for each: the instant at which all that
-has been charged is paid off ("TAT"). HOUR spaces the interruptions of all classes together. DAY
-bounds those of one class over a day: `per_day` of them at once when the budget is untouched, one
-more each `per_day`-th part of a day after that.
+There are two kinds of windows. Both use GCRA, which stores one instant for each: the theoretical
+arrival time (TAT), when everything charged is paid off. HOUR spaces the interruptions of all
+classes together. DAY bounds those of one class over a day: `per_day` at once with an untouched
+budget, and one more each `per_day`-th part of a day after that.
 
-A message charges the spacing, the day of its own class and the days of all lesser classes. So a
-grave message uses up the room of lesser ones and never the other way round. Extreme and Severe are
-always admitted and always charged. No debt outgrows its window, however many such messages came.
+A message charges the spacing, the day of its own class and the days of all less severe classes. So
+a severe message uses up the room of less severe ones, never the other way round. Extreme and Severe
+are always admitted and always charged. No debt exceeds its window, however many such messages came.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from alerting.domain.alert import Severity
 
 DAY_S = 86_400
 
-#: Waits are told in whole units of this, rounded up, so that a verdict fits into two bytes.
+#: Waits are answered in multiples of this, rounded up, so that an answer fits into two bytes.
 WAIT_UNIT_S = 5
 
-#: The longest wait that two bytes can tell.
+#: The longest wait that fits into two bytes.
 LONGEST_WAIT_S = 32_767 * WAIT_UNIT_S
 
-#: How long after its last new verdict an occasion is remembered.
+#: How long an occasion is remembered after its last new answer.
 REMEMBERED_S = DAY_S
 
-#: Occasions are remembered, and budgets stored, by buckets of this many citizens.
+#: Occasions and budgets are stored in buckets of this many citizens.
 BUCKET = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ClassLimit:
-    """What one class may take: `at_once` by the spacing, `per_day` by the day."""
+    """The limits of one class: `at_once` for the spacing, `per_day` for the day."""
 
     at_once: int
     per_day: int
@@ -47,23 +47,23 @@ class ClassLimit:
 
     @property
     def day_step_s(self) -> int:
-        """By how much one message moves the day's TAT; whole seconds, rounded up."""
+        """How far one message moves the day's TAT; whole seconds, rounded up."""
         return -(-DAY_S // self.per_day)
 
     @property
     def day_window_s(self) -> int:
-        """The most a day's TAT stands ahead: every one of `per_day` used."""
+        """The furthest the day's TAT can be ahead: all of `per_day` used."""
         return self.day_step_s * self.per_day
 
     @property
     def day_room_s(self) -> int:
-        """The debt with which one more message still fits into the day."""
+        """The largest debt with which one more message fits into the day."""
         return self.day_window_s - self.day_step_s
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The figures of one policy. Unknown severity is `routine`. `spacing_s` 0 spaces nothing."""
+    """The limits of one policy. Unknown severity is `routine`. `spacing_s` 0 means no spacing."""
 
     spacing_s: int
     moderate: ClassLimit
@@ -78,12 +78,12 @@ class Limits:
 
     @property
     def classes(self) -> tuple[ClassLimit, ClassLimit, ClassLimit]:
-        """The limited classes, the gravest first."""
+        """The limited classes, the most severe first."""
         return self.moderate, self.minor, self.routine
 
     @property
     def spacing_window_s(self) -> int:
-        """The most the spacing's TAT stands ahead: the largest `at_once` used."""
+        """The furthest the spacing's TAT can be ahead: the largest `at_once` used."""
         return self.spacing_s * max(c.at_once for c in self.classes)
 
     @property
@@ -93,7 +93,7 @@ class Limits:
 
 
 class Window(Enum):
-    """Which window refused. DAY where both do."""
+    """The window that refused. DAY when both do."""
 
     NONE = "none"
     HOUR = "hour"
@@ -102,7 +102,7 @@ class Window(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """May this citizen be interrupted by a message of this severity?"""
+    """A question: may this citizen be interrupted by a message of this severity?"""
 
     citizen_id: int
     severity: Severity
@@ -110,9 +110,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The verdict. `wait_s` is how long until it would be admitted if nothing else came.
+    """The budget's answer.
 
-    `wait_s` is 0 when admitted, else a multiple of WAIT_UNIT_S and never too short.
+    wait_s: how long until it would be admitted if nothing else came; 0 when admitted, else a
+    multiple of WAIT_UNIT_S and never too short.
     """
 
     admitted: bool
@@ -134,16 +135,16 @@ class Budget(Protocol):
         *,
         timeout_s: float | None = None,
     ) -> list[Answer]:
-        """The verdicts, in order; an admitted message is charged by the same step.
+        """Return the answers, in order; an admitted message is charged by the same step.
 
-        occasion: names what is being decided. Whoever asks again for the same citizen under the
-        same name, in whatever company, charges nothing and hears the same answer for at least a
-        day; so a retry, a redelivered chunk and a second worker are all harmless. A citizen who
-        stands twice in one call is charged once, by the gravest severity. One answer may change:
-        who was refused under this name and is now asked for with Extreme or Severe is admitted.
+        Raises Unavailable when there is no answer within `timeout_s`. Citizens may have been
+        charged even so; asking again under the same name returns the same answers.
 
-        Raises Unavailable when there is no answer within `timeout_s`. Verdicts may have been
-        charged even so; asking again under the same name finds them.
+        occasion: names what is being decided. Asking again for the same citizen under the same
+        name, in any batch, charges nothing and returns the same answer for at least a day; so a
+        retry, a redelivered chunk and a second worker are harmless. A citizen who occurs twice in
+        one call is charged once, by the highest severity. One answer may change: a citizen who was
+        refused under this name and is now asked for with Extreme or Severe is admitted.
         """
         ...
 
@@ -161,5 +162,5 @@ _CLASSES = {
 
 
 def class_of(severity: Severity) -> int:
-    """The budget's class of a severity, the gravest being 0."""
+    """The budget's class of a severity; 0 is the most severe."""
     return _CLASSES[severity]

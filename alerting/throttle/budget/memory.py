@@ -1,7 +1,7 @@
-"""The budget in this process's memory: the reference of the rules, and the fallback.
+"""The budget in this process's memory: the reference implementation of the rules, and the fallback.
 
-It serves the replay with a simulated clock and stands in while Redis is away, when each process
-counts for itself.
+The replay uses it with a simulated clock; it also replaces Redis while that is unavailable, when
+each process counts for itself.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from alerting.throttle.budget import (
 from alerting.throttle.budget.rules import ADMIT, RECORD_BYTES, UNTOUCHED, Rules, paid_off_at
 from alerting.throttle.budget.wire import answer_of
 
-#: What is over is kept for this much longer, so that a clock that steps back still finds it.
+#: Expired entries are kept for this much longer, so that a clock that steps back still finds them.
 _SLACK_S = DAY_S
 
-#: A bucket nobody asked for in so long holds nothing but what is over.
+#: A bucket that was not asked for in this time holds only expired entries.
 _IDLE_S = LONGEST_WAIT_S + 5 * DAY_S
 
-#: A bucket with this many occasions is looked through for what is over.
+#: A bucket with this many occasions is searched for expired ones.
 _MANY = 4
 
-#: What an empty bucket and an empty occasion take, roughly.
+#: Approximate sizes of an empty bucket and an empty occasion.
 _BUCKET_BYTES = 2_700
 _OCCASION_BYTES = 500
 
 
 class _Occasion:
-    """The verdicts of one occasion, by the number of the record; at: when the last one was new."""
+    """The answers of one occasion, by record number; at: when the last one was new."""
 
     __slots__ = ("at", "verdicts")
 
@@ -50,9 +50,9 @@ class _Occasion:
 
 
 class _Bucket:
-    """What is kept of BUCKET citizens: 16 bytes for each that was asked for, 2 for each verdict.
+    """What is stored of BUCKET citizens: 16 bytes for each that was asked for, 2 for each answer.
 
-    numbers: by a citizen's place in the bucket, the number of their record from 1; 0 for none.
+    numbers: by a citizen's position in the bucket, the number of their record from 1; 0 for none.
     """
 
     __slots__ = ("asked_at", "look_at", "numbers", "occasions", "records")
@@ -75,7 +75,8 @@ class _Bucket:
         return _BUCKET_BYTES + len(self.records) + verdicts
 
     def drop_what_is_over(self, now: int) -> None:
-        """Keep the occasions remembered, and the records that owe or that one of these judged."""
+        """Keep the remembered occasions, and the records with debts or with an answer in one of
+        these."""
         oldest, paid = now - REMEMBERED_S - _SLACK_S, now - _SLACK_S
         kept = {name: o for name, o in self.occasions.items() if o.at > oldest}
         old, self.records = self.records, bytearray()
@@ -102,16 +103,16 @@ class _Bucket:
 
 
 class MemoryBudget:
-    """The rules in plain Python, for one process. Not for use by several threads at once.
+    """The rules in plain Python, for one process. Not thread-safe.
 
-    now: seconds, from whatever beginning; fractions are ignored. What is over, verdicts a day old
-    and budgets paid off, is forgotten, so memory follows the traffic of some days.
+    Expired entries, day-old answers and paid-off budgets are removed, so memory follows the traffic
+    of a few days.
 
-    most_bytes: about so much is kept; None for everything that is not over. Beyond it the
-    thousands of citizens least recently asked for are forgotten, each with all its budgets and
-    verdicts at once: these citizens stand as if nothing had ever come. So a citizen is refused
-    only for what they were sent, and what is forgotten keeps no message from anybody; it may let
-    one through that full memory had refused.
+    now: seconds from any origin; fractions are ignored. most_bytes: the approximate limit; None for
+    no limit. Above it the buckets least recently asked for are removed, each with all its budgets
+    and answers at once: these citizens count as if nothing had ever come. So a citizen is refused
+    only for what they were sent, and what is removed withholds no message; it may admit one that
+    full memory had refused.
     """
 
     def __init__(self, now: Callable[[], float], *, most_bytes: int | None = None) -> None:
@@ -170,7 +171,7 @@ class MemoryBudget:
         return now - self._began_at
 
     def _bucket(self, at: int, now: int) -> _Bucket:
-        """The bucket of this number, when room was made for it."""
+        """The bucket of this number, once room was made for it."""
         found = self._buckets.get(at)
         if found is None:
             found = self._buckets[at] = _Bucket()
@@ -187,7 +188,7 @@ class MemoryBudget:
         return found
 
     def _said(self, bucket: _Bucket, name: str, now: int) -> _Occasion:
-        """What an occasion said to the citizens of a bucket."""
+        """The answers of an occasion for the citizens of a bucket."""
         found = bucket.occasions.get(name)
         if found is not None and now - found.at < REMEMBERED_S:
             return found
@@ -199,7 +200,7 @@ class MemoryBudget:
         return found
 
     def _add(self, bucket: _Bucket, place: int) -> int:
-        """The number of the record of a citizen who has none yet."""
+        """The number of the record for a citizen who has none yet."""
         bucket.records += UNTOUCHED
         self._bytes += RECORD_BYTES
         bucket.numbers[place] = number = len(bucket.records) // RECORD_BYTES
@@ -207,12 +208,12 @@ class MemoryBudget:
 
 
 def _span(number: int) -> slice:
-    """Where a record lies among its bucket's."""
+    """The position of a record in its bucket."""
     return slice((number - 1) * RECORD_BYTES, number * RECORD_BYTES)
 
 
 def _put(verdicts: array[int], number: int, verdict: int) -> int:
-    """Write one verdict; by how many places the array grew for it."""
+    """Store one answer; returns by how many entries the array grew for it."""
     grown = max(0, number - len(verdicts))
     if grown:
         verdicts.frombytes(bytes(2 * grown))

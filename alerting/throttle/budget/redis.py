@@ -20,16 +20,16 @@ from alerting.throttle.budget.wire import Call, pack_figures, plan, read_reply
 
 TIMEOUT_S = 1.0
 
-#: uvloop raises RuntimeError where a connection that was reset is written to.
+#: uvloop raises RuntimeError on a write to a connection that was reset.
 GONE = (RedisError, OSError, RuntimeError)
 
 
 def connect(url: str) -> Redis:
-    """A client fit for RedisBudget: bytes out, and one retry on a fresh connection.
+    """A client for RedisBudget: returns bytes, and retries once on a fresh connection.
 
-    The script may be repeated, so a lost reply is no reason to give up; more than one retry would
-    only keep an alert waiting for a Redis that is gone. Every caller sets a limit on the whole of
-    what it asks; the client's own would make a task of each send, and lose cancels.
+    The script may be repeated, so a lost reply is no reason to fail; more than one retry would only
+    delay an alert for a Redis that is gone. Every caller limits the total time; the client's own
+    timeout would create a task for each send, and lose cancels.
     """
     return Redis.from_url(
         url, retry=Retry(NoBackoff(), 1), decode_responses=False, socket_timeout=None
@@ -37,12 +37,13 @@ def connect(url: str) -> Redis:
 
 
 class RedisBudget:
-    """The budget of all workers. Verdicts are charged once, whoever asks and however often.
+    """The budget shared by all workers. Answers are charged once, whoever asks and however often.
+
+    An emptied Redis has lost all charges and answers: it admits too much, never too little.
 
     client: made by `connect`, or another that returns bytes. timeout_s: for calls that name none.
-    now_s: seconds since 1970, for tests and simulated time; None takes the server's own clock, so
-    that workers whose clocks differ still agree. An emptied Redis has forgotten all charges and
-    verdicts: it admits too much, never too little.
+    now_s: seconds since 1970, for tests and simulated time; None uses the server's own clock, so
+    that workers whose clocks differ still agree.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class RedisBudget:
     ) -> list[Answer]:
         """See Budget.ask. More than 1,000 citizens, or several shards, take several scripts.
 
-        Raises Unavailable when Redis refuses the connection, is silent, still loading, full,
-        read-only, or says what the script never says.
+        Raises Unavailable when Redis refuses the connection, is silent, still loading, full or
+        read-only, or gives an answer that the script cannot give.
         """
         if not asks:
             return []
@@ -91,7 +92,7 @@ class RedisBudget:
         return [answers[ask.citizen_id] for ask in asks]
 
     async def _run(self, calls: Sequence[Call], figures: bytes) -> list[object]:
-        """The replies; a server that does not know the script is given it."""
+        """The replies; the script is loaded into a server that does not know it."""
         if len(calls) == 1:
             return [await self._run_one(calls[0], figures)]
         async with self._client.pipeline(transaction=False) as pipe:

@@ -10,28 +10,27 @@ from alerting.throttle.budget import GRAVE, WAIT_UNIT_S, Limits
 _RECORD = struct.Struct("<4i")
 RECORD_BYTES = _RECORD.size
 
-#: Of a citizen who was never charged.
+#: The record of a citizen who was never charged.
 UNTOUCHED = _RECORD.pack(*[-(1 << 31)] * 4)
 
-#: A verdict's number: 1 admits, others refuse (see wire.answer_of), 0 is none.
+#: An answer's number: 1 admits, others refuse (see wire.answer_of), 0 is none.
 ADMIT = 1
 
 
 class Rules:
-    """Judges records at one instant by the limits of one policy.
+    """Evaluates records at one instant by the limits of one policy.
 
-    now: whole seconds from any beginning that records share; fewer than 2^31 from it.
+    now: whole seconds from any origin that records share; fewer than 2^31.
     """
 
     def __init__(self, limits: Limits, now: int) -> None:
         self._now = now
         self._limits = limits
-        # Citizens who had the same messages at the same time have equal records, and there are
-        # many of them.
+        # Citizens who had the same messages at the same time have equal records, and they are many.
         self._judged: dict[tuple[int, bytes], tuple[int, bytes]] = {}
 
     def judge(self, kind: int, record: bytes) -> tuple[int, bytes]:
-        """The verdict's number for a message of this class, and the record after it."""
+        """The answer's number for a message of this class, and the record after it."""
         key = (kind, record)
         found = self._judged.get(key)
         if found is None:
@@ -56,22 +55,22 @@ class Rules:
                 return _units(hour_wait) * 2, record
         tats[0] = now + min(spacing + limits.spacing_s, limits.spacing_window_s)
         for n, limit in enumerate(limits.classes):
-            # A lesser message leaves the day of a graver class as it is.
+            # A less severe message does not touch the day of a more severe class.
             if n + 1 >= kind:
                 tats[n + 1] = now + min(days[n] + limit.day_step_s, limit.day_window_s)
         return ADMIT, _RECORD.pack(*tats)
 
 
 def paid_off_at(record: bytes) -> int:
-    """From when on the record says no more than that of a citizen who was never charged."""
+    """From when on the record equals that of a citizen who was never charged."""
     return int(max(_RECORD.unpack(record)))
 
 
 def _debt(tat: int, now: int, window_s: int) -> int:
-    """How far a TAT stands ahead, within its window.
+    """How far a TAT is ahead, within its window.
 
-    The bound holds on reading too: a clock that stepped back, or a policy with a shorter window,
-    must not leave a citizen waiting for longer than one window.
+    The bound also applies on reading: a clock that stepped back, or a policy with a shorter window,
+    must not make a citizen wait for longer than one window.
     """
     return min(max(tat - now, 0), window_s)
 

@@ -1,4 +1,4 @@
-"""What goes to budget.lua and comes back: questions in packed calls, answers of two bytes."""
+"""The protocol of budget.lua: questions in packed calls, answers of two bytes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from functools import cache, lru_cache
 from alerting.errors import Unavailable
 from alerting.throttle.budget import ADMITTED, BUCKET, WAIT_UNIT_S, Answer, Limits, Window
 
-#: The citizens of one shard live in one slot of a cluster; a script stays within one shard.
+#: The citizens of one shard are in one slot of a cluster; a script stays within one shard.
 SHARD = 1_000_000
 
-#: A script that judges more would keep others waiting.
+#: A script that answers for more would block others for too long.
 CALL = 1_000
 
-#: A span is citizens of one bucket whose records are read and written in one piece, because no
-#: more than this many others lie between one and the next.
+#: A span is citizens of one bucket whose records are read and written in one piece, because at most
+#: this many others are between one and the next.
 GAP = 32
 
 #: Most of a script's time goes into its spans; this many take one to two milliseconds.
 SPANS = 200
 
-#: 2025-01-01T00:00:00Z, where the stored seconds begin.
+#: 2025-01-01T00:00:00Z, the origin of the stored seconds.
 EPOCH = 1_735_689_600
 
-_NOT_OURS = "Redis answers the budget with what its script never says."
+_NOT_OURS = "Redis gave the budget an answer that its script never gives."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class Call:
     citizen_ids: list[int]
 
     def words(self, figures: bytes) -> list[str | bytes]:
-        """What follows the number of keys in EVALSHA."""
+        """The arguments of EVALSHA after the number of keys."""
         return [*self.keys, figures, self.questions]
 
 
 def plan(occasion: str, kinds: dict[int, int]) -> Iterator[Call]:
-    """The calls that judge these citizens, given with their classes."""
+    """The calls that evaluate these citizens, given with their classes."""
     name = urlsafe_b64encode(hashlib.blake2b(occasion.encode(), digest_size=12).digest()).decode()
     ordered = sorted(kinds)
     keys: list[str] = []
@@ -63,7 +63,7 @@ def plan(occasion: str, kinds: dict[int, int]) -> Iterator[Call]:
                 shard, bucket = citizen_id // SHARD, None
             if citizen_id // BUCKET != bucket:
                 bucket = citizen_id // BUCKET
-                # Both tagged by the shard, so that a cluster holds them in one slot.
+                # Both tagged by the shard, so that a cluster stores them in one slot.
                 keys.append(f"alerting:{{budget-{shard}}}:{bucket}")
                 keys.append(f"alerting:{{budget-{shard}}}:{bucket}:{name}")
                 bucket_at = len(words)
@@ -85,7 +85,7 @@ def _call(keys: list[str], words: list[int], citizen_ids: list[int]) -> Call:
 def read_reply(reply: object, call: Call) -> list[Answer]:
     """The answers for the call's citizens, in order.
 
-    Raises Unavailable when it is nothing the script says.
+    Raises Unavailable for a reply that the script never gives.
     """
     count = len(call.citizen_ids)
     if not isinstance(reply, bytes) or len(reply) != 2 * count:
@@ -95,7 +95,7 @@ def read_reply(reply: object, call: Call) -> list[Answer]:
 
 @cache
 def answer_of(number: int) -> Answer:
-    """What a verdict's number says. Raises Unavailable for 0, which says nothing."""
+    """The answer for a number. Raises Unavailable for 0, which is no answer."""
     if number == 1:
         return ADMITTED
     if number == 0:
@@ -106,7 +106,7 @@ def answer_of(number: int) -> Answer:
 
 @lru_cache(maxsize=64)
 def _limit_figures(limits: Limits) -> bytes:
-    """What the script has to know of the limits."""
+    """The limits as the script needs them."""
     rooms = [(c.at_once - 1) * limits.spacing_s for c in limits.classes]
     days = [f for c in limits.classes for f in (c.day_step_s, c.day_window_s, c.day_room_s)]
     life = limits.longest_window_s
@@ -115,6 +115,6 @@ def _limit_figures(limits: Limits) -> bytes:
 
 
 def pack_figures(limits: Limits, now_s: float | None) -> bytes:
-    """The script's first argument. `now_s` None leaves the clock to the server."""
+    """The script's first argument. `now_s` None uses the server's clock."""
     now = 0 if now_s is None else (math.floor(now_s) - EPOCH) % (1 << 32)
     return struct.pack("<2I", now_s is not None, now) + _limit_figures(limits)

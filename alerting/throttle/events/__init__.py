@@ -1,1 +1,1 @@
-"""Events: which alerts tell of one danger, whoever sent them and in whatever words."""
+"""Events: which alerts are about one danger, whoever sent them and in whatever words."""

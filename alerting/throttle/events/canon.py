@@ -1,4 +1,4 @@
-"""Canonical content: hashes that are equal where alerts mean the same."""
+"""Canonical content: hashes that are equal when alerts mean the same."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from alerting.domain.alert import Alert, Area, Info, NamedValue, Resource
 
 
 def content_hash(alert: Alert) -> bytes:
-    """SHA-256 over what an alert says, without its name, its times, its note and what it refers to.
+    """SHA-256 over an alert's content, without its name, times, note and references.
 
-    Equal whatever the order of infos, areas and codes, however the text is spaced, and in whatever
-    case the names of codes are written.
+    Independent of the order of infos, areas and codes, of white space in texts, and of the case of
+    code names.
     """
     head = (
         alert.sender,
@@ -30,7 +30,7 @@ def content_hash(alert: Alert) -> bytes:
 
 
 def text_hash(info: Info) -> bytes:
-    """Over all that a citizen may read of an info."""
+    """A hash over everything a citizen may read of an info."""
     texts = (
         info.event,
         info.headline,

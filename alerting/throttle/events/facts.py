@@ -1,8 +1,8 @@
-"""Facts: what an alert says that tells its danger from others of its kind.
+"""Facts: what in an alert distinguishes its danger from others of its kind.
 
 Names, a magnitude, times of day, long numbers and numbered things such as "salvo 2". They are read
-from a text of any language. A language that writes every noun with a capital shows no names, and
-neither does a script without capitals: there only numbers are known.
+from a text of any language. A language that capitalises every noun shows no names, and neither does
+a script without capitals: there only numbers count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from alerting.throttle.hazard import names_kind
 _MOST_CHARACTERS = 20_000
 _MOST_NAMES = 200
 
-#: Words with a capital and small letters; a small letter, a comma or a bracket before the first.
+#: Capitalised words; a small letter, a comma or a bracket before the first.
 _CAPITAL = "[A-ZÀ-ÞА-ЯҐЄІЇΑ-Ω][a-zà-ÿа-яґєіїα-ωά-ώ]{2,}"
 _NAME = re.compile(rf"(?<=[a-zà-ÿа-яґєіїα-ωά-ώ,(] ){_CAPITAL}(?:[ -]{_CAPITAL})*")
 _NOUNS_LOOK_LIKE_NAMES = frozenset({"de", "lb"})
@@ -35,7 +35,7 @@ _CLOCK = re.compile(
     r"(?<![\d:.,])([01]?\d|2[0-3])(?:[:h]([0-5]\d)|\.([0-5]\d)(?= ?uhr))(?!\d)(?: ?([ap])\.?m\b)?"
 )
 
-#: In a text about an earthquake a number such as 5.1, or the one that follows its name.
+#: In a text about an earthquake a number such as 5.1, or the one after a word for magnitude.
 _MAGNITUDE = re.compile(
     r"(?<![\d.,])(\d[.,]\d)(?![.,]?\d|\s?[°ewns]\b)"
     r"|(?:\bm[wlbs]{0,2}|\bmagn\w*|stärke|\bмагн\w*|震级|マグニチュード|規模)(?: of| de| von|:)?\s?"
@@ -51,19 +51,21 @@ _ORDINAL = re.compile(
 #: Which fire it is: a warehouse fire is no canyon fire.
 _WHICH = re.compile(r"\b([^\W\d_]{4,}) (fire)s?\b")
 
-#: Two networks measure one earthquake so differently, and one minute so.
+#: Two networks may differ this much about one earthquake's magnitude, and this much about its time.
 _MAGNITUDES_APART = 0.35
 _MINUTES_APART = 1
 
-#: A name tells nothing that this share of events holds, where so many are known.
+#: A name found in this share of events distinguishes nothing, once this many are known.
 _COMMON = 0.1
 _KNOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """words: all of the text, to find another's names in. numbered: by what is numbered or named,
-    such as a salvo or a fire, which of them it is. again: it tells of a second of something.
+    """The facts of one alert.
+
+    words: all of the text, to find another's names in. numbered: by what is numbered or named, such
+    as a salvo or a fire, which of them it is. again: it mentions a second of something.
     """
 
     names: frozenset[str]
@@ -76,7 +78,7 @@ class Facts:
 
 
 def facts(texts: Iterable[tuple[str, str]], *, hazards: Collection[str]) -> Facts:
-    """Of an alert's texts, each with its language; bounded work however long they are."""
+    """The facts of an alert's texts, each with its language; bounded work however long they are."""
     names: set[str] = set()
     words: set[str] = set()
     minutes: set[int] = set()
@@ -86,7 +88,7 @@ def facts(texts: Iterable[tuple[str, str]], *, hazards: Collection[str]) -> Fact
     for language, raw in texts:
         if language not in _NOUNS_LOOK_LIKE_NAMES:
             names |= _names(raw[:_MOST_CHARACTERS])
-        # A measure changes from one report to the next, and from one agency to the other.
+        # A measurement changes from one report to the next, and between agencies.
         text = MEASURE.sub("", raw[:_MOST_CHARACTERS].casefold())
         words.update(_WORD.findall(text))
         minutes.update(_minutes(*found) for found in _CLOCK.findall(text))
@@ -126,17 +128,17 @@ def shared(one: Facts, other: Facts, pool: Pool, *, places: Collection[str]) -> 
     if _meet(one.minutes, other.minutes):
         found.append("the time of day")
     numbers = sorted(one.numbers & other.numbers)
-    # However many numbers: they may all be those of one telephone.
+    # However many numbers: they may all be parts of one telephone number.
     return found + [f"the number {n}" for n in numbers[:1]]
 
 
 def own_names(one: Facts, other: Facts, *, places: Collection[str]) -> set[str]:
-    """The names that one alert says and the other does not."""
+    """The names in one alert that are not in the other."""
     return {n for n in one.names if not _in(n, other) and not set(_WORD.findall(n)) <= set(places)}
 
 
 def contradiction(one: Facts, other: Facts) -> str:
-    """What tells two dangers apart, in words; empty where nothing does."""
+    """What distinguishes two dangers, in words; empty when nothing does."""
     if magnitudes_differ(one, other):
         return f"magnitudes {one.magnitude:g} and {other.magnitude:g}"
     if one.minutes and other.minutes and not _meet(one.minutes, other.minutes):
@@ -148,13 +150,13 @@ def contradiction(one: Facts, other: Facts) -> str:
 
 
 def magnitudes_differ(one: Facts, other: Facts) -> bool:
-    """True for two earthquakes of unlike magnitude."""
+    """True for two earthquakes of different magnitude."""
     known = one.magnitude is not None and other.magnitude is not None
     return known and not _close(one.magnitude, other.magnitude)
 
 
 def _names(raw: str) -> set[str]:
-    """Names of one word or several, none of which is a date or written small elsewhere."""
+    """Names of one word or several; not dates, and not words written small elsewhere."""
     small = {word for word in _WORD.findall(raw) if word.islower()} | _DATES
     found = {name.casefold() for name in _NAME.findall(raw)}
     return {name for name in found if not set(_WORD.findall(name)) <= small}
@@ -165,8 +167,8 @@ def _in(name: str, text: Facts) -> bool:
 
 
 def _identifies(name: str, pool: Pool, places: Collection[str]) -> bool:
-    """False for the area's own name, those of agencies and kinds of danger, and for what is known
-    to be said of many events."""
+    """False for the area's own name, for agencies and kinds of danger, and for names common to many
+    events."""
     words = _WORD.findall(name)
     if set(words) <= set(places) or names_kind(name) or _AGENCY.search(name):
         return False

@@ -1,8 +1,8 @@
 """Placing: which thread and which event an alert belongs to.
 
-A reference decides first. Without one, alerts that speak of the same danger at the same place and
-time are one event: a sure match is made, an unsure one is put to a coordinator and keeps nothing
-back meanwhile. An event only decides what each citizen already knows; it never stops an alert.
+A reference decides first. Without one, alerts about the same danger at the same place and time are
+one event: a sure match is made, an unsure one is a question to a coordinator and withholds nothing
+meanwhile. An event only decides what each citizen already knows; it never stops an alert.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REFERRED = "It refers to an alert of this event, or one of them refers to it."
 
 @dataclass(frozen=True, slots=True)
 class Linked(Generic[Id]):
-    """A thread that an alert's references tie it to, and that thread's event."""
+    """A thread that an alert's references link it to, and that thread's event."""
 
     thread: Id
     event: Id
@@ -31,8 +31,10 @@ class Linked(Generic[Id]):
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[Id]):
-    """An earlier alert that may be like a new one. ends: it says that its danger is over. name:
-    the alert in words."""
+    """An earlier alert that may be similar to a new one.
+
+    ends: it says that its danger is over. name: the alert in words.
+    """
 
     thread: Id
     event: Id
@@ -47,8 +49,8 @@ class Placement(Generic[Id]):
     """Where an alert belongs; None for a thread or an event of its own.
 
     merged: events that its references show to be one with `event`. reason: why that event.
-    question: an event it may belong to, for a coordinator to say. like: the name of the alert that
-    it is, or may be, like.
+    question: an event it may belong to, for a coordinator to decide. like: the name of the alert
+    that it is, or may be, similar to.
     """
 
     thread: Id | None
@@ -68,9 +70,9 @@ def place(
 ) -> Placement[Id]:
     """Find an alert's thread and event.
 
-    linked: what its references tie it to, the oldest first. candidates: earlier alerts that share
-    a block with it, cancelled ones left out; not needed where `linked` decides. pool: the words
-    of the alerts before it.
+    linked: what its references link it to, the oldest first. candidates: earlier alerts that share
+    a block with it, without cancelled ones; not needed when `linked` decides. pool: the words of
+    the alerts before it.
     """
     if linked:
         first = linked[0]
@@ -89,7 +91,8 @@ def place(
 
 
 def _standing(candidates: Sequence[Candidate[Id]]) -> list[Candidate[Id]]:
-    """Those of threads that have not ended: what comes after an all-clear is a new event."""
+    """The candidates of threads that have not ended: what comes after an all-clear is a new event.
+    """
     newest: dict[Id, Candidate[Id]] = {}
     for c in candidates:
         if c.thread not in newest or newest[c.thread].sent_at < c.sent_at:

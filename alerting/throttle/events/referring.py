@@ -1,10 +1,10 @@
-"""Referring: which earlier alerts an alert is about, although senders write references badly.
+"""References: which earlier alerts an alert is about, although senders write references badly.
 
-An exact triple decides first. Where the time of a reference fits none, the name (sender and
-identifier, case ignored) does: senders often get the offset or the second wrong. An alert that
-bears the name of an earlier one is its next version. An end that refers to nothing means the one
-live alert of its sender for that danger and place. Only an alert's own sender, or somebody who may
-end any alert, is followed.
+An exact CAP reference decides first. When the time of a reference matches none, the name (sender
+and identifier, case ignored) does: senders often get the offset or the second wrong. An alert with
+the name of an earlier one is its next version. An end without a reference means the one live alert
+of its sender for that danger and place. Only an alert's own sender, or somebody who may end any
+alert, is followed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from alerting.throttle.events.same import Signature, same_ground, same_place
 
 Id = TypeVar("Id", bound=Hashable)
 
-#: The smallest step between two instants, so that what refers to another comes after it.
+#: The smallest step between two instants, so that an alert sorts after what it refers to.
 _STEP = timedelta(microseconds=1)
 
 #: Alerts named in a sentence.
 _NAMED = 5
 
-#: A name used again so long after its alert ran out is that of another danger.
+#: A name used again this long after its alert expired is that of another danger.
 _REUSED = timedelta(days=1)
 
 
@@ -35,10 +35,10 @@ _REUSED = timedelta(days=1)
 class Referred(Generic[Id]):
     """What a new alert is about.
 
-    older: the versions it follows. younger: versions that were here first and come after it.
-    beside: versions of something that has not come yet, like itself. others: alerts of other
-    senders that it refers to and may not end. unknown: references to nothing that is here. notes:
-    what was read otherwise than written.
+    older: the versions it follows. younger: versions that arrived first and come after it. beside:
+    versions of something that has not arrived yet, like itself. others: alerts of other senders
+    that it refers to and may not end. unknown: references to nothing known here. notes: what was
+    read differently than written.
     """
 
     older: tuple[Version[Id], ...] = ()
@@ -50,7 +50,7 @@ class Referred(Generic[Id]):
 
     @property
     def versions(self) -> tuple[Version[Id], ...]:
-        """All it shares a thread with, the oldest first."""
+        """All versions it shares a thread with, the oldest first."""
         every = (*self.older, *self.younger, *self.beside)
         return tuple(sorted(every, key=lambda v: v.order_at))
 
@@ -62,7 +62,7 @@ class Referred(Generic[Id]):
 
 @dataclass(frozen=True, slots=True)
 class Guess(Generic[Id]):
-    """What an alert that refers to nothing known may be about.
+    """What an alert without a known reference may be about.
 
     held: why a person must decide. ends_nothing: it is an end, and nothing it could end is known.
     """
@@ -74,7 +74,7 @@ class Guess(Generic[Id]):
 
 
 def names_of(alert: Alert) -> list[Name]:
-    """Every name under which the alerts it refers to are to be looked for, its own included."""
+    """Every name under which the alerts it refers to are looked up, including its own."""
     own = alert.sender.lower()
     found = [name_of(alert.triple)]
     for r in alert.references:
@@ -89,8 +89,9 @@ def referred(
 ) -> Referred[Id]:
     """Find among `known` what an alert is about.
 
-    known: the alerts of its status and scope that bear one of `names_of(alert)`, or that refer to
-    one that does. may_end: whether whoever sent the alert may end alerts of a given other sender.
+    known: the alerts of its status and scope with one of `names_of(alert)`, or that refer to one
+    with such a name. may_end: whether whoever sent the alert may end alerts of a given other
+    sender.
     """
     own = alert.sender.lower()
     by_name: dict[Name, list[Version[Id]]] = defaultdict(list)
@@ -105,7 +106,7 @@ def referred(
         if not same:
             unknown[name_of(r)] = r.identifier
         elif not exact:
-            notes.append(f"Its reference to {r.identifier} has another time; it is taken for it.")
+            notes.append(f"Its reference to {r.identifier} has another time; it is treated as that alert.")
         older |= {v.id: v for v in exact or same}
     for loose in alert.loose_references:
         same = by_name.get((own, loose.lower()), [])
@@ -139,9 +140,9 @@ def referred(
 def meant(
     alert: Alert, mine: Signature, live: Sequence[tuple[Version[Id], Signature]]
 ) -> list[Version[Id]]:
-    """The live alerts that an alert may mean which does not name one that is known.
+    """The live alerts that an alert without a known reference may mean.
 
-    live: alerts of its sender, status and scope whose danger stands.
+    live: alerts of its sender, status and scope whose danger is in force.
     """
     if not alert.infos:
         return [v for v, _ in live]
@@ -159,17 +160,18 @@ def guess(
     *,
     approved: bool,
 ) -> Guess[Id]:
-    """What an update or end is about that refers to nothing known.
+    """What an update or end without a known reference is about.
 
     An end that names no alert means the one live alert of its sender for that danger and place.
-    Where it names one that is not known, or several may be meant, a person decides.
+    When it names an unknown one, or several may be meant, a person decides.
 
-    live: alerts of its sender, status and scope whose danger stands. approved: somebody decided.
+    live: alerts of its sender, status and scope whose danger is in force. approved: somebody
+    decided.
     """
     may_mean = meant(alert, mine, live)
     one = len({v.thread for v in may_mean}) == 1
     if may_mean and ((approved and alert.ends) or (one and not found.unknown)):
-        note = f"It refers to no alert that is known; it is taken for {listed(may_mean)}."
+        note = f"It refers to no alert that is known; it is treated as about {listed(may_mean)}."
         return Guess(Referred(older=tuple(may_mean), notes=found.notes), note)
     if not alert.ends:
         return Guess(found, "None of the alerts it refers to is known here; it starts a thread.")
@@ -178,33 +180,33 @@ def guess(
     if may_mean:
         why = f"{said}, and may mean {listed(may_mean)}. Approving it ends them all."
         return Guess(found, held=why)
-    note = f"{said}, and nothing of its sender for that danger and place stands."
+    note = f"{said}, and no alert of its sender for that danger and place is in force."
     return Guess(found, note, ends_nothing=True)
 
 
 def listed(versions: Sequence[Version[Id]]) -> str:
-    """The alerts in words; of many only the number is said."""
+    """The alerts in words; of many only the number is given."""
     names = list(dict.fromkeys(f"{v.triple.identifier} of {v.sender}" for v in versions))
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def reissue(alert: Alert, found: Referred[Id]) -> tuple[Alert, str]:
-    """An Alert that bears the name of an earlier one, as the Update that it is, and a note.
+    """An Alert with the name of an earlier one, as the Update that it is, and a note.
 
-    Anything else comes back as it was, with an empty note.
+    Anything else is returned unchanged, with an empty note.
     """
     same = [v for v in found.older if name_of(v.triple) == name_of(alert.triple)]
     if alert.msg_type is not MsgType.ALERT or not same:
         return alert, ""
     newest = max(same, key=lambda v: v.order_at)
     return replace(alert, msg_type=MsgType.UPDATE, references=(newest.triple,)), (
-        f"{alert.sender} issued {alert.identifier} before: this is taken for an update of it."
+        f"{alert.sender} issued {alert.identifier} before: this is treated as an update of it."
     )
 
 
 def order_at(alert: Alert, found: Referred[Id], *, now: datetime) -> datetime:
-    """The instant by which an alert is ordered in its thread.
+    """The instant that orders an alert in its thread.
 
     Its `sent`, but after all it refers to and before all that refers to it, and never ahead of
     `now`: a sender's clock must neither hide an alert nor block those that follow.

@@ -1,9 +1,9 @@
-"""Same event: whether two alerts that do not refer to one another tell of one danger.
+"""Same event: whether two alerts that do not refer to one another are about one danger.
 
-Of two senders' alerts this needs proof: one kind of danger, one place and time, and two things that
-both say and that tell this danger from others, or an incident that both name. What is likely and
-not proved is a question. A sender's own alerts are told apart by their words: it has references to
-say otherwise. What comes of a match is decided per citizen.
+For alerts of two senders this needs proof: one kind of danger, one place and time, and two things
+that both say and that distinguish this danger from others, or an incident that both name. What is
+likely and not proved is a question. A sender's own alerts are distinguished by their words: it has
+references to say otherwise. The effect of a match is decided per citizen.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ __all__ = [
 SURE = 0.85
 UNSURE = 0.6
 
-#: So long after an alert's end its sender's words are still listened to.
+#: A sender's words are still compared this long after an alert's end.
 _LATE = timedelta(hours=12)
 
-#: So many things that two agencies both say prove one danger, where so much of the smaller area is
-#: common; with half of it the danger is likely to be one.
+#: This many things that two agencies both say prove one danger, when this share of the smaller area
+#: is common; with half of that the danger is probably one.
 _PROOF = 2
 _PROVEN_AREA, _LIKELY_AREA = 0.3, 0.5
 _LIKELY = 0.65
 
-#: Weather lies over the whole of an area. Its name and that of the area prove it, for so long.
+#: Weather covers a whole area. Its name and that of the area prove it, for this long.
 _WEATHER = frozenset({"storm", "hurricane", "wind", "rain", "cold", "heat", "fog", "dust"})
 _SOON = timedelta(hours=1)
 
-#: What strikes at one instant strikes twice where two alerts put it further apart than this.
+#: Two strikes are distinct when two alerts put them further apart than this.
 _SUDDEN = frozenset({"earthquake", "air-raid", "bomb"})
 _APART = timedelta(minutes=10)
 
@@ -69,7 +69,7 @@ class Match(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How alike two alerts are, from 0 to 1, and why."""
+    """How similar two alerts are, from 0 to 1, and why."""
 
     score: float
     verdict: Match
@@ -79,7 +79,7 @@ class Likeness:
 def likeness(
     new: Signature, old: Signature, pool: Pool, *, sure: float = SURE, unsure: float = UNSURE
 ) -> Likeness:
-    """Compare a new alert with one that was there before."""
+    """Compare a new alert with an earlier one."""
     hazard, area, time = _hazard(new, old), _area(new, old), _time(new, old)
     if area is None and new.incidents & old.incidents:
         area = 1.0
@@ -145,13 +145,13 @@ def _of_two(
 
 
 def _one_weather(new: Signature, old: Signature) -> bool:
-    """True for weather that two agencies call alike within the hour."""
+    """True for weather that two agencies name alike within the hour."""
     alike = new.hazards & old.hazards & _WEATHER and new.events & old.events
     return bool(alike) and abs(new.sent - old.sent) <= _SOON
 
 
 def _struck_apart(new: Signature, old: Signature) -> bool:
-    """True for two earthquakes or salvos that are said to have struck at different times."""
+    """True for two earthquakes or salvos reported at different times."""
     if not new.onset or not old.onset or not new.hazards & old.hazards & _SUDDEN:
         return False
     return abs(new.onset - old.onset) > _APART
@@ -166,13 +166,13 @@ def _verdict(score: float, sure: float, unsure: float) -> Match:
 
 
 def same_ground(new: Signature, old: Signature) -> bool:
-    """True where two alerts speak of one kind of danger and their shapes or geocodes meet."""
+    """True when two alerts are about one kind of danger and their shapes or geocodes meet."""
     shapes = new.shape is not None and old.shape is not None and new.shape.intersects(old.shape)
     return bool(_hazard(new, old)) and bool(shapes or new.geocodes & old.geocodes)
 
 
 def same_place(new: Signature, old: Signature) -> bool:
-    """True where they do, or call their areas alike: an area may have been corrected."""
+    """True when they meet, or name their areas alike: an area may have been corrected."""
     return bool(_hazard(new, old) and _area(new, old))
 
 
@@ -184,7 +184,7 @@ def best_match(
     sure: float = SURE,
     unsure: float = UNSURE,
 ) -> tuple[Key, Likeness] | None:
-    """The candidate most like a new alert, SURE before UNSURE; None where none is either."""
+    """The candidate most similar to a new alert, SURE before UNSURE; None when none is either."""
     best: tuple[Key, Likeness] | None = None
     for key, old in candidates:
         found = likeness(new, old, pool, sure=sure, unsure=unsure)
@@ -205,15 +205,16 @@ def _hazard(new: Signature, old: Signature) -> float:
 
 
 def _area(new: Signature, old: Signature) -> float | None:
-    """How much of the smaller area the two share; names decide where nothing else can.
+    """The share of the smaller area that the two have in common; names decide when nothing else
+    can.
 
-    None where nothing of the two can be compared.
+    None when nothing of the two can be compared.
     """
     found: list[float] = []
     common = new.geocodes & old.geocodes
     if new.shape is not None and old.shape is not None:
         found.append(_overlap(new.shape, old.shape))
-        # Two places in one province share its code; where both have shapes, these tell.
+        # Two places in one province share its code; when both have shapes, these decide.
         common &= new.unshaped | old.unshaped
     if {g.name for g in new.geocodes} & {g.name for g in old.geocodes}:
         found.append(len(common) / min(len(new.geocodes), len(old.geocodes)))
@@ -251,7 +252,7 @@ def _time(new: Signature, old: Signature) -> float:
 
 
 def _text(new: Signature, old: Signature, pool: Pool) -> float | None:
-    """The best agreement of any two of their languages."""
+    """The best similarity of any two of their languages."""
     found = [agreement(a, b, pool) for a in new.wordings for b in old.wordings]
     return max((f for f in found if f is not None), default=None)
 

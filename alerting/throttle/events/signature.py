@@ -1,4 +1,4 @@
-"""Signature: of an alert what is compared with others, worked out once.
+"""Signature: what of an alert is compared with others, computed once.
 
 Bounded work however large the alert is: shapes are simplified, texts and lists of areas cut.
 """
@@ -39,27 +39,27 @@ def _read(text: str) -> BaseGeometry:
     return shape
 
 
-#: Hexadecimal WKB where a signature is kept.
+#: Hexadecimal WKB in a stored signature.
 Shape = Annotated[BaseGeometry, PlainValidator(_read), PlainSerializer(_written)]
 
-#: An alert without an end is taken to stand for so long.
+#: An alert without an end is assumed to be in force for this long.
 _STANDS = timedelta(hours=24)
 
-#: Shapes are compared with about a hundred metres' detail, and with no more parts than these.
+#: Shapes are compared with about a hundred metres' detail, and with at most this many parts.
 _DETAIL_DEG = 0.001
 _MOST_SHAPES = 200
 _MOST_POINTS = 600
 _RAW_POINTS = 6_000
 
-#: A spot smaller than this stands for its surroundings: positions are rarely more exact.
+#: A smaller spot stands for its surroundings: positions are rarely more exact.
 _POINT_DEG = 0.01
 _POINT_M = 1_000.0
 
-#: Of alerts larger than so many cells of one degree only the coarse cells are told.
+#: Alerts larger than this many cells of one degree are indexed by the coarse cells only.
 _FINE_CELLS = 16
 _MOST_CELLS = 400
 
-#: Under how many names an alert is filed, and the longest of these; a longer one by its digest.
+#: The most names an alert is indexed by, and the longest of these; a longer one by its digest.
 _MOST_NAMED = 1_000
 _LONGEST_NAMED = 200
 
@@ -68,9 +68,9 @@ _LONGEST_NAMED = 200
 class Signature:
     """What is compared of an alert.
 
-    events: what its sender calls the danger. unshaped: the geocodes of areas without any shape.
+    events: the sender's words for the danger. unshaped: the geocodes of areas without any shape.
     shape: in degrees, simplified. onset: the earliest it names. until: when it ends, a day after
-    `sent` where it does not say. incidents: what it names as such, but for mere kinds of danger.
+    `sent` when it does not say. incidents: those it names, without mere kinds of danger.
     """
 
     sender: str
@@ -90,12 +90,12 @@ class Signature:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Of all its languages, with the labels of its numbers, for a Pool."""
+        """The words of all its languages, with the labels of its numbers, for a Pool."""
         return frozenset().union(*(w.words | w.numbers.keys() for w in self.wordings))
 
 
 def signature(alert: Alert) -> Signature:
-    """Built once per alert; bounded work however large the alert is."""
+    """Compute the signature, once per alert; bounded work however large the alert is."""
     areas = [a for i in alert.infos for a in i.areas]
     ends = [i.expires for i in alert.infos if i.expires is not None]
     onsets = [i.onset for i in alert.infos if i.onset is not None]
@@ -129,21 +129,21 @@ def signature(alert: Alert) -> Signature:
 
 
 def _said(info: Info) -> str:
-    """Its texts, each a sentence, and a magnitude that stands in a parameter."""
+    """Its texts, each a sentence, and a magnitude from a parameter."""
     given = [p.value for p in info.parameters if "magnitude" in p.name.casefold()]
     texts = [info.headline, *given, info.event, info.description]
     return " . ".join(t for t in texts if t)
 
 
 def blocks(one: Signature) -> set[str]:
-    """Where an alert is filed: any two that may be alike meet by `blocks` of one, `seek` of the
-    other."""
+    """The index keys of an alert: any two that may be similar meet by `blocks` of one and `seek` of
+    the other."""
     fine, coarse = _cells(one.shape)
     return _named(one) | ({f"s{c}" for c in coarse} | fine if fine else {f"l{c}" for c in coarse})
 
 
 def seek(one: Signature) -> set[str]:
-    """Where to look for alerts like this one; small areas need not look at all small neighbours."""
+    """Where to look for similar alerts; small areas need not look at all small neighbours."""
     fine, coarse = _cells(one.shape)
     large = {f"l{c}" for c in coarse}
     return _named(one) | large | (fine or {f"s{c}" for c in coarse})
@@ -152,7 +152,7 @@ def seek(one: Signature) -> set[str]:
 def _named(one: Signature) -> set[str]:
     codes = {f"g{g}" for g in one.geocodes}
     named = map(_brief, codes | {f"p{p}" for p in one.places} | {f"i{i}" for i in one.incidents})
-    # By the beginning of the alphabet, so that of two long lists much the same part is kept.
+    # Alphabetical, so that of two long lists much the same part is kept.
     return set(heapq.nsmallest(_MOST_NAMED, named))
 
 
@@ -163,7 +163,7 @@ def _brief(name: str) -> str:
 
 
 def _cells(shape: BaseGeometry | None) -> tuple[set[str], set[str]]:
-    """Cells of one degree, none where they are many, and of ten degrees; by the bounds of parts."""
+    """Cells of one degree, none when there are many, and of ten degrees; by the bounds of parts."""
     if shape is None:
         return set(), set()
     fine: set[str] = set()
@@ -206,7 +206,7 @@ def _shape(areas: Sequence[Area]) -> BaseGeometry | None:
 
 
 def _thinned(points: Sequence[Point], most: int) -> Sequence[Point]:
-    """A ring with no more than about so many points, evenly chosen."""
+    """A ring with at most about this many points, evenly chosen."""
     step = -(-len(points) // max(16, most))
     return points if step == 1 else (*points[:-1:step], points[0])
 

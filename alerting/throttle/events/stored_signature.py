@@ -1,4 +1,4 @@
-"""A signature as it is kept with its alert, so that nobody works it out again."""
+"""A signature as stored with its alert, so that it is not computed again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alerting.throttle.events.signature import Signature
 
-#: Raised whenever `signature` begins to answer otherwise: what was kept before is worked out anew.
+#: Increased whenever `signature` changes its result: older stored ones are then computed again.
 VERSION = 1
 
 _ADAPTER: TypeAdapter[Signature] = TypeAdapter(Signature)
@@ -17,7 +17,7 @@ def to_bytes(one: Signature) -> bytes:
 
 
 def from_bytes(body: bytes) -> Signature | None:
-    """The signature that was kept; None where it cannot be read."""
+    """The stored signature; None when it cannot be read."""
     try:
         return _ADAPTER.validate_json(body)
     except ValidationError:

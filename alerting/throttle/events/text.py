@@ -1,8 +1,8 @@
-"""How strongly two texts speak of one incident: by the rare words they share.
+"""How strongly two texts describe one incident: by the rare words they share.
 
-A sender reports many incidents of one kind with the same words. What tells them apart, and ties a
-follow-up to its first report, are numbers and names: words that few other events hold. How rare a
-word is, is learnt from the alerts at hand, and no sender's way of writing is known here.
+A sender reports many incidents of one kind with the same words. What distinguishes them, and links
+a follow-up to its first report, are numbers and names: words that few other events contain. How
+rare a word is, is learnt from recent alerts; no sender's style is known in advance.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Protocol
 
 from alerting.throttle.events.wording import TELLING, Wording, share_of_kind
 
-#: So many events' worth of experience stands in for the first ones.
+#: This many events' worth of assumed experience before the first ones.
 _EXPERIENCE = 50
 
-#: A word tells nothing until it is rarer than one event in twelve.
+#: A word counts for nothing until it is rarer than one event in twelve.
 _COMMON = math.log(12)
 
 #: Evidence that suffices, about that of six words each found in one event of a hundred, and the
-#: part of the shorter text's own evidence that must be shared. High, for two incidents taken for
-#: one may hide the second.
+#: share of the shorter text's own evidence that must be common. High, because two incidents treated
+#: as one may hide the second.
 _ENOUGH = 13.5
 _SHARE = 0.3
 
-#: A word that so many events put beside a number makes a field of it, such as a case number.
+#: A word that this many events put beside a number makes a field of it, such as a case number.
 _FIELD = 0.3
 
-#: What agreement is left where fields differ; and where they agree and other numbers differ beside
-#: one word, such as two houses in one street.
+#: The similarity left when fields differ; and when they agree and other numbers differ beside one
+#: word, such as two houses in one street.
 _UNTOLD = 0.5
 _DOUBTFUL = 0.65
 
@@ -43,10 +43,10 @@ class Worded(Protocol):
 
 
 class Pool:
-    """In how many events each word was found. Cheap to add to and to take from.
+    """In how many events each word was found. Cheap to add to and to remove from.
 
-    It serves with two alerts, where only long numbers count, and better the more alerts of the
-    same senders it holds, of whatever place; two hundred are plenty.
+    It works with two alerts, where only long numbers count, and better with more alerts of the same
+    senders, from anywhere; two hundred are plenty.
     """
 
     def __init__(self) -> None:
@@ -56,12 +56,15 @@ class Pool:
         self._alone = 0
 
     def __len__(self) -> int:
-        """How many events it knows."""
+        """The number of events it knows."""
         return len(self._events) + self._alone
 
     def add(self, alert: Worded, event: Hashable = None, *, sender: str = "") -> None:
-        """event: what the alert is known to belong to; reports of one event repeat its rare words,
-        which makes these no more common. None for an alert on its own."""
+        """Add an alert.
+
+        event: the known event of the alert; reports of one event repeat its rare words, which does
+        not make these more common. None for an alert on its own.
+        """
         if sender:
             self._senders.setdefault(sender, Pool()).add(alert, event)
         if event is None:
@@ -73,7 +76,7 @@ class Pool:
         held.update(alert.words)
 
     def drop(self, alert: Worded, event: Hashable = None, *, sender: str = "") -> None:
-        """Forget an alert that was added, with what it was added with."""
+        """Remove an alert that was added, with the same arguments."""
         if sender:
             self._senders[sender].drop(alert, event)
             if not len(self._senders[sender]):
@@ -95,17 +98,17 @@ class Pool:
                 del self._found[word]
 
     def of(self, sender: str) -> Pool:
-        """What is known of one sender's way of writing; all there is where none was named."""
+        """The statistics of one sender's style; of all when none was named."""
         return self._senders.get(sender, self)
 
     def share(self, word: str) -> float:
-        """In what part of the events this word, or a number beside this label, was found."""
+        """The share of events in which this word, or a number beside this label, was found."""
         return self._found[word] / max(1, len(self))
 
     def weight(self, word: str, *, but: int) -> float:
-        """What finding this word in two alerts says; 0 for a common one.
+        """The evidence of finding this word in two alerts; 0 for a common one.
 
-        but: how many of the events that hold it are those of the very alerts compared.
+        but: how many of the events that contain it are those of the very alerts compared.
         """
         others = max(0, self._found[word] - but)
         seen = len(self) + _EXPERIENCE
@@ -113,10 +116,10 @@ class Pool:
 
 
 def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
-    """From 0, nothing in common, to 1, surely one incident; None where texts cannot be compared.
+    """From 0, nothing in common, to 1, surely one incident; None when texts cannot be compared.
 
-    Texts in two languages of one script are compared by their numbers and names alone, so there
-    0 means nothing and is None.
+    Texts in two languages of one script are compared by their numbers and names alone, so there 0
+    means nothing and is None.
     """
     if one.script != other.script:
         return None
@@ -132,9 +135,10 @@ def agreement(one: Wording, other: Wording, pool: Pool) -> float | None:
 
 
 def name_alike(one: Wording, other: Wording, pool: Pool) -> bool:
-    """True where two texts of different wording hold one rare number, as a case and its outcome do.
+    """True when two texts of different wording contain one rare number, as a case and its outcome
+    do.
 
-    A formula sent again is no such pair: a siren sounds the same for every attack.
+    A repeated formula is no such pair: a siren sounds the same for every attack.
     """
     return one.formula != other.formula and bool(
         _numbers(one, pool, but=2) & _numbers(other, pool, but=2)
@@ -142,7 +146,7 @@ def name_alike(one: Wording, other: Wording, pool: Pool) -> bool:
 
 
 def _most(one: Wording, other: Wording, pool: Pool) -> float:
-    """How far two texts may agree, given the numbers in which they differ."""
+    """The upper bound of similarity, given the numbers in which two texts differ."""
     ours, theirs = _numbers(one, pool, but=1), _numbers(other, pool, but=1)
     if ours and theirs and not ours & theirs:
         return _UNTOLD
@@ -164,7 +168,7 @@ def _most(one: Wording, other: Wording, pool: Pool) -> float:
 
 
 def _numbers(one: Wording, pool: Pool, *, but: int) -> set[str]:
-    """Its rare numbers that are long enough to name things."""
+    """The rare numbers of a text that are long enough to name things."""
     numbers = {w for w in one.words if len(w) >= TELLING and w.isdigit()}
     return {n for n in numbers if pool.weight(n, but=but) > 0}
 

@@ -13,23 +13,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-#: Numbers of so many digits name things; shorter ones mostly count them.
+#: Numbers with this many digits name things; shorter ones mostly count them.
 TELLING = 3
 
-#: In what share of all events a word of its kind is found. Long numbers are hardly ever chance;
-#: codes such as units or roads come in lists that a place's events have in common.
+#: The share of all events in which a word of its kind is found. Long numbers are hardly ever
+#: chance; codes such as units or roads come in lists that a place's events have in common.
 _LONG_NUMBER_SHARE = 0.002
 _NUMBER_SHARE = 0.01
 _CODE_SHARE = 0.05
 _WORD_SHARE = 0.10
 
-#: Marks belong to their letters; in Indic scripts they are no letters of their own.
+#: Marks belong to their letters; in Indic scripts they are not letters of their own.
 _WORD = re.compile(r"[\w\u0900-\u0dff]+")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 _DATE = re.compile(r"(19|20)\d\d((0[1-9]|1[0-2])([0-2]\d|3[01]))?")
 _MOST_CHARACTERS = 20_000
 
-#: A number that measures or counts; which one it is tells no two dangers apart.
+#: A number that measures or counts; its value distinguishes no two dangers.
 _UNITS = (
     "km/?h|kmh|kph|mph|kts?|kn|knots|m/s|mm|cm|km|mi|miles?|met(?:er|re)s?|m|ft|feet|inch(?:es)?|"
     "h(?:ou)?rs?|min|minutes?|stunden?|minuten?|heures?|horas?|minutos?|c|f|celsius|hpa|mbar|"
@@ -44,8 +44,8 @@ class Wording:
     """The words of one alert in one language.
 
     script: that of most of its letters. formula, words: without the names of the place, which is
-    compared as such; formula in alphabetical order and without its measures. numbers: by the word
-    they stand beside, such as "case #" or "# high".
+    compared separately; formula in alphabetical order and without its measures. numbers: by the
+    word beside them, such as "case #" or "# high".
     """
 
     language: str
@@ -77,7 +77,7 @@ def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = 
 
 @lru_cache(maxsize=65536)
 def share_of_kind(word: str) -> float:
-    """In what part of all events a word of this kind is found, before any has been seen."""
+    """The share of all events with a word of this kind, before any has been seen."""
     word = next((w for w in word.split() if w.isdigit()), word)
     if len(word) < TELLING or not any(c.isdigit() for c in word) or is_date(word):
         return _WORD_SHARE
@@ -96,7 +96,7 @@ def _is_name(word: str) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words in order; where a script has no spaces, pairs of its letters."""
+    """Words in order; in a script without spaces, pairs of its letters."""
     tokens: list[str] = []
     for word in _WORD.findall(_UNSPACED.sub(lambda run: f" {run[0]} ", text)):
         if _UNSPACED.fullmatch(word) and len(word) > 2:
@@ -115,6 +115,6 @@ def _plain(text: str) -> str:
 
 
 def _script(text: str) -> str:
-    """LATIN, CYRILLIC, HEBREW …: of the letters in a text's first part the most common."""
+    """LATIN, CYRILLIC, HEBREW …: the most common among the letters in a text's first part."""
     names = Counter(unicodedata.name(c, "?").split(" ", 1)[0] for c in text[:400] if c.isalpha())
     return names.most_common(1)[0][0] if names else ""

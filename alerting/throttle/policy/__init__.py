@@ -1,1 +1,1 @@
-"""The policy: every figure the throttle decides by, one TOML file, checked whole."""
+"""The policy: every parameter of the throttle, one TOML file, validated as a whole."""

@@ -1,4 +1,4 @@
-"""What is wrong with a policy file, told so that whoever wrote it can mend it: where, what, how."""
+"""Errors in a policy file, so that its author can correct them: where, what, how."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Problem:
 
 
 class PolicyRefused(BadInput):
-    """The whole list of faults of one file; nothing of it was taken."""
+    """All errors of one file; nothing of it was used."""
 
     def __init__(self, name: str, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda p: (p.line or 0, p.key)))
@@ -45,7 +45,7 @@ class PolicyRefused(BadInput):
 
 
 def read_toml(text: str) -> dict[str, Any] | Problem:
-    """The file's values, or the first place where it is no TOML."""
+    """The file's values, or the first place where it is not TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
@@ -55,14 +55,14 @@ def read_toml(text: str) -> dict[str, Any] | Problem:
         return Problem(
             number,
             "",
-            f"this is no TOML: {what[:1].lower()}{what[1:]}.",
+            f"this is not TOML: {what[:1].lower()}{what[1:]}.",
             'A key looks like spacing_s = 600 or from = "22:00", a section like [quiet].',
         )
     except RecursionError:
         return Problem(None, "", "this is nested too deeply.", "A policy has no deep nesting.")
 
 
-# What may hide a line's end or a bracket: texts, comments, arrays over several lines.
+# What may hide the end of a line or a bracket: texts, comments, arrays over several lines.
 _TOKEN = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]\n]',
     re.DOTALL,
@@ -72,8 +72,8 @@ _TOKEN = re.compile(
 def key_lines(text: str) -> dict[Path, int]:
     """The line on which each key and section of a readable TOML file begins.
 
-    Of a section that comes several times, the second and later ones have their number, from 1, at
-    the end of their path.
+    When a section occurs several times, the second and later ones have their number, from 1, at the
+    end of their path.
     """
     lines: dict[Path, int] = {}
     section: Path = ()
@@ -126,7 +126,7 @@ def problems_of(
     """Each fault pydantic found, in words, with the path of its key."""
     found: dict[Path, Problem] = {}
     for fault in error.errors(include_url=False):
-        # A fault inside a list is told at its key.
+        # A fault inside a list is reported at its key.
         path = tuple(str(step) for step in fault["loc"] if isinstance(step, str))
         place = _place(fault["loc"])
         what, remedy = _explained(fault, path, model)
@@ -135,7 +135,7 @@ def problems_of(
 
 
 def _place(loc: Sequence[int | str]) -> Path:
-    """A key's path, with the number of its section where that is not the first of its name."""
+    """A key's path, with the number of its section when that is not the first of its name."""
     place: Path = ()
     for step, after in zip(loc, (*loc[1:], 0), strict=True):
         if isinstance(step, str):
@@ -150,7 +150,7 @@ def _nth(section: Path, number: int) -> Path:
 
 
 def line_of(path: Path, lines: dict[Path, int]) -> int | None:
-    """The line of a key, else that of the section it would stand in."""
+    """The line of a key, else that of its section."""
     return next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
 
 
@@ -190,7 +190,7 @@ def takes(field: FieldInfo) -> str:
 
 
 def _nearest(path: Path, model: type[BaseModel]) -> str:
-    """The key that was probably meant: like it beside it, or the same in another section."""
+    """The key that was probably meant: a similar one beside it, or the same in another section."""
     section = section_at(model, path[:-1])
     names = [f.alias or name for name, f in section.model_fields.items()]
     if close := nearest(path[-1], names):
@@ -207,7 +207,7 @@ def _noun(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as it stands in the file, cut short."""
+    """A value as written in the file, cut short."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):

@@ -1,7 +1,8 @@
-"""The figures the throttle decides by, each with its bounds and why it has them.
+"""The parameters of the throttle, each with its bounds and the reason for them.
 
 What no policy may switch off has no key here: Extreme is never limited, Severe never waits for
-budget or quiet hours, the end of a danger is never kept from those who were told of it.
+budget or quiet hours, and the end of a danger is never withheld from citizens who were notified of
+it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ DAY_S = 86_400
 
 
 def _number(default: float, low: float, high: float, why: str) -> Any:
-    """A key that takes a number; `why` says in a clause why it has just these bounds."""
+    """A key that takes a number; `why` is a clause that gives the reason for its bounds."""
     return Field(default, ge=low, le=high, json_schema_extra={"why": why})
 
 
@@ -83,7 +84,7 @@ class _Section(BaseModel):
 
 
 class Allowance(_Section):
-    """How many interruptions of one class of severity a citizen has.
+    """How many interruptions of one severity class a citizen may have.
 
     at_once: how many may follow one another directly. per_day: how many a day in the long run;
     after a quiet day as many may come at once, so that one day may see nearly twice that.
@@ -175,7 +176,7 @@ class Paces(_Section):
 
 
 class Policy(_Section):
-    """All figures of one policy. Made by `parse_policy` only, which checks it as a whole."""
+    """All parameters of one policy. Made only by `parse_policy`, which validates it as a whole."""
 
     budget: Budget = Budget()
     quiet: Quiet = Quiet()
@@ -196,7 +197,7 @@ def policy_type(rates: Rates) -> type[Policy]:
 
 
 def bounds(field: FieldInfo) -> tuple[float, float, str]:
-    """The least and the greatest value of a number, and why they are these."""
+    """The minimum and maximum of a number, and the reason for them."""
     extra = field.json_schema_extra
     if not isinstance(extra, dict):
         raise TypeError("every number of a policy has bounds with a reason")
@@ -206,7 +207,7 @@ def bounds(field: FieldInfo) -> tuple[float, float, str]:
 
 
 def keys_of(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
-    """The paths of all sections and keys, as they are written in the file."""
+    """The paths of all sections and keys, as written in the file."""
     for name, field in model.model_fields.items():
         path = (*above, field.alias or name)
         yield path
@@ -215,7 +216,7 @@ def keys_of(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
 
 
 def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
-    """The section at a path. Raises TypeError where a key stands."""
+    """The section at a path. Raises TypeError when it is a key."""
     if not path:
         return model
     section = _section_of(field_at(model, path))
@@ -225,13 +226,13 @@ def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
 
 
 def field_at(model: type[BaseModel], path: Path) -> FieldInfo:
-    """The key at a path, as it is written in the file."""
+    """The key at a path, as written in the file."""
     section = section_at(model, path[:-1])
     return next(f for name, f in section.model_fields.items() if (f.alias or name) == path[-1])
 
 
 def _section_of(field: FieldInfo) -> type[BaseModel] | None:
-    """What a section holds, also one that may come several times; None for a key."""
+    """The model of a section, also of one that may occur several times; None for a key."""
     for one in (field.annotation, *get_args(field.annotation)):
         if isinstance(one, type) and issubclass(one, BaseModel):
             return one

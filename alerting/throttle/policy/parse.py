@@ -1,4 +1,4 @@
-"""The policy: every figure the throttle decides by, read from one TOML file and checked whole."""
+"""The policy: every parameter of the throttle, read from one TOML file and validated as a whole."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
     "parse_policy",
 ]
 
-#: Ample for every key with a paragraph of comment each.
+#: Enough for every key with a paragraph of comment each.
 MAX_CHARACTERS = 65_536
 
 _MAX_QUIET_S = 16 * 3600
@@ -82,7 +82,7 @@ def parse_policy(text: str, *, name: str = "policy", rates: Rates | None = None)
 
 @cache
 def default_policy() -> Policy:
-    """The policy where nobody has set another."""
+    """The default policy."""
     return parse_policy(default_toml(), name="policy.toml")
 
 
@@ -98,7 +98,7 @@ def default_toml() -> str:
 
 
 def old_words(text: str) -> list[str]:
-    """What a good policy says in words that mean something else than when it was written."""
+    """Remarks on a valid policy whose words mean something else than when it was written."""
     storm = tomllib.loads(text).get("storm", {})
     found = [p for p in storm.get("preauthorised", ()) if isinstance(p, str) and p != "*"]
     line = line_of(("storm", "preauthorised"), key_lines(text))
@@ -115,13 +115,13 @@ def _remove(raw: Any, path: Path) -> None:
             raw = raw[int(step)] if step.isdecimal() else raw[0][step]
         else:
             raw = raw[step]
-    # A section that may come several times and has no number is the first.
+    # A section that may occur several times and has no number is the first.
     where = raw[0] if isinstance(raw, list) else raw
     where.pop(path[-1], None)
 
 
 def _contradictions(policy: Policy) -> list[tuple[tuple[str, ...], str, str]]:
-    """Where good values do not go together: the keys, what is wrong, what to do."""
+    """Valid values that do not fit together: the keys, what is wrong, what to do."""
     found: list[tuple[tuple[str, ...], str, str]] = []
     quiet = policy.quiet
     hours = f"{quiet.start:%H:%M} to {quiet.end:%H:%M}"

@@ -1,4 +1,5 @@
-"""Whose Extreme alerts never wait for a second person: keys, hazards and an area, not senders."""
+"""Whose Extreme alerts never wait for a second person: by keys, hazards and an area, not senders.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from alerting.throttle.hazard import classes
 
 _MOST = 1_000
 
-#: Ample for the outline of a country, and compared with every Extreme alert.
+#: Enough for the outline of a country, and compared with every Extreme alert.
 _MOST_POINTS = 2_000
 
 
@@ -39,7 +40,7 @@ def _ring(value: object) -> object:
 
 
 def _points(text: str) -> list[tuple[float, float]] | None:
-    """The (lat, lon) of a closed ring; None where the text is none."""
+    """The (lat, lon) of a closed ring; None when the text is not one."""
     try:
         points = [(float(a), float(b)) for a, b in (p.split(",") for p in text.split())]
     except ValueError:
@@ -58,7 +59,7 @@ def _takes(what: str) -> dict[str, Any]:
 
 
 class Preauthorised(BaseModel):
-    """Whose Extreme alerts of these hazards, all within this area, never wait."""
+    """Extreme alerts of these keys and hazards, all within this area, never wait."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -88,7 +89,7 @@ class Preauthorised(BaseModel):
 
 
 def entries(value: object) -> object:
-    """The sections of a policy; a text in their place, as policies had it, is a key's name."""
+    """The sections of a policy; a text in their place, as in older policies, is a key's name."""
     several = [value] if isinstance(value, dict) else value
     return tuple(map(_entry, several if isinstance(several, list | tuple) else [None]))
 

@@ -1,6 +1,6 @@
-"""Silences: alerts a coordinator has decided to keep from interrupting, for a while.
+"""Silences: alerts that a coordinator keeps from interrupting, for a limited time.
 
-No silence ever holds for an Extreme danger or for the end of a danger.
+No silence ever applies to an Extreme danger or to the end of a danger.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _MOST_COMMENT = 500
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """One silence. It holds from `starts_at` until before `ends_at` where all matchers fit.
+    """One silence. It applies from `starts_at` until before `ends_at` when all matchers fit.
 
-    area: where given, it holds for the areas of alerts that touch it, edges included: for all
-    citizens of such an area, those outside the silence's own area too.
-    Raises BadInput for one that would mute everything, lasts too long or gives no reason.
+    area: when given, it applies to the areas of alerts that touch it, edges included: to all
+    citizens of such an area, also those outside the silence's own area. Raises BadInput for one
+    that would mute everything, lasts too long or gives no reason.
     """
 
     id: UUID
@@ -76,11 +76,12 @@ class Silence:
 def silenced_by(
     alert: Alert, info_no: int, area_no: int, silences: Iterable[Silence], now: datetime
 ) -> Silence | None:
-    """The first silence that holds for this info in this area at `now`; None where none does.
+    """The first silence that applies to this info in this area at `now`; None when none does.
 
-    info_no, area_no: as in a Recipient; -1 where there is none. Never one for an info whose
-    severity is Extreme, nor for a Cancel or an info that ends a danger, whatever a silence says.
-    Of infos told together each must be silenced.
+    Never one for an info whose severity is Extreme, nor for a Cancel or an info that ends a danger,
+    whatever a silence says. Of combined infos each must be silenced.
+
+    info_no, area_no: as in a Recipient; -1 for none.
     """
     found = None
     for no in numbers(alert, info_no):
@@ -111,10 +112,11 @@ def _silenced(
 
 
 def touch(one: Area, other: Area) -> bool:
-    """True when two areas share ground or what their geocodes mean: a state touches its counties.
+    """True when two areas share ground or the meaning of their geocodes: a state touches its
+    counties.
 
-    Shapes are compared exactly. Where one has only geocodes and the other only shapes nothing is
-    known, and the answer is False.
+    Shapes are compared exactly. When one has only geocodes and the other only shapes the answer is
+    unknown, and False.
     """
     if overlap(_meant(one.geocodes), _meant(other.geocodes)):
         return True

@@ -1,8 +1,8 @@
-"""Matchers: what an alert must say for a silence to hold for it.
+"""Matchers: what an alert must say for a silence to apply to it.
 
-Alertmanager's four comparisons over CAP's own names. Case never counts. What an alert does not say
-is the empty text, so `source=` matches an alert without source. Of what CAP repeats, such as
-categories, `=` and `~` want one value that fits, `!=` and `!~` that none does.
+Alertmanager's four comparisons over CAP's own names. Case is ignored. A missing value is the empty
+text, so `source=` matches an alert without source. Of repeated values, such as categories, `=` and
+`~` need one that fits, `!=` and `!~` need that none does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Op(StrEnum):
     UNLIKE = "!~"
 
 
-#: CAP's lists of values; in these a misspelt value would silence nothing and say so to nobody.
+#: CAP's lists of values; here a misspelt value would silence nothing without a word.
 _LISTS: dict[str, type[StrEnum]] = {
     "category": Category,
     "urgency": Urgency,
@@ -48,7 +48,7 @@ _MOST = 300
 
 _TEXT = re.compile(r"\s*([A-Za-z]+(?::[^=!~]+?)?)\s*(!=|!~|=~|=|~)\s*(.*?)\s*", re.DOTALL)
 
-#: No alert says these; a pattern that fits one of them fits everything.
+#: No alert contains these; a pattern that matches one of them matches everything.
 _PROBES = ("", "\0", "x y")
 
 
@@ -102,20 +102,20 @@ class Matcher:
 
     @property
     def narrows(self) -> bool:
-        """True where it wants an alert to say something particular."""
+        """True when it requires an alert to contain something particular."""
         if self.op is Op.IS:
             return self.value != ""
         return self.op is Op.LIKE and not any(pattern.matches(self.value, p) for p in _PROBES)
 
     def fits(self, alert: Alert, info: Info, area_no: int) -> bool:
-        """True when this info, in this area, says what the matcher wants."""
+        """True when this info, in this area, meets the matcher."""
         values = _values(self.field, alert, info, area_no) or [""]
         match self.op:
             case Op.IS | Op.IS_NOT:
                 wanted = self.value.casefold()
                 found = any(v.casefold() == wanted for v in values)
             case Op.LIKE | Op.UNLIKE:
-                # A text too long to compare is never taken for silenced.
+                # A text too long to compare never counts as silenced.
                 if any(len(v) > pattern.MAX_TEXT for v in values):
                     return False
                 found = any(pattern.matches(self.value, v) for v in values)
@@ -123,7 +123,7 @@ class Matcher:
 
 
 def storable(text: str) -> bool:
-    """True for what PostgreSQL takes as text: no null character, no half of a surrogate pair."""
+    """True for text that PostgreSQL accepts: no null character, no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 

@@ -1,7 +1,7 @@
-"""Regular expressions that a coordinator may write and that cannot keep a worker busy.
+"""Regular expressions that coordinators may write and that cannot block a worker.
 
-A backtracking matcher takes time without bound for some patterns and Python's has no time limit, so
-what can take long is refused before it is ever run: with a few choices in each alternative and
+A backtracking matcher takes unbounded time for some patterns and Python's has no time limit, so
+patterns that can take long are refused before they run: with a few choices in each alternative and
 texts of at most 200 characters the worst pattern takes tens of milliseconds.
 """
 
@@ -35,9 +35,9 @@ _TOKEN = re.compile(
 
 @lru_cache(maxsize=1024)
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern, ready to match, without regard to case.
+    """The compiled pattern, case-insensitive.
 
-    Raises BadInput for one that is too long, wrong, or could take long to match.
+    Raises BadInput for one that is too long, invalid, or could take long to match.
     """
     if len(pattern) > MAX_PATTERN:
         raise BadInput(
@@ -45,8 +45,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
             remedy="Use several silences.",
         )
     try:
-        # A pattern such as "[[" may come to mean something else in a later Python; that is no
-        # concern of whoever writes a silence.
+        # A pattern such as "[[" may change its meaning in a later Python; that does not concern the
+        # author of a silence.
         with catch_warnings(action="ignore", category=FutureWarning):
             found = re.compile(pattern, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as e:
@@ -59,7 +59,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """True when the pattern fits the whole text. A text beyond 200 characters fits none."""
+    """True when the pattern matches the whole text. It matches no text beyond 200 characters."""
     return len(text) <= MAX_TEXT and _matches(pattern, text)
 
 
