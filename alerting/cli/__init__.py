@@ -10,8 +10,8 @@ import click
 
 from alerting.errors import AlertingError
 
-#: command → (module:attribute, what the overview says of it). A module is imported only when its
-#: command runs, so that `alerting --help` is quick.
+#: Command → (module:attribute, description in the overview). A module is imported only when its
+#: command runs, so that `alerting --help` is fast.
 COMMANDS = {
     "alarms": ("alerting.cli.alarms:alarms", "Show what is wrong and needs somebody."),
     "alive": ("alerting.cli.operate:alive", "Say whether a worker or scheduler runs here."),
@@ -24,35 +24,35 @@ COMMANDS = {
     "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),
     "demo": ("alerting.cli.demo:demo", "Send an example alert to synthetic citizens."),
     "doctor": ("alerting.cli.doctor:doctor", "Check this installation."),
-    "drill": ("alerting.cli.drill:drill", "Say who takes part in exercises and tests."),
-    "event": ("alerting.cli.events:event", "Say which alerts tell of one event."),
+    "drill": ("alerting.cli.drill:drill", "Manage who takes part in exercises and tests."),
+    "event": ("alerting.cli.events:event", "Manage which alerts are about one event."),
     "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),
-    "list": ("alerting.cli.listing:list_", "Find alerts: those held, of a sender, for a place."),
+    "list": ("alerting.cli.listing:list_", "Find alerts: held ones, by sender, by place."),
     "migrate": ("alerting.cli.operate:migrate", "Bring the database to this version's schema."),
     "people": ("alerting.cli.people:people", "Add, list and end the persons who may act."),
     "policy": ("alerting.cli.policy:policy", "Show, check, change and try out the policy."),
     "prune": ("alerting.cli.prune:prune", "Delete deliveries that nobody needs any more."),
     "reconcile": (
         "alerting.cli.reconcile:reconcile",
-        "Make a restored database fit to send again.",
+        "Prepare a restored database for sending.",
     ),
     "replay": (
         "alerting.cli.replay:replay",
-        "Play alerts through the throttle, sending none.",
+        "Run past alerts through the throttle; send nothing.",
     ),
-    "scheduler": ("alerting.cli.serve:scheduler", "Keep house: receipts, expiry, loose ends."),
+    "scheduler": ("alerting.cli.serve:scheduler", "Run maintenance: receipts, expiry, digests."),
     "serve": ("alerting.cli.serve:serve", "Serve the REST API and the citizens' pages."),
     "silence": ("alerting.cli.silences:silence", "Keep alerts from interrupting, for a while."),
     "status": ("alerting.cli.alerts:status", "Show how far an alert has come."),
     "storm": ("alerting.cli.replay:storm", "Write a made-up stormy day as CAP files."),
     "submit": ("alerting.cli.alerts:submit", "Send a CAP alert to the citizens in its area."),
     "up": ("alerting.cli.up:up", "Run everything until Ctrl-C."),
-    "why": ("alerting.cli.alerts:why", "Say why a citizen was or was not told."),
+    "why": ("alerting.cli.alerts:why", "Show why a citizen was or was not notified."),
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and imports one when it is asked for."""
+    """Loads a command's module when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)

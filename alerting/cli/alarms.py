@@ -39,7 +39,7 @@ def alarms(context: click.Context, as_json: bool) -> int:
 @click.argument("alarm", type=click.IntRange(1))
 @options.as_json
 def close(alarm: int, as_json: bool) -> int:
-    """Close ALARM because somebody has seen to it; it opens anew when it happens again."""
+    """Close ALARM because it has been dealt with; it opens again when it recurs."""
 
     async def run(connection: AsyncConnection) -> Alarm:
         by = await actor(connection)

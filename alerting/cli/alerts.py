@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(allow_dash=True))
-@click.option("--wait", is_flag=True, help="Follow the alert until everyone is told.")
+@click.option("--wait", is_flag=True, help="Follow the alert until everyone is notified.")
 @click.option("--now", is_flag=True, help="Move the alert's times so that it is sent now.")
 @click.option(
-    "--tell-again", is_flag=True, help="Interrupt also whoever was told of its thread before."
+    "--tell-again", is_flag=True, help="Interrupt also citizens notified of its thread before."
 )
 @click.option("--dry-run", is_flag=True, help="Say whom it would reach and how; change nothing.")
 @click.option("--key", help="Idempotency key: the same key never submits twice.")
@@ -51,7 +51,7 @@ def submit(
 ) -> int:
     """Send the CAP alert in FILE (- for standard input) to the citizens in its area.
 
-    With --wait it exits 1 where nobody was told, or nobody will be.
+    With --wait the exit code is 1 when nobody was notified, or nobody will be.
     """
     data = _read(file)
     if dry_run:
@@ -68,11 +68,11 @@ def submit(
         print_status(after)
     if after is not None and not after.settled and after.state != AlertState.HELD:
         click.echo(
-            "No worker runs, so nobody is told. Start one (`alerting up`, or docs/runbooks/"
+            "No worker runs, so nobody is notified. Start one (`alerting up`, or docs/runbooks/"
             "start.md): the alert waits for it until it expires.",
             err=True,
         )
-    # Whoever waits wants to know that citizens were told.
+    # With --wait the user wants to know that citizens were notified.
     told = after is not None and after.settled and not after.unheard
     return 1 if wait and (submitted.ends_nothing or not told) else 0
 
@@ -81,7 +81,7 @@ def submit(
 @click.argument("alert")
 @options.as_json
 def status(alert: str, as_json: bool) -> int:
-    """Show how far ALERT (its id or CAP identifier) has come."""
+    """Show the progress of ALERT (its id or CAP identifier)."""
 
     async def read(connection: AsyncConnection) -> AlertStatus:
         return await read_status(connection, await alerts.resolve(connection, alert))
@@ -99,9 +99,9 @@ def status(alert: str, as_json: bool) -> int:
 @click.argument("citizen")
 @options.as_json
 def why(alert: str, citizen: str, as_json: bool) -> int:
-    """Say why CITIZEN (their register key) was or was not told of ALERT.
+    """Show why CITIZEN (their register key) was or was not notified of ALERT.
 
-    Who asked is kept in the audit, also where there is no such citizen.
+    The audit log records who asked, even when there is no such citizen.
     """
 
     from alerting.dispatch.judging.explain import explain
@@ -115,7 +115,7 @@ def why(alert: str, citizen: str, as_json: bool) -> int:
     async def read(connection: AsyncConnection) -> list[Explained]:
         return await explain(connection, alert_id, citizen, now=await told_now(connection))
 
-    # Not in one transaction: that there is nobody of the name is an answer too.
+    # Not in one transaction: the audit also records a citizen who does not exist.
     alert_id = do(look)
     found = do(read)
     if as_json:
@@ -147,7 +147,7 @@ def _read(file: str) -> bytes:
 async def _submit(
     data: bytes, *, wait: bool, now: bool, tell_again: bool, key: str | None, quiet: bool
 ) -> tuple[Submitted, AlertStatus | None]:
-    # `status` stands in this file and needs none of it.
+    # `status` is in this file and needs none of it.
     from alerting.bootstrap import Runtime
     from alerting.dispatch.intake.submit import submit as submit_alert
 
@@ -171,7 +171,7 @@ async def _submit(
         )
         if not quiet:
             _print_answer(submitted)
-        # A held alert is settled by a person, whom nobody can wait for here.
+        # A held alert is decided by a person; it makes no sense to wait for that here.
         if not wait or submitted.state in {AlertState.HELD, *ENDED}:
             return submitted, None
         return submitted, await follow(runtime.db, submitted.alert_id, quiet=quiet)

@@ -1,4 +1,4 @@
-"""`alerting approve`: a second person lets a held alert go."""
+"""`alerting approve`: a second person approves a held alert."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from alerting.store import alerts
 @click.argument("alert")
 @options.as_json
 def approve(alert: str, as_json: bool) -> int:
-    """Let ALERT (its id or CAP identifier) go, which waits for a second person."""
+    """Approve ALERT (its id or CAP identifier), which is held for a second person."""
 
     async def run() -> tuple[UUID, bool]:
         async with Runtime.open(settings()) as runtime:

@@ -1,4 +1,4 @@
-"""`alerting audit`: who did what, and whether anybody changed what it says."""
+"""`alerting audit`: who did what, and whether the record was changed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--alert", help="All that was done to this one: its id or CAP identifier.")
+@click.option("--alert", help="Everything done to this alert: its id or CAP identifier.")
 @click.option(
     "--subject",
-    help="All that was done to this: a key, a roster, `citizen REF` (also what names them).",
+    help="Everything done to a key, a roster or `citizen REF` (also lines that name it).",
 )
 @click.option("--actor", default="", help="person:NAME (by whatever key), key:NAME, citizen.")
 @click.option("--action", default="", help="Like alert.cancel; alert for all that begin so.")
@@ -43,9 +43,9 @@ def list_(
     limit: int,
     as_json: bool,
 ) -> int:
-    """List the lines that fit everything given, the newest last. Times are UTC.
+    """List the lines that match everything given, the newest last. Times are UTC.
 
-    Of --alert and --subject it is enough that one fits.
+    Of --alert and --subject one match is enough.
     """
     begin = instant(since, "--since") if since else None
     end = instant(until, "--until") if until else None
@@ -82,9 +82,9 @@ def list_(
 @click.option("--head", help="NUMBER:HASH as the log noted it (audit.sealed): it must be in it.")
 @options.as_json
 def verify(head: str | None, as_json: bool) -> int:
-    """Find lines that were changed, taken out, put in or swapped since they were sealed.
+    """Find lines that were changed, removed, inserted or swapped since they were sealed.
 
-    The scheduler seals them within a second. Exits 1 where anything is not as it was.
+    The scheduler seals them within a second. The exit code is 1 when anything was changed.
     """
     noted = Head.parse(head) if head else None
 
@@ -109,5 +109,5 @@ def verify(head: str | None, as_json: bool) -> int:
         f"Its head is {found.head}."
     )
     if noted is None:
-        click.echo("Whether its end was cut off, only a head from the log shows (--head).")
+        click.echo("Only a head from the log can show whether its end was cut off (--head).")
     return 1 if found.broken else 0

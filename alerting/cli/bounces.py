@@ -1,4 +1,4 @@
-"""`alerting bounces`: the two ways in which a mail server hands us what came back."""
+"""`alerting bounces`: the two ways in which a mail server passes us bounced mails."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _TRY_AGAIN = 75
 
 @click.group()
 def bounces() -> None:
-    """Take mails that come back to the bounce domain and keep them as receipts."""
+    """Accept bounced mails of the bounce domain and store them as receipts."""
 
 
 @bounces.command()
 def serve() -> int:
-    """Take bounces by SMTP on ALERTING_BOUNCE_HOST and ALERTING_BOUNCE_PORT until Ctrl-C.
+    """Accept bounces by SMTP on ALERTING_BOUNCE_HOST and ALERTING_BOUNCE_PORT until Ctrl-C.
 
-    Have the mail server of the bounce domain pass its mail here. Only return addresses of ours
-    are taken.
+    Have the mail server of the bounce domain forward its mail here. Only our own return addresses
+    are accepted.
     """
     config = settings()
     configure(config.log_level, config.log_format)
@@ -49,22 +49,22 @@ def serve() -> int:
 @bounces.command()
 @click.argument("recipient")
 def pipe(recipient: str) -> int:
-    """Take one mail to RECIPIENT, the envelope's, from standard input.
+    """Read one mail to RECIPIENT, the envelope's, from standard input.
 
-    For Postfix's pipe transport: exit code 0 once it is kept, 67 where the address is none of
-    ours, 75 to try again later.
+    For Postfix's pipe transport: the exit code is 0 once it is stored, 67 when the address is not
+    one of ours, 75 to try again later.
     """
     config = settings()
     configure(config.log_level, config.log_format)
     try:
         return asyncio.run(_pipe(config, recipient, sys.stdin.buffer.read(MAX_BYTES)))
-    except Exception as e:  # whatever it is, the mail server shall keep the mail
+    except Exception as e:  # whatever happened, the mail server must keep the mail
         log.warning("bounce.not_kept", error=type(e).__name__)
         return _TRY_AGAIN
 
 
 async def _serve(config: Settings, listener: socket.socket) -> None:
-    # The pipe runs once for each mail, and has no use for a server.
+    # The pipe runs once for each mail and needs no server.
     from alerting.dispatch.bounce_server import receiving
 
     stop = asyncio.Event()

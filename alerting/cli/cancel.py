@@ -1,4 +1,4 @@
-"""`alerting cancel`: end an alert, in an emergency by one command and without a question."""
+"""`alerting cancel`: end an alert with one command and without a prompt."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from alerting.store import alerts
 def cancel(
     alert: str, reason: str, false_alarm: bool, dry_run: bool, key: str | None, as_json: bool
 ) -> int:
-    """End ALERT (its id or CAP identifier) at once and tell whoever was told of the danger.
+    """End ALERT (its id or CAP identifier) at once and notify those who were told of the danger.
 
-    An identifier ends every live alert that bears it. Nobody else hears of it, and nobody while
-    another alert of the same event stands for them. What was not sent yet is called back.
+    An identifier ends every live alert that has it. Nobody else is notified, and nobody for whom
+    another alert of the same event is in force. What was not sent yet is revoked.
     """
     config = settings()
 
@@ -71,12 +71,12 @@ def _words(done: Cancelled) -> str:
 
 def _told(done: Cancelled, verb: str) -> str:
     if not done.citizens:
-        return f"It had reached nobody, so nobody {'would be' if verb != 'are' else 'is'} told."
+        return f"It had reached nobody, so nobody {'would be' if verb != 'are' else 'is'} notified."
     counts = ", ".join(f"{n:,} by {channel}" for channel, n in done.reached.items())
     waiting = [
-        f"{s.citizens:,} of them hear nothing while alert {s.identifier} of {s.sender} stands "
+        f"{s.citizens:,} of them are not notified while alert {s.identifier} of {s.sender} is live "
         f"(alerting cancel {s.alert_id})."
         for s in done.standing
     ]
-    told = f"{done.citizens:,} citizens it had reached {verb} told: {counts}."
+    told = f"{done.citizens:,} citizens it had reached {verb} notified: {counts}."
     return " ".join([told, *waiting])

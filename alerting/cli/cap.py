@@ -48,7 +48,7 @@ class _Report:
 
 @click.group()
 def cap() -> None:
-    """Look at CAP documents and write them; nothing is sent."""
+    """Check and write CAP documents; nothing is sent."""
 
 
 cap.add_command(new)
@@ -58,9 +58,10 @@ cap.add_command(new)
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @options.as_json
 def check_files(files: tuple[str, ...], as_json: bool) -> int:
-    """Say what was repaired on reading and what a citizen would miss; - is standard input.
+    """Show what was repaired on reading and what a citizen would miss; - is standard input.
 
-    Exit code 0 when nothing is wrong, 1 when a finding is an error, 2 when a file is unreadable.
+    The exit code is 0 when nothing is wrong, 1 when a finding is an error, 2 when a file is
+    unreadable.
     """
     reports = [_report(file) for file in files]
     code = max(report.code for report in reports)
@@ -76,7 +77,7 @@ def check_files(files: tuple[str, ...], as_json: bool) -> int:
 def _report(file: str) -> _Report:
     most = settings().max_alert_bytes
     try:
-        # One byte more than is read tells "too large" without reading it all.
+        # One byte beyond the limit detects "too large" without reading it all.
         if file == "-":
             data = sys.stdin.buffer.read(most + 1)
         else:

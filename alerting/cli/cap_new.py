@@ -1,4 +1,5 @@
-"""`alerting cap new`: a document to look over and submit, with what a hand gets wrong filled in."""
+"""`alerting cap new`: write a CAP document to review and submit, with the error-prone parts filled
+in."""
 
 from __future__ import annotations
 
@@ -32,12 +33,12 @@ from alerting.store import alerts, threads
 
 ALERT = "alert"
 
-#: What a new alert cannot do without, by its option.
+#: What a new alert requires, by its option.
 _NEEDED = ("sender", "event", "headline", "urgency", "severity", "certainty", "hours", "area")
 
 _TEXTS = ("headline", "description", "instruction")
 
-#: What the next version of an alert takes besides its name; all else is as in the version before.
+#: The options for the next version of an alert besides its name; everything else is copied.
 _TAKEN: dict[Kind, tuple[str, ...]] = {
     Kind.UPDATE: (*_TEXTS, "severity", "urgency", "language", "hours"),
     Kind.EXTENSION: (*_TEXTS, "severity", "urgency", "language", "hours"),
@@ -76,17 +77,17 @@ def _one_of(values: type[StrEnum]) -> click.Choice[str]:
 def new(context: click.Context, /, kind: str, alert: str | None, **said: Any) -> int:
     """Write a CAP document to standard output; nothing is sent.
 
-    A new alert is made of the options. An update, extension, end or cancel is made of ALERT (its id
-    or CAP identifier) and all live versions of it, which it refers to; options say what changes.
-    Those that the kind does not take are refused.
-    Look at it with `alerting submit --dry-run`.
+    A new alert is built from the options. An update, extension, end or cancel is built from ALERT
+    (its id or CAP identifier) and all live versions of it, which it references; options say what
+    changes. Options that the kind does not take are refused. Check the result with `alerting submit
+    --dry-run`.
     """
     if kind == ALERT:
         if alert is not None:
-            raise BadInput("A new alert is made of no other.", remedy="Leave out the name.")
+            raise BadInput("A new alert does not take an ALERT.", remedy="Leave out the name.")
         document = _first(said, SystemClock().now())
     elif alert is None:
-        raise BadInput(f"It does not say of which alert the {kind} is.", remedy="Name it.")
+        raise BadInput(f"The {kind} needs an ALERT.", remedy="Name it.")
     else:
         _refuse_untaken(context, Kind(kind))
         document = asyncio.run(_next(Kind(kind), alert, said))
@@ -126,7 +127,7 @@ def _first(said: dict[str, Any], now: datetime) -> Alert:
         "sent": sent.isoformat(),
         "status": said["status"],
         "msgType": "Alert",
-        # An exercise is for its rosters alone, whatever its scope.
+        # An exercise is for its rosters only, whatever its scope.
         "scope": (Scope.PRIVATE if said["addresses"] and actual else Scope.PUBLIC).value,
         "addresses": list(said["addresses"]),
         "info": [_info(said, sent)],

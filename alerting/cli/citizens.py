@@ -1,4 +1,4 @@
-"""`alerting citizens`: the directory of who may be told."""
+"""`alerting citizens`: the directory of citizens who may be notified."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def citizens() -> None:
 @citizens.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--errors", type=click.Path(path_type=Path), help="Where refused lines go.")
-@click.option("--dry-run", is_flag=True, help="Say what it would do, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what it would do; change nothing.")
 @options.as_json
 def import_(file: Path, errors: Path | None, dry_run: bool, as_json: bool) -> int:
-    """Bring the directory to what FILE.csv says; importing it again changes nothing.
+    """Update the directory to the content of FILE.csv; importing it again changes nothing.
 
-    Exits 1 when some lines were refused: they stand in the errors file with their reasons.
+    The exit code is 1 when lines were refused: the errors file lists them with their reasons.
     """
     size = file.stat().st_size if file.exists() else None
     errors = errors or file.with_suffix(".errors.csv")
@@ -60,7 +60,7 @@ def import_(file: Path, errors: Path | None, dry_run: bool, as_json: bool) -> in
             f"{report.unchanged:,} unchanged, {report.refused:,} refused."
         )
         if report.errors:
-            click.echo(f"Those lines and why: {report.errors}", err=True)
+            click.echo(f"Refused lines with reasons: {report.errors}", err=True)
     return 1 if report.refused else 0
 
 
@@ -68,9 +68,10 @@ def import_(file: Path, errors: Path | None, dry_run: bool, as_json: bool) -> in
 @click.argument("ref")
 @options.as_json
 def show(ref: str, as_json: bool) -> int:
-    """Show how the citizen with the register's key REF is reached, and what stands against it.
+    """Show how the citizen with the register's key REF is reached, and which addresses cannot be
+    used.
 
-    Endpoints are masked. Who looked is kept in the audit.
+    Endpoints are masked. The audit log records who looked.
     """
 
     async def look(connection: AsyncConnection) -> list[AddressState]:
@@ -103,9 +104,9 @@ def show(ref: str, as_json: bool) -> int:
 @click.option("--asked", is_flag=True, help="They left themselves, and asked to be warned again.")
 @click.option("--why", required=True, help="For the audit: who said what.")
 def restore(ref: str, channel: str | None, asked: bool, why: str) -> int:
-    """Use the addresses of the citizen REF again that a provider called dead or that were left.
+    """Use the suspended or unsubscribed addresses of the citizen REF again.
 
-    Exits 1 where something still stands against one of them that only the register can change.
+    The exit code is 1 when one of them still cannot be used because of the register.
     """
 
     async def work(connection: AsyncConnection) -> list[AddressState]:
@@ -129,15 +130,15 @@ def restore(ref: str, channel: str | None, asked: bool, why: str) -> int:
 
 @citizens.command()
 @click.argument("count", type=click.IntRange(1, 100_000_000))
-@click.option("--seed", default=1, show_default=True, help="The same seed, the same citizens.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same citizens.")
 @click.option("--area", default=examples.FLOOD, type=click.Path(path_type=Path), help="A CAP file.")
 @options.as_json
 def generate(count: int, seed: int, area: Path, as_json: bool) -> int:
     """Fill the directory with COUNT synthetic citizens in and around the area of a CAP file.
 
-    They live in towns of very unequal size and resemble nobody: numbers are of a country code
-    that does not exist, mail addresses of example.org. Ten million take minutes. Exits 2, having
-    changed nothing, when the directory holds others than these.
+    They live in towns of very unequal size and are not real: their numbers have a country code that
+    does not exist, their mail addresses are of example.org. Ten million take minutes. The exit code
+    is 2, and nothing is changed, when the directory holds real citizens.
     """
     shape = _area(area)
     bar = progress(quiet=as_json)

@@ -1,4 +1,4 @@
-"""What a command needs to do one thing in the database, as somebody."""
+"""Database access for commands, with the acting person."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ from alerting.store.db import Database
 
 T = TypeVar("T")
 
-#: Read from the environment alone: a token in a `.env` file would make everybody in that folder
-#: one person.
+#: Read only from the environment: a token in a `.env` file would make everybody in that folder one
+#: person.
 TOKEN = "ALERTING_TOKEN"  # noqa: S105 - a name
 
 
 async def acting(connection: AsyncConnection) -> Principal:
-    """Who types: by the API key in ALERTING_TOKEN, else the person whose account this is.
+    """The principal who runs the command: by the API key in ALERTING_TOKEN, else the person of this
+    account.
 
-    The account is the process's uid, never a name from the environment. Raises NotAllowed where
-    neither says who it is.
+    The account is the process's uid, never a name from the environment. Raises NotAllowed when
+    neither identifies anybody.
     """
     found = await _known(connection)
     if found is None:
         raise NotAllowed(
-            f"Nobody is known by this account's uid {os.getuid()}, and {TOKEN} is not set.",
-            remedy=f"`alerting people add NAME --uid {os.getuid()}` names whose account it is, or "
+            f"This account's uid {os.getuid()} belongs to no known person, and {TOKEN} is not set.",
+            remedy=f"`alerting people add NAME --uid {os.getuid()}` assigns the account, or "
             f"set {TOKEN} to an API key of yours.",
         )
     return found
 
 
 async def actor(connection: AsyncConnection) -> str:
-    """Who types, for the audit of operator's work, which needs no person: else `uid:NUMBER`."""
+    """The actor for the audit of operators' work, which needs no person: else `uid:NUMBER`."""
     found = await _known(connection)
     return found.actor if found is not None else f"uid:{os.getuid()}"
 
 
 def do(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Do `work` in one transaction of its own."""
+    """Run `work` in one transaction of its own."""
 
     async def run() -> T:
         db = Database(database_url(settings()))
@@ -60,7 +61,7 @@ def do(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
 
 
 def as_operator(work: Callable[[AsyncConnection, str], Awaitable[T]]) -> T:
-    """Do `work` in one transaction, with who types for the audit."""
+    """Run `work` in one transaction, with the actor for the audit."""
 
     async def run(connection: AsyncConnection) -> T:
         return await work(connection, await actor(connection))
@@ -69,7 +70,8 @@ def as_operator(work: Callable[[AsyncConnection, str], Awaitable[T]]) -> T:
 
 
 def do_as(right: str, work: Callable[[AsyncConnection, Principal], Awaitable[T]]) -> T:
-    """Do `work` in one transaction, as who types. Raises NotAllowed, Forbidden without `right`."""
+    """Run `work` in one transaction, as the acting principal. Raises NotAllowed; Forbidden without
+    `right`."""
 
     async def run(connection: AsyncConnection) -> T:
         principal = await acting(connection)

@@ -44,7 +44,7 @@ def demo(citizens: int, seed: int, alert: Path, as_json: bool, verbose: bool) ->
     own = settings()
     config = demo_settings(own)
     configure("INFO" if verbose else "ERROR", own.log_format)
-    # Every run starts from nothing: what an earlier one left would be told again.
+    # Every run starts from nothing: what an earlier one left would be sent again.
     shutil.rmtree(config.var, ignore_errors=True)
     result = asyncio.run(
         _demo(config, example, citizens=citizens, seed=seed, as_json=as_json, verbose=verbose)

@@ -26,7 +26,7 @@ def roster() -> None:
 @click.argument("name")
 @options.as_json
 def create(name: str, as_json: bool) -> int:
-    """Make an empty roster; alerts name it in their `addresses`."""
+    """Create an empty roster; alerts name it in their `addresses`."""
     as_operator(lambda c, by: rosters.create(c, name, by=by))
     _say({"roster": name}, f"Roster {name} is there.", as_json=as_json)
     return 0
@@ -38,9 +38,9 @@ def create(name: str, as_json: bool) -> int:
 @click.option("--source", default="", help="Where they consented to drills.")
 @options.as_json
 def add(name: str, citizens: tuple[str, ...], source: str, as_json: bool) -> int:
-    """Enrol citizens, named by their register key, who have consented to drills.
+    """Enrol citizens, by their register key, who have consented to drills.
 
-    Whoever left before has to have consented anew: say where with --source.
+    Former members must have consented again: say where with --source.
     """
     added = as_operator(lambda c, by: rosters.add(c, name, citizens, source=source, by=by))
     _say({"roster": name, "added": added}, f"{added:,} joined {name}.", as_json=as_json)
@@ -52,7 +52,7 @@ def add(name: str, citizens: tuple[str, ...], source: str, as_json: bool) -> int
 @click.argument("citizens", nargs=-1, required=True, metavar="CITIZEN…")
 @options.as_json
 def remove(name: str, citizens: tuple[str, ...], as_json: bool) -> int:
-    """End memberships at once, also for what is on its way. Real alerts are not touched."""
+    """End memberships at once, also for messages being sent. Real alerts are not affected."""
     removed = as_operator(lambda c, by: rosters.remove(c, name, citizens, by=by))
     _say({"roster": name, "removed": removed}, f"{removed:,} left {name}.", as_json=as_json)
     return 0
@@ -62,7 +62,7 @@ def remove(name: str, citizens: tuple[str, ...], as_json: bool) -> int:
 @click.argument("name", required=False)
 @options.as_json
 def list_(name: str | None, as_json: bool) -> int:
-    """Show all rosters, or who is and was on the roster NAME."""
+    """Show all rosters, or the present and former members of the roster NAME."""
     if name is None:
         found = do(store.listing)
         if as_json:

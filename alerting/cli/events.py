@@ -1,4 +1,4 @@
-"""`alerting event`: which alerts tell of one event, where the throttle was not sure."""
+"""`alerting event`: which alerts are about one event, when the throttle was not sure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from alerting.store import alerts, events
 
 @click.group()
 def event() -> None:
-    """The alerts of several senders that tell of one danger."""
+    """Decide which alerts of several senders are about one danger."""
 
 
 @event.command()
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
 @options.as_json
 def questions(limit: int, as_json: bool) -> int:
-    """Show alerts that may tell of an event; until answered nothing is held back for it."""
+    """Show open questions about events; until they are answered nothing is withheld because of
+    them."""
     found = do(lambda c: events.open_questions(c, limit=limit))
     if as_json:
         rows = [asdict(q) for q in found]
@@ -44,7 +45,7 @@ def questions(limit: int, as_json: bool) -> int:
 @click.argument("other")
 @options.as_json
 def merge(alert: str, other: str, as_json: bool) -> int:
-    """Say that ALERT and OTHER tell of one event."""
+    """Declare that ALERT and OTHER are about one event."""
 
     async def work(connection: AsyncConnection, principal: Principal) -> UUID:
         one = await alerts.resolve(connection, alert)
@@ -59,7 +60,7 @@ def merge(alert: str, other: str, as_json: bool) -> int:
 @click.argument("alert")
 @options.as_json
 def split(alert: str, as_json: bool) -> int:
-    """Say that ALERT, with what it refers to, tells of an event of its own."""
+    """Declare that ALERT, with what it references, is an event of its own."""
 
     async def work(connection: AsyncConnection, principal: Principal) -> UUID:
         one = await alerts.resolve(connection, alert)

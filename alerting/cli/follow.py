@@ -18,10 +18,10 @@ from alerting.domain.alert_state import AlertState
 from alerting.store import presence
 from alerting.store.db import Database
 
-#: How often the ledger is asked.
+#: How often the ledger is read.
 PERIOD_S = 0.3
 
-#: Checks in a row that must find no worker: one that restarts is away for a moment.
+#: Consecutive checks that must find no worker: one that restarts is missing for a moment.
 _ALONE = 10
 
 
@@ -56,8 +56,8 @@ class Bar:
 
 
 async def follow(db: Database, alert_id: UUID, *, quiet: bool = False) -> AlertStatus:
-    """Wait until the alert's deliveries are settled, it is held, or no worker runs who could go on
-    with it; a bar shows it on a terminal."""
+    """Wait until the alert's deliveries are final, it is held, or no worker runs that could
+    continue it; a bar on a terminal shows the progress."""
     alone = 0
     with Bar(quiet=quiet) as bar:
         while True:
@@ -90,7 +90,7 @@ def _lines(found: AlertStatus) -> Iterator[str]:
     )
     yield f"{found.event or 'No event'}, {found.severity}, sent {found.sent_at.isoformat()}."
     if found.unheard:
-        yield f"Nobody hears it. {found.unheard}"
+        yield f"Nobody is notified of it. {found.unheard}"
     if found.deferred:
         count = sum(found.deferred.values())
         until = ""

@@ -1,4 +1,4 @@
-"""What `alerting people` and `alerting keys` both say of what somebody may do."""
+"""Options and output that `alerting people` and `alerting keys` share for rights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ALL = tuple(Status)
 
-#: Ample for an area of as many points as one may have.
+#: Enough for an area with the largest permitted number of points.
 _MAX_BYTES = 2_000_000
 
 
@@ -50,7 +50,7 @@ def read_statuses(given: tuple[str, ...]) -> tuple[Status, ...]:
 
 
 def read_area(file: str | None) -> BaseGeometry | None:
-    """The ground in a GeoJSON file. Raises BadInput."""
+    """The area in a GeoJSON file. Raises BadInput."""
     if file is None:
         return None
     try:
@@ -68,7 +68,7 @@ def read_area(file: str | None) -> BaseGeometry | None:
 
 
 def to_json(principal: Principal) -> dict[str, Any]:
-    """What somebody may do, for programs."""
+    """A principal's authority, for programs."""
     return {
         "rights": [r for r in RIGHTS if principal.may(r)],
         "senders": list(principal.senders),
@@ -78,7 +78,7 @@ def to_json(principal: Principal) -> dict[str, Any]:
 
 
 def in_words(principal: Principal) -> str:
-    """What somebody may do, in a line."""
+    """A principal's authority, in one line."""
     words = [" ".join(r for r in RIGHTS if principal.may(r))]
     if principal.senders != ("*",):
         words.append(f"for {' '.join(principal.senders) or 'nobody'}")

@@ -1,4 +1,4 @@
-"""`alerting keys`: the keys by which programs and people act."""
+"""`alerting keys`: API keys of programs and people."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from alerting.store import people
 from alerting.store.keys import ApiKey
 
 _person = click.option("--person", help="Whose it is, by their name.")
-_expires = click.option("--expires", help="When it ends, like 90d or 2027-01-31T18:00:00+01:00.")
+_expires = click.option("--expires", help="When it expires, like 90d or 2027-01-31T18:00:00+01:00.")
 
 
 @click.group()
 def keys() -> None:
-    """The keys of people, and of machines that use the API."""
+    """Manage the keys of people, and of machines that use the API."""
 
 
 @keys.command()
@@ -53,10 +53,10 @@ def create(
     expires: str | None,
     as_json: bool,
 ) -> int:
-    """Make a key NAME and show it, for the only time. Without --person it is a machine's.
+    """Create a key NAME and show it, once. Without --person it belongs to a machine.
 
-    A person's key may do no more than the person; a machine's never approves. Who makes a key has
-    seen it, and so never counts as another person beside it.
+    A person's key may do no more than the person; a machine's never approves. Whoever creates a key
+    has seen it, and so never counts as a second person beside it.
     """
     ground = granting.read_area(area)
     expires_at = _expiry(expires)
@@ -88,11 +88,11 @@ def create(
 @_expires
 @options.as_json
 def rotate(name: str, expires: str | None, as_json: bool) -> int:
-    """Make the key NAME anew and show it, for the only time; the old one ends at once.
+    """Replace the key NAME and show the new one, once; the old one is revoked at once.
 
-    It keeps its name, owner, rights and limits, so that policies and the audit know it as before.
-    For a change without a gap make a second key under another name, and revoke the first when
-    nobody uses it any more.
+    It keeps its name, owner, rights and limits, so that policies and the audit log know it as
+    before. For a change without a gap create a second key under another name, and revoke the first
+    when nobody uses it any more.
     """
     expires_at = _expiry(expires)
     key = do_as("people", lambda c, by: store.rotate(c, name, by=by, expires_at=expires_at))
@@ -108,9 +108,9 @@ def rotate(name: str, expires: str | None, as_json: bool) -> int:
 @_person
 @click.option("--machine", is_flag=True, help="It is a machine's.")
 def assign(name: str, person: str | None, machine: bool) -> int:
-    """Say whose the key NAME is, which was made before keys belonged to anybody."""
+    """Assign the key NAME, which was created before keys had owners."""
     if (person is None) != machine:
-        raise BadInput("A key is a person's or a machine's.", remedy="Give --person or --machine.")
+        raise BadInput("A key belongs to a person or to a machine.", remedy="Give --person or --machine.")
 
     async def work(connection: AsyncConnection, principal: Principal) -> ApiKey:
         owner = await people.named(connection, person) if person else None
@@ -141,7 +141,7 @@ def list_(as_json: bool) -> int:
 @keys.command()
 @click.argument("name")
 def revoke(name: str) -> int:
-    """End the key of NAME at once."""
+    """Revoke the key NAME at once."""
     do_as("people", lambda c, principal: store.revoke(c, name, by=principal))
     click.echo(f"The key {name!r} is revoked.")
     return 0

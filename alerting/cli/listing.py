@@ -1,4 +1,4 @@
-"""`alerting list`: find alerts, those that wait for a second person above all."""
+"""`alerting list`: find alerts, above all those that wait for a second person."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from alerting.domain.alert_state import AlertState
 @click.option("--since", help="Sent from then on, like 2026-11-01T18:00:00+01:00.")
 @click.option("--until", help="Sent before then.")
 @click.option("--limit", type=click.IntRange(1, MOST), default=20, show_default=True)
-@click.option("--after", help="Go on behind a page: what its last line says.")
+@click.option("--after", help="Continue after a page: the cursor in its last line.")
 @options.as_json
 def list_(
     states: tuple[str, ...],
@@ -45,7 +45,7 @@ def list_(
     after: str | None,
     as_json: bool,
 ) -> int:
-    """List alerts, the one sent last first. --state held shows what waits for a second person."""
+    """List alerts, the latest sent first. --state held shows what waits for a second person."""
     wanted = Wanted(
         [AlertState(s) for s in states],
         sender,

@@ -1,4 +1,4 @@
-"""`alerting migrate` and `alerting alive`: what starts and watches an installation."""
+"""`alerting migrate` and `alerting alive`: start and monitor an installation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from alerting.store.presence import DUTIES, on_duty, this_host
 
 @click.command()
 def migrate() -> int:
-    """Bring the database to this version's schema.
+    """Migrate the database to this version's schema.
 
-    Works on DATABASE_URL or the running embedded database; where neither is there, it starts the
-    embedded one for as long as it takes.
+    Works on DATABASE_URL or the running embedded database; when neither is available, it starts the
+    embedded one for the duration.
     """
-    # A health check asks `alive` every half minute, and needs none of it.
+    # A health check runs `alive` every half minute, and needs none of it.
     from alerting.embedded import engines
     from alerting.store.migrate import migrate as bring_to_head
 
@@ -37,9 +37,9 @@ def migrate() -> int:
 @click.command()
 @click.argument("duties", nargs=-1, required=True, type=click.Choice(DUTIES))
 def alive(duties: tuple[str, ...]) -> int:
-    """Say whether this machine has a process for each of these lanes, or the scheduler.
+    """Check that this machine has a process for each of these lanes, or the scheduler.
 
-    For health checks of containers. Exit code 1 where one is missing.
+    For health checks of containers. The exit code is 1 when one is missing.
     """
     here = this_host()
     found = {f.duty for f in do(on_duty) if f.host == here}

@@ -1,4 +1,4 @@
-"""`alerting people`: who may act here."""
+"""`alerting people`: the persons who may act here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alerting.store.people import Person
 
 @click.group()
 def people() -> None:
-    """The persons who may act, by an account of this machine or a key."""
+    """Manage the persons who may act, by an account of this machine or a key."""
 
 
 @people.command()
@@ -37,7 +37,7 @@ def people() -> None:
 @granting.senders
 @granting.statuses
 @granting.area
-@click.option("--key", help="Make a key of this name for them too, and show it.")
+@click.option("--key", help="Also create a key of this name for them, and show it.")
 @options.as_json
 def add(
     name: str,
@@ -49,10 +49,10 @@ def add(
     key: str | None,
     as_json: bool,
 ) -> int:
-    """Add the person NAME. Two persons are two people: give nobody two names.
+    """Add the person NAME. Two names are two people: give nobody two names.
 
-    The first person may be added by anybody who reaches the database; others are added by somebody
-    with the right `people`.
+    The first person may be added by anybody with access to the database; others by somebody with
+    the right `people`.
     """
     ground = granting.read_area(area)
 
@@ -74,7 +74,7 @@ def add(
 @people.command("list")
 @options.as_json
 def list_(as_json: bool) -> int:
-    """Show everybody who may act, or might."""
+    """Show everybody who may act, and former persons."""
     found = do(store.every)
     if as_json:
         rows = [
@@ -101,7 +101,7 @@ def list_(as_json: bool) -> int:
 @people.command()
 @click.argument("name")
 def end(name: str) -> int:
-    """End NAME at once and for good, with all their keys. Their name stays taken."""
+    """End NAME's access at once and for good, with all their keys. The name stays taken."""
     do_as("people", lambda c, principal: store.end(c, name, by=principal))
     click.echo(f"{name} may no longer act here.")
     return 0

@@ -1,4 +1,4 @@
-"""`alerting policy`: read, check, change and try out the figures the throttle decides by."""
+"""`alerting policy`: read, check, change and try out the throttle's parameters."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from alerting.store import policies as store
 from alerting.store.policies import ShadowRow, StoredPolicy
 from alerting.throttle.policy.parse import MAX_CHARACTERS, PolicyRefused, old_words, parse_policy
 
-_note = click.option("--note", default="", help="Why, for those who read the history.")
+_note = click.option("--note", default="", help="Why, for the history.")
 _file = click.argument("file", type=click.Path(allow_dash=True))
 
 
 @click.group()
 def policy() -> None:
-    """The figures the throttle decides by: one TOML file, every version kept."""
+    """Manage the throttle's parameters: one TOML file, every version kept."""
 
 
 @policy.command()
 @options.as_json
 def show(as_json: bool) -> int:
-    """Print the live policy; what is printed can be edited and set again."""
+    """Print the live policy; the output can be edited and set again."""
     found = do(policies.describe)
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -48,7 +48,7 @@ def show(as_json: bool) -> int:
             f"# version {found['version']}, set by {found['changed_by']} at {found['at']}{note}"
         )
     if found["in_force"] != found["version"]:
-        click.echo("# this text is no longer taken; until it is mended the default decides")
+        click.echo("# this text is no longer valid; until it is corrected the default policy decides")
     if found["shadow"]:
         click.echo(f"# version {found['shadow']['version']} runs in shadow")
     click.echo(found["toml"].rstrip())
@@ -59,7 +59,7 @@ def show(as_json: bool) -> int:
 @_file
 @options.as_json
 def check(file: str, as_json: bool) -> int:
-    """Say what is wrong with FILE (- for standard input), all of it; nothing is changed."""
+    """Show everything that is wrong with FILE (- for standard input); nothing is changed."""
     toml = _read(file)
     try:
         parse_policy(toml, name=_name(file), rates=registry.rates())
@@ -119,7 +119,7 @@ def rollback(version: int, note: str, as_json: bool) -> int:
 @_note
 @options.as_json
 def shadow(file: str | None, off: bool, note: str, as_json: bool) -> int:
-    """Run FILE beside the live policy. It decides nothing; what it would decide is counted."""
+    """Run FILE in shadow of the live policy. It decides nothing; its decisions are counted."""
     if (file is None) != off:
         raise BadInput("Shadow takes a file or --off.", remedy="Give one of them.")
     if file is None:
@@ -135,7 +135,7 @@ def shadow(file: str | None, off: bool, note: str, as_json: bool) -> int:
 @policy.command()
 @options.as_json
 def report(as_json: bool) -> int:
-    """Show what the policy in shadow, or the last that was, decided otherwise."""
+    """Show where the shadow policy, or the last one, decided differently."""
 
     async def work(connection: AsyncConnection) -> tuple[StoredPolicy | None, list[ShadowRow]]:
         found = await store.last_shadow(connection)
@@ -158,7 +158,7 @@ def report(as_json: bool) -> int:
         click.echo(json.dumps(document, indent=2))
         return 0
     share = f" ({other / total:.1%})" if total else ""
-    click.echo(f"Version {found.version} would decide {other:,} of {total:,} otherwise{share}.")
+    click.echo(f"Version {found.version} would decide {other:,} of {total:,} differently{share}.")
     if rows:
         Console(width=None if sys.stdout.isatty() else 120).print(_table(rows))
     return 0
@@ -202,7 +202,7 @@ def _read(file: str) -> str:
 def _name(file: str) -> str:
     if file == "-":
         return "standard input"
-    # A name on disk need not be text; in the history it must be.
+    # A file name need not be valid text; in the history it must be.
     return Path(file).name.encode(errors="replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""`alerting submit --dry-run`: what would come of an alert, for whoever is about to send it."""
+"""`alerting submit --dry-run`: what would happen to an alert if it were submitted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HOW = {
 _BECOMES = {
     AlertState.ACCEPTED: "It would be sent",
     AlertState.HELD: "It would wait for a second person",
-    AlertState.RECORDED: "It would be kept and not sent",
+    AlertState.RECORDED: "It would be recorded and not sent",
     AlertState.SUPERSEDED: "It would not be sent",
 }
 
@@ -32,7 +32,7 @@ _BECOMES = {
 def show_preview(
     data: bytes, *, now: bool, tell_again: bool, key: str | None, as_json: bool
 ) -> int:
-    """Print what submitting this document would do; returns the exit code."""
+    """Print the effects of submitting this document; returns the exit code."""
 
     async def run() -> Preview:
         config = settings()

@@ -1,4 +1,4 @@
-"""The bar that long work shows on a terminal, and nowhere else."""
+"""The progress bar of long commands, on terminals only."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rich.progress import (
 
 
 def progress(*, quiet: bool, done: ProgressColumn | None = None) -> Progress:
-    """A bar on standard error, led by its task's description; none where that is no terminal.
+    """A bar on standard error, with its task's description; none without a terminal.
 
-    done: how far it has come; by default so many of how many.
+    done: formats the progress; by default `completed/total`.
     """
     return Progress(
         TextColumn("{task.description}"),

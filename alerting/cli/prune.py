@@ -1,4 +1,4 @@
-"""`alerting prune`: let what is old leave the ledger."""
+"""`alerting prune`: delete old deliveries from the ledger."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alerting.errors import AlertingError, BadInput, Unavailable
 from alerting.settings import settings
 from alerting.store.db import AWAY, Database
 
-#: Events that are named; the others are counted.
+#: The number of events listed; the others are counted.
 _SHOWN = 20
 
 
@@ -26,23 +26,22 @@ _SHOWN = 20
     "--older-than",
     metavar="DAYS",
     type=click.IntRange(1, 36_500),
-    help="Events that ended so many days ago; ALERTING_RETENTION_DAYS where not given.",
+    help="Events that ended this many days ago; default: ALERTING_RETENTION_DAYS.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; delete nothing.")
 @options.as_json
 def prune(older_than: int | None, dry_run: bool, as_json: bool) -> int:
     """Delete the deliveries of events that ended long ago, with their chunks and receipts.
 
-    Alerts, how their deliveries ended in numbers, the audit and citizens stay. What is in use
-    stays, whatever its age. It stands aside while an Extreme or Severe alert is under way; ended
-    at any moment it has done no harm, and goes on when it is called again. The scheduler does the
-    same once a day.
+    Alerts, the totals of their deliveries, the audit log and citizens stay. Whatever is in use
+    stays, however old. It yields while an Extreme or Severe alert is in progress, may be
+    interrupted at any moment, and continues on the next run. The scheduler runs it once a day.
     """
     days = older_than if older_than is not None else settings().retention_days
     if not days:
         raise BadInput(
-            "ALERTING_RETENTION_DAYS is 0: everything is kept for ever.",
-            remedy="Say how old is too old: --older-than DAYS.",
+            "ALERTING_RETENTION_DAYS is 0: nothing is ever deleted.",
+            remedy="Give an age: --older-than DAYS.",
         )
     try:
         done = asyncio.run(_prune(days, dry_run=dry_run, quiet=as_json))
@@ -50,7 +49,7 @@ def prune(older_than: int | None, dry_run: bool, as_json: bool) -> int:
         raise
     except AWAY as e:
         raise Unavailable(
-            "PostgreSQL went away in the middle.", remedy="Run it again: it goes on."
+            "The connection to PostgreSQL was lost.", remedy="Run it again: it goes on."
         ) from e
     if as_json:
         click.echo(json.dumps({"older_than_days": days, **done.to_json()}, indent=2))
@@ -67,7 +66,7 @@ async def _prune(days: int, *, dry_run: bool, quiet: bool) -> Pruned:
             task = bar.add_task("looking", total=None)
 
             async def stand_aside(seconds: float) -> None:
-                bar.update(task, description="standing aside for a grave alert")
+                bar.update(task, description="waiting for a high-priority alert")
                 await asyncio.sleep(seconds)
 
             pruner = Pruner(

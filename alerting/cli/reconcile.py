@@ -42,8 +42,8 @@ from alerting.store.stops import lineage as lineage_of
     type=click.Path(path_type=Path),
     help="A stop list that a scheduler kept (ALERTING_STOP_LIST); all of them.",
 )
-@click.option("--no-stops", is_flag=True, help="There is none: who left since is written to again.")
-@click.option("--keep-keys", is_flag=True, help="No key was revoked since: end none.")
+@click.option("--no-stops", is_flag=True, help="There is none: people who unsubscribed since are written to again.")
+@click.option("--keep-keys", is_flag=True, help="No key was revoked since: keep all keys.")
 @options.as_json
 def reconcile(
     since: str,
@@ -54,20 +54,20 @@ def reconcile(
     keep_keys: bool,
     as_json: bool,
 ) -> int:
-    """Find out what happened after the backup that this database was restored from.
+    """Find out what happened after the backup from which this database was restored.
 
-    Until it has run, workers refuse to send and no key is accepted. Asks the SMS provider for
-    every open message and reads the mail log; nobody is told anything. Who said stop since is
-    learnt from the stop lists; every key ends. Stop the workers first.
+    Until it has run, workers refuse to send and no key is accepted. It asks the SMS provider about
+    every open message and reads the mail log; nobody is notified of anything. Stop lists say who
+    unsubscribed since; every key is revoked. Stop the workers first.
     """
     begun = _instant(since)
     if bool(stops) == no_stops:
         raise BadInput(
-            "Who said stop after the backup is not in it: they would be written to again.",
+            "People who said stop after the backup are not in it: they would be written to again.",
             remedy="Name every stop list by --stops FILE; say --no-stops where none was kept.",
         )
 
-    # Before anything is opened: a name typed wrongly is said at once.
+    # Before anything is opened: a mistyped name is reported at once.
     lines = _lines(mail_log) if mail_log is not None else None
     for path in stops:
         read(path, None)
@@ -99,18 +99,18 @@ def reconcile(
         click.echo(json.dumps(done.to_json(), indent=2))
         return 0
     click.echo(
-        f"Reconciled. Of what the backup called open, {done.accepted:,} had been sent since, "
+        f"Reconciled. Of the deliveries open in the backup, {done.accepted:,} had been sent since, "
         f"{done.failed:,} had failed, {done.in_doubt:,} may have been sent and nobody can say, "
         f"{done.unsent:,} go out when workers start ({done.planned:,} were planned only now)."
     )
     if done.stops:
-        click.echo(f"  {done.stops:,} had said stop or start since; it counts.")
+        click.echo(f"  {done.stops:,} had said stop or start since; this was applied.")
     if done.keys:
         click.echo(f"  {len(done.keys):,} keys were ended ({', '.join(done.keys)}): make new ones.")
     if done.people:
         click.echo(f"  may act: {', '.join(done.people)}; end whoever had left since")
     for alert in done.alerts:
-        click.echo(f"  goes on: alert {alert}; cancel it if it was cancelled after the backup")
+        click.echo(f"  continues: alert {alert}; cancel it if it was cancelled after the backup")
     return 0
 
 

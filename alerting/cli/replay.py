@@ -1,4 +1,4 @@
-"""`alerting replay` and `alerting storm`: what citizens would have been told, with nothing sent."""
+"""`alerting replay` and `alerting storm`: what citizens would have received, with nothing sent."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _path = click.Path(path_type=Path)
 @click.option("--truth", type=_path, help="Which incident each message is about (JSON lines).")
 @click.option("--detail", type=_path, help="Write a line of JSON for each alert and citizen.")
 @click.option("--plot", type=_path, help="Draw interruptions per citizen and day into a PNG.")
-@click.option("--channels", help="What citizens have: push, sms, mixed, or several of them.")
-@click.option("--each", is_flag=True, help="Play each PATH by itself and print one table.")
+@click.option("--channels", help="The citizens' channels: push, sms, mixed, or several of them.")
+@click.option("--each", is_flag=True, help="Replay each PATH by itself and print one table.")
 @options.as_json
 def replay(
     paths: tuple[Path, ...],
@@ -50,14 +50,14 @@ def replay(
     each: bool,
     as_json: bool,
 ) -> int:
-    """Play past alerts before the throttle and say what citizens would have been told.
+    """Run past alerts through the throttle and show what citizens would have received.
 
-    PATH is a folder, a zip, a feed or a CAP file. Nothing is sent and nothing is fetched. Without
-    --citizens there is one citizen for each geocode, and where an area has none, for each polygon
-    and circle; with --each a folder's citizens.csv goes before that.
+    PATH is a folder, a zip, a feed or a CAP file. Nothing is sent or downloaded. Without --citizens
+    there is one citizen for each geocode, and for an area without geocodes, for each polygon and
+    circle; with --each a folder's citizens.csv takes precedence.
 
-    With --channels everyone has push, or SMS, or by turns push, SMS, mail, push and SMS, SMS and
-    mail (mixed). Without it citizens have their own channels, and where none are known push.
+    With --channels everyone has push, or SMS, or in turn push, SMS, mail, push and SMS, SMS and
+    mail (mixed). Without it citizens have their own channels, or push when none are known.
     """
     chosen, chosen_mixes = _policy(policy), mixes(channels) if channels else ["own"]
     for target in filter(None, (detail, plot)):
@@ -100,7 +100,7 @@ def replay(
 @click.option("--seed", type=int, default=1, show_default=True, help="Another storm for each.")
 @click.option("--citizens", type=click.IntRange(1, 100_000), default=500, show_default=True)
 def storm(target: Path, seed: int, citizens: int) -> int:
-    """Write a made-up day of too many alerts: five agencies, forty alerts, and its citizens."""
+    """Write a synthetic day with too many alerts: five agencies, forty alerts, and its citizens."""
     count = storm_files.write(generate(seed, citizens=citizens), target)
     click.echo(f"{count} files written to {target}.")
     if target.suffix.lower() != ".zip":
@@ -148,7 +148,7 @@ def _policy(path: Path | None) -> Policy:
         return default_policy()
     try:
         with path.open(encoding="utf-8") as file:
-            # One character more than is allowed tells "too long" without reading it all.
+            # One character beyond the limit detects "too long" without reading it all.
             text = file.read(MAX_CHARACTERS + 1)
     except OSError as e:
         raise BadInput(f"{path} cannot be read: {e.strerror}.", remedy="Check the path.") from e

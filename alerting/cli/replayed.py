@@ -1,4 +1,4 @@
-"""What a replay found, printed for a person."""
+"""The results of a replay, printed for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from alerting.replay.result import Result
 
-#: Of each kind of trouble, so many are printed.
+#: The number of problems printed of each kind.
 _SHOWN = 5
 
 

@@ -32,10 +32,10 @@ from alerting.store.revision import refuse_older
 
 log = logger(__name__)
 
-#: More connections at once are answered 503: each takes memory and a file.
+#: Further connections are answered 503: each takes memory and a file descriptor.
 _CONNECTIONS = 4_000
 
-#: How often the scheduler prunes, and when it tries again where PostgreSQL went away.
+#: How often the scheduler prunes, and when it retries after losing PostgreSQL.
 _DAY_S = 86_400.0
 _AGAIN_S = 600.0
 
@@ -69,9 +69,9 @@ def serve() -> int:
 
 @click.command()
 def scheduler() -> int:
-    """Keep house every second: receipts, digests, expiry, alerts whose last worker died.
+    """Run maintenance every second: receipts, digests, expiry, alerts whose last worker died.
 
-    Once a day delete what is older than ALERTING_RETENTION_DAYS.
+    Once a day it deletes what is older than ALERTING_RETENTION_DAYS.
     """
     config = settings()
     configure(config.log_level, config.log_format)
@@ -81,7 +81,7 @@ def scheduler() -> int:
 
 
 async def _fits(connection: AsyncConnection) -> None:
-    """Raises Unavailable, which a person can read; uvicorn would print where it was raised."""
+    """Raise Unavailable with a readable message; uvicorn would print a traceback."""
     await refuse_older(await raw(connection))
 
 
@@ -116,7 +116,7 @@ async def _keep_house(config: Settings) -> None:
 
 
 async def _keep_pruned(runtime: Runtime, days: int) -> None:
-    """Prune when the scheduler starts and once a day; several schedulers take turns."""
+    """Prune when the scheduler starts and once a day; of several schedulers one at a time."""
     while days:
         wait_s = _DAY_S
         try:
@@ -133,7 +133,7 @@ async def _keep_pruned(runtime: Runtime, days: int) -> None:
 
 
 async def _keep_stop_list(runtime: Runtime, path: str) -> None:
-    """Write down who says stop, a second later at most."""
+    """Write the stop list, at most a second after somebody says stop."""
     if not path:
         return
     stop_list = StopList(runtime.db, Path(path))

@@ -1,4 +1,4 @@
-"""`alerting silence`: keep alerts from interrupting, for a while."""
+"""`alerting silence`: keep alerts from interrupting, for a limited time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alerting.throttle.silence.matcher import Matcher
 
 @click.group()
 def silence() -> None:
-    """Alerts that shall not interrupt. Extreme ones and the end of a danger always do."""
+    """Manage silences. Extreme alerts and the end of a danger always interrupt."""
 
 
 @silence.command()
@@ -29,7 +29,7 @@ def silence() -> None:
 @click.option("--comment", required=True, help="Why; others read it.")
 @click.option("--for", "lasting", help="How long, like 90m, 2h or 3d.")
 @click.option("--until", help="When it ends, like 2026-11-01T18:00:00+01:00.")
-@click.option("--from", "start", help="When it starts; now where not given.")
+@click.option("--from", "start", help="When it starts; default: now.")
 @click.option("--polygon", "polygons", multiple=True, help="Only there: 'lat,lon lat,lon …'.")
 @click.option("--circle", "circles", multiple=True, help="Only there: 'lat,lon km'.")
 @click.option("--geocode", "geocodes", multiple=True, help="Only there: NAME=VALUE.")
@@ -81,7 +81,7 @@ def add(
 @click.option("--all", "over", is_flag=True, help="Those that are over as well.")
 @options.as_json
 def list_(over: bool, as_json: bool) -> int:
-    """Show the silences that hold or are to come, newest first."""
+    """Show the silences in force or to come, newest first."""
     now = SystemClock().now()
     found = do(lambda c: store.every(c, now=now, over=over))
     if as_json:

@@ -1,4 +1,4 @@
-"""Times and spans as people type and read them."""
+"""Times and durations, as typed and as shown."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
 
 
 def span(text: str) -> timedelta:
-    """A span like 90m, 2h or 3d. Raises BadInput."""
+    """A duration like 90m, 2h or 3d. Raises BadInput."""
     found = re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII)
     if found is None:
-        raise BadInput(f"{text[:40]!r} is no span of time.", remedy="Write it like 90m, 2h or 3d.")
+        raise BadInput(f"{text[:40]!r} is not a duration.", remedy="Write it like 90m, 2h or 3d.")
     return timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
 
 
 def instant(text: str, option: str) -> datetime:
-    """A time with its offset, given to `option`. Raises BadInput."""
+    """The time with its offset given to `option`. Raises BadInput."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -33,5 +33,5 @@ def instant(text: str, option: str) -> datetime:
 
 
 def shown(at: datetime) -> str:
-    """An instant to the minute, saying whose time it is."""
+    """An instant to the minute, with its time zone."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -26,10 +26,10 @@ from alerting.store import people
 from alerting.store.db import Database
 from alerting.store.migrate import migrate
 
-#: How long everything may take to answer after a start.
+#: How long everything may take to become ready after a start.
 READY_S = 60.0
 
-#: The person made where there is none.
+#: The person created when there is none.
 OPERATOR = "operator"
 
 
@@ -39,7 +39,7 @@ def up() -> int:
     config = settings()
     configure(config.log_level, config.log_format)
     require_fit(config)
-    # Whatever it and its children write is for this account alone.
+    # Everything it and its children write is for this account only.
     os.umask(UMASK)
     asyncio.run(_up(config))
     return 0
@@ -61,7 +61,7 @@ async def _up(config: Settings) -> None:
 
 
 async def _first_person(config: Settings) -> None:
-    """Where there is nobody yet, let whoever starts the system be somebody who may do all."""
+    """When there is no person yet, make the user who starts the system one with every right."""
     uid = os.getuid()
     db = Database(database_url(config))
     try:
@@ -79,13 +79,14 @@ async def _first_person(config: Settings) -> None:
 
 
 def phones_url(config: Settings) -> str:
-    """Where the sandbox shows the phones."""
+    """The sandbox's page with the phones."""
     return f"http://{config.local_host}:{config.sandbox_port}/sandbox"
 
 
 @asynccontextmanager
 async def running(config: Settings, *, quiet: bool = False) -> AsyncIterator[Supervisor]:
-    """Everything started and ready inside the block; ended, engines last, when it is left.
+    """Start everything and run the block when it is ready; stop everything, engines last,
+    afterwards.
 
     Raises BadInput before anything starts when a port is taken, another process has the folder or
     an engine is not installed, Unavailable when something does not become ready.
@@ -142,7 +143,7 @@ async def _ready(config: Settings) -> None:
         try:
             async with asyncio.timeout(READY_S):
                 for url in waiting:
-                    # Another process's readiness raises no event here: it has to be asked.
+                    # Another process's readiness raises no event here: it has to be polled.
                     while not await _answers(session, url):  # noqa: ASYNC110
                         await asyncio.sleep(0.1)
         except TimeoutError as e:

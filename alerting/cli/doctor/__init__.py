@@ -1,4 +1,4 @@
-"""`alerting doctor`: is this installation fit, found out by asking everything it hangs on."""
+"""`alerting doctor`: check an installation by asking everything it depends on."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from alerting.settings import settings
 )
 @options.as_json
 def doctor(send_test: str | None, as_json: bool) -> int:
-    """Check this installation and say what to do about each thing that is wrong.
+    """Check this installation and show what to do about each problem.
 
-    Everything is asked: the database, workers and scheduler, Redis, the mail relays as far as the
-    login, Twilio for the account and its numbers, the public address. Nothing is sent but by
-    --send-test. Exit code 1 when something that sends cannot.
+    It asks the database, workers and scheduler, Redis, the mail relays up to the login, Twilio for
+    the account and its numbers, and the public address. Nothing is sent without --send-test. The
+    exit code is 1 when a part needed for sending fails.
     """
     if send_test is not None:
         return _send_test(send_test, as_json)

@@ -1,4 +1,4 @@
-"""The carriers: each is asked whether it would take a message of ours, and none is sent."""
+"""Providers: each is asked whether it would accept a message of ours; none is sent."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Look = Callable[[], Awaitable[str | Note]]
 
 
 def looks(config: Settings, sandbox: Sandbox | None, vapid: bytes | None) -> dict[str, Look]:
-    """What to look at, by name.
+    """What to check, by name.
 
-    sandbox: the stand-in carriers, where those are called. vapid: the push key, None where it is
-    not known.
+    sandbox: the stand-in carriers, when those are used. vapid: the push key, None when it is
+    unknown.
     """
     found: dict[str, Look] = {"carriers": partial(_carriers, config)}
     if config.carriers == "sandbox" and not asked_for(config):
@@ -64,7 +64,8 @@ async def _carriers(config: Settings) -> str | Note:
 
 
 async def _public_address(config: Settings) -> str | Note:
-    """Where citizens and Twilio come in. From here it may be out of reach all the same."""
+    """The address where citizens and Twilio connect. It may be out of reach from here all the same.
+    """
     url = config.public_url
     if on_loopback(urlsplit(url).hostname or ""):
         return Note(url, "Nobody else reaches this machine by that name.")

@@ -1,4 +1,4 @@
-"""One thing that is looked at: bounded in time, never raising, with its remedy."""
+"""One check: bounded in time, never raising, with its remedy."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from alerting.errors import AlertingError
 
-#: How long one look may take; several go on at once.
+#: How long one check may take; several run at once.
 LIMIT_S = 15.0
-#: How long whatever it asks may take to answer, so that it can say what did not.
+#: How long its engine may take to answer, so that the check can name what did not answer.
 ANSWER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found. Where it is not good something that sends cannot, and `remedy` says what to
-    do; a remedy of something good is advice."""
+    """The result of one check. When it is not good, a part needed for sending fails and `remedy`
+    says what to do; with a good result the remedy is advice."""
 
     name: str
     good: bool
@@ -35,14 +35,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that works, and what to do about it all the same."""
+    """Something that works but needs attention."""
 
     found: str
     remedy: str
 
 
 async def look(name: str, finding: Awaitable[str | Note]) -> Check:
-    """Wait for what one look finds, or for why it found nothing."""
+    """Wait for the result of one check, or for its error."""
     try:
         async with asyncio.timeout(LIMIT_S):
             found = await finding

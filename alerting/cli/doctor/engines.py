@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis and the broker: there, of this schema, and not too old."""
+"""PostgreSQL, Redis and the broker: available, with this schema, and not outdated."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from alerting.store import revision
 from alerting.store.db import raw, told_now
 from alerting.store.migrate import at_head, current
 
-#: The first release of each line without the faults that its maker calls grave (PostgreSQL's of
-#: November 2025; CVE-2025-49844 of Redis and Valkey, by which a script takes the server over).
+#: The first release of each line without critical faults (PostgreSQL's of November 2025;
+#: CVE-2025-49844 of Redis and Valkey, by which a script takes over the server).
 _POSTGRES = {14: 20, 15: 15, 16: 11, 17: 7, 18: 1}
 _REDIS = {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
 _VALKEY = {(7, 2): 11, (8, 0): 6, (8, 1): 4}
 
-#: A machine that is further off keeps no house; one that is a little off is worth a note.
+#: A machine that is further off does no maintenance; a small difference gets a note.
 _FAR_S = 60.0
 _OFF_S = 2.0
 
@@ -58,7 +58,7 @@ async def clock(connection: AsyncConnection) -> str | Note:
     found = f"{abs(off_s):.1f} s {'ahead of' if off_s > 0 else 'behind'} PostgreSQL's"
     if abs(off_s) > _FAR_S:
         raise AlertingError(
-            f"{found}: this machine keeps no house.", remedy="Set both clocks by NTP."
+            f"{found}: this machine does no maintenance.", remedy="Set both clocks by NTP."
         )
     return Note(found, "Set both clocks by NTP.") if abs(off_s) > _OFF_S else found
 
@@ -72,7 +72,7 @@ async def redis_server(url: str) -> str | Note:
     if policy not in {"noeviction", None}:
         raise AlertingError(
             f"Redis may throw keys away (maxmemory-policy {policy}).",
-            remedy="Set maxmemory-policy to noeviction: an evicted doorbell is a lost one.",
+            remedy="Set maxmemory-policy to noeviction: an evicted task is a lost one.",
         )
     name, known = "Redis", _REDIS
     version = str(info["redis_version"])
@@ -108,7 +108,7 @@ def _broker(url: str) -> str:
 
 
 def ports(config: Settings) -> list[Check]:
-    """Whether `alerting up` could have its ports."""
+    """Whether the ports of `alerting up` are free."""
     wanted = {"ALERTING_PORT": config.port}
     if config.carriers == "sandbox":
         wanted["ALERTING_SANDBOX_PORT"] = config.sandbox_port

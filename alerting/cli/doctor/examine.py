@@ -1,4 +1,4 @@
-"""What `alerting doctor` looks at, in the order a start needs it."""
+"""The checks of `alerting doctor`, in the order a start needs them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alerting.store.db import Database
 
 Asked = Callable[[AsyncConnection], Awaitable[str | Note]]
 
-#: What the database says, once it answers with our schema.
+#: Checks of the database's content, once it answers with our schema.
 _ASKED: dict[str, Asked] = {
     "clock": engines.clock,
     "keys": ours.keys,
@@ -33,8 +33,8 @@ _ASKED: dict[str, Asked] = {
 
 
 async def examine(config: Settings) -> list[Check]:
-    """Look at everything. What hangs on something that is not there is not looked at: a cause is
-    told once."""
+    """Run every check. A check that depends on a failed one is skipped: a cause is reported once.
+    """
     checks = [Check("python", True, platform.python_version())]
     if config.embedded_database:
         checks.append(await look("embedded PostgreSQL", _path(postgres.binaries)))
@@ -44,7 +44,7 @@ async def examine(config: Settings) -> list[Check]:
         idle = f"none runs on {config.var}/"
         checks.append(Check("engines", True, idle, "`alerting up` starts them."))
         checks += engines.ports(config)
-        # Nothing of the sandbox serves without them.
+        # Nothing of the sandbox works without them.
         return checks + (await _carriers(config, None, idle=True))
     database, redis = await asyncio.gather(_database(config), _redis(config))
     vapid = await _vapid(config) if database[0].good else None

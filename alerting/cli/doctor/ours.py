@@ -1,4 +1,4 @@
-"""What the database says of this installation: who works, who may act, what is open."""
+"""What the database says about this installation: who works, who may act, what is open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alerting.store.presence import DUTIES, SCHEDULER, OnDuty, on_duty
 
 
 async def workers(connection: AsyncConnection) -> str:
-    """Raises AlertingError where a lane has no worker, or nobody keeps house."""
+    """Raise AlertingError when a lane has no worker, or no maintenance runs."""
     found = await on_duty(connection)
     missing = [duty for duty in DUTIES if not any(f.duty == duty for f in found)]
     if not missing:
@@ -44,7 +44,7 @@ def said(found: Sequence[OnDuty]) -> str:
 async def keys(connection: AsyncConnection) -> str | Note:
     found = [k for k in await key_store.every(connection) if k.revoked_at is None]
     if ownerless := [k.name for k in found if k.unassigned]:
-        # They work as before: a reason to do something, none to call the installation unfit.
+        # They work as before: something to do, but the installation is fit.
         belongs = "belongs" if len(ownerless) == 1 else "belong"
         return Note(
             f"{len(found)} live, of which {', '.join(ownerless)} {belongs} to nobody",
@@ -72,7 +72,7 @@ async def alarms(connection: AsyncConnection) -> str:
 
 
 async def drills(connection: AsyncConnection) -> str | Note:
-    """A note, not a fault: what an older version rehearsed with is none of this one's rosters."""
+    """A note, not a fault: groups that an older version used for drills are no rosters."""
     count = len(await rosters.names(connection))
     if await rosters.only_groups(connection):
         return Note(

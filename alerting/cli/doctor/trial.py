@@ -1,4 +1,4 @@
-"""One marked test message by the real route, and what the provider says of it."""
+"""One marked test message by the real route, and the provider's answer."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _VALID = timedelta(minutes=10)
 
 
 async def send_test(config: Settings, address: str) -> str:
-    """Send one message that says it is a test to a phone number or mail address.
+    """Send one message, marked as a test, to a phone number or mail address.
 
-    It goes by the channel's first provider, as an alert would, and stands in no alert's ledger;
-    the audit says who sent it and by which provider. Returns what the provider answered. Raises
+    It goes by the channel's first provider, as an alert would, and is in no alert's ledger; the
+    audit log records who sent it and by which provider. Returns the provider's answer. Raises
     BadInput for an address of neither kind, one whose owner said stop or a channel without
-    settings, WorkFailed where the provider did not take it.
+    settings; WorkFailed when the provider did not accept it.
     """
     channel, endpoint = _reached_by(address)
     async with Runtime.open(config) as runtime:
