@@ -1,4 +1,4 @@
-"""Audience: the citizens an alert's areas hold."""
+"""Audience: the citizens in an alert's areas."""
 
 from alerting.audience.find import anybody, count, find, holds, unknown_codes
 

@@ -1,4 +1,4 @@
-"""The refusal of one line of a register."""
+"""The error for one line of a register."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from alerting.errors import BadInput
 
 
 class BadRow(BadInput):
-    """This line is refused; the others go on."""
+    """This line is refused; the others continue."""

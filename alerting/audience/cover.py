@@ -1,7 +1,7 @@
-"""Which H3 cells may hold a place of an area: ranges of cell numbers for the index.
+"""Which H3 cells may contain a place of an area, as ranges of cell numbers for the index.
 
-A cover may be too large, never too small; the exact test follows. At one resolution the children
-of a cell are one contiguous range of numbers, so a coarse cell is one range scan.
+A cover may be too large, never too small; the exact test follows. At one resolution the children of
+a cell are one contiguous range of numbers, so a coarse cell is one range scan.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 #: Places are indexed at this resolution: cells of about 0.1 km².
 RESOLUTION = 9
 
-#: About how many cells a cover may have before a coarser resolution serves.
+#: About how many cells a cover may have before a coarser resolution is used.
 _CELLS = 1500
 
 _RES_SHIFT, _DIGIT_BITS, _FINEST = 52, 3, 15
@@ -23,12 +23,12 @@ _RES_SHIFT, _DIGIT_BITS, _FINEST = 52, 3, 15
 #: From the number of one cell to that of the next.
 CELL_SPAN = 1 << _DIGIT_BITS * (_FINEST - RESOLUTION)
 
-#: H3's polygon functions want shapes well below half a turn wide.
+#: H3's polygon functions need shapes well below 180 degrees wide.
 _STRIP_DEG = 60.0
 
 
 def cell_of(lat: float, lon: float) -> int:
-    """The number of the cell a point lies in."""
+    """The number of the cell that contains a point."""
     return int(h3.str_to_int(h3.latlng_to_cell(lat, lon, RESOLUTION)))
 
 
@@ -40,10 +40,10 @@ def ranges(shape: BaseGeometry) -> tuple[list[int], list[int]]:
     for piece in _strips(shape):
         _, south, _, north = piece.bounds
         if north > 85 or south < -85:
-            # So near a pole a cell's outline is no polygon on this map: take everything.
+            # This close to a pole a cell's outline is not a polygon on this map: take everything.
             return _spans(set(h3.get_res0_cells()))
         cells |= _cells(piece)
-    # A ring of neighbours makes up for edges that curve and for cells cut at the antimeridian.
+    # A ring of neighbours compensates for curved edges and for cells cut at the antimeridian.
     cells = {n for c in cells for n in h3.grid_disk(c, 1)}
     return _spans(cells)
 
@@ -72,7 +72,8 @@ def _cells(piece: BaseGeometry) -> set[str]:
 
 
 def _resolution(piece: BaseGeometry) -> int:
-    """The finest resolution at which this shape, edge included, has a bearable number of cells."""
+    """The finest resolution at which this shape, edge included, has an acceptable number of cells.
+    """
     lat = piece.centroid.y
     squeeze = max(0.05, float(np.cos(np.radians(lat))))
     area_km2 = piece.area * 111.2**2 * squeeze
@@ -94,7 +95,7 @@ def _spans(cells: set[str]) -> tuple[list[int], list[int]]:
     lows: list[int] = []
     highs: list[int] = []
     for low, high in spans:
-        # Pieces of different resolutions may share ground; nobody is to be met there twice.
+        # Pieces of different resolutions may overlap; nobody may be found twice there.
         if highs and low <= highs[-1]:
             highs[-1] = max(highs[-1], high)
         else:

@@ -1,4 +1,4 @@
-"""Find: stream the citizens of an alert's areas out of the directory, memory flat for millions."""
+"""Find: stream the citizens of an alert's areas from the directory, with constant memory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from alerting.store import candidates, citizens, planning
 from alerting.store.candidates import Among
 from alerting.store.db import raw
 
-#: What part of a batch is looked for first: where nothing is in memory yet, each citizen costs a
-#: few reads from the disk.
+#: The part of a batch that is looked for first: with a cold cache, each citizen costs a few disk
+#: reads.
 _FIRST = 4
 
-#: How many batches a later one may hold: fewer transactions, fuller chunks.
+#: The number of batches a later one may hold: fewer transactions, fuller chunks.
 _GROWTH = 4
 
-#: So many are looked at first to know whether anybody is there.
+#: How many are looked at first to know whether anybody is there.
 _LOOKED_AT = 50
 
 
@@ -40,19 +40,19 @@ async def find(
     not_planned_for: UUID | None = None,
     now: datetime | None = None,
 ) -> AsyncGenerator[list[Recipient]]:
-    """Every citizen in the alert's areas, each once, in no particular order.
+    """Yield every citizen in the alert's areas, each once, in no particular order.
 
     A citizen is in an area when one of their places touches a polygon or circle of it, edges
-    included, or one of their geocodes equals one of its. An Actual alert that is not for the public
-    finds only members of the groups its `addresses` name, a drill only members of the rosters they
-    name; without a place it finds all of them.
-
-    not_planned_for: leave out whom the ledger has for this alert. now: infos that are over by then
-    are told nobody; None for when the alert was sent.
+    included, or one of their geocodes equals one of its. An Actual alert that is not public finds
+    only members of the groups its `addresses` name, a drill only members of the rosters they name;
+    without an area it finds all of them.
 
     Streams through a server-side cursor on `connection`, whose transaction must be new and stay
-    open: it sees the directory as it stands now to the end. The first batch comes after a
-    look at a quarter of `batch` citizens, later ones hold up to four times `batch`.
+    open: it sees one snapshot of the directory from beginning to end. The first batch comes after a
+    quarter of `batch` citizens, later ones hold up to four times `batch`.
+
+    not_planned_for: leave out citizens with a delivery for this alert. now: infos that are over by
+    then count for nobody; None for when the alert was sent.
     """
     among = None if alert.for_public else Among(alert.addresses, rosters=alert.is_drill)
     if among is not None and not among.names:
@@ -73,7 +73,8 @@ async def find(
 async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int) -> int:
     """About how many citizens a public alert's areas hold: a little too many, never too few.
 
-    Much quicker where not even their places are more than `unless_below`; then so is the answer.
+    Much faster when not even their places are more than `unless_below`; then the answer is that
+    number.
     """
     zones = Zones(alert)
     if not zones.zones:
@@ -88,8 +89,10 @@ async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int)
 async def holds(
     connection: AsyncConnection, alert: Alert, citizen_id: int, *, now: datetime | None = None
 ) -> bool:
-    """Whether one citizen is in an alert's areas; so is everybody where it has none. now: as
-    `find` has it. Who it is for is not asked."""
+    """Whether one citizen is in an alert's areas; everybody is when it has none.
+
+    Groups and rosters are not checked. now: as in `find`.
+    """
     zones, driver = Zones(alert, now=now), await raw(connection)
     if not zones.zones:
         return not alert.for_public
@@ -97,7 +100,7 @@ async def holds(
 
 
 async def anybody(connection: AsyncConnection, alert: Alert) -> bool:
-    """True where a public alert's areas hold somebody. Costs little where many are there."""
+    """True when a public alert's areas hold anybody. Cheap when they hold many."""
     zones = Zones(alert)
     if not zones.zones:
         return False
@@ -110,7 +113,7 @@ async def anybody(connection: AsyncConnection, alert: Alert) -> bool:
 
 
 async def unknown_codes(connection: AsyncConnection, alert: Alert) -> list[NamedValue]:
-    """The geocodes of an alert that mean none that anybody has, in its order."""
+    """The geocodes of an alert that no citizen has, in its order."""
     named = dict.fromkeys(g for i in alert.infos for a in i.areas for g in a.geocodes)
     asked = [(code, keys) for code in named for keys in ranges(code)]
     unheld = await candidates.unheld(await raw(connection), [keys for _, keys in asked])
@@ -144,7 +147,7 @@ async def recipients_of(driver: candidates.Driver, zones: Zones, hits: Hits) -> 
     rows = await citizens.contacts(driver, ids, registry.names())
     bits = dict(zip(ids, zip(hits.zones.tolist(), hits.places.tolist(), strict=True), strict=True))
     recipients = []
-    # By hand instead of groupby: there are millions of rows of a million citizens.
+    # A loop instead of groupby: a million citizens have millions of rows.
     targets: list[Target] = []
     for no, (citizen_id, language, channel, address_id, usable) in enumerate(rows, 1):
         if channel:

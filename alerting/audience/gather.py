@@ -1,9 +1,9 @@
-"""Gather: everything that puts a citizen into an alert's areas, put together where they are met.
+"""Gather: everything that puts a citizen into an alert's areas, combined in a stream.
 
-The directory is walked by place, unsorted, so that the first citizens are there at once. Who has
-several places in the areas, or geocodes besides, is met several times and counts at the first: the
-one with the lowest number, places before geocodes. Which that is follows from the data, so nobody
-has to be remembered.
+The directory is read by place, unsorted, so that the first citizens come at once. A citizen with
+several places in the areas, or with geocodes too, is found several times and counts at the first:
+the one with the lowest number, places before geocodes. Which one that is follows from the data, so
+no list of citizens is kept.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from alerting.domain.geometry import grown
 from alerting.store import candidates
 from alerting.store.candidates import Among, Driver, Places
 
-#: So many places are tested before others on the loop have their turn.
+#: The number of places tested before other tasks on the loop may run.
 _AT_ONCE = 1000
 
-#: Zones that fit a machine word; more are kept as Python's own integers.
+#: The zones that fit a machine word; more are stored as Python integers.
 _WORD = 62
 
 _PLACE_BITS = np.array([place_bit(no) for no in range(8)], np.int16)
@@ -37,8 +37,7 @@ _GEOCODE_BITS = np.array([geocode_bit(no) for no in range(7)], np.int16)
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What an alert's zones come to in the indexes: disjoint ranges of cells, distinct ranges of
-    geocodes.
+    """An alert's zones as index ranges: disjoint ranges of cells, distinct ranges of geocodes.
 
     zone_bits: for each range of geocodes the zones it means.
     """
@@ -70,12 +69,12 @@ class Hits:
         return len(self.citizen_ids)
 
     def only(self, which: NDArray[Any] | slice) -> Hits:
-        """Those chosen by a mask, by their indexes or as a slice."""
+        """Those chosen by a mask, by indexes or by a slice."""
         return Hits(self.citizen_ids[which], self.zones[which], self.places[which])
 
 
 async def ground(driver: Driver, zones: Zones) -> Ground:
-    """Where to look for whom the zones hold."""
+    """Where to look for the citizens of the zones."""
     widest_m = await candidates.widest_radius_m(driver)
     lows, highs = cover.ranges(grown(zones.reach, widest_m))
     meant: dict[KeyRange, int] = {}
@@ -88,11 +87,13 @@ async def ground(driver: Driver, zones: Zones) -> Ground:
 async def gather(
     driver: Driver, where: Ground, *, among: Among | None, first: int
 ) -> AsyncGenerator[Hits]:
-    """Every citizen in some zone, each once; never an empty batch.
+    """Yield every citizen in some zone, each once; never an empty batch.
 
-    among: only of these; None for all. first: about how many to look at before the first batch;
-    later ones grow. The transaction must see one snapshot from beginning to end: it is what keeps
-    somebody who moves meanwhile from being met twice, or not at all.
+    The transaction must see one snapshot from beginning to end, so that somebody who moves
+    meanwhile is not found twice, or not at all.
+
+    among: only these citizens; None for all. first: about how many to look at before the first
+    batch; later ones grow.
     """
     if where.lows:
         async with aclosing(
@@ -149,9 +150,9 @@ async def _by_place(driver: Driver, where: Ground, met: Places) -> Hits:
 
 
 def _firsts(met: Places, others: Places) -> Places:
-    """All places of whoever is met at their first."""
+    """All places of citizens found at their first."""
     both = met.and_(others)
-    # Stable: of a place that is in both the one that was met comes first.
+    # Stable: of a place in both, the one that was found comes first.
     order = np.lexsort((both.nos, both.citizen_ids))
     ids, nos = both.citizen_ids[order], both.nos[order]
     starts = np.ones(len(ids), bool)
@@ -215,6 +216,6 @@ def _united(ids: NDArray[np.int64], zone_bits: NDArray[Any], place_bits: NDArray
 
 
 def _dtype(zones: Zones) -> Any:
-    """The smallest that has a bit for each zone: a run of citizens is held in memory."""
+    """The smallest type with a bit for each zone: a run of citizens is kept in memory."""
     count = len(zones.zones)
     return np.min_scalar_type((1 << count) - 1) if count <= _WORD else object

@@ -19,7 +19,7 @@ from alerting.store.import_citizens import Merged, RegisterRow, merge
 
 BATCH = 5000
 
-#: What is looked at to tell what kind of file it is.
+#: The number of bytes examined to detect the kind of file.
 _HEAD_BYTES = 65_536
 
 _SAVE = "Save the file as UTF-8 (in a spreadsheet: CSV UTF-8) and import it again."
@@ -27,7 +27,7 @@ _SAVE = "Save the file as UTF-8 (in a spreadsheet: CSV UTF-8) and import it agai
 
 @dataclass(slots=True)
 class Report:
-    """What an import did, in lines of the file. `errors` is the file with the refused ones."""
+    """The result of an import, in lines of the file. `errors` is the file with the refused ones."""
 
     added: int = 0
     changed: int = 0
@@ -50,12 +50,14 @@ async def import_file(
     loopback_push: bool = False,
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Report:
-    """Bring the directory to what the file says.
+    """Update the directory to the content of the file.
 
-    Each batch is one transaction; doing it again changes nothing. A bad line goes to `errors`
-    with its number, reason and remedy and stops nobody else. `progress` hears how many bytes are
-    read. dry_run: the same report, and the directory stays as it is. Raises BadInput before
-    anything is changed for a file that cannot be read, is no UTF-8, or has a wrong header.
+    Each batch is one transaction; repeating an import changes nothing. A bad line goes to `errors`
+    with its number, reason and remedy and does not stop the others. Raises BadInput before anything
+    is changed for a file that cannot be read, is not UTF-8, or has a wrong header.
+
+    progress: called with the bytes read. dry_run: return the same report and leave the directory
+    unchanged.
     """
     report = Report()
     with ExitStack() as stack:
@@ -146,7 +148,7 @@ class _Importing:
     def _refuse_twice(self, ref: str, number: int, before: int) -> None:
         self._refuse(
             number,
-            f"ref: {ref!r} stands on line {before} and on line {number}; the first was taken. "
+            f"ref: {ref!r} is on line {before} and on line {number}; the first was used. "
             "Give each citizen one line, with a key of their own.",
         )
 
@@ -169,7 +171,7 @@ def _open(path: Path, stack: ExitStack) -> IO[bytes]:
 
 
 def _decoded(source: IO[bytes], progress: Callable[[int], None]) -> Iterator[str]:
-    """The lines. A byte that is no UTF-8 becomes a surrogate, for which its row is refused."""
+    """The lines. A byte that is not UTF-8 becomes a surrogate, for which its row is refused."""
     done = 0
     for number, line in enumerate(source, 1):
         done += len(line)
@@ -194,7 +196,7 @@ def _header(lines: csv.DictReader[str], path: Path) -> None:
 def _numbered(
     lines: csv.DictReader[str], refuse: Callable[[int, str], None]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Whole lines with the number each ends on in the file; blank ones are passed over."""
+    """Whole lines with the number each ends on in the file; blank ones are skipped."""
     while True:
         try:
             line = next(lines)

@@ -1,7 +1,7 @@
-"""Populate: millions of synthetic citizens into the directory, in batches of numbers.
+"""Populate: insert millions of synthetic citizens into the directory, in numbered batches.
 
-What `synthetic` makes as objects is made here as columns and written by COPY: memory stays flat,
-and ten million take minutes. As fictional as those: +999 numbers, `example.org`.
+`synthetic` creates objects; this creates columns and writes them by COPY: memory stays flat, and
+ten million take minutes. Equally fictional: +999 numbers, `example.org`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from alerting.store.db import Database
 #: Citizens of one transaction.
 BATCH = 50_000
 
-#: Transactions at once: while one writes, the next is drawn.
+#: Concurrent transactions: while one writes, the next is generated.
 _WRITERS = 2
 
-#: How many have a second place, such as the one they work at.
+#: How many have a second place, such as their workplace.
 _TWO_PLACES = 0.15
 
 LANGUAGES: Mapping[str, float] = {"en": 0.75, "es": 0.25}
@@ -39,7 +39,7 @@ LANGUAGES: Mapping[str, float] = {"en": 0.75, "es": 0.25}
 class People:
     """The citizens `first` to `first + n - 1` as columns.
 
-    owners: for each place its citizen's place in the batch; the first n places are the homes.
+    owners: for each place its citizen's index in the batch; the first n places are the homes.
     """
 
     first: int
@@ -58,7 +58,8 @@ def people(
     first: int = 0,
     languages: Mapping[str, float] = LANGUAGES,
 ) -> Iterator[People]:
-    """`count` citizens in and around `area`, batch by batch, the same for the same arguments."""
+    """Yield `count` citizens in and around `area`, batch by batch, the same for the same arguments.
+    """
     towns = found_towns(count, area, np.random.default_rng((seed, first)))
     for start in range(0, count, BATCH):
         n = min(BATCH, count - start)
@@ -71,7 +72,7 @@ def people(
             [str(v) for v in rng.choice(list(languages), size=n, p=list(languages.values()))],
             [CHANNELS[k] for k in kinds],
             np.concatenate((np.arange(n), second)),
-            # A tenth of a metre: what is compared later is what was written.
+            # A tenth of a metre: what is compared later equals what was written.
             np.round(lats, 6),
             np.round(lons, 6),
         )
@@ -87,9 +88,11 @@ async def populate(
 ) -> int:
     """Add `count` synthetic citizens to a directory that holds no others; returns the first number.
 
-    Whoever is there from before stays, and numbers go on from theirs. Each batch is one
-    transaction: what ends it early leaves whole citizens. `progress` hears how many are in.
-    Raises Conflict, having changed nothing, where there are real ones.
+    Existing synthetic citizens stay, and numbers continue after theirs. Each batch is one
+    transaction: an interruption leaves whole citizens. Raises Conflict, having changed nothing,
+    when there are real ones.
+
+    progress: called with the number inserted.
     """
     db = Database(database_url, pool_size=_WRITERS)
     try:
@@ -149,7 +152,7 @@ def _citizens(batch: People, ids: list[int]) -> Iterator[str]:
 def _places(batch: People, ids: list[int]) -> Iterator[str]:
     lats, lons, owners = batch.lats.tolist(), batch.lons.tolist(), batch.owners.tolist()
     cells = [h3.latlng_to_cell(lat, lon, RESOLUTION) for lat, lon in zip(lats, lons, strict=True)]
-    # By cell, so that a page of the index is written to once and not for each place anew.
+    # By cell, so that an index page is written once and not for each place again.
     for i in np.argsort(cells).tolist():
         what = "0\thome" if i < len(ids) else "1\twork"
         yield f"{ids[owners[i]]}\t{what}\t{lats[i]}\t{lons[i]}\t{cells[i]}\n"

@@ -1,6 +1,6 @@
 """One line of a register's CSV file becomes a citizen, or a sentence that says why it cannot.
 
-The columns are described for people in docs/citizens-csv.md.
+The columns are documented in docs/citizens-csv.md.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _cause(header: list[str]) -> str:
 
 
 def read_row(line: Mapping[str, str], *, loopback_push: bool = False) -> RegisterRow:
-    """The citizen one line describes. Raises BadRow naming the column and what it takes."""
+    """The citizen of one line. Raises BadRow naming the column and what it takes."""
     for column, value in line.items():
         _visible(column, value.strip())
     ref = line.get("ref", "").strip()
@@ -103,7 +103,7 @@ _MAY_HOLD_INVISIBLE = frozenset({"places"})
 
 
 def _visible(column: str, value: str) -> None:
-    """Raises BadRow for what nobody can see and two keys or addresses may differ by."""
+    """Raise BadRow for invisible characters, by which two keys or addresses may differ."""
     if value.isascii() and value.isprintable():
         return
     spec = registry.spec(column) if column in registry.names() else None
@@ -176,7 +176,7 @@ def _quiet(value: str) -> tuple[time | None, time | None]:
 
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    """Zones in which somebody lives, or may be said to."""
+    """Time zones of inhabited places."""
     return frozenset(available_timezones() - {"Factory", "localtime", "posixrules"})
 
 

@@ -1,4 +1,4 @@
-"""Addresses that are not used: why, and how they come back by the hand of an operator."""
+"""Addresses that are not used: why, and how an operator restores them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alerting.store.suppressions import Endpoint, Source
 
 
 def unused_because(address: AddressState) -> list[str]:
-    """Every reason for which nothing is sent to an address; none where it is used."""
+    """Every reason for which nothing is sent to an address; empty when it is used."""
     reasons = []
     if address.suppression is not None:
         reasons.append(address.suppression.sentence)
@@ -38,12 +38,14 @@ async def restore(
     actor: str,
     why: str,
 ) -> list[AddressState]:
-    """Use the addresses of a citizen again that were left or suspended; returns those as they are
-    then: what only the register can say may still stand against them.
+    """Use a citizen's unsubscribed or suspended addresses again.
 
-    channel: only of that one. asked: the citizen asked to be warned again; without it, what they
-    left themselves stays left. Raises NotFound for a citizen who is not there or has nothing to be
-    restored, Conflict, having changed nothing, for what they left themselves.
+    Returns those addresses as they are then: some reasons only the register can remove. Raises
+    NotFound for an unknown citizen or one with nothing to restore; Conflict, having changed
+    nothing, for what they unsubscribed themselves.
+
+    channel: only this channel. asked: the citizen asked to be warned again; without it, what they
+    unsubscribed themselves stays so.
     """
     found = [
         a

@@ -1,9 +1,9 @@
-"""Runs: hits put in order over ever longer stretches, while the first are already handed out.
+"""Runs: hits are sorted over ever longer stretches, while the first are already passed on.
 
-The directory is walked by place, so neighbours in the street come together whose rows are far apart
-in the register. Handed out like that, each citizen of a chunk costs a page of their own, in reading
-their addresses and in all that is written about them. In order of their numbers they share pages,
-the more the longer the run.
+The directory is read by place, so neighbours in the street come together whose rows are far apart
+in the register. In that order each citizen of a chunk costs a disk page of their own, for reading
+their addresses and for everything written about them. Sorted by number they share pages, the more
+the longer the run.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ import numpy as np
 
 from alerting.audience.gather import Hits
 
-#: Hits put in order at once; so many are kept in memory twice, at 11 bytes each for most alerts.
+#: Hits sorted at once; as many are kept in memory twice, at 11 bytes each for most alerts.
 LONGEST = 1 << 18
 
 
 async def in_runs(
     stream: AsyncGenerator[Hits], *, batch: int, longest: int = LONGEST
 ) -> AsyncGenerator[Hits]:
-    """The same hits, at most `batch` at a time; each run of batches ascends by citizen.
+    """Yield the same hits, at most `batch` at a time; each run of batches ascends by citizen.
 
-    The first run is the stream's first part. Beside each batch handed out one part is taken in for
-    the next run, so that runs grow as far as parts are larger than batches, and whoever takes the
-    batches is never kept waiting for more than a part. A run ends the first time it holds `longest`
-    hits or more. Closes the stream.
+    The first run is the stream's first part. With each batch passed on one part is read for the
+    next run, so runs grow as far as parts are larger than batches, and the consumer never waits for
+    more than one part. A run ends when it holds `longest` hits or more. Closes the stream.
     """
     async with aclosing(stream):
         ended = False

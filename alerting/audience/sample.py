@@ -1,4 +1,4 @@
-"""Sample: some of an audience, fairly chosen, at a cost that does not grow with it."""
+"""Sample: a fair part of an audience, at a cost that does not grow with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alerting.domain.citizen import Recipient
 from alerting.store import candidates
 from alerting.store.db import raw
 
-#: What part of the areas is looked at: the first that holds enough people serves.
+#: The parts of the areas that are tried: the first that holds enough people is used.
 _SHARES = (1 / 4096, 1 / 512, 1 / 64, 1 / 8, 1.0)
 
 #: At most this many rows are read for each citizen asked for.
@@ -39,7 +39,7 @@ _CELLS = 100
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some of an audience; each stands for `weight` people. 1.0: it is all of them."""
+    """A part of an audience; each citizen stands for `weight` people. 1.0: it is all of them."""
 
     recipients: list[Recipient]
     weight: float
@@ -48,10 +48,10 @@ class Sample:
 async def sample(
     connection: AsyncConnection, alert: Alert, *, most: int, now: datetime, seed: int
 ) -> Sample:
-    """At most `most` of the citizens in a public alert's areas, all of them where there are fewer.
+    """At most `most` of the citizens in a public alert's areas, all of them when there are fewer.
 
-    Everybody with a place in a polygon or circle has the same chance. Of a great audience those who
-    are in it by nothing but a geocode are left out. Costs a few thousand rows, whatever the area.
+    Everybody with a place in a polygon or circle has the same chance. Of a large audience those who
+    are in it only by a geocode are left out. Costs a few thousand rows, whatever the area.
     """
     zones, driver, dice = Zones(alert, now=now), await raw(connection), Random(seed)  # noqa: S311
     if not zones.zones:
@@ -78,7 +78,7 @@ async def _by_place(
     least = min(1.0, cover.CELL_SPAN * _CELLS / total) if total else 1.0
     for share in sorted({max(share, least) for share in _SHARES}):
         ranges = thinned(where.lows, where.highs, share, dice)
-        # Of very many the first in an order by chance.
+        # Of very many, the first in a random order.
         dice.shuffle(ranges)
         met = set()
         async with aclosing(
@@ -96,8 +96,8 @@ async def _by_place(
 
 
 async def _near(driver: candidates.Driver, where: Ground, about: float, dice: Random) -> float:
-    """How many have a place near the areas, where it is `about` so many: counted in so large a part
-    of them as costs little."""
+    """How many have a place near the areas, when there are `about` so many: counted in a part large
+    enough to be accurate and small enough to be cheap."""
     share = min(1.0, _COUNTED / about)
     ranges = thinned(where.lows, where.highs, share, dice)
     lows, highs = [r[0] for r in ranges], [r[1] for r in ranges]
@@ -125,7 +125,7 @@ async def _by_geocode(
 def thinned(
     lows: Sequence[int], highs: Sequence[int], share: float, dice: Random
 ) -> list[tuple[int, int]]:
-    """A part of these ranges: as much of each of many stretches of them."""
+    """A part of these ranges: an equal part of each of many stretches of them."""
     if share >= 1:
         return list(zip(lows, highs, strict=True))
     ends = list(accumulate(high - low + 1 for low, high in zip(lows, highs, strict=True)))
@@ -133,7 +133,7 @@ def thinned(
     length = max(1, int(stretch * share))
     found: list[tuple[int, int]] = []
     for begin in range(0, ends[-1], stretch):
-        # Each by a chance of its own: cells are numbered in a pattern that an even step would meet.
+        # Each at random: cells are numbered in a pattern that an even step would follow.
         at = begin + dice.randint(0, stretch - length)
         end = min(at + length, ends[-1])
         while at < end:

@@ -1,4 +1,4 @@
-"""On which lines the keys of a register stood, for files of any length.
+"""The lines of a register's keys, for files of any length.
 
 Sixteen bytes a line: a dictionary of ten million keys would take a gigabyte.
 """
@@ -19,7 +19,7 @@ class Seen:
         self._runs: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
 
     def earlier(self, keys: Sequence[str]) -> dict[str, int]:
-        """Those of these keys that were noted before, with the line they stood on."""
+        """Which of these keys were noted before, with their line."""
         hashes = _hashes(keys)
         found: dict[str, int] = {}
         for run, lines in self._runs:
@@ -40,6 +40,6 @@ class Seen:
 
 
 def _hashes(keys: Sequence[str]) -> NDArray[np.uint64]:
-    """Two of ten million differ and have the same with a chance of three in a million."""
+    """Two of ten million keys collide with a chance of three in a million."""
     digests = (hashlib.blake2b(k.encode(), digest_size=8).digest() for k in keys)
     return np.frombuffer(b"".join(digests), np.uint64)

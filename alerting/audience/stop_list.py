@@ -1,7 +1,7 @@
-"""The stop list: who said stop, in a file beside the database, for when a dump is restored.
+"""The stop list: who said stop, in a file beside the database, for restoring a dump.
 
-A line for each change, appended and never changed: channel, HMAC of the endpoint, source, time and
-whether it was taken back. Nobody is named; the key of the HMAC stands in the database, and in its
+One line for each change, appended and never changed: channel, HMAC of the endpoint, source, time
+and whether it was taken back. It names nobody; the key of the HMAC is in the database, and in its
 dumps.
 """
 
@@ -21,17 +21,17 @@ from alerting.store.db import Database
 from alerting.store.stops import Change
 from alerting.store.suppressions import Source
 
-#: Whoever wrote a change has committed it by then (`store.db` ends idle transactions sooner).
+#: Every change has been committed by then (`store.db` ends idle transactions sooner).
 _OVERLAP = timedelta(minutes=2)
 
-#: How each line begins; what does not is no line of ours that was cut off.
+#: How each line begins; a line that does not is a line that was cut off.
 _BEGINS = '{"of": "'
 
 _REMEDY = "Name a file that the scheduler wrote (ALERTING_STOP_LIST), whole."
 
 
 class StopList:
-    """Appends to one file what is not in it yet. For one process at a time."""
+    """Appends to one file what it does not contain yet. For one process at a time."""
 
     def __init__(self, db: Database, path: Path) -> None:
         self._db = db
@@ -40,9 +40,9 @@ class StopList:
         self._since: datetime | None = None
 
     async def write(self) -> int:
-        """Append what is new, on disk when this returns; returns how many lines that were.
+        """Append new changes, on disk when this returns; returns the number of lines.
 
-        Raises OSError where the file cannot be written, BadInput where it is another database's.
+        Raises OSError when the file cannot be written, BadInput when it is another database's.
         """
         async with self._db.begin() as connection:
             lineage = await stops.lineage(connection)
@@ -72,7 +72,7 @@ class StopList:
 
 
 def _whole(file: IO[bytes]) -> int:
-    """The length of a file without a last line that was cut off when the machine went down."""
+    """The length of a file without a last line that was cut off by a crash."""
     size = file.seek(0, os.SEEK_END)
     end = size
     while end:
@@ -88,9 +88,9 @@ def _whole(file: IO[bytes]) -> int:
 def read(path: Path, lineage: str | None) -> list[Change]:
     """The last change of each endpoint, in no order.
 
-    lineage: of the database that it must have been written beside; None for any.
+    Raises BadInput for a file that cannot be read, is not a stop list, or is another database's.
 
-    Raises BadInput for a file that cannot be read, is none of ours, or another database's.
+    lineage: of the database that it must belong to; None for any.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,7 +1,7 @@
 """Synthetic citizens for demos, benches and tests: seeded, clustered in towns, fictional.
 
-Nothing here resembles a person: numbers are of a country code nobody has (+999), mail addresses of
-`example.org`. They never leave this machine.
+Nothing here resembles a person: numbers have a country code that does not exist (+999), mail
+addresses are of `example.org`. They never leave this machine.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from alerting.audience.towns import found_towns
 from alerting.store import citizen_rows
 from alerting.store.citizen_rows import Table
 
-#: Makes a push subscription for a name: (endpoint, keys).
+#: Creates a push subscription for a name: (endpoint, keys).
 MakePush = Callable[[str], tuple[str, Mapping[str, str]]]
 
-#: Ways of being reached, and how many choose each.
+#: Combinations of channels, and the share of people with each.
 CHANNELS: Sequence[tuple[str, ...]] = (
     ("sms",),
     ("push", "sms"),
@@ -36,7 +36,7 @@ SHARES = (0.35, 0.2, 0.15, 0.1, 0.1, 0.1)
 
 @dataclass(frozen=True, slots=True)
 class SyntheticCitizen:
-    """The truth about one of them: `endpoints` by channel, `channels` in their order."""
+    """The true data of one of them: `endpoints` by channel, `channels` in their order."""
 
     ref: str
     language: str
@@ -56,10 +56,10 @@ def generate(
     languages: Mapping[str, float],
     first: int = 0,
 ) -> list[SyntheticCitizen]:
-    """`count` citizens in and around `area`, the same for the same seed.
+    """Create `count` citizens in and around `area`, the same for the same seed.
 
-    Settlements of very unequal size: three in four people live in towns inside the area, the rest
-    in its bounds grown by a quarter on every side, and many near the very edge.
+    Towns have very unequal sizes: three in four people live in towns inside the area, the rest in
+    its bounds grown by a quarter on every side, and many near the very edge.
     """
     rng = np.random.default_rng(seed)
     lats, lons = found_towns(count, area, rng).homes(count, rng)

@@ -1,4 +1,4 @@
-"""Towns: where people live in and around an area, of very unequal size."""
+"""Towns: where people live in and around an area, with very unequal sizes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-#: About how many live in towns inside the area; a few of those spill over its edge.
+#: The share of people in towns inside the area; a few of those are beyond its edge.
 _INSIDE = 0.75
 
-#: Large towns are wider than small ones, but not without end.
+#: Large towns are wider than small ones, within limits.
 _WIDTHS = (0.2, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Towns:
-    """Towns by their centres (longitude, latitude), their parts of the people, and their spread.
+    """Towns by centre (longitude, latitude), share of the people, and spread.
 
-    spread: the standard deviation, in degrees, of how far from a centre people live.
+    spread: the standard deviation, in degrees, of the distance from a centre.
     """
 
     centres: NDArray[np.float64]
@@ -30,9 +30,9 @@ class Towns:
     def homes(
         self, count: int, rng: np.random.Generator, *, wider: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Latitudes and longitudes of so many, denser towards the centres.
+        """Latitudes and longitudes of this many people, denser towards the centres.
 
-        wider: large towns also take more ground, as real ones do.
+        wider: large towns also cover more ground, as real ones do.
         """
         town = rng.choice(len(self.shares), size=count, p=self.shares)
         away = rng.normal(0, self.spread, (count, 2))
@@ -43,8 +43,8 @@ class Towns:
 
 
 def found_towns(count: int, area: BaseGeometry, rng: np.random.Generator) -> Towns:
-    """Towns for `count` people: three in four live in towns inside the area, the rest in its
-    bounds grown by a quarter on every side."""
+    """Towns for `count` people: three in four live in towns inside the area, the rest in its bounds
+    grown by a quarter on every side."""
     west, south, east, north = area.bounds
     wide, high = east - west, north - south
     towns = max(4, int(count**0.5))
@@ -54,7 +54,7 @@ def found_towns(count: int, area: BaseGeometry, rng: np.random.Generator) -> Tow
     inside = rng.random(towns) < _INSIDE
     centres[inside] = _points_in(area, int(inside.sum()), rng)
     sizes = rng.pareto(1.5, towns) + 0.5
-    # Without this the largest town's place would decide how many live inside.
+    # Without this the largest town's position would decide how many live inside.
     for part, share in ((inside, _INSIDE), (~inside, 1 - _INSIDE)):
         if part.any():
             sizes[part] *= share / sizes[part].sum()

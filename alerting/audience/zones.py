@@ -1,4 +1,4 @@
-"""An alert's areas, each distinct one worked out once, and what they mean for a citizen."""
+"""An alert's areas, each distinct one computed once, and what they mean for a citizen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Numbered = tuple[int, Info]
 
 @dataclass(frozen=True)
 class Zone:
-    """The place of one or more areas that mean the same ground."""
+    """The geometry of one or more areas that mean the same ground."""
 
     polygons: BaseGeometry
     circles: tuple[Circle, ...]
@@ -51,7 +51,7 @@ class Zone:
     ) -> NDArray[np.bool_]:
         """Which discs (a point and a radius in metres, often 0) touch the zone, edges included."""
         inside: NDArray[np.bool_] = shapely.intersects_xy(self.polygons, lons, lats)
-        # The antimeridian has two names, and a shape that ends there knows it by one of them.
+        # The antimeridian has two longitudes, and a shape that ends there uses one of them.
         seam = np.flatnonzero(np.abs(lons) == 180)
         inside[seam] |= shapely.intersects_xy(self.polygons, -lons[seam], lats[seam])
         for c in self.circles:
@@ -59,7 +59,7 @@ class Zone:
         if not self.polygons.is_empty:
             near = np.flatnonzero(~inside & (radii_m > 0))
             if len(near):
-                # Most discs are nowhere near: the exact distance is asked only where it may count.
+                # Most discs are far away: the exact distance is computed only where it may matter.
                 wide = grown(self.polygons, float(radii_m[near].max()))
                 near = near[shapely.intersects_xy(wide, lons[near], lats[near])]
             for i in near:
@@ -70,7 +70,7 @@ class Zone:
 class Zones:
     """All zones of an alert, and for each set of zones hit the info and area that apply.
 
-    now: infos that are over by then are told nobody; None for when the alert was sent.
+    now: infos that are over by then count for nobody; None for when the alert was sent.
     """
 
     def __init__(self, alert: Alert, *, now: datetime | None = None) -> None:
@@ -79,7 +79,7 @@ class Zones:
         self._infos = alert.infos
         self.zones: list[Zone] = []
         known: dict[object, int] = {}
-        #: For each zone, the (info, area) numbers that stand for it.
+        #: For each zone, the (info, area) numbers that it stands for.
         self._places: list[list[tuple[int, int]]] = []
         for info_no, info in enumerate(alert.infos):
             for area_no, area in enumerate(info.areas):
@@ -104,9 +104,9 @@ class Zones:
     def choose(self, hits: int, language: str) -> tuple[int, int]:
         """(info_no, area_no) for somebody in the zones whose bits are set in `hits`.
 
-        Of the infos that are not over the gravest live one first, then the language read best, then
-        the first area of that info the person is in; together with those in its language that tell
-        of other dangers.
+        Of the infos that are not over the most severe live one first, then the language read best,
+        then the first area of that info the person is in; combined with infos in its language about
+        other dangers.
         """
         key = (hits, language)
         if key not in self._chosen:
@@ -114,7 +114,7 @@ class Zones:
         return self._chosen[key]
 
     def anywhere(self, language: str) -> tuple[int, int]:
-        """The choice for a participant of an alert that names no place."""
+        """The choice for a participant of an alert without areas."""
         infos = self._standing(list(enumerate(self._infos)))
         main = best_info(self._gravest(infos), language)
         return self._with_others(main, infos), -1
@@ -135,7 +135,7 @@ class Zones:
         return self._with_others(main, infos), areas[main]
 
     def _standing(self, infos: list[_Numbered]) -> list[_Numbered]:
-        """Those that are not over, ends of dangers included; all of them where all are over."""
+        """The infos that are not over, ends of dangers included; all of them when all are over."""
         standing = [
             (no, info)
             for no, info in infos
@@ -144,15 +144,15 @@ class Zones:
         return standing or infos
 
     def _gravest(self, infos: Sequence[_Numbered]) -> list[_Numbered]:
-        """Those of the gravest kind present."""
+        """The infos of the most severe kind present."""
         gravest = min(weight(self._alert, info) for _, info in infos)
         return [(no, info) for no, info in infos if weight(self._alert, info) == gravest]
 
     def _with_others(self, main_no: int, infos: Sequence[_Numbered]) -> int:
-        """The number of an info together with those that tell of other dangers.
+        """The number of an info combined with those about other dangers.
 
-        One that is over only because its time was up when it was sent still has the words of a
-        warning, so it is not put beside one that goes on.
+        An info that is over only because it had expired when it was sent still has the words of a
+        warning, so it is not combined with one that goes on.
         """
         if main_no < 0:
             return main_no

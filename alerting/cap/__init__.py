@@ -1,7 +1,7 @@
 """CAP in and out: lenient in, strict out.
 
-`read` takes what real senders send and says what it mended; `to_xml` emits only schema-valid
-CAP 1.2; `to_json` and `from_json` are the lossless JSON binding; `check` judges the content.
+`read` accepts what real senders send and reports what it repaired; `to_xml` emits only schema-valid
+CAP 1.2; `to_json` and `from_json` are the lossless JSON binding; `check` evaluates the content.
 """
 
 from alerting.cap.binding import from_json, to_json

@@ -1,8 +1,8 @@
-"""A CAP `alert` element → Alert, mending what a person would understand anyway.
+"""A CAP `alert` element → Alert, repairing what a person would understand anyway.
 
 Never guessed: who speaks (identifier, sender, sent), whether it is real (status), what it does
-(msgType) and, where it says so, for whom it is (scope). Anything else that is missing or misspelt
-is repaired, and the repair is noted.
+(msgType) and, if it says so, whom it is for (scope). Anything else that is missing or misspelt is
+repaired, and the repair is noted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DATED = ("sent", "effective", "onset", "expires")
 
 
 def alert_of(element: etree._Element, mends: tuple[str, ...] = ()) -> Alert:
-    """Read one alert; `mends` are the document's own. Raise CapError where it is not usable."""
+    """Read one alert; `mends` are the document's repairs. Raises CapError when it is not usable."""
     notes = Notes()
     notes.repair("document", *mends)
     if document.TEXT_BEFORE in mends:
@@ -68,7 +68,7 @@ def alert_of(element: etree._Element, mends: tuple[str, ...] = ()) -> Alert:
 
 
 def remarked(alert: Alert) -> Alert:
-    """The alert with the remark that it is read as Public although it names for whom it is."""
+    """The alert with the remark that it is read as Public although it names recipients."""
     unclear = strict.public_but(alert)
     if unclear is None or unclear in alert.remarks:
         return alert
@@ -76,7 +76,7 @@ def remarked(alert: Alert) -> Alert:
 
 
 def refuse_silent(alert: Alert) -> None:
-    """Raise CapError for an Alert or Update that says nothing; the other types may."""
+    """Raise CapError for an Alert or Update without content; the other types may be empty."""
     if alert.msg_type in (MsgType.ALERT, MsgType.UPDATE) and not alert.infos:
         raise CapError(
             f"The alert {alert.identifier[:80]!r} says nothing: it has no info with an event, "
@@ -108,7 +108,7 @@ def _identity(bag: Bag, zone: tzinfo | None) -> tuple[str, str, datetime]:
 def _msg_type(bag: Bag, status: Status, whose: str) -> MsgType:
     if bag.sole("msgType", whose, word=True).lower() != "test":
         return values.required(bag, MsgType, "msgType", whose)
-    # Said in the wrong place, it is understood only where the right place agrees.
+    # In the wrong element, it is used only when the right element agrees.
     if status is not Status.TEST:
         raise CapError(
             f"The {whose} has msgType 'Test' and status {status.value!r}: nobody can tell whether "
@@ -134,7 +134,7 @@ def _scope(bag: Bag, whose: str) -> Scope:
 
 def _offset_used(element: etree._Element) -> tzinfo | None:
     """The offset this alert's sender writes, for those of its times that lack one."""
-    # Two levels hold all of CAP's times; going deeper would let nested alerts cost too much.
+    # Two levels hold all of CAP's times; nested alerts would make more levels expensive.
     for child in (*element, *(below for parent in element for below in parent)):
         if split(str(child.tag))[1] in _DATED and (moment := dates.parse(child.text or "")):
             offset = moment.at.utcoffset() if moment.at else None

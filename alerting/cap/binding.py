@@ -1,7 +1,7 @@
-"""The JSON binding: CAP's own element names, lists where CAP repeats, CAP's text for shapes.
+"""The JSON binding: CAP's own element names, lists for repeated elements, CAP's text for shapes.
 
-This is what `POST /v1/alerts` takes and what is stored, so nothing may be lost on the way. It is
-strict, unlike the reading of XML: its senders are programs that get their answer at once.
+`POST /v1/alerts` accepts it and the store keeps it, so nothing may be lost. It is strict, unlike
+the reading of XML: its senders are programs that get their answer at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_ERRORS = 5
 
 
 def to_json(alert: Alert) -> _Json:
-    """The alert as JSON values; what is absent or empty is left out. `from_json` inverts it."""
+    """The alert as JSON values; absent and empty values are left out. `from_json` inverts it."""
     return _filled(
         {
             "identifier": alert.identifier,

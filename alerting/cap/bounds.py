@@ -1,5 +1,5 @@
-"""How large a submission may be: no document costs more to read, store and send than a large one
-of those that are issued."""
+"""Limits of a submission: no document costs more to read, store and send than a large one of those
+that are issued."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from alerting.cap.errors import CapError
 from alerting.domain.alert import Alert, Info
 
-#: Limits counted in the bytes, before parsing. National warnings in nine languages reach a tenth of
+#: Limits counted in bytes, before parsing. National warnings in nine languages reach a tenth of
 #: them; a real coast in full detail has nearly as many numbers.
 MOST_ELEMENTS = 8_000
 MOST_ATTRIBUTES = 10_000
@@ -16,7 +16,7 @@ MOST_ESCAPES = 50_000
 MOST_COMMENTS = 10_000
 MOST_CONTROLS = 10_000
 MOST_NUMBERS = 190_000
-#: In JSON: what parts values, and what begins one that holds others.
+#: In JSON: separators of values, and openings of containers.
 MOST_COMMAS = 200_000
 MOST_KEYS = 20_000
 MOST_OBJECTS = 40_000
@@ -31,17 +31,17 @@ MOST_REFERENCES = 500
 MOST_SENDERS = 50
 MOST_NAMES = 2_000
 
-#: Characters: of a value such as an areaDesc or a geocode, and of all texts together.
+#: Characters of a value such as an areaDesc or a geocode, and of all texts together.
 LONGEST_VALUE = 20_000
 MOST_TEXT = 300_000
 
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\r"})
-#: Digits as 0, what parts numbers as a blank.
+#: Digits become 0, separators of numbers a blank.
 _STARTS = bytes.maketrans(b'123456789\t\n\r,">;', b"000000000       ")
 
 
 def refuse_costly(data: bytes) -> None:
-    """Raise CapError for bytes that would cost much to parse, before anything parses them."""
+    """Raise CapError for bytes that would be expensive to parse, before anything parses them."""
     plain = data.replace(b"\0", b"") if b"\0" in data[:4] else data
     if plain.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
         _most(plain.count(b","), MOST_COMMAS, "values")
@@ -59,7 +59,7 @@ def refuse_costly(data: bytes) -> None:
 
 
 def refuse_large(alert: Alert) -> None:
-    """Raise CapError for an alert that has more of something than can be told or stored."""
+    """Raise CapError for an alert with more of something than can be sent or stored."""
     areas = [a for i in alert.infos for a in i.areas]
     _most(len(alert.references) + len(alert.loose_references), MOST_REFERENCES, "references")
     _most(len({r.sender for r in alert.references}), MOST_SENDERS, "senders in its references")
@@ -96,7 +96,7 @@ def refuse_large(alert: Alert) -> None:
     _most(total, MOST_TEXT, "characters in its texts")
 
 
-#: Texts for people to read, of which only all together are bounded.
+#: Texts for people, limited only in total.
 _LONG = frozenset({"description", "instruction", "note"})
 
 

@@ -1,4 +1,4 @@
-"""Judge what an alert says: would a citizen know who warns, of what, where, what to do and when?
+"""Check the content: would a citizen know who warns, of what, where, what to do and when?
 
 Sources: OASIS CAP-v1.2-os §3.2; Sutton et al. on the content of warnings (source, hazard, place,
 guidance, time); Google's public-alerts CAP profile for lengths and repeated texts.
@@ -27,9 +27,9 @@ _AWKWARD = re.compile(r"[\s,<&]")
 
 
 def check(alert: Alert, now: datetime | None = None) -> Findings:
-    """Every weakness found, gravest first, and the facts of each info; never fails.
+    """Every weakness found, the most serious first, and the facts of each info; never fails.
 
-    now: what is said of the present, such as that it is over; None for nothing.
+    now: for findings about the present, such as that it is over; None for none of these.
     """
     found = [*_alert(alert), *_references(alert), *_repeated(alert), *contradictions(alert)]
     found += [*_several(alert), *odd(alert, now)]
@@ -221,7 +221,7 @@ def _times(alert: Alert, info: Info, where: str) -> Iterator[Finding]:
             "note", where, f"It holds for {hours} hours.", "Prefer shorter ends and an Update."
         )
     for name, start in (("effective", info.effective), ("onset", info.onset)):
-        # Of a watch for tomorrow the message may end today, where it says when the danger does.
+        # The message about a watch for tomorrow may end today, when it says when the danger does.
         known = name == "onset" and info.until is not None
         if start is not None and start > info.expires and not known:
             yield Finding(

@@ -1,4 +1,4 @@
-"""Infos whose words do not go together: each is CAP's own, and one of them was not meant."""
+"""Infos with contradictory values: each is valid CAP, and one of them was not meant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GRAVE = (Severity.EXTREME, Severity.SEVERE)
 
 
 def contradictions(alert: Alert) -> Iterator[Finding]:
-    """What an alert and each info says against itself, and what comes of it here."""
+    """The contradictions in an alert and each info, and their effect here."""
     if where := called_a_test(alert):
         yield Finding(
             "warning",

@@ -13,7 +13,7 @@ _LENIENT = re.compile(
     r"\s*(?:(Z|UTC|GMT)|([-+,])(\d\d):?(\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
-#: Years of the Thai calendar that stand for 1900 to 2200.
+#: Years of the Thai calendar for 1900 to 2200.
 _BUDDHIST = range(2443, 2744)
 _BUDDHIST_AHEAD = 543
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000
@@ -24,8 +24,8 @@ _MAX_OFFSET = timedelta(hours=14)
 class Moment:
     """A date as read.
 
-    at: aware, or naive where the text had no offset; None where it names no usable moment.
-    mends: departures from CAP's form. remarks: the form was right and the meaning was not.
+    at: aware, or naive when the text had no offset; None when it names no usable moment. mends:
+    deviations from CAP's form. remarks: the form was right and the meaning was not.
     """
 
     at: datetime | None
@@ -34,7 +34,7 @@ class Moment:
 
 
 def parse(text: str) -> Moment | None:
-    """Read a date leniently; None where it is no date at all."""
+    """Read a date leniently; None when it is not a date at all."""
     text = text.strip()
     if found := _STRICT.fullmatch(text):
         *date, sign, hours, minutes = found.groups()

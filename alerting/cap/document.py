@@ -1,4 +1,4 @@
-"""Bytes → the root element of an XML document, safely, mending what does not change its meaning.
+"""Bytes → the root element of an XML document, safely, repairing what does not change its meaning.
 
 Nothing outside the bytes is ever read. A DOCTYPE is refused before the parser sees it, since
 entities are how XML reads files, opens connections and fills memory.
@@ -17,7 +17,7 @@ from alerting.cap.errors import CapError
 
 MAX_DEPTH = 64
 
-#: The mend of a document that something else stands before, such as a browser's notice.
+#: The repair for text before a document, such as a browser's notice.
 TEXT_BEFORE = "text before the XML ignored"
 #: No notice is longer.
 _NOTICE = 1000
@@ -30,7 +30,7 @@ _WELL_DECLARED = re.compile(
     r"(\s+encoding\s*=\s*([\"'])[A-Za-z][A-Za-z0-9._-]*\3)?"
     r"(\s+standalone\s*=\s*([\"'])(yes|no)\5)?\s*\?>"
 )
-# Python also knows codecs that are slow on purpose-made input; only these are used.
+# Python also has codecs that are slow on malicious input; only these are used.
 _ENCODINGS = re.compile(
     r"utf-?8|utf-?16(le|be)?|(us-)?ascii|iso-?8859-?\d{1,2}|latin-?1|(windows-?|cp)(125\d|874)"
     r"|koi8-[ru]|gb2312|gbk|gb18030|big5|shift_jis|euc-(jp|kr)|tis-620",
@@ -41,7 +41,7 @@ _ILLEGAL_REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,9}));")
 _NAMED_REFERENCE = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,10});")
 _NOT_BLANK = re.compile(r"\S")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:[A-Za-z_][\w.-]{0,40}|#[0-9]{1,9}|#x[0-9A-Fa-f]{1,8});)")
-#: What a parser says of a < or & that was meant as a character.
+#: A parser's messages about a < or & that was meant as a character.
 _MARKUP = re.compile(
     r"invalid element name|Entity|mandates value for attribute|parsing attribute name",
     re.IGNORECASE,
@@ -51,14 +51,14 @@ _TOO_DEEP = "boolean(" + "/*" * (MAX_DEPTH + 1) + ")"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document and what had to be mended to parse it."""
+    """A parsed document and the repairs needed to parse it."""
 
     root: etree._Element
     mends: tuple[str, ...]
 
 
 def parse(data: bytes) -> Document:
-    """Parse an XML document; raise CapError where it is unsafe or not XML."""
+    """Parse an XML document. Raises CapError when it is unsafe or not XML."""
     text, mends = _decode(data)
     text, blank = _without_declaration(text)
     mends += blank
@@ -86,9 +86,9 @@ def parse(data: bytes) -> Document:
 
 
 def without_text_before(data: bytes) -> bytes | None:
-    """A document's XML without what stands before it; None where no XML follows.
+    """A document's XML without the text before it; None when no XML follows.
 
-    Raises CapError where it speaks of a rehearsal: nobody can tell whether the alert is real.
+    Raises CapError when that text mentions a rehearsal: nobody can tell whether the alert is real.
     """
     at = data.find(b"<", 0, _NOTICE)
     if at < 0:
@@ -100,7 +100,7 @@ def without_text_before(data: bytes) -> bytes | None:
             "whether the alert is real.",
             remedy="Send the XML alone.",
         )
-    # The numbers of lines in messages stay those of the file.
+    # Line numbers in messages stay those of the file.
     return b"\n" * before.count(b"\n") + data[at:]
 
 
@@ -168,7 +168,7 @@ def _as_windows_1252(found: re.Match[str]) -> str:
 
 
 def _without_declaration(text: str) -> tuple[str, tuple[str, ...]]:
-    """Cut the XML declaration, keeping line numbers, and say what was wrong with it."""
+    """Remove the XML declaration, keeping line numbers, and say what was wrong with it."""
     stripped = text.lstrip()
     found = _DECLARATION.match(stripped)
     if not found:
@@ -182,7 +182,7 @@ def _without_declaration(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _declares_doctype(text: str) -> bool:
-    """True where anything but comments and processing instructions comes before the root."""
+    """True when anything but comments and processing instructions comes before the root."""
     at = 0
     while True:
         if not_blank := _NOT_BLANK.search(text, at):
@@ -199,7 +199,8 @@ def _declares_doctype(text: str) -> bool:
 
 
 def _mend(text: str) -> tuple[str, tuple[str, ...]]:
-    """What makes text from word processors and hand-built XML parse, and the list of it."""
+    """Repair text from word processors and hand-written XML so that it parses; with the list of
+    repairs."""
     steps: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], str], ...] = (
         (_ILLEGAL, " ", "control characters replaced by blanks"),
         (_ILLEGAL_REFERENCE, _legal_reference, "references to control characters replaced"),

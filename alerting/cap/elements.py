@@ -1,4 +1,4 @@
-"""One XML element as a bag of named children, whatever order, case or namespace they come in."""
+"""One XML element as a set of named children, in any order, case or namespace."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ALIASES = {
     | {alias: name for alias, name in ELEMENT_ALIASES.items() if name in names}
     for parent, names in ORDER.items()
 }
-#: HTML inside a text that does not part words; any other element does.
+#: HTML elements inside a text that do not separate words; any other does.
 _INLINE = frozenset(
     {"a", "b", "i", "u", "s", "em", "strong", "span", "font", "small", "big", "sup", "sub", "abbr"}
 )
@@ -35,10 +35,10 @@ _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 class Bag:
-    """The children of a CAP element by CAP's own names, every oddity noted as a repair.
+    """The children of a CAP element by CAP's own names; every deviation is noted as a repair.
 
-    where: this element's path, empty for the alert itself.
-    lang: the language some senders write as an attribute, else "".
+    where: this element's path, empty for the alert itself. lang: the language some senders write as
+    an attribute, else "".
     """
 
     def __init__(self, element: etree._Element, kind: str, where: str, notes: Notes) -> None:
@@ -60,15 +60,15 @@ class Bag:
     def texts(self, name: str, *, inner: str = "") -> list[str]:
         """Every occurrence's text, trimmed, empty ones included.
 
-        inner: stands between the texts of elements inside it; "" for line ends around those that
-        part words.
+        inner: separates the texts of elements inside it; "" for line ends around those that
+        separate words.
         """
         return [self._text(child, name, inner) for child in self.all(name)]
 
     def text(self, name: str, *, join: str | None = None, inner: str = "") -> str | None:
-        """The text of an element that may occur once; None where absent, "" where empty.
+        """The text of an element that may occur once; None when absent, "" when empty.
 
-        Of several, all are joined where `join` is given, else the first that is not empty is kept.
+        Of several, all are joined with `join` if given, else the first that is not empty is kept.
         """
         texts = self.texts(name, inner=inner)
         if len(texts) < 2:
@@ -82,9 +82,9 @@ class Bag:
     def sole(self, name: str, whose: str = "alert", *, word: bool = False) -> str:
         """The text of an element that decides who speaks, whether it is real or for whom.
 
-        "" where it is absent or empty. Raises CapError, naming the alert by `whose`, where it is
-        said in several ways, or where its text is not the one it looks like. With `word`, a word
-        in another case is the same.
+        "" when it is absent or empty. With `word`, a word in another case is the same. Raises
+        CapError, naming the alert by `whose`, when it has several different values, or when its
+        text is not the one it looks like.
         """
         if any(len(element) for element in self.all(name)):
             raise CapError(
@@ -92,7 +92,7 @@ class Bag:
                 remedy=f"Write {name} as plain text.",
             )
         texts = self.texts(name)
-        # Only its value is asked for: of an element with many, each costs a look at them all.
+        # Only its value is read: of an element with many, each costs a search through all.
         attribute = next((k for k in self._element.attrib if str(k).lower() == name.lower()), None)
         if texts and attribute is not None:
             texts.append((self._element.get(attribute) or "").strip())

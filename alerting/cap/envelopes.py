@@ -1,8 +1,8 @@
-"""The alerts an XML document carries, and what the envelopes around each say of its reality.
+"""The alerts in an XML document, and what the envelopes around each say about its reality.
 
-Sources: EDXL-DE 1.0 and 2.0, whose `distributionStatus` holds for everything inside: a word in
-1.0, a word or an entry of a value list in elements of its own in 2.0. Others wrap alerts too, and
-spell it their own way.
+Sources: EDXL-DE 1.0 and 2.0, whose `distributionStatus` applies to everything inside: a word in
+1.0, a word or an entry of a value list in separate elements in 2.0. Others wrap alerts too, with
+their own spelling.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from alerting.cap.names import is_cap, split
 from alerting.cap.values import plain
 from alerting.domain.alert import Status
 
-# `distributionType` and `distributionKind` (Report, Update, Cancel, Ack, Error) say what the
-# envelope is to an earlier envelope; whether an alert is real does not depend on them, and what it
-# does to earlier alerts it says itself. They are passed over.
-#: How the names end that say of an envelope whether it is real.
+# `distributionType` and `distributionKind` (Report, Update, Cancel, Ack, Error) relate the envelope
+# to an earlier envelope; they do not say whether an alert is real, and the alert itself says what
+# it does to earlier alerts. They are ignored.
+#: How names of elements end that say whether an envelope is real.
 _STATUSES = ("distributionstatus", "statuskind", "statuskinddefault")
 _UNREAL = frozenset(plain(status) for status in Status if status is not Status.ACTUAL)
 _EMBEDDED = ("embeddedXMLContent", "keyXMLContent", "xmlContent", "contentData", "content")
-#: No status takes more elements to say.
+#: No status takes more elements.
 _FEW = 20
 
 
@@ -36,8 +36,8 @@ _FEW = 20
 class Carried:
     """An alert in a document.
 
-    mends: those of the document it stands in. said: what an envelope around it says of its status
-    where that is not Actual; None where each says Actual or says nothing.
+    mends: repairs of the document that contains it. said: the status an envelope around it gives
+    when that is not Actual; None when each says Actual or says nothing.
     """
 
     element: etree._Element
@@ -47,7 +47,7 @@ class Carried:
 
 @lru_cache(maxsize=256)
 def is_envelope(tag: str) -> bool:
-    """True for the outermost element of EDXL-DE, however it is spelt."""
+    """True for the outermost element of EDXL-DE, in any spelling."""
     return plain(_local(tag)) == "edxldistribution"
 
 
@@ -56,7 +56,7 @@ def carried(
 ) -> list[Carried]:
     """Every alert below an element, in its order.
 
-    An alert is an `alert` element in a CAP namespace, or one that has identifier, sender and sent.
+    An alert is an `alert` element in a CAP namespace, or one with identifier, sender and sent.
     Elements inside an alert belong to it. With `in_text` also alerts written as escaped or base64
     text; other text is skipped.
     """
@@ -81,7 +81,7 @@ def carried(
 
 
 def unreal_outside(root: etree._Element, entries: Iterable[etree._Element]) -> str | None:
-    """What a feed says of its status outside its entries, where that is not Actual."""
+    """The status a feed gives outside its entries, when that is not Actual."""
     inside = set(entries)
     walk = etree.iterwalk(root, events=("start",))
     for _, element in walk:
@@ -128,9 +128,8 @@ def _held(
 ) -> dict[etree._Element, str]:
     """The envelopes that do not say Actual, and what each says.
 
-    statuses: what was said, by the element it was said in. It holds for the smallest element around
-    it that carries an alert; inside EDXL-DE, for no less than the whole of that. places: where the
-    alerts are.
+    statuses: the given values, by their element. A value applies to the smallest element around it
+    that contains an alert; inside EDXL-DE, to the whole of that. places: where the alerts are.
     """
     if not statuses:
         return {}
@@ -157,8 +156,8 @@ def _upwards(element: etree._Element, top: etree._Element) -> Iterator[etree._El
 
 
 def _unreal(element: etree._Element) -> Iterator[tuple[etree._Element, str]]:
-    """What an element and its attributes say of a status, where that is not Actual, and in what."""
-    # Of an element with many attributes each value costs a look at them all.
+    """The status in an element and its attributes, when that is not Actual, and where it is."""
+    # With many attributes each value costs a search through all.
     named = [key for key in map(str, element.keys()) if _status(key)]
     if len(named) > _FEW:
         yield element, "more than can be read"
@@ -174,7 +173,7 @@ def _unreal(element: etree._Element) -> Iterator[tuple[etree._Element, str]]:
 def _not_actual(name: str, pieces: Iterable[str]) -> str | None:
     words = [word for piece in pieces if (word := piece.strip())]
     if name.endswith(_STATUSES):
-        # The word itself and nothing that looks like it: not every reader sees the same there.
+        # Only the word itself and nothing that looks like it: not every reader sees the same there.
         if words and all(word.isascii() and word.lower() == "actual" for word in words):
             return None
         return " ".join(words)[:60] or "nothing of its status"
@@ -183,7 +182,7 @@ def _not_actual(name: str, pieces: Iterable[str]) -> str | None:
 
 
 def _pieces(element: etree._Element) -> Iterator[str]:
-    """The texts below an element, but for the name of the list that its words are from."""
+    """The texts below an element, without the name of the list that its words are from."""
     for number, one in enumerate(element.iter()):
         if number == _FEW:
             yield "…"

@@ -1,4 +1,4 @@
-"""The one error of this room."""
+"""The error of this package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from alerting.errors import BadInput
 
 
 class CapError(BadInput):
-    """The document is unsafe, or holds no alert that could be acted on; nothing was changed."""
+    """The document is unsafe, or contains no usable alert; nothing was changed."""
 
     title = "Not a usable CAP alert"

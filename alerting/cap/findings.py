@@ -1,4 +1,4 @@
-"""What `check` says about an alert: findings, and the facts of each info they rest on."""
+"""Findings about an alert, and the facts of each info behind them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Finding:
 class InfoFacts:
     """What one info tells a citizen.
 
-    source … time: which element answers that question, None where none does. Presence of a text
-    decides, never its wording, so that it holds in every language; `N/A` and its like are none.
+    source … time: which element answers that question, None when none does. Presence of a text
+    decides, never its wording, so that it works in every language; `N/A` and similar texts do not
+    count.
     """
 
     where: str

@@ -23,7 +23,7 @@ from alerting.domain.alert import (
 
 
 def info_of(element: etree._Element, number: int, notes: Notes, zone: tzinfo | None) -> Info | None:
-    """Read the `number`-th info; None where it says nothing. `zone`: see `values.moment`."""
+    """Read the `number`-th info; None when it has no content. `zone`: see `values.moment`."""
     bag = Bag(element, "info", f"info[{number}]", notes)
     headline, description = bag.text("headline", join="\n"), bag.text("description", join="\n")
     event = bag.text("event")

@@ -1,4 +1,4 @@
-"""CAP's lists inside one text: references, and names that are quoted where they hold blanks.
+"""CAP's lists inside one text: references, and names that are quoted when they contain blanks.
 
 Source: OASIS CAP-v1.2-os §3.2.1, `addresses`, `references`, `incidents`.
 """
@@ -16,8 +16,8 @@ from alerting.cap.errors import CapError
 from alerting.domain.alert import Reference
 
 _NAME = re.compile(r'"([^"]*)"|([^\s"]+)')
-# A triple is found from its end: nothing else looks like a comma and a time, while identifiers of
-# some senders hold commas and blanks, and so do some senders' names.
+# A reference is found from its end: nothing else looks like a comma and a time, while identifiers
+# and names of some senders contain commas and blanks.
 _SENT = re.compile(
     r",\s*(\d{4}-\d\d?-\d\d?[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[-+]\d\d:?\d\d)?)"
     r"(?=[\s,;]|$)",
@@ -28,7 +28,7 @@ _PIECE = re.compile(r"[^\s;]++")
 _CLOCK = re.compile(r"\d[\d:.+/TZ-]*+", re.ASCII)
 #: No alert's identifier or sender is longer.
 _LONGEST = 1000
-#: More references than these are a fault, and would take long to read.
+#: More references than these are an error, and would take long to read.
 _MOST = 5000
 
 #: A longer text of names is not read.
@@ -59,7 +59,7 @@ def names_text(items: Iterable[str]) -> str:
 class References:
     """A `references` text as read.
 
-    loose: the identifiers of what is no whole triple. remarks: what was read otherwise than
+    loose: the identifiers of incomplete references. remarks: what was read differently than
     written, and what was left out.
     """
 
@@ -69,10 +69,11 @@ class References:
 
 
 def references(text: str, *, zone: tzinfo | None = None, sender: str = "") -> References:
-    """The triples of a `references` text, and the identifiers of what is no whole triple.
+    """The CAP references in a text, and the identifiers of incomplete ones.
 
-    One that cannot be read costs none of the others. zone: for a time written without offset, that
-    of the alert's own times; else UTC. sender: the alert's own, which its references mostly name.
+    One that cannot be read does not affect the others. zone: for a time written without offset,
+    that of the alert's own times; else UTC. sender: the alert's own, which its references mostly
+    name.
     """
     return _Reading(zone, sender).read(text)
 
@@ -106,7 +107,7 @@ class _Reading:
     def _start(self, before: str) -> int:
         """The position where the last sender begins in the text before a time.
 
-        What is ahead of it lacks a time. Where nothing is surely a sender it is all one triple.
+        Text before it lacks a time. When nothing is surely a sender it is all one reference.
         """
         known = self._senders | {before.partition(",")[0].strip().lower()}
         start = 0
@@ -140,7 +141,7 @@ class _Reading:
         self._whole.append(Reference(sender, identifier, sent))
 
     def _read_loose(self, text: str) -> None:
-        """Identifiers alone, with their sender, or with what is no time; blanks part them."""
+        """Identifiers alone, with their sender, or with an invalid time; separated by blanks."""
         tight = ",".join(part.strip() for part in text.split(","))
         for found in _PIECE.finditer(tight):
             piece = found[0]
@@ -157,9 +158,9 @@ class _Reading:
             if len(parts) > 1:
                 return [",".join(parts[1:])]
         elif len(parts) > 1 and ("@" in parts[0] or parts[0].lower() in self._senders):
-            # A third part stands where the time should.
+            # A third part stands where the time should be.
             return [",".join(parts[1:-1] or parts[1:])]
-        # Without a sender to go by each may be an identifier; one too many finds nothing.
+        # Without a sender to tell, each may be an identifier; one too many finds nothing.
         return [part for part in parts if part.lower() not in self._senders]
 
     def _keep(self, piece: str, identifiers: list[str]) -> None:

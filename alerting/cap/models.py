@@ -1,4 +1,4 @@
-"""The shape of the JSON binding, checked where it comes in, and its way into the domain."""
+"""The schema of the JSON binding, validated on input, and its conversion to the domain."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _polygon(value: Any) -> Polygon:
     if not isinstance(value, str):
         raise ValueError(_NO_TEXT)  # noqa: TRY004 - pydantic turns it into a sentence
     drawn = shapes.polygon(value)
-    # A ring that closes as CAP reads it has no other reading.
+    # A ring that closes when read as CAP has no other reading.
     if drawn.shape is None or drawn.remarks:
         raise ValueError(
             "takes at least four points as 'lat,lon lat,lon …', the first again as the last: "
@@ -92,7 +92,7 @@ def _address(value: Any) -> Any:
 
 
 def _reference(value: Any) -> Any:
-    # With a comma it would be a triple in CAP's text, which has its own fields here.
+    # With a comma it would be a whole reference in CAP's text, which has its own fields here.
     return {"identifier": value} if isinstance(value, str) and "," not in value else value
 
 
@@ -112,7 +112,7 @@ def _language(value: Any) -> Any:
 
 T = TypeVar("T")
 
-#: Stops at the first faulty one: a million faults should not become a million messages.
+#: Stops at the first invalid one: a million errors must not become a million messages.
 _Many = Annotated[list[T], FailFast()]
 _Text = Annotated[str, BeforeValidator(_text)]
 _Name = Annotated[str, BeforeValidator(_named)]
@@ -136,7 +136,7 @@ class PairModel(_Model):
 
 
 class ReferenceModel(_Model):
-    """A triple, or what a sender knows of it: the identifier at least."""
+    """A CAP reference, or what a sender knows of it: the identifier at least."""
 
     sender: _Name | None = None
     identifier: _Name

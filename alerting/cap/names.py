@@ -12,7 +12,7 @@ OLDER = {CAP_11: "1.1", CAP_10: "1.0", "urn:oasis:names:tc:emergency:cap:1.0": "
 XML_DSIG = "http://www.w3.org/2000/09/xmldsig#"
 XML_SCHEMA_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 
-#: Children of each parent in the order the schema's sequences demand.
+#: Children of each parent in the order of the schema's sequences.
 ORDER: dict[str, tuple[str, ...]] = {
     "alert": (
         *("identifier", "sender", "sent", "status", "msgType", "source", "scope"),
@@ -28,7 +28,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "pair": ("valueName", "value"),
 }
 
-#: Names seen in place of CAP's own, in lower case.
+#: Names seen instead of CAP's own, in lower case.
 ELEMENT_ALIASES = {"reference": "references", "address": "addresses", "key": "valueName"}
 
 

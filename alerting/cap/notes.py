@@ -1,4 +1,4 @@
-"""What a reader writes down while it reads: repairs, remarks and what is unclear, in order."""
+"""Notes of a reader: repairs, remarks and unclear parts, in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 
 from alerting.domain.alert import Repair, Unclear
 
-#: A document made of faults should not become a list longer than itself.
+#: A document made of errors must not become a list longer than itself.
 _MOST = 200
 
 
@@ -19,15 +19,15 @@ class Notes:
     _unclear: dict[Unclear, None] = field(default_factory=dict)
 
     def repair(self, where: str, *what: str) -> None:
-        """Note departures from the schema; a repeated note is kept once."""
+        """Note deviations from the schema; a repeated note is kept once."""
         self._repairs.update((Repair(where, w), None) for w in what)
 
     def remark(self, where: str, what: Iterable[str]) -> None:
-        """Note what the schema admits and was read otherwise than written."""
+        """Note what the schema permits and was read differently than written."""
         self._remarks.update((Repair(where, w), None) for w in what)
 
     def ask(self, where: str, what: str, remedy: str) -> None:
-        """Note what a person is asked to say again."""
+        """Note what a person is asked to correct."""
         self._unclear[Unclear(where, what, remedy)] = None
 
     @property

@@ -1,5 +1,5 @@
-"""What is good CAP and yet was hardly meant: circles over continents, tests that say Actual, times
-that lie ahead or are over, a text in another language than it says."""
+"""Valid CAP that was probably not meant: circles over continents, tests that say Actual, times in
+the future or past, a text in another language than it says."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from alerting.cap.findings import Finding
 from alerting.domain.alert import Alert, Circle, Info, MsgType
 from alerting.domain.language import primary
 
-#: A wider circle is rarely meant; its writer may have thought of metres.
+#: A wider circle is rarely meant; its author may have thought of metres.
 WIDE_KM = 500.0
-#: A sender's clock may be wrong by so much.
+#: How far a sender's clock may be wrong.
 AHEAD = timedelta(minutes=5)
 
 _WORD = re.compile(r"[^\W\d_]+")
-#: Foreign words may be names where there are fewer than this, or fewer than one in this many.
+#: Foreign words may be names when there are fewer than this, or fewer than one in this many.
 _NAMES, _PART = 3, 20
 
 
 def odd(alert: Alert, now: datetime | None = None) -> Iterator[Finding]:
-    """What looks odd about an alert at `now`; None where nothing is to be said of the present."""
+    """What looks odd about an alert at `now`; None skips findings about the present."""
     for number, info in enumerate(alert.infos, 1):
         where = f"info[{number}]"
         for circle_where, circle in _circles(info, where):
@@ -58,7 +58,7 @@ def _circles(info: Info, where: str) -> Iterator[tuple[str, Circle]]:
 
 
 def _foreign(info: Info) -> bool:
-    """True for a text of letters that English, CAP's language where none is named, hardly has."""
+    """True for a text of letters that are rare in English, CAP's default language."""
     if primary(info.language) != "en":
         return False
     text = " ".join(filter(None, (info.headline, info.description, info.instruction)))[:5_000]
@@ -76,7 +76,7 @@ def _by_now(alert: Alert, info: Info, where: str, now: datetime) -> Iterator[Fin
             "warning",
             f"{where}/expires",
             f"It was over at {info.expires.isoformat()}.",
-            "What is over is told to nobody: correct expires, or move its times to now.",
+            "An alert that is over is sent to nobody: correct expires, or move its times to now.",
         )
     if info.effective is not None and info.effective > now + AHEAD:
         yield Finding(

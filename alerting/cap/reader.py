@@ -26,11 +26,11 @@ _ENTRIES = ("entry", "item")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a document held.
+    """The content of a document.
 
-    links: where a feed or envelope says that CAP documents are.
-    refused: why alerts beside those in `alerts` could not be used, a sentence each. A document
-    whose only alert is refused raises CapError instead.
+    links: URLs of CAP documents in a feed or envelope. refused: why alerts beside those in `alerts`
+    could not be used, a sentence each. A document whose only alert is refused raises CapError
+    instead.
     """
 
     kind: Kind
@@ -42,9 +42,9 @@ class Reading:
 def read(data: bytes, *, max_bytes: int = 2_000_000) -> Reading:
     """Read every alert of a document leniently, each with its repairs noted on it.
 
-    Takes CAP 1.0 to 1.2, our JSON binding, Atom and RSS feeds, EDXL-DE envelopes and any other XML
-    holding CAP alerts. Opens nothing but the bytes given. Raises CapError, saying what to do, for
-    what is unsafe (DOCTYPE, size, depth), is not XML, or holds no alert that could be acted on.
+    Accepts CAP 1.0 to 1.2, our JSON binding, Atom and RSS feeds, EDXL-DE envelopes and any other
+    XML that contains CAP alerts. Opens nothing but the given bytes. Raises CapError, with a remedy,
+    for what is unsafe (DOCTYPE, size, depth), is not XML, or contains no usable alert.
     """
     if len(data) > max_bytes:
         raise CapError(
@@ -80,7 +80,7 @@ def _json(data: bytes) -> dict[str, object]:
 
 
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object as its sender wrote it. Of a name given twice readers take one or the other."""
+    """An object as its sender wrote it. Readers differ on which value of a repeated name counts."""
     value = dict(pairs)
     if len(value) < len(pairs):
         twice = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
@@ -150,7 +150,7 @@ def _or_refuse(reading: Reading) -> Reading:
 
 
 def _every(found: Iterable[Carried]) -> tuple[tuple[Alert, ...], tuple[str, ...]]:
-    """Read each alert; one that cannot be used does not cost the others."""
+    """Read each alert; one that cannot be used does not affect the others."""
     alerts, refused = [], []
     for one in found:
         try:
@@ -170,7 +170,7 @@ def _every(found: Iterable[Carried]) -> tuple[tuple[Alert, ...], tuple[str, ...]
 
 
 def _link(entry: etree._Element) -> str | None:
-    """Where an entry's CAP document is: a link that says so, else the entry's page, else its id."""
+    """The URL of an entry's CAP document: an explicit link, else the entry's page, else its id."""
     by_rank: dict[int, str] = {}
     for child in entry:
         local = split(str(child.tag))[1]
@@ -191,7 +191,7 @@ def _is_link(text: str) -> bool:
 
 
 def _texts(root: etree._Element, name: str) -> Iterator[str]:
-    """The texts of an envelope's own elements of that name, not of what it carries."""
+    """The texts of an envelope's own elements of that name, not of its content."""
     for element in root.iter():
         namespace, local = split(str(element.tag))
         if local == name and not is_cap(namespace):

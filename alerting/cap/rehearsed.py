@@ -1,7 +1,7 @@
-"""Rehearsed: real alerts that call themselves a test.
+"""Actual alerts that call themselves a test.
 
-A test is told by its status alone, and that is never guessed. Yet these are tests that somebody
-sent as Actual more often than dangers, so a person should look before citizens do.
+Only the status says that an alert is a test, and it is never guessed. But these are more often
+tests sent as Actual than dangers, so a person should look before citizens do.
 
 Source: FCC 47 CFR 11.31 (event codes), NWS directive 10-1703 (VTEC's product class).
 """
@@ -25,8 +25,8 @@ _TEXTS = ("event", "headline", "description", "instruction")
 
 
 def called_a_test(alert: Alert) -> str:
-    """Where an Actual alert says that it is a test, such as `info[1]/eventCode SAME=RWT`; ""
-    where it does not, and for what is no Actual alert."""
+    """Where an Actual alert says that it is a test, such as `info[1]/eventCode SAME=RWT`; "" when
+    it does not, and for an alert that is not Actual."""
     if alert.status is not Status.ACTUAL:
         return ""
     found = ((n, _in(info)) for n, info in enumerate(alert.infos, 1))

@@ -1,4 +1,4 @@
-"""The points of a ring, in CAP's form or another; which of several readings is the likeliest."""
+"""The points of a ring, in CAP's form or another; and the most likely of several readings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BETWEEN = re.compile(r"[\s,;()\[\].]*")
 _NOT_WHOLE = re.compile(r"[.eE]")
 
 _OTHERWISE = "points not written lat,lon lat,lon"
-#: Fewer points draw no ring.
+#: Fewer points do not make a ring.
 _LEAST = 3
 
 Points = list[tuple[float, float]]
@@ -25,8 +25,8 @@ Points = list[tuple[float, float]]
 class Written:
     """Points (lat, lon) as they were read.
 
-    how: what was read otherwise than written, "" where it is CAP's form. unclear: why another
-    reading is possible, "" where none is.
+    how: what was read differently than written, "" for CAP's form. unclear: why another reading is
+    possible, "" when none is.
     """
 
     points: Points
@@ -35,8 +35,8 @@ class Written:
 
 
 def written(text: str) -> Written | None:
-    """The points a text names; None where it names none."""
-    # CAP's form at once: a document may have a hundred thousand points.
+    """The points in a text; None when there are none."""
+    # CAP's form first: a document may have a hundred thousand points.
     if _POINTS.fullmatch(text) and _NOT_WHOLE.search(text):
         return Written(_pairs([float(n) for n in text.replace(",", " ").split()]))
     words = words_of(text)
@@ -48,7 +48,7 @@ def written(text: str) -> Written | None:
     commas = _decimal_commas([n for group in named for n in group], text)
     if sizes == {2}:
         plain = _pairs([float(n) for group in named for n in group])
-        # As CAP reads it the ring closes, or there are no two whole numbers a degree.
+        # Read as CAP the ring closes, or there are no two whole numbers for a degree.
         if commas is None or plain[0] == plain[-1]:
             exact = words == text.split()
             return Written(plain, "" if exact else _OTHERWISE)
@@ -67,7 +67,7 @@ def written(text: str) -> Written | None:
 
 
 def numbers_of(text: str) -> list[float] | None:
-    """All numbers of a text that holds nothing else of meaning."""
+    """All numbers of a text that contains nothing else of meaning."""
     if not _BETWEEN.fullmatch(_NUMBERS.sub("", text)):
         return None
     return [float(n) for n in _NUMBERS.findall(text)] or None
@@ -94,7 +94,7 @@ def _pairs(numbers: Sequence[float]) -> Points:
 
 
 def _threes(numbers: Sequence[float]) -> bool:
-    """True where every third number is the same height, as nothing but heights would be."""
+    """True when every third number is the same height, as only heights would be."""
     return len(numbers) >= 3 * _LEAST and not len(numbers) % 3 and len(set(numbers[2::3])) == 1
 
 
@@ -105,7 +105,7 @@ def _with_altitude(numbers: Sequence[float]) -> Written:
 
 
 def _decimal_commas(parts: Sequence[str], text: str) -> Points | None:
-    """The points where each comma stands for a decimal point; None where it cannot."""
+    """The points when each comma is read as a decimal point; None when it cannot be."""
     if _NOT_WHOLE.search(text) or len(parts) % 4 or len(parts) < 4 * _LEAST:
         return None
     wholes, decimals = parts[::2], parts[1::2]

@@ -1,7 +1,7 @@
 """CAP's shapes: a polygon is `lat,lon lat,lon …`, a circle `lat,lon km`; WGS 84, degrees.
 
-The schema takes any text here, so whatever is read otherwise than written is a remark. What may be
-read in several ways is read in the likeliest, and a person is asked to write it again.
+The schema permits any text here, so whatever is read differently than written is a remark. An
+ambiguous text is read in the most likely way, and a person is asked to correct it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Shape = TypeVar("Shape", Polygon, Circle)
 
 @dataclass(frozen=True, slots=True)
 class Drawn(Generic[Shape]):
-    """What a text draws; `shape` is None where that is nothing.
+    """The shape in a text; `shape` is None when there is none.
 
-    remarks: what was read otherwise than written. unclear: why a person is asked to write it
-    again, "" where nothing else can be meant; `remedy` is how.
+    remarks: what was read differently than written. unclear: why a person is asked to correct it,
+    "" when nothing else can be meant. remedy: the correction.
     """
 
     shape: Shape | None
@@ -99,14 +99,14 @@ def _nothing(why: str, text: str, remedy: str) -> Drawn[Shape]:
 
 
 def _on_earth(points: Points) -> tuple[Points | None, list[str]]:
-    """Put points where the sender must have meant them; None where there is no such place."""
+    """Move points to where the sender must have meant them; None when there is no such place."""
     how = []
     lats, lons = zip(*points, strict=True)
     if _furthest(lats) > 90:
         points, lats, lons = [(b, a) for a, b in points], lons, lats
         if _furthest(lats) > 90 or _furthest(lons) > 180:
             return None, []
-        # A latitude over 90 does not exist, so the other order is the only reading left.
+        # A latitude over 90 does not exist, so only the other order remains.
         how.append("longitude was written before latitude; read the other way round")
     if _furthest(lons) > 180:
         if _furthest(lons) > 360:
@@ -123,7 +123,7 @@ def _furthest(degrees: tuple[float, ...]) -> float:
 def _wrapped(lon: float) -> float:
     if -180 <= lon <= 180:
         return lon
-    # Rounding hides the noise of the subtraction, far below a millimetre.
+    # Rounding removes the noise of the subtraction, far below a millimetre.
     return round(lon - math.copysign(360, lon), 9)
 
 

@@ -1,8 +1,7 @@
 """What is never guessed: who speaks, whether it is real, and for whom.
 
-Some of it holds wherever an alert comes from, and some only for a submission: how grave, how
-urgent and when. Its sender is told at once and can say it again, while a feed's alert would be
-lost.
+Some of it applies to every alert, some only to a submission: how severe, how urgent and when. A
+submission's sender is told at once and can correct it, while a feed's alert would be lost.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ import unicodedata
 from alerting.cap.errors import CapError
 from alerting.domain.alert import Alert, Repair
 
-#: More faults than these are not listed in one sentence.
+#: More errors than these are not listed in one sentence.
 _MOST = 5
-#: A name is compared, indexed and written beside everything that is done with its alert.
+#: A name is compared, indexed and logged with everything done to its alert.
 LONGEST_NAME = 300
-#: What to do where an alert for the public names for whom it is.
+#: The remedy when an alert for the public names recipients.
 FOR_WHOM = "Say Restricted or Private in scope, or leave out restriction and addresses."
 
 
 def refuse_invisible(name: str, text: str, whose: str = "alert") -> None:
-    """Raise CapError for a text with characters nobody sees: it is not the text it looks like; and
-    for one that is too long to be a name."""
+    """Raise CapError for a name with invisible characters, which is not the text it looks like, and
+    for one that is too long."""
     if len(text) > LONGEST_NAME:
         raise CapError(
             f"The {whose} has a {name} of {len(text):,} characters; at most {LONGEST_NAME} are "
@@ -38,9 +37,9 @@ def refuse_invisible(name: str, text: str, whose: str = "alert") -> None:
 
 
 def public_but(alert: Alert) -> Repair | None:
-    """What to remark on an alert that is for the public and names for whom it is; else None.
+    """The remark on an alert that is public and names recipients; else None.
 
-    An exercise or test is never for the public, whatever its scope: its `addresses` name rosters.
+    An exercise or test is never public, whatever its scope: its `addresses` name rosters.
     """
     named = [name for name in ("restriction", "addresses") if getattr(alert, name)]
     if not alert.for_public or not named:
@@ -49,7 +48,7 @@ def public_but(alert: Alert) -> Repair | None:
 
 
 def refuse_unclear(alert: Alert) -> None:
-    """Raise CapError for a submission that leaves it to us for whom it is, how grave or when."""
+    """Raise CapError for a submission that leaves open whom it is for, how severe it is or when."""
     whose = f"alert {alert.identifier[:80]!r}"
     if alert.unclear:
         more = len(alert.unclear) - _MOST

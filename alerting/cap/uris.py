@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from lxml import etree
 
-# Asking libxml2 itself is the only way to agree with it on what an address is.
+# Only libxml2 itself agrees with libxml2 on what an address is.
 _ANY_URI = """<schema xmlns="http://www.w3.org/2001/XMLSchema">
 <element name="u" type="anyURI"/></schema>"""
 _KEPT = "!#$%&'()*+,-./:;=?@_~"

@@ -1,6 +1,6 @@
 """The values inside CAP elements: words of a closed list, times, pairs, numbers, addresses.
 
-Each function reads one named child of a `Bag` and notes there whatever it mended.
+Each function reads one named child of a `Bag` and notes there whatever it repaired.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ E = TypeVar("E", bound=StrEnum)
 
 DEFAULT_LANGUAGE = "en-US"
 
-#: What to do about a time that cannot be read.
+#: The remedy for a time that cannot be read.
 LIKE = "Write it like 2026-11-01T10:00:00+01:00."
 
-#: Words seen in place of CAP's values, in lower-case letters and digits only. Only words that can
-#: mean nothing else: a severity of "High" is not translated, because nobody knows to which.
+#: Words seen instead of CAP's values, in lower-case letters and digits only. Only unambiguous
+#: words: a severity of "High" is not translated, because nobody knows to which.
 _ALIASES: dict[str, Mapping[str, str]] = {
     "category": {
         "meteorological": "Met",
@@ -50,7 +50,7 @@ _DECIMAL = re.compile(r"[-+]?(?:\d{1,308}(?:\.\d{0,1100})?|\.\d{1,1100})", re.AS
 
 
 def required(bag: Bag, kind: type[E], name: str, whose: str) -> E:
-    """A value that is never guessed; raise CapError, naming the alert, where it cannot be read."""
+    """A value that is never guessed. Raises CapError, naming the alert, when it cannot be read."""
     text = bag.sole(name, whose, word=True)
     # Another case is still that word; anything more would be a guess.
     value = next((v for v in kind if text.isascii() and text.lower() == v.lower()), None)
@@ -81,15 +81,15 @@ def _none_of_caps(text: str) -> str:
 
 
 def meant(text: str, name: str, kind: Iterable[str]) -> str:
-    """The question for a mistyped word of a closed list, else the whole list."""
+    """A suggestion for a mistyped word of a closed list, else the whole list."""
     close = nearest(text[:40], kind)
     return f"Did you mean {close}?" if close else f"{name} takes one of {', '.join(kind)}."
 
 
 def several(bag: Bag, kind: type[E], name: str, otherwise: E | None = None) -> tuple[E, ...]:
-    """Every value of a repeatable element; `otherwise` stands for a word that is none of CAP's.
+    """Every value of a repeatable element; `otherwise` replaces a word that is not one of CAP's.
 
-    Without one such a word is left out, and a person is asked for it.
+    Without it such a word is left out, and a person is asked to correct it.
     """
     found = []
     for number, text in enumerate(bag.texts(name), 1):
@@ -119,7 +119,7 @@ def _value(bag: Bag, kind: type[E], name: str, text: str, where: str) -> E | Non
 
 
 def plain(text: str) -> str:
-    """A word without case, blanks and punctuation, as it is compared."""
+    """A word without case, blanks and punctuation, for comparison."""
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
@@ -167,7 +167,7 @@ def moment(bag: Bag, name: str, zone: tzinfo | None) -> datetime | None:
 
 
 def uri(bag: Bag, name: str) -> str | None:
-    """A web address, escaped where that makes it one."""
+    """A web address, escaped if that makes it valid."""
     text = bag.text(name)
     if not text:
         return None

@@ -15,16 +15,16 @@ from alerting.cap.values import DEFAULT_LANGUAGE, is_language
 from alerting.domain.alert import Alert, Area, Info, NamedValue, Resource
 
 _PREFIX: dict[Any, str] = {None: CAP_12}  # lxml's own way to say "no prefix"; its types forget it
-# XML 1.0 has no way to write these, not even escaped.
+# XML 1.0 cannot represent these, not even escaped.
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def to_xml(alert: Alert) -> bytes:
     """Write an alert as a schema-valid CAP 1.2 document in UTF-8.
 
-    `read` gives an equal alert back, but for its repairs, which are mended for good. Characters
-    XML cannot hold become blanks; a web address that is none is left out. Raises ValueError for
-    what CAP cannot say at all: an info without a category, a time without an offset.
+    `read` gives an equal alert back, except for its repairs, which are permanent. Characters that
+    XML cannot represent become blanks; an invalid web address is left out. Raises ValueError for
+    what CAP cannot express: an info without a category, a time without an offset.
     """
     root = etree.Element(_name("alert"), nsmap=_PREFIX)
     _text(root, "identifier", alert.identifier)

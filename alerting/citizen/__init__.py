@@ -1,4 +1,4 @@
-"""What a citizen opens from a message: the whole alert, and the way to leave."""
+"""The pages a citizen opens from a message: the whole alert, and unsubscribing."""
 
 from alerting.citizen.pages import router
 

@@ -1,4 +1,4 @@
-"""The page of one alert, as whoever opens it reads it."""
+"""The page of one alert, in the reader's language."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alerting.domain.language import best_language
 pages = Environment(loader=PackageLoader("alerting.citizen"), autoescape=True, trim_blocks=True)
 pages.filters["paragraphs"] = paragraphs
 
-#: The banner over an alert that is not in force.
+#: The banner above an alert that is not in force.
 _BANNERS = {
     AlertState.HELD: "This alert has not been released. Nobody has been warned by it.",
     AlertState.RECORDED: "This is kept for the record. It is not sent to anybody.",
@@ -29,25 +29,28 @@ _CLOSED = "This alert is for a closed group of people, not for the public."
 
 
 class Reading(NamedTuple):
-    """In what an alert is read. language: of its texts. words: of all around them, a language of
-    the alert or one that we have words in."""
+    """The languages of a page.
+
+    language: of the alert's texts. words: of everything around them; a language of the alert or one
+    of our own.
+    """
 
     language: str
     words: str
 
 
 def reading(document: Alert, wanted: str) -> Reading:
-    """What comes closest for a reader of `wanted`, which may be any text: one of few."""
+    """The best choice for a reader of `wanted`, which may be any text: one of a few."""
     language = best_language(_languages(document), wanted) or "en"
     words = phrases(wanted, language)
     return Reading(language, language if phrases(language) == words else words.language)
 
 
 def alert_page(document: Alert, state: AlertState, *, reading: Reading, path: str) -> str:
-    """The page for whoever reads so.
+    """Render the page for these languages.
 
-    Nobody knows where the reader is, so times are the sender's, with their offset. path: where the
-    page is, for its links to other languages.
+    The reader's location is unknown, so times are the sender's, with their offset. path: of the
+    page, for its links to other languages.
     """
     languages, (language, words) = _languages(document), reading
     shown = [

@@ -1,7 +1,7 @@
-"""The page cache: public alerts and their pages in memory, for the many who open one at once.
+"""The page cache: public alerts and their pages in memory, for many readers at once.
 
 An alert's document never changes, so it is read and parsed once, and a page is rendered once for
-each state and language. Only how far the alert is, is asked of the database, once a second.
+each state and language. Only the alert's state is read from the database, once a second.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from alerting.store import alerts
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 
-#: As long as caches on the way keep a page.
+#: As long as caches between us and the reader store a page.
 _FRESH_S = 1.0
 
-#: No more alerts are remembered, and pages of no more bytes; the longest unread go first.
+#: The most alerts cached, and bytes of pages; the longest unread are removed first.
 _MOST_ALERTS = 128
 _MOST_BYTES = 32_000_000
 
@@ -39,7 +39,7 @@ def tag_of(body: bytes | memoryview) -> str:
 
 
 class Page(NamedTuple):
-    """A page as it is sent, with its ETag."""
+    """A page as sent, with its ETag."""
 
     body: bytes
     tag: str
@@ -55,9 +55,9 @@ class _Known:
 
 
 class PageCache:
-    """What one process remembers. Lives on one event loop.
+    """The cache of one process. Lives on one event loop.
 
-    now_s: a clock that only goes forward.
+    now_s: a monotonic clock.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class PageCache:
         path: str,
         read: Callable[[AsyncConnection], Awaitable[StoredAlert | None]],
     ) -> tuple[StoredAlert, Alert] | None:
-        """The alert whose page is at `path`, as it was at most a second ago; None where there is
-        none. Only a public one is remembered.
+        """The alert whose page is at `path`, as it was at most a second ago; None when there is
+        none. Only a public one is cached.
 
-        read: gets it from the database. Of many who ask at once one does.
+        read: loads it from the database. Of many concurrent requests one does.
         """
         if (known := self._fresh(path)) is None:
             async with self._turns.setdefault(path, asyncio.Lock()):
@@ -87,7 +87,7 @@ class PageCache:
         return None if known is None else (known.stored, known.document)
 
     def page(self, path: str, document: Alert, state: AlertState, reading: Reading) -> Page:
-        """The page of a public alert, rendered where nobody has asked for this one of late."""
+        """The page of a public alert, rendered when nobody has asked for this one recently."""
         key = (path, state, reading)
         if (page := self._pages.get(key)) is not None:
             self._pages.move_to_end(key)

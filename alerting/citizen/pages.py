@@ -1,8 +1,8 @@
-"""`/{code}`: the whole alert in the reader's language. `/a/{alert}`: the long link to one for
-everybody; `/x/{token}`: that to any. `/u/{token}`: stop these messages, and get them again.
+"""Pages for citizens. `/{code}`: the whole alert in the reader's language. `/a/{alert}`: the long
+link to a public one; `/x/{token}`: that to any. `/u/{token}`: unsubscribe, and subscribe again.
 
-Plain pages without scripts or anything from elsewhere: they must open on an old phone in a
-crowded network.
+Plain pages without scripts or external resources: they must open on an old phone in a crowded
+network.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LONGEST_TAG = 35
 
 
 class _Code(Convertor[str]):
-    """A path of the form of a code. Any other path of eight letters is not taken for one."""
+    """A path in the form of a code. Other paths of eight letters do not match."""
 
     regex = CODE
 
@@ -51,19 +51,19 @@ class _Code(Convertor[str]):
 
 register_url_convertor("code", _Code())
 
-#: Of a public alert: caches on the way ask once a second for all its readers, so that its end is
-#: seen at once, and answer from memory while nobody here does.
+#: For a public alert: caches ask once a second for all its readers, so that its end is seen at
+#: once, and answer from memory while we do not answer.
 _PUBLIC = {"Cache-Control": "public, max-age=1, stale-if-error=600", "Vary": "Accept-Language"}
 
-#: A page that not everybody may see is kept by nobody on the way, and found by nobody.
+#: A page that is not public is cached by nobody, and indexed by nobody.
 _OWN = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex, nofollow"}
 
-#: What may be otherwise when it is asked for again: what is not known, and leaving.
+#: Pages that may change until the next request: an unknown alert, and unsubscribing.
 _UNKEPT = {"Cache-Control": "no-store"}
 
 _STYLE = {"Cache-Control": "public, max-age=3600"}
 
-#: The page of each kind of leaving.
+#: The page of each kind of unsubscribing.
 _LEAVE = {Purpose.LEAVE: "leave.html", Purpose.DRILL: "leave_drills.html"}
 
 _UNKNOWN = "This alert is not known here."
@@ -76,7 +76,7 @@ async def alert(
     lang: Annotated[str, Query()] = "",
     accept_language: Annotated[str, Header()] = "",
 ) -> Response:
-    """One public alert. What is not for everybody, or was not issued, is not shown (404)."""
+    """One public alert. An alert that is not public, or was not issued, is not shown (404)."""
     run = Runtime.of(request.app)
     try:
         known = UUID(alert_id)
@@ -96,8 +96,8 @@ async def own(
     lang: Annotated[str, Query()] = "",
     accept_language: Annotated[str, Header()] = "",
 ) -> Response:
-    """Any alert, for whoever was sent its own link: an exercise, one for a closed group, one that
-    was not issued. It says first what it is."""
+    """Any alert, for recipients of its own link: an exercise, one for a closed group, one that was
+    not issued. The page says first what it is."""
     run = Runtime.of(request.app)
     try:
         alert_id = run.links.alert_id(token)
@@ -117,7 +117,7 @@ async def short(
     lang: Annotated[str, Query()] = "",
     accept_language: Annotated[str, Header()] = "",
 ) -> Response:
-    """The alert of a short link: a public one as `/a/` shows it, any other as `/x/` does."""
+    """The alert of a short link: a public one as under `/a/`, any other as under `/x/`."""
     run = Runtime.of(request.app)
     path = f"/{code}"
     found = await _kept(request).find(run.db, path, partial(alerts.by_code, code=code))
@@ -132,7 +132,7 @@ async def short(
 
 
 def _kept(request: Request) -> PageCache:
-    """What this process remembers of public alerts."""
+    """This process's cache of public alerts."""
     state = request.app.state
     if not hasattr(state, "page_cache"):
         state.page_cache = PageCache()
@@ -155,7 +155,7 @@ def _shown(
 
 
 def _unless_known(request: Request, answer: Response, tag: str) -> Response:
-    """The answer with its tag; without its body where the reader has that already."""
+    """The response with its ETag; without a body when the reader has it already."""
     answer.headers["ETag"] = tag
     if tag not in request.headers.get("if-none-match", ""):
         return answer
@@ -164,7 +164,7 @@ def _unless_known(request: Request, answer: Response, tag: str) -> Response:
 
 
 def _state(request: Request, stored: StoredAlert) -> AlertState:
-    """How an alert stands, as its page says it."""
+    """An alert's state, as its page shows it."""
     if not _issued(stored):
         held = stored.state is not AlertState.RECORDED
         return AlertState.HELD if held else AlertState.RECORDED
@@ -174,7 +174,7 @@ def _state(request: Request, stored: StoredAlert) -> AlertState:
 
 
 def _issued(stored: StoredAlert) -> bool:
-    """False where nobody was to be told: it is held or recorded, or ended before it was planned."""
+    """False for an alert that is held or recorded, or that ended before it was planned."""
     if stored.state in {AlertState.HELD, AlertState.RECORDED}:
         return False
     return stored.state not in ENDED or stored.planned_at is not None or stored.audience > 0
@@ -196,10 +196,10 @@ async def ask(request: Request, token: str) -> Response:
 
 @router.post("/u/{token}")
 async def leave(request: Request, token: str) -> Response:
-    """Stop at once what the link is for: no cookie, no redirect, no question (RFC 8058).
+    """Unsubscribe at once: no cookie, no redirect, no question (RFC 8058).
 
-    A link for leaving drills ends memberships of rosters and leaves the consent to real alerts
-    alone; any other withdraws that consent, for the endpoint in whosever row.
+    A link for drills ends memberships of rosters and leaves the consent to real alerts alone; any
+    other withdraws that consent, for the endpoint in every row that has it.
     """
     run = Runtime.of(request.app)
     try:
@@ -217,7 +217,7 @@ async def leave(request: Request, token: str) -> Response:
 
 @router.post("/u/{token}/back")
 async def come_back(request: Request, token: str) -> Response:
-    """Take a stop back: whoever was forwarded a message must not silence its owner for good."""
+    """Take a stop back: the reader of a forwarded message must not silence its owner for good."""
     run = Runtime.of(request.app)
     try:
         address_id = run.links.leaving(token, Purpose.LEAVE).address_id
@@ -265,6 +265,6 @@ def _html(html: str | bytes, status: int = 200, *, headers: dict[str, str]) -> R
 
 
 def _wanted(lang: str, accept_language: str) -> str:
-    """The language asked for, else the one that a browser wants most."""
+    """The language asked for, else the one the browser prefers."""
     first = accept_language.partition(",")[0].partition(";")[0].strip()
     return (lang or first)[:_LONGEST_TAG]

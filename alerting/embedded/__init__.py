@@ -1,1 +1,1 @@
-"""The engines inside: PostgreSQL, Redis and stand-in carriers as child processes."""
+"""The embedded engines: PostgreSQL, Redis and stand-in carriers as child processes."""

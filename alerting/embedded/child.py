@@ -33,11 +33,10 @@ def ending_with_parent(
 ) -> Sequence[str]:
     """The command as one that is signalled when its parent dies, even by kill -9.
 
-    Linux only; elsewhere as it was, and an orphan is found by its pid file at the next start.
-
-    A small program in front sees to it, not a function run between fork and exec: that is Python in
-    a copy of a process whose other threads are gone, and with them whoever held its locks. Now and
-    then such a child stood still for ever, and its parent with it.
+    Linux only; elsewhere it is unchanged, and an orphan is found by its pid file at the next start.
+    A small program in front does it, not a function run between fork and exec: that is Python in a
+    copy of a process whose other threads are gone while their locks are held. Now and then such a
+    child hung for ever, and its parent with it.
     """
     if sys.platform != "linux":
         return command

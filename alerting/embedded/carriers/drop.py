@@ -1,4 +1,4 @@
-"""Breaking a connection the way a failing carrier does: in the middle of everything."""
+"""Breaks a connection like a failing carrier: in the middle of everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What can be made to go wrong, and the dice that decide when. Set live at `/sandbox/faults`."""
+"""Faults that can be injected, and the random generator that decides when. Set live at
+`/sandbox/faults`."""
 
 from __future__ import annotations
 
@@ -28,10 +29,10 @@ class _Strict(BaseModel):
 
 
 class CarrierFaults(_Strict):
-    """What every carrier can suffer. All rates are shares of the messages that come in.
+    """Faults of every carrier. All rates are shares of the incoming messages.
 
     latency_ms, jitter_ms: waits this long, and up to so much longer, before it answers.
-    failure_rate: refuses the message. ambiguous_rate: takes and logs the message, then drops the
+    failure_rate: refuses the message. ambiguous_rate: accepts and logs the message, then drops the
     connection instead of answering. rate_limit_per_s: refuses what comes faster; 0 for no limit.
     """
 
@@ -100,7 +101,7 @@ class Faults(_Strict):
 
 
 class Desk:
-    """Holds the faults in force and decides, message by message, which of them strike."""
+    """Holds the faults in force and decides, message by message, which of them occur."""
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -108,7 +109,7 @@ class Desk:
         self._limits: dict[str, _Limit] = {}
 
     def change(self, wanted: object) -> Faults:
-        """Put the named faults in force and leave the others; a `seed` starts the dice anew.
+        """Set the named faults and leave the others; a `seed` restarts the random generator.
 
         Raises BadInput naming each wrong one, and changes nothing.
         """
@@ -127,14 +128,14 @@ class Desk:
         return faults
 
     def reset(self) -> Faults:
-        """No faults, and the dice from their start."""
+        """No faults, and a restarted random generator."""
         self.faults = Faults()
         self._dice = _dice(self.faults.seed)
         self._limits.clear()
         return self.faults
 
     def strikes(self, rate: float) -> bool:
-        """True for a share `rate` of the calls; a rate of 0 rolls nothing."""
+        """True for a share `rate` of the calls; a rate of 0 uses no random number."""
         return rate > 0 and self._dice.random() < rate
 
     def up_to(self, most: float) -> float:
@@ -142,12 +143,12 @@ class Desk:
         return self._dice.random() * most if most else 0.0
 
     async def delay(self, faults: CarrierFaults) -> None:
-        """Wait as long as the carrier takes today."""
+        """Wait as long as the carrier takes at present."""
         if faults.latency_ms or faults.jitter_ms:
             await asyncio.sleep((faults.latency_ms + self.up_to(faults.jitter_ms)) / 1000)
 
     def too_fast(self, carrier: str, faults: CarrierFaults) -> bool:
-        """True when this message comes above the carrier's rate; it then counts for nothing."""
+        """True when this message exceeds the carrier's rate; it then does not count."""
         rate = faults.rate_limit_per_s
         if not rate:
             return False
@@ -158,7 +159,7 @@ class Desk:
 
 
 class _Limit:
-    """A leaky bucket that forgives a burst of a tenth of a second, one message at least."""
+    """A leaky bucket that permits a burst of a tenth of a second, one message at least."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate

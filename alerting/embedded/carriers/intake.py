@@ -1,4 +1,4 @@
-"""Where every carrier brings what it accepts: first onto the disk, then onto the phone."""
+"""Where every carrier stores what it accepts: first on disk, then on the phone."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from alerting.embedded.carriers.received import Received
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What the three carriers share."""
+    """State shared by the three carriers."""
 
     journals: Mapping[Carrier, Journal]
     phones: Phones
     desk: Desk
 
     async def take(self, message: Received) -> None:
-        """Return once the message is in the log; only then may its sender be told yes.
+        """Return once the message is in the log; only then may its sender get a positive answer.
 
-        Raises OSError when it could not be logged: the sender must be told no.
+        Raises OSError when it could not be logged: the sender must get a negative answer.
         """
         await self.journals[message.channel].append(message.line())
         self.phones.show(message)

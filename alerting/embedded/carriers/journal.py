@@ -1,8 +1,8 @@
-"""The carriers' own durable logs: what they say here was accepted, and nothing else was.
+"""The carriers' own durable logs: they record exactly what was accepted.
 
-One JSON object a line in `var/carriers/{sms,email,push}.jsonl`. A line is on the disk before the
-sender reads that its message was taken, so after any kill -9 the log is the judge. It may hold
-one message more than a sender knows of (killed between the write and the answer), never one less.
+One JSON object a line in `var/carriers/{sms,email,push}.jsonl`. A line is on disk before the sender
+learns that its message was accepted, so after any kill -9 the log decides. It may contain one
+message more than a sender knows of (killed between the write and the answer), never one less.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def read_log(
 
 
 class Journal:
-    """Appends to one log with group commit: whoever waits is written and fsynced together.
+    """Appends to one log with group commit: concurrent lines are written and fsynced together.
 
-    `close` may be called once; lines that wait are written first. Bound to one event loop.
+    `close` may be called once; waiting lines are written first. Bound to one event loop.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,7 +77,7 @@ class Journal:
         self._closing = False
         self._size = 0
         self._file = -1
-        # A thread of its own: an fsync must not wait behind another log's.
+        # A thread of its own: an fsync must not wait for another log's.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
         self._writer: asyncio.Task[None] | None = None
 
@@ -161,7 +161,7 @@ class Journal:
                 left = left[os.write(self._file, left) :]
             _sync(self._file)
         except OSError:
-            # The senders are told no: nothing of this group may stay behind.
+            # The senders get a negative answer: nothing of this group may remain.
             with suppress(OSError):
                 os.ftruncate(self._file, self._size)
                 os.lseek(self._file, self._size, os.SEEK_SET)
