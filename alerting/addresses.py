@@ -10,7 +10,8 @@ from alerting.settings import Settings
 def database_url(settings: Settings) -> str:
     """Where PostgreSQL is: DATABASE_URL, else the embedded one that runs below `var`.
 
-    Raises Unavailable when neither is there.
+    Raises:
+        Unavailable: When neither is there.
     """
     return settings.database_url or _embedded(settings, "DATABASE_URL").database_url
 

@@ -1,5 +1,5 @@
-"""The composition root: finds the engines, opens them and passes them to the parts that use them.
-"""
+"""The composition root: finds the engines, opens them and passes them to the parts that use
+them."""
 
 from __future__ import annotations
 
@@ -110,8 +110,10 @@ class Runtime:
     async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Runtime]:
         """Open the database and the notifier; create the secrets that a first start lacks.
 
-        Raises Unavailable when the database does not answer. A broker that does not answer is not
-        an error: workers find work without it.
+        A broker that does not answer is not an error: workers find work without it.
+
+        Raises:
+            Unavailable: When the database does not answer.
         """
         async with AsyncExitStack() as stack:
             db = Database(database_url(settings))

@@ -72,8 +72,8 @@ def _cells(piece: BaseGeometry) -> set[str]:
 
 
 def _resolution(piece: BaseGeometry) -> int:
-    """The finest resolution at which this shape, edge included, has an acceptable number of cells.
-    """
+    """The finest resolution at which this shape, edge included, has an acceptable number of
+    cells."""
     lat = piece.centroid.y
     squeeze = max(0.05, float(np.cos(np.radians(lat))))
     area_km2 = piece.area * 111.2**2 * squeeze

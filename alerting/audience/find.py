@@ -51,8 +51,9 @@ async def find(
     open: it sees one snapshot of the directory from beginning to end. The first batch comes after a
     quarter of `batch` citizens, later ones hold up to four times `batch`.
 
-    not_planned_for: leave out citizens with a delivery for this alert. now: infos that are over by
-    then count for nobody; None for when the alert was sent.
+    Args:
+        not_planned_for: Leave out citizens with a delivery for this alert.
+        now: Infos that are over by then count for nobody; None for when the alert was sent.
     """
     among = None if alert.for_public else Among(alert.addresses, rosters=alert.is_drill)
     if among is not None and not among.names:
@@ -91,7 +92,10 @@ async def holds(
 ) -> bool:
     """Whether one citizen is in an alert's areas; everybody is when it has none.
 
-    Groups and rosters are not checked. now: as in `find`.
+    Groups and rosters are not checked.
+
+    Args:
+        now: As in `find`.
     """
     zones, driver = Zones(alert, now=now), await raw(connection)
     if not zones.zones:

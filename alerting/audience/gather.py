@@ -39,7 +39,8 @@ _GEOCODE_BITS = np.array([geocode_bit(no) for no in range(7)], np.int16)
 class Ground:
     """An alert's zones as index ranges: disjoint ranges of cells, distinct ranges of geocodes.
 
-    zone_bits: for each range of geocodes the zones it means.
+    Attributes:
+        zone_bits: For each range of geocodes the zones it means.
     """
 
     zones: Zones
@@ -92,8 +93,9 @@ async def gather(
     The transaction must see one snapshot from beginning to end, so that somebody who moves
     meanwhile is not found twice, or not at all.
 
-    among: only these citizens; None for all. first: about how many to look at before the first
-    batch; later ones grow.
+    Args:
+        among: Only these citizens; None for all.
+        first: About how many to look at before the first batch; later ones grow.
     """
     if where.lows:
         async with aclosing(

@@ -56,8 +56,9 @@ async def import_file(
     with its number, reason and remedy and does not stop the others. Raises BadInput before anything
     is changed for a file that cannot be read, is not UTF-8, or has a wrong header.
 
-    progress: called with the bytes read. dry_run: return the same report and leave the directory
-    unchanged.
+    Args:
+        progress: Called with the bytes read.
+        dry_run: Return the same report and leave the directory unchanged.
     """
     report = Report()
     with ExitStack() as stack:

@@ -39,7 +39,8 @@ LANGUAGES: Mapping[str, float] = {"en": 0.75, "es": 0.25}
 class People:
     """The citizens `first` to `first + n - 1` as columns.
 
-    owners: for each place its citizen's index in the batch; the first n places are the homes.
+    Attributes:
+        owners: For each place its citizen's index in the batch; the first n places are the homes.
     """
 
     first: int
@@ -58,8 +59,8 @@ def people(
     first: int = 0,
     languages: Mapping[str, float] = LANGUAGES,
 ) -> Iterator[People]:
-    """Yield `count` citizens in and around `area`, batch by batch, the same for the same arguments.
-    """
+    """Yield `count` citizens in and around `area`, batch by batch, the same for the same
+    arguments."""
     towns = found_towns(count, area, np.random.default_rng((seed, first)))
     for start in range(0, count, BATCH):
         n = min(BATCH, count - start)
@@ -89,10 +90,13 @@ async def populate(
     """Add `count` synthetic citizens to a directory that holds no others; returns the first number.
 
     Existing synthetic citizens stay, and numbers continue after theirs. Each batch is one
-    transaction: an interruption leaves whole citizens. Raises Conflict, having changed nothing,
-    when there are real ones.
+    transaction: an interruption leaves whole citizens.
 
-    progress: called with the number inserted.
+    Args:
+        progress: Called with the number inserted.
+
+    Raises:
+        Conflict: Having changed nothing, when there are real ones.
     """
     db = Database(database_url, pool_size=_WRITERS)
     try:

@@ -71,7 +71,11 @@ def _cause(header: list[str]) -> str:
 
 
 def read_row(line: Mapping[str, str], *, loopback_push: bool = False) -> RegisterRow:
-    """The citizen of one line. Raises BadRow naming the column and what it takes."""
+    """The citizen of one line.
+
+    Raises:
+        BadRow: Naming the column and what it takes.
+    """
     for column, value in line.items():
         _visible(column, value.strip())
     ref = line.get("ref", "").strip()

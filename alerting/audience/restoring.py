@@ -44,8 +44,10 @@ async def restore(
     NotFound for an unknown citizen or one with nothing to restore; Conflict, having changed
     nothing, for what they unsubscribed themselves.
 
-    channel: only this channel. asked: the citizen asked to be warned again; without it, what they
-    unsubscribed themselves stays so.
+    Args:
+        channel: Only this channel.
+        asked: The citizen asked to be warned again; without it, what they unsubscribed themselves
+            stays so.
     """
     found = [
         a

@@ -42,7 +42,9 @@ class StopList:
     async def write(self) -> int:
         """Append new changes, on disk when this returns; returns the number of lines.
 
-        Raises OSError when the file cannot be written, BadInput when it is another database's.
+        Raises:
+            OSError: When the file cannot be written.
+            BadInput: When it is another database's.
         """
         async with self._db.begin() as connection:
             lineage = await stops.lineage(connection)
@@ -88,9 +90,11 @@ def _whole(file: IO[bytes]) -> int:
 def read(path: Path, lineage: str | None) -> list[Change]:
     """The last change of each endpoint, in no order.
 
-    Raises BadInput for a file that cannot be read, is not a stop list, or is another database's.
+    Args:
+        lineage: Of the database that it must belong to; None for any.
 
-    lineage: of the database that it must belong to; None for any.
+    Raises:
+        BadInput: For a file that cannot be read, is not a stop list, or is another database's.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -20,7 +20,8 @@ _WIDTHS = (0.2, 3.0)
 class Towns:
     """Towns by centre (longitude, latitude), share of the people, and spread.
 
-    spread: the standard deviation, in degrees, of the distance from a centre.
+    Attributes:
+        spread: The standard deviation, in degrees, of the distance from a centre.
     """
 
     centres: NDArray[np.float64]
@@ -32,7 +33,8 @@ class Towns:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Latitudes and longitudes of this many people, denser towards the centres.
 
-        wider: large towns also cover more ground, as real ones do.
+        Args:
+            wider: Large towns also cover more ground, as real ones do.
         """
         town = rng.choice(len(self.shares), size=count, p=self.shares)
         away = rng.normal(0, self.spread, (count, 2))

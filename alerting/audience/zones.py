@@ -70,7 +70,8 @@ class Zone:
 class Zones:
     """All zones of an alert, and for each set of zones hit the info and area that apply.
 
-    now: infos that are over by then count for nobody; None for when the alert was sent.
+    Args:
+        now: Infos that are over by then count for nobody; None for when the alert was sent.
     """
 
     def __init__(self, alert: Alert, *, now: datetime | None = None) -> None:

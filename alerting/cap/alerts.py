@@ -25,7 +25,11 @@ _DATED = ("sent", "effective", "onset", "expires")
 
 
 def alert_of(element: etree._Element, mends: tuple[str, ...] = ()) -> Alert:
-    """Read one alert; `mends` are the document's repairs. Raises CapError when it is not usable."""
+    """Read one alert; `mends` are the document's repairs.
+
+    Raises:
+        CapError: When it is not usable.
+    """
     notes = Notes()
     notes.repair("document", *mends)
     if document.TEXT_BEFORE in mends:

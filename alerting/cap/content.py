@@ -29,7 +29,8 @@ _AWKWARD = re.compile(r"[\s,<&]")
 def check(alert: Alert, now: datetime | None = None) -> Findings:
     """Every weakness found, the most serious first, and the facts of each info; never fails.
 
-    now: for findings about the present, such as that it is over; None for none of these.
+    Args:
+        now: For findings about the present, such as that it is over; None for none of these.
     """
     found = [*_alert(alert), *_references(alert), *_repeated(alert), *contradictions(alert)]
     found += [*_several(alert), *odd(alert, now)]

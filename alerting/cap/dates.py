@@ -24,8 +24,10 @@ _MAX_OFFSET = timedelta(hours=14)
 class Moment:
     """A date as read.
 
-    at: aware, or naive when the text had no offset; None when it names no usable moment. mends:
-    deviations from CAP's form. remarks: the form was right and the meaning was not.
+    Attributes:
+        at: Aware, or naive when the text had no offset; None when it names no usable moment.
+        mends: Deviations from CAP's form.
+        remarks: The form was right and the meaning was not.
     """
 
     at: datetime | None

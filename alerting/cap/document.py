@@ -58,7 +58,11 @@ class Document:
 
 
 def parse(data: bytes) -> Document:
-    """Parse an XML document. Raises CapError when it is unsafe or not XML."""
+    """Parse an XML document.
+
+    Raises:
+        CapError: When it is unsafe or not XML.
+    """
     text, mends = _decode(data)
     text, blank = _without_declaration(text)
     mends += blank
@@ -88,7 +92,8 @@ def parse(data: bytes) -> Document:
 def without_text_before(data: bytes) -> bytes | None:
     """A document's XML without the text before it; None when no XML follows.
 
-    Raises CapError when that text mentions a rehearsal: nobody can tell whether the alert is real.
+    Raises:
+        CapError: When that text mentions a rehearsal: nobody can tell whether the alert is real.
     """
     at = data.find(b"<", 0, _NOTICE)
     if at < 0:

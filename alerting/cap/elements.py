@@ -37,8 +37,9 @@ _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 class Bag:
     """The children of a CAP element by CAP's own names; every deviation is noted as a repair.
 
-    where: this element's path, empty for the alert itself. lang: the language some senders write as
-    an attribute, else "".
+    Args:
+        where: This element's path, empty for the alert itself. lang: the language some senders
+            write as an attribute, else "".
     """
 
     def __init__(self, element: etree._Element, kind: str, where: str, notes: Notes) -> None:
@@ -60,8 +61,9 @@ class Bag:
     def texts(self, name: str, *, inner: str = "") -> list[str]:
         """Every occurrence's text, trimmed, empty ones included.
 
-        inner: separates the texts of elements inside it; "" for line ends around those that
-        separate words.
+        Args:
+            inner: Separates the texts of elements inside it; "" for line ends around those that
+                separate words.
         """
         return [self._text(child, name, inner) for child in self.all(name)]
 
@@ -82,9 +84,11 @@ class Bag:
     def sole(self, name: str, whose: str = "alert", *, word: bool = False) -> str:
         """The text of an element that decides who speaks, whether it is real or for whom.
 
-        "" when it is absent or empty. With `word`, a word in another case is the same. Raises
-        CapError, naming the alert by `whose`, when it has several different values, or when its
-        text is not the one it looks like.
+        "" when it is absent or empty. With `word`, a word in another case is the same.
+
+        Raises:
+            CapError: Naming the alert by `whose`, when it has several different values, or when its
+                text is not the one it looks like.
         """
         if any(len(element) for element in self.all(name)):
             raise CapError(

@@ -36,8 +36,10 @@ _FEW = 20
 class Carried:
     """An alert in a document.
 
-    mends: repairs of the document that contains it. said: the status an envelope around it gives
-    when that is not Actual; None when each says Actual or says nothing.
+    Attributes:
+        mends: Repairs of the document that contains it.
+        said: The status an envelope around it gives when that is not Actual; None when each says
+            Actual or says nothing.
     """
 
     element: etree._Element
@@ -128,8 +130,10 @@ def _held(
 ) -> dict[etree._Element, str]:
     """The envelopes that do not say Actual, and what each says.
 
-    statuses: the given values, by their element. A value applies to the smallest element around it
-    that contains an alert; inside EDXL-DE, to the whole of that. places: where the alerts are.
+    Args:
+        statuses: The given values, by their element. A value applies to the smallest element around
+            it that contains an alert; inside EDXL-DE, to the whole of that.
+        places: Where the alerts are.
     """
     if not statuses:
         return {}

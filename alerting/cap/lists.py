@@ -38,7 +38,8 @@ MOST_NAMES_TEXT = 200_000
 def names(text: str) -> tuple[str, ...]:
     """The names of an `addresses` or `incidents` text, without their quotes.
 
-    Raises CapError for a text of more than `MOST_NAMES_TEXT` characters.
+    Raises:
+        CapError: For a text of more than `MOST_NAMES_TEXT` characters.
     """
     if len(text) > MOST_NAMES_TEXT:
         raise CapError(
@@ -59,8 +60,9 @@ def names_text(items: Iterable[str]) -> str:
 class References:
     """A `references` text as read.
 
-    loose: the identifiers of incomplete references. remarks: what was read differently than
-    written, and what was left out.
+    Attributes:
+        loose: The identifiers of incomplete references.
+        remarks: What was read differently than written, and what was left out.
     """
 
     whole: tuple[Reference, ...]
@@ -71,9 +73,11 @@ class References:
 def references(text: str, *, zone: tzinfo | None = None, sender: str = "") -> References:
     """The CAP references in a text, and the identifiers of incomplete ones.
 
-    One that cannot be read does not affect the others. zone: for a time written without offset,
-    that of the alert's own times; else UTC. sender: the alert's own, which its references mostly
-    name.
+    One that cannot be read does not affect the others.
+
+    Args:
+        zone: For a time written without offset, that of the alert's own times; else UTC.
+        sender: The alert's own, which its references mostly name.
     """
     return _Reading(zone, sender).read(text)
 

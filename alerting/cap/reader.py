@@ -28,9 +28,10 @@ _ENTRIES = ("entry", "item")
 class Reading:
     """The content of a document.
 
-    links: URLs of CAP documents in a feed or envelope. refused: why alerts beside those in `alerts`
-    could not be used, a sentence each. A document whose only alert is refused raises CapError
-    instead.
+    Attributes:
+        links: URLs of CAP documents in a feed or envelope.
+        refused: Why alerts beside those in `alerts` could not be used, a sentence each. A document
+            whose only alert is refused raises CapError instead.
     """
 
     kind: Kind
@@ -43,8 +44,11 @@ def read(data: bytes, *, max_bytes: int = 2_000_000) -> Reading:
     """Read every alert of a document leniently, each with its repairs noted on it.
 
     Accepts CAP 1.0 to 1.2, our JSON binding, Atom and RSS feeds, EDXL-DE envelopes and any other
-    XML that contains CAP alerts. Opens nothing but the given bytes. Raises CapError, with a remedy,
-    for what is unsafe (DOCTYPE, size, depth), is not XML, or contains no usable alert.
+    XML that contains CAP alerts. Opens nothing but the given bytes.
+
+    Raises:
+        CapError: With a remedy, for what is unsafe (DOCTYPE, size, depth), is not XML, or contains
+            no usable alert.
     """
     if len(data) > max_bytes:
         raise CapError(

@@ -25,8 +25,9 @@ Points = list[tuple[float, float]]
 class Written:
     """Points (lat, lon) as they were read.
 
-    how: what was read differently than written, "" for CAP's form. unclear: why another reading is
-    possible, "" when none is.
+    Attributes:
+        how: What was read differently than written, "" for CAP's form.
+        unclear: Why another reading is possible, "" when none is.
     """
 
     points: Points

@@ -24,8 +24,10 @@ Shape = TypeVar("Shape", Polygon, Circle)
 class Drawn(Generic[Shape]):
     """The shape in a text; `shape` is None when there is none.
 
-    remarks: what was read differently than written. unclear: why a person is asked to correct it,
-    "" when nothing else can be meant. remedy: the correction.
+    Attributes:
+        remarks: What was read differently than written.
+        unclear: Why a person is asked to correct it, "" when nothing else can be meant.
+        remedy: The correction.
     """
 
     shape: Shape | None

@@ -50,7 +50,11 @@ _DECIMAL = re.compile(r"[-+]?(?:\d{1,308}(?:\.\d{0,1100})?|\.\d{1,1100})", re.AS
 
 
 def required(bag: Bag, kind: type[E], name: str, whose: str) -> E:
-    """A value that is never guessed. Raises CapError, naming the alert, when it cannot be read."""
+    """A value that is never guessed.
+
+    Raises:
+        CapError: Naming the alert, when it cannot be read.
+    """
     text = bag.sole(name, whose, word=True)
     # Another case is still that word; anything more would be a guess.
     value = next((v for v in kind if text.isascii() and text.lower() == v.lower()), None)

@@ -23,8 +23,11 @@ def to_xml(alert: Alert) -> bytes:
     """Write an alert as a schema-valid CAP 1.2 document in UTF-8.
 
     `read` gives an equal alert back, except for its repairs, which are permanent. Characters that
-    XML cannot represent become blanks; an invalid web address is left out. Raises ValueError for
-    what CAP cannot express: an info without a category, a time without an offset.
+    XML cannot represent become blanks; an invalid web address is left out.
+
+    Raises:
+        ValueError: For what CAP cannot express: an info without a category, a time without an
+            offset.
     """
     root = etree.Element(_name("alert"), nsmap=_PREFIX)
     _text(root, "identifier", alert.identifier)

@@ -31,8 +31,9 @@ _CLOSED = "This alert is for a closed group of people, not for the public."
 class Reading(NamedTuple):
     """The languages of a page.
 
-    language: of the alert's texts. words: of everything around them; a language of the alert or one
-    of our own.
+    Attributes:
+        language: Of the alert's texts.
+        words: Of everything around them; a language of the alert or one of our own.
     """
 
     language: str
@@ -49,8 +50,10 @@ def reading(document: Alert, wanted: str) -> Reading:
 def alert_page(document: Alert, state: AlertState, *, reading: Reading, path: str) -> str:
     """Render the page for these languages.
 
-    The reader's location is unknown, so times are the sender's, with their offset. path: of the
-    page, for its links to other languages.
+    The reader's location is unknown, so times are the sender's, with their offset.
+
+    Args:
+        path: Of the page, for its links to other languages.
     """
     languages, (language, words) = _languages(document), reading
     shown = [

@@ -57,7 +57,8 @@ class _Known:
 class PageCache:
     """The cache of one process. Lives on one event loop.
 
-    now_s: a monotonic clock.
+    Args:
+        now_s: A monotonic clock.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class PageCache:
         """The alert whose page is at `path`, as it was at most a second ago; None when there is
         none. Only a public one is cached.
 
-        read: loads it from the database. Of many concurrent requests one does.
+        Args:
+            read: Loads it from the database. Of many concurrent requests one does.
         """
         if (known := self._fresh(path)) is None:
             async with self._turns.setdefault(path, asyncio.Lock()):

@@ -27,8 +27,10 @@ async def acting(connection: AsyncConnection) -> Principal:
     """The principal who runs the command: by the API key in ALERTING_TOKEN, else the person of this
     account.
 
-    The account is the process's uid, never a name from the environment. Raises NotAllowed when
-    neither identifies anybody.
+    The account is the process's uid, never a name from the environment.
+
+    Raises:
+        NotAllowed: When neither identifies anybody.
     """
     found = await _known(connection)
     if found is None:
@@ -70,8 +72,11 @@ def as_operator(work: Callable[[AsyncConnection, str], Awaitable[T]]) -> T:
 
 
 def do_as(right: str, work: Callable[[AsyncConnection, Principal], Awaitable[T]]) -> T:
-    """Run `work` in one transaction, as the acting principal. Raises NotAllowed; Forbidden without
-    `right`."""
+    """Run `work` in one transaction, as the acting principal.
+
+    Raises:
+        NotAllowed: ; Forbidden without `right`.
+    """
 
     async def run(connection: AsyncConnection) -> T:
         principal = await acting(connection)

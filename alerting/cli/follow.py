@@ -106,7 +106,8 @@ def channel_table(
 ) -> Table:
     """One row per channel: how many, how it ended, how long it took.
 
-    extra: more columns, each with its cell by channel.
+    Args:
+        extra: More columns, each with its cell by channel.
     """
     extra = extra or {}
     table = Table()

@@ -50,7 +50,11 @@ def read_statuses(given: tuple[str, ...]) -> tuple[Status, ...]:
 
 
 def read_area(file: str | None) -> BaseGeometry | None:
-    """The area in a GeoJSON file. Raises BadInput."""
+    """The area in a GeoJSON file.
+
+    Raises:
+        BadInput
+    """
     if file is None:
         return None
     try:

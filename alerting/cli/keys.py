@@ -110,7 +110,9 @@ def rotate(name: str, expires: str | None, as_json: bool) -> int:
 def assign(name: str, person: str | None, machine: bool) -> int:
     """Assign the key NAME, which was created before keys had owners."""
     if (person is None) != machine:
-        raise BadInput("A key belongs to a person or to a machine.", remedy="Give --person or --machine.")
+        raise BadInput(
+            "A key belongs to a person or a machine.", remedy="Give --person or --machine."
+        )
 
     async def work(connection: AsyncConnection, principal: Principal) -> ApiKey:
         owner = await people.named(connection, person) if person else None

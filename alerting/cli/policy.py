@@ -48,7 +48,7 @@ def show(as_json: bool) -> int:
             f"# version {found['version']}, set by {found['changed_by']} at {found['at']}{note}"
         )
     if found["in_force"] != found["version"]:
-        click.echo("# this text is no longer valid; until it is corrected the default policy decides")
+        click.echo("# this text is no longer valid; until it is corrected the default decides")
     if found["shadow"]:
         click.echo(f"# version {found['shadow']['version']} runs in shadow")
     click.echo(found["toml"].rstrip())

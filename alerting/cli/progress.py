@@ -18,7 +18,8 @@ from rich.progress import (
 def progress(*, quiet: bool, done: ProgressColumn | None = None) -> Progress:
     """A bar on standard error, with its task's description; none without a terminal.
 
-    done: formats the progress; by default `completed/total`.
+    Args:
+        done: Formats the progress; by default `completed/total`.
     """
     return Progress(
         TextColumn("{task.description}"),

@@ -42,7 +42,7 @@ from alerting.store.stops import lineage as lineage_of
     type=click.Path(path_type=Path),
     help="A stop list that a scheduler kept (ALERTING_STOP_LIST); all of them.",
 )
-@click.option("--no-stops", is_flag=True, help="There is none: people who unsubscribed since are written to again.")
+@click.option("--no-stops", is_flag=True, help="There is none: who left since is written to again.")
 @click.option("--keep-keys", is_flag=True, help="No key was revoked since: keep all keys.")
 @options.as_json
 def reconcile(

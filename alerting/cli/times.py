@@ -11,7 +11,11 @@ _UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
 
 
 def span(text: str) -> timedelta:
-    """A duration like 90m, 2h or 3d. Raises BadInput."""
+    """A duration like 90m, 2h or 3d.
+
+    Raises:
+        BadInput
+    """
     found = re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII)
     if found is None:
         raise BadInput(f"{text[:40]!r} is not a duration.", remedy="Write it like 90m, 2h or 3d.")
@@ -19,7 +23,11 @@ def span(text: str) -> timedelta:
 
 
 def instant(text: str, option: str) -> datetime:
-    """The time with its offset given to `option`. Raises BadInput."""
+    """The time with its offset given to `option`.
+
+    Raises:
+        BadInput
+    """
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -87,8 +87,8 @@ def _transport_options(broker_url: str) -> dict[str, object]:
 
 
 def _ringing_options(broker_url: str) -> dict[str, object]:
-    """A publish must fail quickly when the broker is unavailable: the work is safe in PostgreSQL.
-    """
+    """A publish must fail quickly when the broker is unavailable: the work is safe in
+    PostgreSQL."""
     if on_rabbitmq(broker_url):
         # Confirmed, because otherwise a dropped message looks published. A silent socket must not
         # block all publishing.

@@ -47,8 +47,9 @@ class Told:
     ) -> AsyncGenerator[list[Recipient]]:
         """The citizens to notify that it is over, at the addresses that were told of the danger.
 
-        everywhere: not only in the end's own areas. not_planned_for: leave out citizens with a
-        delivery for this alert.
+        Args:
+            everywhere: Not only in the end's own areas.
+            not_planned_for: Leave out citizens with a delivery for this alert.
         """
         async with aclosing(self._told(batch)) as parts:
             async for part in parts:

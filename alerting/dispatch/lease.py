@@ -55,8 +55,10 @@ class Lease:
     async def write(self, act: Act | None = None, **values: int) -> AlertState:
         """Prove and extend the lease, set `values` and run `act`, in one transaction.
 
-        Returns the alert's state. Retries while PostgreSQL is unavailable. Raises Fenced when
-        another worker has taken over.
+        Returns the alert's state. Retries while PostgreSQL is unavailable.
+
+        Raises:
+            Fenced: When another worker has taken over.
         """
 
         async def attempt() -> AlertState:

@@ -34,8 +34,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Wanted:
     """A filter for alerts: those that meet every given condition.
 
-    states: any of these. since, until: sent from and before. where: one of their areas shares
-    ground or a geocode with it.
+    Attributes:
+        states: Any of these.
+        since, until: Sent from and before.
+        where: One of their areas shares ground or a geocode with it.
     """
 
     states: Collection[AlertState] = ()
@@ -51,7 +53,8 @@ class Page:
 
     A page filtered by area may be short, or empty, without being the last.
 
-    next: the cursor of the following page; None on the last.
+    Attributes:
+        next: The cursor of the following page; None on the last.
     """
 
     alerts: list[dict[str, Any]]
@@ -64,8 +67,14 @@ class Page:
 async def page(
     connection: AsyncConnection, wanted: Wanted, *, after: str | None = None, limit: int = MOST
 ) -> Page:
-    """Return up to `limit` alerts. after: `next` of the previous page. Raises BadInput for an
-    invalid cursor."""
+    """Return up to `limit` alerts.
+
+    Args:
+        after: `next` of the previous page.
+
+    Raises:
+        BadInput: For an invalid cursor.
+    """
     position = None if after is None else _read(after)
     batch = limit if wanted.where is None else _BATCH
     found: list[Row] = []
@@ -100,7 +109,11 @@ async def page(
 
 def area_of(at: str | None, geocode: str | None) -> Area | None:
     """The area of a point such as `54.5,2.5`, or of a geocode such as `EMMA_ID=ES104`; None without
-    either. Raises BadInput."""
+    either.
+
+    Raises:
+        BadInput
+    """
     circles: tuple[Circle, ...] = ()
     geocodes: tuple[NamedValue, ...] = ()
     if at is not None:

@@ -13,7 +13,11 @@ _QUEUE = re.compile(r"([0-9A-Za-z-]{6,}):")
 
 
 class MailLog:
-    """Reads a log once. known_below: deliveries with lower ids are in the backup."""
+    """Reads a log once.
+
+    Args:
+        known_below: Deliveries with lower ids are in the backup.
+    """
 
     def __init__(self, lines: Iterable[str], *, known_below: int) -> None:
         self._known_below = known_below

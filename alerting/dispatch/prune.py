@@ -33,8 +33,12 @@ ASIDE_S = 1.0
 
 @dataclass(slots=True)
 class Pruned:
-    """The result of one run, real or dry. in_use: events old enough that something still holds
-    back. deliveries: including those that an interrupted run had left."""
+    """The result of one run, real or dry.
+
+    Attributes:
+        in_use: Events old enough that something still holds back.
+        deliveries: Including those that an interrupted run had left.
+    """
 
     dry_run: bool
     events: list[OldEvent] = field(default_factory=list)
@@ -86,9 +90,11 @@ class Pruner:
     Every transaction is short, waits until no Extreme or Severe alert is in progress, and is the
     only one in the database, whatever number of these run.
 
-    gentle: pause as long as it works. progress: called with the deliveries deleted and those to
-    delete. pause: sleeps. machine: this machine's clock; when it differs much from PostgreSQL's,
-    nothing is deleted.
+    Args:
+        gentle: Pause as long as it works.
+        progress: Called with the deliveries deleted and those to delete.
+        pause: Sleeps.
+        machine: This machine's clock; when it differs much from PostgreSQL's, nothing is deleted.
     """
 
     def __init__(
@@ -114,7 +120,10 @@ class Pruner:
         belongs to them, and what an interrupted run has left. `dry_run` only reports what would go.
 
         Alerts, the audit, citizens and their consent stay. It may be interrupted at any moment; the
-        next run continues. Raises Unavailable when one of two clocks is wrong.
+        next run continues.
+
+        Raises:
+            Unavailable: When one of two clocks is wrong.
         """
         await self._agree_on_the_time()
         cutoff = self._clock.now() - timedelta(days=days)

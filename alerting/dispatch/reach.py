@@ -51,7 +51,8 @@ def unheard(
     are held or only recorded; and for the end of a danger, which goes only to those who were told
     of it.
 
-    waits_until: when the first deferred delivery is due.
+    Args:
+        waits_until: When the first deferred delivery is due.
     """
     if stored.ends or stored.state in {AlertState.HELD, AlertState.RECORDED}:
         return ""
@@ -77,8 +78,8 @@ def unheard(
 
 
 async def finish(connection: AsyncConnection, alert_id: UUID, *, now: datetime) -> None:
-    """Mark an alert finished once none of its work is open, and check whether it notified anybody.
-    """
+    """Mark an alert finished once none of its work is open, and check whether it notified
+    anybody."""
     if await alerts.complete_if_done(connection, alert_id):
         await judge(connection, [alert_id], now=now)
 

@@ -61,11 +61,16 @@ _TOGETHER = 16
 class Reconciled:
     """What happened to the deliveries that the backup called open.
 
-    planned: those of them that had not been planned. accepted: a provider accepted them after the
-    backup. failed: it accepted them and could not deliver. unsent: nobody accepted them; they go
-    out now. in_doubt: nobody can say. alerts: alerts that continue when workers start. keys: those
-    that were ended. stops: endpoints whose owners had said stop, or start, after the backup.
-    people: who may act according to the backup.
+    Attributes:
+        planned: Those of them that had not been planned.
+        accepted: A provider accepted them after the backup.
+        failed: It accepted them and could not deliver.
+        unsent: Nobody accepted them; they go out now.
+        in_doubt: Nobody can say.
+        alerts: Alerts that continue when workers start.
+        keys: Those that were ended.
+        stops: Endpoints whose owners had said stop, or start, after the backup.
+        people: Who may act according to the backup.
     """
 
     planned: int
@@ -85,10 +90,14 @@ class Reconciled:
 class Reconciler:
     """Works on a database opened under `restored.reconciling`, while no worker does.
 
-    since: when the backup was begun. mail_log: all lines of the mail relay's log since then;
-    without it every open mail is in doubt. resend: channels whose deliveries in doubt are sent
-    again in every lane. said: the content of the stop lists. keep_keys: keep the keys that the
-    backup calls live; otherwise all end, because nobody knows which had been revoked.
+    Args:
+        since: When the backup was begun.
+        mail_log: All lines of the mail relay's log since then; without it every open mail is in
+            doubt.
+        resend: Channels whose deliveries in doubt are sent again in every lane.
+        said: The content of the stop lists.
+        keep_keys: Keep the keys that the backup calls live; otherwise all end, because nobody knows
+            which had been revoked.
     """
 
     def __init__(
@@ -128,7 +137,7 @@ class Reconciler:
         """
         if self._since > self._clock.now():
             raise BadInput(
-                f"The backup cannot have been made at {self._since.isoformat()}, which is in the future.",
+                f"The backup cannot have been made at {self._since.isoformat()}, a time in the future.",
                 remedy="Give the time at which it was begun, with its offset.",
             )
         async with self._db.begin() as connection:
@@ -182,8 +191,8 @@ class Reconciler:
         )
 
     async def _learn_stops(self, actor: str) -> int:
-        """Before anything is planned: citizens who left after the backup must not be found again.
-        """
+        """Before anything is planned: citizens who left after the backup must not be found
+        again."""
         async with self._db.begin(patient=True) as connection:
             found = await stops.newer(connection, self._said)
             return await stops.learn(connection, found, actor=actor) if found else 0
@@ -196,8 +205,8 @@ class Reconciler:
                 await self._planner.run(work)
 
     async def _chunk(self, chunk_id: int) -> Counter[DeliveryState]:
-        """Record outcomes for one chunk and release it; counts its deliveries by their state now.
-        """
+        """Record outcomes for one chunk and release it; counts its deliveries by their state
+        now."""
         work = await self._claim(chunk_id)
         if work is None:
             return Counter()

@@ -19,8 +19,9 @@ async def take(
     """Do what a message from the number `sender` asks for; returns the answer to it, or an empty
     text.
 
-    ref: the provider's name for the message; a repeated one does nothing. understood: what the
-    provider took it for, when its operator configured keywords there.
+    Args:
+        ref: The provider's name for the message; a repeated one does nothing.
+        understood: What the provider took it for, when its operator configured keywords there.
     """
     reply = replies.read(text)
     if reply is None and understood.lower() in set(Wish):

@@ -44,10 +44,12 @@ class ChannelStatus:
 class AlertStatus:
     """One alert's progress; `audience` counts citizens, the channels count deliveries.
 
-    event, severity: of its most severe info. state: as stored, but never `completed` while a
-    delivery is open. deferred: how many wait for a later time, by reason. waits_until: when the
-    next delivery is due, if only deferred ones are left. unheard: why nobody is notified; empty
-    when somebody was, may still be, or already knows.
+    Attributes:
+        event, severity: Of its most severe info.
+        state: As stored, but never `completed` while a delivery is open.
+        deferred: How many wait for a later time, by reason.
+        waits_until: When the next delivery is due, if only deferred ones are left.
+        unheard: Why nobody is notified; empty when somebody was, may still be, or already knows.
     """
 
     id: UUID
@@ -92,8 +94,11 @@ class AlertStatus:
 
 
 async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
-    """Count an alert's deliveries by channel. Raises NotFound, and Gone with what is left of the
-    counts where they were pruned."""
+    """Count an alert's deliveries by channel.
+
+    Raises:
+        NotFound: And Gone with what is left of the counts where they were pruned.
+    """
     stored = await alerts.get(connection, alert_id)
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")

@@ -182,8 +182,8 @@ class Info:
 
     @property
     def tell_again(self) -> bool:
-        """True when the sender asks for everybody to be notified, whatever they were told before.
-        """
+        """True when the sender asks for everybody to be notified, whatever they were told
+        before."""
         return any(
             p.name.casefold() == TELL_AGAIN.name.casefold()
             and p.value.strip().casefold() == TELL_AGAIN.value
@@ -223,7 +223,9 @@ def instant(text: str) -> datetime | None:
 class Repair:
     """One deviation from CAP 1.2 that was repaired while reading.
 
-    where: a path such as `info[1]/area[2]/polygon[1]`, counted from one. what: what was done.
+    Attributes:
+        where: A path such as `info[1]/area[2]/polygon[1]`, counted from one.
+        what: What was done.
     """
 
     where: str
@@ -237,7 +239,9 @@ class Unclear:
 
     An alert from a feed goes out as repaired. A person is asked to submit it again.
 
-    where: what is wrong, as a path. remedy: what was probably meant.
+    Attributes:
+        where: What is wrong, as a path.
+        remedy: What was probably meant.
     """
 
     where: str
@@ -325,8 +329,8 @@ class Alert:
 
     @property
     def is_drill(self) -> bool:
-        """True for everything that is not Actual: it goes to the rosters that its addresses name.
-        """
+        """True for everything that is not Actual: it goes to the rosters that its addresses
+        name."""
         return self.status is not Status.ACTUAL
 
     @property

@@ -21,10 +21,11 @@ class Target(NamedTuple):
 class Recipient(NamedTuple):
     """A citizen in an alert's area.
 
-    info_no: the info that fits this citizen's place, then language (`domain.said`). area_no: the
-    area of its first info that the citizen is in; -1 for none (a Cancel's notice). places: which of
-    the citizen's places lie in the alert's areas, as bits. targets: in the citizen's order of
-    channels, unusable ones included.
+    Attributes:
+        info_no: The info that fits this citizen's place, then language (`domain.said`).
+        area_no: The area of its first info that the citizen is in; -1 for none (a Cancel's notice).
+        places: Which of the citizen's places lie in the alert's areas, as bits.
+        targets: In the citizen's order of channels, unusable ones included.
     """
 
     citizen_id: int

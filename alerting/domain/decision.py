@@ -20,8 +20,8 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a decision was made. Each is recorded in the ledger and has a sentence for coordinators.
-    """
+    """Why a decision was made. Each is recorded in the ledger and has a sentence for
+    coordinators."""
 
     # What an alert means to a citizen who knows of its event, or does not.
     NEW = "new"
@@ -84,16 +84,16 @@ _SENTENCES = {
     Reason.CERTAINTY: "How certain the danger is had changed.",
     Reason.EXTENDED: "The danger will last longer than the citizen had been told.",
     Reason.ENDED: "The danger the citizen had been told of was over.",
-    Reason.REPEATED: "The same severe danger was announced again, some time after the last message.",
+    Reason.REPEATED: "The same severe danger was announced again a while after the last message.",
     Reason.INSISTED: "Its sender asked for everybody to be notified again.",
     Reason.TEXT_ONLY: "Only wording or times had changed, which does not interrupt anybody.",
     Reason.IDENTICAL: "It said nothing new to the citizen.",
-    Reason.COVERED: "The citizen had been told of the same event, at the same severity, by another sender.",
+    Reason.COVERED: "Another sender had told the citizen of the same event, at the same severity.",
     Reason.NEVER_TOLD: "The citizen had never been told of the danger that it ends.",
     Reason.ALREADY_ENDED: "The citizen already knew that the danger was over.",
     Reason.GOES_ON: "Another alert of the same event was still in force for the citizen.",
     Reason.ON_ITS_WAY: "The alert that it ends was still on its way to the citizen.",
-    Reason.PARTLY_ENDED: "This danger ended while a less severe alert for the same event was still in force; the message said so.",
+    Reason.PARTLY_ENDED: "This danger ended while a less severe alert of the event was in force.",
     Reason.OVER: "The danger was over before the citizen's digest told of it.",
     Reason.NOT_A_PARTICIPANT: "The citizen is on none of the rosters that the drill is for.",
     Reason.EXPIRED: "The alert had expired.",
@@ -120,7 +120,8 @@ _SENTENCES = {
 class Decision:
     """The throttle's answer for one delivery.
 
-    until: when a deferred delivery is evaluated again, or the slot of the digest it joins.
+    Attributes:
+        until: When a deferred delivery is evaluated again, or the slot of the digest it joins.
     """
 
     verdict: Verdict

@@ -26,7 +26,8 @@ _NEAR_KM = 100.0
 def read_geojson(document: Any) -> BaseGeometry:
     """The ground of a GeoJSON polygon, multipolygon, or feature or collection of these.
 
-    Raises BadInput saying what is wrong.
+    Raises:
+        BadInput: Saying what is wrong.
     """
     polygons = _polygons(document)
     points = sum(len(ring) for rings in polygons for ring in rings if isinstance(ring, list))

@@ -75,8 +75,10 @@ def best_language(available: Sequence[str], wanted: str) -> str:
 def best_info(infos: Sequence[tuple[int, Info]], language: str) -> int:
     """The number of the info that a reader of `language` reads best; -1 when there is none.
 
-    infos: pairs (number, info) to choose from. Of equally readable infos the most severe one that
-    is not over wins, so that a warning is never hidden by the end of another; then the first.
+    Args:
+        infos: Pairs (number, info) to choose from. Of equally readable infos the most severe one
+            that is not over wins, so that a warning is never hidden by the end of another; then the
+            first.
     """
     best = min(
         infos,

@@ -70,7 +70,11 @@ class Links:
         return self._made(purpose, address_id.to_bytes(_ADDRESS_BYTES, "big"))
 
     def leaving(self, token: str, *purposes: Literal[Purpose.LEAVE, Purpose.DRILL]) -> Leaving:
-        """The content of an unsubscribe token. purposes: those accepted; empty for any."""
+        """The content of an unsubscribe token.
+
+        Args:
+            purposes: Those accepted; empty for any.
+        """
         wanted = purposes or (Purpose.LEAVE, Purpose.DRILL)
         purpose, name = self._read(token, wanted, _ADDRESS_BYTES)
         return Leaving(purpose, int.from_bytes(name, "big"))

@@ -24,13 +24,15 @@ RIGHTS = ("submit", "read", "approve", "end-any", "silence", "policy", "people")
 class Principal:
     """A person or a machine that acts, whether by a page, a key or the command line.
 
-    actor: the name in the audit: `person:ada`, `person:ada key:ada-phone`, `key:gauges` for a
-    machine, or a word for a part of this system.
-    person_id: the person behind it; None for a machine. Two principals with the same person are
-    one person, whatever means they use.
-    senders: patterns of the CAP senders it speaks for; `*` for all, case does not count.
-    statuses: the statuses it may submit. area: where it may alert; None for anywhere.
-    holders: persons beside its own who have seen its key, for they made it.
+    Attributes:
+        actor: The name in the audit: `person:ada`, `person:ada key:ada-phone`, `key:gauges` for a
+            machine, or a word for a part of this system.
+        person_id: The person behind it; None for a machine. Two principals with the same person are
+            one person, whatever means they use.
+        senders: Patterns of the CAP senders it speaks for; `*` for all, case does not count.
+        statuses: The statuses it may submit.
+        area: Where it may alert; None for anywhere.
+        holders: Persons beside its own who have seen its key, for they made it.
     """
 
     actor: str

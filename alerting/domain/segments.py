@@ -58,8 +58,9 @@ _DEGREES = re.compile(r"°\s?(?=[CF]\b)")
 class Segments:
     """What a text costs.
 
-    units: septets for GSM-7 (an extension character counts two), UTF-16 code units for UCS-2.
-    count: segments the network carries and the provider bills; an empty text is one.
+    Attributes:
+        units: Septets for GSM-7 (an extension character counts two), UTF-16 code units for UCS-2.
+        count: Segments the network carries and the provider bills; an empty text is one.
     """
 
     encoding: Literal["GSM-7", "UCS-2"]

@@ -19,8 +19,10 @@ Name = tuple[str, str]
 class Version(Generic[Id]):
     """An earlier alert that a new one may be about.
 
-    order_at: orders the versions of its thread. references: what it refers to. end_any: it may end
-    alerts of other senders.
+    Attributes:
+        order_at: Orders the versions of its thread.
+        references: What it refers to.
+        end_any: It may end alerts of other senders.
     """
 
     id: Id

@@ -137,7 +137,8 @@ def require(*, with_postgres: bool = True, with_redis: bool = True) -> None:
 def take(var: Path) -> IO[str]:
     """Take the folder for this process; closing the file, or dying, gives it back.
 
-    Raises BadInput naming the process that has it.
+    Raises:
+        BadInput: Naming the process that has it.
     """
     path = _run_folder(var) / "lock"
     lock = open(path, "a+", encoding="utf-8", opener=folders.opener)  # noqa: SIM115 - given away

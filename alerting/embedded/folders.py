@@ -38,8 +38,11 @@ def opener(path: str, flags: int) -> int:
 def for_socket(engine: Path, name: str, longest_file: str) -> Path:
     """The folder `name` inside an engine's own, or a short one when a socket's path would not fit.
 
-    longest_file: what the engine puts into it. Raises Unavailable when the short one belongs to
-    somebody else.
+    Args:
+        longest_file: What the engine puts into it.
+
+    Raises:
+        Unavailable: When the short one belongs to somebody else.
     """
     found = engine.resolve() / name
     if len(os.fsencode(found / longest_file)) > _SOCKET_PATH_MAX:

@@ -60,7 +60,10 @@ class Postgres:
     def start_again(self) -> None:
         """Start a killed server over the same data and on the same socket.
 
-        Returns when it has recovered and answers. Raises Unavailable when it does not.
+        Returns when it has recovered and answers.
+
+        Raises:
+            Unavailable: When it does not.
         """
         self._process = _launch(self._folder, self._config)
 
@@ -101,7 +104,8 @@ def start(folder: Path, config: Mapping[str, str] | None = None) -> Postgres:
     half-way leaves only a temporary folder, which is removed. Raises Unavailable with the server's
     own last words when it does not come up.
 
-    config: settings of the server above the usual ones.
+    Args:
+        config: Settings of the server above the usual ones.
     """
     folders.private(folder)
     config = {"shared_buffers": f"{_quarter_of_memory_mb()}MB", **_CONFIG, **(config or {})}

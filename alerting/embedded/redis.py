@@ -40,7 +40,8 @@ class Redis:
     def start_again(self) -> None:
         """Start a killed server over the same data and on the same socket; returns when it answers.
 
-        Raises Unavailable when it does not come up.
+        Raises:
+            Unavailable: When it does not come up.
         """
         self._process = _launch(self._folder)
 
@@ -83,7 +84,10 @@ def start(folder: Path) -> Redis:
     """Start the server over the append-only file in `folder`.
 
     What was written is on disk within a second; nothing is ever evicted, because tasks and counters
-    would be lost. Raises Unavailable when it does not come up.
+    would be lost.
+
+    Raises:
+        Unavailable: When it does not come up.
     """
     folders.private(folder)
     return Redis(f"unix://{quote(str(_socket(folder)))}?db=0", folder, _launch(folder))

@@ -36,12 +36,14 @@ class Spec:
 class Supervisor:
     """Keeps processes running while the block lasts.
 
-    Each child has its own process group, ends when this process does, and has its lines printed
-    on standard error behind its name. A child that dies is restarted, sooner the longer it had
-    run. Leaving the block ends them by SIGTERM in reverse order, by SIGKILL past their time.
+    Each child has its own process group, ends when this process does, and has its lines printed on
+    standard error behind its name. A child that dies is restarted, sooner the longer it had run.
+    Leaving the block ends them by SIGTERM in reverse order, by SIGKILL past their time.
 
-    quiet: print nothing. on_line: called with a child's name and each line it printed, printed
-    here or not. backoff_max_s: no restart is put off longer.
+    Args:
+        quiet: Print nothing.
+        on_line: Called with a child's name and each line it printed, printed here or not.
+        backoff_max_s: No restart is put off longer.
     """
 
     def __init__(

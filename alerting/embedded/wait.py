@@ -11,7 +11,11 @@ from alerting.errors import Unavailable
 def until(
     condition: Callable[[], bool], *, timeout_s: float, what: str, period_s: float = 0.02
 ) -> None:
-    """Return when `condition` holds. Raises Unavailable naming `what` after `timeout_s`."""
+    """Return when `condition` holds.
+
+    Raises:
+        Unavailable: Naming `what` after `timeout_s`.
+    """
     end = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > end:

@@ -72,13 +72,19 @@ INTERRUPTING = frozenset(
 class Past:
     """One earlier alert of the event that concerned the citizen.
 
-    places: which of their places it covered, as bits. told: it reached them or may have; otherwise
-    it was withheld, and still says that a danger covers them. silent: it reached them without
-    interrupting. over: it was cancelled, or replaced by an end. at: when it was decided. waits: it
-    was deferred and may yet reach them. sure: they certainly received it. open: a provider may be
-    called for it at this moment. replaced: a later version covers everybody whom it concerned.
-    over_at: since when it is over; None when it is not, or nobody knows. partly: it is an end, told
-    while another alert of the event was still in force.
+    Attributes:
+        places: Which of their places it covered, as bits.
+        told: It reached them or may have; otherwise it was withheld, and still says that a danger
+            covers them.
+        silent: It reached them without interrupting.
+        over: It was cancelled, or replaced by an end.
+        at: When it was decided.
+        waits: It was deferred and may yet reach them.
+        sure: They certainly received it.
+        open: A provider may be called for it at this moment.
+        replaced: A later version covers everybody whom it concerned.
+        over_at: Since when it is over; None when it is not, or nobody knows.
+        partly: It is an end, told while another alert of the event was still in force.
     """
 
     stage: Stage
@@ -107,10 +113,12 @@ class Repeat:
 class Assessment:
     """What an alert means to a citizen.
 
-    weight: the severity that decides whether it may interrupt; for an end, that of its danger.
-    before, after: the citizen's belief in words: `none`, `active Severe Immediate Shelter`,
-    `ended`, `expired`. until: how long it can wait: an end while another alert is in force, an
-    extension until shortly before the end that the citizen was told.
+    Attributes:
+        weight: The severity that decides whether it may interrupt; for an end, that of its danger.
+        before, after: The citizen's belief in words: `none`, `active Severe Immediate Shelter`,
+            `ended`, `expired`.
+        until: How long it can wait: an end while another alert is in force, an extension until
+            shortly before the end that the citizen was told.
     """
 
     reason: Reason
@@ -125,7 +133,9 @@ def assess(
 ) -> Assessment:
     """What `stage` means to a citizen with this `history` of the same event.
 
-    history: other alerts of the event, in any order. places: the citizen's places in its area.
+    Args:
+        history: Other alerts of the event, in any order.
+        places: The citizen's places in its area.
     """
     past = sorted(history, key=lambda p: (p.stage.sent_at, p.at))
     belief = _belief(past, now)
@@ -173,7 +183,8 @@ def overtaken(
 def _belief(past: Sequence[Past], now: datetime, *, over: bool = False) -> dict[Hashable, Past]:
     """For each thread the latest step the citizen was told of, when it is still in force.
 
-    over: include those that have ended meanwhile.
+    Args:
+        over: Include those that have ended meanwhile.
     """
     latest = {p.stage.thread: p for p in _unended(past)}
     return {
@@ -255,7 +266,8 @@ def _live(
 ) -> list[Past]:
     """The newest step of each other thread that is in force: told or not, it covers the citizen.
 
-    sent_by: as it was when that was sent; an alert cancelled since may have been in force then.
+    Args:
+        sent_by: As it was when that was sent; an alert cancelled since may have been in force then.
     """
     newest = {p.stage.thread: p for p in past if sent_by is None or p.stage.sent_at <= sent_by}
     return [

@@ -30,10 +30,12 @@ def hold(
 ) -> str | None:
     """Why an alert must wait for a second person, in whole sentences; None when it need not.
 
-    recent: alerts of this sender by this principal that were approved in the last `storm.window_s`,
-    without this one. usual_per_window: their average per window over `storm.history_s`; 0 for an
-    unknown sender. recent_by_key, usual_by_key: the same for all senders together. audience:
-    citizens in its area; None while nobody has counted them.
+    Args:
+        recent: Alerts of this sender by this principal that were approved in the last
+            `storm.window_s`, without this one.
+        usual_per_window: Their average per window over `storm.history_s`; 0 for an unknown sender.
+        recent_by_key, usual_by_key: The same for all senders together.
+        audience: Citizens in its area; None while nobody has counted them.
     """
     if not may_wait(alert, lane, principal, policy):
         return None

@@ -32,9 +32,12 @@ class Subject(NamedTuple):
 
     A tuple, because a worker creates thousands a second.
 
-    info_no, area_no, places: as the audience was found. time_zone: empty for the policy's. history:
-    other alerts of the same event that concerned the citizen. elsewhere: what the citizen was told
-    of other events. participant: False for a citizen who takes no part in a drill.
+    Attributes:
+        info_no, area_no, places: As the audience was found.
+        time_zone: Empty for the policy's.
+        history: Other alerts of the same event that concerned the citizen.
+        elsewhere: What the citizen was told of other events.
+        participant: False for a citizen who takes no part in a drill.
     """
 
     citizen_id: int
@@ -57,7 +60,8 @@ class Subject(NamedTuple):
 class Judged:
     """One delivery's decision.
 
-    facts: what the decision was based on, for `why`.
+    Attributes:
+        facts: What the decision was based on, for `why`.
     """
 
     facts: Facts
@@ -71,8 +75,9 @@ class Judged:
 class Desk:
     """Evaluates one alert at one instant.
 
-    submitted_at: since when it has been waiting; bounds how long budgets may delay it. order_at:
-    orders it in its thread; None for its `sent`.
+    Args:
+        submitted_at: Since when it has been waiting; bounds how long budgets may delay it.
+        order_at: Orders it in its thread; None for its `sent`.
     """
 
     def __init__(
@@ -193,10 +198,12 @@ class Desk:
     ) -> list[Judged]:
         """Return a decision for each subject, in order, with one call to the budget for all.
 
-        occasion: names this evaluation; asked again under the same name the budget charges nothing.
-        fallback: answers when `budget` does not within the policy's timeout. Then Moderate goes by
-        the fallback at once; less severe alerts wait for the budget up to the policy's `hold_s`.
-        Extreme and Severe never ask the budget and so never wait.
+        Args:
+            occasion: Names this evaluation; asked again under the same name the budget charges
+                nothing.
+            fallback: Answers when `budget` does not within the policy's timeout. Then Moderate goes
+                by the fallback at once; less severe alerts wait for the budget up to the policy's
+                `hold_s`. Extreme and Severe never ask the budget and so never wait.
         """
         everyone = [self.facts(s) for s in subjects]
         decided = {id(f): decide(f) for f in {id(f): f for f in everyone}.values()}

@@ -24,7 +24,9 @@ _ENDS = {
 class Held:
     """One alert that waits for a citizen's digest.
 
-    state, expires_at: of the alert as it is now. history: what the citizen knows of its event.
+    Attributes:
+        state, expires_at: Of the alert as it is now.
+        history: What the citizen knows of its event.
     """
 
     key: Hashable

@@ -30,16 +30,20 @@ GRAVE = frozenset({Severity.EXTREME, Severity.SEVERE})
 class Facts:
     """Everything a rule may know of one delivery at one instant.
 
-    consent, verified, suspended: of the address now, not when it was planned. already_told: this
-    endpoint has received, or certainly will, this alert by another delivery. assessment: what the
-    alert means to this citizen. expires_at: the end of what this citizen would be told.
-    can_be_silent: the channel can deliver without interrupting. silenced_by: who set a silence that
-    applies; empty without one. graver_told: the highest severity of another event of the same
-    hazard that is in force for the citizen and that they were told of. quiet_until: the end of the
-    citizen's quiet hours, None outside of them. slot_at: when the citizen's next digest goes out.
-    group_until: until when less severe alerts wait for their copies and corrections. rehearsal: a
-    drill or test, which participants expect at any hour. participant: False for citizens who take
-    no part in a drill; only drills have them.
+    Attributes:
+        consent, verified, suspended: Of the address now, not when it was planned.
+        already_told: This endpoint has received, or certainly will, this alert by another delivery.
+        assessment: What the alert means to this citizen.
+        expires_at: The end of what this citizen would be told.
+        can_be_silent: The channel can deliver without interrupting.
+        silenced_by: Who set a silence that applies; empty without one.
+        graver_told: The highest severity of another event of the same hazard that is in force for
+            the citizen and that they were told of.
+        quiet_until: The end of the citizen's quiet hours, None outside of them.
+        slot_at: When the citizen's next digest goes out.
+        group_until: Until when less severe alerts wait for their copies and corrections.
+        rehearsal: A drill or test, which participants expect at any hour.
+        participant: False for citizens who take no part in a drill; only drills have them.
     """
 
     now: datetime
@@ -166,8 +170,8 @@ def quiet(facts: Facts) -> Decision | None:
 
 
 def end_of_danger(facts: Facts) -> Decision | None:
-    """The end of a danger is never charged, and outside quiet hours never withheld (invariant 1).
-    """
+    """The end of a danger is never charged, and outside quiet hours never withheld (invariant
+    1)."""
     if facts.assessment.reason is Reason.ENDED:
         return Decision(Verdict.SEND, Reason.ENDED)
     return None

@@ -31,8 +31,10 @@ def quiet_until(
 ) -> datetime | None:
     """When the citizen's quiet hours end, if `now_at` is within them; else None.
 
-    start, end: the citizen's own hours; when either is missing the policy's apply. Equal times mean
-    no quiet hours. zone: for an unknown zone, the policy's.
+    Args:
+        start, end: The citizen's own hours; when either is missing the policy's apply. Equal times
+            mean no quiet hours.
+        zone: For an unknown zone, the policy's.
     """
     quiet = policy.quiet
     if start is None or end is None:

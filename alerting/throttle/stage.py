@@ -29,11 +29,17 @@ _IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})
 class Stage:
     """One step of a danger, as an alert presents it to a citizen.
 
-    key: names the alert. thread: the alerts linked to it by `references`. expires_at: the end of
-    the danger as shown to the citizen. valid_until: until when it may be sent. onset_at: the
-    beginning of the danger; None when it has begun, or nobody says. language: of the words. words:
-    those the citizen reads, in `language`. text: a hash of everything a citizen may read. ends: it
-    says that the danger is over. tell_again: its sender asks for everybody to be notified again.
+    Attributes:
+        key: Names the alert.
+        thread: The alerts linked to it by `references`.
+        expires_at: The end of the danger as shown to the citizen.
+        valid_until: Until when it may be sent.
+        onset_at: The beginning of the danger; None when it has begun, or nobody says.
+        language: Of the words.
+        words: Those the citizen reads, in `language`.
+        text: A hash of everything a citizen may read.
+        ends: It says that the danger is over.
+        tell_again: Its sender asks for everybody to be notified again.
     """
 
     key: Hashable
@@ -71,8 +77,9 @@ def stage_of(
 ) -> Stage:
     """The phase of an alert's info; `info_no` -1 for an alert without infos.
 
-    expires_at: the alert's end when the info names none. order_at: orders the versions of its
-    thread; None for its `sent`.
+    Args:
+        expires_at: The alert's end when the info names none.
+        order_at: Orders the versions of its thread; None for its `sent`.
     """
     info = said(alert, info_no)
     if info is None:

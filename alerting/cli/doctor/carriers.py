@@ -22,8 +22,9 @@ Look = Callable[[], Awaitable[str | Note]]
 def looks(config: Settings, sandbox: Sandbox | None, vapid: bytes | None) -> dict[str, Look]:
     """What to check, by name.
 
-    sandbox: the stand-in carriers, when those are used. vapid: the push key, None when it is
-    unknown.
+    Args:
+        sandbox: The stand-in carriers, when those are used.
+        vapid: The push key, None when it is unknown.
     """
     found: dict[str, Look] = {"carriers": partial(_carriers, config)}
     if config.carriers == "sandbox" and not asked_for(config):
@@ -64,8 +65,8 @@ async def _carriers(config: Settings) -> str | Note:
 
 
 async def _public_address(config: Settings) -> str | Note:
-    """The address where citizens and Twilio connect. It may be out of reach from here all the same.
-    """
+    """The address where citizens and Twilio connect. It may be out of reach from here all the
+    same."""
     url = config.public_url
     if on_loopback(urlsplit(url).hostname or ""):
         return Note(url, "Nobody else reaches this machine by that name.")

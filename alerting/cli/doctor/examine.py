@@ -33,8 +33,8 @@ _ASKED: dict[str, Asked] = {
 
 
 async def examine(config: Settings) -> list[Check]:
-    """Run every check. A check that depends on a failed one is skipped: a cause is reported once.
-    """
+    """Run every check. A check that depends on a failed one is skipped: a cause is reported
+    once."""
     checks = [Check("python", True, platform.python_version())]
     if config.embedded_database:
         checks.append(await look("embedded PostgreSQL", _path(postgres.binaries)))

@@ -44,9 +44,12 @@ class Texts:
 class Group:
     """Creates the messages of one chunk: one rendering per info, area, language and time zone.
 
-    texts: the cache of renderings shared with other chunks. digests: for a chunk of digests, what
-    each delivery carries. alerts: the alerts of those digests. codes: their codes for short links.
-    passes: for a chunk of a drill, the passes of its addresses.
+    Args:
+        texts: The cache of renderings shared with other chunks.
+        digests: For a chunk of digests, what each delivery carries.
+        alerts: The alerts of those digests.
+        codes: Their codes for short links.
+        passes: For a chunk of a drill, the passes of its addresses.
     """
 
     def __init__(
@@ -149,8 +152,8 @@ class Group:
         )
 
     def _link(self, alert_id: UUID) -> str:
-        """The page that shows an alert to those who may see it: everybody, or whoever has the link.
-        """
+        """The page that shows an alert to those who may see it: everybody, or whoever has the
+        link."""
         alert = self._alert if alert_id == self._stored.id else self._alerts[alert_id]
         long = f"a/{alert_id}" if alert.for_public else f"x/{self._links.page(alert_id)}"
         return f"{self._settings.public_url}/{self._codes.get(alert_id) or long}"

@@ -89,8 +89,8 @@ class Deliverer:
             await self._end(lease, stored, pause, kept)
 
     async def _load(self, lease: Lease) -> tuple[StoredAlert, list[OpenDelivery]]:
-        """The chunk's open deliveries; those a dead worker left in its window are marked in doubt.
-        """
+        """The chunk's open deliveries; those a dead worker left in its window are marked in
+        doubt."""
         work = lease.work
 
         async def doubt_window(connection: AsyncConnection, _: AlertState) -> None:
@@ -256,7 +256,8 @@ class Deliverer:
     async def _end(self, lease: Lease, stored: StoredAlert, pause: Pause, kept: Set[int]) -> None:
         """Finish the chunk, or release it with a time when something is left to do.
 
-        kept: ids of deliveries in doubt that the throttle would not send again.
+        Args:
+            kept: Ids of deliveries in doubt that the throttle would not send again.
         """
         work, now = lease.work, self._clock.now()
 

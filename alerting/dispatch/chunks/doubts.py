@@ -31,7 +31,9 @@ _AT_ONCE = 8
 class Answers:
     """The provider's answers.
 
-    settled: outcomes the provider knows. not_taken: ids of messages it does not know.
+    Attributes:
+        settled: Outcomes the provider knows.
+        not_taken: Ids of messages it does not know.
     """
 
     settled: list[Settlement] = field(default_factory=list)

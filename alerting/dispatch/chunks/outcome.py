@@ -49,7 +49,8 @@ def after_send(
     refused stays in doubt, for the first may have gone; where it comes too late to be made, the
     delivery is closed like any other doubt: it counts as told when its alert's end is.
 
-    reason, silent: why it was sent, and how.
+    Args:
+        reason, silent: Why it was sent, and how.
     """
     was_in_doubt = d.state == DeliveryState.IN_DOUBT
     state, refusal = _end(d, outcome, settings)
@@ -123,8 +124,9 @@ def next_try(
 
     Full jitter between zero and an exponential bound, so that the retries of many workers spread.
 
-    to_send: False when the throttle would not send it again now; a delivery in doubt is then only
-    closed after its time.
+    Args:
+        to_send: False when the throttle would not send it again now; a delivery in doubt is then
+            only closed after its time.
     """
     if d.state == DeliveryState.IN_DOUBT:
         acted_on_at = (d.attempted_at or now) + _wait(d, lane, settings)

@@ -110,8 +110,10 @@ class Sender:
         repeat.
 
         Stops between two windows when the alert has ended, this process is to stop, others come
-        first, or the provider asks for a pause; returns how long and where to continue. Raises
-        Fenced.
+        first, or the provider asks for a pause; returns how long and where to continue.
+
+        Raises:
+            Fenced
         """
         work = lease.work
         size = await self._routes.window(work.channel, self._settings.window)
@@ -228,7 +230,11 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """One window's outcomes. dead: addresses that must not be used again, by reason."""
+    """One window's outcomes.
+
+    Attributes:
+        dead: Addresses that must not be used again, by reason.
+    """
 
     settlements: Sequence[Settlement] = ()
     dead: Mapping[str, Sequence[int]] = field(default_factory=dict)

@@ -46,7 +46,7 @@ _OTHER = {
     "worker-died": "A worker died during the call to the provider.",
     "poisoned": "Its chunk crashed several workers and was set aside.",
     "restored": "The database was restored from a backup; its state was reconstructed afterwards.",
-    "looked-up": "The provider's answer was lost; its own records show that it accepted the message.",
+    "looked-up": "The answer was lost; the provider's own records show that it took the message.",
     "undelivered": "The provider reports that it could not deliver it.",
 }
 
@@ -55,7 +55,8 @@ _OTHER = {
 class Explained:
     """One delivery, or the sentence that says why there is none.
 
-    before, after: the citizen's belief about the event before and after this alert.
+    Attributes:
+        before, after: The citizen's belief about the event before and after this alert.
     """
 
     channel: str
@@ -98,8 +99,14 @@ async def explain(
 
     The decision shown is the one in the ledger. The rules after it are asked with what the citizen
     had been told then, and with the policy and silences of today; so is everything when nothing was
-    decided yet. citizen: the register's key. Raises NotFound for an unknown citizen or alert, Gone
-    for an alert whose deliveries were pruned.
+    decided yet.
+
+    Args:
+        citizen: The register's key.
+
+    Raises:
+        NotFound: For an unknown citizen or alert.
+        Gone: For an alert whose deliveries were pruned.
     """
     stored = await alerts.get(connection, alert_id)
     if stored is None:
@@ -166,9 +173,7 @@ def _no_delivery(stored: StoredAlert) -> str:
     if stored.state is AlertState.HELD:
         return f"The alert waits for a second person: {stored.state_reason}"
     if stored.state in {AlertState.CANCELLED, AlertState.SUPERSEDED} and stored.planned_at is None:
-        return (
-            f"The alert was {stored.state} before this citizen was planned."
-        )
+        return f"The alert was {stored.state} before this citizen was planned."
     if stored.state_reason and stored.planned_at is None:
         return f"The alert is not sent to anyone: {stored.state_reason}."
     return "" if stored.planned_at is not None else "The audience is still being planned."

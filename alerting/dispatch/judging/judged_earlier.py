@@ -42,9 +42,11 @@ def judged_earlier(
 ) -> dict[int, Decision]:
     """The decisions, by delivery, for digests and for deliveries by the next channel.
 
-    alert: the content of the stored one. overtaken: by delivery, the decisions for those whose
-    citizens have been notified of something newer since. outsiders: citizens who take no part in a
-    drill.
+    Args:
+        alert: The content of the stored one.
+        overtaken: By delivery, the decisions for those whose citizens have been notified of
+            something newer since.
+        outsiders: Citizens who take no part in a drill.
     """
     decided: dict[int, Decision] = {}
     for d in pending:

@@ -49,7 +49,8 @@ class Versioned:
 class InForce:
     """The deciding policy, and the shadow policy whose decisions are only counted.
 
-    silences: those in force or to come; each knows its own times.
+    Attributes:
+        silences: Those in force or to come; each knows its own times.
     """
 
     live: Policy
@@ -103,7 +104,8 @@ async def set_live(
 ) -> int:
     """Make a text the live policy and return its version; the same text again changes nothing.
 
-    Raises PolicyRefused, and then nothing was changed.
+    Raises:
+        PolicyRefused: And then nothing was changed.
     """
     parse_policy(toml, name=name, rates=registry.rates())
     _storable(note)
@@ -131,7 +133,9 @@ async def rollback(
 ) -> int:
     """Set an earlier text again, as a new version; version 0 is the default policy.
 
-    Raises NotFound, and PolicyRefused for a text that is no longer taken.
+    Raises:
+        NotFound
+        PolicyRefused: For a text that is no longer taken.
     """
     name, toml = "policy.toml", default_toml()
     if version != DEFAULT_VERSION:

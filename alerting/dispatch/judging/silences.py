@@ -35,8 +35,11 @@ async def add(
 ) -> StoredSilence:
     """Check and store a silence; `starts_at` None means now.
 
-    area: CAP's polygon, circle and geocode in its JSON form. Raises BadInput, and then nothing was
-    stored.
+    Args:
+        area: CAP's polygon, circle and geocode in its JSON form.
+
+    Raises:
+        BadInput: And then nothing was stored.
     """
     silence = Silence(
         id=uuid4(),
@@ -89,7 +92,11 @@ async def notes_on(connection: AsyncConnection, alert: Alert, now: datetime) -> 
 
 
 def read_area(value: Mapping[str, Any]) -> Area:
-    """An area of polygons, circles and geocodes. Raises BadInput naming what is wrong."""
+    """An area of polygons, circles and geocodes.
+
+    Raises:
+        BadInput: Naming what is wrong.
+    """
     try:
         return AreaModel.model_validate({"areaDesc": "of a silence", **value}).area()
     except ValidationError as e:

@@ -67,7 +67,7 @@ async def refuse_held(connection: AsyncConnection, principal: Principal) -> None
     """
     if await waiting(connection, principal) >= _MOST_HELD:
         raise TooManyHeld(
-            f"This alert needs a second person's approval, and {_MOST_HELD} alerts of {principal.actor} "
+            f"This alert needs a second person, and {_MOST_HELD} alerts of {principal.actor} "
             "already wait for one.",
             remedy="Let somebody approve or cancel those first (`alerting list --state held`).",
         )

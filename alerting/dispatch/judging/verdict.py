@@ -61,9 +61,11 @@ class Sending:
 class Verdicts:
     """Evaluates chunks on one event loop, with the live policy and in parallel the shadow policy.
 
-    budget: the citizens' budgets, shared by all workers. fallback: this process's own, for when
-    those cannot be read. shadow_budget: the budgets the shadow policy spends. documents: the parsed
-    alerts of this process.
+    Args:
+        budget: The citizens' budgets, shared by all workers.
+        fallback: This process's own, for when those cannot be read.
+        shadow_budget: The budgets the shadow policy spends.
+        documents: The parsed alerts of this process.
     """
 
     def __init__(
@@ -97,8 +99,9 @@ class Verdicts:
     ) -> list[Decision]:
         """Return the decision for each delivery, in order, each with its reason.
 
-        digest: the deliveries carry digests, whose items were evaluated before; only the end of an
-        alert, a closed address and the citizens' quiet hours can still withhold them.
+        Args:
+            digest: The deliveries carry digests, whose items were evaluated before; only the end of
+                an alert, a closed address and the citizens' quiet hours can still withhold them.
         """
         outsiders: frozenset[int] = frozenset()
         if stored.is_drill:
@@ -226,8 +229,8 @@ class Verdicts:
         subjects: Sequence[Subject],
         budget: Budget,
     ) -> list[Judged]:
-        """Evaluate in rounds: a delivery that was deferred before is a new question to the budget.
-        """
+        """Evaluate in rounds: a delivery that was deferred before is a new question to the
+        budget."""
         rounds: dict[int, list[int]] = defaultdict(list)
         for n, d in enumerate(pending):
             rounds[d.deferrals].append(n)

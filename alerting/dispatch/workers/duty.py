@@ -19,9 +19,11 @@ _AIM_S = 0.1
 class Done:
     """The result of one transaction of a duty.
 
-    more: there is work left. ring: lanes with new chunks. busy: deliveries whose chunks could not
-    be marked for escalation because a worker was writing them; the duty's next transaction tries
-    again. None when the duty marks nothing.
+    Attributes:
+        more: There is work left.
+        ring: Lanes with new chunks.
+        busy: Deliveries whose chunks could not be marked for escalation because a worker was
+            writing them; the duty's next transaction tries again. None when the duty marks nothing.
     """
 
     more: bool = False
@@ -37,8 +39,11 @@ Step = Callable[[AsyncConnection, int], Awaitable[Done]]
 class Duty:
     """One kind of work and how much of it fits into a transaction.
 
-    no: distinguishes its lock from those of other duties. size: rows in the next transaction. most:
-    rows in any transaction. light: it yields to high-priority work.
+    Attributes:
+        no: Distinguishes its lock from those of other duties.
+        size: Rows in the next transaction.
+        most: Rows in any transaction.
+        light: It yields to high-priority work.
     """
 
     name: str

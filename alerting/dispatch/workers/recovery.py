@@ -27,7 +27,9 @@ _LOOK_S = 0.15
 class Recovery:
     """Knows which owners are absent, and since when. Lives on one event loop.
 
-    owner: this worker's name. pause_s: seconds between two looks while nobody is absent.
+    Args:
+        owner: This worker's name.
+        pause_s: Seconds between two looks while nobody is absent.
     """
 
     def __init__(self, db: Database, owner: str, *, lease_s: float, pause_s: float) -> None:

@@ -46,9 +46,13 @@ class House:
     A duty that fails is logged and stops no other. Of several processes one at a time does a duty.
 
     give_way: awaited before each batch of digests, so that routine work yields to high-priority
-    work. machine_clock: when it differs much from PostgreSQL's, this machine does no maintenance
-    and raises an alarm: what it would end or delete by a wrong time cannot be undone. documents:
-    the parsed alerts of this process. staff: who is notified of held alerts.
+    work.
+
+    Args:
+        machine_clock: When it differs much from PostgreSQL's, this machine does no maintenance and
+            raises an alarm: what it would end or delete by a wrong time cannot be undone.
+        documents: The parsed alerts of this process.
+        staff: Who is notified of held alerts.
     """
 
     def __init__(

@@ -34,8 +34,10 @@ __all__ = [
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; what was accepted by then is in the logs.
 
-    HTTP on `sandbox_port`, SMTP on `sandbox_smtp_port`, both on `host`. Raises BadInput when a
-    port is taken or the logs cannot be written.
+    HTTP on `sandbox_port`, SMTP on `sandbox_smtp_port`, both on `host`.
+
+    Raises:
+        BadInput: When a port is taken or the logs cannot be written.
     """
     # Workers import this package for its constants; they need none of the servers.
     from alerting.embedded.carriers.server import run as serve

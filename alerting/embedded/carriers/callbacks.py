@@ -45,7 +45,8 @@ def signature(token: str, url: str, form: dict[str, str]) -> str:
 class _Due:
     """The next callback of a message, and the statuses that are still to come after it.
 
-    key: names this callback in every try and duplicate of it.
+    Attributes:
+        key: Names this callback in every try and duplicate of it.
     """
 
     message: Message

@@ -31,9 +31,12 @@ class _Strict(BaseModel):
 class CarrierFaults(_Strict):
     """Faults of every carrier. All rates are shares of the incoming messages.
 
-    latency_ms, jitter_ms: waits this long, and up to so much longer, before it answers.
-    failure_rate: refuses the message. ambiguous_rate: accepts and logs the message, then drops the
-    connection instead of answering. rate_limit_per_s: refuses what comes faster; 0 for no limit.
+    Attributes:
+        latency_ms, jitter_ms: Waits this long, and up to so much longer, before it answers.
+        failure_rate: Refuses the message.
+        ambiguous_rate: Accepts and logs the message, then drops the connection instead of
+            answering.
+        rate_limit_per_s: Refuses what comes faster; 0 for no limit.
     """
 
     latency_ms: Milliseconds = 0
@@ -92,7 +95,11 @@ class PushFaults(CarrierFaults):
 
 
 class Faults(_Strict):
-    """Everything settable. seed: where the dice start; the same seed rolls the same."""
+    """Everything settable.
+
+    Attributes:
+        seed: Where the dice start; the same seed rolls the same.
+    """
 
     seed: int = 1
     sms: SmsFaults = SmsFaults()
@@ -111,7 +118,8 @@ class Desk:
     def change(self, wanted: object) -> Faults:
         """Set the named faults and leave the others; a `seed` restarts the random generator.
 
-        Raises BadInput naming each wrong one, and changes nothing.
+        Raises:
+            BadInput: Naming each wrong one, and changes nothing.
         """
         if not isinstance(wanted, dict):
             raise BadInput('Faults are a JSON object such as {"sms": {"failure_rate": 0.1}}.')

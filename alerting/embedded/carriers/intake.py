@@ -25,7 +25,8 @@ class Intake:
     async def take(self, message: Received) -> None:
         """Return once the message is in the log; only then may its sender get a positive answer.
 
-        Raises OSError when it could not be logged: the sender must get a negative answer.
+        Raises:
+            OSError: When it could not be logged: the sender must get a negative answer.
         """
         await self.journals[message.channel].append(message.line())
         self.phones.show(message)
@@ -35,7 +36,8 @@ class Intake:
 async def opened(var: Path) -> AsyncIterator[Intake]:
     """The logs open inside the block, and closed with everything written when it is left.
 
-    Raises BadInput when a log cannot be written.
+    Raises:
+        BadInput: When a log cannot be written.
     """
     async with AsyncExitStack() as stack:
         journals = {}

@@ -37,8 +37,10 @@ def read_log(
 
     `ref` is our delivery id as a number, or None. A log that does not exist is empty, and a last
     line without its end was never acknowledged, so it is left out. It may be read while it grows.
-    last_bytes: only the whole lines among so many last bytes. Raises BadInput at a line that is
-    not the carriers'.
+
+    Args:
+        last_bytes: Only the whole lines among so many last bytes. Raises BadInput at a line that is
+            not the carriers'.
     """
     try:
         file = log_path(var, channel).open("rb")
@@ -84,7 +86,8 @@ class Journal:
     def open(self) -> None:
         """Open the log and cut off a line that a kill left half-written.
 
-        Raises BadInput when it cannot be written or another process has it.
+        Raises:
+            BadInput: When it cannot be written or another process has it.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

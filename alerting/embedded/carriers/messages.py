@@ -16,7 +16,9 @@ _KEPT = 100_000
 class Message:
     """One SMS. Its course is settled when it is accepted; instants are seconds since 1970.
 
-    final: the status from `done_at` on: `delivered`, or `undelivered` or `failed` with its code.
+    Attributes:
+        final: The status from `done_at` on: `delivered`, or `undelivered` or `failed` with its
+            code.
     """
 
     sid: str
@@ -135,7 +137,8 @@ def _rfc2822(at: float) -> str:
 def instant(text: str, *, end: bool = False) -> float:
     """A DateSent filter as seconds since 1970; a bare day is its first instant, or past its last.
 
-    Raises ValueError for what is neither a day nor an ISO 8601 instant.
+    Raises:
+        ValueError: For what is neither a day nor an ISO 8601 instant.
     """
     at = datetime.fromisoformat(text.replace(" ", "+"))
     at = at if at.tzinfo else at.replace(tzinfo=UTC)

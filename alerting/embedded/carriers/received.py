@@ -14,11 +14,15 @@ from alerting.embedded.carriers.identity import Carrier
 class Received:
     """What a carrier took responsibility for.
 
-    id: what the carrier named it (message SID, Message-ID, push message path).
-    to: number, mail address or subscription name. ref: the sender's delivery id, None where the
-    message carries none. title: a mail's subject or a notification's title.
-    topic: what of it replaces in the push service, while it waits. tag: what it replaces on screen.
-    silent: shown without a sound. details: further fields of this carrier, for the log only.
+    Attributes:
+        id: What the carrier named it (message SID, Message-ID, push message path).
+        to: Number, mail address or subscription name.
+        ref: The sender's delivery id, None where the message carries none.
+        title: A mail's subject or a notification's title.
+        topic: What of it replaces in the push service, while it waits.
+        tag: What it replaces on screen.
+        silent: Shown without a sound.
+        details: Further fields of this carrier, for the log only.
     """
 
     at: datetime

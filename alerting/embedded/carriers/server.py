@@ -70,8 +70,10 @@ async def _until_told(settings: Settings) -> None:
 async def serving(settings: Settings) -> AsyncIterator[Where]:
     """The carriers answer inside the block. A port of 0 takes a free one.
 
-    Left, they finish what they have taken, and drop the callbacks that wait. Raises BadInput when
-    a port is taken or the logs cannot be written.
+    Left, they finish what they have taken, and drop the callbacks that wait.
+
+    Raises:
+        BadInput: When a port is taken or the logs cannot be written.
     """
     async with AsyncExitStack() as stack:
         # The ports first: whoever has them also has the logs.
@@ -151,7 +153,11 @@ async def _serve_smtp(
 
 
 def _bound(host: str, port: int, setting: str) -> socket.socket:
-    """A socket that has the port. Raises BadInput when it cannot be had."""
+    """A socket that has the port.
+
+    Raises:
+        BadInput: When it cannot be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:

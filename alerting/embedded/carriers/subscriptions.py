@@ -33,8 +33,10 @@ def receiver(seed: bytes | str, name: str) -> Receiver:
 def subscription(base_url: str, seed: bytes | str, name: str) -> tuple[str, dict[str, str]]:
     """What a browser would hand over: the endpoint, and `p256dh` and `auth` in base64url.
 
-    base_url: of the sandbox, such as `http://127.0.0.1:8090`. name: letters, digits, `.`, `_`,
-    `~` and `-`, at most 64 of them. The sandbox itself knows those made with PUSH_SEED.
+    Args:
+        base_url: Of the sandbox, such as `http://127.0.0.1:8090`.
+        name: Letters, digits, `.`, `_`, `~` and `-`, at most 64 of them. The sandbox itself knows
+            those made with PUSH_SEED.
     """
     phone = receiver(seed, name)
     point = phone.private_key.public_key().public_bytes(

@@ -43,7 +43,11 @@ class Refused(Exception):
 
 
 def read_form(body: bytes) -> dict[str, str]:
-    """The fields of a posted form. Raises Refused where it is none."""
+    """The fields of a posted form.
+
+    Raises:
+        Refused: Where it is none.
+    """
     try:
         pairs = parse_qsl(
             body.decode("ascii", "replace"),

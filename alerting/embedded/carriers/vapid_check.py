@@ -45,9 +45,13 @@ class VapidCheck:
         self._known: dict[str, _Token] = {}
 
     def sender(self, header: str, origin: str) -> str:
-        """The sender's contact (`sub`, may be empty). Raises BadVapid.
+        """The sender's contact (`sub`, may be empty).
 
-        origin: of the push resource as the sender addressed it; the token must name it.
+        Args:
+            origin: Of the push resource as the sender addressed it; the token must name it.
+
+        Raises:
+            BadVapid
         """
         token = self._known.get(header)
         if token is None:

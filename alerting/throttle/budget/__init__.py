@@ -112,8 +112,9 @@ class Ask:
 class Answer:
     """The budget's answer.
 
-    wait_s: how long until it would be admitted if nothing else came; 0 when admitted, else a
-    multiple of WAIT_UNIT_S and never too short.
+    Attributes:
+        wait_s: How long until it would be admitted if nothing else came; 0 when admitted, else a
+            multiple of WAIT_UNIT_S and never too short.
     """
 
     admitted: bool
@@ -137,14 +138,19 @@ class Budget(Protocol):
     ) -> list[Answer]:
         """Return the answers, in order; an admitted message is charged by the same step.
 
-        Raises Unavailable when there is no answer within `timeout_s`. Citizens may have been
-        charged even so; asking again under the same name returns the same answers.
+        Citizens may have been charged even so; asking again under the same name returns the same
+        answers.
 
-        occasion: names what is being decided. Asking again for the same citizen under the same
-        name, in any batch, charges nothing and returns the same answer for at least a day; so a
-        retry, a redelivered chunk and a second worker are harmless. A citizen who occurs twice in
-        one call is charged once, by the highest severity. One answer may change: a citizen who was
-        refused under this name and is now asked for with Extreme or Severe is admitted.
+        Args:
+            occasion: Names what is being decided. Asking again for the same citizen under the same
+                name, in any batch, charges nothing and returns the same answer for at least a day;
+                so a retry, a redelivered chunk and a second worker are harmless. A citizen who
+                occurs twice in one call is charged once, by the highest severity. One answer may
+                change: a citizen who was refused under this name and is now asked for with Extreme
+                or Severe is admitted.
+
+        Raises:
+            Unavailable: When there is no answer within `timeout_s`.
         """
         ...
 

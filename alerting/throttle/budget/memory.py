@@ -40,7 +40,11 @@ _OCCASION_BYTES = 500
 
 
 class _Occasion:
-    """The answers of one occasion, by record number; at: when the last one was new."""
+    """The answers of one occasion, by record number;
+
+    Args:
+        at: When the last one was new.
+    """
 
     __slots__ = ("at", "verdicts")
 
@@ -108,11 +112,12 @@ class MemoryBudget:
     Expired entries, day-old answers and paid-off budgets are removed, so memory follows the traffic
     of a few days.
 
-    now: seconds from any origin; fractions are ignored. most_bytes: the approximate limit; None for
-    no limit. Above it the buckets least recently asked for are removed, each with all its budgets
-    and answers at once: these citizens count as if nothing had ever come. So a citizen is refused
-    only for what they were sent, and what is removed withholds no message; it may admit one that
-    full memory had refused.
+    Args:
+        now: Seconds from any origin; fractions are ignored.
+        most_bytes: The approximate limit; None for no limit. Above it the buckets least recently
+            asked for are removed, each with all its budgets and answers at once: these citizens
+            count as if nothing had ever come. So a citizen is refused only for what they were sent,
+            and what is removed withholds no message; it may admit one that full memory had refused.
     """
 
     def __init__(self, now: Callable[[], float], *, most_bytes: int | None = None) -> None:

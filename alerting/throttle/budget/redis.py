@@ -41,9 +41,11 @@ class RedisBudget:
 
     An emptied Redis has lost all charges and answers: it admits too much, never too little.
 
-    client: made by `connect`, or another that returns bytes. timeout_s: for calls that name none.
-    now_s: seconds since 1970, for tests and simulated time; None uses the server's own clock, so
-    that workers whose clocks differ still agree.
+    Args:
+        client: Made by `connect`, or another that returns bytes.
+        timeout_s: For calls that name none.
+        now_s: Seconds since 1970, for tests and simulated time; None uses the server's own clock,
+            so that workers whose clocks differ still agree.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class RedisBudget:
     ) -> list[Answer]:
         """See Budget.ask. More than 1,000 citizens, or several shards, take several scripts.
 
-        Raises Unavailable when Redis refuses the connection, is silent, still loading, full or
-        read-only, or gives an answer that the script cannot give.
+        Raises:
+            Unavailable: When Redis refuses the connection, is silent, still loading, full or
+                read-only, or gives an answer that the script cannot give.
         """
         if not asks:
             return []

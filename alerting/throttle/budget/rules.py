@@ -20,7 +20,8 @@ ADMIT = 1
 class Rules:
     """Evaluates records at one instant by the limits of one policy.
 
-    now: whole seconds from any origin that records share; fewer than 2^31.
+    Args:
+        now: Whole seconds from any origin that records share; fewer than 2^31.
     """
 
     def __init__(self, limits: Limits, now: int) -> None:

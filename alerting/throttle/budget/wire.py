@@ -85,7 +85,8 @@ def _call(keys: list[str], words: list[int], citizen_ids: list[int]) -> Call:
 def read_reply(reply: object, call: Call) -> list[Answer]:
     """The answers for the call's citizens, in order.
 
-    Raises Unavailable for a reply that the script never gives.
+    Raises:
+        Unavailable: For a reply that the script never gives.
     """
     count = len(call.citizen_ids)
     if not isinstance(reply, bytes) or len(reply) != 2 * count:
@@ -95,7 +96,11 @@ def read_reply(reply: object, call: Call) -> list[Answer]:
 
 @cache
 def answer_of(number: int) -> Answer:
-    """The answer for a number. Raises Unavailable for 0, which is no answer."""
+    """The answer for a number.
+
+    Raises:
+        Unavailable: For 0, which is no answer.
+    """
     if number == 1:
         return ADMITTED
     if number == 0:

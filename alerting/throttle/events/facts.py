@@ -64,8 +64,10 @@ _KNOWN = 20
 class Facts:
     """The facts of one alert.
 
-    words: all of the text, to find another's names in. numbered: by what is numbered or named, such
-    as a salvo or a fire, which of them it is. again: it mentions a second of something.
+    Attributes:
+        words: All of the text, to find another's names in.
+        numbered: By what is numbered or named, such as a salvo or a fire, which of them it is.
+        again: It mentions a second of something.
     """
 
     names: frozenset[str]
@@ -119,7 +121,8 @@ def facts(texts: Iterable[tuple[str, str]], *, hazards: Collection[str]) -> Fact
 def shared(one: Facts, other: Facts, pool: Pool, *, places: Collection[str]) -> list[str]:
     """What two alerts both say that identifies a danger, in words.
 
-    places: words of the names of their areas, which all dangers there have in common.
+    Args:
+        places: Words of the names of their areas, which all dangers there have in common.
     """
     found = [n for n in sorted(one.names | other.names) if _in(n, one) and _in(n, other)]
     found = [n for n in found if _identifies(n, pool, places)]

@@ -33,7 +33,9 @@ class Linked(Generic[Id]):
 class Candidate(Generic[Id]):
     """An earlier alert that may be similar to a new one.
 
-    ends: it says that its danger is over. name: the alert in words.
+    Attributes:
+        ends: It says that its danger is over.
+        name: The alert in words.
     """
 
     thread: Id
@@ -48,9 +50,11 @@ class Candidate(Generic[Id]):
 class Placement(Generic[Id]):
     """Where an alert belongs; None for a thread or an event of its own.
 
-    merged: events that its references show to be one with `event`. reason: why that event.
-    question: an event it may belong to, for a coordinator to decide. like: the name of the alert
-    that it is, or may be, similar to.
+    Attributes:
+        merged: Events that its references show to be one with `event`.
+        reason: Why that event.
+        question: An event it may belong to, for a coordinator to decide.
+        like: The name of the alert that it is, or may be, similar to.
     """
 
     thread: Id | None
@@ -70,9 +74,11 @@ def place(
 ) -> Placement[Id]:
     """Find an alert's thread and event.
 
-    linked: what its references link it to, the oldest first. candidates: earlier alerts that share
-    a block with it, without cancelled ones; not needed when `linked` decides. pool: the words of
-    the alerts before it.
+    Args:
+        linked: What its references link it to, the oldest first.
+        candidates: Earlier alerts that share a block with it, without cancelled ones; not needed
+            when `linked` decides.
+        pool: The words of the alerts before it.
     """
     if linked:
         first = linked[0]
@@ -91,8 +97,8 @@ def place(
 
 
 def _standing(candidates: Sequence[Candidate[Id]]) -> list[Candidate[Id]]:
-    """The candidates of threads that have not ended: what comes after an all-clear is a new event.
-    """
+    """The candidates of threads that have not ended: what comes after an all-clear is a new
+    event."""
     newest: dict[Id, Candidate[Id]] = {}
     for c in candidates:
         if c.thread not in newest or newest[c.thread].sent_at < c.sent_at:

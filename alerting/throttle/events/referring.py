@@ -35,10 +35,13 @@ _REUSED = timedelta(days=1)
 class Referred(Generic[Id]):
     """What a new alert is about.
 
-    older: the versions it follows. younger: versions that arrived first and come after it. beside:
-    versions of something that has not arrived yet, like itself. others: alerts of other senders
-    that it refers to and may not end. unknown: references to nothing known here. notes: what was
-    read differently than written.
+    Attributes:
+        older: The versions it follows.
+        younger: Versions that arrived first and come after it.
+        beside: Versions of something that has not arrived yet, like itself.
+        others: Alerts of other senders that it refers to and may not end.
+        unknown: References to nothing known here.
+        notes: What was read differently than written.
     """
 
     older: tuple[Version[Id], ...] = ()
@@ -64,7 +67,9 @@ class Referred(Generic[Id]):
 class Guess(Generic[Id]):
     """What an alert without a known reference may be about.
 
-    held: why a person must decide. ends_nothing: it is an end, and nothing it could end is known.
+    Attributes:
+        held: Why a person must decide.
+        ends_nothing: It is an end, and nothing it could end is known.
     """
 
     found: Referred[Id]
@@ -89,9 +94,10 @@ def referred(
 ) -> Referred[Id]:
     """Find among `known` what an alert is about.
 
-    known: the alerts of its status and scope with one of `names_of(alert)`, or that refer to one
-    with such a name. may_end: whether whoever sent the alert may end alerts of a given other
-    sender.
+    Args:
+        known: The alerts of its status and scope with one of `names_of(alert)`, or that refer to
+            one with such a name.
+        may_end: Whether whoever sent the alert may end alerts of a given other sender.
     """
     own = alert.sender.lower()
     by_name: dict[Name, list[Version[Id]]] = defaultdict(list)
@@ -106,7 +112,7 @@ def referred(
         if not same:
             unknown[name_of(r)] = r.identifier
         elif not exact:
-            notes.append(f"Its reference to {r.identifier} has another time; it is treated as that alert.")
+            notes.append(f"Its reference to {r.identifier} has another time; it still counts.")
         older |= {v.id: v for v in exact or same}
     for loose in alert.loose_references:
         same = by_name.get((own, loose.lower()), [])
@@ -142,7 +148,8 @@ def meant(
 ) -> list[Version[Id]]:
     """The live alerts that an alert without a known reference may mean.
 
-    live: alerts of its sender, status and scope whose danger is in force.
+    Args:
+        live: Alerts of its sender, status and scope whose danger is in force.
     """
     if not alert.infos:
         return [v for v, _ in live]
@@ -165,8 +172,9 @@ def guess(
     An end that names no alert means the one live alert of its sender for that danger and place.
     When it names an unknown one, or several may be meant, a person decides.
 
-    live: alerts of its sender, status and scope whose danger is in force. approved: somebody
-    decided.
+    Args:
+        live: Alerts of its sender, status and scope whose danger is in force.
+        approved: Somebody decided.
     """
     may_mean = meant(alert, mine, live)
     one = len({v.thread for v in may_mean}) == 1

@@ -68,9 +68,13 @@ _LONGEST_NAMED = 200
 class Signature:
     """What is compared of an alert.
 
-    events: the sender's words for the danger. unshaped: the geocodes of areas without any shape.
-    shape: in degrees, simplified. onset: the earliest it names. until: when it ends, a day after
-    `sent` when it does not say. incidents: those it names, without mere kinds of danger.
+    Attributes:
+        events: The sender's words for the danger.
+        unshaped: The geocodes of areas without any shape.
+        shape: In degrees, simplified.
+        onset: The earliest it names.
+        until: When it ends, a day after `sent` when it does not say.
+        incidents: Those it names, without mere kinds of danger.
     """
 
     sender: str

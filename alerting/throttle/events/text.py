@@ -62,8 +62,9 @@ class Pool:
     def add(self, alert: Worded, event: Hashable = None, *, sender: str = "") -> None:
         """Add an alert.
 
-        event: the known event of the alert; reports of one event repeat its rare words, which does
-        not make these more common. None for an alert on its own.
+        Args:
+            event: The known event of the alert; reports of one event repeat its rare words, which
+                does not make these more common. None for an alert on its own.
         """
         if sender:
             self._senders.setdefault(sender, Pool()).add(alert, event)
@@ -108,7 +109,8 @@ class Pool:
     def weight(self, word: str, *, but: int) -> float:
         """The evidence of finding this word in two alerts; 0 for a common one.
 
-        but: how many of the events that contain it are those of the very alerts compared.
+        Args:
+            but: How many of the events that contain it are those of the very alerts compared.
         """
         others = max(0, self._found[word] - but)
         seen = len(self) + _EXPERIENCE

@@ -43,9 +43,11 @@ MEASURE = re.compile(rf"(?<![\d.,:])\d+(?:[.,]\d+)?\s?(?:%|°[cf]?|(?:{_UNITS})\
 class Wording:
     """The words of one alert in one language.
 
-    script: that of most of its letters. formula, words: without the names of the place, which is
-    compared separately; formula in alphabetical order and without its measures. numbers: by the
-    word beside them, such as "case #" or "# high".
+    Attributes:
+        script: That of most of its letters.
+        formula, words: Without the names of the place, which is compared separately; formula in
+            alphabetical order and without its measures.
+        numbers: By the word beside them, such as "case #" or "# high".
     """
 
     language: str
@@ -56,7 +58,11 @@ class Wording:
 
 
 def wording(language: str, texts: Iterable[str | None], places: Iterable[str] = ()) -> Wording:
-    """The words of these texts, at most 20,000 characters of them; places: names of their areas."""
+    """The words of these texts, at most 20,000 characters of them;
+
+    Args:
+        places: Names of their areas.
+    """
     text = _plain(" ".join(t for t in texts if t)[:_MOST_CHARACTERS])
     named = set(_tokens(_plain(" ".join(places)[:_MOST_CHARACTERS])))
     tokens = _tokens(text)

@@ -86,8 +86,10 @@ class _Section(BaseModel):
 class Allowance(_Section):
     """How many interruptions of one severity class a citizen may have.
 
-    at_once: how many may follow one another directly. per_day: how many a day in the long run;
-    after a quiet day as many may come at once, so that one day may see nearly twice that.
+    Attributes:
+        at_once: How many may follow one another directly.
+        per_day: How many a day in the long run; after a quiet day as many may come at once, so that
+            one day may see nearly twice that.
     """
 
     at_once: int = _number(1, 1, 10, "0 would let nothing through, and more is a flood")
@@ -216,7 +218,11 @@ def keys_of(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
 
 
 def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
-    """The section at a path. Raises TypeError when it is a key."""
+    """The section at a path.
+
+    Raises:
+        TypeError: When it is a key.
+    """
     if not path:
         return model
     section = _section_of(field_at(model, path))

@@ -1,5 +1,5 @@
-"""Whose Extreme alerts never wait for a second person: by keys, hazards and an area, not senders.
-"""
+"""Whose Extreme alerts never wait for a second person: by keys, hazards and an area, not
+senders."""
 
 from __future__ import annotations
 

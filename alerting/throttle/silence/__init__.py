@@ -30,9 +30,12 @@ _MOST_COMMENT = 500
 class Silence:
     """One silence. It applies from `starts_at` until before `ends_at` when all matchers fit.
 
-    area: when given, it applies to the areas of alerts that touch it, edges included: to all
-    citizens of such an area, also those outside the silence's own area. Raises BadInput for one
-    that would mute everything, lasts too long or gives no reason.
+    Attributes:
+        area: When given, it applies to the areas of alerts that touch it, edges included: to all
+            citizens of such an area, also those outside the silence's own area.
+
+    Raises:
+        BadInput: For one that would mute everything, lasts too long or gives no reason.
     """
 
     id: UUID
@@ -81,7 +84,8 @@ def silenced_by(
     Never one for an info whose severity is Extreme, nor for a Cancel or an info that ends a danger,
     whatever a silence says. Of combined infos each must be silenced.
 
-    info_no, area_no: as in a Recipient; -1 for none.
+    Args:
+        info_no, area_no: As in a Recipient; -1 for none.
     """
     found = None
     for no in numbers(alert, info_no):

@@ -56,8 +56,9 @@ _PROBES = ("", "\0", "x y")
 class Matcher:
     """One comparison. Raises BadInput for a field, value or pattern that means nothing.
 
-    field: one of sender, event, category, urgency, certainty, severity, hazard, msgType,
-    identifier, source, or parameter:NAME, eventCode:NAME, geocode:NAME.
+    Attributes:
+        field: One of sender, event, category, urgency, certainty, severity, hazard, msgType,
+            identifier, source, or parameter:NAME, eventCode:NAME, geocode:NAME.
     """
 
     field: str
@@ -84,9 +85,12 @@ class Matcher:
 
     @classmethod
     def parse(cls, text: str) -> Matcher:
-        """Read `event=Flood`, `severity!=Minor`, `sender~.*@example\\.org`, `geocode:UGC!~X.*`.
+        r"""Read `event=Flood`, `severity!=Minor`, `sender~.*@example\.org`, `geocode:UGC!~X.*`.
 
-        `=~` is taken for `~`. Raises BadInput.
+        `=~` is taken for `~`.
+
+        Raises:
+            BadInput
         """
         found = _TEXT.fullmatch(text)
         if found is None:

@@ -37,7 +37,8 @@ _TOKEN = re.compile(
 def compiled(pattern: str) -> re.Pattern[str]:
     """The compiled pattern, case-insensitive.
 
-    Raises BadInput for one that is too long, invalid, or could take long to match.
+    Raises:
+        BadInput: For one that is too long, invalid, or could take long to match.
     """
     if len(pattern) > MAX_PATTERN:
         raise BadInput(
