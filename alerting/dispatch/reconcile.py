@@ -137,7 +137,7 @@ class Reconciler:
         """
         if self._since > self._clock.now():
             raise BadInput(
-                f"The backup cannot have been made at {self._since.isoformat()}, a time in the future.",
+                f"The backup cannot have been made in the future, at {self._since.isoformat()}.",
                 remedy="Give the time at which it was begun, with its offset.",
             )
         async with self._db.begin() as connection:

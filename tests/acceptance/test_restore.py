@@ -84,7 +84,7 @@ async def test_no_second_sms_after_a_restore(
         said = await asyncio.to_thread(
             reconciled, "--since", begun.isoformat(), "--mail-log", str(mail_log), "--no-stops"
         )
-        assert f"goes on: alert {alert_id}" in said
+        assert f"continues: alert {alert_id}" in said
         found = await until_settled(config, alert_id)
         async with Runtime.open(config) as runtime, runtime.db.begin() as connection:
             rows = await delivery_queries.page(connection, alert_id, after=0, limit=100_000)

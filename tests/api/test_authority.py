@@ -110,7 +110,7 @@ async def test_each_right_opens_its_own_routes_and_no_other(served: Served, righ
             assert answer.status_code not in {401, 403, 405, 500}, (method, path, answer.text)
         else:
             assert answer.status_code == 403, (method, path, answer.text)
-            words = f"person:ada key:ada-1 has not the right {needed!r}."
+            words = f"person:ada key:ada-1 does not have the right {needed!r}."
             assert answer.json()["detail"].startswith(words)
 
 

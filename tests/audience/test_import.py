@@ -127,7 +127,7 @@ async def test_consent_a_citizen_withdrew_survives_the_register(db: Database, fi
         ("x,en,,,,,,,,,,nobody,", "email: this is no mail address"),
         ("x,en,,,,,,,,,,,fax", "consent: there is no channel 'fax'"),
         ("x,en", "more or fewer fields than the header"),
-        ("a,en,,,,,,,,,,,", "ref: 'a' stands on line 2 and on line 4; the first was taken"),
+        ("a,en,,,,,,,,,,,", "ref: 'a' is on line 2 and on line 4; the first was used"),
     ],
 )
 async def test_a_bad_line_is_set_aside_with_its_number_and_reason(
@@ -222,8 +222,8 @@ async def test_a_key_that_comes_again_far_below(
     report = await load(db, file)
     assert (report.added, report.refused) == (101, 2)
     refused = Path(report.errors).read_text(encoding="utf-8")
-    assert "102,ref: 'r3' stands on line 5 and on line 102" in refused.replace('"', "")
-    assert "104,ref: 'r99' stands on line 101 and on line 104" in refused.replace('"', "")
+    assert "102,ref: 'r3' is on line 5 and on line 102" in refused.replace('"', "")
+    assert "104,ref: 'r99' is on line 101 and on line 104" in refused.replace('"', "")
     again = await load(db, file)
     assert (again.added, again.changed, again.unchanged, again.refused) == (0, 0, 101, 2)
 

@@ -41,7 +41,7 @@ def test_a_good_file() -> None:
         "    info[1] en-GB: source yes, hazard yes, place yes, guidance yes, time yes; "
         "SMS GSM-7, 2 segments",
         "    warning   info[1]/expires: It was over at 2026-11-01T18:00:00+01:00. What is over is "
-        "told to nobody: correct expires, or move its times to now.",
+        "An alert that is over is sent to nobody: correct expires, or move its times to now.",
     ]
 
 

@@ -179,7 +179,7 @@ def test_a_cancel_that_nobody_hears_names_no_notice_of_theirs(run: Run, tmp_path
     submitted(run, file)
     code, said = run("cancel", first.identifier)
     assert code == 0
-    assert "so nobody is told." in said
+    assert "so nobody is notified." in said
     assert "Their notice" not in said
     code, said = run("cancel", f"{first.identifier}-mistyped")
     assert code == 2

@@ -154,8 +154,8 @@ def test_what_somebody_must_answer_for_is_refused_to_nobody(
     code, out = run(*typed)
     assert code == 2
     assert out == (
-        f"Nobody is known by this account's uid {os.getuid()}, and ALERTING_TOKEN is not set. "
-        f"`alerting people add NAME --uid {os.getuid()}` names whose account it is, or set "
+        f"This account's uid {os.getuid()} belongs to no known person, and ALERTING_TOKEN is not set. "
+        f"`alerting people add NAME --uid {os.getuid()}` assigns the account, or set "
         "ALERTING_TOKEN to an API key of yours."
     )
     assert len(rows(database_url, select(audit.c.id))) == before, "nothing was changed"
@@ -172,7 +172,7 @@ def test_what_needs_a_right_is_refused_without_it(
     rows(database_url, insert(person).values({**values, **known}))
     code, out = run(*[policy_file if w == "FILE" else w for w in words])
     assert (code, out.partition(".")[0]) == (
-        2, f"person:ada has not the right {NEED_SOMEBODY[words]!r}",
+        2, f"person:ada does not have the right {NEED_SOMEBODY[words]!r}",
     )  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def test_a_first_person_without_an_account_gets_a_key_and_acts_by_it(
     assert made["created"]
     # A token goes before the account, and a bad one is not forgiven for it.
     said(run, "people", "add", "ben", "--uid", str(os.getuid()), "--sender", "*", token=token)
-    assert run("policy", "rollback", "0")[1].startswith("person:ben has not the right")
+    assert run("policy", "rollback", "0")[1].startswith("person:ben does not have the right")
     assert run("policy", "rollback", "0", token=token)[0] == 0
     for bad, words in [("ak_x_y", "is not valid"), (token[:-1], "is not valid")]:
         code, out = run("policy", "rollback", "0", token=bad)
@@ -270,7 +270,7 @@ def test_a_key_is_made_with_its_limits_and_listed_with_them(run: Run, tmp_path: 
         (("--area", FLOOD), "is no JSON"),
         (("--expires", "2020-01-01T00:00:00Z"), "would have expired already"),
         (("--expires", "soon"), "--expires is no time with its offset"),
-        (("--expires", "9 d"), "is no span of time"),
+        (("--expires", "9 d"), "is not a duration"),
         (("--status", "Real"), "'Real' is not one of"),
         (("--person", "nobody"), "There is no person 'nobody'"),
         (("--right", "approve"), "A machine has not the right 'approve'"),

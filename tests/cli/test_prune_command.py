@@ -132,7 +132,7 @@ def test_bad_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALERTING_RETENTION_DAYS", "0")
     code, out = run("prune")
     assert code == 2
-    assert "ALERTING_RETENTION_DAYS is 0: everything is kept for ever." in out
+    assert "ALERTING_RETENTION_DAYS is 0: nothing is ever deleted." in out
     assert "--older-than DAYS" in out
     assert run("prune", "--older-than", "1")[0] == 0
     monkeypatch.setenv("ALERTING_RETENTION_DAYS", "-1")

@@ -79,7 +79,7 @@ def test_times_may_be_given(run: Run) -> None:
     [
         (("event=Flood", *WHY), "A silence needs its end. Give --for or --until."),
         (("event=Flood", "--for", "8d", *WHY), "lasts at most 7 days"),
-        (("event=Flood", "--for", "2 hours", *WHY), "is no span of time"),
+        (("event=Flood", "--for", "2 hours", *WHY), "is not a duration"),
         (("event=Flood", "--until", "2026-11-01T18:00:00", *WHY), "no time with its offset"),
         (("event=Flood", "--until", "2020-11-01T18:00:00Z", *WHY), "must end after it starts"),
         (("event=Flood", "--for", "2h", "--comment", " "), "needs a comment"),

@@ -87,13 +87,13 @@ async def test_whoever_waits_learns_that_citizens_were_told(desk: Desk) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("Accepted: alert ")
     assert "Storm surge, Severe, sent 20" in out
-    assert "Nobody hears it" not in out
+    assert "Nobody is notified of it" not in out
 
 
 async def test_whoever_waits_learns_that_nobody_was(desk: Desk, tmp_path: Path) -> None:
     code, out, _ = await desk("submit", "--now", "--wait", moved(tmp_path, ring=RING))
     assert code == 1
-    assert "Nobody hears it. Nobody is in its areas." in out
+    assert "Nobody is notified of it. Nobody is in its areas." in out
     code, out, _ = await desk("alarms", working=False)
     assert code == 1
     assert "reached nobody. Nobody is in its areas." in out
@@ -103,7 +103,7 @@ async def test_whoever_waits_learns_that_no_worker_runs(desk: Desk) -> None:
     code, out, err = await desk("submit", "--now", "--wait", FLOOD, working=False)
     assert code == 1
     assert out.startswith("Accepted: alert ")
-    assert "No worker runs, so nobody is told." in err
+    assert "No worker runs, so nobody is notified." in err
     code, out, err = await desk("submit", "--now", "--wait", "--json", FLOOD, working=False)
     assert code == 1
     assert json.loads(out)["status"]["state"] == "accepted"

@@ -54,7 +54,7 @@ async def test_the_public(town: Town, flood: Alert, here_and_there: tuple[str, s
     cancel = await town.submit(await town.cancel_of(alert_id), now=False)
     await town.worker().sweep()
     assert await why(town, cancel.alert_id, there) == (
-        f"{none} had not been told of the danger that it ends."
+        f"{none} had not been notified of the danger that it ends."
     )
 
 

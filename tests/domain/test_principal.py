@@ -17,7 +17,7 @@ ADA, ZOE = uuid4(), uuid4()
 
 
 def test_a_right_that_is_not_had_is_named_with_who_lacks_it() -> None:
-    with pytest.raises(Forbidden, match="key:gauges has not the right 'approve'") as refused:
+    with pytest.raises(Forbidden, match="key:gauges does not have the right 'approve'") as refused:
         Principal("key:gauges", rights=frozenset({"submit"})).require("approve")
     assert (refused.value.http_status, refused.value.exit_code) == (403, 2)
     for right in RIGHTS:

@@ -37,7 +37,7 @@ async def test_the_first_person_needs_nobody_and_may_add_others(db: Database) ->
         with pytest.raises(Forbidden, match="Only the first person"):
             await add(c, "ben", by=None)
         ben = await add(c, "ben", "submit", "read", by=ada.principal)
-        with pytest.raises(Forbidden, match="person:ben has not the right 'people'"):
+        with pytest.raises(Forbidden, match="person:ben does not have the right 'people'"):
             await add(c, "zoe", by=ben.principal)
         assert [p.name for p in await people.every(c)] == ["ada", "ben"]
         assert (await people.by_uid(c, 1000)) == ada
