@@ -59,11 +59,12 @@ scenarios: tools ## Play many drills, ends and cancels by chance, judged by what
 fuzz: tools ## Look by chance for a document that costs more than it may
 	FUZZ_RUNS=$${FUZZ_RUNS:-20} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n 0 tests/fuzz -s
 
-check: tools ## Lint, types and import direction
+check: tools ## Lint, types, import direction and words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/words.py
 
 bench: tools ## Measure us beside the alternatives: NAME=sms ARGS=--quick, without NAME all
 	$(BIN)/python -m lab bench $(NAME) $(ARGS)

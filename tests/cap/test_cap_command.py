@@ -40,8 +40,8 @@ def test_a_good_file() -> None:
         "  ford-2026-11-01-1 (Actual Update from control@example.org)",
         "    info[1] en-GB: source yes, hazard yes, place yes, guidance yes, time yes; "
         "SMS GSM-7, 2 segments",
-        "    warning   info[1]/expires: It was over at 2026-11-01T18:00:00+01:00. What is over is "
-        "An alert that is over is sent to nobody: correct expires, or move its times to now.",
+        "    warning   info[1]/expires: It was over at 2026-11-01T18:00:00+01:00. An alert "
+        "that is over is sent to nobody: correct expires, or move its times to now.",
     ]
 
 

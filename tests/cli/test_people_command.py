@@ -154,7 +154,8 @@ def test_what_somebody_must_answer_for_is_refused_to_nobody(
     code, out = run(*typed)
     assert code == 2
     assert out == (
-        f"This account's uid {os.getuid()} belongs to no known person, and ALERTING_TOKEN is not set. "
+        f"This account's uid {os.getuid()} belongs to no known person, and ALERTING_TOKEN is not "
+        "set. "
         f"`alerting people add NAME --uid {os.getuid()}` assigns the account, or set "
         "ALERTING_TOKEN to an API key of yours."
     )

@@ -176,7 +176,7 @@ class Worker:
                     room.append((lane, channel, only_first))
                     continue
                 if lane in GRAVE_LANES and not any(w.first for w in here):
-                    # The end of a grave alert has room of its own.
+                    # The end of a high-priority alert has room of its own.
                     room.append((lane, channel, True))
                 if channel != PLAN and len(held) == _AT_ONCE and not only_first:
                     full.append((lane, channel))
