@@ -61,7 +61,8 @@ def cancel(
 
 def _words(done: Cancelled) -> str:
     if done.dry_run and done.ended:
-        return f"Would cancel alert {done.alert_id}. {_told(done, 'would be')} Nothing was changed."
+        theirs = _told(done, "would be")
+        return f"Would cancel alert {done.alert_id}. {theirs} Nothing was changed."
     if done.notice is None or not done.notice.created:
         how = f"{done.state} {done.reason}".strip()
         return f"Already ended: alert {done.alert_id} ({how}). Nothing was sent."
