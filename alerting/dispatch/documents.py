@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
 from alerting.domain.alert import Alert
 from alerting.store import alerts
 from alerting.store.alerts import StoredAlert
@@ -42,10 +41,21 @@ class Documents:
         self._characters = 0
 
     async def get(self, connection: AsyncConnection, alert_id: UUID) -> StoredAlert | None:
-        """One alert as it stands now."""
+        """One alert as it stands now, carrying what it says."""
         known = self._known.get(alert_id)
         document = None if known is None else known.document
-        return await alerts.get(connection, alert_id, document=document)
+        stored = await alerts.get(connection, alert_id, document=document)
+        if stored is None:
+            return None
+        if known is None:
+            # Roughly what is kept; without an object for each number.
+            known = _Known(stored.document, stored.alert, len(repr(stored.document)))
+            self._known[stored.id] = known
+            self._characters += known.characters
+            self._forget()
+        else:
+            self._known.move_to_end(stored.id)
+        return stored.carrying(known.alert)
 
     async def each(
         self, connection: AsyncConnection, alert_ids: Iterable[UUID]
@@ -56,19 +66,6 @@ class Documents:
             stored = await self.get(connection, alert_id)
             if stored is not None:
                 yield stored
-
-    def of(self, stored: StoredAlert) -> Alert:
-        """What a loaded alert says."""
-        known = self._known.get(stored.id)
-        if known is None:
-            # Roughly what is kept; without an object for each number.
-            known = _Known(stored.document, from_json(stored.document), len(repr(stored.document)))
-            self._known[stored.id] = known
-            self._characters += known.characters
-            self._forget()
-        else:
-            self._known.move_to_end(stored.id)
-        return known.alert
 
     def _forget(self) -> None:
         while len(self._known) > self._most or (

@@ -7,8 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
-from alerting.domain.alert import Alert, MsgType
+from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
 from alerting.store import alarms, audit, call_back, outbox, threads
 from alerting.store.alerts import StoredAlert
@@ -22,18 +21,16 @@ async def start(connection: AsyncConnection, stored: StoredAlert) -> int:
     leaves some of them out the earlier version still stands for those, and whoever both concern
     hears the newer one.
     """
-    alert = from_json(stored.document)
+    alert = stored.alert
     plan_id = await outbox.add_plan(connection, stored.id, stored.lane, first=alert.ends)
-    ended = [v.id for v, document in await older(connection, stored) if speaks_for(alert, document)]
+    ended = [v.id for v in await older(connection, stored) if speaks_for(alert, v.alert)]
     # Last, because workers wait from here to the end of the transaction.
     await end(connection, stored, ended)
     return plan_id
 
 
-async def older(
-    connection: AsyncConnection, stored: StoredAlert
-) -> list[tuple[StoredAlert, Alert]]:
-    """The versions before an alert that it may end, each with what it says.
+async def older(connection: AsyncConnection, stored: StoredAlert) -> list[StoredAlert]:
+    """The versions before an alert that it may end.
 
     Only an end puts an end to an end: an update that leaves people out must not keep from them
     that their danger is over.
@@ -41,11 +38,7 @@ async def older(
     if stored.msg_type not in (MsgType.UPDATE, MsgType.CANCEL) and not stored.ends:
         return []
     found = await threads.live(connection, stored.thread_id, before=stored.order_at, but=stored.id)
-    return [
-        (v, from_json(v.document))
-        for v in found
-        if not v.ends or (stored.ends and v.finished_at is None)
-    ]
+    return [v for v in found if not v.ends or (stored.ends and v.finished_at is None)]
 
 
 async def end(connection: AsyncConnection, by: StoredAlert, alert_ids: Sequence[UUID]) -> None:

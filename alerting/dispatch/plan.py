@@ -75,7 +75,7 @@ class Planner:
             stored = await self._documents.get(connection, work.alert_id)
         if stored is None:
             return
-        alert = self._documents.of(stored)
+        alert = stored.alert
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         async with lease.kept():
             await self._begun(work)
@@ -214,8 +214,8 @@ async def goes_on(connection: AsyncConnection, stored: StoredAlert, alert: Alert
     """The earlier versions that an end leaves standing for people outside its own areas."""
     return [
         v.id
-        for v, said in await older(connection, stored)
-        if not v.ends and for_same_people(alert, said)
+        for v in await older(connection, stored)
+        if not v.ends and for_same_people(alert, v.alert)
     ]
 
 

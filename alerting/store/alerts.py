@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, case, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.alert import MsgType, Reference, Scope, Status
+from alerting.domain.alert import Alert, MsgType, Reference, Scope, Status
 from alerting.domain.alert_state import ENDED, TRANSITIONS, AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
@@ -25,7 +26,7 @@ _OF_ONE_NAME = 1000
 _LISTED = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoredAlert:
     """One alert and how far it has come.
 
@@ -68,6 +69,25 @@ class StoredAlert:
     pruned_at: datetime | None
     code: str | None
 
+    @cached_property
+    def alert(self) -> Alert:
+        """What it says: parsed when first asked for, unless whoever made this object had it."""
+        # lxml comes with it, and whoever only lists alerts does without.
+        from alerting.cap import from_json
+
+        return from_json(self.document)
+
+    def carrying(self, said: Alert) -> Self:
+        """The same, with what its document says, which is then not parsed."""
+        # As `cached_property` writes it.
+        self.__dict__["alert"] = said
+        return self
+
+    def but(self, **values: Any) -> Self:
+        """The same with other progress. It carries what this one has parsed."""
+        other = replace(self, **values)
+        return other.carrying(self.alert) if "alert" in self.__dict__ else other
+
     @property
     def is_drill(self) -> bool:
         """See `Alert.is_drill`."""
@@ -96,7 +116,7 @@ class StoredAlert:
         )
 
 
-_FIELDS = [alert.c[name] for name in StoredAlert.__slots__]
+_FIELDS = [alert.c[field.name] for field in fields(StoredAlert)]
 _BUT_DOCUMENT = [column for column in _FIELDS if column is not alert.c.document]
 
 
@@ -116,7 +136,7 @@ async def get(
 ) -> StoredAlert | None:
     """One alert; with `lock` nobody else changes it before the transaction ends.
 
-    document: the alert's own, where it is known; it is not read again then.
+    document: the alert's own, where it is known: it never changes, and is not read again.
     """
     query = select(*(_FIELDS if document is None else _BUT_DOCUMENT)).where(alert.c.id == alert_id)
     if lock:
@@ -214,10 +234,11 @@ def _one_sender(name: str, found: Sequence[StoredAlert]) -> Sequence[StoredAlert
     return found
 
 
-async def add(connection: AsyncConnection, references: Sequence[Reference], **values: Any) -> None:
-    """Write a new alert and what it refers to."""
-    await connection.execute(insert(alert).values(**values))
-    if references:
+async def add(connection: AsyncConnection, said: Alert, **values: Any) -> StoredAlert:
+    """Write a new alert that says this, and what it refers to; returns it as it is stored."""
+    query = insert(alert).values(**values).returning(*_BUT_DOCUMENT)
+    row = (await connection.execute(query)).one()
+    if said.references:
         rows = [
             {
                 "alert_id": values["id"],
@@ -225,9 +246,10 @@ async def add(connection: AsyncConnection, references: Sequence[Reference], **va
                 "identifier": r.identifier,
                 "sent_at": r.sent,
             }
-            for r in dict.fromkeys(references)
+            for r in dict.fromkeys(said.references)
         ]
         await connection.execute(insert(alert_reference), rows)
+    return _stored(row, values["document"]).carrying(said)
 
 
 async def set_state(

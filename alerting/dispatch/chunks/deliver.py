@@ -231,14 +231,14 @@ class Deliverer:
     async def _group(
         self, work: Work, stored: StoredAlert, passes: Mapping[int, bytes] | None = None
     ) -> Group:
-        carried, others = {}, {stored.id: self._documents.of(stored)}
+        carried, others = {}, {stored.id: stored.alert}
         codes: dict[UUID, str | None] = {}
         if work.digest:
             async with self._db.begin() as connection:
                 carried = await digests.carried(connection, work.id, work.size)
                 alert_ids = {c.alert_id for parts in carried.values() for c in parts}
                 async for found in self._documents.each(connection, alert_ids):
-                    others[found.id] = self._documents.of(found)
+                    others[found.id] = found.alert
                     codes[found.id] = found.code
         return Group(
             others[stored.id],

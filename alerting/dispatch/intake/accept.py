@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import called_a_test, from_json, to_json
+from alerting.cap import called_a_test, to_json
 from alerting.dispatch.effect import start
 from alerting.dispatch.intake import events
 from alerting.dispatch.intake.authority import authorise
@@ -25,7 +25,6 @@ from alerting.domain.lane import lane_of
 from alerting.domain.links import new_code
 from alerting.domain.principal import Principal
 from alerting.drills import rosters
-from alerting.errors import NotFound
 from alerting.store import alarms, alerts, audit, idempotency, threads
 from alerting.store.alerts import StoredAlert
 from alerting.throttle.cover import speaks_for
@@ -124,7 +123,7 @@ async def let_go(
 
     What it is about is found anew; None where newer versions speak for everyone by now.
     """
-    alert, policy = from_json(stored.document), (await policies.live(connection)).policy
+    alert, policy = stored.alert, (await policies.live(connection)).policy
     found = await events.place(
         connection, alert, policy.same_event, principal, now=now, approved=True
     )
@@ -146,8 +145,7 @@ async def let_go(
         await alerts.set_state(connection, stored.id, AlertState.SUPERSEDED, **values)
         return None
     await alerts.set_state(connection, stored.id, AlertState.ACCEPTED, **values)
-    now_stored = await alerts.get(connection, stored.id)
-    return None if now_stored is None else await start(connection, now_stored)
+    return await start(connection, stored.but(state=AlertState.ACCEPTED, **values))
 
 
 async def _state(
@@ -193,9 +191,9 @@ async def _store(
     identifier: str,
 ) -> StoredAlert:
     alert, lane, actor = found.alert, lane_of(found.alert), request.principal.actor
-    await alerts.add(
+    stored = await alerts.add(
         connection,
-        alert.references,
+        alert,
         id=alert_id,
         sender=alert.sender,
         identifier=identifier,
@@ -232,9 +230,6 @@ async def _store(
     await audit.record(connection, actor, "alert.submit", str(alert_id), detail)
     if state is AlertState.HELD:
         await audit.record(connection, actor, "alert.hold", str(alert_id), {"why": reason})
-    stored = await alerts.get(connection, alert_id)
-    if stored is None:
-        raise NotFound(f"There is no alert {alert_id}.")
     return stored
 
 
@@ -266,4 +261,4 @@ async def late(
 ) -> bool:
     """True when newer versions speak for everyone this one concerns."""
     newer = await threads.newer(connection, thread_id, order_at)
-    return any(speaks_for(from_json(n.document), alert) for n in newer)
+    return any(speaks_for(n.alert, alert) for n in newer)

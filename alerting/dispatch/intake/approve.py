@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import let_go
@@ -60,7 +59,7 @@ async def _approve(
         stored = await alerts.get(connection, alert_id, lock=True)
         if stored is None:
             raise NotFound(f"There is no alert {alert_id}.")
-        authorise_approval(principal, from_json(stored.document))
+        authorise_approval(principal, stored.alert)
         await _still_there(connection, principal)
         if _approved_by(stored, principal):
             return None, None

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json, to_xml
+from alerting.cap import to_xml
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.intake.accept import accept, take_turns
@@ -146,7 +146,7 @@ async def cancel(
                     connection, stored, request.now, versions=versions, dry_run=dry_run
                 )
             notice = notice_of(
-                [from_json(v.document) for v in sorted(versions, key=lambda v: v.order_at)],
+                [v.alert for v in sorted(versions, key=lambda v: v.order_at)],
                 now=request.now,
                 reason=reason,
                 false_alarm=false_alarm,

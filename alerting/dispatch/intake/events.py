@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
 from alerting.domain.alert import Alert, MsgType, Reference, Status
 from alerting.domain.lane import Lane, lane_of
 from alerting.domain.principal import Principal
@@ -241,7 +240,7 @@ async def _see(
         body = bodies.get(stored.id)
         one = None if body is None else from_bytes(body)
         if one is None:
-            one = await asyncio.to_thread(lambda s: signature(from_json(s.document)), stored)
+            one = await asyncio.to_thread(lambda s: signature(s.alert), stored)
             made[stored.id] = to_bytes(one)
         found[stored.id] = _seen[stored.id] = one
     await signatures.keep(connection, made, version=VERSION)

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import from_json
 from alerting.channels import registry
 from alerting.dispatch.judging import policies, silences
 from alerting.dispatch.judging.history import Histories, Known
@@ -75,7 +74,7 @@ async def foresee(
 
     ended: alerts that this one ends or replaces, where nothing has ended them yet.
     """
-    alert, ids = from_json(stored.document), [r.citizen_id for r in recipients]
+    alert, ids = stored.alert, [r.citizen_id for r in recipients]
     known = await Histories().of(connection, stored, ids, now=now)
     if ended:
         known = {i: _after(k, set(ended), stored) for i, k in known.items()}

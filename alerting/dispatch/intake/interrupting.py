@@ -13,7 +13,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.sample import sample
-from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.intake.foresee import Hears, foresee
 from alerting.domain.alert import MsgType
@@ -67,7 +66,7 @@ async def _sentence(
     clock: Clock,
     all_channels_lanes: Collection[str],
 ) -> str:
-    alert, now = from_json(stored.document), clock.now()
+    alert, now = stored.alert, clock.now()
     if not alert.for_public:
         return ""
     found = await sample(connection, alert, most=_MOST, now=now, seed=stored.id.int)

@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import audience
 from alerting.audience.sample import Sample, sample
-from alerting.cap import from_json
 from alerting.clock import Clock
 from alerting.dispatch.effect import older
 from alerting.dispatch.ending import Told
@@ -172,8 +171,8 @@ async def _foreseen(
     *,
     settings: Settings,
 ) -> Preview:
-    alert, now = from_json(stored.document), request.now
-    ended = [v for v, said in await older(connection, stored) if speaks_for(alert, said)]
+    alert, now = stored.alert, request.now
+    ended = [v for v in await older(connection, stored) if speaks_for(alert, v.alert)]
     found = participants or await _audience(connection, stored, alert, now=now)
     foreseen = await foresee(
         connection,

@@ -93,8 +93,7 @@ class Digests:
             known = await self._histories.of(
                 connection, stored, [i.citizen_id for i in group], now=now
             )
-            alert = self._documents.of(stored)
-            steps = {no: _stage(stored, alert, no) for no in {i.info_no for i in group}}
+            steps = {no: _stage(stored, stored.alert, no) for no in {i.info_no for i in group}}
             for item in group:
                 past = known.get(item.citizen_id)
                 items.append(_Item(item, _held(stored, steps[item.info_no], item, past)))

@@ -108,7 +108,7 @@ class Histories:
         async for source in self._documents.each(connection, new):
             for info_no in new[source.id]:
                 self._stages[source.id, info_no] = stage_of(
-                    self._documents.of(source),
+                    source.alert,
                     info_no,
                     key=source.id,
                     thread=source.thread_id,

@@ -111,7 +111,7 @@ class Verdicts:
         if digest or second:
             earlier = judged_earlier(
                 stored,
-                self.documents.of(stored),
+                stored.alert,
                 pending,
                 digest=digest,
                 now=self._clock.now(),
@@ -172,7 +172,7 @@ class Verdicts:
         self, stored: StoredAlert, in_force: InForce, policy: Policy, can_be_silent: bool
     ) -> Desk:
         return Desk(
-            self.documents.of(stored),
+            stored.alert,
             policy,
             key=stored.id,
             thread=stored.thread_id,
