@@ -7,38 +7,32 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.dispatch.intake.database import DatabaseAlerts
+from alerting.dispatch.intake.placement import Ends, ends
 from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
 from alerting.store import alarms, audit, call_back, outbox, threads
 from alerting.store.alerts import StoredAlert
-from alerting.throttle.cover import speaks_for
 
 
 async def start(connection: AsyncConnection, stored: StoredAlert) -> int:
-    """End what the alert replaces or ends and write its plan; returns the plan's id.
-
-    A version ends an earlier one only where it speaks for everyone that one concerned. Where it
-    leaves some of them out the earlier version still stands for those, and whoever both concern
-    hears the newer one.
-    """
-    alert = stored.alert
-    plan_id = await outbox.add_plan(connection, stored.id, stored.lane, first=alert.ends)
-    ended = [v.id for v in await older(connection, stored) if speaks_for(alert, v.alert)]
+    """End what the alert replaces or ends and write its plan; returns the plan's id."""
+    plan_id = await outbox.add_plan(connection, stored.id, stored.lane, first=stored.ends)
+    ended = (await ends_of(connection, stored)).ended
     # Last, because workers wait from here to the end of the transaction.
-    await end(connection, stored, ended)
+    await end(connection, stored, [v.id for v in ended])
     return plan_id
 
 
-async def older(connection: AsyncConnection, stored: StoredAlert) -> list[StoredAlert]:
-    """The versions before an alert that it may end.
-
-    Only an end puts an end to an end: an update that leaves people out must not keep from them
-    that their danger is over.
-    """
-    if stored.msg_type not in (MsgType.UPDATE, MsgType.CANCEL) and not stored.ends:
-        return []
-    found = await threads.live(connection, stored.thread_id, before=stored.order_at, but=stored.id)
-    return [v for v in found if not v.ends or (stored.ends and v.finished_at is None)]
+async def ends_of(connection: AsyncConnection, stored: StoredAlert) -> Ends[UUID]:
+    """What a stored alert ends of the versions before it, and what it leaves in force."""
+    return await ends(
+        DatabaseAlerts(connection),
+        stored.alert,
+        stored.thread_id,
+        stored.order_at,
+        but=stored.id,
+    )
 
 
 async def end(connection: AsyncConnection, by: StoredAlert, alert_ids: Sequence[UUID]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +14,7 @@ from alerting.clock import Clock
 from alerting.dispatch import reach
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.documents import Documents
-from alerting.dispatch.effect import end, older
+from alerting.dispatch.effect import end, ends_of
 from alerting.dispatch.ending import Told
 from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.lease import Lease
@@ -32,7 +31,6 @@ from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.outbox import Ranks, Work
 from alerting.store.planning import NewDelivery
-from alerting.throttle.cover import for_same_people
 
 log = logger(__name__)
 
@@ -140,7 +138,7 @@ class Planner:
         told, such as an epicentre, speaks for all of them and ends that version too.
         """
         async with self._db.begin() as connection:
-            rest = await goes_on(connection, stored, alert)
+            rest = [v.id for v in (await ends_of(connection, stored)).rest]
         if not rest:
             return True
         async with self._db.begin(patient=True) as connection:
@@ -208,15 +206,6 @@ class Planner:
         for lane in lanes:
             self._doorbell.ring(lane)
         return True
-
-
-async def goes_on(connection: AsyncConnection, stored: StoredAlert, alert: Alert) -> list[UUID]:
-    """The earlier versions that an end leaves standing for people outside its own areas."""
-    return [
-        v.id
-        for v in await older(connection, stored)
-        if not v.ends and for_same_people(alert, v.alert)
-    ]
 
 
 async def ahead(batches: AsyncGenerator[list[Recipient]]) -> AsyncGenerator[list[Recipient]]:

@@ -32,7 +32,7 @@ from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.errors import BadInput
 from alerting.settings import Settings
-from alerting.store import ledger, receipts
+from alerting.store import delivery_queries, receipts
 from alerting.store.receipts import NewReceipt
 from alerting.store.schema import outbox
 from alerting.throttle.budget.redis import RedisBudget, connect
@@ -105,12 +105,12 @@ class Centre:
 
     async def story(self, alert_id: UUID) -> dict[tuple[str, str], str]:
         async with self.runtime.db.begin() as c:
-            rows = await ledger.page(c, alert_id, after=0, limit=100)
+            rows = await delivery_queries.page(c, alert_id, after=0, limit=100)
         return {(r["citizen"], r["channel"]): f"{r['state']} {r['reason']}" for r in rows}
 
     async def report(self, alert_id: UUID, citizen: str, status: str) -> None:
         async with self.runtime.db.begin() as c:
-            rows = await ledger.page(c, alert_id, after=0, limit=100)
+            rows = await delivery_queries.page(c, alert_id, after=0, limit=100)
             (id_,) = [r["id"] for r in rows if (r["citizen"], r["channel"]) == (citizen, "beacon")]
             await receipts.add(c, [NewReceipt("beacon", id_, f"lamp-{id_}", status, "")])
         await self.work()

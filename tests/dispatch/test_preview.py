@@ -18,7 +18,7 @@ from alerting.audience.cover import cell_of
 from alerting.cap import read, to_xml
 from alerting.dispatch.intake import foresee as foreseeing
 from alerting.dispatch.intake import preview as previewing
-from alerting.dispatch.intake.accept import accept, take_turns
+from alerting.dispatch.intake.accept import accept, lock_submission
 from alerting.dispatch.intake.foresee import Hears
 from alerting.dispatch.intake.preview import preview
 from alerting.dispatch.intake.previewed import Preview, Spread
@@ -125,6 +125,22 @@ async def test_an_update_and_an_end_are_judged_by_what_people_know(
     assert over.people.count == len({r["citizen"] for r in ledger})
     assert {c: n.count for c, n in over.channels.items()} == told(ledger)
     assert not over.reasons.keys() & {(Hears.NOTHING, None)}
+
+
+async def test_an_end_is_foreseen_for_those_who_moved_away(town: Town, flood: Alert) -> None:
+    """It is for whoever was told, wherever they are now, as the planner has it."""
+    done = await town.submit(at(town, flood), now=False)
+    await town.due_now()
+    await town.worker().sweep()
+    told_of_it = {r["citizen"] for r in await town.rows(done.alert_id)}
+    async with town.db.begin() as c:
+        away = {"lat": 40.0, "lon": -20.0, "cell": cell_of(40.0, -20.0)}
+        await c.execute(update(place).where(place.c.citizen_id % 2 == 0).values(**away))
+    town.clock.at += timedelta(minutes=5)
+    end = await town.cancel_of(done.alert_id)
+    foreseen = await look(town, end)
+    assert foreseen.people.count == len(told_of_it)
+    assert {r["citizen"] for r in await play(town, end)} == told_of_it
 
 
 async def test_a_held_and_a_silenced_alert_are_said_to_be(town: Town, flood: Alert) -> None:
@@ -248,7 +264,7 @@ async def test_it_collides_with_nobody(town: Town, flood: Alert) -> None:
     async with previewing._undone(town.db) as connection:
         request = Request(internal("test"), town.clock.now(), b"")
         prepared = prepare(read(data).alerts[0])
-        mine, _ = await accept(connection, prepared, data, request, begin=False)
+        mine = await accept(connection, prepared, data, request, begin=False)
         assert mine.created
         # Each would wait for the transaction that has written the same triple.
         async with asyncio.timeout(60):
@@ -260,7 +276,7 @@ async def test_it_collides_with_nobody(town: Town, flood: Alert) -> None:
     async with town.db.begin() as connection:
         alert = read(data).alerts[0]
         request = Request(internal("test"), town.clock.now(), b"")
-        await take_turns(connection, alert, request)
+        await lock_submission(connection, alert, request)
         await accept(connection, prepare(alert), data, request)
         assert (await look(town, data)).submitted.created
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from town import Town
 
 from alerting.cap import to_xml
-from alerting.dispatch.intake import events
+from alerting.dispatch.intake import database, placement
 from alerting.dispatch.intake import submit as submitting
 from alerting.dispatch.intake.submission import Prepared
 from alerting.domain.alert import Alert, Area, NamedValue, Polygon
@@ -84,21 +84,22 @@ async def test_what_is_compared_is_kept_and_not_worked_out_again(
     town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await town.submit(to_xml(flood))
-    events._seen.clear()
+    database._seen.clear()
     worked_out: list[str] = []
 
     def watched(alert: Alert) -> Signature:
         worked_out.append(alert.identifier)
         return signature(alert)
 
-    monkeypatch.setattr(events, "signature", watched)
+    for module in (database, placement):
+        monkeypatch.setattr(module, "signature", watched)
     await town.submit(to_xml(replace(flood, identifier="like-1", sender="met@example.org")))
     assert worked_out == []
     # An alert of before has none: it is worked out once, and kept.
     async with town.db.begin() as c:
         await c.execute(text("delete from alert_signature"))
     for n in (2, 3):
-        events._seen.clear()
+        database._seen.clear()
         await town.submit(to_xml(replace(flood, identifier=f"like-{n}", sender="x@example.org")))
     assert sorted(worked_out) == ["example-flood-0001", "like-1"]
     async with town.db.begin() as c:

@@ -9,30 +9,31 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cap import called_a_test, to_json
+from alerting.cap import to_json
 from alerting.dispatch.effect import start
-from alerting.dispatch.intake import events
 from alerting.dispatch.intake.authority import authorise
-from alerting.dispatch.intake.events import Place
-from alerting.dispatch.intake.look import look
-from alerting.dispatch.intake.repeats import repeat_of_triple, repeated, waits
-from alerting.dispatch.intake.submission import Prepared, Request, Submitted
+from alerting.dispatch.intake.database import DatabaseAlerts, DatabaseRegister
+from alerting.dispatch.intake.placement import Place, place, too_late
+from alerting.dispatch.intake.repeats import repeat_of_reference, repeated, waits
+from alerting.dispatch.intake.screening import Screened, screen
+from alerting.dispatch.intake.submission import Accepted, Prepared, Request
 from alerting.dispatch.intake.times import expiry, refuse_ahead
 from alerting.dispatch.judging import policies, storm
-from alerting.domain.alert import Alert, MsgType, Status
+from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import lane_of
 from alerting.domain.links import new_code
 from alerting.domain.principal import Principal
 from alerting.drills import rosters
-from alerting.store import alarms, alerts, audit, idempotency, threads
+from alerting.store import alarms, alerts, audit, events, idempotency, signatures, threads
 from alerting.store.alerts import StoredAlert
-from alerting.throttle.cover import speaks_for
+from alerting.throttle.events.stored_signature import VERSION, to_bytes
 from alerting.throttle.hazard import hazard_of
 
 
-async def take_turns(connection: AsyncConnection, alert: Alert, request: Request) -> None:
-    """Let submissions of one sender, about one sender's alerts or with one key pass in turn."""
+async def lock_submission(connection: AsyncConnection, alert: Alert, request: Request) -> None:
+    """Let submissions of one sender, about one sender's alerts or with one key pass one after
+    another. Held until the transaction ends."""
     names = {f"sender {alert.sender.lower()}", f"key {request.principal.actor} {request.key}"}
     names |= {f"sender {r.sender.lower()}" for r in alert.references}
     await threads.lock(connection, names)
@@ -45,44 +46,48 @@ async def accept(
     request: Request,
     *,
     begin: bool = True,
-) -> tuple[Submitted, int | None]:
-    """Write an alert with the work it makes; returns it and the id of its plan, where it has one.
+) -> Accepted:
+    """Write an alert with the work it makes.
 
     data: the document the alert was read from. begin: False for what will be rolled back: to make
     no work of it, to end nothing, and to stand in the way of no alert that is submitted meanwhile.
-    Called after `take_turns` in the same transaction, unless it is rolled back.
+    Called after `lock_submission` in the same transaction, unless it is rolled back.
     A repetition answers as the first time and writes nothing. Raises Forbidden, BadInput,
     KeyReused, Conflict, TooManyHeld.
     """
-    alert = prepared.alert
-    authorise(request.principal, alert)
+    alert, principal = prepared.alert, request.principal
+    authorise(principal, alert)
     known = await repeated(connection, request)
     if known is not None:
-        return known, None
-    twin = await alerts.by_triple(connection, alert.triple)
-    if twin is not None:
-        return repeat_of_triple(twin, prepared.content_hash, alert), None
+        return known
+    duplicate = await alerts.by_triple(connection, alert.triple)
+    if duplicate is not None:
+        return repeat_of_reference(duplicate, prepared.content_hash, alert)
     await rosters.require(connection, alert)
     refuse_ahead(alert, request.now)
     expires_at = expiry(alert, request.now, request.default_expiry_s)
-    policy = (await policies.live(connection)).policy
-    found = await events.place(
-        connection,
+    rules = await policies.braking(connection, principal)
+    earlier = DatabaseAlerts(connection)
+    found = await place(
+        earlier,
         alert,
-        policy.same_event,
-        request.principal,
+        rules[0].same_event,
+        principal,
         now=request.now,
         mine=prepared.signature,
     )
-    looked = await look(connection, found.alert)
-    state, reason = await _state(connection, found, request, looked.held)
-    if state is AlertState.HELD:
+    register = DatabaseRegister(connection)
+    screened = await screen(earlier, register, found, principal, rules, now=request.now)
+    if screened.state is AlertState.ACCEPTED:
+        most = request.drill_roster_max
+        if why := await rosters.too_many(connection, found.alert, most=most):
+            screened = replace(screened, state=AlertState.HELD, reason=why)
+    held = screened.state is AlertState.HELD
+    if held:
         if begin:
-            # Nobody who submits much at once passes the bound: counted in turn.
-            await threads.lock(
-                connection, {f"held {request.principal.person_id or request.principal.actor}"}
-            )
-        await storm.refuse_held(connection, request.principal)
+            # Nobody who submits much at once passes the bound: counted one after another.
+            await threads.lock(connection, {f"held {principal.person_id or principal.actor}"})
+        await storm.refuse_held(connection, principal)
     alert_id = uuid4()
     stored = await _store(
         connection,
@@ -91,29 +96,20 @@ async def accept(
         prepared,
         data,
         expires_at,
-        state,
-        reason,
+        screened,
         request if begin else replace(request, key=None),
-        # A triple that is written and not committed has the next to write it wait, and fail.
+        # A reference that is written and not committed has the next to write it wait, and fail.
         identifier=alert.identifier if begin else str(alert_id),
     )
-    starts = begin and state is AlertState.ACCEPTED
+    starts = begin and screened.state is AlertState.ACCEPTED
     plan_id = await start(connection, stored) if starts else None
-    notes = [*found.notes, *looked.notes, *_notes(found, alert_id)]
-    if state is AlertState.HELD:
-        notes.append(waits(alert_id, reason))
-        mark = f"{alert.status.upper()}: " if alert.is_drill else ""
-        sentence = (
-            f"{mark}Alert {alert.identifier} of {alert.sender} waits for a second person: {reason}"
-        )
-        await alarms.open_(connection, alarms.HELD, str(alert_id), sentence)
-    elif reason:
-        notes.append(f"It will not be sent: {reason}.")
-    elif found.ends_nothing:
-        sentence = f"Alert {alert.identifier} of {alert.sender} ended nothing: {found.notes[-1]}"
-        await alarms.open_(connection, "ends-nothing", str(alert_id), sentence)
-    submitted = Submitted(alert_id, True, stored.lane, state, tuple(notes), alert.repairs)
-    return replace(submitted, ends_nothing=found.ends_nothing), plan_id
+    notes = [*found.notes, *screened.notes, *_notes(found, alert_id)]
+    if held:
+        notes.append(waits(alert_id, screened.reason))
+    elif screened.reason:
+        notes.append(f"It will not be sent: {screened.reason}.")
+    await _raise_alarm(connection, alert_id, found, screened)
+    return Accepted(stored, True, tuple(notes), alert.repairs, found.ends_nothing, plan_id)
 
 
 async def let_go(
@@ -123,10 +119,8 @@ async def let_go(
 
     What it is about is found anew; None where newer versions speak for everyone by now.
     """
-    alert, policy = stored.alert, (await policies.live(connection)).policy
-    found = await events.place(
-        connection, alert, policy.same_event, principal, now=now, approved=True
-    )
+    earlier, policy = DatabaseAlerts(connection), (await policies.live(connection)).policy
+    found = await place(earlier, stored.alert, policy.same_event, principal, now=now, approved=True)
     values: dict[str, Any] = {
         "approved_by": principal.actor,
         "approved_person": principal.person_id,
@@ -137,10 +131,10 @@ async def let_go(
         values |= {"thread_id": found.thread_id, "event_id": found.event_id}
         values["order_at"] = found.order_at
         await threads.join(connection, found.joined, into=found.thread_id)
-        await events.record(connection, stored.id, found)
+        await _record(connection, stored.id, found)
     await alarms.close(connection, alarms.HELD, str(stored.id), by=principal.actor)
-    thread_id, order_at = values.get("thread_id", stored.thread_id), found.order_at
-    if await late(connection, alert, thread_id, order_at):
+    thread_id = values.get("thread_id", stored.thread_id)
+    if await too_late(earlier, stored.alert, thread_id, found.order_at):
         values["state_reason"] = "a newer version of its thread was here first"
         await alerts.set_state(connection, stored.id, AlertState.SUPERSEDED, **values)
         return None
@@ -148,49 +142,20 @@ async def let_go(
     return await start(connection, stored.but(state=AlertState.ACCEPTED, **values))
 
 
-async def _state(
-    connection: AsyncConnection, found: Place, request: Request, misplaced: str
-) -> tuple[AlertState, str]:
-    """What becomes of a new alert at first, and why. misplaced: why its areas need a look."""
-    alert, lane = found.alert, lane_of(found.alert)
-    if alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
-        return AlertState.RECORDED, f"{alert.msg_type} is kept, not sent"
-    if alert.status in {Status.SYSTEM, Status.DRAFT}:
-        return AlertState.RECORDED, f"status {alert.status} is never sent"
-    if await late(connection, alert, found.thread_id, found.order_at):
-        return AlertState.SUPERSEDED, "a newer version of its thread was here first"
-    # Before anything is ended: what a second person may refuse must have stopped nothing.
-    held = (
-        found.held
-        or _rehearsed(alert)
-        or misplaced
-        or await storm.too_many(connection, alert, lane, request.principal, now=request.now)
-        or await storm.too_wide(connection, alert, lane, request.principal)
-        or await rosters.too_many(connection, alert, most=request.drill_roster_max)
-    )
-    return (AlertState.HELD, held) if held else (AlertState.ACCEPTED, "")
-
-
-def _rehearsed(alert: Alert) -> str:
-    """Why a real alert that calls itself a test waits; "" for any other. An end never waits."""
-    where = "" if alert.ends else called_a_test(alert)
-    return where and f"It has status Actual and says that it is a test ({where})."
-
-
 async def _store(
     connection: AsyncConnection,
     alert_id: UUID,
-    found: Place,
+    found: Place[UUID],
     prepared: Prepared,
     data: bytes,
     expires_at: datetime,
-    state: AlertState,
-    reason: str,
+    screened: Screened,
     request: Request,
     *,
     identifier: str,
 ) -> StoredAlert:
     alert, lane, actor = found.alert, lane_of(found.alert), request.principal.actor
+    state = screened.state
     stored = await alerts.add(
         connection,
         alert,
@@ -214,7 +179,7 @@ async def _store(
         source=data,
         source_hash=prepared.content_hash,
         state=state.value,
-        state_reason=reason,
+        state_reason=screened.reason,
         expires_at=expires_at,
         submitted_at=request.now,
         submitted_by=actor,
@@ -223,17 +188,48 @@ async def _store(
         code=new_code(),
     )
     await threads.join(connection, found.joined, into=found.thread_id)
-    await events.record(connection, alert_id, found)
+    await _record(connection, alert_id, found)
     if request.key is not None:
         await idempotency.remember(connection, actor, request.key, request.hash, alert_id)
     detail = {"lane": lane.value, "state": state.value}
     await audit.record(connection, actor, "alert.submit", str(alert_id), detail)
     if state is AlertState.HELD:
-        await audit.record(connection, actor, "alert.hold", str(alert_id), {"why": reason})
+        await audit.record(connection, actor, "alert.hold", str(alert_id), {"why": screened.reason})
     return stored
 
 
-def _notes(found: Place, alert_id: UUID) -> list[str]:
+async def _record(connection: AsyncConnection, alert_id: UUID, found: Place[UUID]) -> None:
+    """Write what placing an alert found out: what is compared of it, events made one, a question
+    to answer."""
+    body = to_bytes(found.signature)
+    await signatures.keep(connection, {alert_id: body}, version=VERSION)
+    for event_id in found.placement.merged:
+        await events.merge(connection, event_id, into=found.event_id)
+    if found.placement.question is not None:
+        event_id, likeness = found.placement.question
+        await events.ask(
+            connection, alert_id, event_id, score=likeness.score, sentence=likeness.sentence
+        )
+
+
+async def _raise_alarm(
+    connection: AsyncConnection, alert_id: UUID, found: Place[UUID], screened: Screened
+) -> None:
+    """Tell the operators of what waits for them, and of an end that ends nothing."""
+    alert = found.alert
+    if screened.state is AlertState.HELD:
+        mark = f"{alert.status.upper()}: " if alert.is_drill else ""
+        sentence = (
+            f"{mark}Alert {alert.identifier} of {alert.sender} waits for a second person: "
+            f"{screened.reason}"
+        )
+        await alarms.open_(connection, alarms.HELD, str(alert_id), sentence)
+    elif found.ends_nothing and not screened.reason:
+        sentence = f"Alert {alert.identifier} of {alert.sender} ended nothing: {found.notes[-1]}"
+        await alarms.open_(connection, "ends-nothing", str(alert_id), sentence)
+
+
+def _notes(found: Place[UUID], alert_id: UUID) -> list[str]:
     """With what the alert is, or may be, one event, and how to say otherwise."""
     placed = found.placement
     notes = []
@@ -254,11 +250,3 @@ def _notes(found: Place, alert_id: UUID) -> list[str]:
             f"on: event {found.event_id}."
         )
     return notes
-
-
-async def late(
-    connection: AsyncConnection, alert: Alert, thread_id: UUID, order_at: datetime
-) -> bool:
-    """True when newer versions speak for everyone this one concerns."""
-    newer = await threads.newer(connection, thread_id, order_at)
-    return any(speaks_for(n.alert, alert) for n in newer)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cap import to_xml
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.intake.accept import accept, take_turns
+from alerting.dispatch.intake.accept import accept, lock_submission
 from alerting.dispatch.intake.authority import authorise_end
 from alerting.dispatch.intake.notice import notice_of
 from alerting.dispatch.intake.repeats import repeated
@@ -135,7 +135,7 @@ async def cancel(
             authorise_end(principal, stored.sender)
             first = await repeated(connection, request)
             if first is not None:
-                return await _as_it_stands(connection, stored, request.now, notice=first)
+                return await _as_it_stands(connection, stored, request.now, notice=first.answer())
             meant = [stored, *await alerts.get_many(connection, also)]
             thread_ids = {one.thread_id for one in meant}
             versions = await _standing(connection, thread_ids, principal)
@@ -152,26 +152,28 @@ async def cancel(
                 false_alarm=false_alarm,
                 valid_s=valid_s,
             )
-            await take_turns(connection, notice, request)
+            await lock_submission(connection, notice, request)
             if _ids(await _standing(connection, thread_ids, principal)) != _ids(versions):
                 continue
             answer = await _as_it_stands(connection, stored, request.now, versions=versions)
             data = to_xml(notice)
             notice = read_one(data, max_bytes=len(data))
-            submitted, plan_id = await accept(connection, prepare(notice), data, request)
+            accepted = await accept(connection, prepare(notice), data, request)
             detail = {
                 "why": reason,
                 "false_alarm": false_alarm,
-                "notice": str(submitted.alert_id),
+                "notice": str(accepted.stored.id),
                 "told": answer.citizens,
             }
             for one in versions:
                 await audit.record(connection, principal.actor, "alert.cancel", str(one.id), detail)
-        if plan_id is not None:
-            doorbell.ring(submitted.lane)
+        if accepted.plan_id is not None:
+            doorbell.ring(accepted.stored.lane)
         async with db.begin() as connection:
             stored = await _get(connection, alert_id)
-        return replace(answer, state=stored.state, reason=stored.state_reason, notice=submitted)
+        return replace(
+            answer, state=stored.state, reason=stored.state_reason, notice=accepted.answer()
+        )
     raise Conflict("Others keep changing this alert.", remedy="Cancel it again.")
 
 

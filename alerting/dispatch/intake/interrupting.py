@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,7 +17,6 @@ from alerting.dispatch.intake.foresee import Hears, foresee
 from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
 from alerting.observe.logs import logger
-from alerting.store import alerts
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.limits import limit_statements
@@ -33,29 +31,28 @@ _TIMEOUT_MS = 500
 
 
 async def interrupting(
-    db: Database, alert_id: UUID, *, clock: Clock, all_channels_lanes: Collection[str]
-) -> str:
-    """How many people a public update interrupts, as a sentence; "" for any other alert.
+    db: Database, stored: StoredAlert, *, clock: Clock, all_channels_lanes: Collection[str]
+) -> list[str]:
+    """How many people a public update interrupts, as a note; none for any other alert.
 
-    Also "" where it cannot be found out in time: the alert is accepted already.
+    Also none where it cannot be found out in time: the alert is accepted already.
     """
+    if not _is_update(stored):
+        return []
     try:
         async with db.begin() as connection:
-            stored = await alerts.get(connection, alert_id)
-            if stored is None or not _is_update(stored):
-                return ""
             await limit_statements(connection, _TIMEOUT_MS)
-            return await _sentence(connection, stored, clock, all_channels_lanes)
+            return [await _sentence(connection, stored, clock, all_channels_lanes)]
     except Exception:
-        log.exception("submission.not_foreseen", alert=str(alert_id))
-        return ""
+        log.exception("submission.not_foreseen", alert=str(stored.id))
+        return []
 
 
 def _is_update(stored: StoredAlert) -> bool:
     return (
         stored.msg_type == MsgType.UPDATE
         and not stored.ends
-        and not stored.is_drill
+        and stored.for_public
         and stored.state in {AlertState.ACCEPTED, AlertState.DELIVERING, AlertState.HELD}
     )
 
@@ -67,8 +64,6 @@ async def _sentence(
     all_channels_lanes: Collection[str],
 ) -> str:
     alert, now = stored.alert, clock.now()
-    if not alert.for_public:
-        return ""
     found = await sample(connection, alert, most=_MOST, now=now, seed=stored.id.int)
     best: dict[int, Hears] = defaultdict(lambda: Hears.NOTHING)
     for one in await foresee(

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from alerting import audience
 from alerting.cap.odd import WIDE_KM
+from alerting.dispatch.intake.earlier import Register
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon
 
 #: Beyond this many people nobody waits for the exact number.
@@ -31,49 +29,49 @@ class Looked:
     notes: tuple[str, ...] = ()
 
 
-async def look(connection: AsyncConnection, alert: Alert) -> Looked:
+async def look(register: Register, alert: Alert) -> Looked:
     """What the register says of the areas of a public alert that is not the end of a danger."""
     if alert.msg_type not in (MsgType.ALERT, MsgType.UPDATE) or not alert.for_public or alert.ends:
         return Looked()
-    if wide := await _wide(connection, alert):
+    if wide := await _wide(register, alert):
         return Looked(wide)
-    if await audience.anybody(connection, alert):
+    if await register.anybody(alert):
         return Looked()
     other = mirrored(alert)
-    if other is not None and (people := await _people(connection, other)):
+    if other is not None and (people := await _people(register, other)):
         return Looked(
             "Nobody of the register is in its areas, and with latitude and longitude exchanged "
             f"they hold {people}. CAP writes latitude first."
         )
-    return Looked("", (await _nobody(connection, alert),))
+    return Looked("", (await _nobody(register, alert),))
 
 
-async def _wide(connection: AsyncConnection, alert: Alert) -> str:
+async def _wide(register: Register, alert: Alert) -> str:
     circles = {c for i in alert.infos for a in i.areas for c in a.circles if c.radius_km > WIDE_KM}
     if not circles:
         return ""
     widest = max(circles, key=lambda c: c.radius_km)
     metres = replace(widest, radius_km=widest.radius_km / 1000)
-    here, there = [await _people(connection, _only(alert, c)) or "nobody" for c in (widest, metres)]
+    here, there = [await _people(register, _only(alert, c)) or "nobody" for c in (widest, metres)]
     return (
         f"A circle of it has a radius of {widest.radius_km:,.0f} km and holds {here}; one of as "
         f"many metres holds {there}. CAP takes kilometres: draw a polygon where so much is meant."
     )
 
 
-async def _people(connection: AsyncConnection, alert: Alert) -> str:
+async def _people(register: Register, alert: Alert) -> str:
     """About how many people an alert's areas hold; "" where nobody. A sender may not read."""
-    if not await audience.anybody(connection, alert):
+    if not await register.anybody(alert):
         return ""
-    found = await audience.count(connection, alert, unless_below=_COUNTED)
+    found = await register.count(alert, unless_below=_COUNTED)
     if found < _FEW:
         return f"fewer than {_FEW} people"
     # What is not below that is counted only in part where there are very many.
     return f"about {found:,} people" if found <= _COUNTED else f"more than {_COUNTED:,} people"
 
 
-async def _nobody(connection: AsyncConnection, alert: Alert) -> str:
-    codes = await audience.unknown_codes(connection, alert)
+async def _nobody(register: Register, alert: Alert) -> str:
+    codes = await register.unknown_codes(alert)
     if not codes:
         return "Nobody of the register is in its areas: it reaches nobody."
     named = ", ".join(str(code)[:60] for code in codes[:_NAMED])

@@ -10,24 +10,25 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import audience
 from alerting.audience.sample import Sample, sample
 from alerting.clock import Clock
-from alerting.dispatch.effect import older
+from alerting.dispatch.effect import ends_of
 from alerting.dispatch.ending import Told
 from alerting.dispatch.intake.accept import accept
 from alerting.dispatch.intake.findings import findings
 from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
+from alerting.dispatch.intake.placement import Ends
 from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
 from alerting.dispatch.intake.submission import Prepared, Request, Submitted
 from alerting.dispatch.intake.submit import read_submission, requested
 from alerting.dispatch.judging import silences
-from alerting.dispatch.plan import goes_on
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.citizen import Recipient
@@ -36,11 +37,10 @@ from alerting.domain.language import primary
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput
 from alerting.settings import Settings
-from alerting.store import alerts, audit, end_audience
+from alerting.store import audit, end_audience
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.limits import limit_statements, took_too_long
-from alerting.throttle.cover import speaks_for
 from alerting.throttle.silence import silenced_by
 
 #: So many people are judged; of more a sample.
@@ -149,12 +149,12 @@ async def _looked(
     async with _undone(db) as connection:
         await limit_statements(connection, _TIMEOUT_MS)
         # Nobody is made to wait their turn behind it: what it writes is never seen.
-        submitted, _ = await accept(connection, prepared, data, request, begin=False)
-        stored = await alerts.get(connection, submitted.alert_id)
+        accepted = await accept(connection, prepared, data, request, begin=False)
+        stored = accepted.stored
         # There will be no alert by this id.
-        notes = (note.replace(str(submitted.alert_id), "ALERT") for note in submitted.notes)
-        submitted = replace(submitted, notes=tuple(notes))
-        if stored is None or not submitted.created or submitted.state in _UNSENT:
+        notes = [note.replace(str(stored.id), "ALERT") for note in accepted.notes]
+        submitted = accepted.answer(notes)
+        if not submitted.created or submitted.state in _UNSENT:
             return Preview(submitted, odd=odd)
         return await _foreseen(
             connection, stored, submitted, participants, odd, request, settings=settings
@@ -172,15 +172,15 @@ async def _foreseen(
     settings: Settings,
 ) -> Preview:
     alert, now = stored.alert, request.now
-    ended = [v for v in await older(connection, stored) if speaks_for(alert, v.alert)]
-    found = participants or await _audience(connection, stored, alert, now=now)
+    ends = await ends_of(connection, stored)
+    found = participants or await _audience(connection, stored, ends, now=now)
     foreseen = await foresee(
         connection,
         stored,
         found.recipients,
         now=now,
         all_channels_lanes=settings.all_channels_lanes,
-        ended={v.id for v in ended},
+        ended={v.id for v in ends.ended},
     )
     languages = {r.citizen_id: r.language for r in found.recipients}
     spread = Spread(len(found.recipients), found.weight)
@@ -202,7 +202,7 @@ async def _foreseen(
         reasons={
             key: spread.of(n, of=len(foreseen)) for key, n in _reasons(foreseen).most_common()
         },
-        ends=tuple(f"{v.identifier} of {v.sender}" for v in ended),
+        ends=tuple(f"{v.alert.identifier} of {v.alert.sender}" for v in ends.ended),
         silenced_by=await _silences(connection, alert, foreseen, request),
         texts=await asyncio.to_thread(texts, alert, stored, foreseen, languages, spread, settings),
         area_km2=await asyncio.to_thread(area_km2, alert),
@@ -211,15 +211,15 @@ async def _foreseen(
 
 
 async def _audience(
-    connection: AsyncConnection, stored: StoredAlert, alert: Alert, *, now: datetime
+    connection: AsyncConnection, stored: StoredAlert, ends: Ends[UUID], *, now: datetime
 ) -> _Audience:
     """Some of a public alert's audience, or of those who were told of what it ends."""
+    alert = stored.alert
     if not alert.ends:
         found: Sample = await sample(connection, alert, most=_MOST, now=now, seed=stored.id.int)
         return _Audience(found.recipients, found.weight)
     told = Told(connection, stored, alert)
-    everywhere = not await goes_on(connection, stored, alert)
-    everywhere = everywhere or not await told.holds_anybody(batch=_MOST)
+    everywhere = not ends.rest or not await told.holds_anybody(batch=_MOST)
     some, more = await _first(told.recipients(batch=_MOST, everywhere=everywhere), _MOST)
     if not more or not everywhere:
         return _Audience(some, more=more)

@@ -1,4 +1,4 @@
-"""Repeats: a submission of what was accepted before, by its key or by its CAP triple."""
+"""Repeats: a submission of what was accepted before, by its key or by its CAP reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.dispatch.intake.submission import KeyReused, Request, Submitted
+from alerting.dispatch.intake.submission import Accepted, KeyReused, Request
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.errors import Conflict
@@ -21,7 +21,7 @@ _SAME_TEXT = (
 )
 
 
-async def repeated(connection: AsyncConnection, request: Request) -> Submitted | None:
+async def repeated(connection: AsyncConnection, request: Request) -> Accepted | None:
     """What was accepted for this request's key before; None without a key or for a new one.
 
     Raises KeyReused.
@@ -36,13 +36,13 @@ async def repeated(connection: AsyncConnection, request: Request) -> Submitted |
         if stored is None or stored.state in ENDED or stored.expires_at <= request.now:
             return None
         notes = _since(stored) or (_SAME_TEXT.format(stored=stored),)
-        return Submitted(stored.id, False, stored.lane, stored.state, notes, ())
+        return Accepted(stored, False, notes)
     return await _repeat_of_key(connection, known, request.hash, request.key)
 
 
 async def _repeat_of_key(
     connection: AsyncConnection, known: tuple[bytes, UUID], request_hash: bytes, key: str
-) -> Submitted:
+) -> Accepted:
     first_hash, alert_id = known
     if first_hash != request_hash:
         raise KeyReused(
@@ -52,17 +52,18 @@ async def _repeat_of_key(
     stored = await alerts.get(connection, alert_id)
     if stored is None:
         raise Conflict(f"The alert of the idempotency key {key!r} has been removed.")
-    return Submitted(alert_id, False, stored.lane, stored.state, _since(stored), ())
+    return Accepted(stored, False, _since(stored))
 
 
-def repeat_of_triple(twin: StoredAlert, content_hash: bytes, alert: Alert) -> Submitted:
-    if twin.source_hash != content_hash:
+def repeat_of_reference(duplicate: StoredAlert, content_hash: bytes, alert: Alert) -> Accepted:
+    """What was accepted by the same CAP reference. Raises Conflict where it says something else."""
+    if duplicate.source_hash != content_hash:
         raise Conflict(
             f"{alert.sender} already sent an alert {alert.identifier} at that time with other "
             "content.",
             remedy="An issued alert never changes: send an Update that refers to it.",
         )
-    return Submitted(twin.id, False, twin.lane, twin.state, _since(twin), alert.repairs)
+    return Accepted(duplicate, False, _since(duplicate), alert.repairs)
 
 
 def _since(stored: StoredAlert) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
 from alerting.errors import Conflict
+from alerting.store.alerts import StoredAlert
 from alerting.throttle.events.signature import Signature, signature
 
 
@@ -44,6 +46,34 @@ class Submitted:
             "ends_nothing": self.ends_nothing,
             "repairs": [{"where": r.where, "what": r.what} for r in self.repairs],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What intake made of a submission, before its answer is put together.
+
+    created: False when it had been accepted before, as `stored`. plan_id: of the plan that sends
+    it; None where it does not go out now. notes, ends_nothing: as in `Submitted`.
+    """
+
+    stored: StoredAlert
+    created: bool
+    notes: tuple[str, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    ends_nothing: bool = False
+    plan_id: int | None = None
+
+    def answer(self, notes: Sequence[str] | None = None) -> Submitted:
+        """What its submitter is told. notes: all of them, where more than its own are known."""
+        return Submitted(
+            self.stored.id,
+            self.created,
+            self.stored.lane,
+            self.stored.state,
+            self.notes if notes is None else tuple(notes),
+            self.repairs,
+            self.ends_nothing,
+        )
 
 
 class KeyReused(Conflict):

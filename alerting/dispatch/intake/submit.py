@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from weakref import WeakValueDictionary
 
@@ -15,7 +14,7 @@ from alerting.cap.bounds import refuse_costly, refuse_large
 from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.intake.accept import accept, take_turns
+from alerting.dispatch.intake.accept import accept, lock_submission
 from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.findings import notes_on
 from alerting.dispatch.intake.interrupting import interrupting
@@ -58,16 +57,18 @@ async def submit(
     """Accept one alert, once, and start it on its way.
 
     The alert, its place in its thread, its plan in the outbox and the audit line are one
-    transaction. Repeating a submission (same `idempotency_key` and body, or the same CAP triple
-    and content) answers as the first time and changes nothing. With `now` the alert's times are
-    moved so that it is sent at this moment (rehearsals, prepared texts); the same text is not sent
-    so again while its alert is in force, unless another `idempotency_key` says so. With
-    `tell_again` it says in a parameter of each info that whoever was told of its thread is to be
-    interrupted anew. The notes on an update say how many people it interrupts.
+    transaction. Repeating a submission (same `idempotency_key` and body, or the same CAP reference
+    and content) answers as the first time and changes nothing. The notes on an update say how many
+    people it interrupts.
+
+    now: the alert's times are moved so that it is sent at this moment (rehearsals, prepared texts);
+    the same text is not sent so again while its alert is in force, unless another
+    `idempotency_key` says so. tell_again: a parameter of each info says that whoever was told of
+    its thread is to be interrupted anew.
 
     Raises BadInput for what cannot be read, does not say for whom it is or would reach nobody,
     Forbidden for what this principal may not send, KeyReused for a key with another body, Conflict
-    for a CAP triple with other content.
+    for a CAP reference with other content.
     """
     prepared = await read_submission(
         data,
@@ -89,20 +90,22 @@ async def submit(
         tell_again=tell_again,
     )
     async with db.begin() as connection:
-        await take_turns(connection, alert, request)
-        submitted, plan_id = await accept(connection, prepared, data, request)
-    if plan_id is not None:
-        doorbell.ring(submitted.lane)
-    if submitted.created:
-        notes = [*await notes_on(alert, now=clock.now()), *submitted.notes]
-        # After the work is on its way: this only informs.
-        notes += await _silenced(db, alert, clock)
-        foreseen = await interrupting(
-            db, submitted.alert_id, clock=clock, all_channels_lanes=all_channels_lanes
-        )
-        notes += [foreseen] if foreseen else []
-        submitted = replace(submitted, notes=tuple(notes))
-    return submitted
+        await lock_submission(connection, alert, request)
+        accepted = await accept(connection, prepared, data, request)
+    if accepted.plan_id is not None:
+        doorbell.ring(accepted.stored.lane)
+    if not accepted.created:
+        return accepted.answer()
+    # After the work is on its way: this only informs.
+    notes = [
+        *await notes_on(alert, now=clock.now()),
+        *accepted.notes,
+        *await _silenced(db, alert, clock),
+        *await interrupting(
+            db, accepted.stored, clock=clock, all_channels_lanes=all_channels_lanes
+        ),
+    ]
+    return accepted.answer(notes)
 
 
 def requested(
@@ -120,7 +123,7 @@ def requested(
     asked = hashlib.sha256(
         data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
     ).digest()
-    # Its times moved to now, no triple tells a second submission from a new alert.
+    # Its times moved to now, no CAP reference tells a second submission from a new alert.
     retimed = now and idempotency_key is None
     return Request(
         principal,

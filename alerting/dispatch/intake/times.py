@@ -19,7 +19,7 @@ def refuse_ahead(alert: Alert, now: datetime) -> None:
         )
 
 
-def expiry(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
+def sending_ends(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
     """When sending must stop; an alert without an end gets one counted from now.
 
     Senders end a danger with a time that is already past. That is no end of the end.
@@ -27,7 +27,13 @@ def expiry(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
     default = now + timedelta(seconds=default_expiry_s)
     over = {i.expires for i in alert.infos if alert.ends_in(i) and (i.expires or now) <= now}
     ends = [default if i.expires is None or i.expires in over else i.expires for i in alert.infos]
-    expires_at = max(ends, default=default)
+    return max(ends, default=default)
+
+
+def expiry(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
+    """As `sending_ends`. Raises BadInput for an alert whose time is over, and for one that names no
+    area."""
+    expires_at = sending_ends(alert, now, default_expiry_s)
     if expires_at <= now:
         raise BadInput(
             f"The alert expired at {expires_at.isoformat()}; an expired alert is never sent.",

@@ -1,22 +1,23 @@
-"""Storm: reads from the store what the storm brake needs to know of a sender and an audience.
+"""Storm: what the storm brake needs to know of a sender and an audience.
 
-A principal who set the live policy is also checked by the latest one that somebody else set: nobody
-can release their own alert by loosening the policy first.
+Live intake asks the database for it, a replay its memory. A principal who set the live policy is
+also checked by the latest one that somebody else set: nobody can release their own alert by
+loosening the policy first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting import audience
-from alerting.dispatch.judging import policies
 from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
 from alerting.errors import WorkFailed
-from alerting.store.issued import issued, waiting
+from alerting.store.issued import Issued, waiting
 from alerting.throttle.brake import hold, may_wait
 from alerting.throttle.policy.parse import Policy
 
@@ -24,29 +25,51 @@ from alerting.throttle.policy.parse import Policy
 _MOST_HELD = 20
 
 
+class Counted(Protocol):
+    """Who counts the alerts that were let go."""
+
+    async def issued(
+        self, principal: Principal, sender: str, *, since: datetime, until: datetime
+    ) -> Issued:
+        """How many Actual alerts of a principal were let go; `until` is not included."""
+
+
+class People(Protocol):
+    """Who counts the citizens of areas."""
+
+    async def count(self, alert: Alert, *, unless_below: int) -> int:
+        """About how many citizens an alert's areas hold; any smaller number where no more than
+        `unless_below`."""
+
+
 async def too_many(
-    connection: AsyncConnection, alert: Alert, lane: Lane, principal: Principal, *, now: datetime
+    counted: Counted,
+    alert: Alert,
+    lane: Lane,
+    principal: Principal,
+    policies: Sequence[Policy],
+    *,
+    now: datetime,
 ) -> str | None:
     """Why an alert must wait because of the number of alerts this principal issues; None when it
     need not."""
-    for policy in await policies.braking(connection, principal):
-        reason = await _too_many(connection, alert, lane, principal, policy, now)
+    for policy in policies:
+        reason = await _too_many(counted, alert, lane, principal, policy, now)
         if reason is not None:
             return reason
     return None
 
 
 async def too_wide(
-    connection: AsyncConnection, alert: Alert, lane: Lane, principal: Principal
+    people: People, alert: Alert, lane: Lane, principal: Principal, policies: Sequence[Policy]
 ) -> str | None:
     """Why an alert must wait because of the size of its audience; None when it need not."""
-    judged_by = await policies.braking(connection, principal)
-    limits = [p.storm.audience_max for p in judged_by if may_wait(alert, lane, principal, p)]
+    limits = [p.storm.audience_max for p in policies if may_wait(alert, lane, principal, p)]
     # Counting is expensive; it is skipped for alerts that no audience size would hold.
     if not limits or not alert.for_public:
         return None
-    found = await audience.count(connection, alert, unless_below=min(limits))
-    for policy in judged_by:
+    found = await people.count(alert, unless_below=min(limits))
+    for policy in policies:
         reason = hold(alert, principal=principal, audience=found, policy=policy, lane=lane)
         if reason is not None:
             return reason
@@ -74,7 +97,7 @@ async def refuse_held(connection: AsyncConnection, principal: Principal) -> None
 
 
 async def _too_many(
-    connection: AsyncConnection,
+    counted: Counted,
     alert: Alert,
     lane: Lane,
     principal: Principal,
@@ -85,11 +108,11 @@ async def _too_many(
         return None
     storm, sender = policy.storm, alert.sender
     window_at = now - timedelta(seconds=storm.window_s)
-    recent = await issued(connection, principal, sender, since=window_at, until=now)
+    recent = await counted.issued(principal, sender, since=window_at, until=now)
     if recent.in_all < storm.at_least:
         return None
     since = now - timedelta(seconds=storm.history_s)
-    before = await issued(connection, principal, sender, since=since, until=window_at)
+    before = await counted.issued(principal, sender, since=since, until=window_at)
     windows = max(1.0, (storm.history_s - storm.window_s) / storm.window_s)
     return hold(
         alert,
