@@ -52,6 +52,8 @@ class Concern:
         self._keys = sorted(self._by_geocode)
         #: The citizens each event has concerned, with the area they were in.
         self._events: dict[Hashable, dict[int, str]] = {}
+        #: Intake asks for the same alert more than once.
+        self._last: tuple[Alert, list[Concerned]] | None = None
 
     def merge(self, event: Hashable, into: Hashable) -> None:
         """Two events have turned out to be one."""
@@ -91,6 +93,11 @@ class Concern:
         return result
 
     def _in_area(self, alert: Alert) -> list[Concerned]:
+        if self._last is None or self._last[0] is not alert:
+            self._last = alert, self._found(alert)
+        return list(self._last[1])
+
+    def _found(self, alert: Alert) -> list[Concerned]:
         zones = Zones(alert)
         hits: dict[int, int] = defaultdict(int)
         places: dict[int, int] = defaultdict(int)

@@ -37,6 +37,7 @@ class Figures:
     messages: int = 0
     not_public: int = 0
     not_sent: int = 0
+    late: int = 0
     nobody: int = 0
     unsure: int = 0
     held: int = 0
@@ -118,6 +119,7 @@ class Figures:
             "messages": self.messages,
             "not_public": self.not_public,
             "not_sent": self.not_sent,
+            "superseded_on_arrival": self.late,
             "nobody_concerned": self.nobody,
             "unsure_events": self.unsure,
             "held_for_approval": self.held,

@@ -28,7 +28,8 @@ class Source:
     """An alert as it stands. `state` moves when its thread goes on or is cancelled.
 
     alert: as it is taken: one that bears a known name is an update. order_at: by which the versions
-    of its thread are ordered. over: an end ended it, at `over_at`.
+    of its thread are ordered. over: an end ended it, at `over_at`. finished_at: when all of it had
+    been told; None while something of it waits.
     """
 
     no: int
@@ -40,8 +41,18 @@ class Source:
     state: AlertState = AlertState.DELIVERING
     over: bool = False
     over_at: datetime | None = None
+    finished_at: datetime | None = None
     hazards: frozenset[str] = field(init=False)
     lane: Lane = field(init=False)
+
+    @property
+    def id(self) -> Hashable:
+        return self.no
+
+    @property
+    def ends(self) -> bool:
+        """All of it says that a danger is over."""
+        return self.alert.ends
 
     def __post_init__(self) -> None:
         self.hazards = frozenset(hazard_of(i) for i in self.alert.infos)

@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from alerting.clock import ManualClock
+from alerting.dispatch.intake.times import sending_ends
 from alerting.domain.alert import Alert, MsgType, Reference
-from alerting.domain.alert_state import AlertState
+from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Decision, Reason, Verdict
 from alerting.domain.lane import Lane, lane_for
+from alerting.replay.admission import Admission
 from alerting.replay.book import Book
-from alerting.replay.braking import Brake
 from alerting.replay.citizens import Clocks
 from alerting.replay.concern import Concern
 from alerting.replay.delivery import Concerned, Delivery, Outcome
@@ -31,7 +32,6 @@ from alerting.replay.grouping import judge as judge_grouping
 from alerting.replay.judge.oracle import Oracle
 from alerting.replay.memory import Entry, Memory, Source
 from alerting.replay.mix import CAN_BE_SILENT, used
-from alerting.replay.placing import Placing
 from alerting.replay.population import Population
 from alerting.replay.reading import Played, Refused, Trace
 from alerting.replay.result import Result
@@ -112,15 +112,14 @@ class _Run:
         self._policy = policy
         self._figures = figures
         self._book = book
-        self._default_expiry = timedelta(seconds=default_expiry_s)
+        self._default_expiry_s = default_expiry_s
         self._all_channels_lanes = all_channels_lanes
         self._clock = ManualClock(trace.played[0].alert.sent)
         self._budget = MemoryBudget(lambda: self._clock.now().timestamp())
         self._concern = Concern(population)
-        self._placing = Placing(policy)
-        self._brake = Brake(policy)
         self._memory = Memory()
         self._waiting = Waiting()
+        self._admission = Admission(policy, self._concern, self._waiting.holds)
         #: Each alert as it was sent, and what it was taken for.
         self._submitted: dict[Reference, tuple[Alert, Source]] = {}
         #: The incident of each message of which anything is known.
@@ -157,23 +156,28 @@ class _Run:
 
     async def _public(self, played: Played) -> None:
         alert, now = played.alert, played.alert.sent
-        twin = self._submitted.get(alert.triple)
-        if twin is not None:
-            self._twin(played, twin)
+        first = self._submitted.get(alert.triple)
+        if first is not None:
+            self._duplicate(played, *first)
             return
-        place = self._placing.place(alert, self._expiry(alert))
+        expires_at = sending_ends(alert, now, self._default_expiry_s)
+        place = await self._admission.admit(alert, expires_at)
         source = place.source
         self._submitted[alert.triple] = alert, source
         self._figures.unsure += place.unsure
+        self._figures.held += bool(place.held)
         for event in place.merged:
             self._memory.merge(event, source.event)
             self._concern.merge(event, source.event)
+        if source.state in ENDED:
+            self._book.played(alert, self._incident(played, source))
+            self._figures.late += 1
+            return
         concerned, for_all = self._concern.of(source.alert, source.event, partly=bool(place.rest))
         state = AlertState.CANCELLED if alert.msg_type is MsgType.CANCEL else AlertState.SUPERSEDED
-        for older, ended_as in [*place.ended, *((s, state) for s in place.rest if for_all)]:
-            self._end(older, ended_as, now, by=source)
+        for older in [*place.ended, *(place.rest if for_all else ())]:
+            self._end(older, state, now, by=source)
         self._book.played(alert, self._incident(played, source))
-        self._figures.held += self._brake.holds(source.alert, source.lane, audience=len(concerned))
         if not concerned:
             self._figures.nobody += 1
             return
@@ -208,20 +212,9 @@ class _Run:
                 decided[n].append((channel, desk.stage(subjects[n].info_no), j))
         return decided
 
-    def _expiry(self, alert: Alert) -> datetime:
-        """When an alert ends; the time of an end is often that of the danger, and already past."""
-        default = alert.sent + self._default_expiry
-        ends = [
-            default
-            if i.expires is None or (alert.ends_in(i) and i.expires <= alert.sent)
-            else i.expires
-            for i in alert.infos
-        ]
-        return max(ends, default=default)
-
-    def _twin(self, played: Played, twin: tuple[Alert, Source]) -> None:
+    def _duplicate(self, played: Played, before: Alert, first: Source) -> None:
         """An alert of the same name came before: as on submission, it is known or refused."""
-        alert, (before, first) = played.alert, twin
+        alert = played.alert
         if replace(alert, repairs=()) != replace(before, repairs=()):
             why = f"{alert.sender} sent another {alert.identifier} at that time."
             self._trace.refused.append(Refused(played.file, why))

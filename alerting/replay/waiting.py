@@ -68,6 +68,10 @@ class Waiting:
                 return Due(at, isinstance(key, tuple) and key[0] == "digest", items)
         return None
 
+    def holds(self, source: Source) -> bool:
+        """True while something of an alert waits."""
+        return source in self._open
+
     def revoke(self, source: Source) -> list[Pending]:
         """Everything of an alert that still waits, which then waits no longer."""
         return sorted(

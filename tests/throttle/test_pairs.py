@@ -10,7 +10,9 @@ from event_worlds import fires
 from pairs import Pair, decide, pairs, table
 
 from alerting.cap import read
-from alerting.replay.placing import Placing
+from alerting.replay.admission import Admission
+from alerting.replay.concern import Concern
+from alerting.replay.population import Population
 from alerting.throttle.policy.parse import default_policy
 
 PAIRS = pairs()
@@ -40,10 +42,11 @@ def test_documents_show_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", ["two-earthquakes", "two-fires"])
-def test_two_dangers_of_the_field_are_two_events(corpus: Path, name: str) -> None:
-    placing = Placing(default_policy())
+async def test_two_dangers_of_the_field_are_two_events(corpus: Path, name: str) -> None:
+    admission = Admission(default_policy(), Concern(Population([])))
     documents = sorted((corpus / "field" / name).glob("*.xml"))
     alerts = [read(path.read_bytes()).alerts[0] for path in documents]
     ends = [a.infos[0].expires or a.sent for a in alerts]
-    events = {placing.place(a, end).source.event for a, end in zip(alerts, ends, strict=True)}
+    admitted = [await admission.admit(a, end) for a, end in zip(alerts, ends, strict=True)]
+    events = {one.source.event for one in admitted}
     assert len(events) == 2
