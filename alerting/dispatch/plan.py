@@ -14,10 +14,10 @@ from alerting.clock import Clock
 from alerting.dispatch import reach
 from alerting.dispatch.broker import Doorbell
 from alerting.dispatch.documents import Documents
-from alerting.dispatch.effect import end, ends_of
 from alerting.dispatch.ending import Told
 from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.lease import Lease
+from alerting.dispatch.placement.effect import end, ends_of
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.citizen import Recipient, Target

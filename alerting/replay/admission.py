@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from alerting.dispatch.intake.placement import ends, place, too_late
 from alerting.dispatch.intake.screening import screen
+from alerting.dispatch.placement.place import ends, place, too_late
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal

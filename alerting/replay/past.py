@@ -1,6 +1,6 @@
 """Past: the alerts of a trace that came before, and its citizens, as intake asks for them.
 
-See `alerting.dispatch.intake.earlier`. All alerts that are played are Actual and public.
+See `alerting.dispatch.placement.earlier`. All alerts that are played are Actual and public.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerting.dispatch.intake.earlier import Named
-from alerting.dispatch.intake.placement import RECENT, RECENT_EXTREME
+from alerting.dispatch.placement.earlier import Named
+from alerting.dispatch.placement.place import RECENT, RECENT_EXTREME
 from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.principal import Principal

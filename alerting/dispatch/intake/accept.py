@@ -10,15 +10,15 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import to_json
-from alerting.dispatch.effect import start
 from alerting.dispatch.intake.authority import authorise
-from alerting.dispatch.intake.database import DatabaseAlerts, DatabaseRegister
-from alerting.dispatch.intake.placement import Place, place, too_late
 from alerting.dispatch.intake.repeats import repeat_of_reference, repeated, waits
 from alerting.dispatch.intake.screening import Screened, screen
 from alerting.dispatch.intake.submission import Accepted, Prepared, Request
 from alerting.dispatch.intake.times import expiry, refuse_ahead
 from alerting.dispatch.judging import policies, storm
+from alerting.dispatch.placement.database import DatabaseAlerts, DatabaseRegister
+from alerting.dispatch.placement.effect import start
+from alerting.dispatch.placement.place import Place, place, too_late
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import lane_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from alerting.cap.odd import WIDE_KM
-from alerting.dispatch.intake.earlier import Register
+from alerting.dispatch.placement.earlier import Register
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon
 
 #: Beyond this many people nobody waits for the exact number.

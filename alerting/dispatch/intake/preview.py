@@ -19,16 +19,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting import audience
 from alerting.audience.sample import Sample, sample
 from alerting.clock import Clock
-from alerting.dispatch.effect import ends_of
 from alerting.dispatch.ending import Told
 from alerting.dispatch.intake.accept import accept
 from alerting.dispatch.intake.findings import findings
 from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
-from alerting.dispatch.intake.placement import Ends
 from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
 from alerting.dispatch.intake.submission import Prepared, Request, Submitted
 from alerting.dispatch.intake.submit import read_submission, requested
 from alerting.dispatch.judging import silences
+from alerting.dispatch.placement.effect import ends_of
+from alerting.dispatch.placement.place import Ends
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.citizen import Recipient

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerting.cap import called_a_test
-from alerting.dispatch.intake.earlier import EarlierAlerts, Register
 from alerting.dispatch.intake.look import look
-from alerting.dispatch.intake.placement import Place, too_late
 from alerting.dispatch.judging import storm
+from alerting.dispatch.placement.earlier import EarlierAlerts, Register
+from alerting.dispatch.placement.place import Place, too_late
 from alerting.domain.alert import MsgType, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import lane_of

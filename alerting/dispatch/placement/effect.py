@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.dispatch.intake.database import DatabaseAlerts
-from alerting.dispatch.intake.placement import Ends, ends
+from alerting.dispatch.placement.database import DatabaseAlerts
+from alerting.dispatch.placement.place import Ends, ends
 from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
 from alerting.store import alarms, audit, call_back, outbox, threads

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic
 
-from alerting.dispatch.intake.earlier import EarlierAlerts, Predecessor
+from alerting.dispatch.placement.earlier import EarlierAlerts, Predecessor
 from alerting.domain.alert import Alert, MsgType, Status
 from alerting.domain.lane import Lane, lane_of
 from alerting.domain.principal import Principal

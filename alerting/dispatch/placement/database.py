@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import audience
-from alerting.dispatch.intake.earlier import Named
+from alerting.dispatch.placement.earlier import Named
 from alerting.domain.alert import Alert, NamedValue, Reference
 from alerting.domain.principal import Principal
 from alerting.domain.version import Name, Version

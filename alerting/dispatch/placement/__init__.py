@@ -1,0 +1,1 @@
+"""Which thread and event an alert belongs to, and what it ends."""
