@@ -18,7 +18,7 @@ from alerting.dispatch.workers.loop import LoopThread
 from alerting.dispatch.workers.work import Worker
 from alerting.domain.lane import Lane
 from alerting.errors import AlertingError
-from alerting.garbage import leave_out_what_stays
+from alerting.garbage import freeze_startup_objects
 from alerting.observe.logs import configure, logger
 from alerting.settings import settings
 from alerting.start import require_fit
@@ -83,7 +83,7 @@ def _log(**_: Any) -> None:
 @signals.worker_before_create_process.connect
 def _keep_what_stays(**_: Any) -> None:
     """Before the fork, so that the child inherits it."""
-    leave_out_what_stays()
+    freeze_startup_objects()
 
 
 @signals.worker_process_init.connect
@@ -119,4 +119,4 @@ def _close(**_: Any) -> None:
 @app.task(name=TASK, acks_late=True, ignore_result=True)
 def work(lane: str) -> None:
     """Answer the doorbell: this lane has work. Never fails; PostgreSQL holds the work itself."""
-    _loop().call(lambda worker: worker.ring())
+    _loop().call(lambda worker: worker.notify())

@@ -11,7 +11,7 @@ _AGAIN_S = 5.0
 
 
 @asynccontextmanager
-async def during(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def background_task(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run `work` in the background while the block lasts; cancel it at the end.
 
     Raises at the end of the block what the work raised before.

@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 from alerting.addresses import broker_url as broker_url
 from alerting.addresses import database_url as database_url
 from alerting.addresses import redis_url as redis_url
-from alerting.background import during
+from alerting.background import background_task
 from alerting.clock import Clock, SteadyClock, SystemClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.domain.links import Links, new_key
 from alerting.drills import rosters
 from alerting.embedded.carriers.identity import SANDBOX_ACCOUNT, SANDBOX_TOKEN
 from alerting.errors import Unavailable
 from alerting.observe.metrics import BREAKER, watch_pool
 from alerting.settings import Settings
-from alerting.store.db import AWAY, Database, told_now
+from alerting.store.db import AWAY, Database, server_now
 from alerting.store.secrets import BOUNCE_KEY, get_or_create
 
 if TYPE_CHECKING:
     from alerting.channels.spec import Provider, Sandbox
     from alerting.dispatch.alarms import Alarms
     from alerting.dispatch.documents import Documents
-    from alerting.dispatch.judging.policies import PolicyCache
-    from alerting.dispatch.judging.verdict import Verdicts
+    from alerting.dispatch.evaluation.chunk_evaluator import ChunkEvaluator
+    from alerting.dispatch.evaluation.policies import PolicyCache
     from alerting.dispatch.prune import Pruner
-    from alerting.dispatch.workers.sweep import House
+    from alerting.dispatch.workers.maintenance import Maintenance
     from alerting.providers.breaker import Breaker
     from alerting.providers.failover import Routes
     from alerting.throttle.budget import Budget
@@ -75,16 +75,16 @@ def stand_ins(settings: Settings) -> Sandbox | None:
 async def _kept_right(db: Database) -> AsyncIterator[Clock]:
     """PostgreSQL's clock, read again from time to time while the block lasts."""
     async with db.begin() as connection:
-        clock = SteadyClock(await told_now(connection))
+        clock = SteadyClock(await server_now(connection))
 
     async def ask() -> None:
         while True:
             await asyncio.sleep(_ASK_CLOCK_S)
             with suppress(*AWAY):
                 async with db.begin() as connection:
-                    clock.set(await told_now(connection))
+                    clock.set(await server_now(connection))
 
-    async with during(ask()):
+    async with background_task(ask()):
         yield clock
 
 
@@ -99,7 +99,7 @@ class Runtime:
     settings: Settings
     db: Database
     clock: Clock
-    doorbell: Doorbell
+    notifier: WorkNotifier
     links: Links
     vapid: bytes
     bounce_key: bytes
@@ -124,12 +124,12 @@ class Runtime:
                 vapid = await get_or_create(connection, "vapid", _push_key)
                 bounce_key = await get_or_create(connection, BOUNCE_KEY, new_key)
                 drill_key = await rosters.key(connection)
-            doorbell = Doorbell(broker_url(settings))
-            stack.callback(doorbell.close)
+            notifier = WorkNotifier(broker_url(settings))
+            stack.callback(notifier.close)
             links = Links(link_key)
             if clock is None:
                 clock = await stack.enter_async_context(_kept_right(db))
-            yield Runtime(settings, db, clock, doorbell, links, vapid, bounce_key, drill_key)
+            yield Runtime(settings, db, clock, notifier, links, vapid, bounce_key, drill_key)
 
     @staticmethod
     def of(app: Any) -> Runtime:
@@ -166,16 +166,16 @@ class Runtime:
         )
 
     def policies(self) -> PolicyCache:
-        from alerting.dispatch.judging.policies import PolicyCache
+        from alerting.dispatch.evaluation.policies import PolicyCache
 
         return PolicyCache(self.db, clock=self.clock)
 
-    def verdicts(self, policies: PolicyCache, budget: Budget) -> Verdicts:
+    def evaluator(self, policies: PolicyCache, budget: Budget) -> ChunkEvaluator:
         """Evaluates chunks with the citizens' budgets that all workers share."""
-        from alerting.dispatch.judging.verdict import Verdicts
+        from alerting.dispatch.evaluation.chunk_evaluator import ChunkEvaluator
         from alerting.throttle.budget.memory import MemoryBudget
 
-        return Verdicts(
+        return ChunkEvaluator(
             self.db,
             self.clock,
             policies,
@@ -189,20 +189,22 @@ class Runtime:
     def _now_s(self) -> float:
         return self.clock.now().timestamp()
 
-    def house(self, *, give_way: Callable[[], Awaitable[None]] | None = None) -> House:
-        """See `House` for give_way."""
+    def maintenance(
+        self, *, wait_for_higher_priority: Callable[[], Awaitable[None]] | None = None
+    ) -> Maintenance:
+        """See `Maintenance` for wait_for_higher_priority."""
         from alerting.channels.staff import staff
-        from alerting.dispatch.workers.sweep import House
+        from alerting.dispatch.workers.maintenance import Maintenance
 
-        return House(
+        return Maintenance(
             self.db,
             self.clock,
-            self.doorbell,
+            self.notifier,
             self.settings,
             machine_clock=SystemClock(),
             documents=self.documents,
             staff=staff(self.settings, sandbox=stand_ins(self.settings)),
-            give_way=give_way,
+            wait_for_higher_priority=wait_for_higher_priority,
         )
 
     def pruner(self) -> Pruner:

@@ -8,7 +8,7 @@ import gc
 _OBJECTS = 10_000
 
 
-def leave_out_what_stays() -> None:
+def freeze_startup_objects() -> None:
     """Exclude all present objects from collections, and collect less often.
 
     They live as long as the process. Scanning them again and again took a sixth of a busy worker's

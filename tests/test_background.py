@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from alerting import background
-from alerting.background import during, end
+from alerting.background import background_task, end
 
 
 class Deaf:
@@ -34,7 +34,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_lost_cancel_does_not_keep_a_block_from_ending() -> None:
     deaf = Deaf()
-    async with asyncio.timeout(60), during(deaf.work()):
+    async with asyncio.timeout(60), background_task(deaf.work()):
         await asyncio.sleep(0)
     assert deaf.lost == 1
 
@@ -56,5 +56,5 @@ async def test_what_the_work_raised_is_raised_at_the_end_of_the_block() -> None:
         raise OSError("away")
 
     with pytest.raises(OSError, match="away"):
-        async with during(fail()):
+        async with background_task(fail()):
             await asyncio.sleep(0)

@@ -14,12 +14,12 @@ from alerting.api.models.preview import SubmissionPreview
 from alerting.api.models.progress import AlertPage, AlertProgress, DeliveryPage
 from alerting.api.models.submission import Cancellation, Submission
 from alerting.cap import from_json, to_xml
+from alerting.dispatch.evaluation.explain import explain
 from alerting.dispatch.intake.approve import approve as approve_alert
-from alerting.dispatch.intake.cancel import MAX_REASON, call_back_all
+from alerting.dispatch.intake.cancel import MAX_REASON, revoke_all
 from alerting.dispatch.intake.cancel import cancel as cancel_alert
 from alerting.dispatch.intake.preview import preview
 from alerting.dispatch.intake.submit import submit as submit_alert
-from alerting.dispatch.judging.explain import explain
 from alerting.dispatch.listing import MOST, Wanted, area_of
 from alerting.dispatch.listing import page as list_page
 from alerting.dispatch.pruned import refuse_pruned
@@ -144,7 +144,7 @@ async def submit(
             data,
             principal=key.principal,
             clock=run.clock,
-            doorbell=run.doorbell,
+            notifier=run.notifier,
             idempotency_key=idempotency_key,
             max_bytes=run.settings.max_alert_bytes,
             default_expiry_s=run.settings.default_expiry_s,
@@ -235,7 +235,7 @@ async def approve(alert: AlertName, run: RuntimeDep, key: Approver) -> dict[str,
     """Approve a held alert as the second person. Approving again changes nothing."""
     async with run.db.begin() as connection:
         alert_id = await alerts.resolve(connection, alert)
-    await approve_alert(run.db, run.doorbell, alert_id, principal=key.principal, clock=run.clock)
+    await approve_alert(run.db, run.notifier, alert_id, principal=key.principal, clock=run.clock)
     async with run.db.begin() as connection:
         return (await read_status(connection, alert_id)).to_json()
 
@@ -278,7 +278,7 @@ async def cancel(
         also=also,
         principal=key.principal,
         clock=run.clock,
-        doorbell=run.doorbell,
+        notifier=run.notifier,
         reason=how.reason,
         false_alarm=how.false_alarm,
         dry_run=how.dry_run,
@@ -289,7 +289,7 @@ async def cancel(
         response.status_code = 200
     else:
         response.headers["Location"] = f"/v1/alerts/{done.notice.alert_id}"
-        later.add_task(call_back_all, run.db, run.clock, done.ended)
+        later.add_task(revoke_all, run.db, run.clock, done.ended)
     return done.to_json()
 
 

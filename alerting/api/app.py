@@ -27,7 +27,7 @@ from alerting.api.access import Rates
 from alerting.api.bounds import Bounded
 from alerting.api.described import ABOUT, Described
 from alerting.bootstrap import Runtime
-from alerting.garbage import leave_out_what_stays
+from alerting.garbage import freeze_startup_objects
 from alerting.observe.metrics import REQUEST_SECONDS, REQUESTS
 from alerting.observe.tracing import traced
 from alerting.settings import Settings
@@ -52,7 +52,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
             async with Runtime.open(settings) as runtime:
                 app.state.runtime = runtime
                 app.state.intake = Intake(runtime.db)
-                leave_out_what_stays()
+                freeze_startup_objects()
                 yield
 
     app = Described(

@@ -10,7 +10,7 @@ from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.api.described import answers
 from alerting.api.models.administration import PolicyOut
 from alerting.api.problems import problem
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.errors import BadInput
 from alerting.store.keys import ApiKey
 from alerting.throttle.policy.parse import PolicyRefused

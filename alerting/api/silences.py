@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.api.described import answers
 from alerting.api.models.coordination import SilenceOut, Silences
-from alerting.dispatch.judging import silences
+from alerting.dispatch.evaluation import silences
 from alerting.store import silences as store
 from alerting.store.keys import ApiKey
 from alerting.throttle.silence.matcher import Matcher, Op

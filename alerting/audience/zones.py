@@ -21,8 +21,8 @@ from alerting.domain.geometry import (
     ring_shape,
     union,
 )
+from alerting.domain.info_selection import together, weight
 from alerting.domain.language import best_info
-from alerting.domain.said import together, weight
 from alerting.throttle.hazard import hazard_of
 
 _Numbered = tuple[int, Info]
@@ -117,7 +117,7 @@ class Zones:
     def anywhere(self, language: str) -> tuple[int, int]:
         """The choice for a participant of an alert without areas."""
         infos = self._standing(list(enumerate(self._infos)))
-        main = best_info(self._gravest(infos), language)
+        main = best_info(self._most_severe(infos), language)
         return self._with_others(main, infos), -1
 
     def ended(self, language: str) -> tuple[int, int]:
@@ -132,7 +132,7 @@ class Zones:
                 for info_no, area_no in places:
                     areas[info_no] = min(area_no, areas.get(info_no, area_no))
         infos = self._standing([(no, self._infos[no]) for no in sorted(areas)])
-        main = best_info(self._gravest(infos), language)
+        main = best_info(self._most_severe(infos), language)
         return self._with_others(main, infos), areas[main]
 
     def _standing(self, infos: list[_Numbered]) -> list[_Numbered]:
@@ -144,10 +144,10 @@ class Zones:
         ]
         return standing or infos
 
-    def _gravest(self, infos: Sequence[_Numbered]) -> list[_Numbered]:
+    def _most_severe(self, infos: Sequence[_Numbered]) -> list[_Numbered]:
         """The infos of the most severe kind present."""
-        gravest = min(weight(self._alert, info) for _, info in infos)
-        return [(no, info) for no, info in infos if weight(self._alert, info) == gravest]
+        most_severe = min(weight(self._alert, info) for _, info in infos)
+        return [(no, info) for no, info in infos if weight(self._alert, info) == most_severe]
 
     def _with_others(self, main_no: int, infos: Sequence[_Numbered]) -> int:
         """The number of an info combined with those about other dangers.

@@ -6,11 +6,9 @@ CAP 1.2; `to_json` and `from_json` are the lossless JSON binding; `check` evalua
 
 from alerting.cap.binding import from_json, to_json
 from alerting.cap.content import check
-from alerting.cap.contradictions import contradictions
-from alerting.cap.errors import CapError
-from alerting.cap.findings import Finding, Findings, InfoFacts
+from alerting.cap.plausibility import called_a_test, contradictions
 from alerting.cap.reader import Reading, read
-from alerting.cap.rehearsed import called_a_test
+from alerting.cap.report import CapError, Finding, Findings, InfoFacts
 from alerting.cap.writer import to_xml
 
 __all__ = [

@@ -13,11 +13,9 @@ from datetime import datetime, timezone, tzinfo
 from lxml import etree
 
 from alerting.cap import dates, document, lists, strict, values
-from alerting.cap.elements import Bag, note_namespace
-from alerting.cap.errors import CapError
+from alerting.cap.elements import Bag, note_namespace, split
 from alerting.cap.infos import info_of
-from alerting.cap.names import split
-from alerting.cap.notes import Notes
+from alerting.cap.report import CapError, Notes
 from alerting.domain.alert import Alert, MsgType, Scope, Status
 
 _SCOPES = "Say Public, Restricted or Private."

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from alerting.cap import dates, shapes
 from alerting.cap.alerts import refuse_silent
-from alerting.cap.errors import CapError
 from alerting.cap.models import AlertModel
+from alerting.cap.report import CapError
 from alerting.domain.alert import Alert, Area, Info, NamedValue, Repair, Resource
 from alerting.domain.nearest import nearest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from alerting.cap.errors import CapError
+from alerting.cap.report import CapError
 from alerting.domain.alert import Alert, Info
 
 #: Limits counted in bytes, before parsing. National warnings in nine languages reach a tenth of

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from alerting.cap import geometry
-from alerting.cap.contradictions import contradictions
-from alerting.cap.findings import Finding, Findings, InfoFacts
-from alerting.cap.odd import odd
+from alerting.cap import rings
+from alerting.cap.plausibility import contradictions, odd
+from alerting.cap.report import Finding, Findings, InfoFacts
 from alerting.cap.strict import FOR_WHOM, public_but
 from alerting.domain.alert import Alert, Area, Info, MsgType, Scope
 from alerting.domain.blank import says_nothing
@@ -264,7 +263,7 @@ def _area(area: Area, where: str, others: bool) -> Iterator[Finding]:
                 "Give the radius in kilometres.",
             )
     for number, polygon in enumerate(area.polygons, 1):
-        if fault := geometry.fault(polygon):
+        if fault := rings.fault(polygon):
             yield Finding(
                 "warning",
                 f"{where}/polygon[{number}]",

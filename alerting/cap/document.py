@@ -13,7 +13,7 @@ from html.entities import name2codepoint
 
 from lxml import etree
 
-from alerting.cap.errors import CapError
+from alerting.cap.report import CapError
 
 MAX_DEPTH = 64
 

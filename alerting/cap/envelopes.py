@@ -16,8 +16,8 @@ from functools import lru_cache
 from lxml import etree
 
 from alerting.cap import document
-from alerting.cap.errors import CapError
-from alerting.cap.names import is_cap, split
+from alerting.cap.elements import is_cap, split
+from alerting.cap.report import CapError
 from alerting.cap.values import plain
 from alerting.domain.alert import Status
 

@@ -9,7 +9,7 @@ from lxml import etree
 
 from alerting.cap import shapes, values
 from alerting.cap.elements import Bag
-from alerting.cap.notes import Notes
+from alerting.cap.report import Notes
 from alerting.domain.alert import (
     Area,
     Category,

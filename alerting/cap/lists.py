@@ -12,7 +12,7 @@ from datetime import UTC, tzinfo
 from itertools import islice
 
 from alerting.cap import dates
-from alerting.cap.errors import CapError
+from alerting.cap.report import CapError
 from alerting.domain.alert import Reference
 
 _NAME = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -104,7 +104,7 @@ class _Reading:
             if start:
                 self._senders.add(before[start:].partition(",")[0].strip().lower())
                 self._read_loose(before[:start])
-            self._read_triple(before[start:], time[1])
+            self._read_reference(before[start:], time[1])
         self._read_loose(text[at:])
         return References(tuple(self._whole), tuple(self._loose), tuple(self._remarks))
 
@@ -121,7 +121,7 @@ class _Reading:
                 start = found.start(1)
         return start
 
-    def _read_triple(self, before: str, time: str) -> None:
+    def _read_reference(self, before: str, time: str) -> None:
         sender, _, identifier = (part.strip() for part in before.partition(","))
         if not identifier:
             self._read_loose(f"{sender},{time.replace(' ', 'T')}")

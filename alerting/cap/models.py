@@ -10,8 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from pydantic.alias_generators import to_camel
 
 from alerting.cap import dates, shapes
-from alerting.cap.uris import is_uri
-from alerting.cap.values import DEFAULT_LANGUAGE, is_language
+from alerting.cap.values import DEFAULT_LANGUAGE, is_language, is_uri
 from alerting.domain.alert import (
     Alert,
     Area,

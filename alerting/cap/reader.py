@@ -13,9 +13,9 @@ from lxml import etree
 from alerting.cap import document
 from alerting.cap.alerts import alert_of, remarked
 from alerting.cap.binding import from_json
+from alerting.cap.elements import is_cap, split
 from alerting.cap.envelopes import Carried, carried, is_envelope, unreal_outside
-from alerting.cap.errors import CapError
-from alerting.cap.names import is_cap, split
+from alerting.cap.report import CapError
 from alerting.cap.strict import refuse_invisible
 from alerting.domain.alert import Alert, Status
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from alerting.cap.errors import CapError
+from alerting.cap.report import CapError
 from alerting.domain.alert import Alert, Repair
 
 #: More errors than these are not listed in one sentence.

@@ -9,14 +9,42 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
+from urllib.parse import quote
+
+from lxml import etree
 
 from alerting.cap import dates
 from alerting.cap.elements import Bag
-from alerting.cap.errors import CapError
-from alerting.cap.uris import as_uri
+from alerting.cap.report import CapError
 from alerting.domain.alert import NamedValue
 from alerting.domain.nearest import nearest
+
+# Only libxml2 itself agrees with libxml2 on what an address is.
+_ANY_URI = """<schema xmlns="http://www.w3.org/2001/XMLSchema">
+<element name="u" type="anyURI"/></schema>"""
+_KEPT = "!#$%&'()*+,-./:;=?@_~"
+
+
+@lru_cache(maxsize=1)
+def _schema() -> etree.XMLSchema:
+    return etree.XMLSchema(etree.fromstring(_ANY_URI))
+
+
+def is_uri(text: str) -> bool:
+    element = etree.Element("u")
+    element.text = text
+    return bool(_schema().validate(element))
+
+
+def as_uri(text: str) -> str | None:
+    """The text as an address: unchanged, else escaped, else None."""
+    if is_uri(text):
+        return text
+    escaped = quote(text, safe=_KEPT)
+    return escaped if is_uri(escaped) else None
+
 
 E = TypeVar("E", bound=StrEnum)
 

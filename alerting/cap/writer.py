@@ -9,9 +9,8 @@ from typing import Any
 from lxml import etree
 
 from alerting.cap import dates, lists, shapes
-from alerting.cap.names import CAP_12
-from alerting.cap.uris import as_uri
-from alerting.cap.values import DEFAULT_LANGUAGE, is_language
+from alerting.cap.elements import CAP_12
+from alerting.cap.values import DEFAULT_LANGUAGE, as_uri, is_language
 from alerting.domain.alert import Alert, Area, Info, NamedValue, Resource
 
 _PREFIX: dict[Any, str] = {None: CAP_12}  # lxml's own way to say "no prefix"; its types forget it

@@ -7,16 +7,16 @@ import json
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cli import options
+from alerting.cli import common
+from alerting.cli.common import shown
 from alerting.cli.database import actor, do
-from alerting.cli.times import shown
 from alerting.store import alarms as store
 from alerting.store import audit
 from alerting.store.alarms import Alarm
 
 
 @click.group(invoke_without_command=True)
-@options.as_json
+@common.as_json
 @click.pass_context
 def alarms(context: click.Context, as_json: bool) -> int:
     """Show what is wrong now. Exits 1 while anything is."""
@@ -37,7 +37,7 @@ def alarms(context: click.Context, as_json: bool) -> int:
 
 @alarms.command()
 @click.argument("alarm", type=click.IntRange(1))
-@options.as_json
+@common.as_json
 def close(alarm: int, as_json: bool) -> int:
     """Close ALARM because it has been dealt with; it opens again when it recurs."""
 

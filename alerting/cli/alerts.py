@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from alerting.cli import options
+from alerting.cli import common
 from alerting.cli.database import acting, actor, do
 from alerting.cli.follow import follow, print_status
 from alerting.dispatch.status import AlertStatus
@@ -19,15 +19,15 @@ from alerting.domain.alert_state import ENDED, AlertState
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import alerts, audit
-from alerting.store.db import told_now
+from alerting.store.db import server_now
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from alerting.dispatch.evaluation.explain import Explained
     from alerting.dispatch.intake.submit import Submitted
-    from alerting.dispatch.judging.explain import Explained
 
 
 @click.command()
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Say whom it would reach and how; change nothing.")
 @click.option("--key", help="Idempotency key: the same key never submits twice.")
-@options.as_json
+@common.as_json
 def submit(
     file: str,
     wait: bool,
@@ -73,13 +73,13 @@ def submit(
             err=True,
         )
     # With --wait the user wants to know that citizens were notified.
-    told = after is not None and after.settled and not after.unheard
-    return 1 if wait and (submitted.ends_nothing or not told) else 0
+    notified = after is not None and after.settled and not after.unheard
+    return 1 if wait and (submitted.ends_nothing or not notified) else 0
 
 
 @click.command()
 @click.argument("alert")
-@options.as_json
+@common.as_json
 def status(alert: str, as_json: bool) -> int:
     """Show the progress of ALERT (its id or CAP identifier)."""
 
@@ -97,14 +97,14 @@ def status(alert: str, as_json: bool) -> int:
 @click.command()
 @click.argument("alert")
 @click.argument("citizen")
-@options.as_json
+@common.as_json
 def why(alert: str, citizen: str, as_json: bool) -> int:
     """Show why CITIZEN (their register key) was or was not notified of ALERT.
 
     The audit log records who asked, even when there is no such citizen.
     """
 
-    from alerting.dispatch.judging.explain import explain
+    from alerting.dispatch.evaluation.explain import explain
 
     async def look(connection: AsyncConnection) -> UUID:
         alert_id = await alerts.resolve(connection, alert)
@@ -113,7 +113,7 @@ def why(alert: str, citizen: str, as_json: bool) -> int:
         return alert_id
 
     async def read(connection: AsyncConnection) -> list[Explained]:
-        return await explain(connection, alert_id, citizen, now=await told_now(connection))
+        return await explain(connection, alert_id, citizen, now=await server_now(connection))
 
     # Not in one transaction: the audit also records a citizen who does not exist.
     alert_id = do(look)
@@ -160,7 +160,7 @@ async def _submit(
             data,
             principal=principal,
             clock=runtime.clock,
-            doorbell=runtime.doorbell,
+            notifier=runtime.notifier,
             idempotency_key=key,
             max_bytes=config.max_alert_bytes,
             default_expiry_s=config.default_expiry_s,

@@ -7,9 +7,9 @@ import json
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cli import options
+from alerting.cli import common
+from alerting.cli.common import instant
 from alerting.cli.database import do
-from alerting.cli.times import instant
 from alerting.store import alerts, audit_chain
 from alerting.store import audit as store
 from alerting.store.audit import Entry
@@ -32,7 +32,7 @@ def audit() -> None:
 @click.option("--since", help="From then on, like 2026-11-01T18:00:00+01:00.")
 @click.option("--until", help="Before then.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
-@options.as_json
+@common.as_json
 def list_(
     alert: str | None,
     subject: str | None,
@@ -80,7 +80,7 @@ def list_(
 
 @audit.command()
 @click.option("--head", help="NUMBER:HASH as the log noted it (audit.sealed): it must be in it.")
-@options.as_json
+@common.as_json
 def verify(head: str | None, as_json: bool) -> int:
     """Find lines that were changed, removed, inserted or swapped since they were sealed.
 

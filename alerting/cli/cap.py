@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from alerting.cap import CapError, Findings, Reading, read
-from alerting.cli import options
+from alerting.cli import common
 from alerting.cli.cap_new import new
 from alerting.clock import SystemClock
 from alerting.dispatch.intake.findings import findings
@@ -56,7 +56,7 @@ cap.add_command(new)
 
 @cap.command("check")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@options.as_json
+@common.as_json
 def check_files(files: tuple[str, ...], as_json: bool) -> int:
     """Show what was repaired on reading and what a citizen would miss; - is standard input.
 

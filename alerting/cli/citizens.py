@@ -22,7 +22,7 @@ from alerting.audience.restoring import unused_because
 from alerting.audience.zones import Zones
 from alerting.cap import read
 from alerting.channels import registry
-from alerting.cli import options
+from alerting.cli import common
 from alerting.cli.database import actor, do
 from alerting.cli.progress import progress
 from alerting.errors import BadInput
@@ -42,7 +42,7 @@ def citizens() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--errors", type=click.Path(path_type=Path), help="Where refused lines go.")
 @click.option("--dry-run", is_flag=True, help="Show what it would do; change nothing.")
-@options.as_json
+@common.as_json
 def import_(file: Path, errors: Path | None, dry_run: bool, as_json: bool) -> int:
     """Update the directory to the content of FILE.csv; importing it again changes nothing.
 
@@ -66,7 +66,7 @@ def import_(file: Path, errors: Path | None, dry_run: bool, as_json: bool) -> in
 
 @citizens.command()
 @click.argument("ref")
-@options.as_json
+@common.as_json
 def show(ref: str, as_json: bool) -> int:
     """Show how the citizen with the register's key REF is reached, and which addresses cannot be
     used.
@@ -132,7 +132,7 @@ def restore(ref: str, channel: str | None, asked: bool, why: str) -> int:
 @click.argument("count", type=click.IntRange(1, 100_000_000))
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same citizens.")
 @click.option("--area", default=examples.FLOOD, type=click.Path(path_type=Path), help="A CAP file.")
-@options.as_json
+@common.as_json
 def generate(count: int, seed: int, area: Path, as_json: bool) -> int:
     """Fill the directory with COUNT synthetic citizens in and around the area of a CAP file.
 
@@ -174,7 +174,7 @@ def _area(path: Path) -> BaseGeometry:
 
 
 @citizens.command()
-@options.as_json
+@common.as_json
 def stats(as_json: bool) -> int:
     """Count citizens, places, geocodes and addresses."""
 

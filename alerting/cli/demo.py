@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from alerting import examples
-from alerting.cli import options
+from alerting.cli import common
 from alerting.cli.follow import Bar, channel_table
 from alerting.cli.up import phones_url, running
 from alerting.demo.run import Result, demo_settings, run, write
@@ -28,7 +28,7 @@ from alerting.settings import Settings, settings
 @click.option(
     "--alert", default=examples.FLOOD, type=click.Path(path_type=Path), help="A CAP file."
 )
-@options.as_json
+@common.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Show the processes' own lines.")
 def demo(citizens: int, seed: int, alert: Path, as_json: bool, verbose: bool) -> int:
     """Send an example alert to synthetic citizens over stand-in carriers and judge the result.
@@ -88,10 +88,10 @@ def _print(result: Result, path: Path) -> None:
         },
     }
     console.print(channel_table(result.status, extra))
-    told = sum(c.accepted for c in result.status.channels.values())
-    rate = told / result.seconds if result.seconds else 0
+    notified = sum(c.accepted for c in result.status.channels.values())
+    rate = notified / result.seconds if result.seconds else 0
     console.print(
-        f"{result.status.audience:,} citizens in the area, {told:,} messages in "
+        f"{result.status.audience:,} citizens in the area, {notified:,} messages in "
         f"{result.seconds:.1f} s, {rate:,.0f} a second.\n"
         f"By the carriers' own logs: expected {j.expected:,}, received {j.received:,}, "
         f"lost {j.lost}, duplicates {j.duplicates}, sent to the wrong place {j.unexpected}.\n"

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from alerting.cli import options
+from alerting.cli import common
 from alerting.cli.database import as_operator, do
 from alerting.drills import rosters
 from alerting.store import rosters as store
@@ -24,7 +24,7 @@ def roster() -> None:
 
 @roster.command()
 @click.argument("name")
-@options.as_json
+@common.as_json
 def create(name: str, as_json: bool) -> int:
     """Create an empty roster; alerts name it in their `addresses`."""
     as_operator(lambda c, by: rosters.create(c, name, by=by))
@@ -36,7 +36,7 @@ def create(name: str, as_json: bool) -> int:
 @click.argument("name")
 @click.argument("citizens", nargs=-1, required=True, metavar="CITIZEN…")
 @click.option("--source", default="", help="Where they consented to drills.")
-@options.as_json
+@common.as_json
 def add(name: str, citizens: tuple[str, ...], source: str, as_json: bool) -> int:
     """Enrol citizens, by their register key, who have consented to drills.
 
@@ -50,7 +50,7 @@ def add(name: str, citizens: tuple[str, ...], source: str, as_json: bool) -> int
 @roster.command()
 @click.argument("name")
 @click.argument("citizens", nargs=-1, required=True, metavar="CITIZEN…")
-@options.as_json
+@common.as_json
 def remove(name: str, citizens: tuple[str, ...], as_json: bool) -> int:
     """End memberships at once, also for messages being sent. Real alerts are not affected."""
     removed = as_operator(lambda c, by: rosters.remove(c, name, citizens, by=by))
@@ -60,7 +60,7 @@ def remove(name: str, citizens: tuple[str, ...], as_json: bool) -> int:
 
 @roster.command("list")
 @click.argument("name", required=False)
-@options.as_json
+@common.as_json
 def list_(name: str | None, as_json: bool) -> int:
     """Show all rosters, or the present and former members of the roster NAME."""
     if name is None:

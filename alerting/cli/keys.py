@@ -8,9 +8,10 @@ from datetime import datetime
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cli import granting, options
+from alerting.cli import common
+from alerting.cli import people as granting
+from alerting.cli.common import instant, shown, span
 from alerting.cli.database import do, do_as
-from alerting.cli.times import instant, shown, span
 from alerting.clock import SystemClock
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput
@@ -42,7 +43,7 @@ def keys() -> None:
 @granting.statuses
 @granting.area
 @_expires
-@options.as_json
+@common.as_json
 def create(
     name: str,
     person: str | None,
@@ -86,7 +87,7 @@ def create(
 @keys.command()
 @click.argument("name")
 @_expires
-@options.as_json
+@common.as_json
 def rotate(name: str, expires: str | None, as_json: bool) -> int:
     """Replace the key NAME and show the new one, once; the old one is revoked at once.
 
@@ -125,7 +126,7 @@ def assign(name: str, person: str | None, machine: bool) -> int:
 
 
 @keys.command("list")
-@options.as_json
+@common.as_json
 def list_(as_json: bool) -> int:
     """Show every key, without its secret."""
     found = do(store.every)

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cli import options
+from alerting.cli import common
+from alerting.cli.common import instant
 from alerting.cli.database import do
-from alerting.cli.times import instant
 from alerting.dispatch.listing import MOST, Page, Wanted, area_of, page
 from alerting.domain.alert import Status
 from alerting.domain.alert_state import AlertState
@@ -33,7 +33,7 @@ from alerting.domain.alert_state import AlertState
 @click.option("--until", help="Sent before then.")
 @click.option("--limit", type=click.IntRange(1, MOST), default=20, show_default=True)
 @click.option("--after", help="Continue after a page: the cursor in its last line.")
-@options.as_json
+@common.as_json
 def list_(
     states: tuple[str, ...],
     sender: str | None,

@@ -3,18 +3,100 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.cli import granting, options
+from alerting.cli import common
 from alerting.cli.database import acting, do, do_as
-from alerting.domain.principal import RIGHTS
+from alerting.domain.alert import Status
+from alerting.domain.ground import read_geojson
+from alerting.domain.principal import RIGHTS, Principal
 from alerting.errors import BadInput
 from alerting.store import keys
 from alerting.store import people as store
 from alerting.store.people import Person
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALL = tuple(Status)
+
+#: Enough for an area with the largest permitted number of points.
+_MAX_BYTES = 2_000_000
+
+
+def senders(command: F) -> F:
+    return click.option(
+        "--sender", "senders", multiple=True, help="A pattern of CAP senders; may be repeated."
+    )(command)
+
+
+def statuses(command: F) -> F:
+    return click.option(
+        "--status",
+        "statuses",
+        multiple=True,
+        type=click.Choice([s.value for s in Status], case_sensitive=False),
+        help="A status it may use; may be repeated. All where none is given.",
+    )(command)
+
+
+def area(command: F) -> F:
+    return click.option(
+        "--area", "area", type=click.Path(), help="A GeoJSON file: alerts only within it."
+    )(command)
+
+
+def read_statuses(given: tuple[str, ...]) -> tuple[Status, ...]:
+    return tuple(map(Status, given))
+
+
+def read_area(file: str | None) -> BaseGeometry | None:
+    """The area in a GeoJSON file.
+
+    Raises:
+        BadInput
+    """
+    if file is None:
+        return None
+    try:
+        with Path(file).open("rb") as f:
+            data = f.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise BadInput(f"{file} is larger than {_MAX_BYTES:,} bytes.", remedy="Simplify it.")
+        return read_geojson(json.loads(data))
+    except OSError as e:
+        raise BadInput(
+            f"{file} cannot be read: {e.strerror or e}.", remedy="Check the path and its rights."
+        ) from e
+    except (ValueError, RecursionError) as e:
+        raise BadInput(f"{file} is no JSON.", remedy="Give a GeoJSON file.") from e
+
+
+def to_json(principal: Principal) -> dict[str, Any]:
+    """A principal's authority, for programs."""
+    return {
+        "rights": [r for r in RIGHTS if principal.may(r)],
+        "senders": list(principal.senders),
+        "statuses": [s.value for s in Status if s in principal.statuses],
+        "limited_to_an_area": principal.area is not None,
+    }
+
+
+def in_words(principal: Principal) -> str:
+    """A principal's authority, in one line."""
+    words = [" ".join(r for r in RIGHTS if principal.may(r))]
+    if principal.senders != ("*",):
+        words.append(f"for {' '.join(principal.senders) or 'nobody'}")
+    if principal.statuses != frozenset(Status):
+        words.append(f"as {' '.join(s for s in Status if s in principal.statuses)}")
+    if principal.area is not None:
+        words.append("within an area")
+    return ", ".join(words)
 
 
 @click.group()
@@ -34,11 +116,11 @@ def people() -> None:
     help=f"What they may do, of {', '.join(RIGHTS)}; may be repeated. Submit and read where none "
     "is given, for the first person every right.",
 )
-@granting.senders
-@granting.statuses
-@granting.area
+@senders
+@statuses
+@area
 @click.option("--key", help="Also create a key of this name for them, and show it.")
-@options.as_json
+@common.as_json
 def add(
     name: str,
     uid: int | None,
@@ -54,17 +136,17 @@ def add(
     The first person may be added by anybody with access to the database; others by somebody with
     the right `people`.
     """
-    ground = granting.read_area(area)
+    ground = read_area(area)
 
     async def work(connection: AsyncConnection) -> tuple[Person, str | None]:
         return await _add(connection, name, uid, rights, senders, statuses, ground, key)
 
     added, secret = do(work)
     if as_json:
-        found = {"name": name, "uid": uid, **granting.to_json(added.principal)}
+        found = {"name": name, "uid": uid, **to_json(added.principal)}
         click.echo(json.dumps(found | ({"key": secret} if secret else {})))
         return 0
-    click.echo(f"Added {name}: {granting.in_words(added.principal)}.", err=bool(secret))
+    click.echo(f"Added {name}: {in_words(added.principal)}.", err=bool(secret))
     if secret:
         click.echo(secret)
         click.echo("Keep the key now: it is not stored and cannot be shown again.", err=True)
@@ -72,7 +154,7 @@ def add(
 
 
 @people.command("list")
-@options.as_json
+@common.as_json
 def list_(as_json: bool) -> int:
     """Show everybody who may act, and former persons."""
     found = do(store.every)
@@ -81,7 +163,7 @@ def list_(as_json: bool) -> int:
             {
                 "name": p.name,
                 "uid": p.uid,
-                **granting.to_json(p.principal),
+                **to_json(p.principal),
                 "created_at": p.created_at.isoformat(),
                 "ended_at": p.ended_at.isoformat() if p.ended_at else None,
             }
@@ -92,7 +174,7 @@ def list_(as_json: bool) -> int:
     for p in found:
         state = f"ended {p.ended_at:%Y-%m-%d}" if p.ended_at else ""
         uid = f"uid {p.uid}" if p.uid is not None else ""
-        click.echo(f"{p.name:24} {uid:10} {state:16} {granting.in_words(p.principal)}".rstrip())
+        click.echo(f"{p.name:24} {uid:10} {state:16} {in_words(p.principal)}".rstrip())
     if not found:
         click.echo("There is nobody yet: alerting people add NAME --uid $(id -u) --sender '*'")
     return 0
@@ -130,7 +212,7 @@ async def _add(
         by=by,
         rights=rights or (RIGHTS if first else keys.USUAL_RIGHTS),
         senders=senders or (("*",) if first else ()),
-        statuses=granting.read_statuses(statuses) or granting.ALL,
+        statuses=read_statuses(statuses) or ALL,
         area=ground,
         uid=uid,
     )

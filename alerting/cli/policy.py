@@ -14,10 +14,10 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.channels import registry
-from alerting.cli import options
+from alerting.cli import common
+from alerting.cli.common import shown
 from alerting.cli.database import do, do_as
-from alerting.cli.times import shown
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.errors import BadInput
 from alerting.store import policies as store
 from alerting.store.policies import ShadowRow, StoredPolicy
@@ -33,7 +33,7 @@ def policy() -> None:
 
 
 @policy.command()
-@options.as_json
+@common.as_json
 def show(as_json: bool) -> int:
     """Print the live policy; the output can be edited and set again."""
     found = do(policies.describe)
@@ -57,7 +57,7 @@ def show(as_json: bool) -> int:
 
 @policy.command()
 @_file
-@options.as_json
+@common.as_json
 def check(file: str, as_json: bool) -> int:
     """Show everything that is wrong with FILE (- for standard input); nothing is changed."""
     toml = _read(file)
@@ -81,7 +81,7 @@ def check(file: str, as_json: bool) -> int:
 @policy.command("set")
 @_file
 @_note
-@options.as_json
+@common.as_json
 def set_(file: str, note: str, as_json: bool) -> int:
     """Make FILE the live policy. Workers follow within five seconds."""
     toml, name = _read(file), _name(file)
@@ -91,7 +91,7 @@ def set_(file: str, note: str, as_json: bool) -> int:
 
 
 @policy.command()
-@options.as_json
+@common.as_json
 def history(as_json: bool) -> int:
     """Show who set which version, when and why, newest first."""
     found = do(store.history)
@@ -105,7 +105,7 @@ def history(as_json: bool) -> int:
 @policy.command()
 @click.argument("version", type=click.IntRange(min=0))
 @_note
-@options.as_json
+@common.as_json
 def rollback(version: int, note: str, as_json: bool) -> int:
     """Set VERSION again, as a new version; 0 is the default policy."""
     now = do_as("policy", lambda c, p: policies.rollback(c, version, by=p, note=note))
@@ -117,7 +117,7 @@ def rollback(version: int, note: str, as_json: bool) -> int:
 @click.argument("file", type=click.Path(allow_dash=True), required=False)
 @click.option("--off", is_flag=True, help="Stop the policy in shadow.")
 @_note
-@options.as_json
+@common.as_json
 def shadow(file: str | None, off: bool, note: str, as_json: bool) -> int:
     """Run FILE in shadow of the live policy. It decides nothing; its decisions are counted."""
     if (file is None) != off:
@@ -133,7 +133,7 @@ def shadow(file: str | None, off: bool, note: str, as_json: bool) -> int:
 
 
 @policy.command()
-@options.as_json
+@common.as_json
 def report(as_json: bool) -> int:
     """Show where the shadow policy, or the last one, decided differently."""
 

@@ -8,7 +8,7 @@ import json
 import click
 
 from alerting.addresses import database_url
-from alerting.cli import options
+from alerting.cli import common
 from alerting.cli.database import actor
 from alerting.cli.progress import progress
 from alerting.clock import SystemClock
@@ -29,7 +29,7 @@ _SHOWN = 20
     help="Events that ended this many days ago; default: ALERTING_RETENTION_DAYS.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted; delete nothing.")
-@options.as_json
+@common.as_json
 def prune(older_than: int | None, dry_run: bool, as_json: bool) -> int:
     """Delete the deliveries of events that ended long ago, with their chunks and receipts.
 

@@ -14,7 +14,7 @@ from alerting.addresses import database_url
 from alerting.audience.stop_list import read
 from alerting.bootstrap import Runtime
 from alerting.channels import registry
-from alerting.cli import options
+from alerting.cli import common
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.reconcile import Reconciled, Reconciler
 from alerting.errors import BadInput
@@ -44,7 +44,7 @@ from alerting.store.stops import lineage as lineage_of
 )
 @click.option("--no-stops", is_flag=True, help="There is none: who left since is written to again.")
 @click.option("--keep-keys", is_flag=True, help="No key was revoked since: keep all keys.")
-@options.as_json
+@common.as_json
 def reconcile(
     since: str,
     mail_log: Path | None,
@@ -86,7 +86,7 @@ def reconcile(
                     routes,
                     runtime.links,
                     config,
-                    Planner(runtime.db, runtime.clock, runtime.doorbell, config),
+                    Planner(runtime.db, runtime.clock, runtime.notifier, config),
                     since=begun,
                     mail_log=lines,
                     resend=resend,

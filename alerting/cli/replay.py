@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from alerting.channels import registry
-from alerting.cli import options
+from alerting.cli import common
 from alerting.cli.progress import progress
 from alerting.cli.replayed import summary
 from alerting.errors import BadInput, NotInstalled
@@ -38,7 +38,7 @@ _path = click.Path(path_type=Path)
 @click.option("--plot", type=_path, help="Draw interruptions per citizen and day into a PNG.")
 @click.option("--channels", help="The citizens' channels: push, sms, mixed, or several of them.")
 @click.option("--each", is_flag=True, help="Replay each PATH by itself and print one table.")
-@options.as_json
+@common.as_json
 def replay(
     paths: tuple[Path, ...],
     policy: Path | None,

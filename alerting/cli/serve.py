@@ -16,7 +16,7 @@ from alerting.addresses import database_url
 from alerting.api import create_app
 from alerting.api.connections import BoundedProtocol
 from alerting.audience.stop_list import StopList
-from alerting.background import during
+from alerting.background import background_task
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
 from alerting.cli.database import do
@@ -76,7 +76,7 @@ def scheduler() -> int:
     config = settings()
     configure(config.log_level, config.log_format)
     require_fit(config)
-    uvloop.run(_keep_house(config))
+    uvloop.run(_run_maintenance(config))
     return 0
 
 
@@ -99,7 +99,7 @@ def _listen(config: Settings) -> socket.socket:
     return listener
 
 
-async def _keep_house(config: Settings) -> None:
+async def _run_maintenance(config: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGINT, signal.SIGTERM):
@@ -108,9 +108,9 @@ async def _keep_house(config: Settings) -> None:
         async with (
             Runtime.open(config) as runtime,
             Presence(database_url(config), [SCHEDULER]).shown(),
-            runtime.house().kept(),
-            during(_keep_pruned(runtime, config.retention_days)),
-            during(_keep_stop_list(runtime, config.stop_list)),
+            runtime.maintenance().running(),
+            background_task(_keep_pruned(runtime, config.retention_days)),
+            background_task(_keep_stop_list(runtime, config.stop_list)),
         ):
             await stop.wait()
 

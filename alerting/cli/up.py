@@ -15,6 +15,7 @@ import click
 from alerting.addresses import database_url
 from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines
+from alerting.embedded.carriers import run
 from alerting.embedded.folders import UMASK
 from alerting.embedded.processes import processes
 from alerting.embedded.supervisor import Supervisor
@@ -25,6 +26,16 @@ from alerting.start import require_fit
 from alerting.store import people
 from alerting.store.db import Database
 from alerting.store.migrate import migrate
+
+
+@click.command()
+def carriers() -> int:
+    """Run the stand-in SMS, mail and push carriers until Ctrl-C."""
+    config = settings()
+    configure(config.log_level, config.log_format)
+    run(config)
+    return 0
+
 
 #: How long everything may take to become ready after a start.
 READY_S = 60.0

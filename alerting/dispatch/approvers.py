@@ -29,7 +29,7 @@ _SHOWN = 200
 _AREAS = 10
 
 
-async def ring(
+async def notify(
     connection: AsyncConnection, staff: Staff, *, public_url: str, limit: int
 ) -> tuple[int, bool]:
     """Notify the approvers of up to `limit` held alerts that they have not been notified of.
@@ -39,11 +39,11 @@ async def ring(
 
     Returns how many alerts those were, and whether one reached no address.
     """
-    rung = 0
+    notified = 0
     await alarms.open_of_held(connection)
     for _ in range(limit):
         # One by one: which is next depends on those before.
-        alarm = await alarms.next_unrung(connection)
+        alarm = await alarms.next_unnotified(connection)
         if alarm is None:
             break
         stored = await alerts.get(connection, UUID(alarm.subject))
@@ -60,11 +60,11 @@ async def ring(
         else:
             await alarms.close(connection, ALARM, "held alerts", by="system")
         if not took:
-            return rung, True
-        await alarms.rang(connection, alarm.id)
+            return notified, True
+        await alarms.mark_notified(connection, alarm.id)
         log.info("approvers.told", alert=alarm.subject, count=took)
-        rung += 1
-    return rung, False
+        notified += 1
+    return notified, False
 
 
 def notice(stored: StoredAlert, *, public_url: str) -> Notice:

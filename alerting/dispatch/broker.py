@@ -86,7 +86,7 @@ def _transport_options(broker_url: str) -> dict[str, object]:
     }
 
 
-def _ringing_options(broker_url: str) -> dict[str, object]:
+def _publish_options(broker_url: str) -> dict[str, object]:
     """A publish must fail quickly when the broker is unavailable: the work is safe in
     PostgreSQL."""
     if on_rabbitmq(broker_url):
@@ -104,7 +104,7 @@ def _ringing_options(broker_url: str) -> dict[str, object]:
     }
 
 
-class Doorbell:
+class WorkNotifier:
     """Tells workers that a lane has work. Never raises and never waits for the broker.
 
     A thread publishes one message after the other. A message still to be published covers later
@@ -117,23 +117,23 @@ class Doorbell:
 
     def __init__(self, broker_url: str) -> None:
         self._app = make_app(broker_url)
-        self._app.conf.broker_transport_options |= _ringing_options(broker_url)
+        self._app.conf.broker_transport_options |= _publish_options(broker_url)
         self._producer: Producer | None = None
         self._waiting: dict[Lane, Future[bool]] = {}
         self._lock = threading.Lock()
         self._silent_until = 0.0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
 
-    def ring(self, lane: Lane) -> Future[bool]:
+    def notify(self, lane: Lane) -> Future[bool]:
         """Announce work for this lane in the background. The result says whether the broker
         accepted it."""
         with self._lock:
             waiting = self._waiting.get(lane)
             if waiting is None:
-                waiting = self._waiting[lane] = self._thread.submit(self._ring, lane)
+                waiting = self._waiting[lane] = self._thread.submit(self._notify, lane)
             return waiting
 
-    def _ring(self, lane: Lane) -> bool:
+    def _notify(self, lane: Lane) -> bool:
         # Before it is published: work written from now on needs a message of its own.
         with self._lock:
             del self._waiting[lane]

@@ -21,10 +21,10 @@ from alerting.domain.citizen import Recipient, Target
 from alerting.store import candidates, end_audience, planning
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import raw
-from alerting.store.end_audience import Reached
+from alerting.store.end_audience import NotifiedAddress
 
 
-class Told:
+class EndAudience:
     """Finds the audience of the end `stored`, whose content is `alert`."""
 
     def __init__(self, connection: AsyncConnection, stored: StoredAlert, alert: Alert) -> None:
@@ -36,7 +36,7 @@ class Told:
 
     async def holds_anybody(self, *, batch: int) -> bool:
         """True when somebody who was told is in the end's areas."""
-        async with aclosing(self._told(batch)) as parts:
+        async with aclosing(self._notified(batch)) as parts:
             async for part in parts:
                 if await self._inside([r.citizen_id for r in part]):
                     return True
@@ -51,7 +51,7 @@ class Told:
             everywhere: Not only in the end's own areas.
             not_planned_for: Leave out citizens with a delivery for this alert.
         """
-        async with aclosing(self._told(batch)) as parts:
+        async with aclosing(self._notified(batch)) as parts:
             async for part in parts:
                 ids = list(dict.fromkeys(r.citizen_id for r in part))
                 inside = await self._inside(ids)
@@ -70,8 +70,8 @@ class Told:
                 if found:
                     yield found
 
-    def _told(self, batch: int) -> AsyncGenerator[list[Reached]]:
-        return end_audience.told(self._connection, self._stored, batch=batch)
+    def _notified(self, batch: int) -> AsyncGenerator[list[NotifiedAddress]]:
+        return end_audience.notified(self._connection, self._stored, batch=batch)
 
     async def _inside(self, citizen_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Which of these citizens are in the end's areas: the zones and places hit, as bits."""
@@ -85,13 +85,13 @@ class Told:
         return dict(zip(hits.citizen_ids.tolist(), marks, strict=True))
 
     def _recipient(
-        self, citizen_id: int, told: Sequence[Reached], hit: tuple[int, int] | None
+        self, citizen_id: int, notified: Sequence[NotifiedAddress], hit: tuple[int, int] | None
     ) -> Recipient:
-        language = told[0].language
+        language = notified[0].language
         zones, places = hit or (0, 0)
         if zones:
             info_no, area_no = self._zones.choose(zones, language)
         else:
             info_no, area_no = self._zones.ended(language)
-        targets = tuple(Target(r.channel, r.address_id, True) for r in told)
+        targets = tuple(Target(r.channel, r.address_id, True) for r in notified)
         return Recipient(citizen_id, language, info_no, area_no, targets, places)

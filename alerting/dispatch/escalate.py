@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.channels import registry
 from alerting.dispatch import reach
-from alerting.domain.lane import GRAVE_LANES, Lane
+from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
@@ -72,15 +72,15 @@ class Escalations:
         # Not one report of a whole chunk: rather the reports are lost than the messages. Only
         # for a grave danger is everybody told once more on that suspicion.
         reporting = chunk.channel in wait.reporting
-        deaf = reporting and known.silent > 0 and not known.arrived and chunk.size > 1
+        no_reports = reporting and known.silent > 0 and not known.arrived and chunk.size > 1
         steps = await unreached.steps(
             connection,
             chunk.id,
             chunk.size,
             wait,
-            believe_silence=not deaf or chunk.lane in GRAVE_LANES,
+            believe_silence=not no_reports or chunk.lane in HIGH_PRIORITY_LANES,
         )
-        if deaf:
+        if no_reports:
             await alarms.open_(
                 connection,
                 "receipts-missing",
@@ -98,7 +98,7 @@ class Escalations:
             again = max(known.next_at, now + timedelta(seconds=wait.wait_s * _SELDOM))
         await escalations.look_again(connection, chunk.id, again)
         if not made:
-            await reach.judge(connection, [chunk.alert_id], now=now)
+            await reach.update_alarms(connection, [chunk.alert_id], now=now)
         return made
 
     async def _of_members(

@@ -11,14 +11,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.background import during
+from alerting.background import background_task
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.observe.logs import logger
 from alerting.store import claims
 from alerting.store.claims import Fenced
 from alerting.store.db import AWAY, Database
 from alerting.store.outbox import Work
-from alerting.store.settlements import Settlement
+from alerting.store.outcomes import OutcomeRow
 
 log = logger(__name__)
 
@@ -47,7 +47,7 @@ class Lease:
         self._ended = False
 
     @property
-    def sure(self) -> bool:
+    def is_valid(self) -> bool:
         """False when the lease may have expired, or the alert is known to have ended: then no
         provider may be called."""
         return not self._ended and time.monotonic() - self._held_at < self._lease_s / 2
@@ -70,20 +70,20 @@ class Lease:
 
         return await self._until_written(attempt)
 
-    async def turn_window(
-        self, settlements: Sequence[Settlement], window: tuple[int, int], *, now: datetime
+    async def commit_batch_and_open_next(
+        self, outcome_rows: Sequence[OutcomeRow], window: tuple[int, int], *, now: datetime
     ) -> AlertState:
         """Record the outcomes of one window and open the next, much cheaper than `write`."""
         return await self._until_written(
-            lambda: claims.turn_window(
-                self._db, self.work, settlements, lease_s=self._lease_s, window=window, now=now
+            lambda: claims.commit_batch_and_open_next(
+                self._db, self.work, outcome_rows, lease_s=self._lease_s, window=window, now=now
             )
         )
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def watching_for_end(self) -> AsyncIterator[None]:
         """Notice within a moment, while the block lasts, that the alert has ended."""
-        async with during(self._watch()):
+        async with background_task(self._watch()):
             yield
 
     async def _watch(self) -> None:
@@ -109,9 +109,9 @@ class Lease:
                 return state
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
+    async def heartbeat(self) -> AsyncIterator[None]:
         """Extend the lease in the background while the block lasts."""
-        async with during(self._beat()):
+        async with background_task(self._beat()):
             yield
 
     async def _beat(self) -> None:

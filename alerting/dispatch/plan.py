@@ -12,17 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting import audience
 from alerting.clock import Clock
 from alerting.dispatch import reach
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.documents import Documents
-from alerting.dispatch.ending import Told
+from alerting.dispatch.ending import EndAudience
 from alerting.dispatch.escalate import receipt_wait_s
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.placement.effect import end, ends_of
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.citizen import Recipient, Target
+from alerting.domain.info_selection import info_for
 from alerting.domain.lane import Lane, lane_for
-from alerting.domain.said import said
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
@@ -45,26 +45,26 @@ class Planner:
 
     stopping: True once this process is to end; the plan is then left between two batches.
     documents: those the process has parsed.
-    give_way: awaited between two batches.
+    wait_for_higher_priority: awaited between two batches.
     """
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        doorbell: Doorbell,
+        notifier: WorkNotifier,
         settings: Settings,
         *,
         stopping: Callable[[], bool] = lambda: False,
         documents: Documents | None = None,
-        give_way: Callable[[Work], Awaitable[None]] | None = None,
+        wait_for_higher_priority: Callable[[Work], Awaitable[None]] | None = None,
     ) -> None:
         self._stopping = stopping
         self._documents = documents or Documents()
-        self._give_way = give_way
+        self._yield_to_others = wait_for_higher_priority
         self._db = db
         self._clock = clock
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._settings = settings
 
     async def run(self, work: Work) -> None:
@@ -75,7 +75,7 @@ class Planner:
             return
         alert = stored.alert
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
-        async with lease.kept():
+        async with lease.heartbeat():
             await self._begun(work)
             if alert.is_drill:
                 async with self._db.begin() as connection:
@@ -109,8 +109,8 @@ class Planner:
                 if self._stopping():
                     await self._leave(work)
                     return False
-                if self._give_way is not None:
-                    await self._give_way(work)
+                if self._yield_to_others is not None:
+                    await self._yield_to_others(work)
                 if not await self._write(work, batch, by_lane, ranks):
                     break
         return True
@@ -142,8 +142,8 @@ class Planner:
         if not rest:
             return True
         async with self._db.begin(patient=True) as connection:
-            told = Told(connection, stored, alert)
-            if await told.holds_anybody(batch=self._settings.chunk_size):
+            notified = EndAudience(connection, stored, alert)
+            if await notified.holds_anybody(batch=self._settings.chunk_size):
                 return False
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
@@ -162,10 +162,12 @@ class Planner:
         batch = self._settings.chunk_size
         again = work.alert_id if work.fence > 1 else None
         if alert.ends:
-            told = Told(connection, stored, alert).recipients(
+            notified = EndAudience(connection, stored, alert).recipients(
                 batch=batch, everywhere=everywhere, not_planned_for=again
             )
-            return walls.members_only(connection, stored.id, told) if alert.is_drill else told
+            return (
+                walls.members_only(connection, stored.id, notified) if alert.is_drill else notified
+            )
         return audience.find(
             connection, alert, batch=batch, not_planned_for=again, now=self._clock.now()
         )
@@ -204,7 +206,7 @@ class Planner:
                     await walls.check(connection, work.alert_id, ids)
                 lanes.append(lane)
         for lane in lanes:
-            self._doorbell.ring(lane)
+            self._notifier.notify(lane)
         return True
 
 
@@ -250,7 +252,7 @@ class ByLane:
         ]
 
     def _way(self, info_no: int) -> tuple[Lane, bool]:
-        lane, info = lane_for(self._alert, info_no), said(self._alert, info_no)
+        lane, info = lane_for(self._alert, info_no), info_for(self._alert, info_no)
         # The end of a danger goes by every way the danger was told.
         ends = self._alert.ends if info is None else self._alert.ends_in(info)
         return lane, ends or lane in self._all_channels_lanes

@@ -17,7 +17,7 @@ from alerting.clock import Clock
 from alerting.dispatch import machine_clock
 from alerting.errors import Unavailable
 from alerting.store import alarms, audit, prune
-from alerting.store.db import Database, told_now
+from alerting.store.db import Database, server_now
 from alerting.store.prune import OldEvent
 
 #: Chunks deleted by one transaction, with up to 1,000 deliveries each.
@@ -128,7 +128,7 @@ class Pruner:
         await self._agree_on_the_time()
         cutoff = self._clock.now() - timedelta(days=days)
         done = Pruned(dry_run)
-        async with self._turn() as connection:
+        async with self._exclusive() as connection:
             left = await prune.left_over(connection)
             events = await prune.old_events(connection, cutoff=cutoff)
         self._total = sum(left.values()) + sum(e.deliveries for e in events)
@@ -147,7 +147,7 @@ class Pruner:
         if self._machine_clock is None:
             return
         async with self._db.begin() as connection:
-            off = machine_clock.off(self._machine_clock.now(), await told_now(connection))
+            off = machine_clock.off(self._machine_clock.now(), await server_now(connection))
         if off:
             raise Unavailable(f"{off} Nothing is pruned.", remedy="Set the wrong one right.")
 
@@ -161,7 +161,7 @@ class Pruner:
             done.events.append(event)
             done.deliveries += event.deliveries
             return
-        async with self._turn() as connection:
+        async with self._exclusive() as connection:
             now = self._clock.now()
             marked = await prune.mark(connection, event.event_id, cutoff=cutoff, now=now)
             if marked:
@@ -175,7 +175,7 @@ class Pruner:
     async def _in_use(self, event_id: UUID) -> bool:
         after = -1
         while True:
-            async with self._turn() as connection:
+            async with self._exclusive() as connection:
                 chunks = await prune.next_chunks(
                     connection, event_id, after=after, limit=_LOOKED_AT
                 )
@@ -187,7 +187,7 @@ class Pruner:
 
     async def _erase(self, alert_ids: Sequence[UUID], done: Pruned) -> None:
         while alert_ids:
-            async with self._turn() as connection:
+            async with self._exclusive() as connection:
                 erased = await prune.erase(connection, alert_ids, chunks=CHUNKS)
             if not erased.chunks:
                 return
@@ -198,18 +198,18 @@ class Pruner:
     async def _alarms(self, done: Pruned, cutoff: datetime) -> None:
         count = _ALARMS
         while count == _ALARMS:
-            async with self._turn() as connection:
+            async with self._exclusive() as connection:
                 count = await alarms.forget_closed(connection, before=cutoff, limit=_ALARMS)
             done.alarms += count
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[AsyncConnection]:
+    async def _exclusive(self) -> AsyncIterator[AsyncConnection]:
         """One transaction, started when no high-priority work is open and no other prune is running
         one."""
         while True:
             async with self._db.begin(patient=True) as connection:
                 await prune.take_turn(connection)
-                if not await prune.grave_work(connection):
+                if not await prune.high_priority_work(connection):
                     start = time.monotonic()
                     yield connection
                     break

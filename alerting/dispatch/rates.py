@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from alerting.channels import registry
-from alerting.dispatch.judging.policies import PolicyCache
+from alerting.dispatch.evaluation.policies import PolicyCache
 from alerting.providers.rate.contract import Rate
 
 

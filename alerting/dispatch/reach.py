@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Reason
-from alerting.domain.delivery import TOLD, DeliveryState
+from alerting.domain.delivery import NOTIFIED, DeliveryState
 from alerting.store import alarms, alerts, delivery_queries, escalations, tallies
 from alerting.store.alerts import StoredAlert
 
@@ -60,7 +60,7 @@ def unheard(
     for _, state, reason, count in counts:
         found[DeliveryState(state), reason] += count
     states = {state for state, _ in found}
-    if states & (TOLD | {DeliveryState.PLANNED}):
+    if states & (NOTIFIED | {DeliveryState.PLANNED}):
         return ""
     if any(s is DeliveryState.SUPPRESSED and r not in _UNKNOWING for s, r in found):
         return ""
@@ -81,15 +81,17 @@ async def finish(connection: AsyncConnection, alert_id: UUID, *, now: datetime) 
     """Mark an alert finished once none of its work is open, and check whether it notified
     anybody."""
     if await alerts.complete_if_done(connection, alert_id):
-        await judge(connection, [alert_id], now=now)
+        await update_alarms(connection, [alert_id], now=now)
 
 
-async def judge(connection: AsyncConnection, alert_ids: Collection[UUID], *, now: datetime) -> None:
+async def update_alarms(
+    connection: AsyncConnection, alert_ids: Collection[UUID], *, now: datetime
+) -> None:
     """Open the alarm for each finished Actual alert that notified nobody; close it when somebody
     has been notified since. An alert that may still go by another channel is checked after that."""
     for stored in await alerts.finished(connection, alert_ids) if alert_ids else ():
         subject = str(stored.id)
-        if await tallies.any_told(connection, stored.id):
+        if await tallies.any_notified(connection, stored.id):
             await alarms.close(connection, alarms.REACHED_NOBODY, subject, by="system")
             continue
         if await escalations.is_due(connection, stored.id, now=now):

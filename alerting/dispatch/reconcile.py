@@ -21,10 +21,10 @@ from alerting.channels import registry
 from alerting.channels.base import CannotLookUp
 from alerting.clock import Clock
 from alerting.dispatch.chunks.compose import Group
-from alerting.dispatch.judging.verdict import Sending
+from alerting.dispatch.evaluation.chunk_evaluator import Sending
 from alerting.dispatch.maillog import MailLog
 from alerting.dispatch.plan import Planner
-from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.links import Links
 from alerting.errors import BadInput, Conflict
@@ -45,8 +45,8 @@ from alerting.store import (
 from alerting.store.db import Database
 from alerting.store.deliveries import RESTORED, OpenDelivery
 from alerting.store.outbox import Work
+from alerting.store.outcomes import OutcomeRow, record_outcomes
 from alerting.store.schema import CHUNK_SPAN
-from alerting.store.settlements import Settlement, settle
 from alerting.store.stops import Change
 
 log = logger(__name__)
@@ -127,7 +127,7 @@ class Reconciler:
         self._resend = frozenset(resend)
         self._said = said
         self._keep_keys = keep_keys
-        self._turn = asyncio.Semaphore(_TOGETHER)
+        self._limit = asyncio.Semaphore(_TOGETHER)
 
     async def run(self, *, actor: str) -> Reconciled:
         """Record what providers know, then allow workers to send from this database.
@@ -218,18 +218,18 @@ class Reconciler:
         if stored is None:
             return Counter()
         group = Group(from_json(stored.document), stored, work, self._links, self._settings)
-        found = await asyncio.gather(*(self._settlement(work, group, d) for d in pending))
+        found = await asyncio.gather(*(self._outcome_row(work, group, d) for d in pending))
         changes = [s for s in found if s is not None]
         now = self._clock.now()
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=_LEASE_S)
-            await settle(connection, changes, now=now)
+            await record_outcomes(connection, changes, now=now)
             await claims.release(connection, work, delay_s=0, cursor=work.cursor)
         states = Counter(s.state if s else DeliveryState.PLANNED for s in found)
         log.info("chunk.reconciled", chunk=work.id, channel=work.channel, count=len(pending))
         return states
 
-    async def _settlement(self, work: Work, group: Group, d: OpenDelivery) -> Settlement | None:
+    async def _outcome_row(self, work: Work, group: Group, d: OpenDelivery) -> OutcomeRow | None:
         """What became of one delivery; None where it was certainly not sent."""
         if self._mail_log is not None and registry.spec(work.channel).in_mail_log:
             taken = self._mail_log.took(d.id, d.endpoint or "")
@@ -239,9 +239,9 @@ class Reconciler:
         # The text of a digest cannot be rendered again as it was.
         if work.digest:
             return self._in_doubt(work, d)
-        message = group.message(Sending(d, Decision(Verdict.SEND, Reason.NEW)))
+        message = group.message(Sending(d, Decision(Action.SEND, Reason.NEW)))
         try:
-            async with self._turn:
+            async with self._limit:
                 outcome = await self._routes.look_up(
                     work.channel, d.provider, message, since=self._since
                 )
@@ -251,7 +251,7 @@ class Reconciler:
             return None
         if outcome.error is None:
             return _accepted(d, outcome.provider_ref)
-        return Settlement(
+        return OutcomeRow(
             d.id,
             DeliveryState.FAILED,
             outcome.error.code,
@@ -260,12 +260,12 @@ class Reconciler:
             tried=1,
         )
 
-    def _in_doubt(self, work: Work, d: OpenDelivery) -> Settlement:
+    def _in_doubt(self, work: Work, d: OpenDelivery) -> OutcomeRow:
         resend = work.channel in self._resend
         if resend and d.state != DeliveryState.IN_DOUBT:
-            return Settlement(d.id, DeliveryState.PLANNED, RESTORED, possible_duplicate=True)
+            return OutcomeRow(d.id, DeliveryState.PLANNED, RESTORED, possible_duplicate=True)
         # What was in doubt before stays so until it is sent again: it may have gone out.
-        return Settlement(
+        return OutcomeRow(
             d.id,
             DeliveryState.IN_DOUBT,
             RESTORED,
@@ -281,5 +281,5 @@ class Reconciler:
             )
 
 
-def _accepted(d: OpenDelivery, ref: str) -> Settlement:
-    return Settlement(d.id, DeliveryState.ACCEPTED, RESTORED, provider_ref=ref, tried=1)
+def _accepted(d: OpenDelivery, ref: str) -> OutcomeRow:
+    return OutcomeRow(d.id, DeliveryState.ACCEPTED, RESTORED, provider_ref=ref, tried=1)

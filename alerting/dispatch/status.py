@@ -120,7 +120,7 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
     if shown is AlertState.COMPLETED and not over:
         shown = AlertState.DELIVERING
     seconds = {row[0]: row[1:] for row in await delivery_queries.latencies(connection, alert_id)}
-    gravest = min(stored.infos, key=lambda i: Severity(i["severity"]).rank, default=None)
+    most_severe = min(stored.infos, key=lambda i: Severity(i["severity"]).rank, default=None)
     return AlertStatus(
         id=stored.id,
         sender=stored.sender,
@@ -129,8 +129,8 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
         status=stored.status,
         msg_type=stored.msg_type,
         scope=stored.scope,
-        event=gravest["event"] if gravest else "",
-        severity=gravest["severity"] if gravest else Severity.UNKNOWN.value,
+        event=most_severe["event"] if most_severe else "",
+        severity=most_severe["severity"] if most_severe else Severity.UNKNOWN.value,
         lane=stored.lane.value,
         state=shown.value,
         state_reason=stored.state_reason,

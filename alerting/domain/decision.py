@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class Action(StrEnum):
     #: Goes out and interrupts.
     SEND = "send"
     #: Goes out without interrupting, where the channel can; else it is only recorded.
@@ -124,6 +124,6 @@ class Decision:
         until: When a deferred delivery is evaluated again, or the slot of the digest it joins.
     """
 
-    verdict: Verdict
+    action: Action
     reason: Reason
     until: datetime | None = None

@@ -60,5 +60,5 @@ SETTLED = frozenset(_ANSWERED | _UNSENT)
 UNSETTLED = frozenset(DeliveryState) - SETTLED
 
 #: States in which the citizen was told, or may have been.
-TOLD = frozenset({S.IN_DOUBT, S.ACCEPTED, S.DELIVERED})
+NOTIFIED = frozenset({S.IN_DOUBT, S.ACCEPTED, S.DELIVERED})
 del S

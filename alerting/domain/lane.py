@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from alerting.domain.alert import Alert, Info, MsgType, Severity, Status
-from alerting.domain.said import said
+from alerting.domain.info_selection import info_for
 
 
 class Lane(StrEnum):
@@ -21,13 +21,13 @@ class Lane(StrEnum):
 _ORDER = {lane: n for n, lane in enumerate(Lane)}
 
 
-def graver(lane: Lane) -> frozenset[Lane]:
+def higher_lanes(lane: Lane) -> frozenset[Lane]:
     """The lanes with a higher priority than this one."""
     return frozenset(other for other in Lane if _ORDER[other] < _ORDER[lane])
 
 
 #: Lanes in which a duplicate message is better than a missing one.
-GRAVE_LANES = frozenset({Lane.EXTREME, Lane.SEVERE})
+HIGH_PRIORITY_LANES = frozenset({Lane.EXTREME, Lane.SEVERE})
 
 
 def lane_of(alert: Alert) -> Lane:
@@ -43,7 +43,7 @@ def lane_of(alert: Alert) -> Lane:
 def lane_for(alert: Alert, info_no: int) -> Lane:
     """The lane in which an alert goes to recipients of this info: their own danger decides, not
     that of recipients elsewhere."""
-    info = said(alert, info_no)
+    info = info_for(alert, info_no)
     return _lane(alert, () if info is None else (info,))
 
 
@@ -53,5 +53,7 @@ def _lane(alert: Alert, infos: Sequence[Info]) -> Lane:
     if alert.msg_type is MsgType.CANCEL:
         return Lane.SEVERE
     live = [i.severity for i in infos if not alert.ends_in(i)]
-    gravest = min(live, key=lambda s: s.rank, default=Severity.UNKNOWN)
-    return {Severity.EXTREME: Lane.EXTREME, Severity.SEVERE: Lane.SEVERE}.get(gravest, Lane.ROUTINE)
+    most_severe = min(live, key=lambda s: s.rank, default=Severity.UNKNOWN)
+    return {Severity.EXTREME: Lane.EXTREME, Severity.SEVERE: Lane.SEVERE}.get(
+        most_severe, Lane.ROUTINE
+    )

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.alert_state import AlertState
 from alerting.domain.citizen import Recipient
 from alerting.observe.logs import logger
-from alerting.store import alarms, audit, call_back, drill_walls, threads
+from alerting.store import alarms, audit, drill_walls, halt, threads
 
 log = logger(__name__)
 
@@ -88,7 +88,7 @@ async def stop(connection: AsyncConnection, found: Outsiders) -> None:
     await audit.record(
         connection, "system", "drill.stop", str(found.alert_id), {"outsiders": found.count}
     )
-    await call_back.stop(connection, [found.alert_id])
+    await halt.stop(connection, [found.alert_id])
     await threads.end(
         connection,
         [found.alert_id],

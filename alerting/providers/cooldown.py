@@ -16,7 +16,7 @@ from typing import TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from alerting.background import during
+from alerting.background import background_task
 from alerting.errors import Unavailable
 from alerting.observe.logs import logger
 from alerting.providers.breaker import Breaker
@@ -115,7 +115,7 @@ class CooldownSync:
     @asynccontextmanager
     async def running(self, breakers: Mapping[str, Breaker]) -> AsyncIterator[None]:
         """Exchange repeatedly while the block lasts."""
-        async with during(self._forever(breakers)):
+        async with background_task(self._forever(breakers)):
             yield
 
     async def _forever(self, breakers: Mapping[str, Breaker]) -> None:

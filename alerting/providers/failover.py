@@ -22,7 +22,7 @@ from alerting.channels.base import (
     Outgoing,
 )
 from alerting.channels.spec import Provider
-from alerting.domain.lane import GRAVE_LANES, Lane
+from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
 from alerting.observe.logs import logger
 from alerting.providers.alarm_sink import AlarmSink
 from alerting.providers.breaker import Breaker, Limits, State
@@ -126,7 +126,7 @@ class Routes:
         the last moment, with the permit in hand; where it says no, nobody is called.
         """
         routes = self._by_health(channel, avoid)
-        urgent = lane in GRAVE_LANES
+        urgent = lane in HIGH_PRIORITY_LANES
         last: Outcome | None = None
         for route in routes:
             if route.wait_s(message) > 0:
@@ -199,7 +199,7 @@ class Routes:
         rate = await self._rate(provider.channel.name)
         if not await self._sender_rates.acquire(provider, message, lane, tenant, rate):
             return Outcome(message.delivery_id, THROTTLED, provider_code=NO_PERMIT, called=False)
-        may_give_up = lane in GRAVE_LANES and len(self._routes[provider.channel.name]) > 1
+        may_give_up = lane in HIGH_PRIORITY_LANES and len(self._routes[provider.channel.name]) > 1
         outcome = await route.call(
             message, urgent=urgent, may_give_up=may_give_up, may_call=may_call
         )
@@ -244,5 +244,5 @@ def hands_over(outcome: Outcome, lane: Lane) -> bool:
     if error is None or error is AMBIGUOUS:
         return False
     if error is THROTTLED:
-        return lane in GRAVE_LANES
+        return lane in HIGH_PRIORITY_LANES
     return error.fault in {Fault.OURS, Fault.PROVIDER}

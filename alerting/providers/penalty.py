@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from alerting.background import during
+from alerting.background import background_task
 from alerting.clock import Clock
 from alerting.observe.logs import logger
 from alerting.providers.alarm_sink import AlarmSink
@@ -169,7 +169,7 @@ class Penalties:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Refresh repeatedly while the block lasts."""
-        async with during(self._forever()):
+        async with background_task(self._forever()):
             yield
 
     async def _forever(self) -> None:

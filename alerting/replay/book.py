@@ -59,12 +59,12 @@ class Book:
             self._detail.settled(delivery, outcome)
         self._settle(delivery, outcome, at, reason)
 
-    def digest_sent(self, citizen: int, channel: str, gravest: Severity, at: datetime) -> None:
+    def digest_sent(self, citizen: int, channel: str, most_severe: Severity, at: datetime) -> None:
         """Note a digest; each delivery in it is settled on its own."""
         wakes = channel in WAKING
-        self._figures.digest_sent(citizen, gravest, self._day(citizen, at), rings=wakes)
+        self._figures.digest_sent(citizen, most_severe, self._day(citizen, at), rings=wakes)
         if wakes:
-            self._oracle.digest_sent(citizen, gravest, at)
+            self._oracle.digest_sent(citizen, most_severe, at)
 
     def _settle(self, delivery: Delivery, outcome: Outcome, at: datetime, reason: str) -> None:
         rings = outcome is Outcome.SENT and delivery.wakes and self._first(delivery, at)

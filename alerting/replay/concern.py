@@ -15,8 +15,8 @@ from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geocode import key_of, ranges
 from alerting.domain.geometry import grown
+from alerting.domain.info_selection import numbers
 from alerting.domain.language import best_info
-from alerting.domain.said import numbers
 from alerting.replay.delivery import Concerned
 from alerting.replay.population import Population
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from alerting.domain.alert import Alert, Info, Severity
-from alerting.domain.decision import Reason, Verdict
-from alerting.domain.said import said
+from alerting.domain.decision import Action, Reason
+from alerting.domain.info_selection import info_for
 
 #: Channels that wake people; nobody is woken by mail.
 WAKING = frozenset({"push", "sms"})
@@ -68,7 +68,7 @@ class Delivery:
     alert: Alert
     concerned: Concerned
     channel: str
-    verdict: Verdict
+    action: Action
     reason: Reason
     event: Hashable = ""
     thread: str = ""
@@ -81,7 +81,7 @@ class Delivery:
 
     @property
     def info(self) -> Info | None:
-        return said(self.alert, self.concerned.info_no)
+        return info_for(self.alert, self.concerned.info_no)
 
     @property
     def severity(self) -> Severity:

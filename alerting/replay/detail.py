@@ -52,7 +52,7 @@ class Detail:
                 "urgency": None if info is None else str(info.urgency),
                 "thread": delivery.thread,
                 "event": str(delivery.event),
-                "decision": delivery.verdict.name,
+                "decision": delivery.action.name,
                 "reason": str(delivery.reason),
                 "state_before": delivery.state_before,
                 "state_after": delivery.state_after,

@@ -9,8 +9,8 @@ from alerting.domain.decision import Reason
 from alerting.replay.delivery import Outcome
 from alerting.replay.memory import Memory
 from alerting.replay.waiting import Pending
-from alerting.throttle.digesting import Held
-from alerting.throttle.digesting import sift as sift_held
+from alerting.throttle.digest_items import HeldItem
+from alerting.throttle.digest_items import select_items as sift_held
 
 _OUTCOMES = {
     Reason.EXPIRED: Outcome.EXPIRED,
@@ -19,15 +19,15 @@ _OUTCOMES = {
 }
 
 
-def sift(
+def select_items(
     items: Sequence[Pending], memory: Memory, now: datetime
 ) -> tuple[list[Pending], list[tuple[Pending, Outcome]]]:
     """The items that go into the digest, and how the others ended."""
     held = {
-        n: Held(
+        n: HeldItem(
             key=n,
             event=p.source.event,
-            stage=p.entry.stage,
+            phase=p.entry.phase,
             state=p.source.state,
             expires_at=p.expires_at,
             places=p.entry.places,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.domain.alert import Severity
-from alerting.domain.decision import Reason, Verdict
+from alerting.domain.decision import Action, Reason
 from alerting.replay.delivery import Delivery, Outcome
 
 _COUNTED = {
@@ -47,7 +47,7 @@ class Figures:
     digests: int = 0
     digests_ringing: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
-    by_decision: Counter[tuple[Verdict, Reason]] = field(default_factory=Counter)
+    by_decision: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     by_severity: dict[Severity, Counter[str]] = field(default_factory=dict)
     _before: Counter[tuple[int, int]] = field(default_factory=Counter)
     _after: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -58,7 +58,7 @@ class Figures:
         rings: it would interrupt its citizen, and no other channel does at that instant.
         """
         self.deliveries += 1
-        self.by_decision[(delivery.verdict, delivery.reason)] += 1
+        self.by_decision[(delivery.action, delivery.reason)] += 1
         self._severity(delivery.severity)["deliveries_without_throttle"] += 1
         if rings:
             self.rung_without_throttle += 1
@@ -75,13 +75,13 @@ class Figures:
             self.rung += 1
             self._after[(delivery.citizen, day)] += 1
 
-    def digest_sent(self, citizen: int, gravest: Severity, day: int, *, rings: bool) -> None:
+    def digest_sent(self, citizen: int, most_severe: Severity, day: int, *, rings: bool) -> None:
         """Count a digest: one interruption, whatever it holds."""
         self.digests += 1
         if not rings:
             return
         self.digests_ringing += 1
-        self._severity(gravest)["interruptions"] += 1
+        self._severity(most_severe)["interruptions"] += 1
         self._after[(citizen, day)] += 1
 
     def _severity(self, severity: Severity) -> Counter[str]:

@@ -1,6 +1,6 @@
 """The ledger of a replay, in memory: which alerts concerned each citizen, and what they were told.
 
-It answers as the live path's ledger does (`alerting.dispatch.judging.history`), so that the same
+It answers as the live path's ledger does (`alerting.dispatch.evaluation.history`), so that the same
 rules see the same facts.
 """
 
@@ -15,7 +15,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane, lane_of
 from alerting.throttle.assess import Past
 from alerting.throttle.hazard import hazard_of
-from alerting.throttle.stage import Stage
+from alerting.throttle.phase import Phase
 
 #: How long after its end an alert may still bear on another: the longest a policy compares.
 KEPT = timedelta(days=14)
@@ -64,10 +64,10 @@ class Entry:
     """One alert of one citizen, as the ledger would have it."""
 
     source: Source
-    stage: Stage
+    phase: Phase
     places: int
     at: datetime
-    told: bool = False
+    notified: bool = False
     silent: bool = False
     waits: bool = False
     partly: bool = False
@@ -75,9 +75,9 @@ class Entry:
 
     def tell(self, at: datetime, *, silent: bool, partly: bool = False) -> None:
         """It reached the citizen; partly: as an end while another alert went on."""
-        self.silent = silent and (self.silent or not self.told)
-        self.at = self.at if self.told else at
-        self.told, self.waits = True, False
+        self.silent = silent and (self.silent or not self.notified)
+        self.at = self.at if self.notified else at
+        self.notified, self.waits = True, False
         self.partly = partly
         self._past = None
 
@@ -87,14 +87,14 @@ class Entry:
 
     def past(self) -> Past:
         source = self.source
-        if self.stage.thread != source.thread:
-            self.stage, self._past = replace(self.stage, thread=source.thread), None
+        if self.phase.thread != source.thread:
+            self.phase, self._past = replace(self.phase, thread=source.thread), None
         replaced = source.state is AlertState.SUPERSEDED
         if self._past is None or (self._past.over, self._past.replaced) != (source.over, replaced):
             self._past = Past(
-                self.stage,
+                self.phase,
                 self.places,
-                self.told,
+                self.notified,
                 self.silent,
                 source.over,
                 self.at,

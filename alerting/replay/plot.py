@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from alerting.domain.decision import Verdict
+from alerting.domain.decision import Action
 from alerting.errors import BadInput
 from alerting.replay.figures import Figures
 
@@ -83,9 +83,9 @@ def _days(axes: Any, before: NDArray[np.int64], after: NDArray[np.int64]) -> Non
 
 def _reasons(axes: Any, figures: Figures) -> None:
     rows = figures.by_decision.most_common(_MOST_BARS)[::-1]
-    interrupts = [verdict is Verdict.SEND for (verdict, _), _ in rows]
+    interrupts = [action is Action.SEND for (action, _), _ in rows]
     bars = axes.barh(
-        [f"{verdict.name}, {reason}" for (verdict, reason), _ in rows],
+        [f"{action.name}, {reason}" for (action, reason), _ in rows],
         [n for _, n in rows],
         color=[_BEFORE if i else _AFTER for i in interrupts],
         hatch=["//" if i else "" for i in interrupts],

@@ -18,7 +18,7 @@ from alerting.clock import ManualClock
 from alerting.dispatch.intake.times import sending_ends
 from alerting.domain.alert import Alert, MsgType, Reference
 from alerting.domain.alert_state import ENDED, AlertState
-from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.lane import Lane, lane_for
 from alerting.replay.admission import Admission
 from alerting.replay.book import Book
@@ -26,7 +26,7 @@ from alerting.replay.citizens import Clocks
 from alerting.replay.concern import Concern
 from alerting.replay.delivery import Concerned, Delivery, Outcome
 from alerting.replay.detail import Detail
-from alerting.replay.digesting import sift
+from alerting.replay.digesting import select_items
 from alerting.replay.figures import Figures
 from alerting.replay.grouping import judge as judge_grouping
 from alerting.replay.judge.oracle import Oracle
@@ -38,9 +38,9 @@ from alerting.replay.result import Result
 from alerting.replay.waiting import Due, Pending, Waiting
 from alerting.throttle.assess import Assessment
 from alerting.throttle.budget.memory import MemoryBudget
-from alerting.throttle.desk import Desk, Judged, Subject, limits_of
+from alerting.throttle.evaluator import AlertEvaluator, Evaluated, Subject, limits_of
+from alerting.throttle.phase import Phase
 from alerting.throttle.policy.parse import Policy
-from alerting.throttle.stage import Stage
 
 _NOT_SENT = frozenset({MsgType.ACK, MsgType.ERROR})
 _GONE = {Reason.EXPIRED: Outcome.EXPIRED} | dict.fromkeys(
@@ -185,19 +185,19 @@ class _Run:
         decided = await self._decided(source, subjects)
         for c, subject, by_channel in zip(concerned, subjects, decided, strict=True):
             entry: Entry | None = None
-            for channel, stage, j in by_channel:
+            for channel, phase, j in by_channel:
                 if entry is None:
-                    entry = Entry(source, stage, subject.places, now)
+                    entry = Entry(source, phase, subject.places, now)
                     self._memory.add(c.citizen, entry)
                 delivery = _delivery(alert, source, c, channel, j.decision, j.assessment)
-                expires_at = min(source.expires_at, stage.expires_at)
+                expires_at = min(source.expires_at, phase.expires_at)
                 self._book.judged(delivery, _at_once(j.decision, channel))
                 pending = Pending(delivery, source, subject, entry, expires_at)
                 self._carry_out(pending, j.decision, now)
 
     async def _decided(
         self, source: Source, subjects: Sequence[Subject]
-    ) -> list[list[tuple[str, Stage, Judged]]]:
+    ) -> list[list[tuple[str, Phase, Evaluated]]]:
         """For each subject what was decided for each channel that the alert goes by."""
         numbers: dict[str, list[int]] = defaultdict(list)
         for n, s in enumerate(subjects):
@@ -205,11 +205,11 @@ class _Run:
             every = source.alert.ends or lane in self._all_channels_lanes
             for channel in used(self._citizens[s.citizen_id].channels, every=every):
                 numbers[channel].append(n)
-        decided: list[list[tuple[str, Stage, Judged]]] = [[] for _ in subjects]
+        decided: list[list[tuple[str, Phase, Evaluated]]] = [[] for _ in subjects]
         for channel, those in numbers.items():
-            desk, judged = await self._judge(source, [subjects[n] for n in those], 0, channel)
+            evaluator, judged = await self._judge(source, [subjects[n] for n in those], 0, channel)
             for n, j in zip(those, judged, strict=True):
-                decided[n].append((channel, desk.stage(subjects[n].info_no), j))
+                decided[n].append((channel, evaluator.phase(subjects[n].info_no), j))
         return decided
 
     def _duplicate(self, played: Played, before: Alert, first: Source) -> None:
@@ -220,10 +220,10 @@ class _Run:
             self._trace.refused.append(Refused(played.file, why))
             return
         self._book.played(alert, self._incident(played, first))
-        desk = self._desk(first, silent=True)
-        again = Decision(Verdict.DROP, Reason.IDENTICAL)
+        evaluator = self._evaluator(first, silent=True)
+        again = Decision(Action.DROP, Reason.IDENTICAL)
         for c in self._concern.of(first.alert, first.event, partly=False)[0]:
-            facts = desk.facts(self._subject(c, first, alert.sent))
+            facts = evaluator.facts(self._subject(c, first, alert.sent))
             unmoved = replace(facts.assessment, after=facts.assessment.before)
             for channel in used(self._citizens[c.citizen].channels, every=False):
                 delivery = _delivery(alert, first, c, channel, again, unmoved)
@@ -249,13 +249,13 @@ class _Run:
             return
         pending.reason = str(decision.reason)
         match decision:
-            case Decision(Verdict.SEND | Verdict.SILENT as verdict, reason):
+            case Decision(Action.SEND | Action.SILENT as action, reason):
                 partly = reason is Reason.PARTLY_ENDED
-                pending.entry.tell(now, silent=verdict is Verdict.SILENT, partly=partly)
-            case Decision(Verdict.DEFER, until=datetime() as until):
+                pending.entry.tell(now, silent=action is Action.SILENT, partly=partly)
+            case Decision(Action.DEFER, until=datetime() as until):
                 pending.entry.wait(True)
                 self._waiting.defer(pending, until)
-            case Decision(Verdict.DIGEST, until=datetime() as until):
+            case Decision(Action.DIGEST, until=datetime() as until):
                 pending.entry.wait(True)
                 self._waiting.digest(pending, until)
 
@@ -277,10 +277,10 @@ class _Run:
     def _digest(self, due: Due) -> None:
         """Send one citizen's digest, if anything in it still tells them something."""
         first = due.items[0].delivery
-        alive, gone = sift(due.items, self._memory, due.at)
+        alive, gone = select_items(due.items, self._memory, due.at)
         if alive:
-            gravest = min((p.entry.stage.severity for p in alive), key=lambda s: s.rank)
-            self._book.digest_sent(first.citizen, first.channel, gravest, due.at)
+            most_severe = min((p.entry.phase.severity for p in alive), key=lambda s: s.rank)
+            self._book.digest_sent(first.citizen, first.channel, most_severe, due.at)
         for pending in alive:
             pending.entry.tell(due.at, silent=False)
             self._book.settled(pending.delivery, Outcome.DIGESTED, due.at, pending.reason)
@@ -291,21 +291,21 @@ class _Run:
 
     async def _judge(
         self, source: Source, subjects: Sequence[Subject], rounds: int, channel: str
-    ) -> tuple[Desk, list[Judged]]:
-        desk = self._desk(source, silent=CAN_BE_SILENT[channel])
-        judged = await desk.judge(
+    ) -> tuple[AlertEvaluator, list[Evaluated]]:
+        evaluator = self._evaluator(source, silent=CAN_BE_SILENT[channel])
+        judged = await evaluator.evaluate(
             subjects,
             occasion=f"{source.no}:{rounds}:{channel}",
             budget=self._budget,
             fallback=self._budget,
         )
-        charges = desk.charges(subjects, judged)
+        charges = evaluator.charges(subjects, judged)
         if charges:
             await self._budget.ask(f"{source.no}:{channel}", charges, limits_of(self._policy))
-        return desk, judged
+        return evaluator, judged
 
-    def _desk(self, source: Source, *, silent: bool) -> Desk:
-        return Desk(
+    def _evaluator(self, source: Source, *, silent: bool) -> AlertEvaluator:
+        return AlertEvaluator(
             source.alert,
             self._policy,
             key=source.no,
@@ -347,7 +347,7 @@ def _delivery(
         alert,
         c,
         channel,
-        decision.verdict,
+        decision.action,
         decision.reason,
         source.event,
         str(source.thread),
@@ -358,12 +358,12 @@ def _delivery(
 
 def _at_once(decision: Decision, channel: str) -> Outcome | None:
     """What a decision that is carried out at once comes to; None for what waits."""
-    match decision.verdict:
-        case Verdict.SEND:
+    match decision.action:
+        case Action.SEND:
             return Outcome.SENT
-        case Verdict.SILENT:
+        case Action.SILENT:
             return Outcome.SILENT if CAN_BE_SILENT[channel] else Outcome.RECORDED
-        case Verdict.DROP:
+        case Action.DROP:
             return Outcome.DROPPED
         case _:
             return None

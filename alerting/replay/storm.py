@@ -51,12 +51,12 @@ def generate(seed: int, *, citizens: int = 500) -> Storm:
     rng = random.Random(seed)  # noqa: S311 - a repeatable day, no secret
     start = datetime(2026, 3, 4, tzinfo=UTC) + timedelta(minutes=rng.randrange(24 * 60))
     town = _Town(rng)
-    told: dict[tuple[str, str], list[Alert]] = {}
+    notified: dict[tuple[str, str], list[Alert]] = {}
     arrivals: list[tuple[datetime, Alert, str | None]] = []
     for no, step in enumerate(STEPS):
         danger = DANGERS[step.danger]
         sent = start + timedelta(hours=step.at_h, minutes=rng.randrange(8))
-        thread = told.setdefault((step.danger, step.thread or step.agency), [])
+        thread = notified.setdefault((step.danger, step.thread or step.agency), [])
         alert = _alert(no, step, danger, sent, thread, town)
         thread.append(alert)
         # A late one was written in time and stood in some queue since.

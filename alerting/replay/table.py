@@ -13,7 +13,7 @@ _HEAD = (
     "of what changes nothing interrupts",
 )  # fmt: skip
 _FAULT_HEAD = ("trace", "channels", "severity", "change", "reason", "missed", "late")
-_GRAVE = frozenset({Severity.EXTREME, Severity.SEVERE})
+_HIGH_PRIORITY = frozenset({Severity.EXTREME, Severity.SEVERE})
 
 
 def markdown(results: Sequence[tuple[str, Result]]) -> str:
@@ -28,7 +28,7 @@ def markdown(results: Sequence[tuple[str, Result]]) -> str:
 def _figures(name: str, result: Result) -> list[str]:
     figures, found = result.figures, result.findings
     before, after = figures.per_citizen_day()
-    missed = sum(n for f, n in found.missed.items() if f.severity in _GRAVE)
+    missed = sum(n for f, n in found.missed.items() if f.severity in _HIGH_PRIORITY)
 
     def arrow(a: float, b: float, form: str) -> str:
         return f"{a:{form}} → {b:{form}}"

@@ -10,7 +10,7 @@ from itertools import count
 
 from alerting.replay.delivery import Delivery
 from alerting.replay.memory import Entry, Source
-from alerting.throttle.desk import Subject
+from alerting.throttle.evaluator import Subject
 
 
 @dataclass(slots=True, eq=False)

@@ -37,7 +37,7 @@ HELD = "alert-held"
 REACHED_NOBODY = "reached-nobody"
 
 #: Alerts that approvers heard of within this time make their submitter's next ones wait.
-_TOLD_LATELY = timedelta(days=1)
+_NOTIFIED_LATELY = timedelta(days=1)
 
 #: The kinds whose subject is an alert, and which end with it.
 OF_ALERTS = (HELD, REACHED_NOBODY)
@@ -166,7 +166,7 @@ async def open_of_held(connection: AsyncConnection) -> None:
     await connection.execute(insert(alarm).from_select(names, held).on_conflict_do_nothing())
 
 
-async def next_unrung(connection: AsyncConnection) -> Alarm | None:
+async def next_unnotified(connection: AsyncConnection) -> Alarm | None:
     """The open alarm of a held alert that approvers are to hear of next, locked for this
     transaction; None where they have heard of all. Those that another holds are left to it.
 
@@ -174,12 +174,12 @@ async def next_unrung(connection: AsyncConnection) -> Alarm | None:
     least within a day, so that one who has many held does not keep others waiting.
     """
     other, others = alarm.alias(), alert.alias()
-    told = (
+    notified = (
         select(func.count())
         .select_from(other.join(others, others.c.id == _alert_of(other)))
         .where(
             other.c.kind == HELD,
-            other.c.rung_at > func.now() - _TOLD_LATELY,
+            other.c.rung_at > func.now() - _NOTIFIED_LATELY,
             _whose(others) == _whose(alert),
         )
         .scalar_subquery()
@@ -189,7 +189,7 @@ async def next_unrung(connection: AsyncConnection) -> Alarm | None:
         select(*_FIELDS)
         .select_from(alarm.outerjoin(alert, alert.c.id == _alert_of(alarm)))
         .where(alarm.c.kind == HELD, alarm.c.closed_at.is_(None), alarm.c.rung_at.is_(None))
-        .order_by(lane, told, alarm.c.id)
+        .order_by(lane, notified, alarm.c.id)
         .limit(1)
         .with_for_update(of=alarm, skip_locked=True)
     )
@@ -207,7 +207,7 @@ def _whose(table: FromClause) -> ColumnElement[str]:
     return func.coalesce(cast(table.c.submitted_person, Text), table.c.submitted_by)
 
 
-async def rang(connection: AsyncConnection, alarm_id: int) -> None:
+async def mark_notified(connection: AsyncConnection, alarm_id: int) -> None:
     """Note that those who are to act on an alarm were told."""
     await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(rung_at=func.now()))
 

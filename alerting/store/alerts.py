@@ -166,7 +166,7 @@ async def get_many(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> li
     return await select_alerts(connection, alert.c.id.in_(alert_ids), limit=len(alert_ids))
 
 
-async def by_triple(connection: AsyncConnection, triple: Reference) -> StoredAlert | None:
+async def by_reference(connection: AsyncConnection, triple: Reference) -> StoredAlert | None:
     """The alert that CAP names by (sender, identifier, sent)."""
     query = select(*_FIELDS).where(
         alert.c.sender == triple.sender,

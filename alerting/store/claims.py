@@ -18,8 +18,8 @@ from alerting.domain.alert_state import AlertState
 from alerting.store.db import Database, raw
 from alerting.store.escalations import AT_ONCE
 from alerting.store.outbox import Work
+from alerting.store.outcomes import OutcomeRow, outcome_statements
 from alerting.store.schema import outbox
-from alerting.store.settlements import Settlement, settling
 from alerting.store.states import W
 
 # Once for every window of sends, hence in plain SQL: to build a query took longer than to run it.
@@ -72,10 +72,10 @@ async def hold(
     return await _proven(work, held, await driver.execute(_STATE, (work.alert_id,)))
 
 
-async def turn_window(
+async def commit_batch_and_open_next(
     db: Database,
     work: Work,
-    settlements: Sequence[Settlement],
+    outcome_rows: Sequence[OutcomeRow],
     *,
     lease_s: float,
     window: tuple[int, int],
@@ -88,21 +88,23 @@ async def turn_window(
         "window_from": window[0],
         "window_to": window[1],
         # Only claims in a row that bring nothing count against a chunk.
-        "tries": 1 if settlements else None,
+        "tries": 1 if outcome_rows else None,
     }
     proof = {"id": work.id, "fence": work.fence, "lease_s": lease_s}
-    async with db.one_flight() as driver:
+    async with db.pipelined() as driver:
         held = await driver.execute(_HOLD, values | proof)
         state = await driver.execute(_STATE, (work.alert_id,))
-        if settlements:
-            query, columns = settling(settlements, now=now, work_id=work.id, fence=work.fence)
+        if outcome_rows:
+            query, columns = outcome_statements(
+                outcome_rows, now=now, work_id=work.id, fence=work.fence
+            )
             await driver.execute(query, columns)
     return await _proven(work, held, state)
 
 
 async def state_seen(db: Database, work: Work) -> AlertState | None:
     """The state of the work's alert, without proof of the lease; None where the alert is gone."""
-    async with db.one_flight() as driver:
+    async with db.pipelined() as driver:
         state = await driver.execute(_STATE, (work.alert_id,))
     found = await state.fetchone()
     return AlertState(found[0]) if found else None

@@ -161,7 +161,7 @@ class Database:
             await connection.close()
 
     @asynccontextmanager
-    async def one_flight(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async def pipelined(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """What is said in the block is one transaction, sent off without waiting in between; what
         it brought can be fetched when the block has ended (PostgreSQL, "Pipeline Mode").
 
@@ -249,7 +249,7 @@ def _ask_the_idle(engine: Engine) -> None:
             raise InvalidatePoolError from e
 
 
-async def told_now(connection: AsyncConnection) -> datetime:
+async def server_now(connection: AsyncConnection) -> datetime:
     """The present instant by PostgreSQL's clock."""
     found: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
     return found

@@ -113,7 +113,7 @@ async def open_of_chunk(
         return await cursor.fetchall()
 
 
-async def as_judged(
+async def as_evaluated(
     connection: AsyncConnection, alert_id: UUID, citizen_id: int
 ) -> dict[int, OpenDelivery]:
     """One citizen's deliveries of one alert as they were put before the throttle, by id."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.delivery import SETTLED, TOLD, DeliveryState
+from alerting.domain.delivery import NOTIFIED, SETTLED, DeliveryState
 from alerting.store.db import int8s, raw
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.states import D, delivery_from
@@ -22,7 +22,7 @@ _WAIT_ANEW = f"""
     update digest_item i set digest_id = null from delivery c
     where {_CARRIED_BY} and c.state in ('{D.REVOKED}','{D.EXPIRED}')"""  # noqa: S608 - nothing from outside
 
-_SETTLE = f"""
+_RECORD = f"""
     with ended as (
       delete from digest_item i using delivery c
       where {_CARRIED_BY} and c.state = any(%(ended)s)
@@ -39,7 +39,7 @@ _SETTLED = """
     update outbox set settled = true where id = %(id)s and not exists (
       select from digest_item where digest_id >= %(first)s and digest_id < %(end)s)"""
 
-_TOLD = [s.value for s in TOLD]
+_NOTIFIED = [s.value for s in NOTIFIED]
 _ENDED = [s.value for s in SETTLED]
 
 _START = (datetime(1970, 1, 1, tzinfo=UTC), 0)
@@ -189,7 +189,7 @@ async def carried(
     return dict(found)
 
 
-async def settle_carried(
+async def record_carried_outcomes(
     connection: AsyncConnection, *, now: datetime, chunks: int
 ) -> tuple[int, list[int]]:
     """End every item of up to `chunks` chunks of digests as the digest that carries it ended.
@@ -209,7 +209,9 @@ async def settle_carried(
     for chunk_id, size in rows:
         span = {"first": chunk_id * CHUNK_SPAN, "end": chunk_id * CHUNK_SPAN + size}
         await driver.execute(_WAIT_ANEW, span)
-        cursor = await driver.execute(_SETTLE, span | {"now": now, "told": _TOLD, "ended": _ENDED})
+        cursor = await driver.execute(
+            _RECORD, span | {"now": now, "told": _NOTIFIED, "ended": _ENDED}
+        )
         unreached += [
             id_ for id_, state in await cursor.fetchall() if state == DeliveryState.FAILED
         ]

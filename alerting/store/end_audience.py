@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import ENDED
-from alerting.domain.delivery import TOLD
+from alerting.domain.delivery import NOTIFIED
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
@@ -35,7 +35,7 @@ _ON_ITS_WAY = f"""(d.state = '{D.PLANNED}' and a.thread_id = %(thread)s and o.st
 #: Each address with when its citizen was last told of a danger and that all of it was over. Who
 #: was told of something that this very end ends is never left out. `order by` and `limit` keep
 #: PostgreSQL from going through the whole ledger.
-_TOLD_OF = f"""
+_NOTIFIED_OF = f"""
     with told as (
       select d.citizen_id, d.address_id, d.channel, bool_or(not a.ends) as danger,
              max(w.at) filter (where not a.ends) as danger_at,
@@ -61,7 +61,7 @@ _TOLD_OF = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class NotifiedAddress:
     """One address that was told, or may have been."""
 
     citizen_id: int
@@ -81,24 +81,24 @@ def _values(event_id: UUID, thread_id: UUID, end: UUID = _NONE) -> dict[str, Any
         "thread": thread_id,
         "end": end,
         "span": CHUNK_SPAN,
-        "told": [s.value for s in TOLD],
+        "told": [s.value for s in NOTIFIED],
         "ended": [s.value for s in ENDED],
     }
 
 
-async def told(
+async def notified(
     connection: AsyncConnection, end: StoredAlert, *, batch: int
-) -> AsyncGenerator[list[Reached]]:
+) -> AsyncGenerator[list[NotifiedAddress]]:
     """Who was told of the event of an end, and not yet that all of it is over, by citizen.
 
     Streams through a server-side cursor, so that memory stays flat; a citizen's addresses are
     never split over two batches.
     """
     driver = await raw(connection)
-    async with driver.cursor(name="told", row_factory=class_row(Reached)) as cursor:
-        query = f"{_TOLD_OF} order by k.citizen_id, k.address_id"
+    async with driver.cursor(name="told", row_factory=class_row(NotifiedAddress)) as cursor:
+        query = f"{_NOTIFIED_OF} order by k.citizen_id, k.address_id"
         await cursor.execute(query, _values(end.event_id, end.thread_id, end.id))
-        held: list[Reached] = []
+        held: list[NotifiedAddress] = []
         while rows := await cursor.fetchmany(batch):
             held += rows
             # The last citizen may go on in the next fetch.
@@ -117,7 +117,7 @@ async def count(
     driver = await raw(connection)
     cursor = await driver.execute(
         f"""select channel, count(*), grouping(channel), count(distinct citizen_id)
-            from ({_TOLD_OF}) as t group by rollup (channel) order by 1""",  # noqa: S608
+            from ({_NOTIFIED_OF}) as t group by rollup (channel) order by 1""",  # noqa: S608
         _values(event_id, thread_id),
     )
     rows = await cursor.fetchall()
@@ -137,7 +137,7 @@ async def kept_back(
     driver = await raw(connection)
     cursor = await driver.execute(
         f"""select d.alert_id, count(distinct d.citizen_id)
-            from (select distinct citizen_id from ({_TOLD_OF}) as t) as who
+            from (select distinct citizen_id from ({_NOTIFIED_OF}) as t) as who
             join delivery d on d.citizen_id = who.citizen_id and d.alert_id = any(%(standing)s)
             group by 1""",  # noqa: S608 - nothing from outside
         _values(event_id, thread_id) | {"standing": list(standing)},

@@ -13,7 +13,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
-from alerting.domain.delivery import TOLD
+from alerting.domain.delivery import NOTIFIED
 from alerting.store.db import raw
 from alerting.store.schema import alert
 from alerting.store.states import D
@@ -26,7 +26,7 @@ _LISTED = 300
 
 _EARLIER = f"""
     select d.citizen_id, d.alert_id, min(d.info_no) as info_no, bit_or(d.places) as places,
-           bool_or(w.told) as told,
+           bool_or(w.told) as notified,
            bool_or(w.told and not (d.state = '{D.IN_DOUBT}' or d.reason = 'in-doubt')) as sure,
            bool_and(d.silent) filter (where w.told) as silent,
            bool_or(d.state = '{D.DEFERRED}') as waits,
@@ -47,14 +47,14 @@ _EARLIER = f"""
 #: the citizen has.
 _OF_MANY = "join unnest(%(alerts)s::uuid[]) as k(id) on k.id = d.alert_id"
 
-_TOLD = [s.value for s in TOLD]
+_NOTIFIED = [s.value for s in NOTIFIED]
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """One earlier alert that concerned a citizen, whatever number of deliveries it made.
 
-    told: it reached them or may have, by itself or in a digest. sure: nobody doubts it. silent:
+    notified: it reached them or may have, by itself or in a digest. sure: nobody doubts it. silent:
     without interrupting; None where they were not told. waits: it was held back and may yet be
     sent. open: it was not sent yet, or may be on its way.
     partly: it is an end, sent while another alert of the event went on.
@@ -64,7 +64,7 @@ class Earlier:
     alert_id: UUID
     info_no: int
     places: int
-    told: bool
+    notified: bool
     sure: bool
     silent: bool | None
     waits: bool
@@ -141,7 +141,7 @@ async def earlier(
     """What each citizen was told, or was to be told, by these alerts."""
     if not citizen_ids or not alert_ids:
         return []
-    values = {"citizens": list(citizen_ids), "alerts": list(alert_ids), "told": _TOLD}
+    values = {"citizens": list(citizen_ids), "alerts": list(alert_ids), "told": _NOTIFIED}
     few = len(alert_ids) <= _LISTED
     which = "and d.alert_id = any(%(alerts)s)" if few else _OF_MANY
     driver = await raw(connection)

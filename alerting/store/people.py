@@ -55,7 +55,7 @@ async def add(
 
     Raises Forbidden, BadInput for what cannot be, Conflict for a name or uid that is taken.
     """
-    await _take_turns(connection)
+    await _lock_writers(connection)
     first = by is None and not await anybody(connection)
     if by is not None:
         by.require("people")
@@ -85,7 +85,7 @@ async def end(connection: AsyncConnection, name: str, *, by: Principal) -> None:
     Raises Forbidden, NotFound, and Conflict for the last one who may add people.
     """
     by.require("people")
-    await _take_turns(connection)
+    await _lock_writers(connection)
     gone = await named(connection, name)
     others = [p for p in await every(connection) if p.ended_at is None and p.id != gone.id]
     if not any(p.principal.may("people") for p in others):
@@ -211,6 +211,6 @@ def _person(row: Row[Any]) -> Person:
     )
 
 
-async def _take_turns(connection: AsyncConnection) -> None:
+async def _lock_writers(connection: AsyncConnection) -> None:
     """Let changes of who there is pass one after another; readers never wait."""
     await connection.execute(text("lock table person in share row exclusive mode"))

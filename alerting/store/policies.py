@@ -124,7 +124,7 @@ async def put(
     The text that already has that role is left as it is and returned.
     action: what the audit says was done; `policy.set` or `policy.shadow` where not given.
     """
-    await _take_turns(connection)
+    await _lock_writers(connection)
     sha256 = hashlib.sha256(toml.encode()).digest()
     before = await current(connection, role)
     if before is not None and before.sha256 == sha256:
@@ -150,7 +150,7 @@ async def put(
 
 async def clear(connection: AsyncConnection, role: Role, *, by: Principal, action: str) -> bool:
     """Leave a role to nobody; False where nobody had it."""
-    await _take_turns(connection)
+    await _lock_writers(connection)
     before = await current(connection, role)
     if before is None:
         return False
@@ -227,6 +227,6 @@ async def _retire(connection: AsyncConnection, role: Role) -> None:
     await connection.execute(update(policy).where(policy.c.state == role).values(state="past"))
 
 
-async def _take_turns(connection: AsyncConnection) -> None:
+async def _lock_writers(connection: AsyncConnection) -> None:
     """Let changes pass one after another; readers never wait."""
     await connection.execute(text("lock table policy in share row exclusive mode"))

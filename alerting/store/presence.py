@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.background import during
+from alerting.background import background_task
 from alerting.domain.lane import Lane
 from alerting.observe.logs import logger
 from alerting.store.db import Database, WatchedConnection, driver_url, raw
@@ -93,7 +93,7 @@ class Presence:
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
         """Hold the lock while the block lasts, and take it again when PostgreSQL was away."""
-        async with during(self._keep()):
+        async with background_task(self._keep()):
             await self._there.wait()
             yield
 
@@ -146,7 +146,7 @@ async def absent(db: Database) -> set[str]:
     One of them may be alive and about to show it again: its connection alone was cut, or PostgreSQL
     has just started.
     """
-    async with db.one_flight() as driver:
+    async with db.pipelined() as driver:
         rows = await driver.execute(_ABSENT, (CLASS,))
     return {owner for (owner,) in await rows.fetchall()}
 

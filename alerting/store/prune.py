@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import ENDED
 from alerting.domain.delivery import UNSETTLED
-from alerting.domain.lane import GRAVE_LANES
+from alerting.domain.lane import HIGH_PRIORITY_LANES
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.states import A, W
@@ -104,13 +104,13 @@ async def take_turn(connection: AsyncConnection) -> None:
     await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
 
-async def grave_work(connection: AsyncConnection) -> bool:
+async def high_priority_work(connection: AsyncConnection) -> bool:
     """True while an Extreme or Severe alert is being planned or sent, or is due to be."""
     driver = await raw(connection)
     cursor = await driver.execute(
         f"""select exists (select from outbox where lane = any(%s)
            and (state = '{W.LEASED}' or state = '{W.READY}' and not_before <= now()))""",  # noqa: S608
-        ([lane.value for lane in GRAVE_LANES],),
+        ([lane.value for lane in HIGH_PRIORITY_LANES],),
     )
     row = await cursor.fetchone()
     return bool(row and row[0])

@@ -109,7 +109,7 @@ async def claim(db: Database, room: Sequence[Room], *, owner: str, lease_s: floa
         "owner": owner,
         "lease_s": lease_s,
     }
-    async with db.one_flight() as driver:
+    async with db.pipelined() as driver:
         await driver.execute(_WAKE, {"ahead": FIRST, "most": _MOST})
         rows = await driver.execute(_CLAIM, values)
     return [_work(row) for row in await rows.fetchall()]
@@ -143,7 +143,7 @@ async def claim_other(
     """Take from this queue the first row of another alert than these, if one is near the front."""
     lane, channel = queue
     values = {"lane": lane.value, "channel": channel, "alerts": list(alerts)}
-    async with db.one_flight() as driver:
+    async with db.pipelined() as driver:
         rows = await driver.execute(_CLAIM_OTHER, values | {"owner": owner, "lease_s": lease_s})
     return [_work(row) for row in await rows.fetchall()]
 
@@ -151,7 +151,7 @@ async def claim_other(
 async def smaller_waits(db: Database, plan: Work, *, enough: int) -> bool:
     """True where the alert of this plan has `enough` chunks or more queued, and an alert of its
     lane that has fewer is to be told."""
-    async with db.one_flight() as driver:
+    async with db.pipelined() as driver:
         rows = await driver.execute(
             _SMALLER, {"alert": plan.alert_id, "lane": plan.lane.value, "enough": enough}
         )
@@ -174,14 +174,14 @@ async def recover(
     long after it was asked, when `own` holds more.
     """
     values = {"gone": list(gone), "own": own, "held": list(held), "fresh_s": fresh_s}
-    async with db.one_flight() as driver:
+    async with db.pipelined() as driver:
         rows = await driver.execute(_RECOVER, values)
     return [row[0] for row in await rows.fetchall()]
 
 
 async def young(db: Database, lanes: Collection[Lane], *, age_s: float) -> frozenset[Lane]:
     """The lanes among these whose newest due work was written within `age_s` and is not done."""
-    async with db.one_flight() as driver:
+    async with db.pipelined() as driver:
         rows = await driver.execute(
             _YOUNG, {"lanes": [lane.value for lane in lanes], "age_s": age_s}
         )

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.domain.delivery import SETTLED, TOLD
+from alerting.domain.delivery import NOTIFIED, SETTLED
 from alerting.store.db import raw
 
 #: Bucket n holds what took up to _UNIT_S × _GROWTH**n; the function `tally_bucket` says the same.
@@ -51,7 +51,7 @@ _WITH_OPEN = """
       where alert_id = any(%(alerts)s)) as t
     where state <> all(%(settled)s) group by 1 having sum(count) > 0"""
 
-_ANY_TOLD = """
+_ANY_NOTIFIED = """
     select exists (select from delivery_tally
                    where alert_id = %s and state = any(%s) and count > 0)"""
 
@@ -95,10 +95,10 @@ async def with_open(connection: AsyncConnection, alert_ids: Collection[UUID]) ->
     return {row[0] for row in await cursor.fetchall()}
 
 
-async def any_told(connection: AsyncConnection, alert_id: UUID) -> bool:
+async def any_notified(connection: AsyncConnection, alert_id: UUID) -> bool:
     """True where the sums have somebody who was told, or may have been. Notes are not looked at."""
     driver = await raw(connection)
-    row = await (await driver.execute(_ANY_TOLD, (alert_id, sorted(TOLD)))).fetchone()
+    row = await (await driver.execute(_ANY_NOTIFIED, (alert_id, sorted(NOTIFIED)))).fetchone()
     return bool(row and row[0])
 
 

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from alerting.domain.alert import Certainty, MsgType, ResponseType, Severity, Urgency
 from alerting.domain.decision import Reason
 from alerting.throttle.hazard import compatible
+from alerting.throttle.phase import Phase
 from alerting.throttle.reading import reads_alike
-from alerting.throttle.stage import Stage
 
 #: Responses that require action; another agency that adds one of these says something new.
 _ACTIVE = frozenset(
@@ -74,7 +74,8 @@ class Past:
 
     Attributes:
         places: Which of their places it covered, as bits.
-        told: It reached them or may have; otherwise it was withheld, and still says that a danger
+        notified: It reached them or may have; otherwise it was withheld, and still says that a
+        danger
             covers them.
         silent: It reached them without interrupting.
         over: It was cancelled, or replaced by an end.
@@ -87,9 +88,9 @@ class Past:
         partly: It is an end, told while another alert of the event was still in force.
     """
 
-    stage: Stage
+    phase: Phase
     places: int
-    told: bool
+    notified: bool
     silent: bool
     over: bool
     at: datetime
@@ -129,7 +130,7 @@ class Assessment:
 
 
 def assess(
-    stage: Stage, history: Sequence[Past], *, places: int, now: datetime, repeat: Repeat
+    phase: Phase, history: Sequence[Past], *, places: int, now: datetime, repeat: Repeat
 ) -> Assessment:
     """What `stage` means to a citizen with this `history` of the same event.
 
@@ -137,45 +138,45 @@ def assess(
         history: Other alerts of the event, in any order.
         places: The citizen's places in its area.
     """
-    past = sorted(history, key=lambda p: (p.stage.sent_at, p.at))
+    past = sorted(history, key=lambda p: (p.phase.sent_at, p.at))
     belief = _belief(past, now)
     # What an end ends is over by now; the citizen still believes in it.
-    before = _label(_belief(past, now, over=True) if stage.ends else belief, past)
+    before = _label(_belief(past, now, over=True) if phase.ends else belief, past)
     until: datetime | None = None
-    if stage.ends:
-        reason, until = _ending(stage, past, places, now)
+    if phase.ends:
+        reason, until = _ending(phase, past, places, now)
     else:
-        reason = _danger(stage, past, belief, places, now)
-        if reason in _NOTHING_NEW and stage.tell_again:
+        reason = _danger(phase, past, belief, places, now)
+        if reason in _NOTHING_NEW and phase.tell_again:
             reason = Reason.INSISTED
-        elif reason in _NOTHING_NEW and any(_will_say(p, stage, places) for p in past):
+        elif reason in _NOTHING_NEW and any(_will_say(p, phase, places) for p in past):
             reason = Reason.SUPERSEDED
-        elif reason in _NOTHING_NEW and _again(stage, past, belief, now, repeat):
+        elif reason in _NOTHING_NEW and _again(phase, past, belief, now, repeat):
             reason = Reason.REPEATED
         if reason is Reason.EXTENDED:
-            until = _before_the_end([p.stage for p in belief.values()], now)
-    after = _after(reason, before, stage, belief)
-    return Assessment(reason, _weight(stage, past), before, after, until)
+            until = _before_the_end([p.phase for p in belief.values()], now)
+    after = _after(reason, before, phase, belief)
+    return Assessment(reason, _weight(phase, past), before, after, until)
 
 
 def overtaken(
-    stage: Stage, history: Sequence[Past], *, places: int, now: datetime
+    phase: Phase, history: Sequence[Past], *, places: int, now: datetime
 ) -> tuple[Reason, datetime | None] | None:
     """Why an alert decided earlier no longer holds for a citizen; None when it does.
 
     For deliveries by the next channel, minutes after the decision. The instant is that of
     `Assessment.until`.
     """
-    past = sorted(history, key=lambda p: (p.stage.sent_at, p.at))
-    if stage.ends:
-        reason, until = _ending(stage, past, places, now)
+    past = sorted(history, key=lambda p: (p.phase.sent_at, p.at))
+    if phase.ends:
+        reason, until = _ending(phase, past, places, now)
         return (reason, until) if reason in _OVERTAKEN else None
     for p in past:
-        if p.stage.thread != stage.thread or p.stage.sent_at <= stage.sent_at:
+        if p.phase.thread != phase.thread or p.phase.sent_at <= phase.sent_at:
             continue
-        if p.stage.ends and not (p.places and places & ~p.places):
+        if p.phase.ends and not (p.places and places & ~p.places):
             return Reason.SUPERSEDED, None
-        if not p.stage.ends and (p.told or p.open):
+        if not p.phase.ends and (p.notified or p.open):
             return Reason.SUPERSEDED, None
     return None
 
@@ -186,16 +187,16 @@ def _belief(past: Sequence[Past], now: datetime, *, over: bool = False) -> dict[
     Args:
         over: Include those that have ended meanwhile.
     """
-    latest = {p.stage.thread: p for p in _unended(past)}
+    latest = {p.phase.thread: p for p in _unended(past)}
     return {
         thread: p
         for thread, p in latest.items()
-        if (over or not p.over) and p.stage.expires_at > now
+        if (over or not p.over) and p.phase.expires_at > now
     }
 
 
 def _ending(
-    stage: Stage, past: Sequence[Past], places: int, now: datetime
+    phase: Phase, past: Sequence[Past], places: int, now: datetime
 ) -> tuple[Reason, datetime | None]:
     """A citizen who was told of a danger is told once that it is over, when no alert of it is in
     force.
@@ -203,44 +204,44 @@ def _ending(
     Until then the end waits: one danger ends once, however many alerts announced it. Only the end
     of something more severe than everything still in force is announced at once.
     """
-    if any(p.open and p.stage.thread == stage.thread and _before(p, stage) for p in past):
+    if any(p.open and p.phase.thread == phase.thread and _before(p, phase) for p in past):
         return Reason.ON_ITS_WAY, now + _SOON
     unended = _unended(past)
     if not unended:
-        if any(p.waits and not p.stage.ends for p in past):
+        if any(p.waits and not p.phase.ends for p in past):
             return Reason.OVER, None
-        told = any(p.told for p in past)
-        return (Reason.ALREADY_ENDED if told else Reason.NEVER_TOLD), None
-    standing = _standing(stage, past, places, now)
+        notified = any(p.notified for p in past)
+        return (Reason.ALREADY_ENDED if notified else Reason.NEVER_TOLD), None
+    standing = _standing(phase, past, places, now)
     if not standing:
         return Reason.ENDED, None
-    mine = [p.stage.severity.rank for p in unended if p.stage.thread == stage.thread]
-    if mine and min(mine) < min(p.stage.severity.rank for p in standing):
+    mine = [p.phase.severity.rank for p in unended if p.phase.thread == phase.thread]
+    if mine and min(mine) < min(p.phase.severity.rank for p in standing):
         return Reason.PARTLY_ENDED, None
-    return Reason.GOES_ON, min(p.stage.expires_at for p in standing)
+    return Reason.GOES_ON, min(p.phase.expires_at for p in standing)
 
 
-def _before(p: Past, stage: Stage) -> bool:
-    return not p.stage.ends and p.stage.sent_at < stage.sent_at
+def _before(p: Past, phase: Phase) -> bool:
+    return not p.phase.ends and p.phase.sent_at < phase.sent_at
 
 
-def _standing(stage: Stage, past: Sequence[Past], places: int, now: datetime) -> list[Past]:
+def _standing(phase: Phase, past: Sequence[Past], places: int, now: datetime) -> list[Past]:
     """The alerts that an end does not end and that still cover the citizen, told or not.
 
     The newest step of each other thread; a version of the end's own thread of the same instant or
     later; an earlier one that continues at a place of theirs which the end does not cover.
     """
-    own = [p for p in past if p.stage.thread == stage.thread]
-    later = [p for p in own if p.stage.sent_at >= stage.sent_at][-1:]
-    elsewhere = [p for p in own if _before(p, stage) and not p.replaced and p.places & ~places]
+    own = [p for p in past if p.phase.thread == phase.thread]
+    later = [p for p in own if p.phase.sent_at >= phase.sent_at][-1:]
+    elsewhere = [p for p in own if _before(p, phase) and not p.replaced and p.places & ~places]
     return [
         *(p for p in later + elsewhere if _holds(p, now)),
-        *_live(past, but=stage.thread, at=now),
+        *_live(past, but=phase.thread, at=now),
     ]
 
 
 def _holds(p: Past, now: datetime) -> bool:
-    return not p.stage.ends and not p.over and p.stage.expires_at > now
+    return not p.phase.ends and not p.over and p.phase.expires_at > now
 
 
 def _unended(past: Sequence[Past]) -> list[Past]:
@@ -248,17 +249,17 @@ def _unended(past: Sequence[Past]) -> list[Past]:
 
     An end that came while other alerts of the event were in force ended its own thread only.
     """
-    told: list[Past] = []
+    notified: list[Past] = []
     for p in past:
-        if not p.told:
+        if not p.notified:
             continue
-        if not p.stage.ends:
-            told.append(p)
-        elif p.partly or _live(past, but=p.stage.thread, at=p.at, sent_by=p.stage.sent_at):
-            told = [t for t in told if t.stage.thread != p.stage.thread]
+        if not p.phase.ends:
+            notified.append(p)
+        elif p.partly or _live(past, but=p.phase.thread, at=p.at, sent_by=p.phase.sent_at):
+            notified = [t for t in notified if t.phase.thread != p.phase.thread]
         else:
-            told = []
-    return told
+            notified = []
+    return notified
 
 
 def _live(
@@ -269,160 +270,166 @@ def _live(
     Args:
         sent_by: As it was when that was sent; an alert cancelled since may have been in force then.
     """
-    newest = {p.stage.thread: p for p in past if sent_by is None or p.stage.sent_at <= sent_by}
+    newest = {p.phase.thread: p for p in past if sent_by is None or p.phase.sent_at <= sent_by}
     return [
         p
         for thread, p in newest.items()
         if thread != but
-        and not p.stage.ends
-        and p.stage.expires_at > at
+        and not p.phase.ends
+        and p.phase.expires_at > at
         and not (p.over and (sent_by is None or (p.over_at is not None and p.over_at <= at)))
     ]
 
 
 def _danger(
-    stage: Stage,
+    phase: Phase,
     past: Sequence[Past],
     belief: Mapping[Hashable, Past],
     places: int,
     now: datetime,
 ) -> Reason:
-    if any(p.stage.thread == stage.thread and p.stage.sent_at > stage.sent_at for p in past):
+    if any(p.phase.thread == phase.thread and p.phase.sent_at > phase.sent_at for p in past):
         return Reason.SUPERSEDED
     if not belief:
         return Reason.NEW
-    rank = _gravest(belief.values()).severity.rank
-    if stage.severity.rank < rank:
+    rank = _most_severe(belief.values()).severity.rank
+    if phase.severity.rank < rank:
         return Reason.ESCALATED
     known = 0
     for p in past:
-        if p.told and p.stage.thread in belief:
+        if p.notified and p.phase.thread in belief:
             known |= p.places
     if places & ~known:
         return Reason.ENTERED
-    own = belief.get(stage.thread)
+    own = belief.get(phase.thread)
     if own is not None:
-        return _update(stage, own, belief, rank, now)
-    alike = [p.stage for p in belief.values() if _same_kind(p.stage, stage)]
+        return _update(phase, own, belief, rank, now)
+    alike = [p.phase for p in belief.values() if _same_kind(p.phase, phase)]
     if not alike:
         return Reason.NEW
-    mine = [s for s in alike if s.sender == stage.sender]
+    mine = [s for s in alike if s.sender == phase.sender]
     if mine:
-        return _reissue(stage, max(mine, key=lambda s: s.sent_at), now)
-    return _copy(stage, alike)
+        return _reissue(phase, max(mine, key=lambda s: s.sent_at), now)
+    return _copy(phase, alike)
 
 
-def _same_kind(told: Stage, stage: Stage) -> bool:
+def _same_kind(notified: Phase, phase: Phase) -> bool:
     """True when the two may be one danger; for a high-priority one only when the hazard is the
     same."""
-    if stage.grave:
-        return told.hazard == stage.hazard
-    return compatible(told.hazard, stage.hazard)
+    if phase.high_priority:
+        return notified.hazard == phase.hazard
+    return compatible(notified.hazard, phase.hazard)
 
 
 def _update(
-    stage: Stage, own: Past, belief: Mapping[Hashable, Past], rank: int, now: datetime
+    phase: Phase, own: Past, belief: Mapping[Hashable, Past], rank: int, now: datetime
 ) -> Reason:
     """A later version of what the citizen knows."""
-    told = own.stage
-    others = [p for thread, p in belief.items() if thread != stage.thread]
-    if min([stage.severity.rank, *(p.stage.severity.rank for p in others)]) > rank:
+    notified = own.phase
+    others = [p for thread, p in belief.items() if thread != phase.thread]
+    if min([phase.severity.rank, *(p.phase.severity.rank for p in others)]) > rank:
         return Reason.EASED
-    reason = Reason.URGENCY if stage.urgency is not told.urgency else _change(stage, told, now)
-    said = reason in {Reason.URGENCY, Reason.RESPONSE} and any(
-        _said(stage, told, p.stage) for p in others
+    reason = (
+        Reason.URGENCY if phase.urgency is not notified.urgency else _change(phase, notified, now)
     )
-    return _lesser_change(stage, told, now) if said else reason
+    said = reason in {Reason.URGENCY, Reason.RESPONSE} and any(
+        _said(phase, notified, p.phase) for p in others
+    )
+    return _lesser_change(phase, notified, now) if said else reason
 
 
-def _said(stage: Stage, told: Stage, other: Stage) -> bool:
+def _said(phase: Phase, notified: Phase, other: Phase) -> bool:
     """True when another sender of the event has said it since this one last spoke."""
     return (
-        other.sent_at > told.sent_at
-        and other.urgency is stage.urgency
-        and other.responses >= stage.responses
+        other.sent_at > notified.sent_at
+        and other.urgency is phase.urgency
+        and other.responses >= phase.responses
     )
 
 
-def _reissue(stage: Stage, told: Stage, now: datetime) -> Reason:
+def _reissue(phase: Phase, notified: Phase, now: datetime) -> Reason:
     """The same sender issues a new alert about the event, without a reference."""
     urgencies = list(Urgency)
-    if urgencies.index(stage.urgency) < urgencies.index(told.urgency):
+    if urgencies.index(phase.urgency) < urgencies.index(notified.urgency):
         return Reason.URGENCY
-    return _change(stage, told, now)
+    return _change(phase, notified, now)
 
 
-def _change(stage: Stage, told: Stage, now: datetime) -> Reason:
+def _change(phase: Phase, notified: Phase, now: datetime) -> Reason:
     """What a sender says now that the citizen had not been told."""
-    if stage.responses and stage.responses != told.responses:
+    if phase.responses and phase.responses != notified.responses:
         return Reason.RESPONSE
-    return _lesser_change(stage, told, now)
+    return _lesser_change(phase, notified, now)
 
 
-def _lesser_change(stage: Stage, told: Stage, now: datetime) -> Reason:
+def _lesser_change(phase: Phase, notified: Phase, now: datetime) -> Reason:
     """The same, apart from what to do. For a danger below Severe only a longer one is news."""
-    if stage.grave:
-        if stage.language != told.language or not reads_alike(told.words, stage.words):
+    if phase.high_priority:
+        if phase.language != notified.language or not reads_alike(notified.words, phase.words):
             return Reason.INSTRUCTION
-        if told.onset_at is not None and now < told.onset_at and _begins(stage) < told.onset_at:
+        if (
+            notified.onset_at is not None
+            and now < notified.onset_at
+            and _begins(phase) < notified.onset_at
+        ):
             return Reason.ONSET
-        if (stage.certainty in _SURE) is not (told.certainty in _SURE):
+        if (phase.certainty in _SURE) is not (notified.certainty in _SURE):
             return Reason.CERTAINTY
-    if _longer(stage, [told]):
+    if _longer(phase, [notified]):
         return Reason.EXTENDED
-    if _what_is_read(stage) == _what_is_read(told):
+    if _what_is_read(phase) == _what_is_read(notified):
         return Reason.IDENTICAL
     return Reason.TEXT_ONLY
 
 
-def _will_say(p: Past, stage: Stage, places: int) -> bool:
+def _will_say(p: Past, phase: Phase, places: int) -> bool:
     """True for a newer alert that waits to announce an end at least as late."""
     return (
         (p.waits or p.open)
-        and p.stage.grave
-        and not p.stage.ends
-        and p.stage.sent_at > stage.sent_at
-        and p.stage.expires_at >= stage.expires_at
+        and p.phase.high_priority
+        and not p.phase.ends
+        and p.phase.sent_at > phase.sent_at
+        and p.phase.expires_at >= phase.expires_at
         and not places & ~p.places
     )
 
 
-def _what_is_read(stage: Stage) -> tuple[object, ...]:
-    onset = stage.onset_at and _minute(stage.onset_at)
-    return stage.text, _minute(stage.expires_at), onset, stage.certainty
+def _what_is_read(phase: Phase) -> tuple[object, ...]:
+    onset = phase.onset_at and _minute(phase.onset_at)
+    return phase.text, _minute(phase.expires_at), onset, phase.certainty
 
 
-def _longer(stage: Stage, told: Sequence[Stage]) -> bool:
+def _longer(phase: Phase, notified: Sequence[Phase]) -> bool:
     """True when the end shown to the citizen, to the minute, is later."""
-    return _minute(stage.expires_at) > max(_minute(t.expires_at) for t in told)
+    return _minute(phase.expires_at) > max(_minute(t.expires_at) for t in notified)
 
 
 def _minute(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
 
 
-def _before_the_end(told: Sequence[Stage], now: datetime) -> datetime | None:
+def _before_the_end(notified: Sequence[Phase], now: datetime) -> datetime | None:
     """The latest time to announce a longer end; None for at once."""
-    last = max(told, key=lambda s: s.expires_at)
+    last = max(notified, key=lambda s: s.expires_at)
     at = last.expires_at - min(_BEFORE_END, (last.expires_at - last.sent_at) / 4)
     return at if at > now else None
 
 
-def _begins(stage: Stage) -> datetime:
-    return stage.onset_at or stage.sent_at
+def _begins(phase: Phase) -> datetime:
+    return phase.onset_at or phase.sent_at
 
 
-def _copy(stage: Stage, told: Sequence[Stage]) -> Reason:
+def _copy(phase: Phase, notified: Sequence[Phase]) -> Reason:
     """Another sender's alert about a known danger; no two agencies use the same words."""
-    if (stage.responses & _ACTIVE) - frozenset().union(*(t.responses for t in told)):
+    if (phase.responses & _ACTIVE) - frozenset().union(*(t.responses for t in notified)):
         return Reason.RESPONSE
-    if _longer(stage, told):
+    if _longer(phase, notified):
         return Reason.EXTENDED
-    return Reason.TEXT_ONLY if stage.severity is Severity.EXTREME else Reason.COVERED
+    return Reason.TEXT_ONLY if phase.severity is Severity.EXTREME else Reason.COVERED
 
 
 def _again(
-    stage: Stage,
+    phase: Phase,
     past: Sequence[Past],
     belief: Mapping[Hashable, Past],
     now: datetime,
@@ -433,53 +440,56 @@ def _again(
     From its own sender that is a new alert (not an update) of an immediate danger. For Extreme, any
     alert of another sender counts, because nobody knows that both mean one danger.
     """
-    heard = [p for p in past if p.told and not p.silent and p.stage.thread in belief]
-    if any(p.at > stage.sent_at and p.stage.sent_at > stage.sent_at for p in heard):
+    interrupted = [p for p in past if p.notified and not p.silent and p.phase.thread in belief]
+    if any(p.at > phase.sent_at and p.phase.sent_at > phase.sent_at for p in interrupted):
         return False  # it was deferred, and newer information was sent since
-    mine = [p.at for p in heard if p.stage.sender == stage.sender]
-    if mine and (stage.msg_type is not MsgType.ALERT or stage.urgency is not Urgency.IMMEDIATE):
+    mine = [p.at for p in interrupted if p.phase.sender == phase.sender]
+    if mine and (phase.msg_type is not MsgType.ALERT or phase.urgency is not Urgency.IMMEDIATE):
         return False
-    if stage.severity is Severity.EXTREME and not mine:
-        after_s, knocks = min(repeat.extreme_s, _OTHERS_EXTREME_S), [p.at for p in heard]
-        return not knocks or now - max(knocks) >= timedelta(seconds=after_s)
-    after_s = repeat.extreme_s if stage.severity is Severity.EXTREME else repeat.severe_s
-    return stage.grave and bool(mine) and now - max(mine) >= timedelta(seconds=after_s)
+    if phase.severity is Severity.EXTREME and not mine:
+        after_s, interruptions = (
+            min(repeat.extreme_s, _OTHERS_EXTREME_S),
+            [p.at for p in interrupted],
+        )
+        return not interruptions or now - max(interruptions) >= timedelta(seconds=after_s)
+    after_s = repeat.extreme_s if phase.severity is Severity.EXTREME else repeat.severe_s
+    return phase.high_priority and bool(mine) and now - max(mine) >= timedelta(seconds=after_s)
 
 
-def _weight(stage: Stage, past: Sequence[Past]) -> Severity:
+def _weight(phase: Phase, past: Sequence[Past]) -> Severity:
     """An end has the last weight of its danger: citizens woken for the danger may be woken for its
     end."""
-    if not stage.ends:
-        return stage.severity
-    latest = {p.stage.thread: p.stage.severity for p in _unended(past)}
-    return min([stage.severity, *latest.values()], key=lambda s: s.rank)
+    if not phase.ends:
+        return phase.severity
+    latest = {p.phase.thread: p.phase.severity for p in _unended(past)}
+    return min([phase.severity, *latest.values()], key=lambda s: s.rank)
 
 
-def _gravest(rows: Iterable[Past]) -> Stage:
-    return min((p.stage for p in rows), key=lambda s: (s.severity.rank, -s.sent_at.timestamp()))
+def _most_severe(rows: Iterable[Past]) -> Phase:
+    return min((p.phase for p in rows), key=lambda s: (s.severity.rank, -s.sent_at.timestamp()))
 
 
 def _label(belief: Mapping[Hashable, Past], past: Sequence[Past]) -> str:
     if belief:
-        return _active(_gravest(belief.values()))
-    told = [p for p in past if p.told]
-    if not told:
+        return _active(_most_severe(belief.values()))
+    notified = [p for p in past if p.notified]
+    if not notified:
         return "none"
-    return "ended" if told[-1].stage.ends else "expired"
+    return "ended" if notified[-1].phase.ends else "expired"
 
 
-def _after(reason: Reason, before: str, stage: Stage, belief: Mapping[Hashable, Past]) -> str:
+def _after(reason: Reason, before: str, phase: Phase, belief: Mapping[Hashable, Past]) -> str:
     if reason is Reason.ENDED:
         return "ended"
     if reason is Reason.PARTLY_ENDED:
-        rest = [p for thread, p in belief.items() if thread != stage.thread]
-        return _active(_gravest(rest)) if rest else "ended"
+        rest = [p for thread, p in belief.items() if thread != phase.thread]
+        return _active(_most_severe(rest)) if rest else "ended"
     if reason not in INTERRUPTING | {Reason.TEXT_ONLY, Reason.EXTENDED}:
         return before  # a danger that was over before it was told of leaves no belief behind
-    others = [p.stage for thread, p in belief.items() if thread != stage.thread]
-    return _active(min([stage, *others], key=lambda s: s.severity.rank))
+    others = [p.phase for thread, p in belief.items() if thread != phase.thread]
+    return _active(min([phase, *others], key=lambda s: s.severity.rank))
 
 
-def _active(stage: Stage) -> str:
-    responses = "+".join(sorted(stage.responses))
-    return " ".join(["active", stage.severity, stage.urgency, *([responses] if responses else [])])
+def _active(phase: Phase) -> str:
+    responses = "+".join(sorted(phase.responses))
+    return " ".join(["active", phase.severity, phase.urgency, *([responses] if responses else [])])

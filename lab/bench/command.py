@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from alerting.cli import options
+from alerting.cli import common
 from alerting.errors import BadInput
 from alerting.settings import settings
 from lab.bench import BENCHES, find, kept, plots
@@ -35,7 +35,7 @@ _EPILOG = "\b\n" + "\n".join(f"{name}  {sentence}" for name, (_, sentence) in BE
     metavar="FOLDER",
     help="Measure nothing: draw the figures kept by earlier runs to FOLDER/NAME.png.",
 )
-@options.as_json
+@common.as_json
 def bench(
     names: tuple[str, ...], quick: bool, share: float, plot: Path | None, as_json: bool
 ) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting import examples
 from alerting.audience.cover import cells_of
 from alerting.cap import read, to_xml
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.domain.alert import Area, Polygon, Severity
 from alerting.domain.principal import internal
 from alerting.store.db import raw

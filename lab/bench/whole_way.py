@@ -106,12 +106,12 @@ async def send_one(config: Settings, citizens: list[SyntheticCitizen]) -> Done:
         alert = read(examples.FLOOD.read_bytes()).alerts[0]
         await warm(runtime)
         start = time.perf_counter()
-        alert_id = await settle(runtime, to_xml(alert))
+        alert_id = await record_outcomes(runtime, to_xml(alert))
         seconds = time.perf_counter() - start
         return Done(len(citizens), await accepted(runtime, alert_id), seconds)
 
 
-async def settle(runtime: Runtime, data: bytes) -> UUID:
+async def record_outcomes(runtime: Runtime, data: bytes) -> UUID:
     """Submit this alert and return when every delivery is settled."""
     submitted = await submit(
         runtime.db,
@@ -119,7 +119,7 @@ async def settle(runtime: Runtime, data: bytes) -> UUID:
         principal=internal("bench"),
         now=True,
         clock=runtime.clock,
-        doorbell=runtime.doorbell,
+        notifier=runtime.notifier,
     )
     start = time.monotonic()
     while True:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from alerting import examples
-from alerting.cli import options
+from alerting.cli import common
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import configure
 from alerting.settings import settings
@@ -37,7 +37,7 @@ _EPILOG = "\b\n" + "\n".join(f"{n:{_WIDTH}} {s.sentence}" for n, s in SCENARIOS.
 @click.option("--kills", default=50, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--absent-s", default=60.0, show_default=True, type=click.FloatRange(1, 3600))
 @click.option("--keep", is_flag=True, help="Keep the folder with all logs and data.")
-@options.as_json
+@common.as_json
 def chaos(
     names: tuple[str, ...],
     citizens: int | None,

@@ -66,17 +66,17 @@ async def test_no_second_sms_after_a_restore(
         await until_accepted(config, alert_id, 300)
         begun = datetime.now(UTC)
         await asyncio.to_thread(pg, "pg_dump", "-Fc", "-f", dump, "-d", database_url(config))
-        in_dump = told(config)
+        in_dump = notified(config)
         await until_accepted(config, alert_id, in_dump.total() + 300)
     # The machine is lost, but for its dump; the providers remember.
-    since = told(config) - in_dump
+    since = notified(config) - in_dump
     assert since.total() > 200
     await asyncio.to_thread(pg, "pg_restore", "--exit-on-error", "-d", elsewhere, dump)
     config = config.model_copy(update={"database_url": elsewhere})
     with psycopg.connect(elsewhere) as c, pytest.raises(psycopg.Error, match="alerting reconcile"):
         c.execute("update outbox set state = 'leased', fence = fence + 1 where state = 'ready'")
     write_mail_log(config, mail_log)
-    before = told(config)
+    before = notified(config)
     async with running(config, quiet=True):
         for name, value in config.to_environment().items():
             monkeypatch.setenv(name, value)
@@ -88,7 +88,7 @@ async def test_no_second_sms_after_a_restore(
         found = await until_settled(config, alert_id)
         async with Runtime.open(config) as runtime, runtime.db.begin() as connection:
             rows = await delivery_queries.page(connection, alert_id, after=0, limit=100_000)
-    received = told(config)
+    received = notified(config)
     assert received.total() > before.total()
     assert set(received) == expected
     doubled = {where: n - 1 for where, n in received.items() if n > 1}
@@ -132,7 +132,7 @@ async def begin(config: Settings) -> tuple[Alert, set[Told], UUID, str]:
     """A town, and an alert on its way to it by every channel."""
     async with Runtime.open(config) as runtime:
         alert = replace(sent_now(read(EXAMPLE).alerts[0], runtime.clock.now()), identifier="r-1")
-        town = await _town(runtime, alert, config, 3000, 5)
+        harness = await _town(runtime, alert, config, 3000, 5)
         async with runtime.db.begin() as connection:
             key = await keys.create(
                 connection, "restore", ["submit", "read"], senders=("*",), by=internal("test")
@@ -145,7 +145,7 @@ async def begin(config: Settings) -> tuple[Alert, set[Told], UUID, str]:
     ):
         assert answer.status == 202, await answer.text()
         alert_id = UUID((await answer.json())["id"])
-    return alert, expected_audience(alert, town, all_channels=False), alert_id, key
+    return alert, expected_audience(alert, harness, all_channels=False), alert_id, key
 
 
 async def until_accepted(config: Settings, alert_id: UUID, count: int) -> None:
@@ -169,7 +169,7 @@ async def until_settled(config: Settings, alert_id: UUID) -> AlertStatus:
             await asyncio.sleep(0.1)
 
 
-def told(config: Settings) -> Counter[Told]:
+def notified(config: Settings) -> Counter[Told]:
     """What the carriers took so far, by address."""
     return Counter(_received(config, dict.fromkeys(CARRIERS, 0)))
 

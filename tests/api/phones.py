@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from dispatch_harness import Hand, Politeness
 from served import Served
-from town import Hand, Politeness
 
 from alerting.channels.base import Outcome
 from alerting.channels.spec import Provider
@@ -54,7 +54,9 @@ async def work(served: Served) -> None:
         run.links,
         settings,
     )
-    planner = Planner(run.db, run.clock, run.doorbell, settings)
+    planner = Planner(run.db, run.clock, run.notifier, settings)
     precedence = Politeness(run.db, tuple(Lane), stretch_s=settings.lease_s / 3)
-    await Hand(run.db, run.clock, planner, deliverer, run.house(), settings, precedence).sweep()
+    await Hand(
+        run.db, run.clock, planner, deliverer, run.maintenance(), settings, precedence
+    ).sweep()
     await alarms.drain()

@@ -9,7 +9,7 @@ from phones import work
 from served import Served
 
 from alerting.audience.register import read_row
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.domain.principal import internal
 from alerting.store.db import raw
 from alerting.store.import_citizens import merge
@@ -72,13 +72,13 @@ async def test_every_rule_says_its_answer(
     first = await submit(served, alert_xml)
     await work(served)
     url = f"/v1/alerts/{first['id']}/citizens/c-1"
-    (told,) = (await served.http.get(url, headers=served.auth)).json()["deliveries"]
-    assert (told["state"], told["reason"]) == ("accepted", "new")
-    assert (told["before"], told["after"]) == ("none", "active Severe Immediate Evacuate")
-    deciding = [r for r in told["rules"] if r["decides"]]
+    (notified,) = (await served.http.get(url, headers=served.auth)).json()["deliveries"]
+    assert (notified["state"], notified["reason"]) == ("accepted", "new")
+    assert (notified["before"], notified["after"]) == ("none", "active Severe Immediate Evacuate")
+    deciding = [r for r in notified["rules"] if r["decides"]]
     assert [r["rule"] for r in deciding] == ["grave"]
-    assert len(told["rules"]) == 13
-    assert all(r["answer"] and r["question"].endswith("?") for r in told["rules"])
+    assert len(notified["rules"]) == 13
+    assert all(r["answer"] and r["question"].endswith("?") for r in notified["rules"])
     copy = alert_xml.replace(b"flood-0001", b"flood-copy").replace(b"centre@", b"police@")
     second_alert = await submit(served, copy)
     await work(served)

@@ -198,7 +198,7 @@ async def test_nobody_is_told_where_the_engines_are(served: Served) -> None:
         answer = await served.http.request(
             method, filled(path, "0b0e7a54-5d6e-4c8e-9a34-6f3f0f6f5a11"), headers=served.auth
         )
-        for told in ("secret-folder", "nowhere", "somebody", "postgresql", *parts):
-            assert told not in answer.text, (method, path, told)
+        for notified in ("secret-folder", "nowhere", "somebody", "postgresql", *parts):
+            assert notified not in answer.text, (method, path, notified)
     metrics = await served.http.get("/metrics")
     assert (metrics.status_code, "alerting_database_up 0" in metrics.text) == (200, True)

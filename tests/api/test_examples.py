@@ -15,10 +15,10 @@ from uuid import UUID
 import httpx
 import pytest
 from description import description, found_call
+from dispatch_harness import DispatchHarness, Recorder
 from served import Served
 from shapely import box
 from sqlalchemy import update
-from town import Recorder, Town
 
 import alerting.api
 from alerting.api.described import PROBLEM, examples
@@ -125,16 +125,16 @@ async def lived(
     submission = {"content": alert_xml, "headers": XML}
     await story.ask(200, "POST", "/v1/alerts?now=true&dry_run=true", **submission)
     alert = (await story.ask(202, "POST", "/v1/alerts?now=true", **submission))["id"]
-    town = Town(
+    harness = DispatchHarness(
         run.db,
         ManualClock(run.clock.now()),
-        run.doorbell,
+        run.notifier,
         run.settings,
         {name: Recorder(name) for name in ("sms", "email", "push")},
         citizens,
     )
-    await town.worker().sweep()
-    await town.close()
+    await harness.worker().sweep()
+    await harness.close()
     await story.ask(200, "GET", f"/v1/alerts/{alert}")
     await story.ask(200, "GET", f"/v1/alerts/{alert}/deliveries?limit=2")
     await story.ask(200, "GET", f"/v1/alerts/{alert}/citizens/{citizens[0].ref}")

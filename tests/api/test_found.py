@@ -8,7 +8,7 @@ import pytest
 from phones import work
 from served import Served
 
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.domain.principal import internal
 from alerting.store import keys
 

@@ -15,7 +15,7 @@ from served import PUBLIC, Served
 from sqlalchemy import func, insert, select, update
 from twilio.request_validator import RequestValidator
 
-from alerting.background import during
+from alerting.background import background_task
 from alerting.channels.text.phrases import table
 from alerting.cli.serve import _keep_stop_list
 from alerting.store import suppressions
@@ -213,7 +213,7 @@ async def test_nothing_twilio_did_not_sign_is_taken(household: Served) -> None:
 
 async def test_the_scheduler_writes_down_who_left(household: Served, tmp_path: Path) -> None:
     path = tmp_path / "stops.jsonl"
-    async with during(_keep_stop_list(household.runtime, str(path))):
+    async with background_task(_keep_stop_list(household.runtime, str(path))):
         await say(household, "stop")
         async with asyncio.timeout(60):
             # A file rings no bell.

@@ -15,8 +15,8 @@ from sqlalchemy import select, text, update
 
 from alerting.audience.register import read_row
 from alerting.cli import cli
+from alerting.dispatch.evaluation import policies
 from alerting.dispatch.intake.approve import approve
-from alerting.dispatch.judging import policies
 from alerting.domain.principal import RIGHTS, Principal, internal
 from alerting.errors import AlertingError, Forbidden
 from alerting.settings import settings
@@ -258,10 +258,10 @@ async def test_one_person_alone_sends_nothing_that_two_must(
     alert_id = await way(centre)
     assert await centre.state(alert_id) == "held"
     async with centre.served.runtime.db.begin() as c:
-        told = await c.scalar(
+        notified = await c.scalar(
             text("select count(*) from delivery where alert_id = :id"), {"id": alert_id}
         )
-    assert told == 0
+    assert notified == 0
 
 
 async def test_a_second_person_lets_it_go(centre: Centre) -> None:
@@ -340,6 +340,6 @@ async def test_a_person_ended_between_recognising_and_approving_approves_nothing
     run = centre.served.runtime
     with pytest.raises(Forbidden, match="may no longer act"):
         await approve(
-            run.db, run.doorbell, UUID(alert_id), principal=ben.principal, clock=run.clock
+            run.db, run.notifier, UUID(alert_id), principal=ben.principal, clock=run.clock
         )
     assert await centre.state(alert_id) == "held"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from alerting.cli.silences import silence
+from alerting.cli.throttling import silence
 from alerting.errors import AlertingError
 
 Run = Callable[..., tuple[int, str, str]]

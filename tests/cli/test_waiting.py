@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from town import Recorder, Town
+from dispatch_harness import DispatchHarness, Recorder
 
 from alerting.audience.importing import import_file
 from alerting.clock import SystemClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.settings import Settings
 from alerting.store.db import Database
 
@@ -25,10 +25,10 @@ FLOOD = str(EXAMPLES / "flood.xml")
 class Desk:
     """Types `alerting …` beside a town's worker that works, or beside none."""
 
-    def __init__(self, folder: Path, env: dict[str, str], town: Town) -> None:
+    def __init__(self, folder: Path, env: dict[str, str], harness: DispatchHarness) -> None:
         self._folder = folder
         self._env = {k: v for k, v in os.environ.items() if not k.startswith("ALERTING_")} | env
-        self._worker = town.worker()
+        self._worker = harness.worker()
 
     async def __call__(self, *words: str, working: bool = True) -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
@@ -50,19 +50,19 @@ async def desk(
     tmp_path: Path, db: Database, database_url: str, redis_url: str, operator: str
 ) -> AsyncIterator[Desk]:
     await import_file(db, EXAMPLES / "citizens.csv", errors=tmp_path / "errors.csv")
-    doorbell = Doorbell(redis_url)
-    town = Town(
+    notifier = WorkNotifier(redis_url)
+    harness = DispatchHarness(
         db,
         SystemClock(),  # type: ignore[arg-type]
-        doorbell,
+        notifier,
         Settings(chunk_size=50, window=8, sweep_s=0.001),
         {name: Recorder(name) for name in ("sms", "email", "push")},
         [],
     )
     env = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "ALERTING_VAR": str(tmp_path)}
-    yield Desk(tmp_path, env, town)
-    await town.close()
-    doorbell.close()
+    yield Desk(tmp_path, env, harness)
+    await harness.close()
+    notifier.close()
 
 
 def moved(folder: Path, **words: tuple[str, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from town import Recorder
+from dispatch_harness import Recorder
 
 from alerting.channels.base import (
     AMBIGUOUS,

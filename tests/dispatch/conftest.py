@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from dispatch_harness import DispatchHarness, Recorder
 from shapely import box
-from town import Recorder, Town
 
 from alerting.audience.synthetic import generate, store
 from alerting.cap import read
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.domain.alert import Alert
 from alerting.settings import Settings
 from alerting.store.db import Database
@@ -33,7 +33,7 @@ def flood(alert_xml: bytes) -> Alert:
 
 
 @pytest.fixture
-async def town(db: Database, redis_url: str) -> AsyncIterator[Town]:
+async def harness(db: Database, redis_url: str) -> AsyncIterator[DispatchHarness]:
     citizens = generate(
         300,
         AREA,
@@ -43,15 +43,15 @@ async def town(db: Database, redis_url: str) -> AsyncIterator[Town]:
     )
     async with db.begin() as connection:
         await store(connection, citizens)
-    doorbell = Doorbell(redis_url)
-    town = Town(
+    notifier = WorkNotifier(redis_url)
+    harness = DispatchHarness(
         db,
         ManualClock(datetime.now(UTC)),
-        doorbell,
+        notifier,
         Settings(chunk_size=50, window=8, sweep_s=0.001, retry_s=60),
         {name: Recorder(name) for name in ("sms", "email", "push")},
         citizens,
     )
-    yield town
-    await town.close()
-    doorbell.close()
+    yield harness
+    await harness.close()
+    notifier.close()

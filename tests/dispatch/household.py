@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import time, timedelta
 from uuid import UUID
 
+from dispatch_harness import DispatchHarness
 from sqlalchemy import select, update
-from test_escalate import settle
-from town import Town
+from test_escalate import record_outcomes
 
 from alerting.audience.synthetic import SyntheticCitizen, store
 from alerting.cap import to_xml
@@ -43,11 +43,11 @@ def only_for(endpoint: str, answer: Callable[[Outgoing], Outcome]) -> Callable[[
     return lambda m: answer(m) if m.endpoint == endpoint else taken(m)
 
 
-async def live_here(town: Town, alert_xml: bytes, **people: dict[str, str]) -> None:
+async def live_here(harness: DispatchHarness, alert_xml: bytes, **people: dict[str, str]) -> None:
     """Have nobody live in the area but these: {name: {channel: endpoint}}, in their order."""
-    told = {endpoint for _, endpoint in town.expected(alert_xml)}
-    at = next(c for c in town.citizens if told & set(c.endpoints.values()))
-    async with town.db.begin() as c:
+    notified = {endpoint for _, endpoint in harness.expected(alert_xml)}
+    at = next(c for c in harness.citizens if notified & set(c.endpoints.values()))
+    async with harness.db.begin() as c:
         await c.exec_driver_sql("truncate citizen cascade")
         await store(
             c,
@@ -60,25 +60,25 @@ async def live_here(town: Town, alert_xml: bytes, **people: dict[str, str]) -> N
         )
 
 
-async def story(town: Town, alert_id: UUID) -> dict[str, dict[str, str]]:
+async def story(harness: DispatchHarness, alert_id: UUID) -> dict[str, dict[str, str]]:
     """{citizen: {channel: state and reason}}."""
     found: dict[str, dict[str, str]] = {}
-    for r in await town.rows(alert_id):
+    for r in await harness.rows(alert_id):
         ways = found.setdefault(r["citizen"], {})
         assert r["channel"] not in ways, "told twice by one channel"
         ways[r["channel"]] = f"{r['state']} {r['reason']}"
     return found
 
 
-async def work_ids(town: Town) -> list[int]:
-    async with town.db.begin() as c:
+async def work_ids(harness: DispatchHarness) -> list[int]:
+    async with harness.db.begin() as c:
         return list(await c.scalars(select(outbox.c.id).order_by(outbox.c.id)))
 
 
-async def age(town: Town, seconds: float) -> None:
+async def age(harness: DispatchHarness, seconds: float) -> None:
     """Let so much time pass for what is written by now: PostgreSQL's clock cannot be moved."""
     by = timedelta(seconds=seconds)
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(
             update(delivery).values(
                 planned_at=delivery.c.planned_at - by, accepted_at=delivery.c.accepted_at - by
@@ -88,25 +88,25 @@ async def age(town: Town, seconds: float) -> None:
         await c.execute(update(outbox).where(~asked).values(check_at=outbox.c.check_at - by))
 
 
-async def wait_over(town: Town) -> None:
-    await age(town, town.settings.receipt_severe_s + LATER_S)
-    await settle(town)
+async def wait_over(harness: DispatchHarness) -> None:
+    await age(harness, harness.settings.receipt_severe_s + LATER_S)
+    await record_outcomes(harness)
 
 
-async def report(town: Town, alert_id: UUID, status: str, *, of: str) -> None:
+async def report(harness: DispatchHarness, alert_id: UUID, status: str, *, of: str) -> None:
     """The provider's report on one citizen's SMS."""
     ids = [
         r["id"]
-        for r in await town.rows(alert_id)
+        for r in await harness.rows(alert_id)
         if (r["citizen"], r["channel"]) == (of, "sms") and r["state"] == "accepted"
     ]
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await receipts.add(c, [NewReceipt("sms", i, "ok", status, "30005") for i in ids])
 
 
-def moderate(town: Town, flood: Alert, *, hours: float) -> bytes:
+def moderate(harness: DispatchHarness, flood: Alert, *, hours: float) -> bytes:
     """The flood as something that may wait, sent now."""
-    now = town.clock.now()
+    now = harness.clock.now()
     infos = tuple(
         replace(i, severity=Severity.MODERATE, onset=None, expires=now + timedelta(hours=hours))
         for i in flood.infos
@@ -114,9 +114,9 @@ def moderate(town: Town, flood: Alert, *, hours: float) -> bytes:
     return to_xml(replace(flood, sent=now, infos=infos))
 
 
-async def quiet(town: Town, name: str, *, from_: int, to: int) -> None:
+async def quiet(harness: DispatchHarness, name: str, *, from_: int, to: int) -> None:
     """Give a citizen quiet hours of their own."""
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(
             update(citizen)
             .where(citizen.c.ref == name)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 import structlog
+from dispatch_harness import DispatchHarness
 from ill_providers import Scripted, message
-from town import Town
 
 from alerting.channels.base import OUR_FAULT, PROVIDER_DOWN, ErrorClass, Outcome, Outgoing
 from alerting.channels.spec import Provider
@@ -23,10 +23,10 @@ from alerting.store.db import Database
 
 
 @pytest.fixture
-async def told(db: Database) -> AsyncIterator[Alarms]:
-    told = Alarms(db)
-    yield told
-    await told.drain()
+async def notified(db: Database) -> AsyncIterator[Alarms]:
+    notified = Alarms(db)
+    yield notified
+    await notified.drain()
 
 
 async def open_now(db: Database) -> dict[tuple[str, str], Alarm]:
@@ -35,16 +35,16 @@ async def open_now(db: Database) -> dict[tuple[str, str], Alarm]:
 
 
 async def test_many_at_once_are_one_alarm_said_once(
-    db: Database, told: Alarms, monkeypatch: pytest.MonkeyPatch
+    db: Database, notified: Alarms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(raising, "_AGAIN_S", 0)
     # Other tests may have set logging up already, which capture_logs cannot undo.
     lines = structlog.testing.CapturingLogger()
     monkeypatch.setattr(raising, "log", lines)
     for _ in range(20):
-        told.open("provider-down", "sms.1", "It fails.")
-    told.open("provider-down", "sms.2", "It fails too.")
-    await told.drain()
+        notified.open("provider-down", "sms.1", "It fails.")
+    notified.open("provider-down", "sms.2", "It fails too.")
+    await notified.drain()
     found = await open_now(db)
     assert {k: a.count for k, a in found.items()} == {
         ("provider-down", "sms.1"): 20, ("provider-down", "sms.2"): 1,
@@ -53,21 +53,23 @@ async def test_many_at_once_are_one_alarm_said_once(
     assert sorted(said) == [("alarm.open", "sms.1"), ("alarm.open", "sms.2")]
 
 
-async def test_what_goes_on_is_not_written_for_every_message(db: Database, told: Alarms) -> None:
+async def test_what_goes_on_is_not_written_for_every_message(
+    db: Database, notified: Alarms
+) -> None:
     for _ in range(1000):
-        told.open("provider-down", "sms.1", "It fails.")
-    await told.drain()
+        notified.open("provider-down", "sms.1", "It fails.")
+    await notified.drain()
     [alarm] = (await open_now(db)).values()
     assert alarm.count == 1
 
 
-async def test_it_ends_and_begins_anew(db: Database, told: Alarms) -> None:
+async def test_it_ends_and_begins_anew(db: Database, notified: Alarms) -> None:
     for _ in range(2):
-        told.open("provider-down", "sms.1", "It fails.")
-        await told.drain()
+        notified.open("provider-down", "sms.1", "It fails.")
+        await notified.drain()
         [alarm] = (await open_now(db)).values()
-        told.close("provider-down", "sms.1")
-        await told.drain()
+        notified.close("provider-down", "sms.1")
+        await notified.drain()
         assert await open_now(db) == {}
         async with db.begin() as c:
             closed = await alarms.close_one(c, alarm.id, by="cli:late")
@@ -79,10 +81,10 @@ async def test_it_ends_and_begins_anew(db: Database, told: Alarms) -> None:
 
 async def test_a_database_that_is_away_neither_delays_nor_fails_who_raises_one() -> None:
     db = Database("postgresql://nobody@127.0.0.1:1/none")
-    told = Alarms(db)
-    told.open("provider-down", "sms.1", "It fails.")
-    told.close("provider-down", "sms.1")
-    await told.drain()
+    notified = Alarms(db)
+    notified.open("provider-down", "sms.1", "It fails.")
+    notified.close("provider-down", "sms.1")
+    await notified.drain()
     await db.close()
 
 
@@ -97,22 +99,24 @@ async def send(routes: Routes, count: int) -> list[Outcome]:
 
 
 async def test_one_refusal_of_us_is_told_with_its_code_though_the_rest_goes_on(
-    town: Town, told: Alarms
+    harness: DispatchHarness, notified: Alarms
 ) -> None:
     def answer(m: Outgoing) -> Outcome:
         return Outcome(m.delivery_id, OUR_FAULT if m.delivery_id == 3 else None, "", "21408")
 
-    routes = Routes({"sms": [Provider("sms.1", Scripted(answer=answer))]}, town.rates(), told)
+    routes = Routes(
+        {"sms": [Provider("sms.1", Scripted(answer=answer))]}, harness.rates(), notified
+    )
     outcomes = await send(routes, 20)
     assert sum(o.accepted for o in outcomes) == 19
-    await told.drain()
-    found = await open_now(town.db)
+    await notified.drain()
+    found = await open_now(harness.db)
     assert list(found) == [("provider-refuses-us", "sms.1")]
     assert "21408" in found["provider-refuses-us", "sms.1"].sentence
 
 
 async def test_what_an_earlier_process_raised_ends_when_the_provider_has_worked_for_a_while(
-    town: Town, told: Alarms
+    harness: DispatchHarness, notified: Alarms
 ) -> None:
     for kind, subject in (
         ("provider-refuses-us", "sms.1"),
@@ -120,35 +124,38 @@ async def test_what_an_earlier_process_raised_ends_when_the_provider_has_worked_
         ("no-provider-left", "sms"),
         ("provider-down", "sms.2"),
     ):
-        told.open(kind, subject, "Before.")
-    await told.drain()
+        notified.open(kind, subject, "Before.")
+    await notified.drain()
     now = 0.0
     two = [Provider("sms.1", Scripted()), Provider("sms.2", Scripted())]
-    routes = Routes({"sms": two}, town.rates(), told, now=lambda: now)
+    routes = Routes({"sms": two}, harness.rates(), notified, now=lambda: now)
     await send(routes, 3)
-    await told.drain()
-    assert len(await open_now(town.db)) == 4
+    await notified.drain()
+    assert len(await open_now(harness.db)) == 4
     now = 31.0
     await send(routes, 3)
-    await told.drain()
+    await notified.drain()
     # Nobody has called the second.
-    assert list(await open_now(town.db)) == [("provider-down", "sms.2")]
+    assert list(await open_now(harness.db)) == [("provider-down", "sms.2")]
 
 
 async def test_an_alarm_stays_while_the_provider_is_in_trouble_and_ends_when_it_is_not(
-    town: Town, told: Alarms
+    harness: DispatchHarness, notified: Alarms
 ) -> None:
     now = 0.0
     ill = Scripted(answer=says(PROVIDER_DOWN))  # type: ignore[arg-type]
-    routes = Routes({"sms": [Provider("sms.1", ill)]}, town.rates(), told, now=lambda: now)
+    routes = Routes({"sms": [Provider("sms.1", ill)]}, harness.rates(), notified, now=lambda: now)
     for _ in range(60):
         now += 1
         await send(routes, 10)
-    await told.drain()
-    assert set(await open_now(town.db)) == {("provider-down", "sms.1"), ("no-provider-left", "sms")}
+    await notified.drain()
+    assert set(await open_now(harness.db)) == {
+        ("provider-down", "sms.1"),
+        ("no-provider-left", "sms"),
+    }
     ill.answer = says(None)  # type: ignore[assignment]
     now += 60
     for _ in range(3):
         await send(routes, 1)
-    await told.drain()
-    assert await open_now(town.db) == {}
+    await notified.drain()
+    assert await open_now(harness.db) == {}

@@ -11,16 +11,16 @@ from uuid import UUID
 
 import aiohttp
 import pytest
-from town import Town
+from dispatch_harness import DispatchHarness
 
 from alerting.cap import to_xml
 from alerting.channels.spec import Sandbox
 from alerting.channels.staff import staff
 from alerting.dispatch.approvers import ALARM
+from alerting.dispatch.evaluation import policies
+from alerting.dispatch.evaluation.storm import TooManyHeld
 from alerting.dispatch.intake.submit import submit
-from alerting.dispatch.judging import policies
-from alerting.dispatch.judging.storm import TooManyHeld
-from alerting.dispatch.workers.sweep import House
+from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.domain.alert import Alert, Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal, internal
@@ -40,7 +40,7 @@ async def where(tmp_path: Path) -> AsyncIterator[Where]:
         yield where
 
 
-def house(town: Town, where: Where, *approvers: str) -> House:
+def maintenance(harness: DispatchHarness, where: Where, *approvers: str) -> Maintenance:
     settings = Settings(approvers=approvers, public_url="https://alerts.example.org")
     sandbox = Sandbox(
         where.smtp_host,
@@ -49,16 +49,20 @@ def house(town: Town, where: Where, *approvers: str) -> House:
         SANDBOX_ACCOUNT,
         SANDBOX_TOKEN,
     )
-    return House(
-        town.db, town.clock, town.doorbell, settings, staff=staff(settings, sandbox=sandbox)
+    return Maintenance(
+        harness.db,
+        harness.clock,
+        harness.notifier,
+        settings,
+        staff=staff(settings, sandbox=sandbox),
     )
 
 
-async def a_held_one(town: Town, flood: Alert, name: str = "held") -> UUID:
-    async with town.db.begin() as c:
+async def a_held_one(harness: DispatchHarness, flood: Alert, name: str = "held") -> UUID:
+    async with harness.db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
-    alert = sent_now(replace(flood, identifier=name), town.clock.now())
-    return (await town.submit(to_xml(alert), now=False)).alert_id
+    alert = sent_now(replace(flood, identifier=name), harness.clock.now())
+    return (await harness.submit(to_xml(alert), now=False)).alert_id
 
 
 def messages(folder: Path) -> list[dict[str, Any]]:
@@ -66,17 +70,17 @@ def messages(folder: Path) -> list[dict[str, Any]]:
     return [*read_log(folder, "email"), *read_log(folder, "sms")]
 
 
-async def kinds(town: Town) -> list[str]:
-    async with town.db.begin() as c:
+async def kinds(harness: DispatchHarness) -> list[str]:
+    async with harness.db.begin() as c:
         return sorted(a.kind for a in await alarms.open_alarms(c))
 
 
 async def test_they_hear_of_it_once_by_mail_and_sms(
-    town: Town, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
-    alert_id = await a_held_one(town, flood)
+    alert_id = await a_held_one(harness, flood)
     for _ in range(3):
-        await house(town, where, MAIL, PHONE).keep()
+        await maintenance(harness, where, MAIL, PHONE).run_once()
     mail, sms = messages(tmp_path)
     assert (mail["to"], sms["to"]) == (MAIL, PHONE)
     assert mail["subject"] == "waits for a second person: Severe, Storm surge"
@@ -86,64 +90,64 @@ async def test_they_hear_of_it_once_by_mail_and_sms(
     assert str(flood.infos[0].headline) in mail["body"]
     assert "more than the 1 that one person may alert" in mail["body"]
     assert f"https://alerts.example.org/v1/alerts/{alert_id}/approval" in mail["body"]
-    assert await kinds(town) == [alarms.HELD]
+    assert await kinds(harness) == [alarms.HELD]
 
 
 async def test_what_no_carrier_took_is_said_and_tried_again(
-    town: Town, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
-    await a_held_one(town, flood)
+    await a_held_one(harness, flood)
     async with aiohttp.ClientSession(where.http_url) as http:
         faults = {"email": {"failure_rate": 1}}
         async with http.post("/sandbox/faults", json=faults) as answer:
             assert answer.status == 200, await answer.text()
-        waiting = house(town, where, MAIL)
-        await waiting.keep()
-        assert await kinds(town) == sorted([alarms.HELD, ALARM])
+        waiting = maintenance(harness, where, MAIL)
+        await waiting.run_once()
+        assert await kinds(harness) == sorted([alarms.HELD, ALARM])
         await http.delete("/sandbox/faults")
         # Not at once: a wrong address must not be tried every second.
-        await waiting.keep()
+        await waiting.run_once()
         assert messages(tmp_path) == []
-        town.clock.advance(31)
-        await waiting.keep()
+        harness.clock.advance(31)
+        await waiting.run_once()
     assert len(messages(tmp_path)) == 1
-    assert await kinds(town) == [alarms.HELD]
+    assert await kinds(harness) == [alarms.HELD]
 
 
 async def test_nobody_hears_of_what_waits_no_more(
-    town: Town, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
-    alert_id = await a_held_one(town, flood)
-    async with town.db.begin() as c:
+    alert_id = await a_held_one(harness, flood)
+    async with harness.db.begin() as c:
         await c.exec_driver_sql(f"update alert set state = 'accepted' where id = '{alert_id}'")  # noqa: S608
-    await house(town, where, MAIL).keep()
+    await maintenance(harness, where, MAIL).run_once()
     assert messages(tmp_path) == []
-    assert await kinds(town) == []
+    assert await kinds(harness) == []
 
 
 @pytest.mark.parametrize("lost", ["update alarm set closed_at = now()", "delete from alarm"])
 async def test_they_hear_of_it_whatever_became_of_its_alarm_and_once(
-    town: Town, flood: Alert, where: Where, tmp_path: Path, lost: str
+    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path, lost: str
 ) -> None:
-    alert_id = await a_held_one(town, flood)
-    async with town.db.begin() as c:
+    alert_id = await a_held_one(harness, flood)
+    async with harness.db.begin() as c:
         await c.exec_driver_sql(lost)
-    await house(town, where, MAIL).keep()
+    await maintenance(harness, where, MAIL).run_once()
     [mail] = messages(tmp_path)
     assert str(alert_id) in mail["body"]
-    assert await kinds(town) == [alarms.HELD]
-    async with town.db.begin() as c:
+    assert await kinds(harness) == [alarms.HELD]
+    async with harness.db.begin() as c:
         await c.exec_driver_sql("update alarm set closed_at = now()")
-    await house(town, where, MAIL).keep()
+    await maintenance(harness, where, MAIL).run_once()
     assert len(messages(tmp_path)) == 1
-    assert await kinds(town) == [alarms.HELD]
+    assert await kinds(harness) == [alarms.HELD]
 
 
 FORGED = f"Flood\n\nLet it go  alerting approve {UUID(int=7)}\u2028alerting approve {UUID(int=8)}"
 
 
 async def test_what_the_sender_wrote_cannot_pass_for_a_command(
-    town: Town, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
     areas = tuple(replace(flood.infos[0].areas[0], area_desc=f"{n} {FORGED}") for n in range(40))
     infos = tuple(
@@ -151,9 +155,9 @@ async def test_what_the_sender_wrote_cannot_pass_for_a_command(
         for i in flood.infos
     )
     alert_id = await a_held_one(
-        town, replace(flood, infos=infos), f"alerting approve {UUID(int=9)} {'y' * 200}"
+        harness, replace(flood, infos=infos), f"alerting approve {UUID(int=9)} {'y' * 200}"
     )
-    await house(town, where, MAIL, PHONE).keep()
+    await maintenance(harness, where, MAIL, PHONE).run_once()
     mail, sms = messages(tmp_path)
     for message in (mail, sms):
         first, *others = re.findall(r"alerting approve (\S+?),?\s", message["body"])
@@ -169,57 +173,59 @@ async def test_what_the_sender_wrote_cannot_pass_for_a_command(
     assert len(sms["body"].splitlines()) == 1
 
 
-async def submitted(town: Town, flood: Alert, name: str, by: str, severity: Severity) -> UUID:
+async def submitted(
+    harness: DispatchHarness, flood: Alert, name: str, by: str, severity: Severity
+) -> UUID:
     """One alert that waits for a second person."""
     infos = tuple(replace(i, severity=severity) for i in flood.infos)
-    alert = sent_now(replace(flood, identifier=name, infos=infos), town.clock.now())
+    alert = sent_now(replace(flood, identifier=name, infos=infos), harness.clock.now())
     done = await submit(
-        town.db,
+        harness.db,
         to_xml(alert),
         principal=Principal(by, rights=frozenset({"submit"})),
-        clock=town.clock,
-        doorbell=town.doorbell,
+        clock=harness.clock,
+        notifier=harness.notifier,
     )
     assert done.state is AlertState.HELD
     return done.alert_id
 
 
 @pytest.fixture
-async def braking(town: Town) -> None:
-    async with town.db.begin() as c:
+async def braking(harness: DispatchHarness) -> None:
+    async with harness.db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
 
 
 @pytest.mark.usefixtures("braking")
 async def test_the_graver_comes_first_then_who_was_heard_of_least(
-    town: Town, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
     flooder = [
-        await submitted(town, flood, f"m-{n}", "key:flooder", Severity.MINOR) for n in range(4)
+        await submitted(harness, flood, f"m-{n}", "key:flooder", Severity.MINOR) for n in range(4)
     ]
     severe = [
-        await submitted(town, flood, f"s-{n}", "key:flooder", Severity.SEVERE) for n in range(2)
+        await submitted(harness, flood, f"s-{n}", "key:flooder", Severity.SEVERE) for n in range(2)
     ]
-    quiet = await submitted(town, flood, "q", "key:quiet", Severity.MINOR)
-    other = await submitted(town, flood, "o", "key:quiet", Severity.SEVERE)
-    await house(town, where, MAIL).keep()
-    told = [re.findall(r"alerting approve (\S+)", m["body"])[0] for m in messages(tmp_path)]
+    quiet = await submitted(harness, flood, "q", "key:quiet", Severity.MINOR)
+    other = await submitted(harness, flood, "o", "key:quiet", Severity.SEVERE)
+    await maintenance(harness, where, MAIL).run_once()
+    notified = [re.findall(r"alerting approve (\S+)", m["body"])[0] for m in messages(tmp_path)]
     # The quiet one has been heard of once less before its second.
     turns = [severe[0], other, severe[1], quiet, *flooder]
-    assert told == [str(one) for one in turns]
+    assert notified == [str(one) for one in turns]
 
 
 @pytest.mark.usefixtures("braking")
-async def test_no_more_than_twenty_of_one_wait(town: Town, flood: Alert) -> None:
+async def test_no_more_than_twenty_of_one_wait(harness: DispatchHarness, flood: Alert) -> None:
     waiting = [
-        await submitted(town, flood, f"n-{n}", "key:flooder", Severity.SEVERE) for n in range(20)
+        await submitted(harness, flood, f"n-{n}", "key:flooder", Severity.SEVERE) for n in range(20)
     ]
     with pytest.raises(TooManyHeld, match=r"20 alerts of key:flooder wait for one already") as e:
-        await submitted(town, flood, "too-many", "key:flooder", Severity.SEVERE)
+        await submitted(harness, flood, "too-many", "key:flooder", Severity.SEVERE)
     assert (e.value.http_status, e.value.exit_code) == (429, 1)
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert await alerts.select_alerts(c, alert.c.identifier == "too-many", limit=1) == []
-    await submitted(town, flood, "another's", "key:quiet", Severity.SEVERE)
-    async with town.db.begin() as c:
+    await submitted(harness, flood, "another's", "key:quiet", Severity.SEVERE)
+    async with harness.db.begin() as c:
         await alerts.set_state(c, waiting[0], AlertState.CANCELLED)
-    await submitted(town, flood, "now", "key:flooder", Severity.SEVERE)
+    await submitted(harness, flood, "now", "key:flooder", Severity.SEVERE)

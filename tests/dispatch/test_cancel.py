@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import pytest
+from dispatch_harness import DispatchHarness, Recorder
 from ill_providers import message
 from sqlalchemy import text, update
-from town import Recorder, Town
 
 from alerting.cap import from_json, read, to_xml
 from alerting.channels.base import AMBIGUOUS, PROVIDER_DOWN, Outcome, Outgoing
 from alerting.channels.text.phrases import table
-from alerting.dispatch.intake.cancel import Cancelled, call_back_all, cancel
+from alerting.dispatch.intake.cancel import Cancelled, cancel, revoke_all
 from alerting.dispatch.intake.submission import KeyReused
 from alerting.dispatch.status import status
 from alerting.domain.alert import Alert, MsgType
@@ -44,40 +44,42 @@ class Slow(Recorder):
         return self.answer(message)
 
 
-async def cancelled(town: Town, alert_id: UUID, **options: object) -> Cancelled:
+async def cancelled(harness: DispatchHarness, alert_id: UUID, **options: object) -> Cancelled:
     values: dict[str, object] = {"principal": internal("test")} | options
-    return await cancel(town.db, alert_id, clock=town.clock, doorbell=town.doorbell, **values)  # type: ignore[arg-type]
+    return await cancel(
+        harness.db, alert_id, clock=harness.clock, notifier=harness.notifier, **values
+    )  # type: ignore[arg-type]
 
 
-async def tell_some(town: Town, data: bytes, count: int) -> UUID:
+async def tell_some(harness: DispatchHarness, data: bytes, count: int) -> UUID:
     """Submit, and let the providers take the first `count` messages and no more."""
-    submitted = await town.submit(data)
+    submitted = await harness.submit(data)
 
     def cut(m: Outgoing) -> Outcome:
-        return Outcome(m.delivery_id, None if len(town.sent) <= count else PROVIDER_DOWN)
+        return Outcome(m.delivery_id, None if len(harness.sent) <= count else PROVIDER_DOWN)
 
-    for channel in town.channels.values():
+    for channel in harness.channels.values():
         channel.answer = cut
-    await town.worker().sweep()
-    town.channels |= {name: Recorder(name) for name in town.channels}
+    await harness.worker().sweep()
+    harness.channels |= {name: Recorder(name) for name in harness.channels}
     return submitted.alert_id
 
 
-async def told(town: Town, alert_id: UUID) -> set[tuple[str, str]]:
+async def notified(harness: DispatchHarness, alert_id: UUID) -> set[tuple[str, str]]:
     """(citizen, channel) of deliveries that a provider took."""
-    rows = await town.rows(alert_id)
+    rows = await harness.rows(alert_id)
     return {(r["citizen"], r["channel"]) for r in rows if r["state"] == "accepted"}
 
 
-async def states(town: Town, alert_id: UUID) -> Counter[tuple[str, str]]:
+async def states(harness: DispatchHarness, alert_id: UUID) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
-    for (_, state, reason), n in (await town.ledger(alert_id)).items():
+    for (_, state, reason), n in (await harness.ledger(alert_id)).items():
         found[state, reason] += n
     return found
 
 
-async def open_rows(town: Town, alert_id: UUID) -> int:
-    async with town.db.begin() as c:
+async def open_rows(harness: DispatchHarness, alert_id: UUID) -> int:
+    async with harness.db.begin() as c:
         found = await c.execute(
             text(
                 "select count(*) from outbox where alert_id = :a and (state in ('ready','leased')"
@@ -88,53 +90,53 @@ async def open_rows(town: Town, alert_id: UUID) -> int:
         return int(found.scalar_one())
 
 
-async def notice_text(town: Town, done: Cancelled) -> Alert:
+async def notice_text(harness: DispatchHarness, done: Cancelled) -> Alert:
     assert done.notice is not None
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         stored = await alerts.get(c, done.notice.alert_id)
     assert stored is not None
     return from_json(stored.document)
 
 
 async def test_those_told_hear_of_it_and_the_rest_is_called_back(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    alert_id = await tell_some(town, alert_xml, 40)
-    before = await told(town, alert_id)
-    planned = len(await town.rows(alert_id))
+    alert_id = await tell_some(harness, alert_xml, 40)
+    before = await notified(harness, alert_id)
+    planned = len(await harness.rows(alert_id))
     assert 0 < len(before) < planned
-    done = await cancelled(town, alert_id, reason="The barrier holds.")
+    done = await cancelled(harness, alert_id, reason="The barrier holds.")
     assert done.state is AlertState.CANCELLED
     assert done.ended == (alert_id,)
     assert sum(done.reached.values()) == len(before)
     # No worker runs: the ledger says at once what became of the rest.
-    await call_back_all(town.db, town.clock, done.ended)
-    assert await states(town, alert_id) == Counter(
+    await revoke_all(harness.db, harness.clock, done.ended)
+    assert await states(harness, alert_id) == Counter(
         {("accepted", "new"): len(before), ("revoked", "cancelled"): planned - len(before)}
     )
-    assert await open_rows(town, alert_id) == 0
-    await town.worker().sweep()
-    await town.house().keep()
+    assert await open_rows(harness, alert_id) == 0
+    await harness.worker().sweep()
+    await harness.maintenance().run_once()
     assert done.notice is not None
-    assert await told(town, done.notice.alert_id) == before
-    assert len(town.sent) == len(before)
+    assert await notified(harness, done.notice.alert_id) == before
+    assert len(harness.sent) == len(before)
     for alert in (alert_id, done.notice.alert_id):
-        async with town.db.begin() as c:
+        async with harness.db.begin() as c:
             assert (await status(c, alert)).settled
 
 
 async def test_an_alert_told_to_everybody_can_still_be_a_false_alarm(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    everybody = await told(town, submitted.alert_id)
-    town.channels |= {name: Recorder(name) for name in town.channels}
-    await cancelled(town, submitted.alert_id, false_alarm=True, reason="A sensor failed.")
-    await town.worker().sweep()
-    assert len(town.sent) == len(everybody)
-    wanted = {e: c.language for c in town.citizens for e in c.endpoints.values()}
-    for m in town.sent:
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    everybody = await notified(harness, submitted.alert_id)
+    harness.channels |= {name: Recorder(name) for name in harness.channels}
+    await cancelled(harness, submitted.alert_id, false_alarm=True, reason="A sensor failed.")
+    await harness.worker().sweep()
+    assert len(harness.sent) == len(everybody)
+    wanted = {e: c.language for c in harness.citizens for e in c.endpoints.values()}
+    for m in harness.sent:
         words = table()[wanted[m.endpoint]]
         said = f"{m.rendering.subject} {m.rendering.text}"
         assert words.false_alarm in said
@@ -146,29 +148,29 @@ async def test_an_alert_told_to_everybody_can_still_be_a_false_alarm(
 
 
 async def test_a_false_alarm_is_told_in_languages_the_alert_never_had(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
-    async with town.db.begin() as c:
+    submitted = await harness.submit(alert_xml)
+    async with harness.db.begin() as c:
         await c.execute(text("update citizen set language = 'uk'"))
-    await town.worker().sweep()
-    town.channels |= {name: Recorder(name) for name in town.channels}
-    await cancelled(town, submitted.alert_id, false_alarm=True)
-    await town.worker().sweep()
-    assert town.sent
+    await harness.worker().sweep()
+    harness.channels |= {name: Recorder(name) for name in harness.channels}
+    await cancelled(harness, submitted.alert_id, false_alarm=True)
+    await harness.worker().sweep()
+    assert harness.sent
     words = table()["uk"]
-    for m in town.sent:
+    for m in harness.sent:
         said = f"{m.rendering.subject}{m.rendering.text}"
         assert said.startswith(f"{words.cancelled} ({words.false_alarm}): ")
         assert words.false_alarm_note in said
         assert "false alarm" not in said
 
 
-async def test_the_notice_is_a_proper_cancel(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
+async def test_the_notice_is_a_proper_cancel(harness: DispatchHarness, alert_xml: bytes) -> None:
+    submitted = await harness.submit(alert_xml)
     original = read(alert_xml).alerts[0]
-    done = await cancelled(town, submitted.alert_id, reason="Wrong\x00 <b>area</b>.")
-    notice = await notice_text(town, done)
+    done = await cancelled(harness, submitted.alert_id, reason="Wrong\x00 <b>area</b>.")
+    notice = await notice_text(harness, done)
     assert notice.msg_type is MsgType.CANCEL
     assert (notice.sender, notice.status, notice.scope) == (
         original.sender,
@@ -187,131 +189,137 @@ async def test_the_notice_is_a_proper_cancel(town: Town, alert_xml: bytes) -> No
     assert read(to_xml(notice)).alerts[0].repairs == ()
 
 
-async def test_the_second_cancel_finds_it_ended(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    count = len(town.sent)
+async def test_the_second_cancel_finds_it_ended(harness: DispatchHarness, alert_xml: bytes) -> None:
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    count = len(harness.sent)
     both = await asyncio.gather(
-        cancelled(town, submitted.alert_id),
-        cancelled(town, submitted.alert_id, principal=internal("other")),
+        cancelled(harness, submitted.alert_id),
+        cancelled(harness, submitted.alert_id, principal=internal("other")),
     )
     assert sorted(d.notice is None for d in both) == [False, True]
     late = next(d for d in both if d.notice is None)
     assert late.state is AlertState.CANCELLED
-    await town.worker().sweep()
-    assert len(town.sent) == 2 * count
+    await harness.worker().sweep()
+    assert len(harness.sent) == 2 * count
     by_notice = next(d.notice for d in both if d.notice is not None)
-    assert (await cancelled(town, by_notice.alert_id)).notice is None
-    await town.worker().sweep()
-    assert len(town.sent) == 2 * count
+    assert (await cancelled(harness, by_notice.alert_id)).notice is None
+    await harness.worker().sweep()
+    assert len(harness.sent) == 2 * count
 
 
-async def test_a_key_cancels_once_and_means_one_thing(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
-    first = await cancelled(town, submitted.alert_id, idempotency_key="k")
-    again = await cancelled(town, submitted.alert_id, idempotency_key="k")
+async def test_a_key_cancels_once_and_means_one_thing(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml)
+    first = await cancelled(harness, submitted.alert_id, idempotency_key="k")
+    again = await cancelled(harness, submitted.alert_id, idempotency_key="k")
     assert first.notice is not None
     assert again.notice is not None
     assert (again.notice.alert_id, again.notice.created) == (first.notice.alert_id, False)
     with pytest.raises(KeyReused):
-        await cancelled(town, submitted.alert_id, idempotency_key="k", false_alarm=True)
+        await cancelled(harness, submitted.alert_id, idempotency_key="k", false_alarm=True)
 
 
 async def test_what_waits_for_a_second_person_ends_without_a_notice(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
-    async with town.db.begin() as c:
+    submitted = await harness.submit(alert_xml)
+    async with harness.db.begin() as c:
         await c.execute(text("delete from outbox"))
         await c.execute(update(alert_table).values(state="held", state_reason="So many."))
-    done = await cancelled(town, submitted.alert_id)
+    done = await cancelled(harness, submitted.alert_id)
     assert (done.state, done.reached) == (AlertState.CANCELLED, {})
-    await town.worker().sweep()
-    await town.house().keep()
-    assert town.sent == []
-    async with town.db.begin() as c:
+    await harness.worker().sweep()
+    await harness.maintenance().run_once()
+    assert harness.sent == []
+    async with harness.db.begin() as c:
         assert (await status(c, submitted.alert_id)).settled
 
 
-async def test_a_dry_run_changes_nothing(town: Town, alert_xml: bytes) -> None:
-    alert_id = await tell_some(town, alert_xml, 40)
-    before = await states(town, alert_id)
-    done = await cancelled(town, alert_id, dry_run=True)
-    assert sum(done.reached.values()) == len(await told(town, alert_id))
+async def test_a_dry_run_changes_nothing(harness: DispatchHarness, alert_xml: bytes) -> None:
+    alert_id = await tell_some(harness, alert_xml, 40)
+    before = await states(harness, alert_id)
+    done = await cancelled(harness, alert_id, dry_run=True)
+    assert sum(done.reached.values()) == len(await notified(harness, alert_id))
     assert (done.ended, done.notice) == ((alert_id,), None)
-    assert await states(town, alert_id) == before
-    async with town.db.begin() as c:
+    assert await states(harness, alert_id) == before
+    async with harness.db.begin() as c:
         assert len(await alerts.select_alerts(c, limit=10)) == 1
 
 
-async def test_bad_input_changes_nothing(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
+async def test_bad_input_changes_nothing(harness: DispatchHarness, alert_xml: bytes) -> None:
+    submitted = await harness.submit(alert_xml)
     with pytest.raises(NotFound):
-        await cancelled(town, UUID(int=0))
+        await cancelled(harness, UUID(int=0))
     with pytest.raises(BadInput, match="longer than 1,000"):
-        await cancelled(town, submitted.alert_id, reason="x" * 1001)
-    async with town.db.begin() as c:
+        await cancelled(harness, submitted.alert_id, reason="x" * 1001)
+    async with harness.db.begin() as c:
         assert (await status(c, submitted.alert_id)).state == "accepted"
 
 
-async def test_whom_the_last_window_reaches_hears_of_it_too(town: Town, alert_xml: bytes) -> None:
+async def test_whom_the_last_window_reaches_hears_of_it_too(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     """The notice is planned while providers are still being called."""
-    slow: dict[str, Recorder] = {name: Slow(name) for name in town.channels}
-    others, town.channels = town.channels, slow
-    submitted = await town.submit(alert_xml)
-    working = asyncio.create_task(town.worker().sweep())
+    slow: dict[str, Recorder] = {name: Slow(name) for name in harness.channels}
+    others, harness.channels = harness.channels, slow
+    submitted = await harness.submit(alert_xml)
+    working = asyncio.create_task(harness.worker().sweep())
     channels = [c for c in slow.values() if isinstance(c, Slow)]
     await asyncio.wait(
         [asyncio.create_task(c.begun.wait()) for c in channels],
         return_when=asyncio.FIRST_COMPLETED,
     )
-    done = await cancelled(town, submitted.alert_id)
+    done = await cancelled(harness, submitted.alert_id)
     assert done.notice is not None
     assert done.reached == {}
     begun = [m for c in slow.values() for m in c.sent]
-    assert 0 < len(begun) <= town.settings.window * len(slow)
+    assert 0 < len(begun) <= harness.settings.window * len(slow)
     # Another worker plans and sends the notice meanwhile.
-    town.channels = others
-    await town.worker().sweep()
-    assert town.sent == []
-    async with town.db.begin() as c:
+    harness.channels = others
+    await harness.worker().sweep()
+    assert harness.sent == []
+    async with harness.db.begin() as c:
         assert not (await status(c, done.notice.alert_id)).settled
     for channel in channels:
         channel.may_answer.set()
     await working
     # No provider call began after the cancel.
     assert [m for c in slow.values() for m in c.sent] == begun
-    reached = await told(town, submitted.alert_id)
+    reached = await notified(harness, submitted.alert_id)
     assert len(reached) == len(begun)
-    town.clock.advance(2)
-    await town.due_now()
-    await town.worker().sweep()
-    await town.house().keep()
-    assert await told(town, done.notice.alert_id) == reached
-    assert sorted(m.endpoint for m in town.sent) == sorted(m.endpoint for m in begun)
-    async with town.db.begin() as c:
+    harness.clock.advance(2)
+    await harness.due_now()
+    await harness.worker().sweep()
+    await harness.maintenance().run_once()
+    assert await notified(harness, done.notice.alert_id) == reached
+    assert sorted(m.endpoint for m in harness.sent) == sorted(m.endpoint for m in begun)
+    async with harness.db.begin() as c:
         found = await status(c, done.notice.alert_id)
     assert found.settled
     assert found.audience == len({citizen for citizen, _ in reached})
 
 
-async def test_whoever_is_in_doubt_counts_as_reached(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
-    for channel in town.channels.values():
+async def test_whoever_is_in_doubt_counts_as_reached(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml)
+    for channel in harness.channels.values():
         channel.answer = lambda m: Outcome(m.delivery_id, AMBIGUOUS)
-    await town.worker().sweep()
-    doubtful = {m.endpoint for m in town.sent}
-    town.channels |= {name: Recorder(name) for name in town.channels}
-    done = await cancelled(town, submitted.alert_id)
-    await call_back_all(town.db, town.clock, done.ended)
-    await town.worker().sweep()
-    assert {m.endpoint for m in town.sent} == doubtful
-    assert {s for s, _ in await states(town, submitted.alert_id)} == {"in_doubt", "revoked"}
+    await harness.worker().sweep()
+    doubtful = {m.endpoint for m in harness.sent}
+    harness.channels |= {name: Recorder(name) for name in harness.channels}
+    done = await cancelled(harness, submitted.alert_id)
+    await revoke_all(harness.db, harness.clock, done.ended)
+    await harness.worker().sweep()
+    assert {m.endpoint for m in harness.sent} == doubtful
+    assert {s for s, _ in await states(harness, submitted.alert_id)} == {"in_doubt", "revoked"}
 
 
-async def test_planning_stops(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
-    worker = town.worker()
+async def test_planning_stops(harness: DispatchHarness, alert_xml: bytes) -> None:
+    submitted = await harness.submit(alert_xml)
+    worker = harness.worker()
     planner = worker._planner
     write = planner._write
     batches = planned = 0
@@ -320,59 +328,59 @@ async def test_planning_stops(town: Town, alert_xml: bytes) -> None:
         nonlocal batches, planned
         batches += 1
         if batches == 3:
-            planned = len(await town.rows(submitted.alert_id))
-            await cancelled(town, submitted.alert_id)
+            planned = len(await harness.rows(submitted.alert_id))
+            await cancelled(harness, submitted.alert_id)
         return await write(*args, **options)  # type: ignore[arg-type]
 
     planner._write = cancel_after_two  # type: ignore[method-assign]
     await worker.sweep()
-    await call_back_all(town.db, town.clock, [submitted.alert_id])
+    await revoke_all(harness.db, harness.clock, [submitted.alert_id])
     assert batches == 3
-    rows = await town.rows(submitted.alert_id)
-    assert 0 < len(rows) == planned < len(town.expected(alert_xml))
-    assert await open_rows(town, submitted.alert_id) == 0
-    assert town.sent == []
+    rows = await harness.rows(submitted.alert_id)
+    assert 0 < len(rows) == planned < len(harness.expected(alert_xml))
+    assert await open_rows(harness, submitted.alert_id) == 0
+    assert harness.sent == []
     assert {(r["state"], r["reason"]) for r in rows} == {("revoked", "cancelled")}
 
 
-async def test_an_update_stops_what_it_corrects(town: Town, alert_xml: bytes) -> None:
-    slow: dict[str, Recorder] = {name: Slow(name) for name in town.channels}
-    others, town.channels = town.channels, slow
-    submitted = await town.submit(alert_xml)
-    working = asyncio.create_task(town.worker().sweep())
+async def test_an_update_stops_what_it_corrects(harness: DispatchHarness, alert_xml: bytes) -> None:
+    slow: dict[str, Recorder] = {name: Slow(name) for name in harness.channels}
+    others, harness.channels = harness.channels, slow
+    submitted = await harness.submit(alert_xml)
+    working = asyncio.create_task(harness.worker().sweep())
     channels = [c for c in slow.values() if isinstance(c, Slow)]
     await asyncio.wait(
         [asyncio.create_task(c.begun.wait()) for c in channels],
         return_when=asyncio.FIRST_COMPLETED,
     )
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         stored = await alerts.get(c, submitted.alert_id)
     assert stored is not None
     first = from_json(stored.document)
-    town.clock.advance(1)
+    harness.clock.advance(1)
     correction = replace(
         first,
         identifier="corrected",
-        sent=town.clock.now().replace(microsecond=0),
+        sent=harness.clock.now().replace(microsecond=0),
         msg_type=MsgType.UPDATE,
         references=(first.triple,),
         infos=tuple(replace(i, instruction="Stay upstairs.") for i in first.infos),
     )
-    corrected = await town.submit(to_xml(correction), now=False)
+    corrected = await harness.submit(to_xml(correction), now=False)
     begun = [m for c in slow.values() for m in c.sent]
     for channel in channels:
         channel.may_answer.set()
     await working
-    older = await town.code(submitted.alert_id)
+    older = await harness.code(submitted.alert_id)
     assert [m for c in slow.values() for m in c.sent if older in m.rendering.link] == begun
-    await call_back_all(town.db, town.clock, [])
-    found = await states(town, submitted.alert_id)
+    await revoke_all(harness.db, harness.clock, [])
+    found = await states(harness, submitted.alert_id)
     assert found["accepted", "new"] == len(begun)
     assert found["revoked", "superseded"] == found.total() - len(begun)
-    assert await open_rows(town, submitted.alert_id) == 0
-    town.channels = others
-    await town.worker().sweep()
-    everybody = {e for _, e in town.expected(alert_xml)}
+    assert await open_rows(harness, submitted.alert_id) == 0
+    harness.channels = others
+    await harness.worker().sweep()
+    everybody = {e for _, e in harness.expected(alert_xml)}
     told_anew = [
         m.endpoint
         for c in (*slow.values(), *others.values())
@@ -380,57 +388,57 @@ async def test_an_update_stops_what_it_corrects(town: Town, alert_xml: bytes) ->
         if older not in m.rendering.link
     ]
     assert sorted(told_anew) == sorted(everybody)
-    assert len(await told(town, corrected.alert_id)) == len(everybody)
+    assert len(await notified(harness, corrected.alert_id)) == len(everybody)
 
 
 async def test_a_worker_that_dies_in_its_last_window_leaves_nobody_out(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    slow: dict[str, Recorder] = {name: Slow(name) for name in town.channels}
-    others, town.channels = town.channels, slow
-    submitted = await town.submit(alert_xml)
-    working = asyncio.create_task(town.worker().sweep())
+    slow: dict[str, Recorder] = {name: Slow(name) for name in harness.channels}
+    others, harness.channels = harness.channels, slow
+    submitted = await harness.submit(alert_xml)
+    working = asyncio.create_task(harness.worker().sweep())
     channels = [c for c in slow.values() if isinstance(c, Slow)]
     await asyncio.wait(
         [asyncio.create_task(c.begun.wait()) for c in channels],
         return_when=asyncio.FIRST_COMPLETED,
     )
-    done = await cancelled(town, submitted.alert_id)
+    done = await cancelled(harness, submitted.alert_id)
     assert done.notice is not None
     begun = [m.endpoint for c in slow.values() for m in c.sent]
     working.cancel()
     with suppress(asyncio.CancelledError):
         await working
-    town.channels = others
+    harness.channels = others
     # The dead worker's lease still holds; its window is open and nobody may say who was reached.
-    await town.worker().sweep()
-    assert town.sent == []
-    async with town.db.begin() as c:
+    await harness.worker().sweep()
+    assert harness.sent == []
+    async with harness.db.begin() as c:
         await c.execute(
             text("update outbox set lease_until = now() - interval '1 s' where state = 'leased'")
         )
-    await town.worker().sweep()
-    await town.house().keep()
-    town.clock.advance(2)
-    async with town.db.begin() as c:
+    await harness.worker().sweep()
+    await harness.maintenance().run_once()
+    harness.clock.advance(2)
+    async with harness.db.begin() as c:
         await c.execute(text("update outbox set not_before = now() - interval '1 minute'"))
-    await town.worker().sweep()
-    assert sorted(m.endpoint for m in town.sent) == sorted(begun)
-    assert await states(town, submitted.alert_id) == Counter(
+    await harness.worker().sweep()
+    assert sorted(m.endpoint for m in harness.sent) == sorted(begun)
+    assert await states(harness, submitted.alert_id) == Counter(
         {
             ("in_doubt", "worker-died"): len(begun),
-            ("revoked", "cancelled"): len(await town.rows(submitted.alert_id)) - len(begun),
+            ("revoked", "cancelled"): len(await harness.rows(submitted.alert_id)) - len(begun),
         }
     )
 
 
 async def test_of_an_open_window_only_the_calls_under_way_are_made(
-    town: Town, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Slow("email", concurrency=1)
-    town.channels = {"email": one}
-    submitted = await town.submit(alert_xml)
-    worker = town.worker()
+    harness.channels = {"email": one}
+    submitted = await harness.submit(alert_xml)
+    worker = harness.worker()
     # Its connection has been quick, so that a window holds more than one call.
     routes = worker._deliverer._sender._routes
     one.may_answer.set()
@@ -449,22 +457,22 @@ async def test_of_an_open_window_only_the_calls_under_way_are_made(
         return state
 
     monkeypatch.setattr(claims, "state_seen", look)
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         plan = await c.scalar(text("select id from outbox"))
-    await town.work_on(plan)
-    async with town.db.begin() as c:
+    await harness.work_on(plan)
+    async with harness.db.begin() as c:
         widest = text("select id from outbox where channel = 'email' order by size desc limit 1")
         chunk = await c.scalar(widest)
-    work = await town.claim_one(chunk, "test")
+    work = await harness.claim_one(chunk, "test")
     assert work is not None
     assert work.size > 1
     working = asyncio.create_task(worker._do(work))
     await one.begun.wait()
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert await c.scalar(text("select max(window_to - window_from) from outbox")) > 1
-    await cancelled(town, submitted.alert_id)
+    await cancelled(harness, submitted.alert_id)
     async with asyncio.timeout(60):
         await ended.wait()
     one.may_answer.set()
     await working
-    assert Counter(r["state"] for r in await town.rows(submitted.alert_id))["accepted"] == 1
+    assert Counter(r["state"] for r in await harness.rows(submitted.alert_id))["accepted"] == 1

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import shapely
 from databases import emptying, with_dependents
-from town import Recorder, Town
+from dispatch_harness import DispatchHarness, Recorder
 
 from alerting.audience.cover import cell_of
 from alerting.cap import called_a_test, read, to_xml
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.domain.alert import Alert, MsgType
 from alerting.domain.alert_state import AlertState
 from alerting.domain.geometry import distance_km, ring_shape
@@ -88,7 +88,9 @@ def holds(a: Alert, home: tuple[float, float], codes: set[tuple[str, str]]) -> b
     return False
 
 
-async def test_each_reaches_exactly_those_in_its_area(town: Town, corpus: Path) -> None:
+async def test_each_reaches_exactly_those_in_its_area(
+    harness: DispatchHarness, corpus: Path
+) -> None:
     alerts = real_alerts(corpus)
     assert len(alerts) > 50
     people = {f"h{n}@example.org": h for n, h in enumerate(p for a in alerts for p in homes(a))}
@@ -108,7 +110,7 @@ async def test_each_reaches_exactly_those_in_its_area(town: Town, corpus: Path) 
         )
         for mail in [*people, *codes]
     ]  # fmt: skip
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         driver = await raw(connection)
         await driver.execute("truncate citizen cascade")
         await merge(driver, rows)
@@ -120,9 +122,9 @@ async def test_each_reaches_exactly_those_in_its_area(town: Town, corpus: Path) 
         expected |= {
             m for m, code in codes.items() if holds(a, (-89.9, 0), {(spelt(code[0]), code[1])})
         }
-        town.channels["email"] = Recorder("email")
+        harness.channels["email"] = Recorder("email")
         try:
-            submitted = await town.submit(to_xml(a))
+            submitted = await harness.submit(to_xml(a))
         except Conflict:
             # Two files of the corpus hold the same alert in two versions of its text.
             continue
@@ -130,12 +132,12 @@ async def test_each_reaches_exactly_those_in_its_area(town: Town, corpus: Path) 
             # It says Actual, and that it is a test.
             assert called_a_test(a), a.identifier
             continue
-        await town.worker().sweep()
-        told = [m.endpoint for m in town.channels["email"].sent]
-        assert sorted(told) == sorted(expected), a.identifier
-        reached_any += bool(told)
+        await harness.worker().sweep()
+        notified = [m.endpoint for m in harness.channels["email"].sent]
+        assert sorted(notified) == sorted(expected), a.identifier
+        reached_any += bool(notified)
         # Nobody remembers it: what the throttle spares those who know is another test's matter.
-        town.__post_init__()
-        async with town.db.begin() as connection:
+        harness.__post_init__()
+        async with harness.db.begin() as connection:
             await connection.exec_driver_sql(emptying(with_dependents("alert", "delivery")))
     assert reached_any > 50

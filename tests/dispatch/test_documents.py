@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from dispatch_harness import DispatchHarness
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from town import Town
 
 from alerting.cap import to_xml
 from alerting.dispatch.documents import Documents
@@ -44,40 +44,44 @@ async def load(db: Database, documents: Documents, alert_id: UUID) -> StoredAler
     return stored
 
 
-async def submitted(town: Town, alert: Alert, count: int = 1) -> list[UUID]:
+async def submitted(harness: DispatchHarness, alert: Alert, count: int = 1) -> list[UUID]:
     named = [replace(alert, identifier=f"{alert.identifier}-{n}") for n in range(count)]
-    return [(await town.submit(to_xml(a))).alert_id for a in named]
+    return [(await harness.submit(to_xml(a))).alert_id for a in named]
 
 
-async def test_many_chunks_read_their_document_once(town: Town, alert_xml: bytes) -> None:
-    await town.submit(alert_xml)
-    await town.due_now()
+async def test_many_chunks_read_their_document_once(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    await harness.submit(alert_xml)
+    await harness.due_now()
     with documents_read() as found:
-        await town.worker().sweep_in_order()
-    assert len(town.sent) > 4 * town.settings.chunk_size
+        await harness.worker().sweep_in_order()
+    assert len(harness.sent) > 4 * harness.settings.chunk_size
     # One by the planner, which is given no documents here.
     assert len(found) == 2
 
 
-async def test_what_is_submitted_is_not_read_back(town: Town, alert_xml: bytes) -> None:
+async def test_what_is_submitted_is_not_read_back(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     with documents_read() as found:
-        await town.submit(alert_xml)
+        await harness.submit(alert_xml)
     # Others are looked for: of the same name, alike, newer. Its own row is not asked for by its id.
     assert found
     assert [one for one in found if "WHERE alert.id = " in " ".join(one.split())] == []
 
 
 async def test_a_document_is_parsed_once_and_the_state_is_read_each_time(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
-    (alert_id,) = await submitted(town, flood)
+    (alert_id,) = await submitted(harness, flood)
     documents = Documents()
-    before = await load(town.db, documents, alert_id)
+    before = await load(harness.db, documents, alert_id)
     said = before.alert
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         await alerts.set_state(connection, alert_id, AlertState.CANCELLED, ended_by=alert_id)
     with documents_read() as found:
-        after = await load(town.db, documents, alert_id)
+        after = await load(harness.db, documents, alert_id)
     assert not found
     assert after.alert is said
     assert (after.state, after.ended_by) == (AlertState.CANCELLED, alert_id)
@@ -86,25 +90,27 @@ async def test_a_document_is_parsed_once_and_the_state_is_read_each_time(
 
 
 async def test_the_documents_least_recently_asked_for_are_forgotten_first(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
-    first, second, third = await submitted(town, flood, 3)
+    first, second, third = await submitted(harness, flood, 3)
     documents = Documents(most=2)
     for alert_id in (first, second, first, third):
-        await load(town.db, documents, alert_id)
+        await load(harness.db, documents, alert_id)
     with documents_read() as found:
         for alert_id in (first, third, second):
-            await load(town.db, documents, alert_id)
+            await load(harness.db, documents, alert_id)
     assert len(found) == 1
 
 
-async def test_of_long_documents_only_the_last_is_kept(town: Town, flood: Alert) -> None:
-    first, second = await submitted(town, flood, 2)
+async def test_of_long_documents_only_the_last_is_kept(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    first, second = await submitted(harness, flood, 2)
     documents = Documents(most_characters=10)
     for alert_id in (first, second):
-        await load(town.db, documents, alert_id)
+        await load(harness.db, documents, alert_id)
     with documents_read() as found:
-        await load(town.db, documents, second)
+        await load(harness.db, documents, second)
         assert not found
-        await load(town.db, documents, first)
+        await load(harness.db, documents, first)
     assert len(found) == 1

@@ -8,22 +8,22 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from dispatch_harness import DispatchHarness
 from household import LATER_S, age, down
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from town import Town
 
 from alerting import audience
 from alerting.cap import to_xml
 from alerting.channels.base import DEAD_ADDRESS, Outcome, Outgoing
 from alerting.dispatch import approvers
+from alerting.dispatch.evaluation.chunk_evaluator import ChunkEvaluator
+from alerting.dispatch.evaluation.explain import explain
 from alerting.dispatch.intake.approve import approve
-from alerting.dispatch.judging.explain import explain
-from alerting.dispatch.judging.verdict import Verdicts
 from alerting.domain.alert import Alert, Scope, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.citizen import Recipient
-from alerting.domain.decision import Reason, Verdict
+from alerting.domain.decision import Action, Reason
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links, Purpose
 from alerting.domain.principal import internal
@@ -59,74 +59,77 @@ def drill(flood: Alert) -> bytes:
 
 
 @pytest.fixture
-async def members(town: Town, alert_xml: bytes) -> dict[str, set[str]]:
+async def members(harness: DispatchHarness, alert_xml: bytes) -> dict[str, set[str]]:
     """The register keys of the roster's members, all in the area, and their endpoints. Real passes
     are asked for."""
-    told = {endpoint for _, endpoint in town.expected(alert_xml)}
-    here = [c for c in town.citizens if told & set(c.endpoints.values())][:20]
-    async with town.db.begin() as c:
+    notified = {endpoint for _, endpoint in harness.expected(alert_xml)}
+    here = [c for c in harness.citizens if notified & set(c.endpoints.values())][:20]
+    async with harness.db.begin() as c:
         await rosters.create(c, ROSTER, by="test")
         await rosters.add(c, ROSTER, [m.ref for m in here], source="asked", by="test")
-        town.drill_key = await rosters.key(c)
+        harness.drill_key = await rosters.key(c)
     return {m.ref: set(m.endpoints.values()) for m in here}
 
 
-def reached(town: Town, members: dict[str, set[str]]) -> tuple[set[str], set[str]]:
+def reached(harness: DispatchHarness, members: dict[str, set[str]]) -> tuple[set[str], set[str]]:
     """The members who were sent anything, and the endpoints of anybody else."""
-    endpoints = {m.endpoint for m in town.sent}
+    endpoints = {m.endpoint for m in harness.sent}
     return (
         {ref for ref, theirs in members.items() if theirs & endpoints},
         endpoints - {e for theirs in members.values() for e in theirs},
     )
 
 
-async def walls_alarmed(town: Town) -> set[str]:
-    for told in town.told:
-        await told.drain()
-    async with town.db.begin() as c:
+async def walls_alarmed(harness: DispatchHarness) -> set[str]:
+    for notified in harness.notified:
+        await notified.drain()
+    async with harness.db.begin() as c:
         return {
             a.subject.partition(" ")[0] for a in await alarms.open_alarms(c) if a.kind == "wall"
         }
 
 
-async def state_of(town: Town, alert_id: UUID) -> tuple[AlertState, str]:
-    async with town.db.begin() as c:
+async def state_of(harness: DispatchHarness, alert_id: UUID) -> tuple[AlertState, str]:
+    async with harness.db.begin() as c:
         stored = await alerts.get(c, alert_id)
     assert stored is not None
     return stored.state, stored.state_reason
 
 
-async def settle(town: Town) -> None:
+async def record_outcomes(harness: DispatchHarness) -> None:
     for _ in range(4):
-        await town.house().keep()
-        await town.due_now()
-        await town.worker().sweep()
+        await harness.maintenance().run_once()
+        await harness.due_now()
+        await harness.worker().sweep()
 
 
-async def leave(town: Town, *refs: str) -> None:
-    async with town.db.begin() as c:
+async def leave(harness: DispatchHarness, *refs: str) -> None:
+    async with harness.db.begin() as c:
         await rosters.remove(c, ROSTER, refs, by="test")
 
 
 async def test_a_drill_reaches_its_members_by_links_of_their_own(
-    town: Town, drill: bytes, members: dict[str, set[str]]
+    harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
-    submitted = await town.submit(drill)
-    await town.worker().sweep()
-    assert reached(town, members) == (set(members), set())
-    assert (await state_of(town, submitted.alert_id))[0] is AlertState.COMPLETED
+    submitted = await harness.submit(drill)
+    await harness.worker().sweep()
+    assert reached(harness, members) == (set(members), set())
+    assert (await state_of(harness, submitted.alert_id))[0] is AlertState.COMPLETED
     links = Links(b"k" * 32)
-    assert {m.rendering.link.rpartition("/")[2] for m in town.sent} == {
-        await town.code(submitted.alert_id)
+    assert {m.rendering.link.rpartition("/")[2] for m in harness.sent} == {
+        await harness.code(submitted.alert_id)
     }
-    mails = town.channels["email"].sent
+    mails = harness.channels["email"].sent
     assert mails
     assert {links.leaving(m.unsubscribe_token).purpose for m in mails} == {Purpose.DRILL}
-    assert await walls_alarmed(town) == set()
+    assert await walls_alarmed(harness) == set()
 
 
 async def test_a_real_alert_asks_nothing_of_the_drills_room(
-    town: Town, alert_xml: bytes, members: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness,
+    alert_xml: bytes,
+    members: dict[str, set[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def asked(*_: object, **__: object) -> None:
         raise AssertionError("a real alert waited for what only drills need")
@@ -137,38 +140,44 @@ async def test_a_real_alert_asks_nothing_of_the_drills_room(
     }.items():
         for name in names:
             monkeypatch.setattr(module, name, asked)
-    town.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
-    submitted = await town.submit(alert_xml)
-    await settle(town)
-    assert {m.endpoint for m in town.sent} >= {e for _, e in town.expected(alert_xml)}
-    assert not any(m.drill or m.drill_pass for m in town.sent)
-    assert (await state_of(town, submitted.alert_id))[0] is AlertState.COMPLETED
-    notice = await town.submit(await town.cancel_of(submitted.alert_id))
-    await settle(town)
-    assert (await state_of(town, notice.alert_id))[0] is AlertState.COMPLETED
+    harness.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
+    submitted = await harness.submit(alert_xml)
+    await record_outcomes(harness)
+    assert {m.endpoint for m in harness.sent} >= {e for _, e in harness.expected(alert_xml)}
+    assert not any(m.drill or m.drill_pass for m in harness.sent)
+    assert (await state_of(harness, submitted.alert_id))[0] is AlertState.COMPLETED
+    notice = await harness.submit(await harness.cancel_of(submitted.alert_id))
+    await record_outcomes(harness)
+    assert (await state_of(harness, notice.alert_id))[0] is AlertState.COMPLETED
 
 
 async def test_a_plan_for_outsiders_is_undone_and_the_drill_stopped(
-    town: Town, drill: bytes, members: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness,
+    drill: bytes,
+    members: dict[str, set[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audience, "find", public)
-    submitted = await town.submit(drill)
-    await town.worker().sweep()
-    assert town.sent == []
-    state, reason = await state_of(town, submitted.alert_id)
+    submitted = await harness.submit(drill)
+    await harness.worker().sweep()
+    assert harness.sent == []
+    state, reason = await state_of(harness, submitted.alert_id)
     assert state is AlertState.CANCELLED
     assert reason.startswith("a wall stopped it: ")
-    assert await town.rows(submitted.alert_id) == []
-    assert await walls_alarmed(town) == {"plan"}
-    await settle(town)
-    async with town.db.begin() as c:
+    assert await harness.rows(submitted.alert_id) == []
+    assert await walls_alarmed(harness) == {"plan"}
+    await record_outcomes(harness)
+    async with harness.db.begin() as c:
         assert not await c.scalar(select(func.count()).where(outbox.c.state != "done"))
         assert await c.scalar(select(alert_table.c.finished_at)) is not None
-    assert town.sent == []
+    assert harness.sent == []
 
 
 async def test_who_leaves_while_a_drill_is_planned_stops_nothing(
-    town: Town, drill: bytes, members: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness,
+    drill: bytes,
+    members: dict[str, set[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The audience is found, then somebody leaves, then it is written: no fault of anybody."""
     gone = min(members)
@@ -177,33 +186,36 @@ async def test_who_leaves_while_a_drill_is_planned_stops_nothing(
         connection: AsyncConnection, alert: Alert, **options: Any
     ) -> AsyncGenerator[list[Recipient]]:
         async for batch in find(connection, alert, **options):
-            await leave(town, gone)
+            await leave(harness, gone)
             yield batch
 
     monkeypatch.setattr(audience, "find", then_leave)
-    submitted = await town.submit(drill)
-    await town.worker().sweep()
-    assert reached(town, members) == (set(members) - {gone}, set())
-    assert (await state_of(town, submitted.alert_id))[0] is AlertState.COMPLETED
-    rows = {r["citizen"]: r["reason"] for r in await town.rows(submitted.alert_id)}
+    submitted = await harness.submit(drill)
+    await harness.worker().sweep()
+    assert reached(harness, members) == (set(members) - {gone}, set())
+    assert (await state_of(harness, submitted.alert_id))[0] is AlertState.COMPLETED
+    rows = {r["citizen"]: r["reason"] for r in await harness.rows(submitted.alert_id)}
     assert rows[gone] == Reason.NOT_A_PARTICIPANT
-    assert await walls_alarmed(town) == set()
+    assert await walls_alarmed(harness) == set()
 
 
 async def test_the_throttle_drops_outsiders_and_why_says_so(
-    town: Town, drill: bytes, members: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness,
+    drill: bytes,
+    members: dict[str, set[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audience, "find", public)
     monkeypatch.setattr(drill_walls, "outsiders", no_outsiders)
-    submitted = await town.submit(drill)
-    await town.worker().sweep()
-    assert reached(town, members) == (set(members), set())
-    rows = [r for r in await town.rows(submitted.alert_id) if r["citizen"] not in members]
+    submitted = await harness.submit(drill)
+    await harness.worker().sweep()
+    assert reached(harness, members) == (set(members), set())
+    rows = [r for r in await harness.rows(submitted.alert_id) if r["citizen"] not in members]
     assert rows
     assert {(r["state"], r["reason"]) for r in rows} == {("suppressed", "not-a-participant")}
-    assert await walls_alarmed(town) == {"throttle"}
-    async with town.db.begin() as c:
-        now = town.clock.now()
+    assert await walls_alarmed(harness) == {"throttle"}
+    async with harness.db.begin() as c:
+        now = harness.clock.now()
         (outsider,) = await explain(c, submitted.alert_id, rows[0]["citizen"], now=now)
         (member,) = await explain(c, submitted.alert_id, min(members), now=now)
     assert outsider.rules[0].decides
@@ -213,132 +225,138 @@ async def test_the_throttle_drops_outsiders_and_why_says_so(
 
 
 async def test_a_throttle_that_fails_lets_no_drill_through(
-    town: Town, drill: bytes, members: dict[str, set[str]]
+    harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
-    submitted = await town.submit(drill)
-    planner = town.worker()
-    town.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
+    submitted = await harness.submit(drill)
+    planner = harness.worker()
+    harness.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
     await planner.sweep()
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         stored = await alerts.get(c, submitted.alert_id)
-        told = select(delivery.c.citizen_id).where(delivery.c.state == "accepted")
-        one = await c.scalar(told.order_by(delivery.c.id).limit(1))
-        pending = list((await deliveries.as_judged(c, submitted.alert_id, one or 0)).values())
+        notified = select(delivery.c.citizen_id).where(delivery.c.state == "accepted")
+        one = await c.scalar(notified.order_by(delivery.c.id).limit(1))
+        pending = list((await deliveries.as_evaluated(c, submitted.alert_id, one or 0)).values())
     assert stored is not None
-    verdicts: Verdicts = town.verdicts()
-    (decision, *_) = verdicts.unjudged(replace(stored, state=AlertState.DELIVERING), pending)
-    assert (decision.verdict, decision.reason) == (Verdict.DROP, Reason.NOT_A_PARTICIPANT)
+    evaluator: ChunkEvaluator = harness.evaluator()
+    (decision, *_) = evaluator.without_rules(replace(stored, state=AlertState.DELIVERING), pending)
+    assert (decision.action, decision.reason) == (Action.DROP, Reason.NOT_A_PARTICIPANT)
     real = replace(stored, status="Actual", state=AlertState.DELIVERING)
-    assert verdicts.unjudged(real, pending)[0].verdict is Verdict.SEND
+    assert evaluator.without_rules(real, pending)[0].action is Action.SEND
 
 
 def dead(m: Outgoing) -> Outcome:
     return Outcome(m.delivery_id, DEAD_ADDRESS)
 
 
-async def failed_by_sms(town: Town, drill: bytes) -> tuple[UUID, set[str]]:
+async def failed_by_sms(harness: DispatchHarness, drill: bytes) -> tuple[UUID, set[str]]:
     """A drill that reached nobody by SMS, and the members who have another channel."""
-    town.channels["sms"].answer = dead
-    submitted = await town.submit(drill)
-    await town.worker().sweep()
-    rows = [r for r in await town.rows(submitted.alert_id) if r["state"] == "failed"]
-    two = {c.ref for c in town.citizens if len(c.endpoints) > 1}
+    harness.channels["sms"].answer = dead
+    submitted = await harness.submit(drill)
+    await harness.worker().sweep()
+    rows = [r for r in await harness.rows(submitted.alert_id) if r["state"] == "failed"]
+    two = {c.ref for c in harness.citizens if len(c.endpoints) > 1}
     both = {r["citizen"] for r in rows} & two
     assert len(both) > 1
     return submitted.alert_id, both
 
 
 async def test_a_second_channel_is_for_members_only(
-    town: Town, drill: bytes, members: dict[str, set[str]]
+    harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
-    alert_id, both = await failed_by_sms(town, drill)
+    alert_id, both = await failed_by_sms(harness, drill)
     gone = min(both)
-    await leave(town, gone)
-    await settle(town)
-    rows = [r for r in await town.rows(alert_id) if r["reason"] == "unreached"]
+    await leave(harness, gone)
+    await record_outcomes(harness)
+    rows = [r for r in await harness.rows(alert_id) if r["reason"] == "unreached"]
     assert {r["citizen"] for r in rows} == both - {gone}
     assert {r["state"] for r in rows} == {"accepted"}
-    assert await walls_alarmed(town) == set()
+    assert await walls_alarmed(harness) == set()
 
 
 async def test_a_drill_whose_provider_is_down_goes_by_the_second_channel_too(
-    town: Town, drill: bytes, members: dict[str, set[str]]
+    harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
-    town.channels["sms"].answer = down
-    submitted = await town.submit(drill)
-    await town.worker().sweep()
-    await age(town, town.settings.receipt_routine_s + LATER_S)
-    await settle(town)
-    rows = await town.rows(submitted.alert_id)
+    harness.channels["sms"].answer = down
+    submitted = await harness.submit(drill)
+    await harness.worker().sweep()
+    await age(harness, harness.settings.receipt_routine_s + LATER_S)
+    await record_outcomes(harness)
+    rows = await harness.rows(submitted.alert_id)
     late = {r["citizen"] for r in rows if r["state"] == "planned"}
-    two = {c.ref for c in town.citizens if len(c.endpoints) > 1}
+    two = {c.ref for c in harness.citizens if len(c.endpoints) > 1}
     assert len(late & two) > 1
     assert {r["citizen"] for r in rows if r["reason"] == "unreached"} == late & two
-    assert reached(town, members)[1] == set()
+    assert reached(harness, members)[1] == set()
 
 
 async def test_a_second_channel_is_judged_by_the_throttle(
-    town: Town, drill: bytes, members: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness,
+    drill: bytes,
+    members: dict[str, set[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    alert_id, both = await failed_by_sms(town, drill)
+    alert_id, both = await failed_by_sms(harness, drill)
     gone = min(both)
-    await leave(town, gone)
+    await leave(harness, gone)
     monkeypatch.setattr(drill_walls, "participants", all_take_part)
-    sent = len(town.sent)
-    await settle(town)
-    endpoints = {m.endpoint for m in town.sent[sent:]}
+    sent = len(harness.sent)
+    await record_outcomes(harness)
+    endpoints = {m.endpoint for m in harness.sent[sent:]}
     assert endpoints
     assert not endpoints & members[gone]
-    late = [r for r in await town.rows(alert_id) if r["reason"] == "not-a-participant"]
+    late = [r for r in await harness.rows(alert_id) if r["reason"] == "not-a-participant"]
     assert {(r["citizen"], r["state"]) for r in late} == {(gone, "suppressed")}
 
 
 async def test_a_second_channel_for_an_outsider_stops_the_drill_and_nothing_else(
-    town: Town,
+    harness: DispatchHarness,
     drill: bytes,
     alert_xml: bytes,
     members: dict[str, set[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The house does the work of all alerts in one transaction."""
-    alert_id, both = await failed_by_sms(town, drill)
-    real = await town.submit(alert_xml.replace(b"flood-0001", b"flood-0002"))
+    alert_id, both = await failed_by_sms(harness, drill)
+    real = await harness.submit(alert_xml.replace(b"flood-0001", b"flood-0002"))
     outsider = min(both)
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         never = select(citizen.c.id).where(citizen.c.ref == outsider).scalar_subquery()
         await c.execute(delete(roster_member).where(roster_member.c.citizen_id == never))
     monkeypatch.setattr(drill_walls, "participants", all_take_part)
-    sent = len(town.sent)
-    await settle(town)
-    state, reason = await state_of(town, alert_id)
+    sent = len(harness.sent)
+    await record_outcomes(harness)
+    state, reason = await state_of(harness, alert_id)
     assert (state, "1 of its deliveries" in reason) == (AlertState.CANCELLED, True)
-    assert not {m.endpoint for m in town.sent[sent:] if m.drill} & members[outsider]
-    assert await walls_alarmed(town) == {"plan"}
-    assert len([r for r in await town.rows(alert_id) if r["citizen"] == outsider]) == 1
-    assert [r for r in await town.rows(real.alert_id) if r["reason"] == "unreached"]
+    assert not {m.endpoint for m in harness.sent[sent:] if m.drill} & members[outsider]
+    assert await walls_alarmed(harness) == {"plan"}
+    assert len([r for r in await harness.rows(alert_id) if r["citizen"] == outsider]) == 1
+    assert [r for r in await harness.rows(real.alert_id) if r["reason"] == "unreached"]
 
 
 async def test_the_end_of_a_drill_is_for_members_it_reached(
-    town: Town, drill: bytes, members: dict[str, set[str]]
+    harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
-    submitted = await town.submit(drill)
-    await town.worker().sweep()
+    submitted = await harness.submit(drill)
+    await harness.worker().sweep()
     first, second, *_ = sorted(members)
-    await leave(town, first)
-    async with town.db.begin() as c:
+    await leave(harness, first)
+    async with harness.db.begin() as c:
         never = select(citizen.c.id).where(citizen.c.ref == second).scalar_subquery()
         await c.execute(delete(roster_member).where(roster_member.c.citizen_id == never))
-    sent = len(town.sent)
-    notice = await town.submit(await town.cancel_of(submitted.alert_id))
-    await town.worker().sweep()
-    rows = await town.rows(notice.alert_id)
+    sent = len(harness.sent)
+    notice = await harness.submit(await harness.cancel_of(submitted.alert_id))
+    await harness.worker().sweep()
+    rows = await harness.rows(notice.alert_id)
     assert {r["citizen"] for r in rows} == set(members) - {first, second}
-    assert len(town.sent) - sent == len(rows)
-    assert await walls_alarmed(town) == {"query"}, "one of them should never have been reached"
+    assert len(harness.sent) - sent == len(rows)
+    assert await walls_alarmed(harness) == {"query"}, "one of them should never have been reached"
 
 
 async def test_a_channel_refuses_who_has_no_pass(
-    town: Town, drill: bytes, members: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness,
+    drill: bytes,
+    members: dict[str, set[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def all_members(
         _: AsyncConnection, __: UUID, ___: Sequence[str], ids: Sequence[int]
@@ -348,55 +366,56 @@ async def test_a_channel_refuses_who_has_no_pass(
     monkeypatch.setattr(audience, "find", public)
     monkeypatch.setattr(drill_walls, "outsiders", no_outsiders)
     monkeypatch.setattr(drill_walls, "memberships", all_members)
-    submitted = await town.submit(drill)
-    await town.worker().sweep()
-    assert reached(town, members) == (set(members), set())
-    rows = [r for r in await town.rows(submitted.alert_id) if r["citizen"] not in members]
+    submitted = await harness.submit(drill)
+    await harness.worker().sweep()
+    assert reached(harness, members) == (set(members), set())
+    rows = [r for r in await harness.rows(submitted.alert_id) if r["citizen"] not in members]
     assert {(r["state"], r["reason"], r["code"], r["tries"]) for r in rows} == {
         ("failed", "drill-refused", "no-pass", 0)
     }
-    assert await walls_alarmed(town) == {"channel"}
+    assert await walls_alarmed(harness) == {"channel"}
 
 
 async def test_a_member_with_a_new_address_is_reached(
-    town: Town, drill: bytes, members: dict[str, set[str]]
+    harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.exec_driver_sql("update address set endpoint = 'new.' || endpoint")
-    await town.submit(drill)
-    await town.worker().sweep()
-    assert town.sent
-    assert all(m.endpoint.startswith("new.") for m in town.sent)
-    assert await walls_alarmed(town) == set()
+    await harness.submit(drill)
+    await harness.worker().sweep()
+    assert harness.sent
+    assert all(m.endpoint.startswith("new.") for m in harness.sent)
+    assert await walls_alarmed(harness) == set()
 
 
 async def test_a_drill_for_many_waits_and_its_end_does_not(
-    town: Town, drill: bytes, members: dict[str, set[str]]
+    harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
-    submitted = await town.submit(drill, drill_roster_max=len(members) - 1)
+    submitted = await harness.submit(drill, drill_roster_max=len(members) - 1)
     assert submitted.state is AlertState.HELD
     assert "alerting approve" in submitted.notes[-1]
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         stored = await alerts.get(c, submitted.alert_id)
         (alarm,) = await alarms.open_alarms(c)
     assert stored is not None
-    told = approvers.notice(stored, public_url="https://alerts.example.org")
+    notified = approvers.notice(stored, public_url="https://alerts.example.org")
     assert {
-        t.partition(": ")[0] for t in (alarm.sentence, told.subject, told.text, told.short)
+        t.partition(": ")[0]
+        for t in (alarm.sentence, notified.subject, notified.text, notified.short)
     } == {"EXERCISE"}
-    await town.worker().sweep()
-    assert town.sent == []
+    await harness.worker().sweep()
+    assert harness.sent == []
     await approve(
-        town.db,
-        town.doorbell,
+        harness.db,
+        harness.notifier,
         submitted.alert_id,
         principal=internal("second"),
-        clock=town.clock,
+        clock=harness.clock,
     )
-    await town.worker().sweep()
-    assert reached(town, members) == (set(members), set())
-    sent = len(town.sent)
-    notice = await town.submit(await town.cancel_of(submitted.alert_id), drill_roster_max=1)
+    await harness.worker().sweep()
+    assert reached(harness, members) == (set(members), set())
+    sent = len(harness.sent)
+    notice = await harness.submit(await harness.cancel_of(submitted.alert_id), drill_roster_max=1)
     assert notice.state is AlertState.ACCEPTED
-    await town.worker(Lane.DRILL).sweep()
-    assert len(town.sent) > sent
+    await harness.worker(Lane.DRILL).sweep()
+    assert len(harness.sent) > sent

@@ -8,8 +8,8 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import func, select, update
-from town import Town
 
 from alerting.channels.base import DEAD_ADDRESS, REFUSED_CONTENT, Outcome, Outgoing
 from alerting.dispatch.receipts import apply_receipts
@@ -22,15 +22,17 @@ def refuse(m: Outgoing) -> Outcome:
     return Outcome(m.delivery_id, DEAD_ADDRESS, provider_code="21614")
 
 
-async def settle(town: Town) -> None:
+async def record_outcomes(harness: DispatchHarness) -> None:
     """Let everything that is due happen, until nothing more is."""
     for _ in range(4):
-        await town.house().keep()
-        await town.due_now()
-        await town.worker().sweep()
+        await harness.maintenance().run_once()
+        await harness.due_now()
+        await harness.worker().sweep()
 
 
-async def follow_ups(town: Town, alert_id: UUID) -> list[tuple[str, str, str, str, str]]:
+async def follow_ups(
+    harness: DispatchHarness, alert_id: UUID
+) -> list[tuple[str, str, str, str, str]]:
     """(channel it followed, its state, channel, state, reason) of each escalated delivery."""
     first = delivery.alias()
     query = (
@@ -40,11 +42,11 @@ async def follow_ups(town: Town, alert_id: UUID) -> list[tuple[str, str, str, st
         .join(first, first.c.id == delivery.c.follows)
         .where(delivery.c.alert_id == alert_id)
     )
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         return [tuple(row) for row in await c.execute(query)]  # type: ignore[misc]
 
 
-async def others(town: Town, alert_id: UUID, channel: str) -> int:
+async def others(harness: DispatchHarness, alert_id: UUID, channel: str) -> int:
     """How many citizens told by `channel` have another channel to be told by."""
     more = select(address.c.id).where(
         address.c.citizen_id == delivery.c.citizen_id, address.c.channel != channel
@@ -55,34 +57,36 @@ async def others(town: Town, alert_id: UUID, channel: str) -> int:
         delivery.c.follows.is_(None),
         more.exists(),
     )
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         return len((await c.execute(query)).all())
 
 
-async def test_a_failure_is_followed_by_the_next_channel_once(town: Town, alert_xml: bytes) -> None:
-    town.channels["sms"].answer = refuse
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    expected = await others(town, submitted.alert_id, "sms")
+async def test_a_failure_is_followed_by_the_next_channel_once(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    harness.channels["sms"].answer = refuse
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    expected = await others(harness, submitted.alert_id, "sms")
     assert expected > 20
-    await settle(town)
-    found = await follow_ups(town, submitted.alert_id)
+    await record_outcomes(harness)
+    found = await follow_ups(harness, submitted.alert_id)
     assert len(found) == expected
     assert {(c, s) for c, s, *_ in found} == {("sms", "failed")}
     assert {(c, s, r) for _, _, c, s, r in found} <= {
         ("email", "accepted", "unreached"),
         ("push", "accepted", "unreached"),
     }
-    endpoints = Counter(m.endpoint for m in town.sent)
+    endpoints = Counter(m.endpoint for m in harness.sent)
     assert max(endpoints.values()) == 1
-    await settle(town)
-    assert len(await follow_ups(town, submitted.alert_id)) == expected
+    await record_outcomes(harness)
+    assert len(await follow_ups(harness, submitted.alert_id)) == expected
 
 
 async def test_a_next_channel_that_fails_too_is_followed_by_the_one_after(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         # Everybody who has a phone number has all three.
         await c.exec_driver_sql(
             """insert into address (citizen_id, channel, endpoint)
@@ -91,100 +95,102 @@ async def test_a_next_channel_that_fails_too_is_followed_by_the_one_after(
                where s.channel = 'sms' and not exists (
                  select from address o where o.citizen_id = s.citizen_id and o.channel = n.name)"""
         )
-    town.channels["sms"].answer = refuse
-    town.channels["email"].answer = lambda m: Outcome(m.delivery_id, REFUSED_CONTENT)
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
+    harness.channels["sms"].answer = refuse
+    harness.channels["email"].answer = lambda m: Outcome(m.delivery_id, REFUSED_CONTENT)
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
     for _ in range(3):
-        await settle(town)
-    pairs = {(a, b) for a, _, b, _, _ in await follow_ups(town, submitted.alert_id)}
+        await record_outcomes(harness)
+    pairs = {(a, b) for a, _, b, _, _ in await follow_ups(harness, submitted.alert_id)}
     assert {("sms", "email"), ("email", "push")} <= pairs
-    seen = Counter((r["citizen"], r["channel"]) for r in await town.rows(submitted.alert_id))
+    seen = Counter((r["citizen"], r["channel"]) for r in await harness.rows(submitted.alert_id))
     assert max(seen.values()) == 1
 
 
-async def report(town: Town, alert_id: UUID, *, but: int = 0) -> list[int]:
+async def report(harness: DispatchHarness, alert_id: UUID, *, but: int = 0) -> list[int]:
     """Report every SMS but `but` as delivered, citizens with and without another channel among
     them; returns the ids left out."""
-    rows = [r["id"] for r in await town.rows(alert_id) if r["channel"] == "sms"]
+    rows = [r["id"] for r in await harness.rows(alert_id) if r["channel"] == "sms"]
     left_out = rows[:: len(rows) // but][:but] if but else []
-    told = [i for i in rows if i not in left_out]
-    async with town.db.begin() as c:
-        await receipts.add(c, [NewReceipt("sms", i, "ok", "delivered", "") for i in told])
+    notified = [i for i in rows if i not in left_out]
+    async with harness.db.begin() as c:
+        await receipts.add(c, [NewReceipt("sms", i, "ok", "delivered", "") for i in notified])
     return left_out
 
 
 async def test_a_missing_receipt_is_followed_when_its_time_is_over(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    left_out = await report(town, submitted.alert_id, but=9)
-    town.clock.advance(town.settings.receipt_severe_s - 1)
-    await settle(town)
-    assert await follow_ups(town, submitted.alert_id) == []
-    town.clock.advance(2)
-    await settle(town)
-    async with town.db.begin() as c:
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    left_out = await report(harness, submitted.alert_id, but=9)
+    harness.clock.advance(harness.settings.receipt_severe_s - 1)
+    await record_outcomes(harness)
+    assert await follow_ups(harness, submitted.alert_id) == []
+    harness.clock.advance(2)
+    await record_outcomes(harness)
+    async with harness.db.begin() as c:
         followed = (
             await c.execute(select(delivery.c.follows).where(delivery.c.follows.is_not(None)))
         ).scalars()
         assert set(followed) <= set(left_out)
-    assert {s for _, s, *_ in await follow_ups(town, submitted.alert_id)} == {"accepted"}
+    assert {s for _, s, *_ in await follow_ups(harness, submitted.alert_id)} == {"accepted"}
 
 
 @pytest.mark.parametrize(("severity", "all_again"), [("Severe", True), ("Moderate", False)])
 async def test_where_no_receipt_comes_at_all_only_a_grave_alert_is_told_once_more(
-    town: Town, alert_xml: bytes, severity: str, *, all_again: bool
+    harness: DispatchHarness, alert_xml: bytes, severity: str, *, all_again: bool
 ) -> None:
     data = alert_xml.replace(b"<severity>Severe<", f"<severity>{severity}<".encode())
-    town.settings.receipt_routine_s = town.settings.receipt_severe_s
-    submitted = await town.submit(data)
+    harness.settings.receipt_routine_s = harness.settings.receipt_severe_s
+    submitted = await harness.submit(data)
     for _ in range(3):
-        await settle(town)
-        town.clock.advance(60)
-    assert any(r["channel"] == "sms" for r in await town.rows(submitted.alert_id))
-    town.clock.advance(town.settings.receipt_severe_s + 1)
-    await settle(town)
-    assert bool(await follow_ups(town, submitted.alert_id)) is all_again
+        await record_outcomes(harness)
+        harness.clock.advance(60)
+    assert any(r["channel"] == "sms" for r in await harness.rows(submitted.alert_id))
+    harness.clock.advance(harness.settings.receipt_severe_s + 1)
+    await record_outcomes(harness)
+    assert bool(await follow_ups(harness, submitted.alert_id)) is all_again
 
 
-async def test_a_failure_reported_late_is_followed(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    await report(town, submitted.alert_id)
-    await settle(town)
-    rows = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
-    async with town.db.begin() as c:
+async def test_a_failure_reported_late_is_followed(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    await report(harness, submitted.alert_id)
+    await record_outcomes(harness)
+    rows = [r["id"] for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
+    async with harness.db.begin() as c:
         await c.execute(update(outbox).values(check_at=None))
         # As a report that overtook `delivered` would have left it.
         await c.execute(update(delivery).where(delivery.c.id.in_(rows)).values(state="accepted"))
         await receipts.add(c, [NewReceipt("sms", i, "ok", "undelivered", "30003") for i in rows])
-    await settle(town)
-    found = await follow_ups(town, submitted.alert_id)
-    assert len(found) == await others(town, submitted.alert_id, "sms")
+    await record_outcomes(harness)
+    found = await follow_ups(harness, submitted.alert_id)
+    assert len(found) == await others(harness, submitted.alert_id, "sms")
 
 
 @pytest.mark.parametrize("end", ["cancelled", "superseded", "expired"])
 async def test_nothing_follows_once_the_alert_has_ended(
-    town: Town, alert_xml: bytes, end: str
+    harness: DispatchHarness, alert_xml: bytes, end: str
 ) -> None:
-    town.channels["sms"].answer = refuse
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
+    harness.channels["sms"].answer = refuse
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
     if end == "expired":
-        town.clock.advance(timedelta(days=2).total_seconds())
+        harness.clock.advance(timedelta(days=2).total_seconds())
     else:
-        async with town.db.begin() as c:
+        async with harness.db.begin() as c:
             await c.execute(update(alert).values(state=end))
-    await settle(town)
-    assert await follow_ups(town, submitted.alert_id) == []
+    await record_outcomes(harness)
+    assert await follow_ups(harness, submitted.alert_id) == []
 
 
 async def test_who_was_reached_at_another_address_is_not_told_again(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         # A second phone for everybody who has one; only the first is dead.
         await c.exec_driver_sql(
             """insert into address (citizen_id, channel, endpoint)
@@ -194,26 +200,28 @@ async def test_who_was_reached_at_another_address_is_not_told_again(
     def first_is_dead(m: Outgoing) -> Outcome:
         return Outcome(m.delivery_id) if len(m.endpoint) > len("+447700900000") else refuse(m)
 
-    town.channels["sms"].answer = first_is_dead
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    await settle(town)
-    assert await follow_ups(town, submitted.alert_id) == []
+    harness.channels["sms"].answer = first_is_dead
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    await record_outcomes(harness)
+    assert await follow_ups(harness, submitted.alert_id) == []
 
 
-async def test_applying_receipts_twice_follows_once(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    rows = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
+async def test_applying_receipts_twice_follows_once(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    rows = [r["id"] for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
     for _ in range(2):
-        async with town.db.begin() as c:
+        async with harness.db.begin() as c:
             await receipts.add(
                 c, [NewReceipt("sms", i, "ok", "undelivered", "30003") for i in rows]
             )
             await apply_receipts(c)
-        await settle(town)
-    found = await follow_ups(town, submitted.alert_id)
-    assert len(found) == await others(town, submitted.alert_id, "sms")
+        await record_outcomes(harness)
+    found = await follow_ups(harness, submitted.alert_id)
+    assert len(found) == await others(harness, submitted.alert_id, "sms")
 
 
 def all_but_the_first() -> Callable[[Outgoing], Outcome]:
@@ -226,24 +234,26 @@ def all_but_the_first() -> Callable[[Outgoing], Outcome]:
     return answer
 
 
-async def test_no_report_is_missed_where_none_is_given(town: Town, alert_xml: bytes) -> None:
+async def test_no_report_is_missed_where_none_is_given(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     """Mail and push never report: one that was refused makes nobody suspect the others."""
     for name in ("email", "push"):
-        town.channels[name].answer = all_but_the_first()
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    rows = await town.rows(submitted.alert_id)
+        harness.channels[name].answer = all_but_the_first()
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    rows = await harness.rows(submitted.alert_id)
     silent = [r for r in rows if r["channel"] != "sms"]
     assert {(r["channel"], r["state"]) for r in silent} == {
         (channel, state) for channel in ("email", "push") for state in ("accepted", "failed")
     }
     # Every chunk is looked at, some of them after their time.
     past = func.now() - timedelta(days=1)
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(update(delivery).values(accepted_at=past, planned_at=past))
         await c.execute(update(outbox).where(outbox.c.kind == "deliver").values(check_at=past))
-    await settle(town)
-    async with town.db.begin() as c:
+    await record_outcomes(harness)
+    async with harness.db.begin() as c:
         found = [(a.kind, a.subject) for a in await alarms.open_alarms(c)]
     assert ("receipts-missing", "sms") in found
     assert {subject for kind, subject in found if kind == "receipts-missing"} == {"sms"}

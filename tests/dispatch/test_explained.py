@@ -6,28 +6,30 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import select, update
-from town import Town
 
 from alerting.cap import to_xml
-from alerting.dispatch.judging.explain import Explained, explain
+from alerting.dispatch.evaluation.explain import Explained, explain
 from alerting.domain.alert import Alert, Severity
 from alerting.store import citizens
 from alerting.store.schema import address, delivery
 
 
-async def told(town: Town, alert_xml: bytes) -> tuple[object, str]:
+async def notified(harness: DispatchHarness, alert_xml: bytes) -> tuple[object, str]:
     """An alert that went out, and a citizen it was sent to by SMS."""
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    rows = await town.rows(submitted.alert_id)
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    rows = await harness.rows(submitted.alert_id)
     sent = next(r for r in rows if r["channel"] == "sms" and r["state"] == "accepted")
     return submitted.alert_id, sent["citizen"]
 
 
-async def why(town: Town, alert_id: object, ref: str, channel: str = "sms") -> Explained:
-    async with town.db.begin() as c:
-        found = await explain(c, alert_id, ref, now=town.clock.now())  # type: ignore[arg-type]
+async def why(
+    harness: DispatchHarness, alert_id: object, ref: str, channel: str = "sms"
+) -> Explained:
+    async with harness.db.begin() as c:
+        found = await explain(c, alert_id, ref, now=harness.clock.now())  # type: ignore[arg-type]
     return next(e for e in found if e.channel == channel)
 
 
@@ -37,11 +39,13 @@ def decides(found: Explained) -> str:
 
 
 @pytest.mark.parametrize("change", ["dead", "left", "cancelled"])
-async def test_what_went_out_went_out(town: Town, alert_xml: bytes, change: str) -> None:
-    alert_id, ref = await told(town, alert_xml)
-    before = await why(town, alert_id, ref)
-    town.clock.advance(60)
-    async with town.db.begin() as c:
+async def test_what_went_out_went_out(
+    harness: DispatchHarness, alert_xml: bytes, change: str
+) -> None:
+    alert_id, ref = await notified(harness, alert_xml)
+    before = await why(harness, alert_id, ref)
+    harness.clock.advance(60)
+    async with harness.db.begin() as c:
         ids = list(
             await c.scalars(select(delivery.c.address_id).where(delivery.c.channel == "sms"))
         )
@@ -50,9 +54,9 @@ async def test_what_went_out_went_out(town: Town, alert_xml: bytes, change: str)
         elif change == "left":
             await citizens.suspend(c, {"opted-out": ids})
     if change == "cancelled":
-        await town.submit(await town.cancel_of(alert_id))  # type: ignore[arg-type]
-        await town.worker().sweep()
-    after = await why(town, alert_id, ref)
+        await harness.submit(await harness.cancel_of(alert_id))  # type: ignore[arg-type]
+        await harness.worker().sweep()
+    after = await why(harness, alert_id, ref)
     assert decides(after) == decides(before)
     assert "goes out" in next(r.answer for r in after.rules if r.decides)
     for rule in after.rules[: [r.decides for r in after.rules].index(True)]:
@@ -60,17 +64,17 @@ async def test_what_went_out_went_out(town: Town, alert_xml: bytes, change: str)
         assert "does not go out" not in rule.answer
 
 
-async def test_what_was_withheld_was_withheld(town: Town, alert_xml: bytes) -> None:
+async def test_what_was_withheld_was_withheld(harness: DispatchHarness, alert_xml: bytes) -> None:
     """The address was not verified then, and is now."""
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(update(address).values(verified=False))
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    row = next(r for r in await town.rows(submitted.alert_id) if r["channel"] == "sms")
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    row = next(r for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms")
     assert (row["state"], row["reason"]) == ("suppressed", "unverified")
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(update(address).values(verified=True))
-    found = await why(town, submitted.alert_id, row["citizen"])
+    found = await why(harness, submitted.alert_id, row["citizen"])
     assert decides(found) == "opted_out"
     answer = next(r.answer for r in found.rules if r.decides)
     assert answer == "The address has never been verified. So it does not go out."
@@ -78,24 +82,27 @@ async def test_what_was_withheld_was_withheld(town: Town, alert_xml: bytes) -> N
 
 @pytest.mark.parametrize("channel", ["email", "push"])
 async def test_an_end_by_night_was_silent_on_each_channel_that_can_be(
-    town: Town, flood: Alert, channel: str
+    harness: DispatchHarness, flood: Alert, channel: str
 ) -> None:
-    town.begin_at(datetime(2026, 11, 24, 12, tzinfo=UTC))
+    harness.begin_at(datetime(2026, 11, 24, 12, tzinfo=UTC))
     infos = tuple(
         replace(
-            i, severity=Severity.MODERATE, onset=None, expires=town.clock.now() + timedelta(days=2)
+            i,
+            severity=Severity.MODERATE,
+            onset=None,
+            expires=harness.clock.now() + timedelta(days=2),
         )
         for i in flood.infos
     )
-    first = await town.submit(to_xml(replace(flood, sent=town.clock.now(), infos=infos)))
-    await town.worker().sweep()
-    town.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
-    end = await town.submit(await town.cancel_of(first.alert_id))
-    await town.worker().sweep()
+    first = await harness.submit(to_xml(replace(flood, sent=harness.clock.now(), infos=infos)))
+    await harness.worker().sweep()
+    harness.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    end = await harness.submit(await harness.cancel_of(first.alert_id))
+    await harness.worker().sweep()
     (sent, *_) = [
         r
-        for r in await town.rows(end.alert_id)
+        for r in await harness.rows(end.alert_id)
         if (r["channel"], r["state"]) == (channel, "accepted")
     ]
-    found = await why(town, end.alert_id, sent["citizen"], channel)
+    found = await why(harness, end.alert_id, sent["citizen"], channel)
     assert decides(found) == "quiet"

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import select
-from town import Town
 
 from alerting.channels.base import Outcome, Outgoing, Rendering
 from alerting.channels.sms.twilio_sms import TwilioConfig, TwilioSms
@@ -59,7 +59,7 @@ MakeRoutes = Callable[..., Awaitable[Routes]]
 
 
 @pytest.fixture
-async def route(town: Town) -> AsyncIterator[MakeRoutes]:
+async def route(harness: DispatchHarness) -> AsyncIterator[MakeRoutes]:
     """Makes Routes over such servers, the preferred first."""
     async with AsyncExitStack() as stack:
 
@@ -82,9 +82,9 @@ async def route(town: Town) -> AsyncIterator[MakeRoutes]:
                 await channel.open()
                 stack.push_async_callback(channel.close)
                 made.append(Provider(f"sms.{n}", channel))
-            told = Alarms(town.db)
+            told = Alarms(harness.db)
             stack.push_async_callback(told.drain)
-            return Routes({"sms": made}, town.rates(), told, limits=limits or Limits())
+            return Routes({"sms": made}, harness.rates(), told, limits=limits or Limits())
 
         yield make
 
@@ -198,7 +198,7 @@ async def test_below_severe_a_full_provider_is_waited_for(route: MakeRoutes) -> 
 
 
 async def test_a_provider_that_refuses_us_is_left_alone_with_an_alarm_and_no_address_suffers(
-    town: Town, alert_xml: bytes, route: MakeRoutes
+    harness: DispatchHarness, alert_xml: bytes, route: MakeRoutes
 ) -> None:
     only = Twilio(401, b'{"code": 20003}')
     routes = await route(only)
@@ -209,7 +209,7 @@ async def test_a_provider_that_refuses_us_is_left_alone_with_an_alarm_and_no_add
     assert routes.cooldown_s("sms") > 10
     assert not any(o.error and o.error.suspend for o in outcomes)
     await routes._alarms.drain()
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         kinds = {a.kind: a.subject for a in await alarms.open_alarms(c)}
         suspended = (
             await c.execute(select(address.c.id).where(address.c.suspended_reason.is_not(None)))
@@ -218,7 +218,9 @@ async def test_a_provider_that_refuses_us_is_left_alone_with_an_alarm_and_no_add
     assert suspended == []
 
 
-async def test_the_alarm_ends_when_it_works_again(town: Town, route: MakeRoutes) -> None:
+async def test_the_alarm_ends_when_it_works_again(
+    harness: DispatchHarness, route: MakeRoutes
+) -> None:
     now = 0.0
     ill = Twilio(503, b"{}")
     routes: Routes = await route(ill)
@@ -230,39 +232,39 @@ async def test_the_alarm_ends_when_it_works_again(town: Town, route: MakeRoutes)
         await send(routes, 1)
     assert routes.cooldown_s("sms") == 0
     await routes._alarms.drain()
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert await alarms.open_alarms(c) == []
 
 
 async def test_a_provider_that_delivers_late_is_called_after_the_other(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     async def mine() -> bool:
         return True
 
-    submitted = await town.submit(alert_xml)
-    told = Alarms(town.db)
-    penalties = Penalties(town.db, town.clock, told, {"sms": ["sms.1", "sms.2"]}, mine)
-    await town.worker().sweep()
-    rows = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
+    submitted = await harness.submit(alert_xml)
+    told = Alarms(harness.db)
+    penalties = Penalties(harness.db, harness.clock, told, {"sms": ["sms.1", "sms.2"]}, mine)
+    await harness.worker().sweep()
+    rows = [r["id"] for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
     assert len(rows) > 50
     await penalties.refresh()
     assert penalties.current().get("sms.1", 0) == 0
     # A part has arrived, and of the rest nothing is heard after ten minutes.
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         reports = [NewReceipt("sms", i, "ok", "delivered", "") for i in rows[: len(rows) // 2]]
         await receipts.add(c, reports)
         await apply_receipts(c)
-    town.clock.advance(600)
+    harness.clock.advance(600)
     await penalties.refresh()
     assert penalties.current() == {"sms.1": 10}
     await told.drain()
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert [a.kind for a in await alarms.open_alarms(c)] == ["provider-slow"]
-    town.clock.advance(3600)
+    harness.clock.advance(3600)
     await penalties.refresh()
     assert penalties.current() == {"sms.1": 0}
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert (await providers.standings(c))["sms.1"].reason == "quiet"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from dispatch_harness import DispatchHarness
 from ill_providers import Scripted, message
-from town import Town
 
 from alerting.channels.base import PROVIDER_DOWN, Outcome, Outgoing
 from alerting.channels.spec import Provider
@@ -24,12 +24,12 @@ def answer(m: Outgoing) -> Outcome:
 
 @pytest.mark.parametrize(("count", "alarmed"), [(10, False), (80, True)])
 async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_it(
-    town: Town, count: int, *, alarmed: bool
+    harness: DispatchHarness, count: int, *, alarmed: bool
 ) -> None:
     push = Scripted("push", answer=answer)
-    told, now = Alarms(town.db), 1.0
+    told, now = Alarms(harness.db), 1.0
     routes = Routes(
-        {"push": [Provider("push.1", push, by_origin=True)]}, town.rates(), told, now=lambda: now
+        {"push": [Provider("push.1", push, by_origin=True)]}, harness.rates(), told, now=lambda: now
     )
     outcomes = {}
     for host in (DEAD, WELL):
@@ -56,15 +56,17 @@ async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_i
         for n in range(3)
     ))  # fmt: skip
     await told.drain()
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         found = {(a.kind, a.subject) for a in await alarms.open_alarms(c)}
     assert found == ({("provider-down", f"push.1 {DEAD}")} if alarmed else set())
 
 
-async def test_origins_anybody_can_make_up_are_not_remembered_for_ever(town: Town) -> None:
-    told = Alarms(town.db)
+async def test_origins_anybody_can_make_up_are_not_remembered_for_ever(
+    harness: DispatchHarness,
+) -> None:
+    told = Alarms(harness.db)
     routes = Routes(
-        {"push": [Provider("push.1", Scripted("push"), by_origin=True)]}, town.rates(), told
+        {"push": [Provider("push.1", Scripted("push"), by_origin=True)]}, harness.rates(), told
     )
     for n in range(1000):
         sent = await routes.send(

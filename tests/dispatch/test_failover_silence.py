@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 import pytest
+from dispatch_harness import DispatchHarness
 from ill_providers import Relay, Scripted, message, relays
-from town import Town
 
 from alerting.channels.base import AMBIGUOUS, OUR_FAULT, PROVIDER_DOWN, Outcome, Outgoing
 from alerting.channels.spec import Provider
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.providers.breaker import Limits, State
@@ -29,15 +29,15 @@ Make = Callable[..., Routes]
 
 
 @pytest.fixture
-async def told(town: Town) -> AsyncIterator[Alarms]:
-    told = Alarms(town.db)
+async def told(harness: DispatchHarness) -> AsyncIterator[Alarms]:
+    told = Alarms(harness.db)
     yield told
     await told.drain()
 
 
 @pytest.fixture
-def routes_of(town: Town, told: Alarms) -> Make:
-    return partial(make, town, told)
+def routes_of(harness: DispatchHarness, told: Alarms) -> Make:
+    return partial(make, harness, told)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -47,7 +47,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def make(
-    town: Town,
+    harness: DispatchHarness,
     told: Alarms,
     *several: Scripted,
     limits: Limits = LIMITS,
@@ -55,7 +55,7 @@ def make(
 ) -> Routes:
     name = several[0].name
     providers = {name: [Provider(f"{name}.{n}", c) for n, c in enumerate(several, 1)]}
-    return Routes(providers, town.rates(), told, limits=limits, now=now)
+    return Routes(providers, harness.rates(), told, limits=limits, now=now)
 
 
 async def send(routes: Routes, numbers: Sequence[int], lane: Lane = Lane.SEVERE) -> list[Outcome]:
@@ -139,9 +139,9 @@ async def test_one_that_hangs_while_others_are_answered_is_waited_for(routes_of:
 
 
 async def test_waiting_for_a_turn_is_no_slowness_of_the_provider(
-    town: Town, routes_of: Make
+    harness: DispatchHarness, routes_of: Make
 ) -> None:
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await policies.set_live(c, "[pace.sms]\nper_second = 20\n", by=internal("test"))
     first, second = Scripted(), Scripted()
     routes = routes_of(first, second)
@@ -202,13 +202,13 @@ STEPS = [
 
 @pytest.mark.parametrize(("step", "reply", "definite"), STEPS)
 async def test_a_mail_goes_to_the_second_relay_only_where_the_first_has_not_taken_it(
-    town: Town, told: Alarms, step: str, reply: str | None, *, definite: bool
+    harness: DispatchHarness, told: Alarms, step: str, reply: str | None, *, definite: bool
 ) -> None:
     first, second = Relay(step, reply), Relay()
     async with relays(first, second) as providers:
         routes = Routes(
             {"email": providers},
-            town.rates(),
+            harness.rates(),
             told,
             limits=Limits(slow_s=0.3 if reply is None else 60),
         )
@@ -232,28 +232,28 @@ async def test_a_mail_goes_to_the_second_relay_only_where_the_first_has_not_take
 
 
 async def test_what_is_in_doubt_at_one_is_sent_again_by_the_other_and_flagged(
-    town: Town, told: Alarms, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, told: Alarms, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Scripted(answer=lambda m: Outcome(m.delivery_id, AMBIGUOUS, provider_code="timeout"))
     second = Scripted()
-    others = {n: (Provider(f"{n}.1", c),) for n, c in town.channels.items() if n != "sms"}
+    others = {n: (Provider(f"{n}.1", c),) for n, c in harness.channels.items() if n != "sms"}
     # It never opens: the second try alone must lead elsewhere.
     never = Limits(few=10**9, many=10**9, slow_s=1e9)
     routes = Routes(
         {"sms": [Provider("sms.1", first), Provider("sms.2", second)], **others},
-        town.rates(),
+        harness.rates(),
         told,
         limits=never,
     )
-    monkeypatch.setattr(town, "routes", lambda: routes)
-    town.settings.in_doubt_wait_s = 0
-    submitted = await town.submit(alert_xml)
+    monkeypatch.setattr(harness, "routes", lambda: routes)
+    harness.settings.in_doubt_wait_s = 0
+    submitted = await harness.submit(alert_xml)
     rows: list[dict[str, Any]] = []
     # A window that is refused as a whole ends a chunk's turn.
     for _ in range(20):
-        await town.due_now()
-        await town.worker().sweep()
-        rows = [r for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
+        await harness.due_now()
+        await harness.worker().sweep()
+        rows = [r for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
         if {r["state"] for r in rows} == {"accepted"}:
             break
     assert {(r["state"], r["possible_duplicate"]) for r in rows} == {("accepted", True)}

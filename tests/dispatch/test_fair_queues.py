@@ -7,8 +7,8 @@ from itertools import groupby
 from uuid import UUID
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import update
-from town import Town
 
 from alerting.cap import read, to_xml
 from alerting.dispatch.chunks import locks
@@ -33,25 +33,27 @@ def one_of(data: bytes, name: str, severity: Severity = Severity.SEVERE) -> byte
     return to_xml(replace(alert, identifier=name.replace(" ", "-"), infos=infos))
 
 
-async def submitted(town: Town, data: bytes, name: str, *, by: str = "test") -> UUID:
-    found = await town.submit(one_of(data, name), principal=internal(by))
+async def submitted(harness: DispatchHarness, data: bytes, name: str, *, by: str = "test") -> UUID:
+    found = await harness.submit(one_of(data, name), principal=internal(by))
     return found.alert_id
 
 
-async def chunks(town: Town, alert_id: UUID, count: int, ranks: Ranks | None = None) -> None:
-    async with town.db.begin() as c:
+async def chunks(
+    harness: DispatchHarness, alert_id: UUID, count: int, ranks: Ranks | None = None
+) -> None:
+    async with harness.db.begin() as c:
         sizes = [("sms", 1)] * count
         await store.add_chunks(c, alert_id, Lane.SEVERE, sizes, ranks=ranks or Ranks())
 
 
-async def claimed(town: Town, count: int) -> list[Work]:
+async def claimed(harness: DispatchHarness, count: int) -> list[Work]:
     """So many rows of the queue of SMS, in the order workers get them; at each time two of them
     are in hand."""
     found: list[Work] = []
     for _ in range(count):
-        found += await queues.claim(town.db, [SMS], owner="test", lease_s=60)
+        found += await queues.claim(harness.db, [SMS], owner="test", lease_s=60)
         for work in found[-3:-2]:
-            async with town.db.begin() as c:
+            async with harness.db.begin() as c:
                 await claims.finish(c, work)
     return found
 
@@ -60,13 +62,15 @@ def runs(works: list[Work], names: dict[UUID, str]) -> list[tuple[str, int]]:
     return [(n, len(list(g))) for n, g in groupby(works, key=lambda w: names[w.alert_id])]
 
 
-async def test_small_alert_is_soon_done_beside_a_large_one(town: Town, alert_xml: bytes) -> None:
-    large = await submitted(town, alert_xml, "Dam broke")
-    small = await submitted(town, alert_xml, "Bridge closed")
-    await chunks(town, large, 200)
-    await claimed(town, 20)
-    await chunks(town, small, 10)
-    order = [w.alert_id for w in await claimed(town, 40)]
+async def test_small_alert_is_soon_done_beside_a_large_one(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    large = await submitted(harness, alert_xml, "Dam broke")
+    small = await submitted(harness, alert_xml, "Bridge closed")
+    await chunks(harness, large, 200)
+    await claimed(harness, 20)
+    await chunks(harness, small, 10)
+    order = [w.alert_id for w in await claimed(harness, 40)]
     assert order.count(small) == 10
     last = max(n for n, alert_id in enumerate(order) if alert_id == small)
     assert last < 20
@@ -74,105 +78,111 @@ async def test_small_alert_is_soon_done_beside_a_large_one(town: Town, alert_xml
     assert large in order[: last + 1]
 
 
-async def test_large_alert_beside_ever_new_small_ones_goes_on(town: Town, alert_xml: bytes) -> None:
-    large = await submitted(town, alert_xml, "Dam broke")
-    await chunks(town, large, 30)
-    for work in (await claimed(town, 5))[-2:]:
-        async with town.db.begin() as c:
+async def test_large_alert_beside_ever_new_small_ones_goes_on(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    large = await submitted(harness, alert_xml, "Dam broke")
+    await chunks(harness, large, 30)
+    for work in (await claimed(harness, 5))[-2:]:
+        async with harness.db.begin() as c:
             await claims.finish(c, work)
-    small = await submitted(town, alert_xml, "Bridge closed")
+    small = await submitted(harness, alert_xml, "Bridge closed")
     got: list[Work] = []
     for _ in range(100):
-        await chunks(town, small, 1)
-        got += await claimed(town, 1)
+        await chunks(harness, small, 1)
+        got += await claimed(harness, 1)
         for work in got[-3:-2]:
-            async with town.db.begin() as c:
+            async with harness.db.begin() as c:
                 await claims.finish(c, work)
     assert [w.alert_id for w in got].count(large) >= 5
 
 
 async def test_alert_whose_chunks_are_all_claimed_takes_turns_with_a_new_one(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    large = await submitted(town, alert_xml, "Dam broke")
+    large = await submitted(harness, alert_xml, "Dam broke")
     ranks = Ranks()
-    await chunks(town, large, 50, ranks)
-    await claimed(town, 50)
-    new = await submitted(town, alert_xml, "Bridge closed")
-    await chunks(town, new, 50)
-    await chunks(town, large, 5, ranks)
-    assert [w.alert_id for w in await claimed(town, 40)].count(large) >= 3
+    await chunks(harness, large, 50, ranks)
+    await claimed(harness, 50)
+    new = await submitted(harness, alert_xml, "Bridge closed")
+    await chunks(harness, new, 50)
+    await chunks(harness, large, 5, ranks)
+    assert [w.alert_id for w in await claimed(harness, 40)].count(large) >= 3
 
 
-async def test_every_alert_of_many_begins_before_any_is_done(town: Town, alert_xml: bytes) -> None:
-    ids = [await submitted(town, alert_xml, f"Event {n}") for n in range(8)]
+async def test_every_alert_of_many_begins_before_any_is_done(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    ids = [await submitted(harness, alert_xml, f"Event {n}") for n in range(8)]
     for alert_id in ids:
-        await chunks(town, alert_id, 5)
-    assert {w.alert_id for w in await claimed(town, 16)} == set(ids)
+        await chunks(harness, alert_id, 5)
+    assert {w.alert_id for w in await claimed(harness, 16)} == set(ids)
 
 
 async def test_tenant_with_many_alerts_leaves_the_first_place_to_another(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    many = [await submitted(town, alert_xml, f"Event {n}", by="busy") for n in range(6)]
-    one = await submitted(town, alert_xml, "Bridge closed", by="quiet")
+    many = [await submitted(harness, alert_xml, f"Event {n}", by="busy") for n in range(6)]
+    one = await submitted(harness, alert_xml, "Bridge closed", by="quiet")
     plans = [(Lane.SEVERE, PLAN, False)]
     order = [
         w.alert_id
         for _ in range(3)
-        for w in await queues.claim(town.db, plans, owner="test", lease_s=60)
+        for w in await queues.claim(harness.db, plans, owner="test", lease_s=60)
     ]
     assert order.index(one) <= 1
     for others, alert_id in enumerate(many):
-        await chunks(town, alert_id, 2, Ranks(others=others))
-    await chunks(town, one, 2)
-    order = [w.alert_id for w in await claimed(town, 14)]
+        await chunks(harness, alert_id, 2, Ranks(others=others))
+    await chunks(harness, one, 2)
+    order = [w.alert_id for w in await claimed(harness, 14)]
     assert order.index(one) <= 1
     assert set(order) == {*many, one}
 
 
 async def test_plan_far_ahead_lets_an_alert_with_less_queued_pass(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    large = await submitted(town, alert_xml, "Dam broke")
-    plan = await town.claim("planner")
+    large = await submitted(harness, alert_xml, "Dam broke")
+    plan = await harness.claim("planner")
     assert plan.alert_id == large
-    await chunks(town, large, 20)
-    assert not await queues.smaller_waits(town.db, plan, enough=20)
-    small = await submitted(town, alert_xml, "Bridge closed")
-    assert await queues.smaller_waits(town.db, plan, enough=20)
-    assert not await queues.smaller_waits(town.db, plan, enough=21)
-    smaller = await town.claim("planner")
+    await chunks(harness, large, 20)
+    assert not await queues.smaller_waits(harness.db, plan, enough=20)
+    small = await submitted(harness, alert_xml, "Bridge closed")
+    assert await queues.smaller_waits(harness.db, plan, enough=20)
+    assert not await queues.smaller_waits(harness.db, plan, enough=21)
+    smaller = await harness.claim("planner")
     assert smaller.alert_id == small
-    assert await queues.smaller_waits(town.db, plan, enough=20)
+    assert await queues.smaller_waits(harness.db, plan, enough=20)
     # Never both of them.
-    assert not await queues.smaller_waits(town.db, smaller, enough=0)
-    async with town.db.begin() as c:
+    assert not await queues.smaller_waits(harness.db, smaller, enough=0)
+    async with harness.db.begin() as c:
         await c.execute(update(outbox).where(outbox.c.alert_id == small).values(state="done"))
-    assert not await queues.smaller_waits(town.db, plan, enough=20)
+    assert not await queues.smaller_waits(harness.db, plan, enough=20)
 
 
-async def test_end_goes_before_everything_of_its_lane(town: Town, alert_xml: bytes) -> None:
-    large = await submitted(town, alert_xml, "Dam broke")
-    await chunks(town, large, 20)
-    end = await submitted(town, alert_xml, "Bridge closed")
-    await chunks(town, end, 3, Ranks(first=True))
-    got = await claimed(town, 5)
+async def test_end_goes_before_everything_of_its_lane(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    large = await submitted(harness, alert_xml, "Dam broke")
+    await chunks(harness, large, 20)
+    end = await submitted(harness, alert_xml, "Bridge closed")
+    await chunks(harness, end, 3, Ranks(first=True))
+    got = await claimed(harness, 5)
     assert [(w.alert_id, w.first) for w in got] == [(end, True)] * 3 + [(large, False)] * 2
 
 
 async def test_row_that_waited_for_a_time_joins_near_the_front_when_it_has_come(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    large = await submitted(town, alert_xml, "Dam broke")
-    await chunks(town, large, 20)
-    (first,) = await claimed(town, 1)
-    async with town.db.begin() as c:
+    large = await submitted(harness, alert_xml, "Dam broke")
+    await chunks(harness, large, 20)
+    (first,) = await claimed(harness, 1)
+    async with harness.db.begin() as c:
         await claims.release(c, first, delay_s=60, cursor=0)
-    assert first.id not in {w.id for w in await claimed(town, 5)}
-    async with town.db.begin() as c:
+    assert first.id not in {w.id for w in await claimed(harness, 5)}
+    async with harness.db.begin() as c:
         await c.execute(update(outbox).where(outbox.c.id == first.id).values(not_before=long_ago()))
-    assert first.id in {w.id for w in await claimed(town, 3)}
+    assert first.id in {w.id for w in await claimed(harness, 3)}
 
 
 def long_ago() -> object:
@@ -182,29 +192,29 @@ def long_ago() -> object:
 
 
 async def test_rows_of_programs_that_write_no_rank_are_claimed(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    await submitted(town, alert_xml, "Dam broke")
-    async with town.db.begin() as c:
+    await submitted(harness, alert_xml, "Dam broke")
+    async with harness.db.begin() as c:
         await c.execute(update(outbox).values(rank=None))
-    assert await queues.claim(town.db, [(Lane.SEVERE, PLAN, False)], owner="test", lease_s=60)
+    assert await queues.claim(harness.db, [(Lane.SEVERE, PLAN, False)], owner="test", lease_s=60)
 
 
 @pytest.mark.parametrize("pace", [0, 2])
 async def test_alert_is_begun_though_another_takes_long(
-    town: Town, alert_xml: bytes, pace: int, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, alert_xml: bytes, pace: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of two alerts of one lane waits for no more than a slice of the other's."""
-    town.settings = town.settings.model_copy(update={"chunk_size": 40, "window": 2 + pace})
-    large = await submitted(town, alert_xml, "Dam broke")
-    worker = town.worker()
+    harness.settings = harness.settings.model_copy(update={"chunk_size": 40, "window": 2 + pace})
+    large = await submitted(harness, alert_xml, "Dam broke")
+    worker = harness.worker()
     await worker.fill()
     await worker.finish()
     await worker.fill()
-    sms = town.channels["sms"]
+    sms = harness.channels["sms"]
     while len(sms.sent) < 2:
         await asyncio_tick()
-    await submitted(town, alert_xml, "Bridge closed")
+    await submitted(harness, alert_xml, "Bridge closed")
     # A slice is over at once.
     monkeypatch.setattr(locks, "SLICE_S", 0.0)
     await worker.sweep()

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from town import Town
+from dispatch_harness import DispatchHarness
 
 from alerting.cap import read
 from alerting.channels.render import render
@@ -42,28 +42,30 @@ def test_the_words_of_the_danger_come_whole(corpus: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["areadesc-3kB", "same-list-in-one-geocode", "reference-long"])
-async def test_a_long_value_is_accepted(town: Town, corpus: Path, name: str) -> None:
+async def test_a_long_value_is_accepted(harness: DispatchHarness, corpus: Path, name: str) -> None:
     data = (corpus / "field" / "long-values" / f"{name}.xml").read_bytes()
-    assert (await town.submit(data, now=True)).created
+    assert (await harness.submit(data, now=True)).created
 
 
-async def test_a_long_identifier_is_refused_with_a_sentence(town: Town, corpus: Path) -> None:
+async def test_a_long_identifier_is_refused_with_a_sentence(
+    harness: DispatchHarness, corpus: Path
+) -> None:
     data = (corpus / "field" / "long-values" / "identifier-3kB.xml").read_bytes()
     with pytest.raises(BadInput, match="characters"):
-        await town.submit(data, now=True)
+        await harness.submit(data, now=True)
 
 
-async def test_a_mistyped_severity_is_asked_for(town: Town, corpus: Path) -> None:
+async def test_a_mistyped_severity_is_asked_for(harness: DispatchHarness, corpus: Path) -> None:
     data = (corpus / "field" / "typed-severity" / "alert.xml").read_bytes()
     with pytest.raises(BadInput, match="Severe"):
-        await town.submit(data, now=True)
+        await harness.submit(data, now=True)
 
 
 async def test_a_document_saved_from_a_browser_is_mended_for_a_feed_alone(
-    town: Town, corpus: Path
+    harness: DispatchHarness, corpus: Path
 ) -> None:
     data = (corpus / "field" / "text-before-xml" / "alert.xml").read_bytes()
     (alert,) = read(data).alerts
     assert alert.repairs
     with pytest.raises(BadInput, match="before"):
-        await town.submit(data, now=True)
+        await harness.submit(data, now=True)

@@ -18,6 +18,7 @@ from uuid import UUID
 import pytest
 from carrier import TAKES, Call, Carrier
 from databases import emptying, with_dependents
+from dispatch_harness import DispatchHarness
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,13 +31,12 @@ from hypothesis.stateful import (
 from moves import MOVES, moves_made, record_moves
 from sizes import size
 from sqlalchemy import func, select, text, update
-from town import Town
 
 from alerting.audience.register import read_row
 from alerting.cap import to_xml
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
-from alerting.dispatch.intake.cancel import call_back_all, cancel
+from alerting.dispatch.broker import WorkNotifier
+from alerting.dispatch.intake.cancel import cancel, revoke_all
 from alerting.domain.alert import (
     Alert,
     Area,
@@ -95,17 +95,17 @@ class Stage:
     """One town on one event loop; every play begins with it emptied."""
 
     loop: asyncio.AbstractEventLoop
-    town: Town
+    harness: DispatchHarness
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
 
 
-async def _empty(town: Town) -> None:
-    async with town.db.begin() as connection:
+async def _empty(harness: DispatchHarness) -> None:
+    async with harness.db.begin() as connection:
         await connection.exec_driver_sql(emptying(EMPTIED))
         await merge(await raw(connection), _rows())
-    await record_moves(town.db)
+    await record_moves(harness.db)
 
 
 class Guarantee(RuleBasedStateMachine):
@@ -118,10 +118,10 @@ class Guarantee(RuleBasedStateMachine):
         super().__init__()
         self.log: list[Call] = []
         self.carriers = {n: Carrier(n, log=self.log) for n in ("sms", "email")}
-        town = Town(
+        harness = DispatchHarness(
             Database(self.database_url),
             ManualClock(START),
-            Doorbell("redis://127.0.0.1:9/0"),
+            WorkNotifier("redis://127.0.0.1:9/0"),
             Settings(
                 chunk_size=6,
                 window=WINDOW,
@@ -132,8 +132,8 @@ class Guarantee(RuleBasedStateMachine):
             dict(self.carriers),
             [],
         )
-        self.stage = Stage(self.loop, town)
-        self.stage.run(_empty(town))
+        self.stage = Stage(self.loop, harness)
+        self.stage.run(_empty(harness))
         for c in self.carriers.values():
             c.while_asleep, c.at_cancel = self._meanwhile, self._cancel_of
         self.issued: dict[UUID, Alert] = {}
@@ -173,7 +173,7 @@ class Guarantee(RuleBasedStateMachine):
                 info = replace(info, severity=Severity.SEVERE)
             case "what to do":
                 info = replace(info, response_types=(ResponseType.EVACUATE,))
-        self.stage.town.clock.advance(1)
+        self.stage.harness.clock.advance(1)
         self._issue(
             replace(
                 old,
@@ -196,7 +196,7 @@ class Guarantee(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 6, 130, 3600]), sms=SCRIPT)
     def later(self, seconds: int, sms: list[str]) -> None:
-        self.stage.town.clock.advance(seconds)
+        self.stage.harness.clock.advance(seconds)
         self.work(sms, [])
 
     @rule()
@@ -213,12 +213,12 @@ class Guarantee(RuleBasedStateMachine):
         words = ["sent", call.fate, call.fate] if early else [call.fate, "sent"]
 
         async def come() -> None:
-            async with self.stage.town.db.begin() as c:
+            async with self.stage.harness.db.begin() as c:
                 await receipts.add(
                     c,
                     [NewReceipt("sms", call.delivery_id, call.ref, w, CODES[w]) for w in words],
                 )
-            await self.stage.town.house().keep()
+            await self.stage.harness.maintenance().run_once()
 
         self.stage.run(come())
 
@@ -287,13 +287,13 @@ class Guarantee(RuleBasedStateMachine):
 
     @invariant()
     def every_single_move_is_forward(self) -> None:
-        for was, became in self.stage.run(moves_made(self.stage.town.db, "delivery")):
+        for was, became in self.stage.run(moves_made(self.stage.harness.db, "delivery")):
             assert became in MOVES.get(was, set()), f"{was} became {became}"
 
     @invariant()
     def fences_only_rise(self) -> None:
         async def read() -> dict[int, int]:
-            async with self.stage.town.db.begin() as c:
+            async with self.stage.harness.db.begin() as c:
                 rows = await c.exec_driver_sql("select id, fence from outbox")
                 return {r.id: r.fence for r in rows}
 
@@ -303,10 +303,10 @@ class Guarantee(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """After some quiet time everybody was told, or the log says why not."""
-        town = self.stage.town
+        harness = self.stage.harness
         try:
             for seconds in (6, 6, 6, 6, 130, 130, 130, 6):
-                town.clock.advance(seconds)
+                harness.clock.advance(seconds)
                 self.work([], [])
                 self.the_ledger_agrees_with_the_log()
             rows = self.stage.run(self._rows())
@@ -323,33 +323,33 @@ class Guarantee(RuleBasedStateMachine):
                 planned = {r["ref"] for r in rows.values() if r["alert_id"] == alert_id}
                 assert planned == here, "somebody was not thought of"
             for seconds in (24 * 3600, 130, 0):
-                town.clock.advance(seconds)
+                harness.clock.advance(seconds)
                 self.work([], [])
             rows = self.stage.run(self._rows())
             left = [r for r in rows.values() if r["state"] not in FINAL]
             assert not left, str(left)
         finally:
-            self.stage.run(town.close())
-            self.stage.run(town.db.close())
+            self.stage.run(harness.close())
+            self.stage.run(harness.db.close())
 
     def _told_or_why_not(self, row: dict[str, Any], rows: dict[int, dict[str, Any]]) -> None:
-        told = row["state"] in {"accepted", "delivered"}
+        notified = row["state"] in {"accepted", "delivered"}
         heard_of = any(c.fate for c in self._calls_of(row["id"]))
-        if not told and row["reason"] == "in-doubt":
+        if not notified and row["reason"] == "in-doubt":
             # Not sent again where the address is dead or another alert has told of this danger.
             spared = row["endpoint"] in self._dead or any(
                 r["state"] in {"accepted", "delivered"} and r["id"] != row["id"]
                 for r in self._all_of(row, rows)
             )
             assert row["tries"] >= MAX_TRIES or spared, f"{row}, {self._all_of(row, rows)}"
-        elif not told and row["reason"] == "superseded":
+        elif not notified and row["reason"] == "superseded":
             # Waiting for another try it met a newer alert that says the same, which is judged too.
             newer = [r for r in self._all_of(row, rows) if r["id"] > row["id"]]
             assert any(r["reason"] != "superseded" for r in newer), str(row)
-        elif not told and row["reason"] not in SPARED:
+        elif not notified and row["reason"] not in SPARED:
             assert row["reason"] in {"dead-address", "suspended", "unreachable"}, str(row)
         unheard = row["state"] == "accepted" and not heard_of
-        not_reached = unheard or (not told and row["reason"] not in SPARED)
+        not_reached = unheard or (not notified and row["reason"] not in SPARED)
         other_way = row["ref"] in TWO_WAYS and f"{row['ref']}@example.org" not in self._dead
         if not_reached and row["channel"] == "sms" and other_way:
             assert any(
@@ -367,20 +367,20 @@ class Guarantee(RuleBasedStateMachine):
 
     @property
     def _now(self) -> datetime:
-        return self.stage.town.clock.now().replace(microsecond=0)
+        return self.stage.harness.clock.now().replace(microsecond=0)
 
     @property
     def _standing(self) -> list[UUID]:
         return self.stage.run(self._read_standing()) if self.issued else []
 
     async def _read_standing(self) -> list[UUID]:
-        async with self.stage.town.db.begin() as c:
+        async with self.stage.harness.db.begin() as c:
             rows = await c.execute(
                 text(
                     "select id from alert where msg_type <> 'Cancel' and expires_at > :now and"
                     " state in ('accepted','delivering','completed') order by submitted_at, id"
                 ),
-                {"now": self.stage.town.clock.now()},
+                {"now": self.stage.harness.clock.now()},
             )
             return [r.id for r in rows if r.id in self.issued]
 
@@ -396,7 +396,7 @@ class Guarantee(RuleBasedStateMachine):
         return [c for c in self.log if c.delivery_id == id_]
 
     async def _rows(self) -> dict[int, dict[str, Any]]:
-        async with self.stage.town.db.begin() as c:
+        async with self.stage.harness.db.begin() as c:
             found = await c.exec_driver_sql(
                 """select d.id, d.alert_id, d.citizen_id, d.channel, d.state, d.reason, d.tries,
                           d.possible_duplicate, c.ref, a.event_id, a.lane, n.endpoint
@@ -407,47 +407,51 @@ class Guarantee(RuleBasedStateMachine):
 
     async def _work(self) -> None:
         """Leases of the dead have run out and everything that waits is due."""
-        town = self.stage.town
+        harness = self.stage.harness
         await self._leases_run_out()
-        await town.due_now()
+        await harness.due_now()
         with suppress(asyncio.CancelledError):
-            await town.worker().sweep_in_order()
+            await harness.worker().sweep_in_order()
         # A killed process does nothing more.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await town.house().keep()
+        await harness.maintenance().run_once()
 
     async def _meanwhile(self) -> None:
         """Others find the sleeper's lease run out, and go on."""
         await self._leases_run_out()
-        await self.stage.town.worker().sweep_in_order()
+        await self.stage.harness.worker().sweep_in_order()
 
     async def _cancel_of(self, delivery_id: int) -> None:
-        async with self.stage.town.db.begin() as c:
+        async with self.stage.harness.db.begin() as c:
             query = select(delivery.c.alert_id).where(delivery.c.id == delivery_id)
             alert_id = await c.scalar(query)
         await self._cancel(alert_id)
 
     async def _cancel(self, alert_id: UUID) -> None:
-        town = self.stage.town
+        harness = self.stage.harness
         done = await cancel(
-            town.db, alert_id, principal=internal("test"), clock=town.clock, doorbell=town.doorbell
+            harness.db,
+            alert_id,
+            principal=internal("test"),
+            clock=harness.clock,
+            notifier=harness.notifier,
         )
         for ended in done.ended:
             self.ended.setdefault(ended, len(self.log))
-        await call_back_all(town.db, town.clock, done.ended)
+        await revoke_all(harness.db, harness.clock, done.ended)
 
     async def _leases_run_out(self) -> None:
-        async with self.stage.town.db.begin() as c:
+        async with self.stage.harness.db.begin() as c:
             past = func.now() - text("interval '1 second'")
             await c.execute(
                 update(outbox).where(outbox.c.state == "leased").values(lease_until=past)
             )
 
     def _issue(self, alert: Alert) -> None:
-        submitted = self.stage.run(self.stage.town.submit(to_xml(alert), now=False))
+        submitted = self.stage.run(self.stage.harness.submit(to_xml(alert), now=False))
         self.issued[submitted.alert_id] = alert
 
     def _name(self) -> str:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from dispatch_harness import DispatchHarness
 from shapely import Point
 from sqlalchemy import delete, select, update
-from town import Town
 
 from alerting.cap import to_xml
-from alerting.dispatch.judging.explain import explain
+from alerting.dispatch.evaluation.explain import explain
 from alerting.domain.alert import Alert, MsgType, Scope, Status
 from alerting.domain.geometry import ring_shape
 from alerting.domain.principal import internal
@@ -20,62 +20,69 @@ from alerting.drills import rosters
 from alerting.store.schema import address, citizen
 
 
-async def why(town: Town, alert_id: UUID, ref: str) -> str:
-    async with town.db.begin() as c:
-        (one,) = await explain(c, alert_id, ref, now=town.clock.now())
+async def why(harness: DispatchHarness, alert_id: UUID, ref: str) -> str:
+    async with harness.db.begin() as c:
+        (one,) = await explain(c, alert_id, ref, now=harness.clock.now())
     return one.sentence
 
 
-async def planned(town: Town, alert: Alert) -> UUID:
-    submitted = await town.submit(to_xml(sent_now(alert, town.clock.now())), now=False)
-    await town.worker().sweep()
+async def planned(harness: DispatchHarness, alert: Alert) -> UUID:
+    submitted = await harness.submit(to_xml(sent_now(alert, harness.clock.now())), now=False)
+    await harness.worker().sweep()
     return submitted.alert_id
 
 
 @pytest.fixture
-def here_and_there(town: Town, flood: Alert) -> tuple[str, str]:
+def here_and_there(harness: DispatchHarness, flood: Alert) -> tuple[str, str]:
     """The register's keys of somebody in the area and of somebody far from it."""
     ground = ring_shape(flood.infos[0].areas[0].polygons[0].points)
-    apart = [(ground.distance(Point(c.lon, c.lat)), c.ref) for c in town.citizens]
+    apart = [(ground.distance(Point(c.lon, c.lat)), c.ref) for c in harness.citizens]
     return min(apart)[1], max(apart)[1]
 
 
-async def test_the_public(town: Town, flood: Alert, here_and_there: tuple[str, str]) -> None:
+async def test_the_public(
+    harness: DispatchHarness, flood: Alert, here_and_there: tuple[str, str]
+) -> None:
     here, there = here_and_there
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         mine = select(citizen.c.id).where(citizen.c.ref == here).scalar_subquery()
         await c.execute(delete(address).where(address.c.citizen_id == mine))
-    alert_id = await planned(town, flood)
+    alert_id = await planned(harness, flood)
     none = "No delivery was planned: the citizen"
     assert (
-        await why(town, alert_id, here) == f"{none} had no address, or came into its areas later."
+        await why(harness, alert_id, here)
+        == f"{none} had no address, or came into its areas later."
     )
-    assert await why(town, alert_id, there) == f"{none} has no place or geocode in its areas."
-    cancel = await town.submit(await town.cancel_of(alert_id), now=False)
-    await town.worker().sweep()
-    assert await why(town, cancel.alert_id, there) == (
+    assert await why(harness, alert_id, there) == f"{none} has no place or geocode in its areas."
+    cancel = await harness.submit(await harness.cancel_of(alert_id), now=False)
+    await harness.worker().sweep()
+    assert await why(harness, cancel.alert_id, there) == (
         f"{none} had not been notified of the danger that it ends."
     )
 
 
-async def test_a_closed_group(town: Town, flood: Alert, here_and_there: tuple[str, str]) -> None:
+async def test_a_closed_group(
+    harness: DispatchHarness, flood: Alert, here_and_there: tuple[str, str]
+) -> None:
     here, there = here_and_there
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(update(citizen).where(citizen.c.ref == there).values(groups=["staff"]))
     alert_id = await planned(
-        town, replace(flood, scope=Scope.PRIVATE, addresses=("staff",), msg_type=MsgType.ALERT)
+        harness, replace(flood, scope=Scope.PRIVATE, addresses=("staff",), msg_type=MsgType.ALERT)
     )
-    assert "is not a participant: in none of the groups" in await why(town, alert_id, here)
-    assert "has no place or geocode in its areas" in await why(town, alert_id, there)
+    assert "is not a participant: in none of the groups" in await why(harness, alert_id, here)
+    assert "has no place or geocode in its areas" in await why(harness, alert_id, there)
 
 
-async def test_a_drill(town: Town, flood: Alert, here_and_there: tuple[str, str]) -> None:
+async def test_a_drill(
+    harness: DispatchHarness, flood: Alert, here_and_there: tuple[str, str]
+) -> None:
     here, there = here_and_there
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await rosters.create(c, "lighthouse", by="test")
         await rosters.add(c, "lighthouse", [there], source="form 7", by=internal("test").actor)
     alert_id = await planned(
-        town, replace(flood, status=Status.EXERCISE, addresses=("lighthouse",))
+        harness, replace(flood, status=Status.EXERCISE, addresses=("lighthouse",))
     )
-    assert "is not a participant: on none of the rosters" in await why(town, alert_id, here)
-    assert "has no place or geocode in its areas" in await why(town, alert_id, there)
+    assert "is not a participant: on none of the rosters" in await why(harness, alert_id, here)
+    assert "has no place or geocode in its areas" in await why(harness, alert_id, there)

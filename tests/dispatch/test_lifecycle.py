@@ -9,8 +9,8 @@ from datetime import datetime
 
 import psycopg
 import pytest
+from dispatch_harness import DispatchHarness, until
 from sqlalchemy import func, select, text, update
-from town import Town, until
 
 from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.lease import Lease
@@ -20,35 +20,39 @@ from alerting.store.claims import Fenced
 from alerting.store.schema import outbox as table
 
 
-async def leased_until(town: Town, outbox_id: int) -> datetime:
-    async with town.db.begin() as c:
+async def leased_until(harness: DispatchHarness, outbox_id: int) -> datetime:
+    async with harness.db.begin() as c:
         found = await c.scalar(select(table.c.lease_until).where(table.c.id == outbox_id))
     assert isinstance(found, datetime)
     return found
 
 
-async def test_a_lease_is_extended_while_its_chunk_takes_long(town: Town, alert_xml: bytes) -> None:
-    await town.submit(alert_xml)
-    work = await town.claim("slow", lease_s=3)
-    lease = Lease(town.db, work, lease_s=3)
-    first = await leased_until(town, work.id)
+async def test_a_lease_is_extended_while_its_chunk_takes_long(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    await harness.submit(alert_xml)
+    work = await harness.claim("slow", lease_s=3)
+    lease = Lease(harness.db, work, lease_s=3)
+    first = await leased_until(harness, work.id)
 
     async def extended() -> bool:
-        return await leased_until(town, work.id) > first
+        return await leased_until(harness, work.id) > first
 
-    async with lease.kept():
+    async with lease.heartbeat():
         await until(extended)
-        assert lease.sure
-        assert await town.claim_one(work.id, "other") is None
+        assert lease.is_valid
+        assert await harness.claim_one(work.id, "other") is None
 
 
-async def test_whoever_lost_the_lease_calls_no_provider(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
+async def test_whoever_lost_the_lease_calls_no_provider(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Lease, "sure", property(lambda lease: False))
-        await town.worker().sweep()
-    assert town.sent == []
-    rows = await town.rows(submitted.alert_id)
+        await harness.worker().sweep()
+    assert harness.sent == []
+    rows = await harness.rows(submitted.alert_id)
     assert {r["state"] for r in rows} == {"planned"}
     assert {r["tries"] for r in rows} == {0}
     assert "not-called" in {r["code"] for r in rows}
@@ -64,11 +68,11 @@ def cut_connections(url: str) -> None:
 
 
 async def test_outcomes_outlive_a_postgresql_that_goes_away(
-    town: Town, alert_xml: bytes, database_url: str, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, alert_xml: bytes, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submitted = await town.submit(alert_xml)
+    submitted = await harness.submit(alert_xml)
     writes = cuts = 0
-    turn_window = claims.turn_window
+    commit_batch_and_open_next = claims.commit_batch_and_open_next
 
     async def cut_before_writing(*args: object, **options: object) -> AlertState:
         """Every third write finds its connection gone."""
@@ -77,20 +81,20 @@ async def test_outcomes_outlive_a_postgresql_that_goes_away(
         if writes % 3 == 0:
             cuts += 1
             await asyncio.to_thread(cut_connections, database_url)
-        return await turn_window(*args, **options)  # type: ignore[arg-type]
+        return await commit_batch_and_open_next(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(claims, "turn_window", cut_before_writing)
+    monkeypatch.setattr(claims, "commit_batch_and_open_next", cut_before_writing)
     async with asyncio.timeout(60):
-        await town.worker().sweep()
+        await harness.worker().sweep()
     assert cuts > 5
-    rows = await town.rows(submitted.alert_id)
+    rows = await harness.rows(submitted.alert_id)
     assert {r["state"] for r in rows} == {"accepted"}
     # Every answer was written: nothing was in doubt, so nothing was sent twice.
     assert not any(r["possible_duplicate"] for r in rows)
-    assert Counter(m.endpoint for m in town.sent).most_common(1)[0][1] == 1
+    assert Counter(m.endpoint for m in harness.sent).most_common(1)[0][1] == 1
 
 
-async def kill_all(town: Town, sweeps: int, deadly: str) -> None:
+async def kill_all(harness: DispatchHarness, sweeps: int, deadly: str) -> None:
     """Let workers try again and again while the message to `deadly` ends each of them."""
 
     def end(m: Outgoing) -> Outcome:
@@ -98,68 +102,70 @@ async def kill_all(town: Town, sweeps: int, deadly: str) -> None:
             raise asyncio.CancelledError
         return Outcome(m.delivery_id, provider_ref="ok")
 
-    for channel in town.channels.values():
+    for channel in harness.channels.values():
         channel.answer = end
     past = func.now() - text("interval '1 second'")
     for _ in range(sweeps):
         with suppress(asyncio.CancelledError):
-            await town.worker().sweep()
-        async with town.db.begin() as c:
+            await harness.worker().sweep()
+        async with harness.db.begin() as c:
             await c.execute(update(table).where(table.c.state == "leased").values(lease_until=past))
             await c.execute(update(table).values(not_before=past))
 
 
 async def test_one_message_that_ends_every_worker_ends_nobody_elses(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    town.settings.in_doubt_wait_s = 0
-    submitted = await town.submit(alert_xml)
-    _, deadly = sorted(t for t in town.expected(alert_xml) if t[0] == "sms")[3]
-    await kill_all(town, 30, deadly)
-    rows = await town.rows(submitted.alert_id)
+    harness.settings.in_doubt_wait_s = 0
+    submitted = await harness.submit(alert_xml)
+    _, deadly = sorted(t for t in harness.expected(alert_xml) if t[0] == "sms")[3]
+    await kill_all(harness, 30, deadly)
+    rows = await harness.rows(submitted.alert_id)
     assert {r["state"] for r in rows} == {"accepted", "failed"}
     (lost,) = [r for r in rows if r["state"] == "failed"]
     assert (lost["channel"], lost["reason"]) == ("sms", "in-doubt")
-    told = {m.endpoint for m in town.sent}
-    assert told >= {e for _, e in town.expected(alert_xml)}
+    notified = {m.endpoint for m in harness.sent}
+    assert notified >= {e for _, e in harness.expected(alert_xml)}
 
 
 async def test_told_to_end_it_leaves_its_chunks_between_two_windows(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
+    submitted = await harness.submit(alert_xml)
     ending = False
 
     def after_ten(m: Outgoing) -> Outcome:
         nonlocal ending
-        ending = len(town.sent) >= 10
+        ending = len(harness.sent) >= 10
         return Outcome(m.delivery_id, provider_ref="ok")
 
-    for channel in town.channels.values():
+    for channel in harness.channels.values():
         channel.answer = after_ten
-    await town.worker(stopping=lambda: ending).sweep()
-    rows = await town.rows(submitted.alert_id)
+    await harness.worker(stopping=lambda: ending).sweep()
+    rows = await harness.rows(submitted.alert_id)
     sent = [r for r in rows if r["state"] == "accepted"]
     # A window may be open on each channel.
-    assert 10 <= len(sent) < 10 + town.settings.window * len(town.channels)
+    assert 10 <= len(sent) < 10 + harness.settings.window * len(harness.channels)
     assert {r["state"] for r in rows} == {"accepted", "planned"}
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         open_rows = (await c.execute(select(table).where(table.c.state != "done"))).all()
     assert {r.state for r in open_rows} == {"ready"}
     assert {r.window_to for r in open_rows} == {0}
     ending = False
-    await town.due_now()
-    await town.worker().sweep()
-    assert {m.endpoint for m in town.sent} == {e for _, e in town.expected(alert_xml)}
-    assert len(town.sent) == len(town.expected(alert_xml))
+    await harness.due_now()
+    await harness.worker().sweep()
+    assert {m.endpoint for m in harness.sent} == {e for _, e in harness.expected(alert_xml)}
+    assert len(harness.sent) == len(harness.expected(alert_xml))
 
 
-async def test_leaving_waits_for_what_is_under_way(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
+async def test_leaving_waits_for_what_is_under_way(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml)
     begun, go_on = asyncio.Event(), asyncio.Event()
     ending = False
-    worker = town.worker(stopping=lambda: ending)
-    hold = town.channels["sms"]
+    worker = harness.worker(stopping=lambda: ending)
+    hold = harness.channels["sms"]
     original = hold.send
 
     async def wait(message: Outgoing) -> Outcome:
@@ -167,26 +173,26 @@ async def test_leaving_waits_for_what_is_under_way(town: Town, alert_xml: bytes)
         await go_on.wait()
         return await original(message)
 
-    for channel in town.channels.values():
+    for channel in harness.channels.values():
         channel.send = wait  # type: ignore[method-assign]
     async with asyncio.timeout(60):
         async with worker.serving():
             await begun.wait()
             ending = True
             asyncio.get_running_loop().call_later(0.05, go_on.set)
-    rows = await town.rows(submitted.alert_id)
+    rows = await harness.rows(submitted.alert_id)
     assert {r["state"] for r in rows} <= {"accepted", "planned"}
     assert any(r["state"] == "accepted" for r in rows)
 
 
 async def test_a_worker_whose_lease_was_taken_learns_it_and_writes_nothing(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    await town.submit(alert_xml)
-    work = await town.claim("first", lease_s=60)
-    async with town.db.begin() as c:
+    await harness.submit(alert_xml)
+    work = await harness.claim("first", lease_s=60)
+    async with harness.db.begin() as c:
         await c.execute(update(table).values(lease_until=func.now() - text("interval '1 s'")))
-    assert await town.claim_one(work.id, "second") is not None
+    assert await harness.claim_one(work.id, "second") is not None
     wrote = False
 
     async def act(*_: object) -> None:
@@ -194,5 +200,5 @@ async def test_a_worker_whose_lease_was_taken_learns_it_and_writes_nothing(
         wrote = True
 
     with pytest.raises(Fenced):
-        await Lease(town.db, work, lease_s=60).write(act)
+        await Lease(harness.db, work, lease_s=60).write(act)
     assert not wrote

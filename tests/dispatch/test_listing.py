@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from town import Town
+from dispatch_harness import DispatchHarness
 
 from alerting.cap import to_xml
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.dispatch.listing import Page, Wanted, area_of, page
 from alerting.domain.alert import Alert, Area, Circle, MsgType, NamedValue
 from alerting.domain.alert_state import AlertState
@@ -25,10 +25,10 @@ CODED = Area("Coded", geocodes=(NamedValue("EMMA_ID", "ES104"),))
 
 
 @pytest.fixture
-async def stored(town: Town, flood: Alert) -> list[str]:
+async def stored(harness: DispatchHarness, flood: Alert) -> list[str]:
     """Four alerts a minute apart: here, held; far; coded, of another sender; a record of one."""
-    town.begin_at(NOON)
-    async with town.db.begin() as c:
+    harness.begin_at(NOON)
+    async with harness.db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
     (area,) = flood.infos[0].areas
     alerts = [
@@ -41,12 +41,12 @@ async def stored(town: Town, flood: Alert) -> list[str]:
         sent = NOON + timedelta(minutes=n)
         info = replace(flood.infos[0], areas=(where,), expires=NOON + timedelta(hours=8))
         alert = replace(flood, identifier=name, sent=sent, infos=(info,))
-        await town.submit(to_xml(replace(alert, **changes)), now=False)  # type: ignore[arg-type]
+        await harness.submit(to_xml(replace(alert, **changes)), now=False)  # type: ignore[arg-type]
     return [name for name, _, _ in alerts]
 
 
-async def listed(town: Town, wanted: Wanted, **options: object) -> Page:
-    async with town.db.begin() as c:
+async def listed(harness: DispatchHarness, wanted: Wanted, **options: object) -> Page:
+    async with harness.db.begin() as c:
         return await page(c, wanted, **options)  # type: ignore[arg-type]
 
 
@@ -70,15 +70,15 @@ ASKED: list[tuple[Mapping[str, object], list[str]]] = [
 
 @pytest.mark.parametrize(("asked", "names"), ASKED)
 async def test_what_is_asked_for_is_found(
-    town: Town, stored: list[str], asked: Mapping[str, object], names: list[str]
+    harness: DispatchHarness, stored: list[str], asked: Mapping[str, object], names: list[str]
 ) -> None:
     wanted = Wanted(**asked)  # type: ignore[arg-type]
-    assert [a["identifier"] for a in (await listed(town, wanted)).alerts] == names
+    assert [a["identifier"] for a in (await listed(harness, wanted)).alerts] == names
     # By pages of one it is the same, and the last page says so.
     found: list[str] = []
     after: str | None = None
     for _ in range(9):
-        one = await listed(town, wanted, after=after, limit=1)
+        one = await listed(harness, wanted, after=after, limit=1)
         found += [a["identifier"] for a in one.alerts]
         after = one.next
         if after is None:
@@ -86,8 +86,8 @@ async def test_what_is_asked_for_is_found(
     assert (found, after) == (names, None)
 
 
-async def test_what_is_listed_of_one(town: Town, stored: list[str]) -> None:
-    (held,) = (await listed(town, Wanted(states=[AlertState.HELD]))).alerts
+async def test_what_is_listed_of_one(harness: DispatchHarness, stored: list[str]) -> None:
+    (held,) = (await listed(harness, Wanted(states=[AlertState.HELD]))).alerts
     assert (held["event"], held["severity"], held["state"]) == ("Storm surge", "Severe", "held")
     assert (held["sent"], held["status"]) == ("2026-11-24T12:00:00+00:00", "Actual")
     assert "more than the 1 that one person may alert" in held["state_reason"]
@@ -108,6 +108,6 @@ def test_a_geocode_that_is_none_is_refused(code: str) -> None:
 
 
 @pytest.mark.parametrize("after", ["", "1", "x-" + "0" * 32, "9" * 17 + "-" + "0" * 32])
-async def test_a_page_that_follows_none_is_refused(town: Town, after: str) -> None:
+async def test_a_page_that_follows_none_is_refused(harness: DispatchHarness, after: str) -> None:
     with pytest.raises(BadInput, match="follows no page"):
-        await listed(town, Wanted(), after=after)
+        await listed(harness, Wanted(), after=after)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from town import Town
+from dispatch_harness import DispatchHarness
 
 from alerting.audience.importing import import_file
 from alerting.cap import read, to_xml
@@ -22,62 +22,68 @@ def there(alert: Alert, area: Area, severity: Severity = Severity.EXTREME) -> Al
     return replace(alert, infos=infos)
 
 
-async def say(town: Town, alert: Alert) -> Submitted:
-    return await town.submit(to_xml(alert))
+async def say(harness: DispatchHarness, alert: Alert) -> Submitted:
+    return await harness.submit(to_xml(alert))
 
 
-async def test_exchanged_coordinates_that_hold_people_are_held(town: Town, flood: Alert) -> None:
+async def test_exchanged_coordinates_that_hold_people_are_held(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     swapped = mirrored(flood)
     assert swapped is not None
-    held = await say(town, swapped)
+    held = await say(harness, swapped)
     assert held.state is AlertState.HELD
     (note,) = [n for n in held.notes if "second person" in n]
     assert "with latitude and longitude exchanged they hold " in note
-    right = await say(town, replace(flood, identifier="right"))
+    right = await say(harness, replace(flood, identifier="right"))
     assert right.state is AlertState.ACCEPTED
 
 
-async def test_a_circle_in_metres_is_held_with_both_readings(town: Town, flood: Alert) -> None:
+async def test_a_circle_in_metres_is_held_with_both_readings(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     area = Area("Port Example", circles=(Circle(54.53, 2.5, 5000),))
-    held = await say(town, there(flood, area))
+    held = await say(harness, there(flood, area))
     assert held.state is AlertState.HELD
     (note,) = [n for n in held.notes if "second person" in n]
     assert re.search(r"a radius of 5,000 km and holds about \d{3} people; one of as many", note)
     assert re.search(r"metres holds (about|fewer than) \d+ people\.", note)
     small = Area("Port Example", circles=(Circle(54.53, 2.5, 5),))
-    sent = await say(town, replace(there(flood, small), identifier="small"))
+    sent = await say(harness, replace(there(flood, small), identifier="small"))
     assert sent.state is AlertState.ACCEPTED
 
 
 async def test_an_area_with_nobody_is_said_with_its_unknown_geocodes(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
     code = NamedValue("AGS", "09999")
-    submitted = await say(town, there(flood, Area("Nowhere", geocodes=(code,))))
+    submitted = await say(harness, there(flood, Area("Nowhere", geocodes=(code,))))
     assert submitted.state is AlertState.ACCEPTED
     assert "Nobody has the geocode AGS=09999." in " ".join(submitted.notes)
     empty = Area("Sea", circles=(Circle(1.0, 1.0, 5),))
-    submitted = await say(town, replace(there(flood, empty), identifier="sea"))
+    submitted = await say(harness, replace(there(flood, empty), identifier="sea"))
     assert "Nobody of the register is in its areas: it reaches nobody." in submitted.notes
 
 
-async def test_the_end_of_a_danger_is_never_held_for_its_place(town: Town, flood: Alert) -> None:
-    told = await say(town, flood)
-    await town.due_now()
-    await town.worker().sweep()
-    cancel = read(await town.cancel_of(told.alert_id)).alerts[0]
+async def test_the_end_of_a_danger_is_never_held_for_its_place(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    notified = await say(harness, flood)
+    await harness.due_now()
+    await harness.worker().sweep()
+    cancel = read(await harness.cancel_of(notified.alert_id)).alerts[0]
     swapped = mirrored(cancel)
     assert swapped is not None
-    assert (await town.submit(to_xml(swapped), now=False)).state is AlertState.ACCEPTED
+    assert (await harness.submit(to_xml(swapped), now=False)).state is AlertState.ACCEPTED
 
 
 @pytest.mark.parametrize("name", ["lon-lat-delhi", "circle-in-metres"])
 async def test_what_people_sent_is_held(
-    town: Town, corpus: Path, tmp_path: Path, name: str
+    harness: DispatchHarness, corpus: Path, tmp_path: Path, name: str
 ) -> None:
     folder = corpus / "field/polygons"
-    await import_file(town.db, folder / "reg.csv", errors=tmp_path / "errors.csv")
-    held = await town.submit((folder / f"{name}.xml").read_bytes())
+    await import_file(harness.db, folder / "reg.csv", errors=tmp_path / "errors.csv")
+    held = await harness.submit((folder / f"{name}.xml").read_bytes())
     assert held.state is AlertState.HELD
 
 

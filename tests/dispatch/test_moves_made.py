@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from dispatch_harness import DispatchHarness
 from moves import MOVES, moves_made, record_moves
 from sqlalchemy import func, text, update
-from town import Town
 
 from alerting.cap import to_xml
 from alerting.channels.base import (
@@ -24,7 +24,7 @@ from alerting.channels.base import (
     Outcome,
     Outgoing,
 )
-from alerting.dispatch.intake.cancel import call_back_all, cancel
+from alerting.dispatch.intake.cancel import cancel, revoke_all
 from alerting.domain import alert_state, delivery, work_state
 from alerting.domain.alert import Alert, MsgType, Severity, Urgency
 from alerting.domain.principal import internal
@@ -46,52 +46,52 @@ FIRST = {
 
 
 @pytest.fixture
-async def seen(town: Town) -> AsyncIterator[Town]:
+async def seen(harness: DispatchHarness) -> AsyncIterator[DispatchHarness]:
     """A town whose every move is judged when the test is over."""
-    await record_moves(town.db)
-    yield town
+    await record_moves(harness.db)
+    yield harness
     for kind, table in TABLES.items():
-        for was, became in await moves_made(town.db, kind):
+        for was, became in await moves_made(harness.db, kind):
             allowed = table[was] if was else FIRST[kind]  # type: ignore[index]
             assert became in allowed, f"{kind}: {was} became {became}"
 
 
-async def made(town: Town, kind: str = "delivery") -> set[tuple[str, str]]:
-    return {m for m in await moves_made(town.db, kind) if m[0]}
+async def made(harness: DispatchHarness, kind: str = "delivery") -> set[tuple[str, str]]:
+    return {m for m in await moves_made(harness.db, kind) if m[0]}
 
 
-def answers(error: ErrorClass | None, town: Town) -> None:
-    for channel in town.channels.values():
+def answers(error: ErrorClass | None, harness: DispatchHarness) -> None:
+    for channel in harness.channels.values():
         channel.answer = lambda m: Outcome(m.delivery_id, error, provider_ref="" if error else "ok")
 
 
-async def works(town: Town, *, after_s: float = 0) -> None:
+async def works(harness: DispatchHarness, *, after_s: float = 0) -> None:
     """Time passes, leases run out, and a new worker and the house do all that is due."""
-    town.clock.advance(after_s)
-    async with town.db.begin() as c:
+    harness.clock.advance(after_s)
+    async with harness.db.begin() as c:
         past = func.now() - text("interval '1 second'")
         await c.execute(update(outbox).where(outbox.c.state == "leased").values(lease_until=past))
-    await town.due_now()
-    await town.worker().sweep()
-    await town.house().keep()
+    await harness.due_now()
+    await harness.worker().sweep()
+    await harness.maintenance().run_once()
 
 
-async def report(town: Town, *words: str) -> None:
-    rows = await _sms(town)
-    async with town.db.begin() as c:
+async def report(harness: DispatchHarness, *words: str) -> None:
+    rows = await _sms(harness)
+    async with harness.db.begin() as c:
         for word in words:
             code = "30003" if word == "undelivered" else ""
             await receipts.add(c, [NewReceipt("sms", i, "", word, code) for i in rows])
-    await town.house().keep()
+    await harness.maintenance().run_once()
 
 
-async def _sms(town: Town) -> list[int]:
-    async with town.db.begin() as c:
+async def _sms(harness: DispatchHarness) -> list[int]:
+    async with harness.db.begin() as c:
         found = await c.scalars(text("select id from delivery where channel = 'sms'"))
         return list(found)
 
 
-async def test_sent_and_reported_on(seen: Town, alert_xml: bytes) -> None:
+async def test_sent_and_reported_on(seen: DispatchHarness, alert_xml: bytes) -> None:
     await seen.submit(alert_xml)
     await works(seen)
     assert await made(seen) == {("planned", "accepted")}
@@ -102,7 +102,9 @@ async def test_sent_and_reported_on(seen: Town, alert_xml: bytes) -> None:
     assert ("delivering", "completed") in await made(seen, "alert")
 
 
-async def test_taken_and_lost_goes_on_by_the_next_channel(seen: Town, alert_xml: bytes) -> None:
+async def test_taken_and_lost_goes_on_by_the_next_channel(
+    seen: DispatchHarness, alert_xml: bytes
+) -> None:
     await seen.submit(alert_xml)
     await works(seen)
     await report(seen, "undelivered")
@@ -122,7 +124,7 @@ async def test_taken_and_lost_goes_on_by_the_next_channel(seen: Town, alert_xml:
     ],
 )
 async def test_refused_in_each_way(
-    seen: Town, alert_xml: bytes, error: ErrorClass, move: tuple[str, str]
+    seen: DispatchHarness, alert_xml: bytes, error: ErrorClass, move: tuple[str, str]
 ) -> None:
     answers(error, seen)
     await seen.submit(alert_xml)
@@ -131,7 +133,7 @@ async def test_refused_in_each_way(
 
 
 async def test_refused_for_now_stays_planned_and_is_sent_later(
-    seen: Town, alert_xml: bytes
+    seen: DispatchHarness, alert_xml: bytes
 ) -> None:
     answers(PROVIDER_DOWN, seen)
     await seen.submit(alert_xml)
@@ -142,28 +144,28 @@ async def test_refused_for_now_stays_planned_and_is_sent_later(
     assert await made(seen) == {("planned", "accepted")}
 
 
-async def in_doubt(town: Town, alert_xml: bytes) -> None:
-    answers(AMBIGUOUS, town)
-    await town.submit(alert_xml)
-    await works(town)
-    assert await made(town) == {("planned", "in_doubt")}
+async def in_doubt(harness: DispatchHarness, alert_xml: bytes) -> None:
+    answers(AMBIGUOUS, harness)
+    await harness.submit(alert_xml)
+    await works(harness)
+    assert await made(harness) == {("planned", "in_doubt")}
 
 
-async def test_in_doubt_is_sent_again(seen: Town, alert_xml: bytes) -> None:
+async def test_in_doubt_is_sent_again(seen: DispatchHarness, alert_xml: bytes) -> None:
     await in_doubt(seen, alert_xml)
     answers(None, seen)
     await works(seen, after_s=600)
     assert ("in_doubt", "accepted") in await made(seen)
 
 
-async def test_in_doubt_is_settled_by_a_receipt(seen: Town, alert_xml: bytes) -> None:
+async def test_in_doubt_is_settled_by_a_receipt(seen: DispatchHarness, alert_xml: bytes) -> None:
     await in_doubt(seen, alert_xml)
     await report(seen, "delivered")
     assert ("in_doubt", "delivered") in await made(seen)
 
 
 async def test_in_doubt_and_too_late_for_another_try_is_closed_and_hears_of_its_end(
-    seen: Town, alert_xml: bytes
+    seen: DispatchHarness, alert_xml: bytes
 ) -> None:
     await in_doubt(seen, alert_xml)
     answers(TOO_LATE, seen)
@@ -174,12 +176,12 @@ async def test_in_doubt_and_too_late_for_another_try_is_closed_and_hears_of_its_
         alert_id = await c.scalar(text("select id from alert"))
     assert set(reasons) == {"in-doubt"}
     done = await cancel(
-        seen.db, alert_id, principal=internal("x"), clock=seen.clock, doorbell=seen.doorbell
+        seen.db, alert_id, principal=internal("x"), clock=seen.clock, notifier=seen.notifier
     )
     assert sum(done.reached.values()) == len(reasons)
 
 
-async def test_a_worker_dies_in_its_window(seen: Town, alert_xml: bytes) -> None:
+async def test_a_worker_dies_in_its_window(seen: DispatchHarness, alert_xml: bytes) -> None:
     def die(m: Outgoing) -> Outcome:
         raise asyncio.CancelledError
 
@@ -194,7 +196,7 @@ async def test_a_worker_dies_in_its_window(seen: Town, alert_xml: bytes) -> None
     assert ("leased", "ready") in await made(seen, "outbox")
 
 
-async def test_cancelled_before_it_was_sent(seen: Town, alert_xml: bytes) -> None:
+async def test_cancelled_before_it_was_sent(seen: DispatchHarness, alert_xml: bytes) -> None:
     submitted = await seen.submit(alert_xml)
     plan = await seen.claim("planner")
     await seen.worker()._planner.run(plan)
@@ -203,28 +205,28 @@ async def test_cancelled_before_it_was_sent(seen: Town, alert_xml: bytes) -> Non
         submitted.alert_id,
         principal=internal("x"),
         clock=seen.clock,
-        doorbell=seen.doorbell,
+        notifier=seen.notifier,
     )
-    await call_back_all(seen.db, seen.clock, done.ended)
+    await revoke_all(seen.db, seen.clock, done.ended)
     assert await made(seen) == {("planned", "revoked")}
     assert ("delivering", "cancelled") in await made(seen, "alert")
     assert ("ready", "done") in await made(seen, "outbox")
 
 
-async def test_run_out_before_it_was_sent(seen: Town, flood: Alert) -> None:
+async def test_run_out_before_it_was_sent(seen: DispatchHarness, flood: Alert) -> None:
     await seen.submit(to_xml(flood))
     plan = await seen.claim("planner")
     await seen.worker()._planner.run(plan)
     async with seen.db.begin() as c:
         await c.execute(text("update alert set expires_at = now() - interval '1 minute'"))
     seen.clock.advance(60)
-    await seen.house().keep()
+    await seen.maintenance().run_once()
     await works(seen)
     assert await made(seen) == {("planned", "expired")}
     assert ("delivering", "expired") in await made(seen, "alert")
 
 
-async def test_what_ends_its_workers_is_set_aside(seen: Town, alert_xml: bytes) -> None:
+async def test_what_ends_its_workers_is_set_aside(seen: DispatchHarness, alert_xml: bytes) -> None:
     await seen.submit(alert_xml)
     plan = await seen.claim("planner")
     await seen.worker()._planner.run(plan)
@@ -235,7 +237,7 @@ async def test_what_ends_its_workers_is_set_aside(seen: Town, alert_xml: bytes) 
     assert ("planned", "failed") in await made(seen)
 
 
-async def test_at_night_it_waits_for_the_digest(seen: Town, flood: Alert) -> None:
+async def test_at_night_it_waits_for_the_digest(seen: DispatchHarness, flood: Alert) -> None:
     seen.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
     sent = seen.clock.now()
     infos = tuple(
@@ -253,12 +255,14 @@ async def test_at_night_it_waits_for_the_digest(seen: Town, flood: Alert) -> Non
     await works(seen)
     assert ("planned", "deferred") in await made(seen)
     seen.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
-    await seen.house().keep()
+    await seen.maintenance().run_once()
     await works(seen)
     assert {("deferred", "suppressed"), ("planned", "accepted")} <= await made(seen)
 
 
-async def test_a_copy_is_suppressed_and_its_original_superseded(seen: Town, flood: Alert) -> None:
+async def test_a_copy_is_suppressed_and_its_original_superseded(
+    seen: DispatchHarness, flood: Alert
+) -> None:
     sent = seen.clock.now().replace(microsecond=0)
     infos = tuple(replace(i, onset=None, expires=sent + timedelta(hours=8)) for i in flood.infos)
     first = replace(flood, sent=sent, infos=infos)

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 from beacon import Beacons, beacon
+from dispatch_harness import Hand
 from redis.asyncio import Redis
 from sqlalchemy import func, update
-from town import Hand
 
 from alerting.audience.importing import Report, import_file
 from alerting.bootstrap import Runtime
@@ -23,9 +23,9 @@ from alerting.channels import registry
 from alerting.channels.spec import ChannelSpec
 from alerting.clock import ManualClock
 from alerting.dispatch.chunks.deliver import Deliverer
+from alerting.dispatch.evaluation import policies
+from alerting.dispatch.evaluation.explain import explain
 from alerting.dispatch.intake.submit import submit
-from alerting.dispatch.judging import policies
-from alerting.dispatch.judging.explain import explain
 from alerting.dispatch.plan import Planner
 from alerting.domain.alert import Alert, Severity
 from alerting.domain.lane import Lane
@@ -86,7 +86,7 @@ class Centre:
             self.runtime.db,
             to_xml(alert),
             clock=self.clock,
-            doorbell=self.runtime.doorbell,
+            notifier=self.runtime.notifier,
             principal=internal("test"),
             now=True,
         )
@@ -97,7 +97,7 @@ class Centre:
         """Do all that waits, and all that comes of it."""
         for _ in range(4):
             await self.hand.sweep()
-            await self.runtime.house().keep()
+            await self.runtime.maintenance().run_once()
             async with self.runtime.db.begin() as c:
                 # A sweep leaves alone what has just become due.
                 long_ago = func.now() - timedelta(minutes=1)
@@ -133,13 +133,13 @@ async def centre(
             runtime.db,
             clock,
             routes,
-            runtime.verdicts(runtime.policies(), RedisBudget(redis)),
+            runtime.evaluator(runtime.policies(), RedisBudget(redis)),
             runtime.links,
             settings,
         )
-        planner = Planner(runtime.db, clock, runtime.doorbell, settings)
-        house = runtime.house()
-        hand = Hand(runtime.db, clock, planner, deliverer, house, settings, tuple(Lane))
+        planner = Planner(runtime.db, clock, runtime.notifier, settings)
+        maintenance = runtime.maintenance()
+        hand = Hand(runtime.db, clock, planner, deliverer, maintenance, settings, tuple(Lane))
         yield Centre(runtime, clock, hand, redis, tmp_path)
 
 

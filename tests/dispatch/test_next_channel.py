@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from dispatch_harness import DispatchHarness
 from household import (
     GONE,
     LATER_S,
@@ -22,8 +23,7 @@ from household import (
     work_ids,
 )
 from sqlalchemy import func, select, update
-from test_escalate import settle
-from town import Town
+from test_escalate import record_outcomes
 
 from alerting.domain.alert import Alert
 from alerting.store import alarms, receipts
@@ -32,209 +32,215 @@ from alerting.store.schema import delivery, outbox
 
 
 async def test_one_dead_host_keeps_nobody_from_the_next_channel_for_long(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
-        town,
+        harness,
         alert_xml,
         gone={"push": GONE, "sms": "+447700900101"},
         deadhost={"push": NOWHERE, "sms": "+447700900102"},
     )
-    town.channels["push"].answer = lambda m: (dead if m.endpoint == GONE else down)(m)
-    alert_id = (await town.submit(alert_xml)).alert_id
-    await settle(town)
-    assert await story(town, alert_id) == {
+    harness.channels["push"].answer = lambda m: (dead if m.endpoint == GONE else down)(m)
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    await record_outcomes(harness)
+    assert await story(harness, alert_id) == {
         "gone": {"push": "failed dead-address", "sms": "accepted unreached"},
         "deadhost": {"push": "planned provider-down"},
     }
-    await wait_over(town)
-    assert (await story(town, alert_id))["deadhost"] == {
+    await wait_over(harness)
+    assert (await story(harness, alert_id))["deadhost"] == {
         "push": "planned provider-down",
         "sms": "accepted unreached",
     }
 
 
 async def test_while_the_sms_account_is_down_the_mail_comes_after_the_receipt_time(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
-        town,
+        harness,
         alert_xml,
         one={"sms": "+447700900101", "email": "one@example.org"},
         other={"sms": "+447700900102"},
     )
-    town.channels["sms"].answer = down
-    alert_id = (await town.submit(alert_xml)).alert_id
-    await settle(town)
-    await age(town, town.settings.receipt_severe_s - LATER_S)
-    await settle(town)
-    assert "email" not in (await story(town, alert_id))["one"]
-    await age(town, 2 * LATER_S)
-    await settle(town)
-    assert (await story(town, alert_id))["one"]["email"] == "accepted unreached"
+    harness.channels["sms"].answer = down
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    await record_outcomes(harness)
+    await age(harness, harness.settings.receipt_severe_s - LATER_S)
+    await record_outcomes(harness)
+    assert "email" not in (await story(harness, alert_id))["one"]
+    await age(harness, 2 * LATER_S)
+    await record_outcomes(harness)
+    assert (await story(harness, alert_id))["one"]["email"] == "accepted unreached"
     for _ in range(3):
-        await wait_over(town)
-    assert len(town.channels["email"].sent) == 1
+        await wait_over(harness)
+    assert len(harness.channels["email"].sent) == 1
     # What was late may still come: rather twice than not at all.
-    town.channels["sms"].answer = taken
-    await settle(town)
-    assert await story(town, alert_id) == {
+    harness.channels["sms"].answer = taken
+    await record_outcomes(harness)
+    assert await story(harness, alert_id) == {
         "one": {"sms": "accepted new", "email": "accepted unreached"},
         "other": {"sms": "accepted new"},
     }
 
 
-async def test_a_receipt_time_of_zero_is_for_ever(town: Town, alert_xml: bytes) -> None:
-    await live_here(town, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
-    town.settings.receipt_severe_s = 0
-    town.channels["sms"].answer = down
-    alert_id = (await town.submit(alert_xml)).alert_id
-    await settle(town)
-    await age(town, 3600)
-    await settle(town)
-    assert await story(town, alert_id) == {"one": {"sms": "planned provider-down"}}
+async def test_a_receipt_time_of_zero_is_for_ever(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    await live_here(harness, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
+    harness.settings.receipt_severe_s = 0
+    harness.channels["sms"].answer = down
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    await record_outcomes(harness)
+    await age(harness, 3600)
+    await record_outcomes(harness)
+    assert await story(harness, alert_id) == {"one": {"sms": "planned provider-down"}}
 
 
-async def test_a_chunk_that_nobody_has_taken_is_looked_at_too(town: Town, alert_xml: bytes) -> None:
-    await live_here(town, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
-    alert_id = (await town.submit(alert_xml)).alert_id
-    [plan] = await work_ids(town)
-    await town.work_on(plan)
-    await town.house().keep()
-    assert await story(town, alert_id) == {"one": {"sms": "planned "}}
-    await age(town, town.settings.receipt_severe_s + LATER_S)
+async def test_a_chunk_that_nobody_has_taken_is_looked_at_too(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    await live_here(harness, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    [plan] = await work_ids(harness)
+    await harness.work_on(plan)
+    await harness.maintenance().run_once()
+    assert await story(harness, alert_id) == {"one": {"sms": "planned "}}
+    await age(harness, harness.settings.receipt_severe_s + LATER_S)
     for _ in range(2):
-        await town.house().keep()
-    assert await story(town, alert_id) == {"one": {"sms": "planned ", "email": "planned "}}
+        await harness.maintenance().run_once()
+    assert await story(harness, alert_id) == {"one": {"sms": "planned ", "email": "planned "}}
 
 
 async def test_channels_that_are_all_down_are_tried_one_at_a_time(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
-        town,
+        harness,
         alert_xml,
         one={"push": NOWHERE, "sms": "+447700900101", "email": "one@example.org"},
     )
-    for channel in town.channels.values():
+    for channel in harness.channels.values():
         channel.answer = down
-    alert_id = (await town.submit(alert_xml)).alert_id
-    await settle(town)
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    await record_outcomes(harness)
     for ways in (["push", "sms"], ["push", "sms", "email"], ["push", "sms", "email"]):
-        await wait_over(town)
-        assert list((await story(town, alert_id))["one"]) == ways
+        await wait_over(harness)
+        assert list((await story(harness, alert_id))["one"]) == ways
 
 
 async def test_a_failure_reported_while_the_chunk_is_open_is_followed_at_once(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
-        town,
+        harness,
         alert_xml,
         one={"sms": "+447700900101", "email": "one@example.org"},
         other={"sms": "+447700900102", "email": "other@example.org"},
     )
-    town.channels["sms"].answer = only_for("+447700900102", down)
-    alert_id = (await town.submit(alert_xml)).alert_id
-    await settle(town)
-    await report(town, alert_id, "undelivered", of="one")
-    await settle(town)
-    assert await story(town, alert_id) == {
+    harness.channels["sms"].answer = only_for("+447700900102", down)
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    await record_outcomes(harness)
+    await report(harness, alert_id, "undelivered", of="one")
+    await record_outcomes(harness)
+    assert await story(harness, alert_id) == {
         "one": {"sms": "failed dead-address", "email": "accepted unreached"},
         "other": {"sms": "planned provider-down"},
     }
 
 
-async def test_a_look_waits_for_no_worker(town: Town, alert_xml: bytes) -> None:
+async def test_a_look_waits_for_no_worker(harness: DispatchHarness, alert_xml: bytes) -> None:
     await live_here(
-        town, alert_xml, one={"push": GONE, "sms": "+447700900101"}, other={"push": NOWHERE}
+        harness, alert_xml, one={"push": GONE, "sms": "+447700900101"}, other={"push": NOWHERE}
     )
-    town.channels["push"].answer = lambda m: (dead if m.endpoint == GONE else down)(m)
-    alert_id = (await town.submit(alert_xml)).alert_id
-    await town.worker().sweep()
-    async with town.db.begin() as worker:
+    harness.channels["push"].answer = lambda m: (dead if m.endpoint == GONE else down)(m)
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    await harness.worker().sweep()
+    async with harness.db.begin() as worker:
         await worker.execute(update(outbox).values(rung_at=func.now()))
         async with asyncio.timeout(60):
-            assert await town.house().keep()
-    assert "sms" not in (await story(town, alert_id))["one"]
-    await settle(town)
-    assert (await story(town, alert_id))["one"]["sms"] == "accepted unreached"
+            assert await harness.maintenance().run_once()
+    assert "sms" not in (await story(harness, alert_id))["one"]
+    await record_outcomes(harness)
+    assert (await story(harness, alert_id))["one"]["sms"] == "accepted unreached"
 
 
-async def test_a_chunk_that_was_set_aside_is_followed(town: Town, alert_xml: bytes) -> None:
-    await live_here(town, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
-    town.channels["sms"].answer = down
-    alert_id = (await town.submit(alert_xml)).alert_id
-    await town.worker().sweep()
-    async with town.db.begin() as c:
-        tries = town.settings.max_chunk_tries
+async def test_a_chunk_that_was_set_aside_is_followed(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    await live_here(harness, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
+    harness.channels["sms"].answer = down
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    await harness.worker().sweep()
+    async with harness.db.begin() as c:
+        tries = harness.settings.max_chunk_tries
         await c.execute(update(outbox).where(outbox.c.channel == "sms").values(tries=tries))
-    await settle(town)
-    assert await story(town, alert_id) == {
+    await record_outcomes(harness)
+    assert await story(harness, alert_id) == {
         "one": {"sms": "failed poisoned", "email": "accepted unreached"}
     }
 
 
 async def test_mail_that_nobody_reports_on_is_no_cause_for_alarm(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
-        town, alert_xml, one={"email": "one@example.org"}, other={"email": "other@example.org"}
+        harness, alert_xml, one={"email": "one@example.org"}, other={"email": "other@example.org"}
     )
-    alert_id = (await town.submit(alert_xml)).alert_id
-    await settle(town)
-    async with town.db.begin() as c:
-        await c.execute(update(outbox).values(check_at=town.clock.now()))
-    await wait_over(town)
-    async with town.db.begin() as c:
+    alert_id = (await harness.submit(alert_xml)).alert_id
+    await record_outcomes(harness)
+    async with harness.db.begin() as c:
+        await c.execute(update(outbox).values(check_at=harness.clock.now()))
+    await wait_over(harness)
+    async with harness.db.begin() as c:
         assert await alarms.open_alarms(c) == []
         assert await c.scalar(select(func.count(outbox.c.check_at))) == 0
-    assert {w["email"] for w in (await story(town, alert_id)).values()} == {"accepted new"}
+    assert {w["email"] for w in (await story(harness, alert_id)).values()} == {"accepted new"}
 
 
 async def test_what_waits_on_purpose_is_not_late(
-    town: Town, flood: Alert, alert_xml: bytes
+    harness: DispatchHarness, flood: Alert, alert_xml: bytes
 ) -> None:
     """It has its time from when it was let go, and only then its next channel."""
     await live_here(
-        town,
+        harness,
         alert_xml,
         one={"push": GONE, "sms": "+447700900101", "email": "one@example.org"},
     )
-    town.begin_at(datetime(2026, 11, 24, 21, tzinfo=UTC))
-    town.channels["push"].answer = dead
-    town.channels["sms"].answer = down
-    alert_id = (await town.submit(moderate(town, flood, hours=30), now=False)).alert_id
-    await town.worker().sweep()
-    town.clock.at = datetime(2026, 11, 24, 22, 1, tzinfo=UTC)
-    await settle(town)
-    assert (await story(town, alert_id))["one"]["sms"] == "deferred quiet-hours"
-    async with town.db.begin() as c:
+    harness.begin_at(datetime(2026, 11, 24, 21, tzinfo=UTC))
+    harness.channels["push"].answer = dead
+    harness.channels["sms"].answer = down
+    alert_id = (await harness.submit(moderate(harness, flood, hours=30), now=False)).alert_id
+    await harness.worker().sweep()
+    harness.clock.at = datetime(2026, 11, 24, 22, 1, tzinfo=UTC)
+    await record_outcomes(harness)
+    assert (await story(harness, alert_id))["one"]["sms"] == "deferred quiet-hours"
+    async with harness.db.begin() as c:
         let_go_at = await c.scalar(select(delivery.c.due_at).where(delivery.c.state == "deferred"))
         assert let_go_at is not None
         for column in (outbox.c.check_at, delivery.c.planned_at):
-            await c.execute(update(column.table).values({column: town.clock.now()}))
-    town.clock.at = let_go_at + timedelta(seconds=1)
-    await settle(town)
-    assert list((await story(town, alert_id))["one"].items())[1:] == [
+            await c.execute(update(column.table).values({column: harness.clock.now()}))
+    harness.clock.at = let_go_at + timedelta(seconds=1)
+    await record_outcomes(harness)
+    assert list((await story(harness, alert_id))["one"].items())[1:] == [
         ("sms", "planned provider-down")
     ]
-    town.clock.at = let_go_at + timedelta(seconds=town.settings.receipt_routine_s + 1)
-    await settle(town)
-    assert (await story(town, alert_id))["one"]["email"] == "accepted unreached"
+    harness.clock.at = let_go_at + timedelta(seconds=harness.settings.receipt_routine_s + 1)
+    await record_outcomes(harness)
+    assert (await story(harness, alert_id))["one"]["email"] == "accepted unreached"
 
 
 async def test_a_digest_that_is_reported_lost_leads_to_the_next_channel(
-    town: Town, flood: Alert, alert_xml: bytes
+    harness: DispatchHarness, flood: Alert, alert_xml: bytes
 ) -> None:
-    await live_here(town, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
-    town.begin_at(datetime(2026, 11, 24, 23, tzinfo=UTC))
-    alert_id = (await town.submit(moderate(town, flood, hours=14), now=False)).alert_id
-    await settle(town)
-    assert town.sent == []
-    town.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
-    await settle(town)
-    async with town.db.begin() as c:
+    await live_here(harness, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
+    harness.begin_at(datetime(2026, 11, 24, 23, tzinfo=UTC))
+    alert_id = (await harness.submit(moderate(harness, flood, hours=14), now=False)).alert_id
+    await record_outcomes(harness)
+    assert harness.sent == []
+    harness.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    await record_outcomes(harness)
+    async with harness.db.begin() as c:
         digest = await c.scalar(
             select(delivery.c.id).where(
                 delivery.c.state == "accepted", delivery.c.reason == "digested"
@@ -242,11 +248,11 @@ async def test_a_digest_that_is_reported_lost_leads_to_the_next_channel(
         )
         assert await c.scalar(select(func.count()).where(delivery.c.state == "suppressed")) == 1
         await receipts.add(c, [NewReceipt("sms", digest or 0, "ok", "undelivered", "30005")])
-    assert town.channels["email"].sent == []
+    assert harness.channels["email"].sent == []
     for _ in range(2):
-        await settle(town)
-    assert len(town.channels["email"].sent) == 1
-    rows = [(r["channel"], r["state"], r["reason"]) for r in await town.rows(alert_id)]
+        await record_outcomes(harness)
+    assert len(harness.channels["email"].sent) == 1
+    rows = [(r["channel"], r["state"], r["reason"]) for r in await harness.rows(alert_id)]
     assert sorted(rows) == [
         ("email", "accepted", "unreached"),
         ("sms", "failed", "dead-address"),

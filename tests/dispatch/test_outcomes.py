@@ -16,10 +16,16 @@ from alerting.channels.base import (
     ErrorClass,
     Outcome,
 )
-from alerting.dispatch.chunks.outcome import Doubt, after_send, asked_to_wait, doubt, next_try
+from alerting.dispatch.chunks.outcome import (
+    InDoubtStep,
+    after_send,
+    asked_to_wait,
+    in_doubt_step,
+    next_try,
+)
 from alerting.dispatch.chunks.send import windows
-from alerting.dispatch.judging.verdict import Sending
-from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.dispatch.evaluation.chunk_evaluator import Sending
+from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
@@ -95,19 +101,19 @@ def test_a_second_try_that_comes_too_late_closes_the_doubt() -> None:
 @pytest.mark.parametrize(
     ("lane", "age_s", "tries", "expected"),
     [
-        (Lane.EXTREME, 4, 1, Doubt.WAIT),
-        (Lane.EXTREME, 5, 1, Doubt.RESEND),
-        (Lane.SEVERE, 5, 3, Doubt.CLOSE),
-        (Lane.ROUTINE, 59, 1, Doubt.WAIT),
-        (Lane.ROUTINE, 60, 1, Doubt.CLOSE),
-        (Lane.DRILL, 60, 1, Doubt.CLOSE),
+        (Lane.EXTREME, 4, 1, InDoubtStep.WAIT),
+        (Lane.EXTREME, 5, 1, InDoubtStep.RESEND),
+        (Lane.SEVERE, 5, 3, InDoubtStep.CLOSE),
+        (Lane.ROUTINE, 59, 1, InDoubtStep.WAIT),
+        (Lane.ROUTINE, 60, 1, InDoubtStep.CLOSE),
+        (Lane.DRILL, 60, 1, InDoubtStep.CLOSE),
     ],
 )
 def test_the_grave_is_sent_again_the_rest_is_held(
-    lane: Lane, age_s: int, tries: int, expected: Doubt
+    lane: Lane, age_s: int, tries: int, expected: InDoubtStep
 ) -> None:
     unsure = D._replace(state="in_doubt", tries=tries, attempted_at=NOW - timedelta(seconds=age_s))
-    assert doubt(unsure, lane, NOW, SETTINGS) is expected
+    assert in_doubt_step(unsure, lane, NOW, SETTINGS) is expected
 
 
 @pytest.mark.parametrize("lane", Lane)
@@ -115,10 +121,10 @@ def test_what_an_operator_has_sent_again_is_in_every_lane(lane: Lane) -> None:
     unsure = D._replace(state="in_doubt", tries=1, resend=True)
     now, soon = NOW + timedelta(seconds=4), NOW + timedelta(seconds=5)
     unsure = unsure._replace(attempted_at=NOW)
-    assert doubt(unsure, lane, now, SETTINGS) is Doubt.WAIT
+    assert in_doubt_step(unsure, lane, now, SETTINGS) is InDoubtStep.WAIT
     assert next_try(unsure, lane, now, SETTINGS) == soon
-    assert doubt(unsure, lane, soon, SETTINGS) is Doubt.RESEND
-    assert doubt(unsure._replace(tries=3), lane, soon, SETTINGS) is Doubt.CLOSE
+    assert in_doubt_step(unsure, lane, soon, SETTINGS) is InDoubtStep.RESEND
+    assert in_doubt_step(unsure._replace(tries=3), lane, soon, SETTINGS) is InDoubtStep.CLOSE
 
 
 def test_only_what_concerns_the_whole_channel_makes_it_wait() -> None:
@@ -142,7 +148,7 @@ def test_windows_go_by_place_whatever_order_the_deliveries_come_in() -> None:
     def sending(place: int, *, tries: int = 0) -> Sending:
         state = "in_doubt" if tries else "planned"
         d = D._replace(id=5 * CHUNK_SPAN + place, tries=tries, state=state)
-        return Sending(d, Decision(Verdict.SEND, Reason.NEW))
+        return Sending(d, Decision(Action.SEND, Reason.NEW))
 
     places = [7, 3, 9, 1, 4, 8]
     sendable = [*map(sending, places), sending(2, tries=2), sending(5, tries=1)]

@@ -19,9 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.audience.cover import cell_of
 from alerting.cap import from_json, read, to_xml
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
+from alerting.dispatch.evaluation import policies
 from alerting.dispatch.intake.submit import submit
-from alerting.dispatch.judging import policies
 from alerting.dispatch.plan import Planner
 from alerting.domain.alert import Area, Circle, MsgType, NamedValue, Polygon
 from alerting.domain.citizen import geocode_bit, place_bit
@@ -87,12 +87,12 @@ def everybody(drawn: Drawn) -> list[Someone]:
     return [Someone(f"c{i}", tuple(p), frozenset(c)) for i, (p, c) in enumerate(drawn)]
 
 
-async def settle(db: Database, them: list[Someone]) -> None:
+async def record_outcomes(db: Database, them: list[Someone]) -> None:
     async with db.begin() as c:
         await merge(await raw(c), [s.row() for s in them])
 
 
-async def submitted(db: Database, clock: ManualClock, doorbell: Doorbell) -> UUID:
+async def submitted(db: Database, clock: ManualClock, notifier: WorkNotifier) -> UUID:
     example = read(EXAMPLE).alerts[0]
     ways = (
         Area("ring", polygons=(Polygon(RING),)),
@@ -102,7 +102,7 @@ async def submitted(db: Database, clock: ManualClock, doorbell: Doorbell) -> UUI
     info = replace(example.infos[0], areas=ways)
     data = to_xml(replace(example, infos=(info,)))
     stored = await submit(
-        db, data, principal=internal("test"), now=True, clock=clock, doorbell=doorbell
+        db, data, principal=internal("test"), now=True, clock=clock, notifier=notifier
     )
     return stored.alert_id
 
@@ -115,7 +115,7 @@ class Mortal(Planner):
     """Dies before it writes more than so many `batches`; with None it lives."""
 
     def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts, give_way=self._die_in_time)
+        super().__init__(*parts, wait_for_higher_priority=self._die_in_time)
         self.batches: int | None = None
 
     async def _die_in_time(self, _: Work) -> None:
@@ -163,7 +163,7 @@ async def found(db: Database) -> int:
 @pytest.fixture
 def planner(db: Database) -> Mortal:
     clock = ManualClock(datetime.now(UTC))
-    return Mortal(db, clock, Doorbell("redis://127.0.0.1:9/0"), Settings(chunk_size=2))
+    return Mortal(db, clock, WorkNotifier("redis://127.0.0.1:9/0"), Settings(chunk_size=2))
 
 
 @settings(
@@ -184,8 +184,8 @@ async def test_everybody_is_planned_once_whoever_dies_or_moves(
     async with db.begin() as c:
         await (await raw(c)).execute(emptying(with_dependents("citizen", "alert", "delivery")))
     then, now = everybody(before), everybody(moved)
-    await settle(db, then)
-    await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
+    await record_outcomes(db, then)
+    await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
     done = False
     for batches in deaths:
         done = done or await plan(db, planner, batches)
@@ -196,7 +196,7 @@ async def test_everybody_is_planned_once_whoever_dies_or_moves(
         assert early == expected
         return
     # The dead planner's follower finds a directory that has changed.
-    await settle(db, now)
+    await record_outcomes(db, now)
     assert await plan(db, planner, None)
     late = await ledger(db)
     finally_here = {s.ref: s.bits() for s in [*then[len(now) :], *now] if s.bits()}
@@ -208,8 +208,8 @@ async def test_a_plan_of_the_version_before_ends_right(db: Database, planner: Mo
     """It planned by ascending id and left the last one as the row's cursor."""
     home = [(0.1, 0.1, 0.0)]
     them = everybody([(home, set()) for _ in range(7)])
-    await settle(db, them)
-    alert_id = await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
+    await record_outcomes(db, them)
+    alert_id = await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
     async with db.begin() as c:
         ids = (await c.execute(text("select id from citizen order by id"))).scalars().all()
         chunk = await c.scalar(
@@ -232,8 +232,8 @@ async def test_a_plan_of_the_version_before_ends_right(db: Database, planner: Mo
 async def test_a_digest_that_bears_the_alerts_name_is_no_plan(
     db: Database, planner: Mortal
 ) -> None:
-    await settle(db, everybody([([(0.1, 0.1, 0.0)], set())]))
-    alert_id = await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
+    await record_outcomes(db, everybody([([(0.1, 0.1, 0.0)], set())]))
+    alert_id = await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
     async with db.begin() as c:
         citizen = await c.scalar(text("select id from citizen"))
         sizes = [("sms", 1)]
@@ -249,15 +249,15 @@ async def test_several_places_are_no_reason_to_hold_an_alert(db: Database, plann
     async with db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 3\n", by=internal("test"))
     several = [(0.1, 0.1, 0.0), (0.1, 0.11, 0.0)]
-    await settle(db, everybody([(several, set()) for _ in range(3)]))
-    await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
+    await record_outcomes(db, everybody([(several, set()) for _ in range(3)]))
+    await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
     assert await plan(db, planner, None)
     assert len(await ledger(db)) == 3
 
 
 async def test_a_cancel_taken_over_tells_each_once(db: Database, planner: Mortal) -> None:
-    await settle(db, everybody([([(0.1, 0.1, 0.0)], set()) for _ in range(7)]))
-    await submitted(db, planner._clock, planner._doorbell)  # type: ignore[arg-type]
+    await record_outcomes(db, everybody([([(0.1, 0.1, 0.0)], set()) for _ in range(7)]))
+    await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
     assert await plan(db, planner, None)
     async with db.begin() as c:
         await c.execute(text("update delivery set state = 'accepted'"))
@@ -272,13 +272,13 @@ async def test_a_cancel_taken_over_tells_each_once(db: Database, planner: Mortal
     )  # fmt: skip
     ended = await submit(
         db, to_xml(cancel), principal=internal("test"), now=True, clock=planner._clock,
-        doorbell=planner._doorbell,
+        notifier=planner._notifier,
     )  # fmt: skip
     assert not await plan(db, planner, 1)
     assert await plan(db, planner, None)
     async with db.begin() as c:
-        told = await c.execute(
+        notified = await c.execute(
             text("select count(*), count(distinct citizen_id) from delivery where alert_id = :id"),
             {"id": ended.alert_id},
         )
-        assert tuple(told.one()) == (7, 7)
+        assert tuple(notified.one()) == (7, 7)

@@ -15,12 +15,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from dispatch_harness import DispatchHarness
 from psycopg.pq import TransactionStatus
-from town import Town
 
 from alerting.cap import to_xml
 from alerting.channels.base import DEAD_ADDRESS, Outcome
-from alerting.dispatch.intake.cancel import call_back_all, cancel
+from alerting.dispatch.intake.cancel import cancel, revoke_all
 from alerting.dispatch.status import status
 from alerting.domain.alert import Alert, MsgType, Severity, Urgency
 from alerting.domain.principal import internal
@@ -107,9 +107,11 @@ def scanned(plan: dict[str, Any]) -> Iterator[str]:
         yield from scanned(part)
 
 
-def at(town: Town, flood: Alert, name: str, severity: Severity, **values: Any) -> Alert:
+def at(
+    harness: DispatchHarness, flood: Alert, name: str, severity: Severity, **values: Any
+) -> Alert:
     """An alert that is sent now."""
-    sent = town.clock.now().replace(microsecond=0)
+    sent = harness.clock.now().replace(microsecond=0)
     ends = sent + timedelta(hours=20)
     info = replace(
         flood.infos[0], severity=severity, expires=ends, event=name, headline=name, **values
@@ -117,71 +119,75 @@ def at(town: Town, flood: Alert, name: str, severity: Severity, **values: Any) -
     return replace(flood, identifier=name, sent=sent, infos=(info,))
 
 
-async def the_way(town: Town, flood: Alert) -> None:
+async def the_way(harness: DispatchHarness, flood: Alert) -> None:
     """Alerts from submission to their end, with whatever happens on the way."""
 
     async def go(alert: Alert) -> None:
-        await town.submit(to_xml(alert), now=False)
+        await harness.submit(to_xml(alert), now=False)
         for _ in range(2):
-            await town.due_now()
-            await town.worker().sweep()
-            await town.house().keep()
-        town.clock.advance(30)
+            await harness.due_now()
+            await harness.worker().sweep()
+            await harness.maintenance().run_once()
+        harness.clock.advance(30)
 
-    answer = town.channels["sms"].answer
-    town.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
-    severe = at(town, flood, "Flood", Severity.SEVERE)
+    answer = harness.channels["sms"].answer
+    harness.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
+    severe = at(harness, flood, "Flood", Severity.SEVERE)
     await go(severe)
-    town.channels["sms"].answer = answer
-    await go(at(town, flood, "Wildfire", Severity.MODERATE, urgency=Urgency.EXPECTED))
-    await go(at(town, flood, "Avalanche", Severity.MINOR, urgency=Urgency.FUTURE))
-    again = at(town, flood, "Flood", Severity.SEVERE)
+    harness.channels["sms"].answer = answer
+    await go(at(harness, flood, "Wildfire", Severity.MODERATE, urgency=Urgency.EXPECTED))
+    await go(at(harness, flood, "Avalanche", Severity.MINOR, urgency=Urgency.FUTURE))
+    again = at(harness, flood, "Flood", Severity.SEVERE)
     for n, references in enumerate([(severe.triple,), ()]):
         update = replace(again, identifier=f"update-{n}", msg_type=MsgType.UPDATE)
         await go(
-            replace(update, sent=town.clock.now().replace(microsecond=0), references=references)
+            replace(update, sent=harness.clock.now().replace(microsecond=0), references=references)
         )
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         alert_id = await alerts.resolve(c, "Avalanche")
         stored = await alerts.get(c, alert_id)
         assert stored is not None
         await status(c, alert_id)
         await delivery_queries.next_due(c, alert_id)
         await outbox.waiting(c)
-        await providers.how_well(c, ["sms"], now=town.clock.now(), span_s=600, late_s=60)
-        await threads.live(c, stored.thread_id, before=town.clock.now(), but=alert_id)
+        await providers.how_well(c, ["sms"], now=harness.clock.now(), span_s=600, late_s=60)
+        await threads.live(c, stored.thread_id, before=harness.clock.now(), but=alert_id)
         await receipts.add(c, [NewReceipt("sms", 1, "ok", "delivered", "")])
         other = await alerts.resolve(c, "Wildfire")
         await events.join(c, alert_id, other, by="test")
         await events.part(c, alert_id, by="test")
     # The night is over.
-    town.clock.advance(12 * 3600)
+    harness.clock.advance(12 * 3600)
     for _ in range(3):
-        await town.house().keep()
-        await town.due_now()
-        await town.worker().sweep()
+        await harness.maintenance().run_once()
+        await harness.due_now()
+        await harness.worker().sweep()
     done = await cancel(
-        town.db, alert_id, principal=internal("test"), clock=town.clock, doorbell=town.doorbell
+        harness.db,
+        alert_id,
+        principal=internal("test"),
+        clock=harness.clock,
+        notifier=harness.notifier,
     )
-    await call_back_all(town.db, town.clock, done.ended)
+    await revoke_all(harness.db, harness.clock, done.ended)
     for _ in range(2):
-        await town.due_now()
-        await town.worker().sweep()
-        await town.house().keep()
-    town.clock.advance(24 * 3600)
-    await town.house().keep()
+        await harness.due_now()
+        await harness.worker().sweep()
+        await harness.maintenance().run_once()
+    harness.clock.advance(24 * 3600)
+    await harness.maintenance().run_once()
 
 
 async def test_nothing_that_is_over_is_looked_through(
-    town: Town, flood: Alert, database_url: str
+    harness: DispatchHarness, flood: Alert, database_url: str
 ) -> None:
-    town.begin_at(town.clock.now().replace(hour=22, minute=30))
-    await town.submit(to_xml(at(town, flood, "Landslide", Severity.MINOR)), now=False)
+    harness.begin_at(harness.clock.now().replace(hour=22, minute=30))
+    await harness.submit(to_xml(at(harness, flood, "Landslide", Severity.MINOR)), now=False)
     said = Said()
     with psycopg.connect(database_url, autocommit=True) as db:
         db.execute(_FILL)
         with heard(said):
-            await the_way(town, flood)
+            await the_way(harness, flood)
         assert len(said.statements) > 80
         found = {}
         for text, (query, values) in said.statements.items():

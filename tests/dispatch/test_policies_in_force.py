@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerting.clock import ManualClock
-from alerting.dispatch.judging import policies, silences
-from alerting.dispatch.judging.policies import PolicyCache
+from alerting.dispatch.evaluation import policies, silences
+from alerting.dispatch.evaluation.policies import PolicyCache
 from alerting.domain.principal import internal
 from alerting.errors import BadInput, NotFound
 from alerting.store import policies as store

@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from threading import get_ident
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import delete, func, select, text, update
-from town import Town
 
 from alerting.audience.cover import cell_of
 from alerting.cap import read, to_xml
+from alerting.dispatch.evaluation import silences
 from alerting.dispatch.intake import foresee as foreseeing
 from alerting.dispatch.intake import preview as previewing
 from alerting.dispatch.intake.accept import accept, lock_submission
@@ -23,7 +24,6 @@ from alerting.dispatch.intake.foresee import Hears
 from alerting.dispatch.intake.preview import preview
 from alerting.dispatch.intake.previewed import Preview, Spread
 from alerting.dispatch.intake.submission import KeyReused, Request, prepare
-from alerting.dispatch.judging import silences
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal, internal
@@ -37,13 +37,13 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def noon(town: Town) -> None:
-    town.begin_at(NOON)
+def noon(harness: DispatchHarness) -> None:
+    harness.begin_at(NOON)
 
 
-def at(town: Town, alert: Alert, **changes: object) -> bytes:
+def at(harness: DispatchHarness, alert: Alert, **changes: object) -> bytes:
     """The document, as sent now and in force for hours."""
-    sent = town.clock.now()
+    sent = harness.clock.now()
     ends = sent + timedelta(hours=8)
     infos = tuple(replace(i, expires=ends, onset=None) for i in alert.infos)
     said = replace(alert, sent=sent, infos=infos)
@@ -51,53 +51,53 @@ def at(town: Town, alert: Alert, **changes: object) -> bytes:
 
 
 async def look(
-    town: Town, data: bytes, principal: Principal | None = None, **options: object
+    harness: DispatchHarness, data: bytes, principal: Principal | None = None, **options: object
 ) -> Preview:
     return await preview(
-        town.db,
+        harness.db,
         data,
         principal=principal or internal("test"),
-        clock=town.clock,
-        settings=town.settings,
+        clock=harness.clock,
+        settings=harness.settings,
         **options,  # type: ignore[arg-type]
     )
 
 
-async def rows(town: Town) -> dict[str, int]:
-    async with town.db.begin() as c:
+async def rows(harness: DispatchHarness) -> dict[str, int]:
+    async with harness.db.begin() as c:
         return {
             name: await c.scalar(select(func.count()).select_from(table)) or 0
             for name, table in metadata.tables.items()
         }
 
 
-async def play(town: Town, data: bytes) -> list[dict[str, object]]:
+async def play(harness: DispatchHarness, data: bytes) -> list[dict[str, object]]:
     """Submit it, send all that comes of it, and say what did."""
-    done = await town.submit(data, now=False)
-    await town.due_now()
-    await town.worker().sweep()
-    return await town.rows(done.alert_id)
+    done = await harness.submit(data, now=False)
+    await harness.due_now()
+    await harness.worker().sweep()
+    return await harness.rows(done.alert_id)
 
 
-def told(ledger: Sequence[dict[str, object]]) -> Counter[object]:
+def notified(ledger: Sequence[dict[str, object]]) -> Counter[object]:
     return Counter(r["channel"] for r in ledger if r["state"] == "accepted")
 
 
-async def test_what_is_foreseen_is_what_comes(town: Town, flood: Alert) -> None:
-    data = at(town, flood)
-    before = await rows(town)
-    foreseen = await look(town, data)
-    assert await rows(town) == before | {"audit": before["audit"] + 1}
+async def test_what_is_foreseen_is_what_comes(harness: DispatchHarness, flood: Alert) -> None:
+    data = at(harness, flood)
+    before = await rows(harness)
+    foreseen = await look(harness, data)
+    assert await rows(harness) == before | {"audit": before["audit"] + 1}
     assert foreseen.submitted.state is AlertState.ACCEPTED
-    assert not town.sent
+    assert not harness.sent
 
-    ledger = await play(town, data)
+    ledger = await play(harness, data)
     assert foreseen.people.count == len({r["citizen"] for r in ledger})
     assert foreseen.people.margin == 0
     heard = {r["citizen"] for r in ledger if r["state"] == "accepted" and r["channel"] != "email"}
     assert foreseen.hears[Hears.AT_ONCE].count == len(heard)
-    assert {c: n.count for c, n in foreseen.channels.items()} == told(ledger)
-    sent = Counter((m.rendering.channel, m.rendering.text) for m in town.sent)
+    assert {c: n.count for c, n in foreseen.channels.items()} == notified(ledger)
+    sent = Counter((m.rendering.channel, m.rendering.text) for m in harness.sent)
     shown = {(t.channel, unlinked(t.text)): t.deliveries.count for t in foreseen.texts}
     assert shown == {(channel, unlinked(text)): n for (channel, text), n in sent.items()}
     for one in foreseen.texts:
@@ -110,50 +110,54 @@ def unlinked(text: str) -> str:
 
 
 async def test_an_update_and_an_end_are_judged_by_what_people_know(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
-    await play(town, at(town, flood))
+    await play(harness, at(harness, flood))
     first = replace(flood.triple, sent=NOON)
-    town.clock.advance(600)
-    same = at(town, flood, identifier="v2", msg_type=MsgType.UPDATE, references=(first,))
-    foreseen = await look(town, same)
+    harness.clock.advance(600)
+    same = at(harness, flood, identifier="v2", msg_type=MsgType.UPDATE, references=(first,))
+    foreseen = await look(harness, same)
     assert not foreseen.hears.get(Hears.AT_ONCE)
     assert foreseen.ends == (f"{flood.identifier} of {flood.sender}",)
-    end = at(town, flood, identifier="end", msg_type=MsgType.CANCEL, references=(first,))
-    over = await look(town, end)
-    ledger = await play(town, end)
+    end = at(harness, flood, identifier="end", msg_type=MsgType.CANCEL, references=(first,))
+    over = await look(harness, end)
+    ledger = await play(harness, end)
     assert over.people.count == len({r["citizen"] for r in ledger})
-    assert {c: n.count for c, n in over.channels.items()} == told(ledger)
+    assert {c: n.count for c, n in over.channels.items()} == notified(ledger)
     assert not over.reasons.keys() & {(Hears.NOTHING, None)}
 
 
-async def test_an_end_is_foreseen_for_those_who_moved_away(town: Town, flood: Alert) -> None:
+async def test_an_end_is_foreseen_for_those_who_moved_away(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     """It is for whoever was told, wherever they are now, as the planner has it."""
-    done = await town.submit(at(town, flood), now=False)
-    await town.due_now()
-    await town.worker().sweep()
-    told_of_it = {r["citizen"] for r in await town.rows(done.alert_id)}
-    async with town.db.begin() as c:
+    done = await harness.submit(at(harness, flood), now=False)
+    await harness.due_now()
+    await harness.worker().sweep()
+    told_of_it = {r["citizen"] for r in await harness.rows(done.alert_id)}
+    async with harness.db.begin() as c:
         away = {"lat": 40.0, "lon": -20.0, "cell": cell_of(40.0, -20.0)}
         await c.execute(update(place).where(place.c.citizen_id % 2 == 0).values(**away))
-    town.clock.at += timedelta(minutes=5)
-    end = await town.cancel_of(done.alert_id)
-    foreseen = await look(town, end)
+    harness.clock.at += timedelta(minutes=5)
+    end = await harness.cancel_of(done.alert_id)
+    foreseen = await look(harness, end)
     assert foreseen.people.count == len(told_of_it)
-    assert {r["citizen"] for r in await play(town, end)} == told_of_it
+    assert {r["citizen"] for r in await play(harness, end)} == told_of_it
 
 
-async def test_a_held_and_a_silenced_alert_are_said_to_be(town: Town, flood: Alert) -> None:
+async def test_a_held_and_a_silenced_alert_are_said_to_be(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     wide = tuple(replace(i, areas=(Area("x", circles=(Circle(54.5, 2.5, 3000),)),))
                  for i in flood.infos)  # fmt: skip
-    held = await look(town, at(town, replace(flood, infos=wide)))
+    held = await look(harness, at(harness, replace(flood, infos=wide)))
     assert held.submitted.state is AlertState.HELD
     assert any("a radius of 3,000 km" in n for n in held.submitted.notes)
     assert any("alerting approve ALERT" in n for n in held.submitted.notes)
     assert held.people.count == 300
     assert held.area_km2 == pytest.approx(27_770_000, rel=0.01)
 
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await silences.add(
             c,
             matchers=[Matcher.parse(f"sender={flood.sender}")],
@@ -165,11 +169,13 @@ async def test_a_held_and_a_silenced_alert_are_said_to_be(town: Town, flood: Ale
             now=NOON,
         )
     less = tuple(replace(i, severity=Severity.MODERATE) for i in flood.infos)
-    quiet = await look(town, at(town, replace(flood, infos=less)))
+    quiet = await look(harness, at(harness, replace(flood, infos=less)))
     assert set(quiet.hears) == {Hears.NOTHING}
     (silence,) = quiet.silenced_by
     assert silence.endswith("by test: known")
-    (silence,) = (await look(town, at(town, replace(flood, infos=less)), SUBMITTER)).silenced_by
+    (silence,) = (
+        await look(harness, at(harness, replace(flood, infos=less)), SUBMITTER)
+    ).silenced_by
     assert "by test" not in silence
     assert silence.endswith(": known")
 
@@ -177,40 +183,40 @@ async def test_a_held_and_a_silenced_alert_are_said_to_be(town: Town, flood: Ale
 SUBMITTER = Principal("key:gauges", rights=frozenset({"submit"}))
 
 
-async def around(town: Town, flood: Alert, people: int) -> bytes:
+async def around(harness: DispatchHarness, flood: Alert, people: int) -> bytes:
     """A document for a circle that holds so many people."""
     areas = (Area("x", circles=(Circle(54.5, 2.5, 50),)),)
     infos = tuple(replace(i, areas=areas) for i in flood.infos)
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(
             delete(citizen).where(
                 citizen.c.id.not_in(select(citizen.c.id).order_by(citizen.c.id).limit(people))
             )
         )
         await c.execute(update(place).values(lat=54.5, lon=2.5, cell=cell_of(54.5, 2.5)))
-    return at(town, replace(flood, infos=infos))
+    return at(harness, replace(flood, infos=infos))
 
 
 @pytest.mark.parametrize("people", [9, 10])
 async def test_of_few_people_only_who_may_read_learns_more(
-    town: Town, flood: Alert, people: int
+    harness: DispatchHarness, flood: Alert, people: int
 ) -> None:
-    data = await around(town, flood, people)
+    data = await around(harness, flood, people)
     for who in (SUBMITTER, internal("test")):
-        found = await look(town, data, who)
+        found = await look(harness, data, who)
         said = found.to_json()
         hidden = people < 10 and who is SUBMITTER
         assert found.few is hidden
         assert said["people"] == ({"fewer_than": 10} if hidden else {"count": people, "margin": 0})
-        for told in ("hears", "channels", "languages", "reasons", "texts"):
-            assert bool(said[told]) is not hidden, told
+        for notified in ("hears", "channels", "languages", "reasons", "texts"):
+            assert bool(said[notified]) is not hidden, notified
         assert said["area_km2"] > 7_000
 
 
-async def test_each_dry_run_is_in_the_audit(town: Town, flood: Alert) -> None:
-    data = await around(town, flood, 9)
-    await look(town, data, SUBMITTER)
-    async with town.db.begin() as c:
+async def test_each_dry_run_is_in_the_audit(harness: DispatchHarness, flood: Alert) -> None:
+    data = await around(harness, flood, 9)
+    await look(harness, data, SUBMITTER)
+    async with harness.db.begin() as c:
         query = select(audit).where(audit.c.action == "alert.preview")
         [line] = (await c.execute(query)).all()
     assert (line.actor, line.subject) == ("key:gauges", flood.identifier)
@@ -219,12 +225,12 @@ async def test_each_dry_run_is_in_the_audit(town: Town, flood: Alert) -> None:
 
 
 async def test_a_part_of_many_stands_for_all(
-    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = at(town, flood)
-    every = await look(town, data)
+    data = at(harness, flood)
+    every = await look(harness, data)
     monkeypatch.setattr(previewing, "_MOST", 60)
-    some = await look(town, data)
+    some = await look(harness, data)
     for exact, about in (
         (every.people, some.people),
         (every.hears[Hears.AT_ONCE], some.hears[Hears.AT_ONCE]),
@@ -236,67 +242,76 @@ async def test_a_part_of_many_stands_for_all(
     assert sum(n.count for n in some.hears.values()) == pytest.approx(some.people.count, abs=5)
 
 
-async def test_what_a_submission_refuses_a_dry_run_refuses(town: Town, flood: Alert) -> None:
-    data = at(town, flood)
+async def test_what_a_submission_refuses_a_dry_run_refuses(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    data = at(harness, flood)
     with pytest.raises(BadInput, match="Did you mean Severe"):
-        await look(town, data.replace(b">Severe<", b">Sever<"))
+        await look(harness, data.replace(b">Severe<", b">Sever<"))
     nobody = Principal("key:x", rights=frozenset({"submit"}), senders=("other@example.org",))
     with pytest.raises(Forbidden):
-        await look(town, data, nobody)
-    done = await town.submit(data, now=False)
-    again = await look(town, data)
+        await look(harness, data, nobody)
+    done = await harness.submit(data, now=False)
+    again = await look(harness, data)
     assert not again.submitted.created
     assert again.submitted.alert_id == done.alert_id
 
 
-async def test_it_waits_for_nobodys_turn_and_keeps_nobody(town: Town, flood: Alert) -> None:
+async def test_it_waits_for_nobodys_turn_and_keeps_nobody(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     """A submission of the same sender goes through while a dry run is looked at, and the other way
     round."""
-    data = at(town, flood)
-    async with town.db.begin() as connection:
+    data = at(harness, flood)
+    async with harness.db.begin() as connection:
         await threads.lock(connection, {f"sender {flood.sender.lower()}"})
-        assert (await look(town, data)).submitted.created
+        assert (await look(harness, data)).submitted.created
 
 
-async def test_it_collides_with_nobody(town: Town, flood: Alert) -> None:
+async def test_it_collides_with_nobody(harness: DispatchHarness, flood: Alert) -> None:
     """What a dry run writes and takes back is in nobody's way, nor anybody in its."""
-    data = at(town, flood)
-    async with previewing._undone(town.db) as connection:
-        request = Request(internal("test"), town.clock.now(), b"")
+    data = at(harness, flood)
+    async with previewing._undone(harness.db) as connection:
+        request = Request(internal("test"), harness.clock.now(), b"")
         prepared = prepare(read(data).alerts[0])
         mine = await accept(connection, prepared, data, request, begin=False)
         assert mine.created
         # Each would wait for the transaction that has written the same triple.
         async with asyncio.timeout(60):
-            assert (await look(town, data)).submitted.created
-            done = await town.submit(data, now=False)
+            assert (await look(harness, data)).submitted.created
+            done = await harness.submit(data, now=False)
     assert done.created
     # And the other way round: it comes while the same alert is submitted.
-    data = at(town, flood, identifier="second")
-    async with town.db.begin() as connection:
+    data = at(harness, flood, identifier="second")
+    async with harness.db.begin() as connection:
         alert = read(data).alerts[0]
-        request = Request(internal("test"), town.clock.now(), b"")
+        request = Request(internal("test"), harness.clock.now(), b"")
         await lock_submission(connection, alert, request)
         await accept(connection, prepare(alert), data, request)
-        assert (await look(town, data)).submitted.created
+        assert (await look(harness, data)).submitted.created
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_TIMEOUT_MS", 50), ("_TIMEOUT_S", 0.3)])
 @pytest.mark.parametrize("table", ["alert", "place"])
 async def test_what_takes_too_long_is_given_up(
-    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, table: str
+    harness: DispatchHarness,
+    flood: Alert,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    value: float,
+    table: str,
 ) -> None:
     monkeypatch.setattr(previewing, limit, value)
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         await connection.execute(text(f"lock table {table}"))
         with pytest.raises(BadInput, match="took too long: try a smaller area"):
-            await look(town, at(town, flood))
+            await look(harness, at(harness, flood))
     monkeypatch.undo()
-    assert (await look(town, at(town, flood))).submitted.created
+    assert (await look(harness, at(harness, flood))).submitted.created
 
 
 async def test_what_is_computed_leaves_the_loop_to_others(
-    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on: dict[str, int] = {}
 
@@ -311,31 +326,33 @@ async def test_what_is_computed_leaves_the_loop_to_others(
     noting(previewing, "texts", previewing.texts)
     noting(previewing, "area_km2", previewing.area_km2)
     noting(foreseeing, "decide", foreseeing.decide)
-    await look(town, at(town, flood))
+    await look(harness, at(harness, flood))
     assert set(on) == {"findings", "texts", "area_km2", "decide"}
     assert get_ident() not in on.values()
 
 
-async def test_what_was_accepted_before_is_said_to_be(town: Town, flood: Alert) -> None:
+async def test_what_was_accepted_before_is_said_to_be(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     """By the same text sent now while its alert is in force, and by the same key."""
-    data = at(town, flood)
-    assert (await look(town, data, now=True)).submitted.created
-    first = await town.submit(data, now=True)
-    town.clock.advance(60)
-    again = (await look(town, data, now=True)).submitted
+    data = at(harness, flood)
+    assert (await look(harness, data, now=True)).submitted.created
+    first = await harness.submit(data, now=True)
+    harness.clock.advance(60)
+    again = (await look(harness, data, now=True)).submitted
     assert (again.created, again.alert_id) == (False, first.alert_id)
-    real = await town.submit(data, now=True)
+    real = await harness.submit(data, now=True)
     assert (real.created, real.alert_id) == (False, first.alert_id)
 
-    keyed = await town.submit(data, now=True, idempotency_key="tide")
-    town.clock.advance(60)
-    again = (await look(town, data, now=True, idempotency_key="tide")).submitted
+    keyed = await harness.submit(data, now=True, idempotency_key="tide")
+    harness.clock.advance(60)
+    again = (await look(harness, data, now=True, idempotency_key="tide")).submitted
     assert (again.created, again.alert_id) == (False, keyed.alert_id)
-    before = await rows(town)
-    assert (await look(town, data, now=True, idempotency_key="ebb")).submitted.created
-    assert await rows(town) == before | {"audit": before["audit"] + 1}
+    before = await rows(harness)
+    assert (await look(harness, data, now=True, idempotency_key="ebb")).submitted.created
+    assert await rows(harness) == before | {"audit": before["audit"] + 1}
     with pytest.raises(KeyReused):
-        await look(town, data + b" ", now=True, idempotency_key="tide")
+        await look(harness, data + b" ", now=True, idempotency_key="tide")
 
 
 def test_numbers_have_margins_where_they_are_of_a_sample() -> None:

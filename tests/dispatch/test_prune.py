@@ -9,12 +9,12 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import text
-from town import Town
 
 from alerting.cap import read, to_xml
+from alerting.dispatch.evaluation.explain import explain
 from alerting.dispatch.intake.cancel import cancel
-from alerting.dispatch.judging.explain import explain
 from alerting.dispatch.prune import CHUNKS, Pruned, Pruner
 from alerting.dispatch.status import status
 from alerting.domain.principal import internal
@@ -45,65 +45,67 @@ class Old:
         return sum(self.ledger.values())
 
 
-async def told(town: Town, alert_xml: bytes, name: str = "") -> Old:
+async def notified(harness: DispatchHarness, alert_xml: bytes, name: str = "") -> Old:
     """An alert that went out, with its receipts."""
-    alert = sent_now(read(alert_xml).alerts[0], town.clock.now())
+    alert = sent_now(read(alert_xml).alerts[0], harness.clock.now())
     data = to_xml(alert).replace(b"example-flood-0001", b"example-flood-0001" + name.encode())
-    submitted = await town.submit(data, now=False, idempotency_key=f"key{name}")
-    await town.worker().sweep()
-    rows = await town.rows(submitted.alert_id)
-    async with town.db.begin() as c:
+    submitted = await harness.submit(data, now=False, idempotency_key=f"key{name}")
+    await harness.worker().sweep()
+    rows = await harness.rows(submitted.alert_id)
+    async with harness.db.begin() as c:
         some = [r["id"] for r in rows if r["channel"] == "sms"]
         await receipts.add(c, [NewReceipt("sms", i, "ok", "delivered", "") for i in some])
-    await town.house().keep()
-    return Old(submitted.alert_id, data, await town.ledger(submitted.alert_id))
+    await harness.maintenance().run_once()
+    return Old(submitted.alert_id, data, await harness.ledger(submitted.alert_id))
 
 
 @pytest.fixture
-async def old(town: Town, alert_xml: bytes) -> Old:
+async def old(harness: DispatchHarness, alert_xml: bytes) -> Old:
     """Told, ended, and older than is kept."""
-    found = await told(town, alert_xml)
-    await years_later(town)
+    found = await notified(harness, alert_xml)
+    await years_later(harness)
     return found
 
 
-async def years_later(town: Town) -> None:
-    town.clock.advance((DAYS + 3) * DAY_S)
+async def years_later(harness: DispatchHarness) -> None:
+    harness.clock.advance((DAYS + 3) * DAY_S)
     for _ in range(2):
-        await town.house().keep()
+        await harness.maintenance().run_once()
 
 
-async def prune(town: Town, *, dry_run: bool = False) -> Pruned:
-    return await Pruner(town.db, town.clock).run(DAYS, actor="test", dry_run=dry_run)
+async def prune(harness: DispatchHarness, *, dry_run: bool = False) -> Pruned:
+    return await Pruner(harness.db, harness.clock).run(DAYS, actor="test", dry_run=dry_run)
 
 
-async def sql(town: Town, query: str, **values: object) -> None:
-    async with town.db.begin() as c:
+async def sql(harness: DispatchHarness, query: str, **values: object) -> None:
+    async with harness.db.begin() as c:
         await c.execute(text(query), values)
 
 
-async def rows(town: Town, *tables: str) -> dict[str, int]:
-    async with town.db.begin() as c:
+async def rows(harness: DispatchHarness, *tables: str) -> dict[str, int]:
+    async with harness.db.begin() as c:
         return {t: await c.scalar(text(f"select count(*) from {t}")) or 0 for t in tables}  # noqa: S608
 
 
-async def test_what_is_old_goes_with_everything_that_hangs_on_it(town: Town, old: Old) -> None:
+async def test_what_is_old_goes_with_everything_that_hangs_on_it(
+    harness: DispatchHarness, old: Old
+) -> None:
     await sql(
-        town,
+        harness,
         """insert into digest_item (delivery_id, citizen_id, event_id, slot_at, digest_id)
            select id, citizen_id, alert_id, now(), 1 from delivery limit 1""",
     )
-    before = await rows(town, *KEPT, "audit", *LEDGER)
+    before = await rows(harness, *KEPT, "audit", *LEDGER)
     assert min(before[t] for t in ("delivery", "outbox", "receipt", "digest_item")) > 0
-    done = await prune(town)
+    done = await prune(harness)
     assert (done.alerts, done.deliveries, done.in_use) == (1, old.deliveries, 0)
     assert done.receipts == before["receipt"]
-    after = await rows(town, *KEPT, "audit", *LEDGER)
+    after = await rows(harness, *KEPT, "audit", *LEDGER)
     # The outbox's last number is not forgotten.
     assert {t: after[t] for t in LEDGER} == dict.fromkeys(LEDGER, 0) | {"outbox": 1}
     assert {t: after[t] for t in KEPT} == {t: before[t] for t in KEPT}
     assert after["audit"] == before["audit"] + 1
-    assert (await prune(town)).to_json() | {"alarms": 0} == Pruned(dry_run=False).to_json()
+    assert (await prune(harness)).to_json() | {"alarms": 0} == Pruned(dry_run=False).to_json()
 
 
 @pytest.mark.parametrize(
@@ -129,8 +131,10 @@ async def test_what_is_old_goes_with_everything_that_hangs_on_it(town: Town, old
         ),
     ],
 )
-async def test_what_is_in_use_stays_whatever_its_age(town: Town, old: Old, held_by: str) -> None:
-    async with town.db.begin() as c:
+async def test_what_is_in_use_stays_whatever_its_age(
+    harness: DispatchHarness, old: Old, held_by: str
+) -> None:
+    async with harness.db.begin() as c:
         last = await c.scalar(text("select max(id) from delivery"))
         chunk = await c.scalar(text("select min(id) from outbox where kind = 'deliver'"))
         receipt = await c.scalar(text("select max(id) from receipt"))
@@ -139,176 +143,188 @@ async def test_what_is_in_use_stays_whatever_its_age(town: Town, old: Old, held_
         if "state = 'ready'" in query or "state = 'leased'" in query:
             await c.exec_driver_sql("update outbox set lane = 'routine'")
         await c.exec_driver_sql(query)
-    before = await rows(town, *LEDGER)
+    before = await rows(harness, *LEDGER)
     for dry_run in (True, False):
-        done = await prune(town, dry_run=dry_run)
+        done = await prune(harness, dry_run=dry_run)
         assert (done.alerts, done.deliveries) == (0, 0)
-    assert await rows(town, *LEDGER) == before
-    async with town.db.begin() as c:
+    assert await rows(harness, *LEDGER) == before
+    async with harness.db.begin() as c:
         assert (await status(c, old.id)).channels
 
 
-async def test_a_chunk_that_was_set_aside_holds_nothing_up(town: Town, old: Old) -> None:
+async def test_a_chunk_that_was_set_aside_holds_nothing_up(
+    harness: DispatchHarness, old: Old
+) -> None:
     await sql(
-        town,
+        harness,
         """update outbox set state = 'poisoned', check_at = now()
            where id = (select max(id) from outbox)""",
     )
-    assert (await prune(town)).deliveries == old.deliveries
+    assert (await prune(harness)).deliveries == old.deliveries
 
 
-async def test_what_is_taken_up_again_just_before_it_would_go_stays(town: Town, old: Old) -> None:
+async def test_what_is_taken_up_again_just_before_it_would_go_stays(
+    harness: DispatchHarness, old: Old
+) -> None:
     class Late(Pruner):
         async def _in_use(self, event_id: UUID) -> bool:
             assert not await super()._in_use(event_id)
-            await sql(town, "update outbox set check_at = now() where kind = 'deliver'")
+            await sql(harness, "update outbox set check_at = now() where kind = 'deliver'")
             return False
 
-    done = await Late(town.db, town.clock).run(DAYS, actor="test")
+    done = await Late(harness.db, harness.clock).run(DAYS, actor="test")
     assert (done.alerts, done.deliveries) == (0, 0)
-    assert await town.ledger(old.id) == old.ledger
+    assert await harness.ledger(old.id) == old.ledger
 
 
 async def test_an_event_stays_whole_while_one_of_its_alerts_is_young(
-    town: Town, old: Old, alert_xml: bytes
+    harness: DispatchHarness, old: Old, alert_xml: bytes
 ) -> None:
-    young = await told(town, alert_xml, "-b")
-    await sql(town, "update alert set submitted_at = :now where id = :id",
-              now=town.clock.now(), id=young.id)  # fmt: skip
-    await sql(town, "update alert set event_id = (select event_id from alert where id = :id)",
+    young = await notified(harness, alert_xml, "-b")
+    await sql(harness, "update alert set submitted_at = :now where id = :id",
+              now=harness.clock.now(), id=young.id)  # fmt: skip
+    await sql(harness, "update alert set event_id = (select event_id from alert where id = :id)",
               id=old.id)  # fmt: skip
-    assert (await prune(town)).deliveries == 0
-    await years_later(town)
-    done = await prune(town)
+    assert (await prune(harness)).deliveries == 0
+    await years_later(harness)
+    done = await prune(harness)
     assert (done.alerts, done.deliveries) == (2, old.deliveries + young.deliveries)
 
 
 async def test_beside_an_old_event_a_young_one_keeps_all_it_has(
-    town: Town, old: Old, alert_xml: bytes
+    harness: DispatchHarness, old: Old, alert_xml: bytes
 ) -> None:
     # The old one is over, so the same words tell of another event.
-    young = await told(town, alert_xml, "-b")
-    await sql(town, "update alert set submitted_at = :now, event_id = id where id = :id",
-              now=town.clock.now(), id=young.id)  # fmt: skip
-    assert (await prune(town)).deliveries == old.deliveries
-    assert await town.ledger(young.id) == young.ledger
-    assert (await rows(town, "outbox"))["outbox"] > 1
+    young = await notified(harness, alert_xml, "-b")
+    await sql(harness, "update alert set submitted_at = :now, event_id = id where id = :id",
+              now=harness.clock.now(), id=young.id)  # fmt: skip
+    assert (await prune(harness)).deliveries == old.deliveries
+    assert await harness.ledger(young.id) == young.ledger
+    assert (await rows(harness, "outbox"))["outbox"] > 1
 
 
-async def test_a_pruned_alert_says_so_wherever_it_is_asked_for(town: Town, old: Old) -> None:
-    ref = (await town.rows(old.id))[0]["citizen"]
-    await prune(town)
-    async with town.db.begin() as c:
+async def test_a_pruned_alert_says_so_wherever_it_is_asked_for(
+    harness: DispatchHarness, old: Old
+) -> None:
+    ref = (await harness.rows(old.id))[0]["citizen"]
+    await prune(harness)
+    async with harness.db.begin() as c:
         with pytest.raises(Gone) as of_status:
             await status(c, old.id)
         with pytest.raises(Gone) as of_why:
-            await explain(c, old.id, ref, now=town.clock.now())
+            await explain(c, old.id, ref, now=harness.clock.now())
     with pytest.raises(Gone):
         await cancel(
-            town.db, old.id, principal=internal("test"), clock=town.clock, doorbell=town.doorbell
+            harness.db,
+            old.id,
+            principal=internal("test"),
+            clock=harness.clock,
+            notifier=harness.notifier,
         )
     assert str(of_status.value) == str(of_why.value)
     assert of_status.value.exit_code == 2
     detail = of_status.value.detail
-    assert f"were pruned on {town.clock.now():%Y-%m-%d}" in detail
+    assert f"were pruned on {harness.clock.now():%Y-%m-%d}" in detail
     assert f"of its {old.deliveries:,} deliveries" in detail
     sms = old.ledger["sms", "delivered", "new"]
     assert f"sms {sms:,} delivered (new)" in detail
 
 
-async def test_a_pruned_alert_is_still_known_when_it_is_sent_again(town: Town, old: Old) -> None:
-    await prune(town)
-    sent = len(town.sent)
+async def test_a_pruned_alert_is_still_known_when_it_is_sent_again(
+    harness: DispatchHarness, old: Old
+) -> None:
+    await prune(harness)
+    sent = len(harness.sent)
     for options in ({}, {"idempotency_key": "key"}, {"idempotency_key": "another"}):
-        again = await town.submit(old.data, now=False, **options)
+        again = await harness.submit(old.data, now=False, **options)
         assert (again.alert_id, again.created) == (old.id, False)
-    await town.worker().sweep()
-    assert len(town.sent) == sent
+    await harness.worker().sweep()
+    assert len(harness.sent) == sent
 
 
 async def test_an_update_of_a_pruned_alert_tells_everybody(
-    town: Town, old: Old, alert_xml: bytes
+    harness: DispatchHarness, old: Old, alert_xml: bytes
 ) -> None:
-    await prune(town)
-    first = len(town.sent)
-    update = sent_now(read(alert_xml).alerts[0], town.clock.now())
+    await prune(harness)
+    first = len(harness.sent)
+    update = sent_now(read(alert_xml).alerts[0], harness.clock.now())
     triple = read(old.data).alerts[0].triple
     document = to_xml(update).replace(b"example-flood-0001", b"example-flood-0002")
     reference = f"<references>{triple.sender},{triple.identifier},{triple.sent.isoformat()}"
     document = document.replace(b"<msgType>Alert<", b"<msgType>Update<").replace(
         b"<info>", f"{reference}</references><info>".encode(), 1
     )
-    submitted = await town.submit(document, now=False)
-    await town.worker().sweep()
-    assert len(town.sent) - first == old.deliveries
-    async with town.db.begin() as c:
+    submitted = await harness.submit(document, now=False)
+    await harness.worker().sweep()
+    assert len(harness.sent) - first == old.deliveries
+    async with harness.db.begin() as c:
         events = await c.scalar(text("select count(distinct event_id) from alert"))
         assert events == 1
         assert (await status(c, submitted.alert_id)).channels
     # Whom it reached is known; the pruned one it replaces is beside the point.
     done = await cancel(
-        town.db,
+        harness.db,
         submitted.alert_id,
         principal=internal("test"),
-        clock=town.clock,
-        doorbell=town.doorbell,
+        clock=harness.clock,
+        notifier=harness.notifier,
     )
     assert done.ended == (submitted.alert_id,)
     assert sum(done.reached.values()) == old.deliveries
 
 
-async def test_it_goes_in_small_steps(town: Town, old: Old) -> None:
+async def test_it_goes_in_small_steps(harness: DispatchHarness, old: Old) -> None:
     steps: list[tuple[int, int]] = []
-    pruner = Pruner(town.db, town.clock, progress=lambda n, total: steps.append((n, total)))
+    pruner = Pruner(harness.db, harness.clock, progress=lambda n, total: steps.append((n, total)))
     await pruner.run(DAYS, actor="test")
     sizes = [n - before for (n, _), (before, _) in zip(steps, [(0, 0), *steps], strict=False)]
     assert len(sizes) > 1
-    assert max(sizes) <= CHUNKS * town.settings.chunk_size
+    assert max(sizes) <= CHUNKS * harness.settings.chunk_size
     assert {total for _, total in steps} == {old.deliveries}
     assert steps[-1][0] == old.deliveries
 
 
 async def test_an_interrupted_prune_is_gone_on_with_and_its_sums_are_right(
-    town: Town, old: Old
+    harness: DispatchHarness, old: Old
 ) -> None:
     class PowerCut(Exception): ...
 
     def cut(_done: int, _total: int) -> None:
         raise PowerCut
 
-    planned = [r["id"] for r in await town.rows(old.id)]
+    planned = [r["id"] for r in await harness.rows(old.id)]
     with pytest.raises(PowerCut):
-        await Pruner(town.db, town.clock, progress=cut).run(DAYS, actor="test")
-    left = [r["id"] for r in await town.rows(old.id)]
+        await Pruner(harness.db, harness.clock, progress=cut).run(DAYS, actor="test")
+    left = [r["id"] for r in await harness.rows(old.id)]
     # The newest went first: what remains has what it rests on.
     assert left == planned[: len(left)]
     assert 0 < len(left) < len(planned)
-    at = town.clock.now()
-    async with town.db.begin() as c:
+    at = harness.clock.now()
+    async with harness.db.begin() as c:
         with pytest.raises(Gone, match=f"of its {old.deliveries:,} deliveries"):
             await status(c, old.id)
-    town.clock.advance(DAY_S)
-    assert (await prune(town, dry_run=True)).deliveries == len(left)
-    done = await prune(town)
+    harness.clock.advance(DAY_S)
+    assert (await prune(harness, dry_run=True)).deliveries == len(left)
+    done = await prune(harness)
     assert (done.alerts, done.deliveries) == (0, len(left))
-    assert await rows(town, "delivery", "receipt") == {"delivery": 0, "receipt": 0}
-    async with town.db.begin() as c:
+    assert await rows(harness, "delivery", "receipt") == {"delivery": 0, "receipt": 0}
+    async with harness.db.begin() as c:
         found = await c.execute(text("select channel, state, reason, count from pruned_delivery"))
         assert {(c, s, r): n for c, s, r, n in found} == old.ledger
         assert await c.scalar(text("select pruned_at from alert")) == at
 
 
-async def test_two_at_once_do_it_once(town: Town, alert_xml: bytes) -> None:
+async def test_two_at_once_do_it_once(harness: DispatchHarness, alert_xml: bytes) -> None:
     everything = 0
     for n in range(3):
-        found = await told(town, alert_xml, f"-{n}")
+        found = await notified(harness, alert_xml, f"-{n}")
         everything += found.deliveries
-    await sql(town, "update alert set event_id = id")
-    await years_later(town)
-    both = await asyncio.gather(prune(town), prune(town))
+    await sql(harness, "update alert set event_id = id")
+    await years_later(harness)
+    both = await asyncio.gather(prune(harness), prune(harness))
     assert sum(done.deliveries for done in both) == everything
     assert sum(done.alerts for done in both) == 3
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         kept = await c.execute(
             text("select alert_id, sum(count)::int8 from pruned_delivery group by alert_id")
         )
@@ -317,23 +333,27 @@ async def test_two_at_once_do_it_once(town: Town, alert_xml: bytes) -> None:
         assert audited == 3
 
 
-async def test_a_dry_run_says_what_would_go_and_deletes_nothing(town: Town, old: Old) -> None:
+async def test_a_dry_run_says_what_would_go_and_deletes_nothing(
+    harness: DispatchHarness, old: Old
+) -> None:
     everything = (*LEDGER, *KEPT, "audit", "alarm", "pruned_delivery")
-    before = await rows(town, *everything)
-    would = await prune(town, dry_run=True)
+    before = await rows(harness, *everything)
+    would = await prune(harness, dry_run=True)
     assert (would.alerts, would.deliveries) == (1, old.deliveries)
-    assert await rows(town, *everything) == before
-    async with town.db.begin() as c:
+    assert await rows(harness, *everything) == before
+    async with harness.db.begin() as c:
         assert (await status(c, old.id)).channels
-    done = await prune(town)
+    done = await prune(harness)
     assert done.events == would.events
     assert done.deliveries == would.deliveries
 
 
 @pytest.mark.parametrize("lane", ["extreme", "severe"])
-async def test_it_stands_aside_for_a_grave_alert(town: Town, old: Old, lane: str) -> None:
+async def test_it_stands_aside_for_a_grave_alert(
+    harness: DispatchHarness, old: Old, lane: str
+) -> None:
     await sql(
-        town,
+        harness,
         """insert into alert (id, sender, identifier, sent_at, status, msg_type, scope, lane,
              thread_id, event_id, document, source, source_hash, state, expires_at, submitted_by)
            select gen_random_uuid(), sender, 'other', sent_at, status, msg_type, scope, :lane,
@@ -342,7 +362,7 @@ async def test_it_stands_aside_for_a_grave_alert(town: Town, old: Old, lane: str
         lane=lane,
     )
     await sql(
-        town,
+        harness,
         """insert into outbox (alert_id, kind, lane)
            select id, 'plan', lane from alert where identifier = 'other'""",
     )
@@ -350,62 +370,64 @@ async def test_it_stands_aside_for_a_grave_alert(town: Town, old: Old, lane: str
 
     async def pause(_s: float) -> None:
         aside["times"] += 1
-        assert (await rows(town, "delivery"))["delivery"] == old.deliveries
+        assert (await rows(harness, "delivery"))["delivery"] == old.deliveries
         if aside["times"] == 3:
-            await sql(town, "update outbox set state = 'done' where kind = 'plan'")
+            await sql(harness, "update outbox set state = 'done' where kind = 'plan'")
 
-    done = await Pruner(town.db, town.clock, pause=pause).run(DAYS, actor="test")
+    done = await Pruner(harness.db, harness.clock, pause=pause).run(DAYS, actor="test")
     assert (aside["times"], done.deliveries) == (3, old.deliveries)
 
 
-async def test_a_gentle_one_rests_after_every_step(town: Town, old: Old) -> None:
+async def test_a_gentle_one_rests_after_every_step(harness: DispatchHarness, old: Old) -> None:
     rests: list[float] = []
 
     async def pause(seconds: float) -> None:
         rests.append(seconds)
 
-    pruner = Pruner(town.db, town.clock, gentle=True, pause=pause)
+    pruner = Pruner(harness.db, harness.clock, gentle=True, pause=pause)
     assert (await pruner.run(DAYS, actor="test")).deliveries == old.deliveries
-    assert len(rests) > old.deliveries / (CHUNKS * town.settings.chunk_size)
+    assert len(rests) > old.deliveries / (CHUNKS * harness.settings.chunk_size)
 
 
 async def test_numbers_that_providers_know_are_never_given_out_again(
-    town: Town, old: Old, alert_xml: bytes
+    harness: DispatchHarness, old: Old, alert_xml: bytes
 ) -> None:
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         last = await c.scalar(text("select max(id) from outbox"))
-    await prune(town)
-    async with town.db.begin() as c:
-        assert await restored.known_below(c, town.clock.now()) == last + 1
+    await prune(harness)
+    async with harness.db.begin() as c:
+        assert await restored.known_below(c, harness.clock.now()) == last + 1
         await restored.skip_numbers(c)
-    young = await told(town, alert_xml, "-b")
-    assert min(r["id"] for r in await town.rows(young.id)) > last * 1024
+    young = await notified(harness, alert_xml, "-b")
+    assert min(r["id"] for r in await harness.rows(young.id)) > last * 1024
     # Now it is the newest row no longer.
-    await prune(town)
-    async with town.db.begin() as c:
+    await prune(harness)
+    async with harness.db.begin() as c:
         assert not await c.scalar(text("select count(*) from outbox where id = :id"), {"id": last})
 
 
-async def test_alarms_closed_long_ago_go_too(town: Town) -> None:
+async def test_alarms_closed_long_ago_go_too(harness: DispatchHarness) -> None:
     await sql(
-        town,
+        harness,
         """insert into alarm (kind, subject, sentence, opened_at, closed_at)
            values ('a', '1', '', :old, :old), ('a', '2', '', :old, null), ('a', '3', '', :old, :new)
         """,
-        old=town.clock.now() - timedelta(days=DAYS + 1),
-        new=town.clock.now() - timedelta(days=DAYS - 1),
+        old=harness.clock.now() - timedelta(days=DAYS + 1),
+        new=harness.clock.now() - timedelta(days=DAYS - 1),
     )
-    assert (await prune(town, dry_run=True)).alarms == 0
-    assert (await prune(town)).alarms == 1
-    async with town.db.begin() as c:
+    assert (await prune(harness, dry_run=True)).alarms == 0
+    assert (await prune(harness)).alarms == 1
+    async with harness.db.begin() as c:
         left = (await c.execute(text("select subject from alarm order by 1"))).scalars().all()
         assert left == ["2", "3"]
 
 
-async def test_a_late_receipt_of_what_is_gone_does_no_harm(town: Town, old: Old) -> None:
-    await prune(town)
-    async with town.db.begin() as c:
+async def test_a_late_receipt_of_what_is_gone_does_no_harm(
+    harness: DispatchHarness, old: Old
+) -> None:
+    await prune(harness)
+    async with harness.db.begin() as c:
         await receipts.add(c, [NewReceipt("sms", 2048, "ok", "undelivered", "30003")])
-    await town.house().keep()
-    async with town.db.begin() as c:
+    await harness.maintenance().run_once()
+    async with harness.db.begin() as c:
         assert await c.scalar(text("select bool_and(applied_at is not null) from receipt"))

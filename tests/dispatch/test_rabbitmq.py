@@ -11,7 +11,7 @@ import rabbit
 from amqp.exceptions import NotFound, PreconditionFailed
 from kombu import Queue
 
-from alerting.dispatch.broker import Doorbell, make_app, on_rabbitmq
+from alerting.dispatch.broker import WorkNotifier, make_app, on_rabbitmq
 from alerting.domain.lane import Lane
 
 pytestmark = pytest.mark.skipif(
@@ -35,8 +35,8 @@ def node(running: rabbit.Node) -> rabbit.Node:
 
 
 @pytest.fixture
-def doorbell(node: rabbit.Node) -> Iterator[Doorbell]:
-    bell = Doorbell(node.url)
+def notifier(node: rabbit.Node) -> Iterator[WorkNotifier]:
+    bell = WorkNotifier(node.url)
     yield bell
     bell.close()
 
@@ -53,54 +53,58 @@ def waiting(node: rabbit.Node, lane: Lane) -> list[int]:
             found.append(channel.message_to_python(message).payload[0][0])
 
 
-async def rung(doorbell: Doorbell, lane: Lane) -> bool:
-    return await asyncio.wrap_future(doorbell.ring(lane))
+async def notified(notifier: WorkNotifier, lane: Lane) -> bool:
+    return await asyncio.wrap_future(notifier.notify(lane))
 
 
-async def test_the_bell_rings_in_its_own_lane_only(node: rabbit.Node, doorbell: Doorbell) -> None:
-    assert await rung(doorbell, Lane.SEVERE)
-    assert await rung(doorbell, Lane.SEVERE)
-    assert await rung(doorbell, Lane.DRILL)
+async def test_the_bell_rings_in_its_own_lane_only(
+    node: rabbit.Node, notifier: WorkNotifier
+) -> None:
+    assert await notified(notifier, Lane.SEVERE)
+    assert await notified(notifier, Lane.SEVERE)
+    assert await notified(notifier, Lane.DRILL)
     assert waiting(node, Lane.SEVERE) == ["severe", "severe"]
     assert waiting(node, Lane.DRILL) == ["drill"]
     with node.connection() as connection, pytest.raises(NotFound):
         connection.default_channel.queue_declare(Lane.EXTREME.value, passive=True)
 
 
-async def test_a_lane_is_a_quorum_queue(node: rabbit.Node, doorbell: Doorbell) -> None:
-    await rung(doorbell, Lane.EXTREME)
+async def test_a_lane_is_a_quorum_queue(node: rabbit.Node, notifier: WorkNotifier) -> None:
+    await notified(notifier, Lane.EXTREME)
     with node.connection() as connection, pytest.raises(PreconditionFailed, match="x-queue-type"):
         Queue("extreme", durable=True)(connection.default_channel).declare()
 
 
-async def test_what_was_rung_is_there_after_a_kill(node: rabbit.Node, doorbell: Doorbell) -> None:
+async def test_what_was_rung_is_there_after_a_kill(
+    node: rabbit.Node, notifier: WorkNotifier
+) -> None:
     # A node notes up to a second later whom a new queue's only member voted for; killed before, it
     # waits for a leader for ever.
     count, end = 0, time.monotonic() + 2
     while time.monotonic() < end:
-        assert await rung(doorbell, Lane.ROUTINE)
+        assert await notified(notifier, Lane.ROUTINE)
         count += 1
     node.kill()
     node.start_again()
     # The same doorbell goes on by a new connection, though its own has died, as soon as the queue
     # has a leader again. What got no answer may have been taken.
     async with asyncio.timeout(60):
-        while not await rung(doorbell, Lane.ROUTINE):
-            doorbell._silent_until = 0.0
+        while not await notified(notifier, Lane.ROUTINE):
+            notifier._silent_until = 0.0
     assert len(waiting(node, Lane.ROUTINE)) >= count + 1
 
 
 async def test_a_dead_broker_is_found_out_soon_and_left_alone(
-    node: rabbit.Node, doorbell: Doorbell
+    node: rabbit.Node, notifier: WorkNotifier
 ) -> None:
-    assert await rung(doorbell, Lane.ROUTINE)
+    assert await notified(notifier, Lane.ROUTINE)
     node.kill()
     try:
         start = time.monotonic()
-        assert not await rung(doorbell, Lane.ROUTINE)
+        assert not await notified(notifier, Lane.ROUTINE)
         assert time.monotonic() - start < 5
         start = time.monotonic()
-        assert not await rung(doorbell, Lane.ROUTINE)
+        assert not await notified(notifier, Lane.ROUTINE)
         assert time.monotonic() - start < 0.1
     finally:
         node.start_again()

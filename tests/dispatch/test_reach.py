@@ -8,13 +8,13 @@ from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import func, select, update
-from town import Town
 
 from alerting.cap import to_xml
 from alerting.channels.base import DEAD_ADDRESS, Outcome
+from alerting.dispatch.evaluation import policies, silences
 from alerting.dispatch.intake.cancel import cancel
-from alerting.dispatch.judging import policies, silences
 from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.alert import Alert, Area, Info, MsgType, NamedValue, Polygon, Severity
 from alerting.domain.alert_state import AlertState
@@ -29,27 +29,27 @@ SEA = Polygon(((1, 1), (1, 2), (2, 2), (2, 1), (1, 1)))
 
 
 @pytest.fixture(autouse=True)
-def noon(town: Town) -> None:
+def noon(harness: DispatchHarness) -> None:
     """Nobody's quiet time."""
-    town.begin_at(NOON)
+    harness.begin_at(NOON)
 
 
-def saying(town: Town, alert: Alert, **changes: object) -> Alert:
+def saying(harness: DispatchHarness, alert: Alert, **changes: object) -> Alert:
     """The alert as sent now and in force for hours, its first info alone and changed."""
-    sent = town.clock.now()
+    sent = harness.clock.now()
     info: Info = replace(alert.infos[0], expires=sent + timedelta(hours=8), onset=None)
     return replace(alert, sent=sent, infos=(replace(info, **changes),))  # type: ignore[arg-type]
 
 
-def somewhere(area: Area) -> Callable[[Town, Alert], Awaitable[Alert]]:
-    async def prepare(town: Town, flood: Alert) -> Alert:
-        return saying(town, flood, areas=(area,))
+def somewhere(area: Area) -> Callable[[DispatchHarness, Alert], Awaitable[Alert]]:
+    async def prepare(harness: DispatchHarness, flood: Alert) -> Alert:
+        return saying(harness, flood, areas=(area,))
 
     return prepare
 
 
-async def silenced(town: Town, flood: Alert) -> Alert:
-    async with town.db.begin() as c:
+async def silenced(harness: DispatchHarness, flood: Alert) -> Alert:
+    async with harness.db.begin() as c:
         await silences.add(
             c,
             matchers=[Matcher("event", Op.IS, flood.infos[0].event)],
@@ -60,19 +60,19 @@ async def silenced(town: Town, flood: Alert) -> Alert:
             by="test",
             now=NOON,
         )
-    return saying(town, flood)
+    return saying(harness, flood)
 
 
-async def refused(town: Town, flood: Alert) -> Alert:
-    for channel in town.channels.values():
+async def refused(harness: DispatchHarness, flood: Alert) -> Alert:
+    for channel in harness.channels.values():
         channel.answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
-    return saying(town, flood)
+    return saying(harness, flood)
 
 
-async def left(town: Town, flood: Alert) -> Alert:
-    async with town.db.begin() as c:
+async def left(harness: DispatchHarness, flood: Alert) -> Alert:
+    async with harness.db.begin() as c:
         await c.execute(update(address).values(consent=False))
-    return saying(town, flood)
+    return saying(harness, flood)
 
 
 def nowhere(*codes: str) -> Area:
@@ -96,130 +96,152 @@ SLIPS = {
 }
 
 
-async def done(town: Town, alert: Alert) -> UUID:
-    submitted = await town.submit(to_xml(alert), now=False)
+async def done(harness: DispatchHarness, alert: Alert) -> UUID:
+    submitted = await harness.submit(to_xml(alert), now=False)
     for _ in range(8):
-        await town.due_now()
-        await town.worker().sweep()
-        await town.house().keep()
+        await harness.due_now()
+        await harness.worker().sweep()
+        await harness.maintenance().run_once()
     return submitted.alert_id
 
 
-async def found(town: Town, alert_id: UUID) -> tuple[AlertStatus, list[Alarm]]:
-    async with town.db.begin() as c:
+async def found(harness: DispatchHarness, alert_id: UUID) -> tuple[AlertStatus, list[Alarm]]:
+    async with harness.db.begin() as c:
         return await status(c, alert_id), await alarms.open_alarms(c)
 
 
 @pytest.mark.parametrize("slip", SLIPS)
-async def test_who_hears_nothing_is_told_of(town: Town, flood: Alert, slip: str) -> None:
+async def test_who_hears_nothing_is_told_of(
+    harness: DispatchHarness, flood: Alert, slip: str
+) -> None:
     prepare, says = SLIPS[slip]
-    alert_id = await done(town, await prepare(town, flood))
-    now, opened = await found(town, alert_id)
+    alert_id = await done(harness, await prepare(harness, flood))
+    now, opened = await found(harness, alert_id)
     (alarm,) = [a for a in opened if a.kind == REACHED_NOBODY]
     assert (alarm.subject, alarm.count) == (str(alert_id), 1)
     count = sum(c.planned for c in now.channels.values())
-    told = f"Alert {flood.identifier} of {flood.sender} reached nobody. {says}"
-    assert alarm.sentence == told.replace("#", f"{count:,}")
+    notified = f"Alert {flood.identifier} of {flood.sender} reached nobody. {says}"
+    assert alarm.sentence == notified.replace("#", f"{count:,}")
     assert alarm.sentence.startswith(
         f"Alert {flood.identifier} of {flood.sender} reached nobody. {now.unheard}"
     )
     assert now.unheard
     # Nobody has to end it twice.
     await cancel(
-        town.db, alert_id, principal=internal("test"), clock=town.clock, doorbell=town.doorbell
+        harness.db,
+        alert_id,
+        principal=internal("test"),
+        clock=harness.clock,
+        notifier=harness.notifier,
     )
-    assert REACHED_NOBODY not in {a.kind for a in (await found(town, alert_id))[1]}
+    assert REACHED_NOBODY not in {a.kind for a in (await found(harness, alert_id))[1]}
 
 
-async def test_what_ran_out_before_anybody_was_told_is_told_of(town: Town, flood: Alert) -> None:
-    submitted = await town.submit(
-        to_xml(saying(town, flood, expires=NOON + timedelta(minutes=1))), now=False
+async def test_what_ran_out_before_anybody_was_told_is_told_of(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    submitted = await harness.submit(
+        to_xml(saying(harness, flood, expires=NOON + timedelta(minutes=1))), now=False
     )
-    town.clock.advance(120)
-    await town.house().keep()
-    await town.worker().sweep()
-    await town.house().keep()
-    now, (alarm,) = await found(town, submitted.alert_id)
+    harness.clock.advance(120)
+    await harness.maintenance().run_once()
+    await harness.worker().sweep()
+    await harness.maintenance().run_once()
+    now, (alarm,) = await found(harness, submitted.alert_id)
     assert (now.state, alarm.kind) == (AlertState.EXPIRED, REACHED_NOBODY)
     assert now.unheard == "Nobody was told: its time ran out."
-    assert town.sent == []
+    assert harness.sent == []
 
 
-async def test_what_nobody_approved_in_time_is_told_of(town: Town, flood: Alert) -> None:
-    async with town.db.begin() as c:
+async def test_what_nobody_approved_in_time_is_told_of(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    async with harness.db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
-    submitted = await town.submit(
-        to_xml(saying(town, flood, expires=NOON + timedelta(minutes=1))), now=False
+    submitted = await harness.submit(
+        to_xml(saying(harness, flood, expires=NOON + timedelta(minutes=1))), now=False
     )
-    now, (alarm,) = await found(town, submitted.alert_id)
+    now, (alarm,) = await found(harness, submitted.alert_id)
     assert (now.state, now.unheard, alarm.kind) == (AlertState.HELD, "", HELD)
-    town.clock.advance(120)
-    await town.house().keep()
-    now, (alarm,) = await found(town, submitted.alert_id)
+    harness.clock.advance(120)
+    await harness.maintenance().run_once()
+    now, (alarm,) = await found(harness, submitted.alert_id)
     assert (now.state, alarm.kind) == (AlertState.EXPIRED, REACHED_NOBODY)
     assert now.unheard == ("Nobody was told: its time ran out while it waited for a second person.")
 
 
-async def test_whoever_refuses_a_held_alert_closes_its_alarm(town: Town, flood: Alert) -> None:
-    async with town.db.begin() as c:
+async def test_whoever_refuses_a_held_alert_closes_its_alarm(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    async with harness.db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
-    submitted = await town.submit(to_xml(saying(town, flood)), now=False)
+    submitted = await harness.submit(to_xml(saying(harness, flood)), now=False)
     await cancel(
-        town.db,
+        harness.db,
         submitted.alert_id,
         principal=internal("second"),
-        clock=town.clock,
-        doorbell=town.doorbell,
+        clock=harness.clock,
+        notifier=harness.notifier,
     )
-    now, opened = await found(town, submitted.alert_id)
+    now, opened = await found(harness, submitted.alert_id)
     assert opened == []
     assert now.unheard == "It was cancelled before anybody was told."
 
 
-async def test_nobody_is_alarmed_where_people_know_already(town: Town, flood: Alert) -> None:
-    first = saying(town, flood)
-    await done(town, first)
-    town.clock.advance(60)
+async def test_nobody_is_alarmed_where_people_know_already(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    first = saying(harness, flood)
+    await done(harness, first)
+    harness.clock.advance(60)
     again = replace(
-        saying(town, flood, contact="Ask at the town hall", expires=first.infos[0].expires),
+        saying(harness, flood, contact="Ask at the town hall", expires=first.infos[0].expires),
         identifier="again",
         msg_type=MsgType.UPDATE,
         references=(first.triple,),
     )
-    for channel in town.channels.values():
+    for channel in harness.channels.values():
         channel.can_be_silent = False
-    now, opened = await found(town, await done(town, again))
+    now, opened = await found(harness, await done(harness, again))
     assert all(c.accepted == 0 for c in now.channels.values())
     assert (now.state, now.unheard, opened) == (AlertState.COMPLETED, "", [])
 
 
-async def test_the_alarm_ends_when_somebody_is_told_after_all(town: Town, flood: Alert) -> None:
-    await refused(town, flood)
-    alert_id = await done(town, saying(town, flood))
-    _, (alarm,) = await found(town, alert_id)
+async def test_the_alarm_ends_when_somebody_is_told_after_all(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    await refused(harness, flood)
+    alert_id = await done(harness, saying(harness, flood))
+    _, (alarm,) = await found(harness, alert_id)
     assert alarm.kind == REACHED_NOBODY
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(update(address).values(suspended_reason=None))
         # As the provider's own records are read after a restore.
         await c.exec_driver_sql(
             "update delivery set state = 'accepted', accepted_at = now() where id = "
             "(select min(id) from delivery)"
         )
-    await town.house().keep()
-    assert (await found(town, alert_id))[1] == []
+    await harness.maintenance().run_once()
+    assert (await found(harness, alert_id))[1] == []
 
 
-async def test_what_waits_for_the_morning_is_not_completed(town: Town, flood: Alert) -> None:
-    town.begin_at(datetime(2026, 11, 24, 2, tzinfo=UTC))
-    async with town.db.begin() as c:
+async def test_what_waits_for_the_morning_is_not_completed(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    harness.begin_at(datetime(2026, 11, 24, 2, tzinfo=UTC))
+    async with harness.db.begin() as c:
         await c.execute(update(citizen).values(quiet_from=time(22), quiet_to=time(7)))
-    for channel in town.channels.values():
+    for channel in harness.channels.values():
         channel.can_be_silent = False
     alert = saying(
-        town, flood, severity=Severity.MODERATE, response_types=(), expires=NOON + timedelta(days=1)
+        harness,
+        flood,
+        severity=Severity.MODERATE,
+        response_types=(),
+        expires=NOON + timedelta(days=1),
     )
-    alert_id = await done(town, alert)
-    now, opened = await found(town, alert_id)
+    alert_id = await done(harness, alert)
+    now, opened = await found(harness, alert_id)
     assert opened == []
     waiting = sum(c.open for c in now.channels.values())
     assert waiting > 0
@@ -228,13 +250,15 @@ async def test_what_waits_for_the_morning_is_not_completed(town: Town, flood: Al
     assert (now.state, now.finished_at, now.unheard) == (AlertState.DELIVERING, None, "")
 
 
-async def test_an_end_that_nobody_need_hear_alarms_nobody(town: Town, flood: Alert) -> None:
-    first = saying(town, flood, areas=(Area("Sea", polygons=(SEA,)),))
-    await done(town, first)
-    async with town.db.begin() as c:
+async def test_an_end_that_nobody_need_hear_alarms_nobody(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    first = saying(harness, flood, areas=(Area("Sea", polygons=(SEA,)),))
+    await done(harness, first)
+    async with harness.db.begin() as c:
         stored = await c.scalar(select(func.count()).select_from(alarms.alarm))
-    town.clock.advance(60)
+    harness.clock.advance(60)
     end = replace(first, identifier="end", msg_type=MsgType.CANCEL, references=(first.triple,),
-                  sent=town.clock.now())  # fmt: skip
-    now, opened = await found(town, await done(town, end))
+                  sent=harness.clock.now())  # fmt: skip
+    now, opened = await found(harness, await done(harness, end))
     assert (stored, now.unheard, opened) == (1, "", [])

@@ -5,8 +5,8 @@ import random
 from itertools import permutations
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import select, update
-from town import Town
 
 from alerting.dispatch.receipts import Applied, apply_receipts
 from alerting.store import receipts, suppressions
@@ -16,44 +16,46 @@ from alerting.store.schema import CHUNK_SPAN, address, delivery, outbox
 from alerting.store.suppressions import Endpoint, Source
 
 
-async def a_delivery(town: Town, alert_xml: bytes) -> tuple[int, str]:
+async def a_delivery(harness: DispatchHarness, alert_xml: bytes) -> tuple[int, str]:
     """One accepted SMS: (its id, the provider's reference)."""
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    rows = await town.rows(submitted.alert_id)
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    rows = await harness.rows(submitted.alert_id)
     return next(r["id"] for r in rows if r["channel"] == "sms"), "ok"
 
 
-async def report(town: Town, id_: int, ref: str, *statuses: str, code: str = "") -> str:
-    async with town.db.begin() as c:
+async def report(
+    harness: DispatchHarness, id_: int, ref: str, *statuses: str, code: str = ""
+) -> str:
+    async with harness.db.begin() as c:
         await receipts.add(c, [NewReceipt("sms", id_, ref, s, code) for s in statuses])
         await apply_receipts(c)
         state = await c.scalar(select(delivery.c.state).where(delivery.c.id == id_))
     return str(state)
 
 
-async def test_a_report_moves_the_delivery_on(town: Town, alert_xml: bytes) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    assert await report(town, id_, ref, "sent") == "accepted"
-    assert await report(town, id_, ref, "delivered") == "delivered"
-    assert await report(town, id_, ref, "delivered", "sent", "queued") == "delivered"
+async def test_a_report_moves_the_delivery_on(harness: DispatchHarness, alert_xml: bytes) -> None:
+    id_, ref = await a_delivery(harness, alert_xml)
+    assert await report(harness, id_, ref, "sent") == "accepted"
+    assert await report(harness, id_, ref, "delivered") == "delivered"
+    assert await report(harness, id_, ref, "delivered", "sent", "queued") == "delivered"
 
 
-async def test_any_order_ends_the_same(town: Town, alert_xml: bytes) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
+async def test_any_order_ends_the_same(harness: DispatchHarness, alert_xml: bytes) -> None:
+    id_, ref = await a_delivery(harness, alert_xml)
     for order in permutations(["queued", "sent", "delivered"]):
-        async with town.db.begin() as c:
+        async with harness.db.begin() as c:
             await c.execute(update(delivery).where(delivery.c.id == id_).values(state="accepted"))
             await c.exec_driver_sql("truncate receipt")
-        assert await report(town, id_, ref, *order) == "delivered"
+        assert await report(harness, id_, ref, *order) == "delivered"
 
 
 async def test_a_final_failure_says_why_and_suspends_a_dead_address(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    assert await report(town, id_, ref, "undelivered", code="30005") == "failed"
-    async with town.db.begin() as c:
+    id_, ref = await a_delivery(harness, alert_xml)
+    assert await report(harness, id_, ref, "undelivered", code="30005") == "failed"
+    async with harness.db.begin() as c:
         row = (
             await c.execute(
                 select(delivery.c.reason, delivery.c.code, address.c.suspended_reason)
@@ -62,40 +64,42 @@ async def test_a_final_failure_says_why_and_suspends_a_dead_address(
             )
         ).one()
     assert tuple(row) == ("dead-address", "30005", "dead-address")
-    assert await report(town, id_, ref, "sent") == "failed"
+    assert await report(harness, id_, ref, "sent") == "failed"
 
 
-async def test_a_report_that_overtakes_our_own_note_counts(town: Town, alert_xml: bytes) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    async with town.db.begin() as c:
+async def test_a_report_that_overtakes_our_own_note_counts(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    id_, ref = await a_delivery(harness, alert_xml)
+    async with harness.db.begin() as c:
         planned = {"state": "planned", "provider_ref": "", "accepted_at": None}
         await c.execute(update(delivery).where(delivery.c.id == id_).values(**planned))
-    assert await report(town, id_, ref, "delivered") == "delivered"
+    assert await report(harness, id_, ref, "delivered") == "delivered"
 
 
 async def test_a_report_about_an_earlier_try_does_not_move_the_later(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    id_, _ = await a_delivery(town, alert_xml)
-    assert await report(town, id_, "SM-of-an-earlier-try", "undelivered") == "accepted"
+    id_, _ = await a_delivery(harness, alert_xml)
+    assert await report(harness, id_, "SM-of-an-earlier-try", "undelivered") == "accepted"
 
 
 @pytest.mark.parametrize("status", ["", "no-such-status"])
 async def test_what_nobody_understands_changes_nothing(
-    town: Town, alert_xml: bytes, status: str
+    harness: DispatchHarness, alert_xml: bytes, status: str
 ) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    assert await report(town, id_, ref, status) == "accepted"
-    assert await report(town, 999_999_999, ref, "delivered") == "None"
+    id_, ref = await a_delivery(harness, alert_xml)
+    assert await report(harness, id_, ref, status) == "accepted"
+    assert await report(harness, 999_999_999, ref, "delivered") == "None"
 
 
-async def suspended(town: Town, id_: int) -> str | None:
+async def suspended(harness: DispatchHarness, id_: int) -> str | None:
     query = (
         select(address.c.suspended_reason)
         .join(delivery, address.c.id == delivery.c.address_id)
         .where(delivery.c.id == id_)
     )
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         found: str | None = await c.scalar(query)
     return found
 
@@ -117,25 +121,27 @@ async def suspended(town: Town, id_: int) -> str | None:
     ],
 )
 async def test_only_what_is_the_addresss_own_fault_costs_it(
-    town: Town, alert_xml: bytes, code: str, reason: str, dead: bool
+    harness: DispatchHarness, alert_xml: bytes, code: str, reason: str, dead: bool
 ) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    assert await report(town, id_, ref, "failed", code=code) == "failed"
-    async with town.db.begin() as c:
+    id_, ref = await a_delivery(harness, alert_xml)
+    assert await report(harness, id_, ref, "failed", code=code) == "failed"
+    async with harness.db.begin() as c:
         assert await c.scalar(select(delivery.c.reason).where(delivery.c.id == id_)) == reason
-    assert await suspended(town, id_) == (reason if dead else None)
+    assert await suspended(harness, id_) == (reason if dead else None)
 
 
-async def test_who_has_left_is_not_suspended_but_suppressed(town: Town, alert_xml: bytes) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    assert await report(town, id_, ref, "failed", code="21610") == "failed"
-    assert await suspended(town, id_) is None
+async def test_who_has_left_is_not_suspended_but_suppressed(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    id_, ref = await a_delivery(harness, alert_xml)
+    assert await report(harness, id_, ref, "failed", code="21610") == "failed"
+    assert await suspended(harness, id_) is None
     query = (
         select(address.c.channel, address.c.endpoint, address.c.consent)
         .join(delivery, address.c.id == delivery.c.address_id)
         .where(delivery.c.id == id_)
     )
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         channel, endpoint, consent = (await c.execute(query)).one()
         found = await suppressions.of_endpoint(c, Endpoint(channel, endpoint))
     assert consent is False
@@ -143,19 +149,23 @@ async def test_who_has_left_is_not_suspended_but_suppressed(town: Town, alert_xm
     assert found.source is Source.CARRIER
 
 
-async def test_a_report_of_another_channel_moves_nothing(town: Town, alert_xml: bytes) -> None:
-    id_, _ = await a_delivery(town, alert_xml)
-    async with town.db.begin() as c:
+async def test_a_report_of_another_channel_moves_nothing(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    id_, _ = await a_delivery(harness, alert_xml)
+    async with harness.db.begin() as c:
         await receipts.add(c, [NewReceipt("email", id_, "", "failed", "550 5.1.1")])
         await apply_receipts(c)
         state = await c.scalar(select(delivery.c.state).where(delivery.c.id == id_))
     assert state == "accepted"
-    assert await suspended(town, id_) is None
+    assert await suspended(harness, id_) is None
 
 
-async def test_whoever_has_it_has_it_by_whichever_try(town: Town, alert_xml: bytes) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    async with town.db.begin() as c:
+async def test_whoever_has_it_has_it_by_whichever_try(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    id_, ref = await a_delivery(harness, alert_xml)
+    async with harness.db.begin() as c:
         tries = [("SM-first", "delivered"), (ref, "sent"), (ref, "undelivered")]
         await receipts.add(c, [NewReceipt("sms", id_, r, s, "") for r, s in tries])
         applied = await apply_receipts(c)
@@ -164,65 +174,67 @@ async def test_whoever_has_it_has_it_by_whichever_try(town: Town, alert_xml: byt
 
 
 async def test_a_failure_whose_chunk_a_worker_is_writing_is_left_for_later(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    async with town.db.begin() as c:
+    id_, ref = await a_delivery(harness, alert_xml)
+    async with harness.db.begin() as c:
         await receipts.add(c, [NewReceipt("sms", id_, ref, "failed", "30008")])
     chunk = outbox.c.id == id_ // CHUNK_SPAN
-    async with town.db.begin() as worker:
+    async with harness.db.begin() as worker:
         await worker.execute(update(outbox).where(chunk).values(check_at=None))
         # It neither waits for the worker nor forgets that somebody is to be told otherwise.
-        async with asyncio.timeout(60), town.db.begin() as c:
+        async with asyncio.timeout(60), harness.db.begin() as c:
             assert await apply_receipts(c) == Applied(1, 1)
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert await apply_receipts(c) == Applied(1, 0)
         assert await apply_receipts(c) == Applied()
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert await c.scalar(select(outbox.c.check_at).where(chunk)) == AT_ONCE
 
 
 async def test_a_delivery_that_a_worker_is_writing_is_left_for_later(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    id_, ref = await a_delivery(town, alert_xml)
-    async with town.db.begin() as c:
+    id_, ref = await a_delivery(harness, alert_xml)
+    async with harness.db.begin() as c:
         await receipts.add(c, [NewReceipt("sms", id_, ref, "delivered", "")])
         await receipts.add(c, [NewReceipt("sms", 999_999_999, ref, "delivered", "")])
-    async with town.db.begin() as worker:
+    async with harness.db.begin() as worker:
         await worker.execute(update(delivery).where(delivery.c.id == id_).values(tries=2))
         # It neither waits for the worker nor forgets the receipt, and ends.
-        async with asyncio.timeout(60), town.db.begin() as c:
+        async with asyncio.timeout(60), harness.db.begin() as c:
             assert await apply_receipts(c) == Applied(2, 1)
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert await apply_receipts(c) == Applied(1)
         assert await apply_receipts(c) == Applied()
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert await c.scalar(select(delivery.c.state).where(delivery.c.id == id_)) == "delivered"
 
 
-async def test_a_round_of_the_house_goes_on_until_none_waits(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    ids = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
+async def test_a_round_of_the_house_goes_on_until_none_waits(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    ids = [r["id"] for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
     assert len(ids) > 20
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await receipts.add(c, [NewReceipt("sms", n, "ok", "delivered", "") for n in ids])
-    house = town.house()
-    house.duties["receipts"].size = house.duties["receipts"].most = 7
-    assert await house.keep()
-    async with town.db.begin() as c:
+    maintenance = harness.maintenance()
+    maintenance.duties["receipts"].size = maintenance.duties["receipts"].most = 7
+    assert await maintenance.run_once()
+    async with harness.db.begin() as c:
         states = await c.scalars(select(delivery.c.state).where(delivery.c.id.in_(ids)))
         assert set(states) == {"delivered"}
 
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_any_order_any_doubles_and_any_batches_end_the_same(
-    town: Town, alert_xml: bytes, seed: int
+    harness: DispatchHarness, alert_xml: bytes, seed: int
 ) -> None:
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    ids = [r["id"] for r in await town.rows(submitted.alert_id) if r["channel"] == "sms"]
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    ids = [r["id"] for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
     dice = random.Random(seed)
     said, ends = [], {}
     for n in ids:
@@ -238,18 +250,18 @@ async def test_any_order_any_doubles_and_any_batches_end_the_same(
         said += dice.choices(said[-3:], k=2)
     dice.shuffle(said)
     planned = set(dice.sample(ids, len(ids) // 4))
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         ours_to_come = {"state": "planned", "provider_ref": "", "accepted_at": None}
         query = update(delivery).where(delivery.c.id.in_(planned)).values(**ours_to_come)
         await c.execute(query)
     for start in range(0, len(said), 40):
-        async with town.db.begin() as c:
+        async with harness.db.begin() as c:
             await receipts.add(c, said[start : start + 40])
         if dice.random() < 0.6:
-            async with town.db.begin() as c:
+            async with harness.db.begin() as c:
                 await apply_receipts(c, limit=dice.choice([3, 17, 500]))
-    await town.house().keep()
-    async with town.db.begin() as c:
+    await harness.maintenance().run_once()
+    async with harness.db.begin() as c:
         rows = await c.execute(
             select(delivery.c.id, delivery.c.state).where(delivery.c.id.in_(ids))
         )

@@ -14,9 +14,9 @@ from uuid import UUID
 import psycopg
 import pytest
 from databases import Databases
+from dispatch_harness import DispatchHarness, Recorder
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from town import Recorder, Town
 
 from alerting.audience.stop_list import StopList, read
 from alerting.channels.base import DEAD_ADDRESS, CannotLookUp, Outcome, Outgoing
@@ -31,7 +31,7 @@ from alerting.store.db import Database
 from alerting.store.presence import Presence
 from alerting.store.suppressions import Endpoint, Source
 
-Restore = Callable[[], Awaitable[Town]]
+Restore = Callable[[], Awaitable[DispatchHarness]]
 
 
 @dataclass
@@ -53,25 +53,27 @@ class Remembers(Recorder):
 
 
 @pytest.fixture
-async def restore(town: Town, databases: Databases, database_url: str) -> AsyncIterator[Restore]:
+async def restore(
+    harness: DispatchHarness, databases: Databases, database_url: str
+) -> AsyncIterator[Restore]:
     """Takes a backup of the town now; awaiting it twice gives the same town anew."""
-    opened: list[Town] = []
+    opened: list[DispatchHarness] = []
     name = database_url.partition("?")[0].rpartition("/")[2]
     copies: list[str] = []
 
-    async def copy() -> Town:
+    async def copy() -> DispatchHarness:
         # A copy stands elsewhere, as a dump that was restored does.
-        await town.db.close()
+        await harness.db.close()
         copies.append(f"{name}_{len(copies)}")
         databases.copy(name, copies[-1])
         url = database_url.replace(f"/{name}?", f"/{copies[-1]}?")
-        there = Town(
+        there = DispatchHarness(
             Database(url),
-            town.clock,
-            town.doorbell,
-            town.settings,
-            {n: Recorder(n) for n in town.channels},
-            town.citizens,
+            harness.clock,
+            harness.notifier,
+            harness.settings,
+            {n: Recorder(n) for n in harness.channels},
+            harness.citizens,
         )
         there.url = url  # type: ignore[attr-defined]
         opened.append(there)
@@ -85,7 +87,7 @@ async def restore(town: Town, databases: Databases, database_url: str) -> AsyncI
         databases.drop(one)
 
 
-async def reconcile(there: Town, **options: object) -> Reconciled:
+async def reconcile(there: DispatchHarness, **options: object) -> Reconciled:
     db = Database(restored.reconciling(there.url))  # type: ignore[attr-defined]
     values: dict[str, object] = {"since": there.clock.now() - timedelta(seconds=1)} | options
     try:
@@ -95,17 +97,17 @@ async def reconcile(there: Town, **options: object) -> Reconciled:
             there.routes(),
             Links(b"k" * 32),
             there.settings,
-            Planner(db, there.clock, there.doorbell, there.settings),
+            Planner(db, there.clock, there.notifier, there.settings),
             **values,  # type: ignore[arg-type]
         ).run(actor="test")
     finally:
         await db.close()
 
 
-async def half_planned(town: Town, alert_xml: bytes) -> UUID:
+async def half_planned(harness: DispatchHarness, alert_xml: bytes) -> UUID:
     """An alert whose planner dies after two batches, with nobody told yet."""
-    submitted = await town.submit(alert_xml)
-    worker = town.worker()
+    submitted = await harness.submit(alert_xml)
+    worker = harness.worker()
     write = worker._planner._write
     batches = 0
 
@@ -122,31 +124,31 @@ async def half_planned(town: Town, alert_xml: bytes) -> UUID:
     return submitted.alert_id
 
 
-async def let_go(town: Town) -> None:
+async def let_go(harness: DispatchHarness) -> None:
     """The dead planner's lease runs out."""
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(
             text("update outbox set lease_until = now() - interval '1 s' where state = 'leased'")
         )
 
 
-async def sent_on(town: Town, count: int) -> dict[str, list[Outgoing]]:
+async def sent_on(harness: DispatchHarness, count: int) -> dict[str, list[Outgoing]]:
     """The old system goes on until `count` messages are out; what providers took, by channel."""
-    await let_go(town)
-    for channel in town.channels.values():
+    await let_go(harness)
+    for channel in harness.channels.values():
 
         def stop(m: Outgoing) -> Outcome:
-            if len(town.sent) > count:
+            if len(harness.sent) > count:
                 raise asyncio.CancelledError
             return Outcome(m.delivery_id, provider_ref="ok")
 
         channel.answer = stop
     with suppress(asyncio.CancelledError):
-        await town.worker().sweep()
-    return {name: list(c.sent) for name, c in town.channels.items()}
+        await harness.worker().sweep()
+    return {name: list(c.sent) for name, c in harness.channels.items()}
 
 
-def remembering(there: Town, took: dict[str, list[Outgoing]]) -> None:
+def remembering(there: DispatchHarness, took: dict[str, list[Outgoing]]) -> None:
     there.channels["sms"] = Remembers("sms", took=took["sms"])
 
 
@@ -161,9 +163,9 @@ def mail_log(took: dict[str, list[Outgoing]]) -> list[str]:
 
 
 async def test_workers_refuse_until_it_is_reconciled(
-    town: Town, alert_xml: bytes, restore: Restore
+    harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
-    await half_planned(town, alert_xml)
+    await half_planned(harness, alert_xml)
     there = await restore()
     async with there.db.begin() as c:
         assert not await restored.is_home(c)
@@ -181,13 +183,13 @@ async def test_workers_refuse_until_it_is_reconciled(
 
 
 async def test_nobody_is_told_twice_and_nobody_forgotten(
-    town: Town, alert_xml: bytes, restore: Restore
+    harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
     """Also of those who were not even planned when the backup was made."""
-    alert_id = await half_planned(town, alert_xml)
+    alert_id = await half_planned(harness, alert_xml)
     there = await restore()
     in_backup = {r["id"] for r in await there.rows(alert_id)}
-    took = await sent_on(town, 190)
+    took = await sent_on(harness, 190)
     assert sum(map(len, took.values())) > len(in_backup)
     remembering(there, took)
     done = await reconcile(there, mail_log=mail_log(took))
@@ -213,11 +215,11 @@ async def test_nobody_is_told_twice_and_nobody_forgotten(
 
 
 async def test_what_nobody_can_say_is_in_doubt(
-    town: Town, alert_xml: bytes, restore: Restore
+    harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
-    alert_id = await half_planned(town, alert_xml)
+    alert_id = await half_planned(harness, alert_xml)
     there = await restore()
-    took = await sent_on(town, 60)
+    took = await sent_on(harness, 60)
     remembering(there, took)
     there.channels["sms"].ill = True  # type: ignore[attr-defined]
     done = await reconcile(there, resend=["push"])
@@ -232,11 +234,11 @@ async def test_what_nobody_can_say_is_in_doubt(
 
 
 async def test_what_was_in_doubt_before_is_sent_again_and_never_looks_unsent(
-    town: Town, alert_xml: bytes, restore: Restore
+    harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
-    alert_id = await half_planned(town, alert_xml)
+    alert_id = await half_planned(harness, alert_xml)
     there = await restore()
-    remembering(there, await sent_on(town, 60))
+    remembering(there, await sent_on(harness, 60))
     since = there.clock.now() - timedelta(seconds=1)
 
     async def pushes() -> set[tuple[str, bool]]:
@@ -256,11 +258,11 @@ async def test_what_was_in_doubt_before_is_sent_again_and_never_looks_unsent(
 
 
 async def test_what_a_provider_took_and_lost_is_failed(
-    town: Town, alert_xml: bytes, restore: Restore
+    harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
-    alert_id = await half_planned(town, alert_xml)
+    alert_id = await half_planned(harness, alert_xml)
     there = await restore()
-    took = await sent_on(town, 60)
+    took = await sent_on(harness, 60)
     remembering(there, took)
     dead = frozenset(m.endpoint for m in took["sms"][:3])
     there.channels["sms"].dead = dead  # type: ignore[attr-defined]
@@ -271,10 +273,12 @@ async def test_what_a_provider_took_and_lost_is_failed(
     assert ledger["sms", "failed", "dead-address"] == len(dead)
 
 
-async def test_it_can_be_run_again(town: Town, alert_xml: bytes, restore: Restore) -> None:
-    await half_planned(town, alert_xml)
+async def test_it_can_be_run_again(
+    harness: DispatchHarness, alert_xml: bytes, restore: Restore
+) -> None:
+    await half_planned(harness, alert_xml)
     there = await restore()
-    took = await sent_on(town, 60)
+    took = await sent_on(harness, 60)
     remembering(there, took)
     since = there.clock.now() - timedelta(seconds=1)
     first = await reconcile(there, since=since, mail_log=mail_log(took))
@@ -289,12 +293,12 @@ async def test_it_can_be_run_again(town: Town, alert_xml: bytes, restore: Restor
 
 
 async def test_numbers_that_providers_may_know_are_not_given_again(
-    town: Town, alert_xml: bytes, restore: Restore
+    harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
-    alert_id = await half_planned(town, alert_xml)
+    alert_id = await half_planned(harness, alert_xml)
     there = await restore()
     in_backup = {r["id"] for r in await there.rows(alert_id)}
-    took = await sent_on(town, 190)
+    took = await sent_on(harness, 190)
     await reconcile(there)
     known = {m.delivery_id for part in took.values() for m in part}
     assert known - in_backup
@@ -304,15 +308,15 @@ async def test_numbers_that_providers_may_know_are_not_given_again(
 
 
 async def test_it_refuses_while_workers_send(
-    town: Town, alert_xml: bytes, database_url: str
+    harness: DispatchHarness, alert_xml: bytes, database_url: str
 ) -> None:
-    await half_planned(town, alert_xml)
-    town.url = database_url  # type: ignore[attr-defined]
+    await half_planned(harness, alert_xml)
+    harness.url = database_url  # type: ignore[attr-defined]
     async with Presence(database_url).shown():
         with pytest.raises(Conflict, match=r"1 workers are at work.*Stop every worker"):
-            await reconcile(town)
+            await reconcile(harness)
     with pytest.raises(BadInput, match="in the future"):
-        await reconcile(town, since=town.clock.now() + timedelta(hours=1))
+        await reconcile(harness, since=harness.clock.now() + timedelta(hours=1))
 
 
 def test_what_a_mail_log_says() -> None:
@@ -335,19 +339,19 @@ def test_what_a_mail_log_says() -> None:
 
 
 async def test_who_left_after_the_backup_is_not_written_to(
-    town: Town, restore: Restore, alert_xml: bytes, tmp_path: Path
+    harness: DispatchHarness, restore: Restore, alert_xml: bytes, tmp_path: Path
 ) -> None:
-    expected = sorted(e for channel, e in town.expected(alert_xml) if channel == "sms")
+    expected = sorted(e for channel, e in harness.expected(alert_xml) if channel == "sms")
     left, back, other = expected[:3]
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await stop(c, Endpoint("sms", back))
     there = await restore()
     # What happens on the old system after its dump.
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await stop(c, Endpoint("sms", left))
         await suppressions.start(c, [Endpoint("sms", back)], actor="citizen", revive=False)
     path = tmp_path / "stops.jsonl"
-    await StopList(town.db, path).write()
+    await StopList(harness.db, path).write()
     async with there.db.begin() as c:
         said = read(path, await stops.lineage(c))
     done = await reconcile(there, said=said)
@@ -355,9 +359,9 @@ async def test_who_left_after_the_backup_is_not_written_to(
     assert (await reconcile(there, said=said)).stops == 0
     await there.submit(alert_xml)
     await there.worker().sweep()
-    told = {m.endpoint for m in there.channels["sms"].sent}
-    assert left not in told
-    assert {back, other} <= told
+    notified = {m.endpoint for m in there.channels["sms"].sent}
+    assert left not in notified
+    assert {back, other} <= notified
     # And whoever has the number by a later line of the register.
     async with there.db.begin() as c:
         found = await suppressions.of_endpoint(c, Endpoint("sms", left))
@@ -370,13 +374,13 @@ async def stop(connection: AsyncConnection, endpoint: Endpoint) -> None:
 
 @pytest.mark.parametrize("keep", [False, True])
 async def test_no_key_counts_until_it_is_known_which_were_revoked(
-    town: Town, restore: Restore, alert_xml: bytes, keep: bool
+    harness: DispatchHarness, restore: Restore, alert_xml: bytes, keep: bool
 ) -> None:
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         key = await keys.create(c, "leaver", ["submit"], senders=("*",), by=internal("test"))
     # A database knows where it is from its first work on.
-    await town.submit(alert_xml)
-    await town.worker().sweep()
+    await harness.submit(alert_xml)
+    await harness.worker().sweep()
     there = await restore()
     async with there.db.begin() as c:
         with pytest.raises(Unavailable, match=r"restored from a backup.* `alerting reconcile`"):

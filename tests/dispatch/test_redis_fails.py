@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from dispatch_harness import DispatchHarness
 from redis.asyncio import Redis as Client
-from town import Town
 
 from alerting.cap import read, to_xml
 from alerting.clock import ManualClock
-from alerting.dispatch.judging import policies
+from alerting.dispatch.evaluation import policies
 from alerting.domain.alert import Alert, Severity
 from alerting.domain.principal import internal
 from alerting.embedded import redis as embedded
@@ -57,7 +57,7 @@ class Failing:
 
     server: embedded.Redis
     client: Client
-    town: Town
+    harness: DispatchHarness
     first: Alert
 
     def signal(self, sig: signal.Signals) -> None:
@@ -65,8 +65,8 @@ class Failing:
 
     async def issue(self, severity: Severity) -> None:
         """Send an alert of this severity to everybody."""
-        town = self.town
-        sent = town.clock.now()
+        harness = self.harness
+        sent = harness.clock.now()
         infos = tuple(
             replace(
                 i,
@@ -79,18 +79,18 @@ class Failing:
             for i in self.first.infos
         )
         alert = replace(self.first, identifier=severity.value, sent=sent, infos=infos)
-        await town.submit(to_xml(alert), now=False)
+        await harness.submit(to_xml(alert), now=False)
         await self.work()
 
     async def work(self) -> None:
-        await self.town.due_now()
-        await self.town.worker().sweep()
+        await self.harness.due_now()
+        await self.harness.worker().sweep()
 
-    async def told(self, severity: Severity) -> dict[tuple[str, str], int]:
-        async with self.town.db.begin() as connection:
+    async def notified(self, severity: Severity) -> dict[tuple[str, str], int]:
+        async with self.harness.db.begin() as connection:
             alert_id = await alerts.resolve(connection, severity.value)
         found: dict[tuple[str, str], int] = {}
-        for (_, state, reason), n in (await self.town.ledger(alert_id)).items():
+        for (_, state, reason), n in (await self.harness.ledger(alert_id)).items():
             found[state, reason] = found.get((state, reason), 0) + n
         return found
 
@@ -104,16 +104,18 @@ def server(tmp_path: Path) -> Iterator[embedded.Redis]:
 
 
 @pytest.fixture
-async def failing(town: Town, server: embedded.Redis, alert_xml: bytes) -> AsyncIterator[Failing]:
+async def failing(
+    harness: DispatchHarness, server: embedded.Redis, alert_xml: bytes
+) -> AsyncIterator[Failing]:
     # Budgets are held for a while from when the database took an alert: its clock is ours.
-    town.clock = ManualClock(datetime.now(UTC))
-    town.__post_init__()
+    harness.clock = ManualClock(datetime.now(UTC))
+    harness.__post_init__()
     client = connect(server.url)
-    town.budget = PatientBudget(client, now_s=lambda: town.clock.now().timestamp())
-    async with town.db.begin() as connection:
+    harness.budget = PatientBudget(client, now_s=lambda: harness.clock.now().timestamp())
+    async with harness.db.begin() as connection:
         awake = f'[quiet]\nfrom = "03:00"\nto = "03:00"\n[redis]\ntimeout_s = {TIMEOUT_S}\n'
         await policies.set_live(connection, awake, by=internal("test"))
-    yield Failing(server, client, town, read(alert_xml).alerts[0])
+    yield Failing(server, client, harness, read(alert_xml).alerts[0])
     await client.aclose()
 
 
@@ -132,32 +134,32 @@ async def test_the_grave_go_out_at_once_and_the_least_wait_for_it(
 ) -> None:
     assert callable(fail)
     fail(failing)
-    assert isinstance(failing.town.budget, PatientBudget)
-    failing.town.budget.patient = True
+    assert isinstance(failing.harness.budget, PatientBudget)
+    failing.harness.budget.patient = True
     async with asyncio.timeout(300):
         for severity in (Severity.EXTREME, Severity.SEVERE):
             await failing.issue(severity)
-            assert {state for state, _ in await failing.told(severity)} == {"accepted"}
-    failing.town.budget.patient = False
+            assert {state for state, _ in await failing.notified(severity)} == {"accepted"}
+    failing.harness.budget.patient = False
     await failing.issue(Severity.MODERATE)
-    assert {state for state, _ in await failing.told(Severity.MODERATE)} == {"accepted"}
+    assert {state for state, _ in await failing.notified(Severity.MODERATE)} == {"accepted"}
     await failing.issue(Severity.MINOR)
-    assert set(await failing.told(Severity.MINOR)) == {("deferred", "no-budget")}
+    assert set(await failing.notified(Severity.MINOR)) == {("deferred", "no-budget")}
     # Ten minutes on nobody waits for it any longer; the worker's own budget still says when. The
     # database's clock has gone on since ours was set.
-    failing.town.clock.advance(700)
+    failing.harness.clock.advance(700)
     await failing.work()
-    assert {state for state, _ in await failing.told(Severity.MINOR)} == {"accepted"}
+    assert {state for state, _ in await failing.notified(Severity.MINOR)} == {"accepted"}
 
 
 async def test_what_waited_goes_on_when_it_is_back(failing: Failing, tmp_path: Path) -> None:
     stop(failing)
     await failing.issue(Severity.MINOR)
-    assert set(await failing.told(Severity.MINOR)) == {("deferred", "no-budget")}
+    assert set(await failing.notified(Severity.MINOR)) == {("deferred", "no-budget")}
     failing.signal(signal.SIGCONT)
-    failing.town.clock.advance(31)
+    failing.harness.clock.advance(31)
     await failing.work()
-    assert {state for state, _ in await failing.told(Severity.MINOR)} == {"accepted"}
+    assert {state for state, _ in await failing.notified(Severity.MINOR)} == {"accepted"}
 
 
 async def test_an_emptied_one_forgets_and_sends_rather_than_spares(failing: Failing) -> None:
@@ -165,10 +167,10 @@ async def test_an_emptied_one_forgets_and_sends_rather_than_spares(failing: Fail
     await failing.client.flushall()
     # Without the wipe this would wait ten minutes for its turn.
     await failing.issue(Severity.MINOR)
-    assert {state for state, _ in await failing.told(Severity.MINOR)} == {"accepted"}
+    assert {state for state, _ in await failing.notified(Severity.MINOR)} == {"accepted"}
 
 
 async def test_while_it_is_there_budgets_hold(failing: Failing) -> None:
     await failing.issue(Severity.MODERATE)
     await failing.issue(Severity.MINOR)
-    assert set(await failing.told(Severity.MINOR)) == {("deferred", "budget-hour")}
+    assert set(await failing.notified(Severity.MINOR)) == {("deferred", "budget-hour")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from town import Town
+from dispatch_harness import DispatchHarness
 
 from alerting.cap import to_xml
 from alerting.domain.alert import Alert, MsgType, Severity
@@ -13,32 +13,32 @@ from alerting.domain.alert import Alert, MsgType, Severity
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-async def threads(town: Town, alert: Alert, **changes: object) -> set[str]:
+async def threads(harness: DispatchHarness, alert: Alert, **changes: object) -> set[str]:
     """Send it now; what the pushes that came of it are known by on the device."""
-    sent = town.clock.now()
+    sent = harness.clock.now()
     ends = sent + timedelta(hours=8)
     infos = tuple(replace(i, expires=ends, onset=None) for i in alert.infos)
     said = replace(alert, sent=sent, infos=infos)
-    before = len(town.channels["push"].sent)
-    await town.submit(to_xml(replace(said, **changes)), now=False)  # type: ignore[arg-type]
-    await town.due_now()
-    await town.worker().sweep()
-    return {m.thread for m in town.channels["push"].sent[before:]}
+    before = len(harness.channels["push"].sent)
+    await harness.submit(to_xml(replace(said, **changes)), now=False)  # type: ignore[arg-type]
+    await harness.due_now()
+    await harness.worker().sweep()
+    return {m.thread for m in harness.channels["push"].sent[before:]}
 
 
 async def test_another_senders_alert_of_the_same_danger_takes_no_place(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
-    town.begin_at(NOON)
-    (first,) = await threads(town, flood)
-    town.clock.advance(1200)
-    graver = tuple(replace(i, severity=Severity.EXTREME) for i in flood.infos)
-    flood = replace(flood, infos=graver)
-    (other,) = await threads(town, flood, identifier="met-1", sender="met@example.org")
+    harness.begin_at(NOON)
+    (first,) = await threads(harness, flood)
+    harness.clock.advance(1200)
+    more_severe = tuple(replace(i, severity=Severity.EXTREME) for i in flood.infos)
+    flood = replace(flood, infos=more_severe)
+    (other,) = await threads(harness, flood, identifier="met-1", sender="met@example.org")
     assert other != first
-    town.clock.advance(1200)
+    harness.clock.advance(1200)
     (update,) = await threads(
-        town,
+        harness,
         flood,
         identifier="v2",
         msg_type=MsgType.UPDATE,

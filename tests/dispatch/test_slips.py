@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from town import Town
+from dispatch_harness import DispatchHarness
 
 from alerting.cap import to_xml
+from alerting.dispatch.evaluation import policies, silences
 from alerting.dispatch.intake.cancel import cancel
 from alerting.dispatch.intake.submit import Submitted
-from alerting.dispatch.judging import policies, silences
 from alerting.dispatch.status import status
 from alerting.domain.alert import (
     Alert,
@@ -33,13 +33,13 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def noon(town: Town) -> None:
-    town.begin_at(NOON)
+def noon(harness: DispatchHarness) -> None:
+    harness.begin_at(NOON)
 
 
-def saying(town: Town, alert: Alert, **changes: object) -> Alert:
+def saying(harness: DispatchHarness, alert: Alert, **changes: object) -> Alert:
     """The alert as sent now and in force for hours, every info changed alike."""
-    sent = town.clock.now()
+    sent = harness.clock.now()
 
     def change(info: Info) -> Info:
         info = replace(info, expires=sent + timedelta(hours=8), onset=None)
@@ -48,12 +48,12 @@ def saying(town: Town, alert: Alert, **changes: object) -> Alert:
     return replace(alert, sent=sent, infos=tuple(map(change, alert.infos)))
 
 
-async def said(town: Town, alert: Alert) -> Submitted:
-    return await town.submit(to_xml(alert), now=False)
+async def said(harness: DispatchHarness, alert: Alert) -> Submitted:
+    return await harness.submit(to_xml(alert), now=False)
 
 
-async def silence(town: Town, event: str) -> None:
-    async with town.db.begin() as c:
+async def silence(harness: DispatchHarness, event: str) -> None:
+    async with harness.db.begin() as c:
         await silences.add(
             c,
             matchers=[Matcher("event", Op.IS, event)],
@@ -66,55 +66,61 @@ async def silence(town: Town, event: str) -> None:
         )
 
 
-async def end(town: Town, submitted: Submitted) -> None:
+async def end(harness: DispatchHarness, submitted: Submitted) -> None:
     await cancel(
-        town.db,
+        harness.db,
         submitted.alert_id,
         principal=internal("test"),
-        clock=town.clock,
-        doorbell=town.doorbell,
+        clock=harness.clock,
+        notifier=harness.notifier,
     )
 
 
-async def covered(town: Town, flood: Alert) -> Submitted:
-    await silence(town, flood.infos[0].event)
-    return await said(town, replace(saying(town, flood), infos=saying(town, flood).infos[:1]))
+async def covered(harness: DispatchHarness, flood: Alert) -> Submitted:
+    await silence(harness, flood.infos[0].event)
+    return await said(
+        harness, replace(saying(harness, flood), infos=saying(harness, flood).infos[:1])
+    )
 
 
-async def half_covered(town: Town, flood: Alert) -> Submitted:
-    await silence(town, flood.infos[0].event)
-    return await said(town, saying(town, flood))
+async def half_covered(harness: DispatchHarness, flood: Alert) -> Submitted:
+    await silence(harness, flood.infos[0].event)
+    return await said(harness, saying(harness, flood))
 
 
-async def never_silenced(town: Town, flood: Alert) -> Submitted:
-    await silence(town, flood.infos[0].event)
-    return await said(town, saying(town, flood, severity=Severity.EXTREME))
+async def never_silenced(harness: DispatchHarness, flood: Alert) -> Submitted:
+    await silence(harness, flood.infos[0].event)
+    return await said(harness, saying(harness, flood, severity=Severity.EXTREME))
 
 
-async def again_after_its_cancel(town: Town, flood: Alert) -> Submitted:
-    alert = saying(town, flood)
-    await end(town, await said(town, alert))
-    return await said(town, alert)
+async def again_after_its_cancel(harness: DispatchHarness, flood: Alert) -> Submitted:
+    alert = saying(harness, flood)
+    await end(harness, await said(harness, alert))
+    return await said(harness, alert)
 
 
-async def again_while_held(town: Town, flood: Alert) -> Submitted:
-    async with town.db.begin() as c:
+async def again_while_held(harness: DispatchHarness, flood: Alert) -> Submitted:
+    async with harness.db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 1\n", by=internal("other"))
-    alert = saying(town, flood)
-    await said(town, alert)
-    return await said(town, alert)
+    alert = saying(harness, flood)
+    await said(harness, alert)
+    return await said(harness, alert)
 
 
-async def effective_later(town: Town, flood: Alert) -> Submitted:
-    return await said(town, saying(town, flood, effective=town.clock.now() + timedelta(hours=3)))
+async def effective_later(harness: DispatchHarness, flood: Alert) -> Submitted:
+    return await said(
+        harness, saying(harness, flood, effective=harness.clock.now() + timedelta(hours=3))
+    )
 
 
-async def effective_at_once(town: Town, flood: Alert) -> Submitted:
-    return await said(town, saying(town, flood, effective=town.clock.now()))
+async def effective_at_once(harness: DispatchHarness, flood: Alert) -> Submitted:
+    return await said(harness, saying(harness, flood, effective=harness.clock.now()))
 
 
 #: slip → whether it is new, its state and what a note says; "" for no note at all
-ANSWERS: dict[str, tuple[Callable[[Town, Alert], Awaitable[Submitted]], bool, str, str]] = {
+ANSWERS: dict[
+    str, tuple[Callable[[DispatchHarness, Alert], Awaitable[Submitted]], bool, str, str]
+] = {
     "covered by a silence": (
         covered,
         True,
@@ -147,9 +153,11 @@ ANSWERS: dict[str, tuple[Callable[[Town, Alert], Awaitable[Submitted]], bool, st
 
 
 @pytest.mark.parametrize("slip", ANSWERS)
-async def test_the_answer_says_what_comes_of_it(town: Town, flood: Alert, slip: str) -> None:
+async def test_the_answer_says_what_comes_of_it(
+    harness: DispatchHarness, flood: Alert, slip: str
+) -> None:
     make, created, state, note = ANSWERS[slip]
-    answer = await make(town, flood)
+    answer = await make(harness, flood)
     assert (answer.created, answer.state) == (created, state)
     if note:
         assert any(note in n for n in answer.notes), answer.notes
@@ -178,88 +186,96 @@ TESTS: list[tuple[dict[str, object], str]] = [
 
 @pytest.mark.parametrize(("changes", "where"), TESTS)
 async def test_a_real_alert_that_calls_itself_a_test_waits(
-    town: Town, flood: Alert, changes: dict[str, object], where: str
+    harness: DispatchHarness, flood: Alert, changes: dict[str, object], where: str
 ) -> None:
-    answer = await said(town, saying(town, flood, severity=Severity.EXTREME, **changes))
+    answer = await said(harness, saying(harness, flood, severity=Severity.EXTREME, **changes))
     assert answer.state is (AlertState.HELD if where else AlertState.ACCEPTED)
     assert any(f"It says Actual, and that it is a test ({where})" in n for n in answer.notes) == (
         where != ""
     )
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert [a.kind for a in await alarms.open_alarms(c)] == [alarms.HELD] * (where != "")
 
 
 async def test_the_same_text_moved_to_now_is_one_alert_while_it_is_in_force(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    first = await town.submit(alert_xml)
-    town.clock.advance(600)
-    again = await town.submit(alert_xml)
+    first = await harness.submit(alert_xml)
+    harness.clock.advance(600)
+    again = await harness.submit(alert_xml)
     assert (again.created, again.alert_id, again.state) == (False, first.alert_id, first.state)
     assert "is in force: nothing is sent anew" in again.notes[0]
     # It is sent all the same by who says so.
     for options in ({"idempotency_key": "mine"}, {"tell_again": True}):
-        town.clock.advance(60)
-        assert (await town.submit(alert_xml, **options)).created
-    town.clock.advance(60)
-    assert not (await town.submit(alert_xml, tell_again=True)).created
+        harness.clock.advance(60)
+        assert (await harness.submit(alert_xml, **options)).created
+    harness.clock.advance(60)
+    assert not (await harness.submit(alert_xml, tell_again=True)).created
     # Somebody else's word is their own.
-    assert (await town.submit(alert_xml, principal=internal("other"))).created
-    await end(town, first)
-    town.clock.advance(60)
-    anew = await town.submit(alert_xml)
+    assert (await harness.submit(alert_xml, principal=internal("other"))).created
+    await end(harness, first)
+    harness.clock.advance(60)
+    anew = await harness.submit(alert_xml)
     assert anew.created
-    assert not (await town.submit(alert_xml)).created
+    assert not (await harness.submit(alert_xml)).created
 
 
-async def test_a_text_that_has_run_out_is_sent_anew(town: Town, alert_xml: bytes) -> None:
-    first = await town.submit(alert_xml)
-    town.clock.advance(24 * 3600)
-    anew = await town.submit(alert_xml)
+async def test_a_text_that_has_run_out_is_sent_anew(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    first = await harness.submit(alert_xml)
+    harness.clock.advance(24 * 3600)
+    anew = await harness.submit(alert_xml)
     assert anew.created
     assert anew.alert_id != first.alert_id
 
 
 @pytest.mark.parametrize("minutes", [6, 60, 60 * 24])
-async def test_what_is_sent_tomorrow_is_refused(town: Town, flood: Alert, minutes: int) -> None:
-    alert = replace(saying(town, flood), sent=NOON + timedelta(minutes=minutes))
+async def test_what_is_sent_tomorrow_is_refused(
+    harness: DispatchHarness, flood: Alert, minutes: int
+) -> None:
+    alert = replace(saying(harness, flood), sent=NOON + timedelta(minutes=minutes))
     with pytest.raises(BadInput, match="which is still to come"):
-        await said(town, alert)
-    async with town.db.begin() as c:
+        await said(harness, alert)
+    async with harness.db.begin() as c:
         with pytest.raises(NotFound):
             await alerts.resolve(c, flood.identifier)
 
 
-async def test_a_cancel_of_the_same_second_ends_it(town: Town, flood: Alert) -> None:
-    alert = saying(town, flood)
-    first = await said(town, alert)
+async def test_a_cancel_of_the_same_second_ends_it(harness: DispatchHarness, flood: Alert) -> None:
+    alert = saying(harness, flood)
+    first = await said(harness, alert)
     await said(
-        town,
+        harness,
         replace(alert, identifier="end", msg_type=MsgType.CANCEL, references=(alert.triple,)),
     )
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         assert (await status(c, first.alert_id)).state == AlertState.CANCELLED
-    await town.worker().sweep()
-    assert town.sent == []
+    await harness.worker().sweep()
+    assert harness.sent == []
 
 
-async def test_an_identifier_that_is_an_id_by_its_looks_is_found(town: Town, flood: Alert) -> None:
+async def test_an_identifier_that_is_an_id_by_its_looks_is_found(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     name = str(uuid4())
-    submitted = await said(town, replace(saying(town, flood), identifier=name))
-    async with town.db.begin() as c:
+    submitted = await said(harness, replace(saying(harness, flood), identifier=name))
+    async with harness.db.begin() as c:
         assert await alerts.resolve(c, name) == submitted.alert_id
         assert await alerts.standing(c, name) == [submitted.alert_id]
 
 
 async def test_a_test_of_the_same_name_hides_nothing_and_real_ones_are_listed(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
-    first = await said(town, saying(town, flood))
-    await said(town, replace(saying(town, flood), sender="tests@example.org", status=Status.SYSTEM))
-    async with town.db.begin() as c:
+    first = await said(harness, saying(harness, flood))
+    await said(
+        harness, replace(saying(harness, flood), sender="tests@example.org", status=Status.SYSTEM)
+    )
+    async with harness.db.begin() as c:
         assert await alerts.resolve(c, flood.identifier) == first.alert_id
-    other = await said(town, replace(saying(town, flood), sender="other@example.org"))
-    async with town.db.begin() as c:
+    other = await said(harness, replace(saying(harness, flood), sender="other@example.org"))
+    async with harness.db.begin() as c:
         with pytest.raises(BadInput) as ambiguous:
             await alerts.resolve(c, flood.identifier)
     for one, sender in ((first, flood.sender), (other, "other@example.org")):

@@ -8,8 +8,8 @@ from random import Random
 from threading import Event
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import text
-from town import Town
 
 from alerting.cap import to_xml
 from alerting.dispatch.intake import database, placement
@@ -47,13 +47,13 @@ def scribble(points: int) -> Polygon:
     ids=["areaDesc", "geocode", "both"],
 )
 async def test_long_values_are_accepted_and_found_again(
-    town: Town, flood: Alert, area: Area
+    harness: DispatchHarness, flood: Alert, area: Area
 ) -> None:
-    first = await town.submit(to_xml(with_area(flood, area)))
+    first = await harness.submit(to_xml(with_area(flood, area)))
     assert first.created
     like = replace(with_area(flood, area), identifier="like-1", sender="met@example.org")
-    second = await town.submit(to_xml(like))
-    async with town.db.begin() as c:
+    second = await harness.submit(to_xml(like))
+    async with harness.db.begin() as c:
         rows = await c.execute(text("select id, event_id, blocks from alert"))
         stored = {row.id: row for row in rows}
     assert stored[first.alert_id].event_id == stored[second.alert_id].event_id
@@ -68,22 +68,24 @@ async def test_long_values_are_accepted_and_found_again(
     ],
 )
 async def test_names_that_are_too_long(
-    town: Town, flood: Alert, changes: dict[str, str], why: str
+    harness: DispatchHarness, flood: Alert, changes: dict[str, str], why: str
 ) -> None:
     with pytest.raises(BadInput, match=why):
-        await town.submit(to_xml(replace(flood, **changes)))
+        await harness.submit(to_xml(replace(flood, **changes)))
 
 
-async def test_a_scribbled_ring_reaches_whom_it_meant(town: Town, flood: Alert) -> None:
+async def test_a_scribbled_ring_reaches_whom_it_meant(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     area = Area("Lower Port", polygons=(scribble(800),))
-    done = await town.submit(to_xml(with_area(flood, area)))
+    done = await harness.submit(to_xml(with_area(flood, area)))
     assert done.created
 
 
 async def test_what_is_compared_is_kept_and_not_worked_out_again(
-    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = await town.submit(to_xml(flood))
+    first = await harness.submit(to_xml(flood))
     database._seen.clear()
     worked_out: list[str] = []
 
@@ -93,16 +95,16 @@ async def test_what_is_compared_is_kept_and_not_worked_out_again(
 
     for module in (database, placement):
         monkeypatch.setattr(module, "signature", watched)
-    await town.submit(to_xml(replace(flood, identifier="like-1", sender="met@example.org")))
+    await harness.submit(to_xml(replace(flood, identifier="like-1", sender="met@example.org")))
     assert worked_out == []
     # An alert of before has none: it is worked out once, and kept.
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(text("delete from alert_signature"))
     for n in (2, 3):
         database._seen.clear()
-        await town.submit(to_xml(replace(flood, identifier=f"like-{n}", sender="x@example.org")))
+        await harness.submit(to_xml(replace(flood, identifier=f"like-{n}", sender="x@example.org")))
     assert sorted(worked_out) == ["example-flood-0001", "like-1"]
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         body = await c.scalar(
             text("select body from alert_signature where alert_id = :id"), {"id": first.alert_id}
         )
@@ -118,11 +120,13 @@ def test_a_signature_is_kept_as_it_is(flood: Alert) -> None:
     assert stored_signature.from_bytes(b"\xff") is None
 
 
-async def test_a_large_document_keeps_no_other_waiting(town: Town, flood: Alert) -> None:
+async def test_a_large_document_keeps_no_other_waiting(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     """While one is read the event loop goes on: it turns many times in between."""
     points = tuple((54.5 + n % 2 / 10, 2.4 + n / 1e6) for n in range(40_000))
     area = Area("Lower Port", polygons=(Polygon((*points, points[0])),))
-    submitting = asyncio.create_task(town.submit(to_xml(with_area(flood, area))))
+    submitting = asyncio.create_task(harness.submit(to_xml(with_area(flood, area))))
     turns = 0
     while not submitting.done():
         await asyncio.sleep(0.001)
@@ -136,18 +140,18 @@ def sends(name: str, sender: str) -> Principal:
 
 
 async def test_what_may_not_be_sent_is_not_worked_out(
-    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def worked_out(alert: Alert) -> Prepared:
         raise AssertionError(f"{alert.identifier} was worked out")
 
     monkeypatch.setattr(submitting, "prepare", worked_out)
     with pytest.raises(Forbidden, match="does not speak for the sender"):
-        await town.submit(to_xml(flood), principal=sends("other", "other@example.org"))
+        await harness.submit(to_xml(flood), principal=sends("other", "other@example.org"))
 
 
 async def test_one_keys_documents_keep_no_others_waiting(
-    town: Town, flood: Alert, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key's documents are long in reading, until that of another key was accepted."""
     go_on, begun = Event(), Event()
@@ -166,7 +170,7 @@ async def test_one_keys_documents_keep_no_others_waiting(
     many = sends("many", flood.sender)
     waiting = [
         asyncio.create_task(
-            town.submit(to_xml(replace(flood, identifier=f"many-{n}")), principal=many)
+            harness.submit(to_xml(replace(flood, identifier=f"many-{n}")), principal=many)
         )
         for n in range(3)
     ]
@@ -175,7 +179,7 @@ async def test_one_keys_documents_keep_no_others_waiting(
         other = to_xml(replace(flood, identifier="one", sender="one@example.org"))
         mine = sends("one", "one@example.org")
         async with asyncio.timeout(60):
-            assert (await town.submit(other, principal=mine)).created
+            assert (await harness.submit(other, principal=mine)).created
         assert reading == ["many-0"]
     finally:
         go_on.set()

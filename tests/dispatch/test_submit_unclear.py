@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from dispatch_harness import DispatchHarness
 from sqlalchemy import func, select, text
-from town import Town
 
 from alerting.cap import from_json, read, to_json
 from alerting.dispatch.intake.cancel import cancel
@@ -45,50 +45,54 @@ UNCLEAR = [
 
 @pytest.mark.parametrize(("old", "new", "said"), UNCLEAR)
 async def test_submit_refuses_what_is_unclear(
-    town: Town, alert_xml: bytes, old: str, new: str, said: str
+    harness: DispatchHarness, alert_xml: bytes, old: str, new: str, said: str
 ) -> None:
     assert old in alert_xml.decode()
-    await refused(town, alert_xml.decode().replace(old, new, 1), said)
+    await refused(harness, alert_xml.decode().replace(old, new, 1), said)
 
 
-async def test_submit_says_what_contradicts_itself(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml.replace(b">Severe<", b">Minor<"))
+async def test_submit_says_what_contradicts_itself(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml.replace(b">Severe<", b">Minor<"))
     assert [n for n in submitted.notes if "Evacuate and Immediate, and severity Minor" in n]
-    notes = (await town.submit(alert_xml.replace(b"-0001", b"-0002"))).notes
+    notes = (await harness.submit(alert_xml.replace(b"-0001", b"-0002"))).notes
     assert not [n for n in notes if "severity" in n]
 
 
-async def test_submit_refuses_json_that_says_two_things(town: Town, alert_xml: bytes) -> None:
+async def test_submit_refuses_json_that_says_two_things(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     body = json.dumps(to_json(read(alert_xml).alerts[0]))
-    await refused(town, '{"status": "Exercise", ' + body[1:], "Give each name once.")
+    await refused(harness, '{"status": "Exercise", ' + body[1:], "Give each name once.")
 
 
-async def refused(town: Town, document: str, said: str) -> None:
+async def refused(harness: DispatchHarness, document: str, said: str) -> None:
     with pytest.raises(BadInput) as caught:
-        await town.submit(document.encode())
+        await harness.submit(document.encode())
     assert said in str(caught.value)
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         for table in (alert_table, outbox):
             assert (await connection.scalar(select(func.count()).select_from(table))) == 0
 
 
 async def test_cancel_ends_an_alert_that_was_accepted_before_it_had_to_be_clear(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
-    async with town.db.begin() as connection:
+    submitted = await harness.submit(alert_xml)
+    async with harness.db.begin() as connection:
         await connection.execute(
             text("""update alert set document = document || '{"addresses": ["police"]}'""")
         )
     done = await cancel(
-        town.db,
+        harness.db,
         submitted.alert_id,
         principal=internal("test"),
-        clock=town.clock,
-        doorbell=town.doorbell,
+        clock=harness.clock,
+        notifier=harness.notifier,
     )
     assert done.notice is not None
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         stored = await alerts.get(connection, done.notice.alert_id)
     assert stored is not None
     assert from_json(stored.document).addresses == ("police",)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 from databases import emptying, with_dependents
+from dispatch_harness import DispatchHarness, Recorder
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,12 +27,11 @@ from hypothesis.stateful import (
 )
 from sizes import size
 from sqlalchemy import select
-from town import Recorder, Town
 
 from alerting.audience.register import read_row
 from alerting.cap import from_json, to_xml
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.domain.alert import (
     Alert,
     Area,
@@ -56,7 +56,7 @@ from alerting.throttle.budget.redis import RedisBudget, connect
 
 EMPTIED = with_dependents("citizen", "alert", "delivery", "digest_item", "roster", "suppression")
 START = datetime(2026, 11, 24, 19, tzinfo=UTC)
-GRAVE = {Severity.EXTREME, Severity.SEVERE}
+HIGH_PRIORITY = {Severity.EXTREME, Severity.SEVERE}
 SPARED = {"identical", "covered", "text-only"}
 FINAL = {"accepted", "delivered", "failed", "suppressed", "expired", "revoked"}
 
@@ -134,14 +134,14 @@ class World:
     """One town over emptied engines, on an event loop of its own."""
 
     loop: asyncio.AbstractEventLoop
-    town: Town
+    harness: DispatchHarness
     budgets: list[Any]
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
 
 
-async def _open(database_url: str, redis_url: str) -> tuple[Town, list[Any]]:
+async def _open(database_url: str, redis_url: str) -> tuple[DispatchHarness, list[Any]]:
     db = Database(database_url)
     async with db.begin() as connection:
         await connection.exec_driver_sql(emptying(EMPTIED))
@@ -149,16 +149,16 @@ async def _open(database_url: str, redis_url: str) -> tuple[Town, list[Any]]:
         await rosters.create(connection, "crew", by="test")
     clients = [connect(redis_url), connect("redis://127.0.0.1:9/0")]
     await clients[0].flushall()
-    town = Town(
+    harness = DispatchHarness(
         db,
         ManualClock(START),
-        Doorbell("redis://127.0.0.1:9/0"),
+        WorkNotifier("redis://127.0.0.1:9/0"),
         Settings(chunk_size=50, window=8, sweep_s=0.001, retry_s=60),
         {n: Recorder(n, can_be_silent=n != "sms") for n in ("sms", "email", "push")},
         [],
     )
-    town.budget = RedisBudget(clients[0], now_s=lambda: town.clock.now().timestamp())
-    return town, clients
+    harness.budget = RedisBudget(clients[0], now_s=lambda: harness.clock.now().timestamp())
+    return harness, clients
 
 
 class Days(RuleBasedStateMachine):
@@ -169,15 +169,15 @@ class Days(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         loop = asyncio.new_event_loop()
-        town, clients = loop.run_until_complete(_open(*self.engines))
-        self.world = World(loop, town, clients)
+        harness, clients = loop.run_until_complete(_open(*self.engines))
+        self.world = World(loop, harness, clients)
         self.issued: list[Issued] = []
         self.left: set[str] = set()
         self.number = 0
 
     @property
     def now(self) -> datetime:
-        return self.world.town.clock.now().replace(microsecond=0)
+        return self.world.harness.clock.now().replace(microsecond=0)
 
     @rule(data=st.data())
     def some_hours(self, data: st.DataObject) -> None:
@@ -254,23 +254,23 @@ class Days(RuleBasedStateMachine):
 
     @rule(minutes=MINUTES)
     def clock(self, minutes: int) -> None:
-        self.world.town.clock.advance(60 * minutes)
+        self.world.harness.clock.advance(60 * minutes)
         self._work()
 
     @rule()
     def again(self) -> None:
         """Chunks are taken up once more though nothing is left to do."""
-        before = len(self.world.town.sent)
+        before = len(self.world.harness.sent)
 
         async def reopen() -> None:
-            async with self.world.town.db.begin() as connection:
+            async with self.world.harness.db.begin() as connection:
                 await connection.exec_driver_sql(
                     "update outbox set state = 'ready' where kind = 'deliver'"
                 )
 
         self.world.run(reopen())
         self._work()
-        ids = [m.delivery_id for m in self.world.town.sent[before:]]
+        ids = [m.delivery_id for m in self.world.harness.sent[before:]]
         assert len(ids) == len(set(ids))
 
     @rule()
@@ -280,14 +280,14 @@ class Days(RuleBasedStateMachine):
     @rule(gone=st.booleans())
     def redis_goes_or_comes(self, gone: bool) -> None:
         client = self.world.budgets[1 if gone else 0]
-        town = self.world.town
-        town.budget = RedisBudget(client, now_s=lambda: town.clock.now().timestamp())
+        harness = self.world.harness
+        harness.budget = RedisBudget(client, now_s=lambda: harness.clock.now().timestamp())
 
     @precondition(lambda self: not self.left)
     @rule(name=st.sampled_from(sorted(PEOPLE)))
     def leave(self, name: str) -> None:
         async def withdraw() -> None:
-            async with self.world.town.db.begin() as connection:
+            async with self.world.harness.db.begin() as connection:
                 query = select(address.c.id).join(citizen).where(citizen.c.ref == name)
                 found = await connection.scalar(query)
                 await directory.leave(connection, found or 0, actor="test")
@@ -297,7 +297,7 @@ class Days(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_sent_anything_twice(self) -> None:
-        counts = Counter(m.delivery_id for m in self.world.town.sent)
+        counts = Counter(m.delivery_id for m in self.world.harness.sent)
         assert all(n == 1 for n in counts.values())
 
     @invariant()
@@ -315,7 +315,7 @@ class Days(RuleBasedStateMachine):
         at: datetime = row["at"]
         if sent and at >= row["expires_at"]:
             raise AssertionError("an expired alert was sent")
-        if sent and not row["silent"] and not ends and info.severity not in GRAVE:
+        if sent and not row["silent"] and not ends and info.severity not in HIGH_PRIORITY:
             quiet = at.time() >= time(22) or at.time() < time(7)
             slot = datetime.combine(at.date() + timedelta(at.hour >= 8), time(8), UTC)
             over = min(row["until"], row["expires_at"]) <= slot
@@ -323,13 +323,13 @@ class Days(RuleBasedStateMachine):
         if row["reason"] in SPARED:
             knew = [other for other in rows if self._knew(other, row)]
             assert knew, row["reason"]
-            told_of = 0
+            notified_of = 0
             for other in rows:
                 same = (other["name"], other["event"]) == (row["name"], row["event"])
                 if same and other["told"]:
-                    told_of |= other["places"]
-            assert not row["places"] & ~told_of, "a place of theirs was never told of"
-        if info.severity in GRAVE and not ends and row["name"] not in self.left:
+                    notified_of |= other["places"]
+            assert not row["places"] & ~notified_of, "a place of theirs was never told of"
+        if info.severity in HIGH_PRIORITY and not ends and row["name"] not in self.left:
             allowed = {*SPARED, "superseded", "cancelled", "expired", "extended"}
             assert sent or row["reason"] in allowed, (row["state"], row["reason"])
             # By SMS a longer end is told shortly before the end that was told.
@@ -358,7 +358,7 @@ class Days(RuleBasedStateMachine):
         )
 
     async def _ledger(self) -> list[dict[str, Any]]:
-        async with self.world.town.db.begin() as connection:
+        async with self.world.harness.db.begin() as connection:
             found = await connection.exec_driver_sql(
                 """select c.ref as name, a.id as alert, a.event_id as event, a.status, a.msg_type,
                           a.document, a.expires_at, d.info_no, d.places, d.state, d.reason,
@@ -376,10 +376,10 @@ class Days(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened, every delivery ends."""
-        town = self.world.town
+        harness = self.world.harness
         try:
             for _ in range(4):
-                town.clock.advance(24 * 3600)
+                harness.clock.advance(24 * 3600)
                 self._work()
             rows = self.world.run(self._ledger())
             assert {r["state"] for r in rows} <= FINAL
@@ -390,8 +390,8 @@ class Days(RuleBasedStateMachine):
     async def _close(self) -> None:
         for client in self.world.budgets:
             await client.aclose()
-        await self.world.town.close()
-        await self.world.town.db.close()
+        await self.world.harness.close()
+        await self.world.harness.db.close()
 
     def _name(self) -> str:
         self.number += 1
@@ -425,17 +425,17 @@ class Days(RuleBasedStateMachine):
         )
 
     def _issue(self, issued: Issued) -> None:
-        self.world.run(self.world.town.submit(to_xml(issued.alert), now=False))
+        self.world.run(self.world.harness.submit(to_xml(issued.alert), now=False))
         self.issued.append(issued)
         self._work()
 
     def _work(self) -> None:
         async def work() -> None:
-            town = self.world.town
+            harness = self.world.harness
             for _ in range(2):
-                await town.due_now()
-                await town.worker().sweep_in_order()
-                await town.house().keep()
+                await harness.due_now()
+                await harness.worker().sweep_in_order()
+                await harness.maintenance().run_once()
 
         self.world.run(work())
 

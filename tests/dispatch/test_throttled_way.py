@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from town import Town
+from dispatch_harness import DispatchHarness
 
 from alerting.cap import to_xml
 from alerting.channels.base import DEAD_ADDRESS, Outcome, Outgoing
@@ -37,14 +37,14 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def noon(town: Town) -> None:
+def noon(harness: DispatchHarness) -> None:
     """Nobody's quiet time."""
-    town.begin_at(NOON)
+    harness.begin_at(NOON)
 
 
-def at(alert: Alert, town: Town, *, minutes: float = 0, **changes: object) -> Alert:
+def at(alert: Alert, harness: DispatchHarness, *, minutes: float = 0, **changes: object) -> Alert:
     """The alert as sent so long after the clock's time, every info changed alike."""
-    sent = town.clock.now() + timedelta(minutes=minutes)
+    sent = harness.clock.now() + timedelta(minutes=minutes)
     infos = tuple(
         replace(i, expires=sent + timedelta(hours=8), onset=None, **changes)  # type: ignore[arg-type]
         for i in alert.infos
@@ -52,10 +52,10 @@ def at(alert: Alert, town: Town, *, minutes: float = 0, **changes: object) -> Al
     return replace(alert, sent=sent, infos=infos)
 
 
-def update(old: Alert, town: Town, **changes: object) -> Alert:
+def update(old: Alert, harness: DispatchHarness, **changes: object) -> Alert:
     """An update of it ten minutes later; the clock moves there."""
-    town.clock.advance(600)
-    new = at(old, town, **changes)
+    harness.clock.advance(600)
+    new = at(old, harness, **changes)
     reference = Reference(old.sender, old.identifier, old.sent)
     return replace(
         new,
@@ -65,40 +65,42 @@ def update(old: Alert, town: Town, **changes: object) -> Alert:
     )
 
 
-async def play(town: Town, alert: Alert) -> list[str]:
+async def play(harness: DispatchHarness, alert: Alert) -> list[str]:
     """Submit and deliver it; the endpoints that got something, push ones marked when silent."""
-    before = len(town.sent)
-    by_channel = {name: len(c.sent) for name, c in town.channels.items()}
-    await town.submit(to_xml(alert), now=False)
-    await town.due_now()
-    await town.worker().sweep()
-    new = [m for name, c in town.channels.items() for m in c.sent[by_channel[name] :]]
-    assert len(new) == len(town.sent) - before
+    before = len(harness.sent)
+    by_channel = {name: len(c.sent) for name, c in harness.channels.items()}
+    await harness.submit(to_xml(alert), now=False)
+    await harness.due_now()
+    await harness.worker().sweep()
+    new = [m for name, c in harness.channels.items() for m in c.sent[by_channel[name] :]]
+    assert len(new) == len(harness.sent) - before
     return sorted(f"{'silent ' if m.silent else ''}{m.endpoint}" for m in new)
 
 
-async def approved(town: Town, alert_id: UUID, by: str) -> bool:
-    return await approve(town.db, town.doorbell, alert_id, principal=internal(by), clock=town.clock)
+async def approved(harness: DispatchHarness, alert_id: UUID, by: str) -> bool:
+    return await approve(
+        harness.db, harness.notifier, alert_id, principal=internal(by), clock=harness.clock
+    )
 
 
 async def test_names_that_many_alerts_hold_spare_nobody_an_extreme_one(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
     far = Area("Far", polygons=(Polygon(((-10, 100), (-10, 101), (-9, 101), (-10, 100))),))
     for n in range(25):
-        away = at(flood, town, event="Power cut", headline=f"Power cut {n}")
+        away = at(flood, harness, event="Power cut", headline=f"Power cut {n}")
         text = f"Line {n} is down; listen to Radio Weir and to Channel Nine."
         infos = (replace(away.infos[0], description=text, areas=(far,)),)
         other = replace(away, identifier=f"power-{n}", sender="power@example.org", infos=infos)
-        await town.submit(to_xml(other), now=False)
+        await harness.submit(to_xml(other), now=False)
     found = []
     for sender, what in (("fire@example.org", "pier"), ("police@example.org", "mill")):
         text = f"The {what} burns. Listen to Radio Weir and to Channel Nine."
-        one = at(flood, town, event="Fire", headline="Fire", severity=Severity.EXTREME)
+        one = at(flood, harness, event="Fire", headline="Fire", severity=Severity.EXTREME)
         one = replace(one, infos=(replace(one.infos[0], description=text),))
         data = to_xml(replace(one, identifier=what, sender=sender))
-        found.append((await town.submit(data, now=False)).alert_id)
-    async with town.db.begin() as connection:
+        found.append((await harness.submit(data, now=False)).alert_id)
+    async with harness.db.begin() as connection:
         pier, mill = [await alerts.get(connection, alert_id) for alert_id in found]
         asked = [q.alert_id for q in await events.open_questions(connection, limit=9)]
     assert pier
@@ -107,32 +109,39 @@ async def test_names_that_many_alerts_hold_spare_nobody_an_extreme_one(
     assert mill.id in asked
 
 
-async def test_what_nobody_reads_goes_silently_where_that_can_be(town: Town, flood: Alert) -> None:
-    first = at(flood, town)
-    told = await play(town, first)
+async def test_what_nobody_reads_goes_silently_where_that_can_be(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    first = at(flood, harness)
+    notified = await play(harness, first)
     same = {"contact": "Ask at the town hall"}
-    again = await play(town, update(first, town, **same))
-    assert again == [f"silent {e}" for e in told if not e.startswith("+")]
+    again = await play(harness, update(first, harness, **same))
+    assert again == [f"silent {e}" for e in notified if not e.startswith("+")]
     assert again
 
 
-async def test_a_corrected_headline_interrupts_everybody(town: Town, flood: Alert) -> None:
-    first = at(flood, town, headline="Go to the valley floor now")
-    told = await play(town, first)
-    assert await play(town, update(first, town, headline="Leave the valley floor now")) == told
+async def test_a_corrected_headline_interrupts_everybody(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    first = at(flood, harness, headline="Go to the valley floor now")
+    notified = await play(harness, first)
+    assert (
+        await play(harness, update(first, harness, headline="Leave the valley floor now"))
+        == notified
+    )
 
 
 async def test_an_alert_that_only_waits_for_its_time_counts_as_settled(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
     """`submit --wait` waited for hours after a prepared alert had been submitted twice."""
     # What is due is compared with PostgreSQL's clock, which is not the town's.
-    town.begin_at(datetime.now(UTC).replace(microsecond=0))
-    first = at(flood, town)
-    await play(town, first)
-    again = update(first, town)
-    await play(town, again)
-    async with town.db.begin() as connection:
+    harness.begin_at(datetime.now(UTC).replace(microsecond=0))
+    first = at(flood, harness)
+    await play(harness, first)
+    again = update(first, harness)
+    await play(harness, again)
+    async with harness.db.begin() as connection:
         alert_id = await alerts.resolve(connection, again.identifier)
         found = await status(connection, alert_id)
     assert found.state == "delivering"
@@ -141,47 +150,51 @@ async def test_an_alert_that_only_waits_for_its_time_counts_as_settled(
 
 
 async def test_a_longer_end_is_heard_by_sms_before_the_end_that_was_told(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
-    first = at(flood, town)
-    told = await play(town, first)
-    town.clock.advance(6 * 3600)
-    assert not [e for e in await play(town, update(first, town)) if e.startswith("+")]
+    first = at(flood, harness)
+    notified = await play(harness, first)
+    harness.clock.advance(6 * 3600)
+    assert not [e for e in await play(harness, update(first, harness)) if e.startswith("+")]
     # A quarter of an hour before the eight hours are over.
-    town.clock.at = first.sent + timedelta(hours=7, minutes=45)
-    before = len(town.channels["sms"].sent)
-    await town.due_now()
-    await town.worker().sweep()
-    by_sms = sorted(e for e in told if e.startswith("+"))
-    assert sorted(m.endpoint for m in town.channels["sms"].sent[before:]) == by_sms
+    harness.clock.at = first.sent + timedelta(hours=7, minutes=45)
+    before = len(harness.channels["sms"].sent)
+    await harness.due_now()
+    await harness.worker().sweep()
+    by_sms = sorted(e for e in notified if e.startswith("+"))
+    assert sorted(m.endpoint for m in harness.channels["sms"].sent[before:]) == by_sms
     assert by_sms
 
 
-async def test_an_identical_update_reaches_nobody(town: Town, flood: Alert) -> None:
-    first = at(flood, town)
-    await play(town, first)
+async def test_an_identical_update_reaches_nobody(harness: DispatchHarness, flood: Alert) -> None:
+    first = at(flood, harness)
+    await play(harness, first)
     same = replace(
-        update(first, town),
+        update(first, harness),
         infos=first.infos,
     )
-    assert await play(town, same) == []
+    assert await play(harness, same) == []
 
 
-async def test_an_escalation_interrupts_everybody_again(town: Town, flood: Alert) -> None:
-    first = at(flood, town)
-    told = await play(town, first)
-    graver = update(first, town, severity=Severity.EXTREME)
+async def test_an_escalation_interrupts_everybody_again(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    first = at(flood, harness)
+    notified = await play(harness, first)
+    more_severe = update(first, harness, severity=Severity.EXTREME)
     # Extreme goes out on every channel.
-    assert set(told) <= set(await play(town, graver))
+    assert set(notified) <= set(await play(harness, more_severe))
 
 
-async def test_the_end_goes_to_exactly_those_who_were_told(town: Town, flood: Alert) -> None:
-    first = at(flood, town)
+async def test_the_end_goes_to_exactly_those_who_were_told(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    first = at(flood, harness)
     west = replace(first, infos=tuple(_half(i) for i in first.infos))
-    told = await play(town, west)
+    notified = await play(harness, west)
     end = update(
         west,
-        town,
+        harness,
         severity=Severity.MINOR,
         urgency=Urgency.PAST,
         response_types=(ResponseType.ALL_CLEAR,),
@@ -190,23 +203,23 @@ async def test_the_end_goes_to_exactly_those_who_were_told(town: Town, flood: Al
         end,
         infos=tuple(replace(i, areas=f.areas) for i, f in zip(end.infos, first.infos, strict=True)),
     )
-    assert await play(town, end) == told
-    assert await play(town, update(end, town)) == []
+    assert await play(harness, end) == notified
+    assert await play(harness, update(end, harness)) == []
 
 
 async def test_an_update_for_some_leaves_the_rest_their_first_alert(
-    town: Town, flood: Alert
+    harness: DispatchHarness, flood: Alert
 ) -> None:
     """Invariant 1: whoever an update leaves out is still told of what they had not heard."""
-    first = at(flood, town)
-    await town.submit(to_xml(first), now=False)
-    part = update(first, town, headline="For the west")
+    first = at(flood, harness)
+    await harness.submit(to_xml(first), now=False)
+    part = update(first, harness, headline="For the west")
     part = replace(part, infos=tuple(_half(i) for i in part.infos))
-    await town.submit(to_xml(part), now=False)
-    await town.due_now()
-    await town.worker().sweep()
-    wanted = sorted(e for _, e in town.expected(to_xml(first)))
-    assert sorted({m.endpoint for m in town.sent if not m.silent}) == wanted
+    await harness.submit(to_xml(part), now=False)
+    await harness.due_now()
+    await harness.worker().sweep()
+    wanted = sorted(e for _, e in harness.expected(to_xml(first)))
+    assert sorted({m.endpoint for m in harness.sent if not m.silent}) == wanted
 
 
 def _half(info: Info) -> Info:
@@ -214,14 +227,14 @@ def _half(info: Info) -> Info:
     return replace(info, areas=tuple(replace(a, polygons=(west,)) for a in info.areas))
 
 
-async def test_quiet_hours_end_in_one_digest(town: Town, flood: Alert) -> None:
-    town.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
-    first = at(flood, town, severity=Severity.MODERATE, urgency=Urgency.EXPECTED)
+async def test_quiet_hours_end_in_one_digest(harness: DispatchHarness, flood: Alert) -> None:
+    harness.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    first = at(flood, harness, severity=Severity.MODERATE, urgency=Urgency.EXPECTED)
     first = replace(
         first,
         infos=tuple(replace(i, expires=first.sent + timedelta(hours=14)) for i in first.infos),
     )
-    assert await play(town, first) == []
+    assert await play(harness, first) == []
     other = replace(
         first,
         identifier="other",
@@ -230,54 +243,58 @@ async def test_quiet_hours_end_in_one_digest(town: Town, flood: Alert) -> None:
             for i in first.infos
         ),
     )
-    town.clock.advance(60)
-    assert await play(town, replace(other, sent=town.clock.now())) == []
-    town.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
-    assert await town.house().keep()
-    await town.due_now()
-    await town.worker().sweep()
-    wanted = sorted(e for _, e in town.expected(to_xml(first)))
-    assert sorted(m.endpoint for m in town.sent) == wanted
-    for m in town.sent:
+    harness.clock.advance(60)
+    assert await play(harness, replace(other, sent=harness.clock.now())) == []
+    harness.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    assert await harness.maintenance().run_once()
+    await harness.due_now()
+    await harness.worker().sweep()
+    wanted = sorted(e for _, e in harness.expected(to_xml(first)))
+    assert sorted(m.endpoint for m in harness.sent) == wanted
+    for m in harness.sent:
         assert "Wildfire" in m.rendering.text + m.rendering.subject
-    await town.house().keep()
-    async with town.db.begin() as connection:
+    await harness.maintenance().run_once()
+    async with harness.db.begin() as connection:
         ids = [await alerts.resolve(connection, name) for name in ("other", first.identifier)]
-    reasons = {(s, r) for i in ids for _, s, r in await town.ledger(i)}
+    reasons = {(s, r) for i in ids for _, s, r in await harness.ledger(i)}
     assert reasons == {("suppressed", "digested"), ("accepted", "digested")}
 
 
-async def test_a_digest_that_fails_goes_by_the_next_channel(town: Town, flood: Alert) -> None:
-    town.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
-    first = at(flood, town, severity=Severity.MODERATE, urgency=Urgency.EXPECTED)
+async def test_a_digest_that_fails_goes_by_the_next_channel(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    harness.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    first = at(flood, harness, severity=Severity.MODERATE, urgency=Urgency.EXPECTED)
     ends = first.sent + timedelta(hours=14)
     first = replace(first, infos=tuple(replace(i, expires=ends) for i in first.infos))
-    assert await play(town, first) == []
-    town.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
-    town.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    assert await play(harness, first) == []
+    harness.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
+    harness.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
     for _ in range(4):
-        await town.house().keep()
-        await town.due_now()
-        await town.worker().sweep()
-    async with town.db.begin() as connection:
+        await harness.maintenance().run_once()
+        await harness.due_now()
+        await harness.worker().sweep()
+    async with harness.db.begin() as connection:
         alert_id = await alerts.resolve(connection, first.identifier)
-    ledger = await town.ledger(alert_id)
+    ledger = await harness.ledger(alert_id)
     assert ("failed", "dead-address") in {(s, r) for _, s, r in ledger}
     assert ("accepted", "unreached") in {(s, r) for _, s, r in ledger}
 
 
-async def test_a_second_lesser_alert_waits_for_its_turn(town: Town, flood: Alert) -> None:
-    first = at(flood, town, severity=Severity.MODERATE)
-    told = await play(town, first)
+async def test_a_second_lesser_alert_waits_for_its_turn(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    first = at(flood, harness, severity=Severity.MODERATE)
+    notified = await play(harness, first)
     other = replace(
-        at(flood, town, severity=Severity.MODERATE, event="Wildfire", headline="Wildfire"),
+        at(flood, harness, severity=Severity.MODERATE, event="Wildfire", headline="Wildfire"),
         identifier="other",
     )
-    assert await play(town, other) == []
-    town.clock.advance(601)
-    await town.due_now()
-    await town.worker().sweep()
-    assert sorted(m.endpoint for m in town.sent) == sorted([*told, *told])
+    assert await play(harness, other) == []
+    harness.clock.advance(601)
+    await harness.due_now()
+    await harness.worker().sweep()
+    assert sorted(m.endpoint for m in harness.sent) == sorted([*notified, *notified])
 
 
 class GoneBudget:
@@ -299,25 +316,25 @@ class GoneBudget:
     ],
 )
 async def test_without_budgets_the_grave_go_out_and_the_least_wait_a_while(
-    town: Town, flood: Alert, severity: Severity, now: bool, later: bool
+    harness: DispatchHarness, flood: Alert, severity: Severity, now: bool, later: bool
 ) -> None:
-    town.budget = GoneBudget()
+    harness.budget = GoneBudget()
     # How long it waits is counted by the database's clock, which is not the town's.
-    town.clock.at = datetime.now(UTC)
-    await _policy(town, '[quiet]\nfrom = "03:00"\nto = "03:00"\n')
-    first = at(flood, town, severity=severity)
-    assert bool(await play(town, first)) is now
-    town.clock.advance(605)
-    await town.due_now()
-    await town.worker().sweep()
-    assert bool(town.sent) is later
+    harness.clock.at = datetime.now(UTC)
+    await _policy(harness, '[quiet]\nfrom = "03:00"\nto = "03:00"\n')
+    first = at(flood, harness, severity=severity)
+    assert bool(await play(harness, first)) is now
+    harness.clock.advance(605)
+    await harness.due_now()
+    await harness.worker().sweep()
+    assert bool(harness.sent) is later
 
 
-async def test_a_storm_waits_for_a_second_person(town: Town, flood: Alert) -> None:
-    await _policy(town, "[storm]\naudience_max = 10\n")
-    first = at(flood, town)
-    assert await play(town, first) == []
-    async with town.db.begin() as connection:
+async def test_a_storm_waits_for_a_second_person(harness: DispatchHarness, flood: Alert) -> None:
+    await _policy(harness, "[storm]\naudience_max = 10\n")
+    first = at(flood, harness)
+    assert await play(harness, first) == []
+    async with harness.db.begin() as connection:
         alert_id = await alerts.resolve(connection, first.identifier)
         stored = await alerts.get(connection, alert_id)
     assert stored is not None
@@ -325,30 +342,32 @@ async def test_a_storm_waits_for_a_second_person(town: Town, flood: Alert) -> No
     assert "second" not in stored.state_reason
     assert "more than the 10" in stored.state_reason
     with pytest.raises(OwnAlert, match="their own"):
-        await approved(town, alert_id, "test")
-    assert await approved(town, alert_id, "other")
-    assert not await approved(town, alert_id, "other")
-    await town.due_now()
-    await town.worker().sweep()
-    assert sorted(m.endpoint for m in town.sent) == sorted(
-        e for _, e in town.expected(to_xml(first))
+        await approved(harness, alert_id, "test")
+    assert await approved(harness, alert_id, "other")
+    assert not await approved(harness, alert_id, "other")
+    await harness.due_now()
+    await harness.worker().sweep()
+    assert sorted(m.endpoint for m in harness.sent) == sorted(
+        e for _, e in harness.expected(to_xml(first))
     )
     with pytest.raises(Conflict):
-        await approved(town, alert_id, "third")
+        await approved(harness, alert_id, "third")
 
 
-async def test_an_extreme_alert_waits_for_nobody(town: Town, flood: Alert) -> None:
-    await _policy(town, "[storm]\naudience_max = 10\n")
-    assert await play(town, at(flood, town, severity=Severity.EXTREME))
+async def test_an_extreme_alert_waits_for_nobody(harness: DispatchHarness, flood: Alert) -> None:
+    await _policy(harness, "[storm]\naudience_max = 10\n")
+    assert await play(harness, at(flood, harness, severity=Severity.EXTREME))
 
 
-async def test_a_shadow_policy_decides_nothing_and_is_counted(town: Town, flood: Alert) -> None:
-    await _policy(town, "[budget.moderate]\nper_day = 1\n", role="shadow")
+async def test_a_shadow_policy_decides_nothing_and_is_counted(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    await _policy(harness, "[budget.moderate]\nper_day = 1\n", role="shadow")
     for n in range(2):
-        alert = at(flood, town, severity=Severity.MODERATE, event=f"Event {n}", headline=f"{n}")
-        assert await play(town, replace(alert, identifier=f"a{n}"))
-        town.clock.advance(3600)
-    async with town.db.begin() as connection:
+        alert = at(flood, harness, severity=Severity.MODERATE, event=f"Event {n}", headline=f"{n}")
+        assert await play(harness, replace(alert, identifier=f"a{n}"))
+        harness.clock.advance(3600)
+    async with harness.db.begin() as connection:
         shadow = await stored_policies.current(connection, "shadow")
         assert shadow is not None
         rows = await stored_policies.shadow_report(connection, shadow.version)
@@ -358,43 +377,45 @@ async def test_a_shadow_policy_decides_nothing_and_is_counted(town: Town, flood:
     }
 
 
-async def _policy(town: Town, toml: str, role: stored_policies.Role = "live") -> None:
-    async with town.db.begin() as connection:
+async def _policy(harness: DispatchHarness, toml: str, role: stored_policies.Role = "live") -> None:
+    async with harness.db.begin() as connection:
         await stored_policies.put(
             connection, toml, role=role, name="test", by=internal("setup"), note=""
         )
 
 
-async def test_a_paced_channel_is_not_used_faster_than_its_rate(town: Town, flood: Alert) -> None:
-    await _policy(town, "[pace.sms]\nper_second = 400\n")
+async def test_a_paced_channel_is_not_used_faster_than_its_rate(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    await _policy(harness, "[pace.sms]\nper_second = 400\n")
     sent_at: list[float] = []
 
     def answer(message: Outgoing) -> Outcome:
         sent_at.append(time.monotonic())
         return Outcome(message.delivery_id, provider_ref="ok")
 
-    town.channels["sms"].answer = answer
-    town.settings = town.settings.model_copy(update={"window": 64})
+    harness.channels["sms"].answer = answer
+    harness.settings = harness.settings.model_copy(update={"window": 64})
     began = time.monotonic()
-    told = await play(town, at(flood, town))
-    texts = [e for e in told if e.startswith("+")]
+    notified = await play(harness, at(flood, harness))
+    texts = [e for e in notified if e.startswith("+")]
     assert len(sent_at) == len(texts)
-    segments = sum(measure(m.rendering.text).count for m in town.channels["sms"].sent)
+    segments = sum(measure(m.rendering.text).count for m in harness.channels["sms"].sent)
     # The clock is real here, so only what holds on the slowest machine is asked.
     assert sent_at[-1] - began >= (segments - 64) / 400 * 0.9
 
 
-async def test_what_gets_no_turn_is_not_lost(town: Town, flood: Alert) -> None:
-    await _policy(town, "[pace.sms]\nper_second = 1\n")
-    town.settings = town.settings.model_copy(update={"lease_s": 0.03})
-    first = at(flood, town)
-    await play(town, first)
-    await _policy(town, "[pace.sms]\nper_second = 0\n")
-    town.settings = town.settings.model_copy(update={"lease_s": 30.0})
+async def test_what_gets_no_turn_is_not_lost(harness: DispatchHarness, flood: Alert) -> None:
+    await _policy(harness, "[pace.sms]\nper_second = 1\n")
+    harness.settings = harness.settings.model_copy(update={"lease_s": 0.03})
+    first = at(flood, harness)
+    await play(harness, first)
+    await _policy(harness, "[pace.sms]\nper_second = 0\n")
+    harness.settings = harness.settings.model_copy(update={"lease_s": 30.0})
     for _ in range(3):
-        town.clock.advance(120)
-        await town.due_now()
-        await town.worker().sweep()
-    assert sorted(m.endpoint for m in town.sent) == sorted(
-        e for _, e in town.expected(to_xml(first))
+        harness.clock.advance(120)
+        await harness.due_now()
+        await harness.worker().sweep()
+    assert sorted(m.endpoint for m in harness.sent) == sorted(
+        e for _, e in harness.expected(to_xml(first))
     )

@@ -7,8 +7,8 @@ from datetime import timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from dispatch_harness import DispatchHarness, Recorder
 from sqlalchemy import select, text
-from town import Recorder, Town
 
 from alerting.cap import to_xml
 from alerting.channels.base import (
@@ -30,34 +30,34 @@ from alerting.store.schema import address
 
 
 async def test_everybody_in_the_area_is_told_once_and_nobody_else(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
+    submitted = await harness.submit(alert_xml)
     assert submitted.lane is Lane.SEVERE
-    await town.worker().sweep()
-    told = sorted((m.rendering.channel, m.endpoint) for m in town.sent)
-    assert told == sorted(town.expected(alert_xml))
-    async with town.db.begin() as connection:
+    await harness.worker().sweep()
+    notified = sorted((m.rendering.channel, m.endpoint) for m in harness.sent)
+    assert notified == sorted(harness.expected(alert_xml))
+    async with harness.db.begin() as connection:
         found = await status(connection, submitted.alert_id)
     assert found.state == AlertState.COMPLETED
-    assert sum(c.accepted for c in found.channels.values()) == len(told)
+    assert sum(c.accepted for c in found.channels.values()) == len(notified)
     assert all(c.open == 0 for c in found.channels.values())
 
 
-async def test_each_is_told_in_their_language(town: Town, alert_xml: bytes) -> None:
-    await town.submit(alert_xml)
-    await town.worker().sweep()
-    wanted = {e: c.language for c in town.citizens for e in c.endpoints.values()}
-    assert {wanted[m.endpoint] for m in town.sent} == {"en", "es"}
-    for m in town.sent:
+async def test_each_is_told_in_their_language(harness: DispatchHarness, alert_xml: bytes) -> None:
+    await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    wanted = {e: c.language for c in harness.citizens for e in c.endpoints.values()}
+    assert {wanted[m.endpoint] for m in harness.sent} == {"en", "es"}
+    for m in harness.sent:
         assert ("Marejada" in m.rendering.text + m.rendering.subject) == (
             wanted[m.endpoint] == "es"
         )
 
 
-async def test_each_reads_times_by_their_own_clock(town: Town, flood: Alert) -> None:
+async def test_each_reads_times_by_their_own_clock(harness: DispatchHarness, flood: Alert) -> None:
     """Those in two zones and those in none share chunks, and each text has its reader's time."""
-    async with town.db.begin() as c:
+    async with harness.db.begin() as c:
         await c.execute(
             text(
                 "update citizen set time_zone = case id % 3 when 0 then 'Asia/Tokyo'"
@@ -70,9 +70,9 @@ async def test_each_reads_times_by_their_own_clock(town: Town, flood: Alert) -> 
             )
         )
         zones = {row.endpoint: row.time_zone for row in rows}
-    sent = town.clock.now().replace(hour=12, minute=0, second=0, microsecond=0)
+    sent = harness.clock.now().replace(hour=12, minute=0, second=0, microsecond=0)
     end = sent + timedelta(hours=6)
-    town.begin_at(sent)
+    harness.begin_at(sent)
     data = to_xml(
         replace(
             flood,
@@ -83,118 +83,126 @@ async def test_each_reads_times_by_their_own_clock(town: Town, flood: Alert) -> 
             ),
         )
     )
-    await town.submit(data, now=False)
-    await town.worker().sweep()
+    await harness.submit(data, now=False)
+    await harness.worker().sweep()
     wanted = {
         "Asia/Tokyo": f"{end.astimezone(ZoneInfo('Asia/Tokyo')).hour}:00",
         "Europe/London": f"{end.astimezone(ZoneInfo('Europe/London')).hour}:00",
         "UTC": "11:00 (UTC-7)",
     }
-    assert {zones[m.endpoint] for m in town.sent} == set(wanted)
-    for m in town.sent:
+    assert {zones[m.endpoint] for m in harness.sent} == set(wanted)
+    for m in harness.sent:
         assert wanted[zones[m.endpoint]] in m.rendering.text
         assert ("UTC" in m.rendering.text) is (zones[m.endpoint] == "UTC")
 
 
-async def test_all_messages_of_an_alert_have_its_short_link(town: Town, alert_xml: bytes) -> None:
-    first = await town.submit(alert_xml)
-    second = await town.submit(alert_xml.replace(b"flood-0001", b"flood-0002"))
-    codes = [await town.code(a.alert_id) for a in (first, second)]
+async def test_all_messages_of_an_alert_have_its_short_link(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    first = await harness.submit(alert_xml)
+    second = await harness.submit(alert_xml.replace(b"flood-0001", b"flood-0002"))
+    codes = [await harness.code(a.alert_id) for a in (first, second)]
     assert len({*codes}) == 2
-    await town.worker().sweep()
-    assert {m.rendering.link for m in town.sent} <= {
-        f"{town.settings.public_url}/{code}" for code in codes
+    await harness.worker().sweep()
+    assert {m.rendering.link for m in harness.sent} <= {
+        f"{harness.settings.public_url}/{code}" for code in codes
     }
 
 
 async def test_an_alert_of_before_there_were_codes_has_its_long_link(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
-    async with town.db.begin() as c:
+    submitted = await harness.submit(alert_xml)
+    async with harness.db.begin() as c:
         await c.execute(text("update alert set code = null"))
-    await town.worker().sweep()
-    assert {m.rendering.link for m in town.sent} == {
-        f"{town.settings.public_url}/a/{submitted.alert_id}"
+    await harness.worker().sweep()
+    assert {m.rendering.link for m in harness.sent} == {
+        f"{harness.settings.public_url}/a/{submitted.alert_id}"
     }
 
 
 async def test_each_mail_has_the_leave_link_of_its_own_citizen(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    await town.submit(alert_xml)
-    await town.worker().sweep()
-    mails = town.channels["email"].sent
+    await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    mails = harness.channels["email"].sent
     read = {m.endpoint: Links(b"k" * 32).leaving(m.unsubscribe_token).address_id for m in mails}
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         rows = await connection.execute(select(address.c.endpoint, address.c.id))
     assert read.items() <= {(row.endpoint, row.id) for row in rows}
     assert mails
 
 
-async def test_submitting_twice_is_submitting_once(town: Town, alert_xml: bytes) -> None:
-    first = await town.submit(alert_xml, idempotency_key="k")
-    again = await town.submit(alert_xml, idempotency_key="k")
+async def test_submitting_twice_is_submitting_once(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    first = await harness.submit(alert_xml, idempotency_key="k")
+    again = await harness.submit(alert_xml, idempotency_key="k")
     assert (again.alert_id, again.created) == (first.alert_id, False)
     with pytest.raises(Conflict, match=r"'k' was used before with another body.*new key"):
-        await town.submit(alert_xml.replace(b"one metre", b"two metres"), idempotency_key="k")
-    twin = await town.submit(alert_xml)
+        await harness.submit(alert_xml.replace(b"one metre", b"two metres"), idempotency_key="k")
+    twin = await harness.submit(alert_xml)
     assert twin.alert_id == first.alert_id
     with pytest.raises(Conflict, match="send an Update"):
-        await town.submit(alert_xml.replace(b"one metre", b"two metres"))
+        await harness.submit(alert_xml.replace(b"one metre", b"two metres"))
 
 
-async def test_an_expired_alert_is_refused(town: Town, alert_xml: bytes) -> None:
+async def test_an_expired_alert_is_refused(harness: DispatchHarness, alert_xml: bytes) -> None:
     old = alert_xml.replace(b"2026-11-01", b"2020-11-01")
     with pytest.raises(BadInput, match=r"expired at 2020.*--now"):
-        await town.submit(old, now=False)
+        await harness.submit(old, now=False)
 
 
-async def test_an_alert_that_expires_meanwhile_is_not_sent(town: Town, alert_xml: bytes) -> None:
-    submitted = await town.submit(alert_xml)
-    town.clock.advance(9 * 3600)
-    await town.worker().sweep()
-    assert town.sent == []
-    assert {(s, r) for _, s, r in await town.ledger(submitted.alert_id)} == {("expired", "expired")}
+async def test_an_alert_that_expires_meanwhile_is_not_sent(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await harness.submit(alert_xml)
+    harness.clock.advance(9 * 3600)
+    await harness.worker().sweep()
+    assert harness.sent == []
+    assert {(s, r) for _, s, r in await harness.ledger(submitted.alert_id)} == {
+        ("expired", "expired")
+    }
 
 
 async def test_a_cancel_stops_the_rest_and_goes_to_those_reached(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    submitted = await town.submit(alert_xml)
-    worker = town.worker()
-    planned = len(town.expected(alert_xml))
+    submitted = await harness.submit(alert_xml)
+    worker = harness.worker()
+    planned = len(harness.expected(alert_xml))
 
     def cut(m: Outgoing) -> Outcome:
-        return Outcome(m.delivery_id, None if len(town.sent) <= 40 else PROVIDER_DOWN)
+        return Outcome(m.delivery_id, None if len(harness.sent) <= 40 else PROVIDER_DOWN)
 
-    for channel in town.channels.values():
+    for channel in harness.channels.values():
         channel.answer = cut
     await worker.sweep()
-    reached = await town.ledger(submitted.alert_id)
+    reached = await harness.ledger(submitted.alert_id)
     accepted = sum(n for (_, s, _), n in reached.items() if s == "accepted")
     assert 0 < accepted < planned
-    town.channels |= {name: Recorder(name) for name in town.channels}
-    town.clock.advance(60)
-    await town.submit(await town.cancel_of(submitted.alert_id), now=False)
-    await town.due_now()
-    await town.worker().sweep()
-    assert len(town.sent) == accepted
-    after = await town.ledger(submitted.alert_id)
+    harness.channels |= {name: Recorder(name) for name in harness.channels}
+    harness.clock.advance(60)
+    await harness.submit(await harness.cancel_of(submitted.alert_id), now=False)
+    await harness.due_now()
+    await harness.worker().sweep()
+    assert len(harness.sent) == accepted
+    after = await harness.ledger(submitted.alert_id)
     assert sum(n for (_, s, _), n in after.items() if s == "revoked") == planned - accepted
 
 
 async def test_dead_addresses_are_suspended_and_our_faults_burn_nobody(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    town.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS, "", "21211")
-    town.channels["email"].answer = lambda m: Outcome(m.delivery_id, OUR_FAULT, "", "535")
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    ledger = await town.ledger(submitted.alert_id)
+    harness.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS, "", "21211")
+    harness.channels["email"].answer = lambda m: Outcome(m.delivery_id, OUR_FAULT, "", "535")
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    ledger = await harness.ledger(submitted.alert_id)
     assert {(s, r) for c, s, r in ledger if c == "sms"} == {("failed", "dead-address")}
     assert {s for c, s, _ in ledger if c == "email"} == {"planned"}
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         stats = await directory.stats(connection)
     sms, email = stats["channels"]["sms"], stats["channels"]["email"]
     assert sms["addresses"] - sms["usable"] == sum(
@@ -204,20 +212,20 @@ async def test_dead_addresses_are_suspended_and_our_faults_burn_nobody(
 
 
 async def test_a_window_refused_as_a_whole_does_not_hold_up_the_rest(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
-    first = {m[1] for m in sorted(town.expected(alert_xml)) if m[0] == "sms"}
+    first = {m[1] for m in sorted(harness.expected(alert_xml)) if m[0] == "sms"}
     stuck = set(sorted(first)[: len(first) // 2])
 
     def half(m: Outgoing) -> Outcome:
         return Outcome(m.delivery_id, PROVIDER_DOWN if m.endpoint in stuck else None)
 
-    town.channels["sms"].answer = half
-    submitted = await town.submit(alert_xml)
+    harness.channels["sms"].answer = half
+    submitted = await harness.submit(alert_xml)
     for _ in range(40):
-        await town.due_now()
-        await town.worker().sweep()
-        ledger = await town.ledger(submitted.alert_id)
+        await harness.due_now()
+        await harness.worker().sweep()
+        ledger = await harness.ledger(submitted.alert_id)
         accepted = sum(n for (c, s, _), n in ledger.items() if (c, s) == ("sms", "accepted"))
         if accepted == len(first - stuck):
             break
@@ -226,7 +234,7 @@ async def test_a_window_refused_as_a_whole_does_not_hold_up_the_rest(
 
 
 async def test_what_is_in_doubt_does_not_wait_longer_because_its_chunk_takes_long(
-    town: Town, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     """Its time comes while the others of its chunk are sent."""
     tried: set[str] = set()
@@ -236,22 +244,24 @@ async def test_what_is_in_doubt_does_not_wait_longer_because_its_chunk_takes_lon
         return Outcome(m.delivery_id, AMBIGUOUS if len(tried) == 1 else PROVIDER_DOWN)
 
     def slow(m: Outgoing) -> Outcome:
-        town.clock.advance(6)
+        harness.clock.advance(6)
         return Outcome(m.delivery_id)
 
-    town.settings.in_doubt_wait_s = 5
-    town.channels["sms"].answer = first_time
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    town.channels["sms"].answer = slow
-    town.clock.advance(3)
-    await town.due_now()
-    await town.worker().sweep_in_order()
-    ledger = await town.ledger(submitted.alert_id)
+    harness.settings.in_doubt_wait_s = 5
+    harness.channels["sms"].answer = first_time
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    harness.channels["sms"].answer = slow
+    harness.clock.advance(3)
+    await harness.due_now()
+    await harness.worker().sweep_in_order()
+    ledger = await harness.ledger(submitted.alert_id)
     assert not [c for c, s, _ in ledger if c == "sms" and s in {"planned", "in_doubt"}], ledger
 
 
-async def test_what_is_in_doubt_is_sent_again_and_flagged(town: Town, alert_xml: bytes) -> None:
+async def test_what_is_in_doubt_is_sent_again_and_flagged(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     tried: set[str] = set()
 
     def unsure_once(m: Outgoing) -> Outcome:
@@ -260,18 +270,18 @@ async def test_what_is_in_doubt_is_sent_again_and_flagged(town: Town, alert_xml:
         tried.add(m.endpoint)
         return Outcome(m.delivery_id, AMBIGUOUS)
 
-    town.channels["sms"].answer = unsure_once
-    submitted = await town.submit(alert_xml)
-    await town.worker().sweep()
-    ledger = await town.ledger(submitted.alert_id)
+    harness.channels["sms"].answer = unsure_once
+    submitted = await harness.submit(alert_xml)
+    await harness.worker().sweep()
+    ledger = await harness.ledger(submitted.alert_id)
     in_doubt = sum(n for (c, s, _), n in ledger.items() if c == "sms" and s == "in_doubt")
     assert in_doubt == len(tried) > 0
-    first = len(town.channels["sms"].sent)
-    town.clock.advance(60)
-    await town.due_now()
-    await town.worker().sweep()
-    assert len(town.channels["sms"].sent) == first + in_doubt
-    rows = await town.rows(submitted.alert_id)
+    first = len(harness.channels["sms"].sent)
+    harness.clock.advance(60)
+    await harness.due_now()
+    await harness.worker().sweep()
+    assert len(harness.channels["sms"].sent) == first + in_doubt
+    rows = await harness.rows(submitted.alert_id)
     flagged = [r for r in rows if r["possible_duplicate"]]
     assert len(flagged) == in_doubt
     assert {r["state"] for r in flagged} == {"accepted"}

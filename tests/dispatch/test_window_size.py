@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from dispatch_harness import DispatchHarness
 from ill_providers import Scripted
-from town import Town
 
 from alerting.channels.base import Outcome, Outgoing, Rendering
 from alerting.channels.spec import Provider
@@ -33,7 +33,7 @@ def mail(n: int) -> Outgoing:
     ],
 )
 async def test_a_window_is_as_wide_as_the_provider_is_quick(
-    town: Town, took_s: float, most: int, places: int
+    harness: DispatchHarness, took_s: float, most: int, places: int
 ) -> None:
     now_s = 0.0
 
@@ -44,7 +44,7 @@ async def test_a_window_is_as_wide_as_the_provider_is_quick(
 
     relay = Scripted(name="email", concurrency=CONNECTIONS, answer=answer)
     routes = Routes(
-        {"email": [Provider("relay", relay)]}, town.rates(), town.alarms(), now=lambda: now_s
+        {"email": [Provider("relay", relay)]}, harness.rates(), harness.alarms(), now=lambda: now_s
     )
     assert await routes.window("email", most) == CONNECTIONS
     for n in range(3):
@@ -52,9 +52,9 @@ async def test_a_window_is_as_wide_as_the_provider_is_quick(
     assert await routes.window("email", most) == places
 
 
-async def test_waiting_for_a_connection_is_no_slowness(town: Town) -> None:
+async def test_waiting_for_a_connection_is_no_slowness(harness: DispatchHarness) -> None:
     relay = Scripted(name="email", concurrency=1)
-    routes = Routes({"email": [Provider("relay", relay)]}, town.rates(), town.alarms())
+    routes = Routes({"email": [Provider("relay", relay)]}, harness.rates(), harness.alarms())
     await routes.window("email", 64)
     await asyncio.gather(*(routes.send("email", mail(n), Lane.SEVERE, "t") for n in range(100)))
     assert await routes.window("email", 64) == 64

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alerting.domain import alert_state, delivery, work_state
 from alerting.domain.alert_state import ENDED, AlertState
-from alerting.domain.delivery import SETTLED, TOLD, TRANSITIONS, UNSETTLED, DeliveryState
+from alerting.domain.delivery import NOTIFIED, SETTLED, TRANSITIONS, UNSETTLED, DeliveryState
 from alerting.domain.transitions import final
 from alerting.domain.work_state import WorkState
 
@@ -50,11 +50,11 @@ def test_no_walk_un_tells_a_citizen(steps: list[DeliveryState]) -> None:
     for step in steps:
         if step in TRANSITIONS[at]:
             at = step
-        told = told or at in TOLD
+        told = told or at in NOTIFIED
         if told:
-            assert at in TOLD | {S.FAILED}
+            assert at in NOTIFIED | {S.FAILED}
 
 
 def test_doubt_counts_as_told() -> None:
-    assert S.IN_DOUBT in TOLD
-    assert S.PLANNED not in TOLD
+    assert S.IN_DOUBT in NOTIFIED
+    assert S.PLANNED not in NOTIFIED

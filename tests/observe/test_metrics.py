@@ -137,7 +137,7 @@ async def alert_for(settings: Settings, citizens: int) -> None:
             document,
             principal=internal("test"),
             clock=run.clock,
-            doorbell=run.doorbell,
+            notifier=run.notifier,
             now=True,
         )
 

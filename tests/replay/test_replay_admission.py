@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from alerting.cap import to_xml
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.intake.approve import approve
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.intake.times import sending_ends
@@ -40,18 +40,18 @@ Standing = list[tuple[int, int, bool, int | None]]
 
 
 @pytest.fixture
-async def doorbell(redis_url: str) -> AsyncIterator[Doorbell]:
-    doorbell = Doorbell(redis_url)
-    yield doorbell
-    doorbell.close()
+async def notifier(redis_url: str) -> AsyncIterator[WorkNotifier]:
+    notifier = WorkNotifier(redis_url)
+    yield notifier
+    notifier.close()
 
 
 class Live:
     """Live intake over a real database, with nobody in its register and no worker."""
 
-    def __init__(self, db: Database, doorbell: Doorbell) -> None:
+    def __init__(self, db: Database, notifier: WorkNotifier) -> None:
         self._db = db
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._clock = ManualClock(datetime.now(UTC))
         self._ids: list[Any] = []
 
@@ -59,7 +59,7 @@ class Live:
         """Why it was held, "" where it was not; None where it was not taken as a new alert.
         Whatever is held is approved at once."""
         self._clock.at = alert.sent
-        options: dict[str, Any] = {"clock": self._clock, "doorbell": self._doorbell}
+        options: dict[str, Any] = {"clock": self._clock, "doorbell": self._notifier}
         machine = Principal(f"key:{alert.sender}", rights=frozenset({"submit"}))
         try:
             done = await submit(self._db, to_xml(alert), principal=machine, **options)
@@ -74,7 +74,7 @@ class Live:
             query = select(alerts.c.state_reason).where(alerts.c.id == done.alert_id)
             reason = (await c.execute(query)).scalar_one()
         second = Principal("key:second", rights=frozenset({"approve"}))
-        await approve(self._db, self._doorbell, done.alert_id, principal=second, clock=self._clock)
+        await approve(self._db, self._notifier, done.alert_id, principal=second, clock=self._clock)
         return str(reason)
 
     async def standing(self) -> Standing:
@@ -125,9 +125,9 @@ def _standing(rows: Sequence[tuple[Any, Any, bool, int | None]]) -> Standing:
     ]
 
 
-async def _play(db: Database, doorbell: Doorbell, stream: Sequence[Alert]) -> Standing:
+async def _play(db: Database, notifier: WorkNotifier, stream: Sequence[Alert]) -> Standing:
     """Play a stream through both, alert by alert; returns how they stand in the end."""
-    live, replayed = Live(db, doorbell), Replayed()
+    live, replayed = Live(db, notifier), Replayed()
     for alert in stream:
         if not alert.for_public or alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
             continue
@@ -141,10 +141,10 @@ async def _play(db: Database, doorbell: Doorbell, stream: Sequence[Alert]) -> St
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_replay_takes_a_storm_as_live_intake_does(
-    db: Database, doorbell: Doorbell, seed: int
+    db: Database, notifier: WorkNotifier, seed: int
 ) -> None:
     stream = sorted(generate(seed, citizens=1).alerts, key=lambda a: a.sent)
-    standing = await _play(db, doorbell, stream)
+    standing = await _play(db, notifier, stream)
     # The storm has something of everything.
     assert len(standing) > len({s[0] for s in standing}) > len({s[1] for s in standing}) > 1
     assert any(s[3] is not None for s in standing)
@@ -152,7 +152,7 @@ async def test_a_replay_takes_a_storm_as_live_intake_does(
 
 @pytest.mark.parametrize("name", ["lafd-2022", "oref-2021-05", "ukraine-2022-10"])
 async def test_a_replay_takes_a_real_stream_as_live_intake_does(
-    corpus: Path, db: Database, doorbell: Doorbell, name: str
+    corpus: Path, db: Database, notifier: WorkNotifier, name: str
 ) -> None:
     trace = read_trace([corpus / "streams" / f"{name}.zip"])
-    assert await _play(db, doorbell, trace.alerts[:_MOST])
+    assert await _play(db, notifier, trace.alerts[:_MOST])

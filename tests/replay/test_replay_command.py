@@ -67,9 +67,11 @@ def test_a_danger_its_rewording_its_rise_and_its_end(folder: Folder) -> None:
     more: dict[str, Any] = {"headline": "Flood", "description": "It has rained."}
     again = an_alert("again", at_s=600, to=(FIRST,), **more)
     same = an_alert("same", at_s=900, to=(FIRST, again), lasts_s=5000, **more)
-    graver = an_alert("graver", at_s=1200, to=(FIRST, again), severity=Severity.EXTREME, **more)
-    end = its_end("end", at_s=3600, to=(FIRST, again, graver))
-    found = folder.play(FIRST, again, same, graver, end)
+    more_severe = an_alert(
+        "graver", at_s=1200, to=(FIRST, again), severity=Severity.EXTREME, **more
+    )
+    end = its_end("end", at_s=3600, to=(FIRST, again, more_severe))
+    found = folder.play(FIRST, again, same, more_severe, end)
     assert [(i, d) for i, d, _ in folder.decisions] == [
         ("first", "SEND"),
         ("again", "SILENT"),

@@ -10,7 +10,7 @@ import pytest
 from traces import NOON, an_alert
 
 from alerting.domain.alert import Severity
-from alerting.domain.decision import Reason, Verdict
+from alerting.domain.decision import Action, Reason
 from alerting.errors import BadInput
 from alerting.replay.delivery import Concerned, Delivery, Outcome
 from alerting.replay.detail import Detail
@@ -21,12 +21,12 @@ from alerting.replay.plot import plot
 MODERATE = an_alert("moderate", severity=Severity.MODERATE)
 
 
-def a_delivery(verdict: Verdict, *, citizen: int = 0, reason: Reason = Reason.NEW) -> Delivery:
+def a_delivery(action: Action, *, citizen: int = 0, reason: Reason = Reason.NEW) -> Delivery:
     return Delivery(
         MODERATE,
         Concerned(citizen, 0, 0, 1, "district=D1"),
         "push",
-        verdict,
+        action,
         reason,
         "event 1",
         thread="thread 1",
@@ -38,16 +38,16 @@ def a_delivery(verdict: Verdict, *, citizen: int = 0, reason: Reason = Reason.NE
 def some_figures() -> Figures:
     """Citizen 0: four deliveries on day 1. Citizen 1: one on day 2, told in a digest on day 3."""
     figures = Figures(messages=5)
-    for verdict, outcome in (
-        (Verdict.SEND, Outcome.SENT),
-        (Verdict.SILENT, Outcome.SILENT),
-        (Verdict.DROP, Outcome.DROPPED),
-        (Verdict.DEFER, Outcome.EXPIRED),
+    for action, outcome in (
+        (Action.SEND, Outcome.SENT),
+        (Action.SILENT, Outcome.SILENT),
+        (Action.DROP, Outcome.DROPPED),
+        (Action.DEFER, Outcome.EXPIRED),
     ):
-        delivery = a_delivery(verdict)
+        delivery = a_delivery(action)
         figures.judged(delivery, 1, rings=True)
         figures.settled(delivery, outcome, 1, rings=outcome is Outcome.SENT)
-    delivery = a_delivery(Verdict.DIGEST, citizen=1, reason=Reason.QUIET_HOURS)
+    delivery = a_delivery(Action.DIGEST, citizen=1, reason=Reason.QUIET_HOURS)
     figures.judged(delivery, 2, rings=True)
     figures.settled(delivery, Outcome.DIGESTED, 3, rings=False)
     figures.digest_sent(1, Severity.MODERATE, 3, rings=True)
@@ -89,10 +89,10 @@ def test_nothing_at_all_is_no_reduction() -> None:
 def test_a_line_of_detail_and_an_outcome_that_comes_later(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     detail = Detail(path, ["anna", "bert"])
-    waiting = [a_delivery(Verdict.DIGEST, citizen=n % 2) for n in range(4)]
+    waiting = [a_delivery(Action.DIGEST, citizen=n % 2) for n in range(4)]
     for d in waiting[:2]:
         detail.judged(d, None)
-    detail.judged(a_delivery(Verdict.SEND), Outcome.SENT)
+    detail.judged(a_delivery(Action.SEND), Outcome.SENT)
     for d, outcome in zip(waiting, (Outcome.SUPERSEDED, Outcome.SENT), strict=False):
         detail.settled(d, outcome)
     detail.judged(waiting[2], None)

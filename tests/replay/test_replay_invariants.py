@@ -24,14 +24,14 @@ def _stream(path: Path) -> Trace:
     return read_trace([path])
 
 
-_GRAVE = {Severity.EXTREME, Severity.SEVERE}
+_HIGH_PRIORITY = {Severity.EXTREME, Severity.SEVERE}
 
 
 def _held(result: Result) -> None:
     """Nobody misses, or hears late, what is Severe or Extreme; and nights are quiet."""
     found = result.findings
     assert found.changes.total() > 0
-    assert [f for f in (*found.missed, *found.late) if f.severity in _GRAVE] == []
+    assert [f for f in (*found.missed, *found.late) if f.severity in _HIGH_PRIORITY] == []
     assert found.wrong_ends == 0
     assert found.quiet_hour_violations == 0
     assert found.needless_share <= 0.15

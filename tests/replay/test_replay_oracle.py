@@ -22,14 +22,14 @@ from alerting.domain.alert import (
     Severity,
     Urgency,
 )
-from alerting.domain.decision import Reason, Verdict
+from alerting.domain.decision import Action, Reason
 from alerting.replay.delivery import Concerned, Delivery, Outcome
 from alerting.replay.judge.findings import Findings
 from alerting.replay.judge.oracle import Oracle
 
-SEND, SILENT, DROP, DEFER = Verdict.SEND, Verdict.SILENT, Verdict.DROP, Verdict.DEFER
+SEND, SILENT, DROP, DEFER = Action.SEND, Action.SILENT, Action.DROP, Action.DEFER
 
-Step = tuple[Alert, Verdict]
+Step = tuple[Alert, Action]
 
 
 class Day:
@@ -49,7 +49,7 @@ class Day:
     def told(
         self,
         alert: Alert,
-        verdict: Verdict,
+        action: Action,
         *,
         incident: str | None = None,
         reason: Reason = Reason.TEXT_ONLY,
@@ -60,12 +60,12 @@ class Day:
         info_no = 0 if alert.infos else -1
         concerned = Concerned(citizen, info_no, 0, 1, "district=D1", spots)
         channel = channel or self.channels[0]
-        delivery = Delivery(alert, concerned, channel, verdict, reason)
+        delivery = Delivery(alert, concerned, channel, action, reason)
         if incident is not None:
             self.oracle.played(alert, incident)
         self.oracle.judged(delivery)
-        outcome = {SEND: Outcome.SENT, DROP: Outcome.DROPPED}.get(verdict)
-        if verdict is SILENT:
+        outcome = {SEND: Outcome.SENT, DROP: Outcome.DROPPED}.get(action)
+        if action is SILENT:
             outcome = Outcome.RECORDED if channel == "sms" else Outcome.SILENT
         if outcome is not None:
             self.oracle.settled(delivery, outcome, alert.sent)
@@ -94,8 +94,8 @@ def _at(at_s: float) -> datetime:
 def _missed(steps: Sequence[Step], *channels: str) -> list[str]:
     """What of the steps is missed."""
     day = Day(*channels)
-    for alert, verdict in steps:
-        day.told(alert, verdict)
+    for alert, action in steps:
+        day.told(alert, action)
     return [change for change, _ in day.missed]
 
 
@@ -177,7 +177,7 @@ def test_the_same_alert_read_twice_does_not_undo_what_is_heard_of_the_first() ->
     longer = an_alert("longer", at_s=600, to=(MODERATE,), severity=Severity.MODERATE)
     day = Day("sms")
     day.told(MODERATE, SEND)
-    waits = day.told(longer, Verdict.DIGEST)
+    waits = day.told(longer, Action.DIGEST)
     day.told(replace(longer), DROP, reason=Reason.IDENTICAL)
     day.later(waits, Outcome.DIGESTED, 3600)
     assert day.missed == []
@@ -216,7 +216,7 @@ def test_higher_certainty_must_be_heard() -> None:
 
 def test_a_first_alert_lost_in_quiet_hours_is_missed() -> None:
     day = Day("sms")
-    delivery = day.told(MODERATE, Verdict.DIGEST, reason=Reason.QUIET_HOURS)
+    delivery = day.told(MODERATE, Action.DIGEST, reason=Reason.QUIET_HOURS)
     day.later(delivery, Outcome.EXPIRED, 6 * 3600, Reason.QUIET_HOURS)
     found = day.findings
     assert [(f.change, f.reason) for f in found.missed] == [("begin", "quiet-hours, expired")]
@@ -305,8 +305,8 @@ def test_a_dropped_end_is_missed_by_those_who_were_told() -> None:
         over,
     ):
         day = Day(inside={0})
-        for alert, verdict in ((FIRST, SEND), (end, DROP)):
-            day.told(alert, verdict)
+        for alert, action in ((FIRST, SEND), (end, DROP)):
+            day.told(alert, action)
         assert [c for c, _ in day.missed] == ["end"]
         # Nobody was told of the danger: it is that which is missed, not its end.
         assert _missed([(FIRST, DROP), (end, DROP)]) == ["begin"]
@@ -395,13 +395,13 @@ def test_another_agency_counts_for_what_nobody_has_said() -> None:
 
 
 def test_extreme_by_another_agency_may_come_silently_within_five_minutes() -> None:
-    for at_s, verdict, expected in (
+    for at_s, action, expected in (
         (240, SILENT, []),
         (240, DROP, ["begin"]),
         (360, SILENT, ["begin"]),
     ):
         copy = an_alert("copy", at_s=at_s, sender="b@x", severity=Severity.EXTREME)
-        assert _missed([(EXTREME, SEND), (copy, verdict)]) == expected
+        assert _missed([(EXTREME, SEND), (copy, action)]) == expected
     more = an_alert(
         "more", at_s=60, sender="b@x", severity=Severity.EXTREME,
         response_types=(ResponseType.EVACUATE,),
@@ -412,12 +412,12 @@ def test_extreme_by_another_agency_may_come_silently_within_five_minutes() -> No
 def test_an_end_waits_while_another_agency_says_it_goes_on() -> None:
     end = its_end("end", at_s=600, to=(FIRST,))
 
-    def missed(last: Verdict, **weaker: Any) -> list[str]:
+    def missed(last: Action, **weaker: Any) -> list[str]:
         day = Day(inside={0})
         other = an_alert("copy", at_s=60, sender="b@x", lasts_s=5 * 3600, **weaker)
         its_other = its_end("other end", at_s=900, to=(other,), sender="b@x")
-        for alert, verdict in ((FIRST, SEND), (other, DROP), (end, DROP), (its_other, last)):
-            day.told(alert, verdict, incident="1")
+        for alert, action in ((FIRST, SEND), (other, DROP), (end, DROP), (its_other, last)):
+            day.told(alert, action, incident="1")
         return [c for c, _ in day.missed]
 
     assert missed(SEND) == []
@@ -464,19 +464,19 @@ def test_a_newer_version_makes_up_for_the_one_it_replaced_when_it_is_told() -> N
     lesser = an_alert("lesser", at_s=600, to=(MODERATE,), severity=Severity.MINOR)
     for outcome, expected in ((Outcome.DIGESTED, 0), (Outcome.EXPIRED, 2)):
         day = Day()
-        first = day.told(MODERATE, Verdict.DIGEST)
-        second = day.told(lesser, Verdict.DIGEST)
+        first = day.told(MODERATE, Action.DIGEST)
+        second = day.told(lesser, Action.DIGEST)
         day.later(first, Outcome.SUPERSEDED, 600)
         day.later(second, outcome, 3600)
         assert day.findings.missed.total() == expected
 
 
 def test_a_danger_that_came_and_went_while_it_waited_is_missed_unless_its_end_is_told() -> None:
-    for verdict, expected in ((DROP, 1), (SILENT, 0)):
+    for action, expected in ((DROP, 1), (SILENT, 0)):
         day = Day(inside={0})
-        first = day.told(MODERATE, Verdict.DIGEST)
+        first = day.told(MODERATE, Action.DIGEST)
         day.later(first, Outcome.SUPERSEDED, 600)
-        day.told(its_end("end", at_s=600, to=(MODERATE,)), verdict)
+        day.told(its_end("end", at_s=600, to=(MODERATE,)), action)
         assert day.findings.missed.total() == expected
 
 
@@ -488,8 +488,8 @@ def test_one_channel_that_wakes_is_enough_and_mail_is_not() -> None:
         (("email",), {"email": DROP}, 1),
     ):
         day = Day(*channels)
-        for channel, verdict in by.items():
-            day.told(FIRST, verdict, channel=channel)
+        for channel, action in by.items():
+            day.told(FIRST, action, channel=channel)
         assert day.findings.missed.total() == expected, channels
 
 
@@ -513,8 +513,8 @@ def test_what_had_expired_when_it_was_sent_changes_nothing() -> None:
 def test_quiet_hours_hold_for_all_below_severe() -> None:
     def violations(*steps: Step, channel: str = "push") -> int:
         day = Day(channel, quiet=(0.0, 3600.0), inside={0})
-        for alert, verdict in steps:
-            day.told(alert, verdict)
+        for alert, action in steps:
+            day.told(alert, action)
         return day.findings.quiet_hour_violations
 
     assert violations((MODERATE, SEND)) == 1
@@ -546,6 +546,6 @@ def test_threads_that_become_one_are_one() -> None:
     end = its_end("end", at_s=180, to=(both,))
     again = its_end("again", at_s=240, to=(other,))
     day = Day(inside={0})
-    for alert, verdict in ((FIRST, SEND), (other, SEND), (both, DROP), (end, SEND), (again, DROP)):
-        day.told(alert, verdict)
+    for alert, action in ((FIRST, SEND), (other, SEND), (both, DROP), (end, SEND), (again, DROP)):
+        day.told(alert, action)
     assert day.missed == []

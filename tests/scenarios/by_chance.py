@@ -10,7 +10,7 @@ from draws import (
     CLOSED,
     DANGERS,
     GAP,
-    GRAVE,
+    HIGH_PRIORITY,
     KIND,
     KINDS,
     OVER,
@@ -46,7 +46,7 @@ class Days(UnderWay):
 
     # What is said
 
-    @rule(hazard=DANGERS, areas=AREAS, sender=AGENCY, severity=GRAVE, hours=st.sampled_from(
+    @rule(hazard=DANGERS, areas=AREAS, sender=AGENCY, severity=HIGH_PRIORITY, hours=st.sampled_from(
         [30, 30, 30, 1]), drill=PICK, then=THEN)  # fmt: skip
     def alert(
         self,
@@ -65,7 +65,7 @@ class Days(UnderWay):
         self._do(replace(say, hours=hours), *then)
 
     @precondition(lambda self: self._open)
-    @rule(pick=PICK, how=REFERS, areas=PART, severity=GRAVE, words=st.integers(0, 3),
+    @rule(pick=PICK, how=REFERS, areas=PART, severity=HIGH_PRIORITY, words=st.integers(0, 3),
           act=st.integers(0, 2), gap=GAP, then=THEN)  # fmt: skip
     def update(
         self,

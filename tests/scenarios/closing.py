@@ -12,7 +12,7 @@ from letters import Handed
 from meaning import Meaning, Said
 from minutes import explain
 from scene import Act, Approve, CallOff, Idle, Join, Klass, Part, Ref, Say, Step, Unsaid, Work
-from world import World
+from world import ScenarioHarness
 
 from alerting.domain.alert import MsgType
 
@@ -25,18 +25,18 @@ class Stage:
     database_url: str
     tables: tuple[str, ...]
 
-    def open(self) -> World:
-        world = World(self.database_url)
+    def open(self) -> ScenarioHarness:
+        world = ScenarioHarness(self.database_url)
         self.loop.run_until_complete(world.open(self.tables))
         return world
 
-    def play(self, world: World, acts: Sequence[Act]) -> None:
+    def play(self, world: ScenarioHarness, acts: Sequence[Act]) -> None:
         self.loop.run_until_complete(world.play(acts))
 
-    def close(self, world: World) -> None:
+    def close(self, world: ScenarioHarness) -> None:
         self.loop.run_until_complete(world.close())
 
-    def finish(self, world: World, seed: int | None, *, over: bool = False) -> list[str]:
+    def finish(self, world: ScenarioHarness, seed: int | None, *, over: bool = False) -> list[str]:
         """Let whatever is held go, end everything, and judge; then play it without what is not for
         the public, and compare.
 
@@ -80,14 +80,14 @@ class Stage:
             self.close(world)
 
 
-def complain(world: World, faults: Sequence[str]) -> None:
+def complain(world: ScenarioHarness, faults: Sequence[str]) -> None:
     """Fail where there are faults, with the play as it went."""
     if faults:
         listed = "\n".join(f"  * {f}" for f in dict.fromkeys(faults))
         raise AssertionError(f"{listed}\n{explain(world.done, world.book)}")
 
 
-def ends(world: World, seed: int | None) -> Iterator[Act]:
+def ends(world: ScenarioHarness, seed: int | None) -> Iterator[Act]:
     """Acts by which everything real that was said is ended by whoever said it, in any order."""
     chance = Random(seed)
     meaning = Meaning(world.done)

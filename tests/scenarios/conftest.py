@@ -13,7 +13,7 @@ import pytest
 from databases import Databases
 
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.settings import Settings
 from alerting.store.db import Database
 
@@ -43,20 +43,20 @@ def emptied(module_database_url: str) -> tuple[str, tuple[str, ...]]:
 async def inputs(corpus: Path, emptied: tuple[str, tuple[str, ...]]) -> AsyncIterator[Field]:
     """The field's folders, before a system whose only channel is SMS."""
     import timeshift
+    from dispatch_harness import DispatchHarness, Recorder
     from field import Field
-    from town import Recorder, Town
 
     url, tables = emptied
-    town = Town(
+    harness = DispatchHarness(
         Database(url),
         ManualClock(datetime.fromisoformat("2026-01-01T00:00:00+00:00")),
-        Doorbell("redis://127.0.0.1:9/0"),
+        WorkNotifier("redis://127.0.0.1:9/0"),
         Settings(sweep_s=0.001, in_doubt_wait_s=0),
         {"sms": Recorder("sms")},
         [],
     )
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         await timeshift.empty(connection, tables)
-    yield Field(town, corpus / "field")
-    await town.close()
-    await town.db.close()
+    yield Field(harness, corpus / "field")
+    await harness.close()
+    await harness.db.close()

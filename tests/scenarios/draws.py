@@ -9,7 +9,7 @@ from alerting.domain.alert import MsgType, Scope, Severity, Status
 
 AREAS = st.sampled_from(["A", "B", "AB", "AB", "BC", "C"])
 PART = st.sampled_from(["", "", "", "first", "last"])
-GRAVE = st.sampled_from([Severity.SEVERE, Severity.SEVERE, Severity.EXTREME])
+HIGH_PRIORITY = st.sampled_from([Severity.SEVERE, Severity.SEVERE, Severity.EXTREME])
 DANGERS = st.sampled_from(HAZARDS[:3])
 AGENCY = st.sampled_from(["met", "met", "met", "fire"])
 PICK = st.integers(0, 30)

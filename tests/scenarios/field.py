@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import timeshift
+from dispatch_harness import DispatchHarness
 from labour import idle
 from letters import says_over
-from town import Town
 
 from alerting.audience.importing import import_file
 from alerting.cap import read
@@ -26,7 +26,7 @@ from alerting.throttle.policy.parse import default_policy
 class Field:
     """A system in which it is always the time at which the document at hand was sent."""
 
-    town: Town
+    harness: DispatchHarness
     folder: Path
     numbers: dict[str, str] = field(default_factory=dict)
     languages: dict[str, str] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Field:
     async def open(self, folder: str, register: str = "reg.csv") -> None:
         self.folder /= folder
         people = self.folder / register
-        report = await import_file(self.town.db, people, errors=Path("/dev/null"))
+        report = await import_file(self.harness.db, people, errors=Path("/dev/null"))
         assert report.added
         assert not report.refused
         head, *lines = [line.split(",") for line in people.read_text("utf-8").splitlines()]
@@ -49,18 +49,18 @@ class Field:
     async def submit(self, document: str, *, quiet: bool = True) -> None:
         """At the second it bears; then workers run until they are idle."""
         await self.at(read(document.encode()).alerts[0].sent)
-        await self.town.submit(document.encode(), now=False)
+        await self.harness.submit(document.encode(), now=False)
         if quiet:
-            await idle(self.town)
+            await idle(self.harness)
 
     async def at(self, instant: datetime) -> None:
-        self.town.clock.at = instant
-        async with self.town.db.begin() as connection:
+        self.harness.clock.at = instant
+        async with self.harness.db.begin() as connection:
             await timeshift.begin(connection, instant)
 
     def heard(self, ref: str) -> str:
         """What somebody got, in order: `d` for a danger, `o` for its being over."""
-        texts = [m.rendering.text for m in self.town.sent if self.numbers.get(m.endpoint) == ref]
+        texts = [m.rendering.text for m in self.harness.sent if self.numbers.get(m.endpoint) == ref]
         return "".join("o" if says_over(t, self.languages[ref]) else "d" for t in texts)
 
 

@@ -17,7 +17,7 @@ from scene import GROUPS, PEOPLE, PRINCIPALS, Approve, Klass
 
 from alerting.domain.alert import Severity
 
-_GRAVE = {Severity.EXTREME, Severity.SEVERE}
+_HIGH_PRIORITY = {Severity.EXTREME, Severity.SEVERE}
 
 #: Which act an alert came from, by its id.
 Origin = Mapping[str, int]
@@ -80,25 +80,25 @@ def _outsiders(book: Sequence[Handed]) -> Iterator[str]:
 
 
 def _ends_of_nothing(meaning: Meaning, book: Sequence[Handed]) -> Iterator[str]:
-    told: dict[str, set[Danger]] = defaultdict(set)
+    notified: dict[str, set[Danger]] = defaultdict(set)
     for m in book:
         name = OWNERS[m.endpoint]
         if not m.over:
-            told[name].add(m.danger)
-        elif not told[name] & meaning.joined(m.danger):
+            notified[name].add(m.danger)
+        elif not notified[name] & meaning.joined(m.danger):
             yield f"end of nothing: {name} was never told of what {m.text[:60]!r} ends"
 
 
 def _too_early(meaning: Meaning, book: Sequence[Handed], origin: Origin) -> Iterator[str]:
     """Somebody hears that a danger is over, for whom an alert holds that was there before its end
     was said, or that they have heard of already."""
-    told: dict[str, set[int]] = defaultdict(set)
+    notified: dict[str, set[int]] = defaultdict(set)
     for n, m in enumerate(book):
         name, place = OWNERS[m.endpoint], origin.get(m.code, len(meaning.done))
         if not m.over:
-            told[name].add(place)
+            notified[name].add(place)
         elif m.klass is Klass.PUBLIC and meaning.stands_for(
-            name, m.danger, place, told[name], n, m.at
+            name, m.danger, place, notified[name], n, m.at
         ):
             yield f"wrong end: {name} heard {m.text[:60]!r} while it stands for them"
 
@@ -107,12 +107,16 @@ def _withheld(meaning: Meaning, book: Sequence[Handed]) -> Iterator[str]:
     """The first grave alert of a danger, and every graver one, has reached everybody in its area
     once workers are idle."""
     for danger in meaning.dangers():
-        gravest = len(Severity)
+        most_severe = len(Severity)
         for said in meaning.sayings(danger):
             rank = said.say.severity.rank
-            if danger[1] is Klass.PUBLIC and rank < gravest and said.say.severity in _GRAVE:
+            if (
+                danger[1] is Klass.PUBLIC
+                and rank < most_severe
+                and said.say.severity in _HIGH_PRIORITY
+            ):
                 yield from _untold(meaning, book, said)
-            gravest = min(gravest, rank)
+            most_severe = min(most_severe, rank)
 
 
 def _untold(meaning: Meaning, book: Sequence[Handed], said: Said) -> Iterator[str]:
@@ -127,14 +131,14 @@ def _untold(meaning: Meaning, book: Sequence[Handed], said: Said) -> Iterator[st
         others += [o.place for o in meaning.sayings(danger)]
     if said.until <= idle.at or any(lets < place < quiet for place in others):
         return
-    told = {
+    notified = {
         OWNERS[m.endpoint]
         for m in book[said.done.before : idle.after]
         if m.danger == danger and not m.over and not m.silent
     }
     for name in PEOPLE:
         here = meaning.homes(name) & frozenset(said.say.areas)
-        if here and name not in told and name not in meaning.moved:
+        if here and name not in notified and name not in meaning.moved:
             yield f"withheld: {name} was not told of {danger[0]}, no. {said.say.no}"
 
 
@@ -203,13 +207,13 @@ def _once(
         for n, m in mine
     ):
         return
-    told_of = [sayings[m.code] for _, m in tellings if m.code in sayings]
-    if _ran_out(meaning, danger, told_of):
+    notified_of = [sayings[m.code] for _, m in tellings if m.code in sayings]
+    if _ran_out(meaning, danger, notified_of):
         return
     yield f"never ended: {name} was told of {danger[0]} and did not hear that it is over"
 
 
-def _ran_out(meaning: Meaning, danger: Danger, told_of: Sequence[Said]) -> bool:
+def _ran_out(meaning: Meaning, danger: Danger, notified_of: Sequence[Said]) -> bool:
     """True where what somebody was told had run out before anybody ended it."""
     at: list[datetime] = [meaning.done[e.place].at for e in meaning.ends() if e.danger == danger]
-    return bool(told_of) and bool(at) and all(s.until <= max(at) for s in told_of)
+    return bool(notified_of) and bool(at) and all(s.until <= max(at) for s in notified_of)

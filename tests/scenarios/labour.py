@@ -5,37 +5,37 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from dispatch_harness import DispatchHarness
 from sqlalchemy import text
-from town import Town
 
 _FREE = "update outbox set lease_until = now() - interval '1 s' where state = 'leased'"
 _DUE = "select count(*) from outbox where state in ('ready','leased') and not_before <= now()"
 
 
-async def work(town: Town, *, alone: bool = True) -> None:
+async def work(harness: DispatchHarness, *, alone: bool = True) -> None:
     """One worker's round, and one of house-keeping.
 
     alone: no other worker lives, so that what a dead one held is free.
     """
     if alone:
-        async with town.db.begin() as connection:
+        async with harness.db.begin() as connection:
             await connection.execute(text(_FREE))
     before = asyncio.all_tasks()
     with suppress(asyncio.CancelledError):
-        await town.worker().sweep_in_order()
+        await harness.worker().sweep_in_order()
     # A killed process does nothing more.
     mine = asyncio.all_tasks() - before
     for task in mine:
         task.cancel()
     await asyncio.gather(*mine, return_exceptions=True)
-    await town.house().keep()
+    await harness.maintenance().run_once()
 
 
-async def idle(town: Town, *, alone: bool = True) -> None:
+async def idle(harness: DispatchHarness, *, alone: bool = True) -> None:
     """Rounds until nothing is left to do now."""
     for _ in range(6):
-        await work(town, alone=alone)
-        async with town.db.begin() as connection:
+        await work(harness, alone=alone)
+        async with harness.db.begin() as connection:
             if not await connection.scalar(text(_DUE)):
                 return
     raise AssertionError("the workers come to no end")

@@ -89,17 +89,17 @@ class Meaning:
 
     def groups(self, danger: Danger) -> int:
         """For how many events a reader could rightly take what was said of a danger, at most."""
-        told = list(self.sayings(danger))
+        notified = list(self.sayings(danger))
         parts = sum(
             isinstance(d.act, Part) and self.said[d.act.no].say.danger == danger for d in self.done
         )
         unclear = sum(
             s.say.kind is MsgType.UPDATE
             and all(r.how != "right" for r in s.say.refs)
-            and len({_root(self._above, o.say.no) for o in told if o.place < s.place}) > 1
-            for s in told
+            and len({_root(self._above, o.say.no) for o in notified if o.place < s.place}) > 1
+            for s in notified
         )
-        return max(1, len({_root(self._alike, s.say.no) for s in told})) + parts + unclear
+        return max(1, len({_root(self._alike, s.say.no) for s in notified})) + parts + unclear
 
     def joined(self, danger: Danger) -> set[Danger]:
         """The dangers a coordinator made one event with this one, itself included."""
@@ -162,18 +162,18 @@ class Meaning:
             yield End(say.danger, place, self.done[place].before, of, areas)
 
     def stands_for(
-        self, name: str, danger: Danger, place: int, told: set[int], before: int, at: datetime
+        self, name: str, danger: Danger, place: int, notified: set[int], before: int, at: datetime
     ) -> bool:
         """True where what was said of a danger before the act at `place`, or what somebody was
         told already, certainly still holds for them.
 
-        told: the places of that. before: ends that came when the carriers had been handed no more
-        messages than this count, whatever their place.
+        notified: the places of that. before: ends that came when the carriers had been handed no
+        more messages than this count, whatever their place.
         """
         if name in self.moved or self.groups(danger) > 1:
             return False
         ends = [e for e in self.ends() if e.danger == danger and e.before <= before]
-        known = [s for s in self.sayings(danger) if s.place < place or s.place in told]
+        known = [s for s in self.sayings(danger) if s.place < place or s.place in notified]
         for s in known:
             if self.lets(s) != s.place or s.until <= at:
                 continue

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from town import Town
+from dispatch_harness import DispatchHarness
 
-from alerting.dispatch.intake.cancel import call_back_all, cancel
+from alerting.dispatch.intake.cancel import cancel, revoke_all
 from alerting.domain.principal import Principal
 from alerting.store import alerts
 
 
 async def call_off(
-    town: Town, name: str | UUID, *, by: Principal, false_alarm: bool = False
+    harness: DispatchHarness, name: str | UUID, *, by: Principal, false_alarm: bool = False
 ) -> list[UUID]:
     """Cancel by id or by the sender's identifier, as the command does; returns the notices' ids."""
     if isinstance(name, UUID):
         alert_id, also = name, list[UUID]()
     else:
-        async with town.db.begin() as c:
+        async with harness.db.begin() as c:
             alert_id, *also = await alerts.standing(c, name)
     done = await cancel(
-        town.db,
+        harness.db,
         alert_id,
         also=also,
         principal=by,
-        clock=town.clock,
-        doorbell=town.doorbell,
+        clock=harness.clock,
+        notifier=harness.notifier,
         false_alarm=false_alarm,
     )
-    await call_back_all(town.db, town.clock, done.ended)
+    await revoke_all(harness.db, harness.clock, done.ended)
     return [] if done.notice is None else [done.notice.alert_id]

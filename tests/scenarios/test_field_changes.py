@@ -41,9 +41,9 @@ async def test_a_longer_danger_is_heard_before_the_end_that_was_told(
     await inputs.submit(first)
     await inputs.submit(longer)
     assert inputs.heard("P-1") == "d"
-    told = read(first.encode()).alerts[0].expires_at
-    assert isinstance(told, datetime)
-    await inputs.at(told - timedelta(minutes=2))
-    await idle(inputs.town)
+    notified = read(first.encode()).alerts[0].expires_at
+    assert isinstance(notified, datetime)
+    await inputs.at(notified - timedelta(minutes=2))
+    await idle(inputs.harness)
     assert inputs.heard("P-1") == "dd"
     await played([first, longer], inputs.folder / "reg.csv", tmp_path)

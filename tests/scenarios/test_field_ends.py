@@ -57,7 +57,7 @@ async def test_a_cancel_for_a_part_ends_only_that_part(
     await inputs.submit(documents[0])
     for document in documents[1:]:
         await inputs.submit(document, quiet=not at_once)
-    await idle(inputs.town)
+    await idle(inputs.harness)
     assert inputs.heard(here) == "do"
     assert set(inputs.heard(there)) == {"d"}
     if at_once or one_second:
@@ -149,12 +149,12 @@ async def test_a_double_submission_is_called_off_once(
     ids = []
     for document in documents:
         await inputs.at(read(document.encode()).alerts[0].sent)
-        ids.append((await inputs.town.submit(document.encode(), now=False)).alert_id)
-        await idle(inputs.town)
-    await inputs.at(inputs.town.clock.now() + timedelta(minutes=3))
+        ids.append((await inputs.harness.submit(document.encode(), now=False)).alert_id)
+        await idle(inputs.harness)
+    await inputs.at(inputs.harness.clock.now() + timedelta(minutes=3))
     for name in ["ds-1"] if by_name else ids:
-        await call_off(inputs.town, name, by=internal("test"), false_alarm=True)
-        await idle(inputs.town)
+        await call_off(inputs.harness, name, by=internal("test"), false_alarm=True)
+        await idle(inputs.harness)
     assert inputs.heard("P-1") == "do"
     cancel = to_xml(_cancel_of(read(documents[1].encode()).alerts[0])).decode()
     _, lines = await played([*documents, cancel], inputs.folder / "reg.csv", tmp_path)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import timeshift
+from dispatch_harness import DispatchHarness, Recorder
 from field import Field
 from labour import idle
-from town import Recorder, Town
 
 from alerting.cap import read
 from alerting.channels.base import Outgoing
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
 from alerting.store.db import Database
@@ -24,30 +24,30 @@ from alerting.store.db import Database
 @pytest.fixture
 async def inputs(corpus: Path, emptied: tuple[str, tuple[str, ...]]) -> AsyncIterator[Field]:
     url, tables = emptied
-    town = Town(
+    harness = DispatchHarness(
         Database(url),
         ManualClock(datetime.fromisoformat("2026-01-01T00:00:00+00:00")),
-        Doorbell("redis://127.0.0.1:9/0"),
+        WorkNotifier("redis://127.0.0.1:9/0"),
         Settings(sweep_s=0.001, in_doubt_wait_s=0),
         {"sms": Recorder("sms"), "email": Recorder("email")},
         [],
     )
-    async with town.db.begin() as connection:
+    async with harness.db.begin() as connection:
         await timeshift.empty(connection, tables)
-    yield Field(town, corpus / "field")
-    await town.close()
-    await town.db.close()
+    yield Field(harness, corpus / "field")
+    await harness.close()
+    await harness.db.close()
 
 
 async def send(inputs: Field, document: str, *, late: timedelta = timedelta(0)) -> None:
     """Submit it so long after it was sent, and let the workers run until they are idle."""
     await inputs.at(read(document.encode()).alerts[0].sent + late)
-    await inputs.town.submit(document.encode(), now=False)
-    await idle(inputs.town)
+    await inputs.harness.submit(document.encode(), now=False)
+    await idle(inputs.harness)
 
 
 def got(inputs: Field, ref: str) -> list[Outgoing]:
-    return [m for m in inputs.town.sent if inputs.numbers.get(m.endpoint) == ref]
+    return [m for m in inputs.harness.sent if inputs.numbers.get(m.endpoint) == ref]
 
 
 def all_in(text: str, *words: str) -> bool:
@@ -116,15 +116,15 @@ async def test_an_update_tells_that_one_of_two_dangers_is_over(inputs: Field) ->
 async def test_a_minor_corner_of_an_extreme_alert_is_told_as_minor(inputs: Field) -> None:
     await inputs.open("minor-corner-of-extreme")
     await send(inputs, inputs.text("alert"))
-    core = [m for m in inputs.town.sent if m.endpoint in {"+447700900301", "p1@example.org"}]
+    core = [m for m in inputs.harness.sent if m.endpoint in {"+447700900301", "p1@example.org"}]
     assert sorted((m.rendering.channel, m.lane) for m in core) == [
         ("email", Lane.EXTREME),
         ("sms", Lane.EXTREME),
     ]
-    corner = [m for m in inputs.town.sent if m not in core]
+    corner = [m for m in inputs.harness.sent if m not in core]
     assert {m.lane for m in corner} <= {Lane.ROUTINE}
     assert {m.rendering.channel for m in corner} <= {"sms"}
-    async with inputs.town.db.begin() as connection:
+    async with inputs.harness.db.begin() as connection:
         rows = await connection.exec_driver_sql(
             """select d.channel, o.lane from delivery d join outbox o on o.id = d.id / 1024
                join citizen c on c.id = d.citizen_id where c.ref = 'P-2'"""

@@ -19,21 +19,21 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
+from dispatch_harness import DispatchHarness, Recorder
 from sizes import size
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from town import Recorder, Town
 
 from alerting import audience
 from alerting.audience.register import read_row
 from alerting.cap import from_json, to_xml
 from alerting.channels.base import DEAD_ADDRESS, PROVIDER_DOWN, UNREACHABLE, Outcome, Outgoing
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
+from alerting.dispatch.evaluation import policies
+from alerting.dispatch.evaluation.storm import TooManyHeld
 from alerting.dispatch.intake.approve import approve
 from alerting.dispatch.intake.cancel import cancel
-from alerting.dispatch.judging import policies
-from alerting.dispatch.judging.storm import TooManyHeld
 from alerting.domain.alert import (
     Alert,
     Area,
@@ -96,11 +96,11 @@ class Sent(NamedTuple):
 
 
 @dataclass
-class World:
+class ScenarioHarness:
     """The town, and what is true of it. members: who is on each roster since and until when, in
     operations. codes: what names the issued in links."""
 
-    town: Town
+    harness: DispatchHarness
     seed: random.Random
     now: int = 0
     issued: dict[UUID, Issued] = field(default_factory=dict)
@@ -132,21 +132,21 @@ class World:
 # ── what happens ────────────────────────────────────────────────────────────────────────────
 
 
-async def enrol(w: World) -> None:
+async def enrol(w: ScenarioHarness) -> None:
     roster = w.seed.choice(ROSTERS)
     refs = w.seed.sample(PEOPLE, w.seed.randint(1, 6))
-    async with w.town.db.begin() as c:
+    async with w.harness.db.begin() as c:
         await rosters.add(c, roster, refs, source="asked again", by="test")
     for ref in refs:
         if not w.is_member(ref, roster):
             w.members.setdefault((ref, roster), []).append([w.now, None])
 
 
-async def leave(w: World) -> None:
+async def leave(w: ScenarioHarness) -> None:
     ref = w.seed.choice(PEOPLE)
     by_link = w.seed.random() < 0.5
     names = ROSTERS if by_link else [w.seed.choice(ROSTERS)]
-    async with w.town.db.begin() as c:
+    async with w.harness.db.begin() as c:
         if by_link:
             query = select(func.max(address.c.id)).join(citizen).where(citizen.c.ref == ref)
             await rosters.leave_all(c, await c.scalar(query) or 0, actor="citizen")
@@ -157,14 +157,14 @@ async def leave(w: World) -> None:
             w.members[ref, name][-1][1] = w.now
 
 
-async def change_register(w: World) -> None:
+async def change_register(w: ScenarioHarness) -> None:
     """A new mail address, other groups; groups have the rosters' names to tempt whoever looks."""
     ref = w.seed.choice(PEOPLE)
     w.mails[ref] = f"{ref}.{w.name()}@example.org"
     await register(w, ref)
 
 
-async def register(w: World, *refs: str) -> None:
+async def register(w: ScenarioHarness, *refs: str) -> None:
     rows = []
     for ref in refs:
         n = PEOPLE.index(ref)
@@ -181,12 +181,12 @@ async def register(w: World, *refs: str) -> None:
             line["sms"] = f"+447700900{100 + n}"
         w.owners |= {line[c]: ref for c in ("sms", "email") if c in line}
         rows.append(read_row(line))
-    async with w.town.db.begin() as c:
+    async with w.harness.db.begin() as c:
         await merge(await raw(c), rows)
 
 
-def made(w: World, status: Status, names: Sequence[str], **changes: Any) -> Alert:
-    now = w.town.clock.now().replace(microsecond=0)
+def made(w: ScenarioHarness, status: Status, names: Sequence[str], **changes: Any) -> Alert:
+    now = w.harness.clock.now().replace(microsecond=0)
     places = w.seed.sample(range(PLACES), w.seed.choice([1, 1, 1, 1, 2, PLACES]))
     info = Info(
         (Category.SAFETY,),
@@ -220,40 +220,40 @@ def _square(n: int) -> Polygon:
     return Polygon(((south, 5.1), (north, 5.1), (north, 5.9), (south, 5.9), (south, 5.1)))
 
 
-def some_rosters(w: World) -> list[str]:
+def some_rosters(w: ScenarioHarness) -> list[str]:
     return w.seed.sample(ROSTERS, w.seed.choice([1, 1, 2]))
 
 
-def rehearsed(w: World) -> Status:
+def rehearsed(w: ScenarioHarness) -> Status:
     return w.seed.choice([Status.EXERCISE, Status.TEST])
 
 
-async def issue(w: World, alert: Alert) -> None:
+async def issue(w: ScenarioHarness, alert: Alert) -> None:
     try:
-        done = await w.town.submit(to_xml(alert), now=False, drill_roster_max=len(PEOPLE) - 4)
+        done = await w.harness.submit(to_xml(alert), now=False, drill_roster_max=len(PEOPLE) - 4)
     except TooManyHeld:
         return
     w.issued[done.alert_id] = Issued(alert, w.now)
-    w.codes[await w.town.code(done.alert_id)] = done.alert_id
+    w.codes[await w.harness.code(done.alert_id)] = done.alert_id
     if done.state is AlertState.HELD:
         w.held.append(done.alert_id)
 
 
-async def drill(w: World) -> None:
+async def drill(w: ScenarioHarness) -> None:
     await issue(w, made(w, rehearsed(w), some_rosters(w)))
 
 
-async def drill_for_nobody_known(w: World) -> None:
+async def drill_for_nobody_known(w: ScenarioHarness) -> None:
     alert = made(w, rehearsed(w), w.seed.choice([[], ["green"], ["red", "staff"]]))
     with pytest.raises(BadInput):
-        await w.town.submit(to_xml(alert), now=False)
+        await w.harness.submit(to_xml(alert), now=False)
 
 
-async def real(w: World) -> None:
+async def real(w: ScenarioHarness) -> None:
     await issue(w, made(w, Status.ACTUAL, ()))
 
 
-async def refer(w: World) -> None:
+async def refer(w: ScenarioHarness) -> None:
     """An Update or a Cancel of something recent, with rosters of its own choosing."""
     if not w.issued:
         return
@@ -272,74 +272,74 @@ async def refer(w: World) -> None:
     )
 
 
-async def cancel_by_hand(w: World) -> None:
+async def cancel_by_hand(w: ScenarioHarness) -> None:
     if not w.issued:
         return
     alert_id = w.seed.choice(list(w.issued)[-8:])
     with suppress(BadInput, Conflict):
         done = await cancel(
-            w.town.db,
+            w.harness.db,
             alert_id,
             principal=internal("test"),
-            clock=w.town.clock,
-            doorbell=w.town.doorbell,
+            clock=w.harness.clock,
+            notifier=w.harness.notifier,
         )
         if done.notice is not None:
             # It names the rosters of the newest version, which need not be those of this one.
-            async with w.town.db.begin() as c:
+            async with w.harness.db.begin() as c:
                 stored = await alerts.get(c, done.notice.alert_id)
             assert stored is not None
             w.issued[stored.id] = Issued(from_json(stored.document), w.now)
             w.codes[stored.code or ""] = stored.id
 
 
-async def approve_held(w: World) -> None:
+async def approve_held(w: ScenarioHarness) -> None:
     if w.held:
         alert_id = w.held.pop()
         with suppress(Conflict):
             await approve(
-                w.town.db,
-                w.town.doorbell,
+                w.harness.db,
+                w.harness.notifier,
                 alert_id,
                 principal=internal("second"),
-                clock=w.town.clock,
+                clock=w.harness.clock,
             )
             w.issued[alert_id] = w.issued[alert_id]._replace(planned_at=w.now)
 
 
-async def change_policy(w: World) -> None:
-    async with w.town.db.begin() as c:
+async def change_policy(w: ScenarioHarness) -> None:
+    async with w.harness.db.begin() as c:
         await policies.set_live(c, w.seed.choice(POLICIES), by=internal("test"))
 
 
-async def time_passes(w: World) -> None:
-    w.town.clock.advance(60 * w.seed.choice([1, 10, 90, 200]))
+async def time_passes(w: ScenarioHarness) -> None:
+    w.harness.clock.advance(60 * w.seed.choice([1, 10, 90, 200]))
 
 
-async def work(w: World) -> None:
+async def work(w: ScenarioHarness) -> None:
     """Workers start, each in a town of its own temper, and some of them die."""
     for _ in range(w.seed.randint(1, 2)):
-        moods = {name: w.seed.choice(MOODS) for name in w.town.channels}
-        for name, channel in w.town.channels.items():
+        moods = {name: w.seed.choice(MOODS) for name in w.harness.channels}
+        for name, channel in w.harness.channels.items():
             channel.answer = _answering(w, moods[name])
         await _all_is_old(w)
         with suppress(asyncio.CancelledError):
-            await w.town.worker().sweep_in_order()
-        await w.town.house().keep()
-        await w.town.close()
+            await w.harness.worker().sweep_in_order()
+        await w.harness.maintenance().run_once()
+        await w.harness.close()
 
 
-async def _all_is_old(w: World) -> None:
+async def _all_is_old(w: ScenarioHarness) -> None:
     """What is open is due, and graver work not so young that drills would wait for it."""
-    await w.town.due_now()
-    async with w.town.db.begin() as c:
+    await w.harness.due_now()
+    async with w.harness.db.begin() as c:
         await c.exec_driver_sql(
             "update outbox set created_at = created_at - interval '1 minute'"
             " where kind = 'deliver' and state <> 'done'"
         )
 
 
-async def race(w: World) -> None:
+async def race(w: ScenarioHarness) -> None:
     await asyncio.gather(work(w), w.seed.choice([leave, enrol, drill, cancel_by_hand])(w))
 
 
@@ -354,7 +354,7 @@ MOODS: Sequence[tuple[float, Any]] = (
 )
 
 
-def _answering(w: World, mood: tuple[float, Any]) -> Callable[[Outgoing], Outcome]:
+def _answering(w: ScenarioHarness, mood: tuple[float, Any]) -> Callable[[Outgoing], Outcome]:
     share, what = mood
 
     def answer(m: Outgoing) -> Outcome:
@@ -368,7 +368,7 @@ def _answering(w: World, mood: tuple[float, Any]) -> Callable[[Outgoing], Outcom
     return answer
 
 
-Operation = Callable[[World], Awaitable[None]]
+Operation = Callable[[ScenarioHarness], Awaitable[None]]
 
 HAPPENINGS: dict[Operation, int] = {
     enrol: 10,
@@ -409,7 +409,7 @@ async def all_are_members(_: Any, __: Any, ___: Any, ids: Sequence[int]) -> dict
     return dict.fromkeys(ids, True)
 
 
-def only(standing: Sequence[str], town: Town, patch: pytest.MonkeyPatch) -> None:
+def only(standing: Sequence[str], harness: DispatchHarness, patch: pytest.MonkeyPatch) -> None:
     """Tear down every other wall."""
     if "query" not in standing:
         patch.setattr(audience, "find", public)
@@ -419,32 +419,34 @@ def only(standing: Sequence[str], town: Town, patch: pytest.MonkeyPatch) -> None
     if "throttle" not in standing:
         patch.setattr(drill_walls, "memberships", all_are_members)
     if "channel" not in standing:
-        town.drill_key = None
+        harness.drill_key = None
 
 
 @pytest.fixture
-async def world(db: Database, redis_url: str) -> AsyncIterator[World]:
-    doorbell = Doorbell(redis_url)
-    town = Town(
+async def world(db: Database, redis_url: str) -> AsyncIterator[ScenarioHarness]:
+    notifier = WorkNotifier(redis_url)
+    harness = DispatchHarness(
         db,
         ManualClock(datetime.now(UTC)),
-        doorbell,
+        notifier,
         Settings(chunk_size=20, window=5, sweep_s=0.001, retry_s=60),
         {name: Recorder(name) for name in ("sms", "email")},
         [],
     )
-    w = World(town, random.Random(12), mails={ref: f"{ref}@example.org" for ref in PEOPLE})
+    w = ScenarioHarness(
+        harness, random.Random(12), mails={ref: f"{ref}@example.org" for ref in PEOPLE}
+    )
     async with db.begin() as c:
-        town.drill_key = await rosters.key(c)
+        harness.drill_key = await rosters.key(c)
         for name in ROSTERS:
             await rosters.create(c, name, by="test")
     await register(w, *PEOPLE)
     yield w
-    await town.close()
-    doorbell.close()
+    await harness.close()
+    notifier.close()
 
 
-async def play(w: World, count: int) -> None:
+async def play(w: ScenarioHarness, count: int) -> None:
     happenings, weights = list(HAPPENINGS), list(HAPPENINGS.values())
     for _ in range(count):
         w.now += 1
@@ -453,13 +455,13 @@ async def play(w: World, count: int) -> None:
     await work(w)
 
 
-async def walls_alarmed(w: World) -> set[str]:
-    async with w.town.db.begin() as c:
+async def walls_alarmed(w: ScenarioHarness) -> set[str]:
+    async with w.harness.db.begin() as c:
         found = await alarms.open_alarms(c, limit=100_000)
     return {a.subject.partition(" ")[0] for a in found if a.kind == "wall"}
 
 
-def judge(w: World, *, until_sent: bool) -> tuple[list[str], int, int]:
+def judge(w: ScenarioHarness, *, until_sent: bool) -> tuple[list[str], int, int]:
     """What outsiders were sent, and how many messages of drills and of real alerts there were.
 
     until_sent: whoever has left by the time of sending is an outsider as well. A wall that stands
@@ -482,10 +484,10 @@ def judge(w: World, *, until_sent: bool) -> tuple[list[str], int, int]:
 @pytest.mark.timeout(max(600, 6 * OPERATIONS))
 @pytest.mark.parametrize("standing", [*WALLS, "all of them"])
 async def test_each_wall_alone_keeps_outsiders_out(
-    world: World, standing: str, monkeypatch: pytest.MonkeyPatch
+    world: ScenarioHarness, standing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walls = WALLS if standing == "all of them" else (standing,)
-    only(walls, world.town, monkeypatch)
+    only(walls, world.harness, monkeypatch)
     await play(world, OPERATIONS)
     faults, drills, reals = judge(world, until_sent="throttle" in walls or "channel" in walls)
     assert faults[:5] == []
@@ -500,10 +502,10 @@ async def test_each_wall_alone_keeps_outsiders_out(
 
 
 async def test_without_any_wall_outsiders_are_reached(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: ScenarioHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The judge sees it, and the operations bring it about."""
-    only((), world.town, monkeypatch)
+    only((), world.harness, monkeypatch)
     await play(world, 80)
     faults, _, _ = judge(world, until_sent=False)
     assert len(faults) > 10

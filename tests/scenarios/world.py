@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import timeshift
+from dispatch_harness import DispatchHarness
 from labour import idle, work
 from letters import Handed, write
 from naming import call_off
@@ -29,12 +30,11 @@ from scene import (
     Work,
 )
 from sqlalchemy import text
-from town import Town
 
 from alerting.clock import ManualClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.intake.approve import approve
-from alerting.dispatch.workers.sweep import House
+from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.domain.alert import Reference
 from alerting.errors import BadInput
 from alerting.settings import Settings
@@ -51,7 +51,7 @@ _SETTINGS = Settings(
 )
 
 
-class World:
+class ScenarioHarness:
     """One play on one database, which is emptied first."""
 
     def __init__(self, database_url: str) -> None:
@@ -70,24 +70,24 @@ class World:
         }
         for post in self.posts.values():
             post.while_asleep = self._while_asleep
-        self.town = Town(
+        self.harness = DispatchHarness(
             Database(database_url),
             self.clock,
-            Doorbell("redis://127.0.0.1:9/0"),
+            WorkNotifier("redis://127.0.0.1:9/0"),
             _SETTINGS,
             dict(self.posts),
             [],
         )
 
     async def open(self, tables: Sequence[str]) -> None:
-        async with self.town.db.begin() as connection:
+        async with self.harness.db.begin() as connection:
             await timeshift.empty(connection, tables)
             await timeshift.begin(connection, START)
-            self.town.drill_key = await register(connection)
+            self.harness.drill_key = await register(connection)
 
     async def close(self) -> None:
-        await self.town.close()
-        await self.town.db.close()
+        await self.harness.close()
+        await self.harness.db.close()
 
     # What is done
 
@@ -116,51 +116,51 @@ class World:
                 await self._call_off(act)
             case Approve():
                 await approve(
-                    self.town.db,
-                    self.town.doorbell,
+                    self.harness.db,
+                    self.harness.notifier,
                     self._id(act.no),
                     principal=PRINCIPALS[act.by],
                     clock=self.clock,
                 )
             case Join():
-                async with self.town.db.begin() as c:
+                async with self.harness.db.begin() as c:
                     await events.join(c, self._id(act.no), self._id(act.other), by="key:chief")
             case Part():
-                async with self.town.db.begin() as c:
+                async with self.harness.db.begin() as c:
                     await events.part(c, self._id(act.no), by="key:chief")
             case Step():
                 self.clock.advance(act.seconds)
-                async with self.town.db.begin() as c:
+                async with self.harness.db.begin() as c:
                     await timeshift.step(c, act.seconds, leases=self._asleep > 0)
             case Work():
                 self._meanwhile = act.meanwhile
                 for name, script in act.script:
                     self.posts[name].script = list(script)
-                await work(self.town, alone=not self._asleep)
+                await work(self.harness, alone=not self._asleep)
                 for post in self.posts.values():
                     post.script = []
             case Idle():
-                await idle(self.town, alone=not self._asleep)
+                await idle(self.harness, alone=not self._asleep)
             case Move():
-                async with self.town.db.begin() as c:
+                async with self.harness.db.begin() as c:
                     await move_in(c, act.name, act.homes)
             case Keep():
                 ahead = ManualClock(self.clock.now() + timedelta(seconds=act.ahead_s))
-                town = self.town
-                await House(
-                    town.db, self.clock, town.doorbell, town.settings, machine_clock=ahead
-                ).keep()
+                harness = self.harness
+                await Maintenance(
+                    harness.db, self.clock, harness.notifier, harness.settings, machine_clock=ahead
+                ).run_once()
             case Rules():
                 toml = f"[storm]\naudience_max = {act.audience_max}\npreauthorised = []\n"
-                async with self.town.db.begin() as c:
+                async with self.harness.db.begin() as c:
                     await policies.put(c, toml, role="live", name="play", by=PRINCIPALS["chief"])
         return "ok"
 
     async def _say(self, say: Say) -> str:
         data = self.document(say)
-        submitted = await self.town.submit(data, principal=say.principal, now=False)
+        submitted = await self.harness.submit(data, principal=say.principal, now=False)
         self.ids[say.no] = submitted.alert_id
-        self.origin[await self.town.code(submitted.alert_id)] = len(self.done)
+        self.origin[await self.harness.code(submitted.alert_id)] = len(self.done)
         return "held" if submitted.state == "held" else "ok"
 
     def document(self, say: Say) -> bytes:
@@ -174,8 +174,8 @@ class World:
     async def _call_off(self, act: CallOff) -> None:
         by = PRINCIPALS[act.by or self.named[act.no].sender.partition("@")[0]]
         name = self.named[act.no].identifier if act.by_name else self._id(act.no)
-        for notice in await call_off(self.town, name, by=by, false_alarm=act.false_alarm):
-            self.origin[await self.town.code(notice)] = len(self.done)
+        for notice in await call_off(self.harness, name, by=by, false_alarm=act.false_alarm):
+            self.origin[await self.harness.code(notice)] = len(self.done)
 
     def _id(self, no: int) -> UUID:
         found = self.ids.get(no)
@@ -195,6 +195,6 @@ class World:
 
     async def waiting(self) -> frozenset[int]:
         """The sayings that are held now."""
-        async with self.town.db.begin() as c:
+        async with self.harness.db.begin() as c:
             found = {r[0] for r in await c.execute(text("select id from alert where state='held'"))}
         return frozenset(no for no, id_ in self.ids.items() if id_ in found)

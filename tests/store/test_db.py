@@ -17,7 +17,7 @@ from alerting.store.db import Database, Unstorable
 from alerting.store.migrate import head
 from alerting.store.revision import newest
 
-WAYS = ["begin", "one_flight"]
+WAYS = ["begin", "pipelined"]
 
 
 def sessions(database_url: str) -> int:
@@ -76,17 +76,17 @@ async def test_one_that_was_closed_can_be_used_anew(database_url: str, way: str)
 
 async def test_a_flight_is_written_whole_or_not_at_all(database_url: str) -> None:
     db = Database(database_url)
-    async with db.one_flight() as connection:
+    async with db.pipelined() as connection:
         await connection.execute("create table written (id int primary key)")
 
     async def write(*ids: int) -> None:
-        async with db.one_flight() as connection:
+        async with db.pipelined() as connection:
             for id_ in ids:
                 await connection.execute("insert into written values (%s)", (id_,))
 
     with pytest.raises(psycopg.errors.UniqueViolation):
         await write(1, 2, 2)
-    async with db.one_flight() as connection:
+    async with db.pipelined() as connection:
         found = await connection.execute("select count(*) from written")
     assert await found.fetchone() == (0,)
     await db.close()

@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.delivery import DeliveryState
 from alerting.store import delivery_queries, planning, tallies
 from alerting.store.db import Database
+from alerting.store.outcomes import OutcomeRow, record_outcomes
 from alerting.store.planning import NewDelivery
 from alerting.store.schema import CHUNK_SPAN
-from alerting.store.settlements import Settlement, settle
 
 SIZE = 50
 
@@ -67,7 +67,7 @@ async def tallied(c: AsyncConnection, alert_id: UUID) -> Counter[tuple[str, str,
     return Counter({tuple(row[:3]): row[3] for row in rows})
 
 
-def any_outcome(dice: random.Random, delivery_id: int) -> Settlement:
+def any_outcome(dice: random.Random, delivery_id: int) -> OutcomeRow:
     state = dice.choice(
         [
             DeliveryState.ACCEPTED,
@@ -77,7 +77,7 @@ def any_outcome(dice: random.Random, delivery_id: int) -> Settlement:
             DeliveryState.PLANNED,
         ]
     )
-    return Settlement(delivery_id, state, dice.choice(["new", "quiet-hours", "x"]), tried=1)
+    return OutcomeRow(delivery_id, state, dice.choice(["new", "quiet-hours", "x"]), tried=1)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -93,7 +93,7 @@ async def test_counts_are_exact_whatever_is_written(db: Database, seed: int) -> 
             match dice.randrange(5):
                 case 0 | 1:
                     some = dice.sample(every, dice.choice([1, 20, 200]))
-                    await settle(c, [any_outcome(dice, i) for i in some], now=now)
+                    await record_outcomes(c, [any_outcome(dice, i) for i in some], now=now)
                 case 2:
                     # What a program of before, or somebody at psql, may write.
                     query = "update delivery set state = 'delivered' where id % 7 = :n"

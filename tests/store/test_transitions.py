@@ -24,26 +24,26 @@ from alerting.domain.transitions import sources
 from alerting.domain.work_state import WorkState
 from alerting.store import (
     alerts,
-    call_back,
     claims,
     deliveries,
     digests,
+    halt,
+    outcomes,
     planning,
     queues,
     receipt_moves,
     restored,
-    settlements,
     states,
     threads,
 )
 from alerting.store.db import Database, raw
 from alerting.store.digests import Item
 from alerting.store.outbox import Work
+from alerting.store.outcomes import OutcomeRow
 from alerting.store.planning import NewDelivery
 from alerting.store.receipt_moves import Move, Receipt
 from alerting.store.schema import CHUNK_SPAN, alert, outbox
 from alerting.store.schema import delivery as delivery_table
-from alerting.store.settlements import Settlement
 
 D, A, W = DeliveryState, AlertState, WorkState
 NOW = datetime.now(UTC)
@@ -115,14 +115,14 @@ ALL = {(old, new) for old, ends in delivery.TRANSITIONS.items() for new in ends}
 
 
 async def _settle(c: AsyncConnection, new: D) -> None:
-    await settlements.settle(c, [Settlement(ID, new, "x")], now=NOW)
+    await outcomes.record_outcomes(c, [OutcomeRow(ID, new, "x")], now=NOW)
 
 
 async def _settle_held(c: AsyncConnection, new: D) -> None:
-    """As `claims.turn_window` does it."""
+    """As `claims.commit_batch_and_open_next` does it."""
     await c.execute(update(outbox).where(outbox.c.id == CHUNK).values(state=W.LEASED))
-    query, values = settlements.settling(
-        [Settlement(ID, new, "x")], now=NOW, work_id=CHUNK, fence=FENCE
+    query, values = outcomes.outcome_statements(
+        [OutcomeRow(ID, new, "x")], now=NOW, work_id=CHUNK, fence=FENCE
     )
     await (await raw(c)).execute(query, values)
 
@@ -174,7 +174,7 @@ async def test_a_cancel_calls_back_only_what_is_unsent(
     async def act(c: AsyncConnection, new: D) -> None:
         await c.execute(update(alert).values(state=A.CANCELLED))
         await c.execute(update(outbox).where(outbox.c.id == CHUNK).values(state=work))
-        await call_back.call_back(c, {A.CANCELLED: "cancelled"}, chunks=9, now=NOW)
+        await halt.call_back(c, {A.CANCELLED: "cancelled"}, chunks=9, now=NOW)
 
     found = await made(db, act, D, [D.REVOKED])
     assert found == {(D.PLANNED, D.REVOKED), (D.DEFERRED, D.REVOKED)}
@@ -185,7 +185,7 @@ async def test_a_cancel_calls_back_only_what_waits_for_a_digest(
 ) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         await digests.add(c, [Item(ID, 1, alert_id, alert_id, NOW)])
-        await call_back.call_back_deferred(c, [alert_id], "cancelled", limit=9, now=NOW)
+        await halt.call_back_deferred(c, [alert_id], "cancelled", limit=9, now=NOW)
 
     assert await made(db, act, D, [D.REVOKED]) == {(D.DEFERRED, D.REVOKED)}
 
@@ -201,7 +201,7 @@ async def test_a_digest_ends_only_what_waits_for_it(
         await c.execute(query.values(state=carrier))
         await c.execute(update(outbox).where(outbox.c.id == DIGEST).values(state=W.DONE))
         await c.execute(text("update outbox set done_at = now() where digest"))
-        await digests.settle_carried(c, now=NOW, chunks=9)
+        await digests.record_carried_outcomes(c, now=NOW, chunks=9)
 
     ends = {D.FAILED: D.FAILED, D.REVOKED: None, D.EXPIRED: None}.get(carrier, D.SUPPRESSED)
     found = await made(db, act, D, [ends or D.SUPPRESSED])
@@ -262,8 +262,8 @@ WORKERS: dict[str, Callable[[AsyncConnection, Work], Awaitable[object]]] = {
     "release": lambda c, w: claims.release(c, w, delay_s=0, cursor=0),
     "abandon": lambda c, w: claims.abandon(c, w, delay_s=0),
     "poison": lambda c, w: claims.poison(c, w),
-    "stop": lambda c, w: call_back.stop(c, [w.alert_id]),
-    "call back": lambda c, w: call_back.call_back(c, {A.CANCELLED: "x"}, chunks=9, now=NOW),
+    "stop": lambda c, w: halt.stop(c, [w.alert_id]),
+    "call back": lambda c, w: halt.call_back(c, {A.CANCELLED: "x"}, chunks=9, now=NOW),
     "free": lambda c, w: restored.free(c),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alert_examples import AT, alert, box, info
-from event_worlds import shaped
+from event_examples import shaped
 
 from alerting.domain.alert import Alert, Area, Category, Info, NamedValue, Severity, Status
 from alerting.domain.version import Version

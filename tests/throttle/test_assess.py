@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from alerting.domain.alert import Certainty, MsgType, ResponseType, Severity, Urgency
 from alerting.domain.decision import Reason
 from alerting.throttle.assess import INTERRUPTING, Assessment, Past, Repeat, assess
-from alerting.throttle.stage import Stage
+from alerting.throttle.phase import Phase
 
 T0 = datetime(2026, 11, 1, 6, tzinfo=UTC)
 WORDS = ("Flood", "Leave", "the", "valley", "floor", "by", "the", "north", "road", "now")
-FIRST = Stage(
+FIRST = Phase(
     key=1,
     thread="a",
     sender="police@example.org",
@@ -45,22 +45,22 @@ class Citizen:
     past: list[Past] = field(default_factory=list)
 
     def meets(
-        self, stage: Stage, *, places: int = 1, minutes: float | None = None, over: bool = False
+        self, phase: Phase, *, places: int = 1, minutes: float | None = None, over: bool = False
     ) -> Assessment:
-        now = stage.sent_at if minutes is None else T0 + timedelta(minutes=minutes)
-        found = assess(stage, self.past, places=places, now=now, repeat=Repeat(300, 1800))
+        now = phase.sent_at if minutes is None else T0 + timedelta(minutes=minutes)
+        found = assess(phase, self.past, places=places, now=now, repeat=Repeat(300, 1800))
         silent = found.reason in {
             Reason.TEXT_ONLY,
             Reason.EXTENDED,
             Reason.PARTLY_ENDED,
             Reason.OVER,
         }
-        told = found.reason in INTERRUPTING or silent
-        self.past.append(Past(stage, places, told, silent, over, now))
+        notified = found.reason in INTERRUPTING or silent
+        self.past.append(Past(phase, places, notified, silent, over, now))
         return found
 
 
-def later(minutes: float, **changes: object) -> Stage:
+def later(minutes: float, **changes: object) -> Phase:
     """An update of the first alert, so many minutes after it."""
     values = {
         "key": minutes,
@@ -245,30 +245,32 @@ def test_a_longer_end_can_wait_until_shortly_before_the_end_that_was_told() -> N
     longer = later(10, expires_at=T0 + timedelta(hours=9))
     assert citizen.meets(longer).until == FIRST.expires_at - timedelta(minutes=15)
     late = later(5 * 60 + 50, expires_at=T0 + timedelta(hours=10))
-    told = [Past(FIRST, 1, told=True, silent=False, over=False, at=T0)]
-    found = assess(late, told, places=1, now=late.sent_at, repeat=Repeat(1, 1))
+    notified = [Past(FIRST, 1, notified=True, silent=False, over=False, at=T0)]
+    found = assess(late, notified, places=1, now=late.sent_at, repeat=Repeat(1, 1))
     assert (found.reason, found.until) == (Reason.EXTENDED, None)
 
 
 def test_of_several_longer_ends_that_wait_only_the_newest_is_told() -> None:
-    told = Past(FIRST, 1, told=True, silent=False, over=False, at=T0)
+    notified = Past(FIRST, 1, notified=True, silent=False, over=False, at=T0)
     older, newer = (later(m, thread=m, expires_at=T0 + timedelta(hours=m)) for m in (9, 10))
-    waits = Past(newer, 1, told=False, silent=False, over=False, at=T0, waits=True)
+    waits = Past(newer, 1, notified=False, silent=False, over=False, at=T0, waits=True)
 
-    def found(stage: Stage, *past: Past, places: int = 1) -> Reason:
+    def found(phase: Phase, *past: Past, places: int = 1) -> Reason:
         due = T0 + timedelta(hours=5, minutes=45)
-        return assess(stage, past, places=places, now=due, repeat=Repeat(300, 1800)).reason
+        return assess(phase, past, places=places, now=due, repeat=Repeat(300, 1800)).reason
 
-    assert found(older, told, waits) is Reason.SUPERSEDED
-    assert found(newer, told, replace(waits, stage=older)) is Reason.EXTENDED
-    assert found(older, replace(told, places=3), waits, places=3) is Reason.EXTENDED
+    assert found(older, notified, waits) is Reason.SUPERSEDED
+    assert found(newer, notified, replace(waits, phase=older)) is Reason.EXTENDED
+    assert found(older, replace(notified, places=3), waits, places=3) is Reason.EXTENDED
 
 
 def test_what_has_waited_is_no_repetition_of_what_was_said_since() -> None:
     siren = replace(FIRST, severity=Severity.EXTREME, urgency=Urgency.IMMEDIATE)
     waited = replace(siren, key=2, thread="b", sent_at=later(1).sent_at)
     since = replace(siren, key=3, thread="c", sent_at=later(4).sent_at)
-    past = [Past(s, 1, told=True, silent=False, over=False, at=s.sent_at) for s in (siren, since)]
+    past = [
+        Past(s, 1, notified=True, silent=False, over=False, at=s.sent_at) for s in (siren, since)
+    ]
     now = since.sent_at + timedelta(minutes=6)
     found = assess(waited, past, places=1, now=now, repeat=Repeat(300, 1800))
     assert found.reason is Reason.IDENTICAL
@@ -289,12 +291,12 @@ def test_what_has_run_out_is_no_longer_known() -> None:
 
 
 def test_what_was_withheld_was_not_told() -> None:
-    past = [Past(FIRST, 1, told=False, silent=False, over=False, at=T0)]
+    past = [Past(FIRST, 1, notified=False, silent=False, over=False, at=T0)]
     found = assess(later(5), past, places=1, now=T0 + timedelta(minutes=5), repeat=Repeat(1, 1))
     assert found.reason is Reason.NEW
 
 
-STAGES = st.builds(
+PHASES = st.builds(
     lambda minutes, thread, severity, urgency, ends, text: replace(
         FIRST,
         key=(minutes, thread),
@@ -317,18 +319,18 @@ STAGES = st.builds(
 )
 
 
-@given(st.lists(st.tuples(STAGES, st.integers(1, 3)), max_size=12))
+@given(st.lists(st.tuples(PHASES, st.integers(1, 3)), max_size=12))
 def test_whatever_is_withheld_the_citizen_already_knows(
-    steps: list[tuple[Stage, int]],
+    steps: list[tuple[Phase, int]],
 ) -> None:
     """Invariants 1 and 2: a danger is only withheld from who was told as much and is in it."""
     citizen = Citizen()
-    for stage, places in sorted(steps, key=lambda s: s[0].sent_at):
-        before = [p for p in citizen.past if p.told]
-        found = citizen.meets(stage, places=places)
+    for phase, places in sorted(steps, key=lambda s: s[0].sent_at):
+        before = [p for p in citizen.past if p.notified]
+        found = citizen.meets(phase, places=places)
         if found.reason in INTERRUPTING or found.reason is Reason.SUPERSEDED:
             continue
-        if stage.ends:
+        if phase.ends:
             assert found.reason in {
                 Reason.NEVER_TOLD,
                 Reason.ALREADY_ENDED,
@@ -341,9 +343,9 @@ def test_whatever_is_withheld_the_citizen_already_knows(
         enough = [
             p
             for p in before
-            if not p.stage.ends
-            and p.stage.severity.rank <= stage.severity.rank
-            and p.stage.expires_at > stage.sent_at
+            if not p.phase.ends
+            and p.phase.severity.rank <= phase.severity.rank
+            and p.phase.expires_at > phase.sent_at
         ]
         assert enough
         assert not places & ~_all(before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import redis
-from budget_worlds import Time
+from budget_backends import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
-from budget_worlds import EXTREME, LIMITS, MODERATE, YES, Time, asks
+from budget_backends import EXTREME, LIMITS, MODERATE, YES, Time, asks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

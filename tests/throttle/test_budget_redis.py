@@ -11,16 +11,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from budget_worlds import (
+from budget_backends import (
     EXTREME,
     LIMITS,
     YES,
+    Backend,
     Time,
-    World,
     asks,
     budget_keys,
     hour,
-    redis_world,
+    redis_backend,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,7 +61,7 @@ def address(server: asyncio.Server) -> str:
 
 
 async def test_two_workers_at_once_charge_once_and_hear_the_same(redis_url: str) -> None:
-    async with redis_world(redis_url) as one, redis_world(redis_url) as two:
+    async with redis_backend(redis_url) as one, redis_backend(redis_url) as two:
         for n in range(20):
             first, second = await asyncio.gather(
                 one.together(f"flood {n}", asks(TOWN)),
@@ -81,7 +81,7 @@ async def test_the_servers_clock_is_asked_when_no_other_is_given(redis_url: str)
 
 
 async def test_a_server_that_lost_the_script_is_given_it_again(redis_url: str) -> None:
-    async with redis_world(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as world, connect(redis_url) as client:
         for round_ in range(3):
             await client.script_flush()
             assert set(await world.together(f"one {round_}", asks([1]))) == {YES}
@@ -92,7 +92,7 @@ async def test_a_server_that_lost_the_script_is_given_it_again(redis_url: str) -
 
 
 async def test_an_emptied_redis_admits_too_much_rather_than_too_little(redis_url: str) -> None:
-    async with redis_world(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await world.together("flood", asks(TOWN))
         await client.flushall()
         assert set(await world.together("fire", asks(TOWN))) == {YES}
@@ -100,7 +100,7 @@ async def test_an_emptied_redis_admits_too_much_rather_than_too_little(redis_url
 
 
 async def test_a_lost_reply_charges_once(redis_url: str) -> None:
-    async with losing_replies(redis_url, count=1) as (url, lost), redis_world(url) as world:
+    async with losing_replies(redis_url, count=1) as (url, lost), redis_backend(url) as world:
         world.limits = LIMITS
         assert await world.together("flood", asks([1, 2, 3])) == [YES] * 3
         assert lost == [1]
@@ -108,7 +108,7 @@ async def test_a_lost_reply_charges_once(redis_url: str) -> None:
 
 
 async def test_a_reply_lost_for_good_is_found_by_asking_again(redis_url: str) -> None:
-    async with losing_replies(redis_url, count=2) as (url, lost), redis_world(url) as world:
+    async with losing_replies(redis_url, count=2) as (url, lost), redis_backend(url) as world:
         with pytest.raises(Unavailable):
             await world.together("flood", asks([1, 2, 3]))
         assert lost == [1, 2]
@@ -116,7 +116,7 @@ async def test_a_reply_lost_for_good_is_found_by_asking_again(redis_url: str) ->
         await assert_charged_once(world, [1, 2, 3])
 
 
-async def assert_charged_once(world: World, citizens: list[int]) -> None:
+async def assert_charged_once(world: Backend, citizens: list[int]) -> None:
     """Moderate has 6 a day; exactly 5 of them are left."""
     for n in range(5):
         world.time.at += 600
@@ -187,14 +187,14 @@ async def test_a_reply_that_the_script_never_gives_is_unavailable(wrong: object)
 
 
 async def test_a_key_that_is_none_of_ours_is_unavailable(redis_url: str) -> None:
-    async with redis_world(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await client.rpush("alerting:{budget-0}:0", "?")
         with pytest.raises(Unavailable):
             await world.together("flood", asks([1]))
 
 
 async def test_a_full_redis_is_unavailable_and_charges_nobody(own_server: Server) -> None:
-    async with redis_world(own_server.url) as world, connect(own_server.url) as client:
+    async with redis_backend(own_server.url) as world, connect(own_server.url) as client:
         await client.config_set("maxmemory", 1)
         with pytest.raises(Unavailable):
             await world.together("flood", asks([1]))
@@ -226,14 +226,14 @@ def test_the_keys_of_one_call_are_in_one_slot_of_a_cluster(
 
 
 async def test_few_citizens_take_little_memory(redis_url: str) -> None:
-    async with redis_world(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await world.together("flood", asks([5]))
         assert [await client.strlen(key) for key in await budget_keys(client)] == [6 * 16]
 
 
 async def test_many_citizens_take_no_more_than_their_records(redis_url: str) -> None:
     """A string that grows bit by bit would end up with twice the room it needs."""
-    async with redis_world(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as world, connect(redis_url) as client:
         for first in range(0, 1_000, 50):
             await world.together(f"flood {first}", asks(range(first, first + 50)))
         (key,) = await budget_keys(client)
@@ -243,7 +243,7 @@ async def test_many_citizens_take_no_more_than_their_records(redis_url: str) -> 
 
 
 async def test_what_is_over_leaves_redis(redis_url: str) -> None:
-    async with redis_world(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await world.together("flood", asks(TOWN))
         records = await budget_keys(client)
         verdicts = [k async for k in client.scan_iter("alerting:*") if k not in records]
@@ -255,7 +255,7 @@ async def test_what_is_over_leaves_redis(redis_url: str) -> None:
 
 
 async def test_records_that_are_used_again_live_on(redis_url: str) -> None:
-    async with redis_world(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await world.together("flood", [Ask(1, EXTREME)])
         (key,) = await budget_keys(client)
         await client.expire(key, 100)

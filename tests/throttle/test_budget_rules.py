@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from budget_worlds import (
+from budget_backends import (
     EXTREME,
     LIMITS,
     MINOR,
@@ -15,12 +15,12 @@ from budget_worlds import (
     ROUTINE,
     SEVERE,
     YES,
-    World,
+    Backend,
     asks,
     day,
     hour,
-    memory_world,
-    redis_world,
+    memory_backend,
+    redis_backend,
 )
 
 from alerting.domain.alert import Severity
@@ -30,15 +30,15 @@ HOUR_S, DAY_S = 3_600, 86_400
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     if request.param == "memory":
-        yield memory_world()
+        yield memory_backend()
         return
-    async with redis_world(request.getfixturevalue("redis_url")) as found:
+    async with redis_backend(request.getfixturevalue("redis_url")) as found:
         yield found
 
 
-async def test_interruptions_of_all_classes_are_spaced(world: World) -> None:
+async def test_interruptions_of_all_classes_are_spaced(world: Backend) -> None:
     assert await world.ask(MODERATE, MODERATE) == [YES, hour(600)]
     world.time.at += 599
     assert await world.ask(MODERATE) == [hour(5)]
@@ -46,18 +46,18 @@ async def test_interruptions_of_all_classes_are_spaced(world: World) -> None:
     assert await world.ask(MODERATE) == [YES]
 
 
-async def test_more_at_once_may_follow_one_another(world: World) -> None:
+async def test_more_at_once_may_follow_one_another(world: Backend) -> None:
     world.limits = replace(LIMITS, moderate=ClassLimit(3, 6), minor=ClassLimit(1, 24))
     assert await world.ask(*[MODERATE] * 4) == [YES, YES, YES, hour(600)]
     assert await world.ask(MINOR) == [hour(1_800)]
 
 
-async def test_spacing_0_spaces_nothing(world: World) -> None:
+async def test_spacing_0_spaces_nothing(world: Backend) -> None:
     world.limits = replace(LIMITS, spacing_s=0)
     assert await world.ask(*[MODERATE] * 7) == [YES] * 6 + [day(14_400)]
 
 
-async def test_a_class_has_its_day(world: World) -> None:
+async def test_a_class_has_its_day(world: Backend) -> None:
     for _ in range(3):
         assert await world.ask(MINOR) == [YES]
         world.time.at += 600
@@ -66,7 +66,7 @@ async def test_a_class_has_its_day(world: World) -> None:
     assert await world.ask(MINOR, MINOR) == [YES, day(8 * HOUR_S)]
 
 
-async def test_the_day_is_told_where_both_refuse_with_the_longer_wait(world: World) -> None:
+async def test_the_day_is_told_where_both_refuse_with_the_longer_wait(world: Backend) -> None:
     assert await world.ask(ROUTINE, ROUTINE) == [YES, day(DAY_S)]
     world.limits = Limits(14_400, ClassLimit(10, 6), ClassLimit(10, 24), ClassLimit(1, 24))
     assert await world.ask(*[MODERATE] * 6, citizen=8) == [YES] * 6
@@ -75,14 +75,16 @@ async def test_the_day_is_told_where_both_refuse_with_the_longer_wait(world: Wor
     assert await world.ask(MINOR, citizen=9) == [day(9 * 14_400)]
 
 
-async def test_a_graver_message_uses_up_the_room_of_lesser_ones(world: World) -> None:
+async def test_a_graver_message_uses_up_the_room_of_lesser_ones(world: Backend) -> None:
     assert await world.ask(SEVERE) == [YES]
     world.time.at += 600
     assert await world.ask(ROUTINE) == [day(DAY_S - 600)]
     assert await world.ask(MINOR) == [YES]
 
 
-async def test_a_lesser_message_takes_nothing_from_the_day_of_a_graver_class(world: World) -> None:
+async def test_a_lesser_message_takes_nothing_from_the_day_of_a_graver_class(
+    world: Backend,
+) -> None:
     world.limits = replace(LIMITS, spacing_s=0, moderate=ClassLimit(1, 1), minor=ClassLimit(1, 3))
     assert await world.ask(MINOR, MINOR, MINOR, ROUTINE) == [YES, YES, YES, day(DAY_S)]
     assert await world.ask(MODERATE, MODERATE) == [YES, day(DAY_S)]
@@ -90,21 +92,21 @@ async def test_a_lesser_message_takes_nothing_from_the_day_of_a_graver_class(wor
 
 @pytest.mark.parametrize("severity", [EXTREME, SEVERE])
 async def test_grave_messages_always_pass_and_always_count(
-    world: World, severity: Severity
+    world: Backend, severity: Severity
 ) -> None:
     assert await world.ask(*[severity] * 50) == [YES] * 50
     assert await world.ask(MODERATE) == [day(14_400)]
     assert await world.ask(ROUTINE) == [day(DAY_S)]
 
 
-async def test_a_storm_blocks_nobody_for_longer_than_one_window(world: World) -> None:
+async def test_a_storm_blocks_nobody_for_longer_than_one_window(world: Backend) -> None:
     await world.ask(*[SEVERE] * 200)
     world.time.at += DAY_S
     assert await world.ask(ROUTINE) == [YES]
 
 
 async def test_a_clock_that_steps_back_blocks_nobody_for_longer_than_one_window(
-    world: World,
+    world: Backend,
 ) -> None:
     await world.ask(*[SEVERE] * 9)
     world.time.at -= 40 * DAY_S
@@ -114,28 +116,28 @@ async def test_a_clock_that_steps_back_blocks_nobody_for_longer_than_one_window(
 
 
 @pytest.mark.parametrize("year", [1971, 2024, 2025, 2160])
-async def test_any_year_will_do(world: World, year: int) -> None:
+async def test_any_year_will_do(world: Backend, year: int) -> None:
     world.time.at = datetime(year, 1, 1, tzinfo=UTC).timestamp()
     assert await world.ask(MODERATE, MODERATE) == [YES, hour(600)]
     world.time.at += 600
     assert await world.ask(MODERATE, ROUTINE) == [YES, day(DAY_S)]
 
 
-async def test_a_shorter_spacing_applies_to_what_was_charged_before(world: World) -> None:
+async def test_a_shorter_spacing_applies_to_what_was_charged_before(world: Backend) -> None:
     world.limits = replace(LIMITS, spacing_s=14_400)
     await world.ask(MODERATE)
     world.limits = LIMITS
     assert await world.ask(MODERATE) == [hour(600)]
 
 
-async def test_citizens_have_budgets_of_their_own(world: World) -> None:
+async def test_citizens_have_budgets_of_their_own(world: Backend) -> None:
     neighbours = [6, 7, 8, 1_007, 1_000_007]
     assert await world.ask(MODERATE, citizen=7) == [YES]
     answers = await world.together("all", asks(neighbours))
     assert answers == [YES, hour(600), YES, YES, YES]
 
 
-async def test_waits_are_whole_units_and_never_too_short(world: World) -> None:
+async def test_waits_are_whole_units_and_never_too_short(world: Backend) -> None:
     await world.ask(MODERATE)
     world.time.at += 1.9
     assert await world.ask(MODERATE) == [hour(600)]
@@ -143,12 +145,12 @@ async def test_waits_are_whole_units_and_never_too_short(world: World) -> None:
     assert await world.ask(MODERATE) == [hour(595)]
 
 
-async def test_the_longest_wait_there_may_be_is_told(world: World) -> None:
+async def test_the_longest_wait_there_may_be_is_told(world: Backend) -> None:
     world.limits = Limits(LONGEST_WAIT_S, *[ClassLimit(1, 100)] * 3)
     assert await world.ask(SEVERE, MODERATE) == [YES, hour(LONGEST_WAIT_S)]
 
 
-async def test_asking_again_charges_nothing_and_answers_the_same(world: World) -> None:
+async def test_asking_again_charges_nothing_and_answers_the_same(world: Backend) -> None:
     await world.ask(MODERATE, citizen=2)
     world.time.at += 60
     everyone = asks([3, 1, 2])
@@ -161,7 +163,7 @@ async def test_asking_again_charges_nothing_and_answers_the_same(world: World) -
     assert await world.together("next", asks([1, 2, 3])) == [YES, YES, YES]
 
 
-async def test_an_occasion_is_remembered_for_a_day(world: World) -> None:
+async def test_an_occasion_is_remembered_for_a_day(world: Backend) -> None:
     await world.ask(MODERATE, citizen=2)
     refused = await world.ask(MODERATE, citizen=2, occasion="flood")
     world.time.at += DAY_S - 1
@@ -170,7 +172,7 @@ async def test_an_occasion_is_remembered_for_a_day(world: World) -> None:
     assert await world.ask(MODERATE, citizen=2, occasion="flood") == [YES]
 
 
-async def test_a_late_comer_keeps_the_occasion_for_all(world: World) -> None:
+async def test_a_late_comer_keeps_the_occasion_for_all(world: Backend) -> None:
     await world.ask(MODERATE, citizen=2)
     assert await world.ask(MODERATE, citizen=2, occasion="flood") == [hour(600)]
     world.time.at += DAY_S - 1
@@ -179,19 +181,19 @@ async def test_a_late_comer_keeps_the_occasion_for_all(world: World) -> None:
     assert await world.ask(MODERATE, citizen=2, occasion="flood") == [hour(600)]
 
 
-async def test_two_phones_are_one_charge_and_one_answer(world: World) -> None:
+async def test_two_phones_are_one_charge_and_one_answer(world: Backend) -> None:
     world.limits = replace(LIMITS, moderate=ClassLimit(2, 6))
     assert await world.together("flood", asks([5, 6, 5])) == [YES, YES, YES]
     assert await world.ask(MODERATE, MODERATE, citizen=5) == [YES, hour(600)]
 
 
-async def test_of_two_severities_in_one_call_the_gravest_counts(world: World) -> None:
+async def test_of_two_severities_in_one_call_the_gravest_counts(world: Backend) -> None:
     await world.ask(MODERATE)
     both = [Ask(7, MINOR), Ask(7, EXTREME)]
     assert await world.together("flood", both) == [YES, YES]
 
 
-async def test_a_refusal_never_stands_in_the_way_of_a_grave_message(world: World) -> None:
+async def test_a_refusal_never_stands_in_the_way_of_a_grave_message(world: Backend) -> None:
     await world.ask(MODERATE)
     assert await world.ask(MODERATE, occasion="flood") == [hour(600)]
     assert await world.ask(EXTREME, occasion="flood") == [YES]
@@ -201,13 +203,13 @@ async def test_a_refusal_never_stands_in_the_way_of_a_grave_message(world: World
     assert await world.ask(*[MODERATE] * 5) == [YES] * 4 + [day(14_400)]
 
 
-async def test_many_buckets_shards_and_thousands_in_one_call(world: World) -> None:
+async def test_many_buckets_shards_and_thousands_in_one_call(world: Backend) -> None:
     everyone = [*range(2_500), *range(10_000, 300_000, 997), *range(999_000, 1_000_900, 3)]
     assert set(await world.together("flood", asks(everyone))) == {YES}
     assert await world.together("next", asks(everyone)) == [hour(600)] * len(everyone)
 
 
-async def test_nobody_to_ask_for(world: World) -> None:
+async def test_nobody_to_ask_for(world: Backend) -> None:
     assert await world.together("flood", []) == []
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from event_worlds import fires
+from event_examples import fires
 from pairs import Pair, decide, pairs, table
 
 from alerting.cap import read

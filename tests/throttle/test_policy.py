@@ -180,9 +180,9 @@ def test_a_policy_from_before_names_keys_where_it_named_senders(
 ) -> None:
     text = f"[storm]\n{text}\n"
     assert [p.keys for p in parse_policy(text).storm.preauthorised] == keys
-    told = old_words(text)
-    assert len(told) == notes
-    assert all("line 2: " in t and "no longer with senders" in t for t in told)
+    notified = old_words(text)
+    assert len(notified) == notes
+    assert all("line 2: " in t and "no longer with senders" in t for t in notified)
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
@@ -212,11 +212,11 @@ def test_any_text_is_a_policy_or_refused(text: str) -> None:
     try:
         parse_policy(text)
     except PolicyRefused as e:
-        told = e.problems
+        notified = e.problems
     else:
         return
-    assert told
-    assert all(p.what for p in told)
+    assert notified
+    assert all(p.what for p in notified)
 
 
 def documented() -> dict[tuple[str, ...], list[str]]:

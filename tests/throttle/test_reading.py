@@ -22,7 +22,7 @@ def read(headline: str, instruction: str | None = None, description: str | None 
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("notified", "said"),
     [
         ("Leave the valley now", "LEAVE the valley -- now!"),
         ("Seek shelter immediately", "Seek shelter immediatley"),
@@ -31,12 +31,12 @@ def read(headline: str, instruction: str | None = None, description: str | None 
         ("Überflutung", "U\u0308berflutung"),
     ],
 )
-def test_spelling_case_and_layout_are_no_news(told: str, said: str) -> None:
-    assert reads_alike(words_read(read(told)), words_read(read(said)))
+def test_spelling_case_and_layout_are_no_news(notified: str, said: str) -> None:
+    assert reads_alike(words_read(read(notified)), words_read(read(said)))
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("notified", "said"),
     [
         ("GO TO the valley floor", "LEAVE the valley floor"),
         ("Go to the NORTH bank", "Go to the SOUTH bank"),
@@ -53,8 +53,8 @@ def test_spelling_case_and_layout_are_no_news(told: str, said: str) -> None:
         ("Не выходите из дома", "Выходите из дома"),
     ],
 )
-def test_a_number_place_direction_negation_or_verb_is_news(told: str, said: str) -> None:
-    assert not reads_alike(words_read(read(told)), words_read(read(said)))
+def test_a_number_place_direction_negation_or_verb_is_news(notified: str, said: str) -> None:
+    assert not reads_alike(words_read(read(notified)), words_read(read(said)))
 
 
 def test_the_guidance_is_read_wherever_it_stands() -> None:
@@ -67,7 +67,7 @@ def test_the_guidance_is_read_wherever_it_stands() -> None:
 @pytest.mark.parametrize("nothing", ["N/A", "None", "-----", " "])
 def test_an_instruction_that_stands_for_none_is_not_read(nothing: str) -> None:
     """Then messages show the description, and a correction of it is news."""
-    told = read(nothing, instruction=nothing, description="Go to the north bank")
+    notified = read(nothing, instruction=nothing, description="Go to the north bank")
     said = read(nothing, instruction=nothing, description="Go to the south bank")
-    assert words_read(told) == ("Flood", "Go", "to", "the", "north", "bank")
-    assert not reads_alike(words_read(told), words_read(said))
+    assert words_read(notified) == ("Flood", "Go", "to", "the", "north", "bank")
+    assert not reads_alike(words_read(notified), words_read(said))

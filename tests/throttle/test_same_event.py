@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from alert_examples import AT, FLOOD, TOWN, alert, box, info
-from event_worlds import DISTRICT, copied, fires, report, shaped
+from event_examples import DISTRICT, copied, fires, report, shaped
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -410,6 +410,6 @@ def test_areas_of_any_two_sizes_find_each_other(size: float) -> None:
 
 
 def test_severity_does_not_make_another_event() -> None:
-    graver = copied(ENGLISH, minutes=9, severity=Severity.EXTREME)
-    assert compare(graver, ENGLISH).verdict is Match.SURE
+    more_severe = copied(ENGLISH, minutes=9, severity=Severity.EXTREME)
+    assert compare(more_severe, ENGLISH).verdict is Match.SURE
     assert compare(alert(FLOOD), alert(info(areas=(TOWN,)))).verdict is Match.SURE

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from event_worlds import fires, jams
+from event_examples import fires, jams
 
 from alerting.cap import read
 from alerting.domain.alert import Alert
@@ -48,7 +48,7 @@ def grouped(alerts: Sequence[Alert], *, known: int = 200) -> list[int]:
     return event
 
 
-def judged(events: Sequence[Hashable], truth: Sequence[Hashable]) -> tuple[float, float]:
+def evaluated(events: Sequence[Hashable], truth: Sequence[Hashable]) -> tuple[float, float]:
     """Precision and recall over pairs of alerts; claiming no pair is no mistake."""
 
     def pairs(ids: Sequence[Hashable]) -> int:
@@ -88,10 +88,10 @@ def past_midnight(incidents: Sequence[str]) -> list[str]:
 def test_incident_reports_are_grouped(corpus: Path) -> None:
     alerts, truth = stream(corpus, "lafd-2022.zip")
     events = grouped(alerts)
-    precision, recall = judged(events, truth)
+    precision, recall = evaluated(events, truth)
     assert precision >= 0.98
     assert recall >= 0.85
-    precision, recall = judged(events, past_midnight(truth))
+    precision, recall = evaluated(events, past_midnight(truth))
     assert precision >= 0.995
     assert recall >= 0.85
 
@@ -99,7 +99,7 @@ def test_incident_reports_are_grouped(corpus: Path) -> None:
 def test_what_was_chosen_on_the_first_half_holds_for_the_second(corpus: Path) -> None:
     alerts, truth = stream(corpus, "lafd-2022.zip")
     half = len(alerts) // 2
-    precision, recall = judged(grouped(alerts[half:]), past_midnight(truth[half:]))
+    precision, recall = evaluated(grouped(alerts[half:]), past_midnight(truth[half:]))
     assert precision >= 0.995
     assert recall >= 0.8
 
@@ -129,7 +129,7 @@ def test_sirens_are_one_event_only_where_they_sound_for_one_place(corpus: Path, 
 @pytest.mark.parametrize("seed", range(4))
 def test_fires_of_one_district_are_told_apart(seed: int) -> None:
     alerts, truth = zip(*fires(120, seed), strict=True)
-    precision, recall = judged(grouped(alerts), truth)
+    precision, recall = evaluated(grouped(alerts), truth)
     assert precision >= 0.98
     assert recall >= 0.7
 
@@ -137,5 +137,5 @@ def test_fires_of_one_district_are_told_apart(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_traffic_jams_of_one_country_are_told_apart(seed: int) -> None:
     alerts, truth = zip(*jams(150, seed), strict=True)
-    precision, _ = judged(grouped(alerts), truth)
+    precision, _ = evaluated(grouped(alerts), truth)
     assert precision >= 0.98

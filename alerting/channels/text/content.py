@@ -16,9 +16,9 @@ from alerting.channels.text.phrases import Phrases, phrases
 from alerting.channels.text.sentences import danger_first
 from alerting.channels.text.texts import clean, one_line
 from alerting.domain.alert import Alert, Area, Info, MsgType, ResponseType, Status
+from alerting.domain.info_selection import info_for
 from alerting.domain.language import primary, well_formed
 from alerting.domain.notice import Notice, notice_in
-from alerting.domain.said import said
 
 #: Alerts naming more areas than this list the rest behind the link.
 MAX_AREAS = 40
@@ -136,7 +136,7 @@ def gather(
     still: another alert of the danger that this ends is in force for the reader.
     time_zone: "" where it is not known.
     """
-    info = said(alert, info_no)
+    info = info_for(alert, info_no)
     text_language = info.language if info else language
     words = phrases(language, text_language)
     understood = primary(language) == primary(words.language)

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from alerting.cli import options
+from alerting.cli import common
 from alerting.cli.doctor import trial
 from alerting.cli.doctor.check import Check
 from alerting.cli.doctor.examine import examine
@@ -22,7 +22,7 @@ from alerting.settings import settings
     metavar="ADDRESS",
     help="Send one message marked as a test to this phone number or mail address instead.",
 )
-@options.as_json
+@common.as_json
 def doctor(send_test: str | None, as_json: bool) -> int:
     """Check this installation and show what to do about each problem.
 

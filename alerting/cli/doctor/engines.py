@@ -16,7 +16,7 @@ from alerting.dispatch.broker import on_rabbitmq
 from alerting.errors import AlertingError
 from alerting.settings import Settings, for_kombu
 from alerting.store import revision
-from alerting.store.db import raw, told_now
+from alerting.store.db import raw, server_now
 from alerting.store.migrate import at_head, current
 
 #: The first release of each line without critical faults (PostgreSQL's of November 2025;
@@ -52,7 +52,7 @@ async def database(connection: AsyncConnection) -> str | Note:
 
 async def clock(connection: AsyncConnection) -> str | Note:
     before = datetime.now(UTC)
-    there = await told_now(connection)
+    there = await server_now(connection)
     here = before + (datetime.now(UTC) - before) / 2
     off_s = (here - there).total_seconds()
     found = f"{abs(off_s):.1f} s {'ahead of' if off_s > 0 else 'behind'} PostgreSQL's"

@@ -11,12 +11,12 @@ from alerting.channels import registry
 from alerting.channels.base import Outgoing, Rendering
 from alerting.channels.render import render
 from alerting.channels.render_digest import Part, render_digest
-from alerting.dispatch.judging.verdict import Sending
+from alerting.dispatch.evaluation.chunk_evaluator import Sending
 from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
+from alerting.domain.info_selection import info_for
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links, Purpose
-from alerting.domain.said import said
 from alerting.settings import Settings
 from alerting.store.alerts import StoredAlert
 from alerting.store.deliveries import OpenDelivery
@@ -114,7 +114,7 @@ class Group:
         found = self._ends.get(info_no)
         if found is None:
             found = self._stored.expires_at
-            info = None if self._work.digest else said(self._alert, info_no)
+            info = None if self._work.digest else info_for(self._alert, info_no)
             if info is not None and info.expires is not None and not self._alert.ends_in(info):
                 found = min(found, info.expires)
             self._ends[info_no] = found

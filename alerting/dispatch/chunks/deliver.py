@@ -11,16 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.clock import Clock
 from alerting.dispatch import reach
 from alerting.dispatch.chunks.compose import Group, Texts
-from alerting.dispatch.chunks.doubts import look_up
-from alerting.dispatch.chunks.outcome import IN_DOUBT, Doubt, doubt, held_long_enough, next_try
+from alerting.dispatch.chunks.in_doubt import look_up
+from alerting.dispatch.chunks.outcome import (
+    IN_DOUBT,
+    InDoubtStep,
+    held_long_enough,
+    in_doubt_step,
+    next_try,
+)
 from alerting.dispatch.chunks.send import Pause, Sender, ShouldYield
 from alerting.dispatch.escalate import wait_of
-from alerting.dispatch.judging.verdict import Sending, Verdicts, ended_as, withheld
+from alerting.dispatch.evaluation.chunk_evaluator import ChunkEvaluator, Sending, ended_as, withheld
 from alerting.dispatch.lease import Lease
 from alerting.domain.alert_state import ENDED, AlertState
-from alerting.domain.decision import Decision, Reason, Verdict
+from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.delivery import DeliveryState
-from alerting.domain.lane import GRAVE_LANES
+from alerting.domain.lane import HIGH_PRIORITY_LANES
 from alerting.domain.links import Links
 from alerting.observe.logs import logger
 from alerting.observe.metrics import count_deliveries
@@ -32,7 +38,7 @@ from alerting.store.db import AWAY, Database
 from alerting.store.deliveries import OpenDelivery
 from alerting.store.digests import Item
 from alerting.store.outbox import Work
-from alerting.store.settlements import Settlement, settle
+from alerting.store.outcomes import OutcomeRow, record_outcomes
 
 log = logger(__name__)
 
@@ -40,8 +46,8 @@ log = logger(__name__)
 class Deliverer:
     """Carries out claimed chunks on one event loop, with that loop's open channels.
 
-    stopping: True once this process is to end; chunks are then left for others. should_yield:
-    whether one is to be given back between two windows, so that others come first.
+    stopping: True once this process must end; chunks are then left for others. should_yield: says
+    whether a chunk goes back to the queue between two batches, so that others come first.
     """
 
     def __init__(
@@ -49,7 +55,7 @@ class Deliverer:
         db: Database,
         clock: Clock,
         routes: Routes,
-        verdicts: Verdicts,
+        evaluator: ChunkEvaluator,
         links: Links,
         settings: Settings,
         *,
@@ -59,8 +65,8 @@ class Deliverer:
         self._db = db
         self._clock = clock
         self._routes = routes
-        self._verdicts = verdicts
-        self._documents = verdicts.documents
+        self._evaluator = evaluator
+        self._documents = evaluator.documents
         self._links = links
         self._settings = settings
         self._texts = Texts()
@@ -72,13 +78,15 @@ class Deliverer:
         Raises Fenced when another worker has taken the chunk over; nothing is written then.
         """
         lease = Lease(self._db, work, lease_s=self._settings.lease_s)
-        async with lease.kept():
+        async with lease.heartbeat():
             stored, pending = await self._load(lease)
             # Before the throttle is asked: members who leave in between must be dropped there.
             passes = await self._passes(work, stored) if stored.is_drill else {}
             pause = Pause()
             silent = self._routes.can_be_silent(work.channel)
-            sendable, kept = await self._gate(lease, stored, pending, can_be_silent=silent)
+            sendable, kept = await self._evaluate_pending(
+                lease, stored, pending, can_be_silent=silent
+            )
             if not self._routes.has(work.channel):
                 log.error("chunk.no_channel", chunk=work.id, channel=work.channel)
                 pause = Pause(self._settings.retry_max_s)
@@ -93,7 +101,7 @@ class Deliverer:
         doubt."""
         work = lease.work
 
-        async def doubt_window(connection: AsyncConnection, _: AlertState) -> None:
+        async def mark_window(connection: AsyncConnection, _: AlertState) -> None:
             window = (work.window_from, work.window_to)
             count = await deliveries.mark_in_doubt(
                 connection, work.id, window, now=self._clock.now()
@@ -101,7 +109,7 @@ class Deliverer:
             log.warning("chunk.in_doubt", chunk=work.id, count=count)
 
         left = work.window_to > work.window_from
-        await lease.write(doubt_window if left else None, window_from=0, window_to=0)
+        await lease.write(mark_window if left else None, window_from=0, window_to=0)
         async with self._db.begin() as connection:
             stored = await self._documents.get(connection, work.alert_id)
             if stored is None:
@@ -110,7 +118,7 @@ class Deliverer:
                 connection, work.id, work.size, now=self._clock.now()
             )
 
-    async def _gate(
+    async def _evaluate_pending(
         self,
         lease: Lease,
         stored: StoredAlert,
@@ -130,47 +138,47 @@ class Deliverer:
             elif not d.waits:
                 asked.append(d)
         if doubts:
-            closed, again = await self._doubts(work, stored, doubts)
+            closed, again = await self._resolve_in_doubt(work, stored, doubts)
             refused += closed
             asked += again
-        decisions = await self._judged(work, stored, asked, can_be_silent=can_be_silent)
+        decisions = await self._decisions(work, stored, asked, can_be_silent=can_be_silent)
         sendable, digested = [], []
         kept: set[int] = set()
         for d, decision in zip(asked, decisions, strict=True):
-            silent = decision.verdict is Verdict.SILENT and can_be_silent
-            if decision.verdict is Verdict.SEND or silent:
+            silent = decision.action is Action.SILENT and can_be_silent
+            if decision.action is Action.SEND or silent:
                 sendable.append(Sending(d, decision))
             elif d.state == DeliveryState.IN_DOUBT:
                 # It is not sent again, but a receipt may still arrive.
                 kept.add(d.id)
                 if held_long_enough(d, now, self._settings):
-                    refused.append(Settlement(d.id, DeliveryState.FAILED, IN_DOUBT))
+                    refused.append(OutcomeRow(d.id, DeliveryState.FAILED, IN_DOUBT))
             else:
                 refused.append(withheld(d, decision))
-                if decision.verdict is Verdict.DIGEST and decision.until is not None:
+                if decision.action is Action.DIGEST and decision.until is not None:
                     digested.append(
                         Item(d.id, d.citizen_id, stored.event_id, stored.id, decision.until)
                     )
         if refused:
 
             async def withhold(connection: AsyncConnection, _: AlertState) -> None:
-                await settle(connection, refused, now=self._clock.now())
+                await record_outcomes(connection, refused, now=self._clock.now())
                 await digests.add(connection, digested)
 
             await lease.write(withhold)
             count_deliveries(work.channel, (s.state.value for s in refused))
         return sendable, kept
 
-    async def _doubts(
+    async def _resolve_in_doubt(
         self, work: Work, stored: StoredAlert, doubts: Sequence[OpenDelivery]
-    ) -> tuple[list[Settlement], list[OpenDelivery]]:
+    ) -> tuple[list[OutcomeRow], list[OpenDelivery]]:
         """Decide about deliveries in doubt: the outcomes to record now, and those to send again.
 
         The provider is asked first; a message it does not know was not accepted.
         """
         now = self._clock.now()
-        steps = [(d, doubt(d, work.lane, now, self._settings)) for d in doubts]
-        due = [(d, step) for d, step in steps if step is not Doubt.WAIT]
+        steps = [(d, in_doubt_step(d, work.lane, now, self._settings)) for d in doubts]
+        due = [(d, step) for d, step in steps if step is not InDoubtStep.WAIT]
         if not due:
             return [], []
         group = await self._group(work, stored)
@@ -180,15 +188,15 @@ class Deliverer:
         for d, step in due:
             if d.id in settled:
                 continue
-            if step is Doubt.RESEND or (
+            if step is InDoubtStep.RESEND or (
                 d.id in answers.not_taken and d.tries < self._settings.max_tries
             ):
                 again.append(d)
             else:
-                closed.append(Settlement(d.id, DeliveryState.FAILED, IN_DOUBT))
+                closed.append(OutcomeRow(d.id, DeliveryState.FAILED, IN_DOUBT))
         return closed, again
 
-    async def _judged(
+    async def _decisions(
         self,
         work: Work,
         stored: StoredAlert,
@@ -199,28 +207,28 @@ class Deliverer:
         """The throttle's decisions. A throttle that fails repeatedly does not stop a high-priority
         alert."""
         try:
-            return await self._verdicts.of(
+            return await self._evaluator.of(
                 stored, asked, can_be_silent=can_be_silent, digest=work.digest
             )
         except AWAY:
             raise
         except Exception:
-            if work.lane not in GRAVE_LANES or work.tries < self._settings.max_chunk_tries:
+            if work.lane not in HIGH_PRIORITY_LANES or work.tries < self._settings.max_chunk_tries:
                 raise
             log.exception("chunk.unjudged", chunk=work.id)
-            return self._verdicts.unjudged(stored, asked)
+            return self._evaluator.without_rules(stored, asked)
 
     async def _without_empty(
         self, lease: Lease, group: Group, sendable: Sequence[Sending]
     ) -> list[Sending]:
         """Leave out digests whose items have all been revoked."""
         empty = [
-            Settlement(s.delivery.id, DeliveryState.REVOKED, Reason.CANCELLED.value)
+            OutcomeRow(s.delivery.id, DeliveryState.REVOKED, Reason.CANCELLED.value)
             for s in sendable
             if group.says_nothing(s.delivery)
         ]
         if empty:
-            await lease.write(lambda c, _: settle(c, empty, now=self._clock.now()))
+            await lease.write(lambda c, _: record_outcomes(c, empty, now=self._clock.now()))
         return [s for s in sendable if not group.says_nothing(s.delivery)]
 
     async def _passes(self, work: Work, stored: StoredAlert) -> dict[int, bytes]:

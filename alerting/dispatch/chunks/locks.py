@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import UUID
 
-from alerting.domain.lane import GRAVE_LANES, Lane
+from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
 from alerting.store.outbox import WIDEST, Work
 
 _ORDER = {lane: n for n, lane in enumerate(Lane)}
-_GRAVEST = (0, True)
+_HIGHEST = (0, True)
 
 #: A chunk sent for longer than this yields when another alert waits for its channel.
 SLICE_S = 1.0
@@ -30,13 +30,13 @@ PATIENCE_S = 30.0
 
 class _Waiting(NamedTuple):
     work: Work
-    turn: asyncio.Future[None]
+    granted: asyncio.Future[None]
     since_s: float
 
     @property
-    def gravity(self) -> tuple[int, bool]:
-        own = _gravity(self.work)
-        return min(own, _GRAVEST) if time.monotonic() - self.since_s >= PATIENCE_S else own
+    def priority(self) -> tuple[int, bool]:
+        own = _priority(self.work)
+        return min(own, _HIGHEST) if time.monotonic() - self.since_s >= PATIENCE_S else own
 
 
 class ChannelLocks:
@@ -52,16 +52,16 @@ class ChannelLocks:
     async def held(self, work: Work) -> AsyncIterator[None]:
         """Hold the lock of the chunk's channel while the block lasts."""
         channel = work.channel
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[channel].append(_Waiting(work, turn, time.monotonic()))
-        self._hand_on(channel)
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[channel].append(_Waiting(work, granted, time.monotonic()))
+        self._grant_next(channel)
         try:
-            await turn
+            await granted
             yield
         finally:
-            if turn.done() and not turn.cancelled():
+            if granted.done() and not granted.cancelled():
                 self._held.discard(channel)
-            self._hand_on(channel)
+            self._grant_next(channel)
 
     def wanted(self, work: Work, sending_s: float) -> bool:
         """True when a chunk that has been sent for `sending_s` must yield to one that waits for its
@@ -70,35 +70,35 @@ class ChannelLocks:
         It yields at once to higher priority and to an end of its lane, after a time slice to
         another alert of its lane, and sooner when that one ranks before the alert's next chunk.
         """
-        own = _gravity(work)
+        own = _priority(work)
 
         def goes_first(other: _Waiting) -> bool:
-            if other.gravity != own or other.work.alert_id == work.alert_id:
-                return other.gravity < own
+            if other.priority != own or other.work.alert_id == work.alert_id:
+                return other.priority < own
             soon = other.work.rank < work.rank + WIDEST
             return sending_s >= (_SOON_S if soon else SLICE_S)
 
-        return any(goes_first(w) for w in self._waiting[work.channel] if not w.turn.done())
+        return any(goes_first(w) for w in self._waiting[work.channel] if not w.granted.done())
 
-    def _hand_on(self, channel: str) -> None:
+    def _grant_next(self, channel: str) -> None:
         waiting = self._waiting[channel]
-        waiting[:] = [w for w in waiting if not w.turn.done()]
+        waiting[:] = [w for w in waiting if not w.granted.done()]
         if not waiting or channel in self._held:
             return
         last = self._last.get(channel)
         # The first of equals: they are in order of arrival.
-        first = min(waiting, key=lambda w: (w.gravity, w.work.alert_id == last))
+        first = min(waiting, key=lambda w: (w.priority, w.work.alert_id == last))
         waiting.remove(first)
         self._held.add(channel)
         self._last[channel] = first.work.alert_id
-        first.turn.set_result(None)
+        first.granted.set_result(None)
 
 
-def _gravity(work: Work) -> tuple[int, bool]:
+def _priority(work: Work) -> tuple[int, bool]:
     """Higher lanes first, and in a lane ends and Cancels.
 
     The end of a high-priority alert alternates with the highest priority: it must not wait for
     hours behind an Extreme alert with a large audience, nor delay one with a small audience.
     """
     own = (_ORDER[work.lane], not work.first)
-    return min(own, _GRAVEST) if work.first and work.lane in GRAVE_LANES else own
+    return min(own, _HIGHEST) if work.first and work.lane in HIGH_PRIORITY_LANES else own

@@ -10,10 +10,10 @@ from enum import Enum, auto
 from alerting.channels.base import AMBIGUOUS, TOO_LATE, Fault, Outcome
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
-from alerting.domain.lane import GRAVE_LANES, Lane
+from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
 from alerting.settings import Settings
 from alerting.store.deliveries import OpenDelivery
-from alerting.store.settlements import Settlement
+from alerting.store.outcomes import OutcomeRow
 
 #: Faults of the provider or of us, not of one citizen's address.
 _WHOLE_PROVIDER = frozenset({Fault.OURS, Fault.CAPACITY, Fault.PROVIDER})
@@ -25,7 +25,7 @@ IN_DOUBT = "in-doubt"
 _BREATH_S = 1.0
 
 
-class Doubt(Enum):
+class InDoubtStep(Enum):
     """What to do about a delivery in doubt."""
 
     WAIT = auto()
@@ -41,7 +41,7 @@ def after_send(
     *,
     reason: str = Reason.NEW.value,
     silent: bool = False,
-) -> Settlement:
+) -> OutcomeRow:
     """The ledger row for one provider call.
 
     A definite refusal that may pass is planned again until the alert expires; only an address that
@@ -58,7 +58,7 @@ def after_send(
         state = DeliveryState.IN_DOUBT
     if was_in_doubt and state is DeliveryState.EXPIRED:
         state, refusal = DeliveryState.FAILED, IN_DOUBT
-    return Settlement(
+    return OutcomeRow(
         d.id,
         state,
         refusal or reason,
@@ -101,15 +101,15 @@ def asked_to_wait(outcomes: Sequence[Outcome]) -> float:
     return max(waits) if len(waits) * 2 > len(outcomes) else 0.0
 
 
-def doubt(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> Doubt:
-    """Resend what is grave, or was asked for, and flag it; hold the rest for a receipt, then close
+def in_doubt_step(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> InDoubtStep:
+    """Resend what is high-priority, or was asked for, and flag it; hold the rest for a receipt, then close
     it."""
     since = now - (d.attempted_at or now)
     if _is_resent(d, lane):
         if d.tries >= settings.max_tries:
-            return Doubt.CLOSE
-        return Doubt.RESEND if since >= _wait(d, lane, settings) else Doubt.WAIT
-    return Doubt.CLOSE if since >= _wait(d, lane, settings) else Doubt.WAIT
+            return InDoubtStep.CLOSE
+        return InDoubtStep.RESEND if since >= _wait(d, lane, settings) else InDoubtStep.WAIT
+    return InDoubtStep.CLOSE if since >= _wait(d, lane, settings) else InDoubtStep.WAIT
 
 
 def held_long_enough(d: OpenDelivery, now: datetime, settings: Settings) -> bool:
@@ -140,7 +140,7 @@ def next_try(
 
 
 def _is_resent(d: OpenDelivery, lane: Lane) -> bool:
-    return lane in GRAVE_LANES or d.resend
+    return lane in HIGH_PRIORITY_LANES or d.resend
 
 
 def _wait(d: OpenDelivery, lane: Lane, settings: Settings) -> timedelta:

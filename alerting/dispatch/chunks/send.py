@@ -21,7 +21,7 @@ from alerting.clock import Clock
 from alerting.dispatch.chunks.compose import Group
 from alerting.dispatch.chunks.locks import ChannelLocks
 from alerting.dispatch.chunks.outcome import after_send, asked_to_wait
-from alerting.dispatch.judging.verdict import Sending
+from alerting.dispatch.evaluation.chunk_evaluator import Sending
 from alerting.dispatch.lease import Lease
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.delivery import DeliveryState
@@ -32,7 +32,7 @@ from alerting.settings import Settings
 from alerting.store import citizens, deliveries
 from alerting.store.alerts import StoredAlert
 from alerting.store.outbox import Work
-from alerting.store.settlements import Settlement, settle
+from alerting.store.outcomes import OutcomeRow, record_outcomes
 
 log = logger(__name__)
 
@@ -136,7 +136,7 @@ class Sender:
             window = [s for s in window if not s.in_doubt or s.delivery.id in still]
             attempted_at = self._clock.now()
             # Calls wait for a connection or for the rate limit; an end stops those not yet begun.
-            async with lease.watched():
+            async with lease.watching_for_end():
                 outcomes = await asyncio.gather(*(self._send(job, s) for s in window))
             ended_as = (o.error.code if o.error else "accepted" for o in outcomes)
             count_deliveries(lease.work.channel, ended_as)
@@ -166,7 +166,7 @@ class Sender:
             work.lane,
             job.stored.submitted_by,
             avoid=d.provider if sending.in_doubt else "",
-            may_call=lambda: job.lease.sure,
+            may_call=lambda: job.lease.is_valid,
         )
 
     def _done(
@@ -176,7 +176,7 @@ class Sender:
         for s, o in zip(window, outcomes, strict=True):
             if o.error is not None and o.error.suspend:
                 dead[o.error.code].append(s.delivery.address_id)
-        settlements = [
+        outcome_rows = [
             after_send(
                 s.delivery,
                 o,
@@ -187,7 +187,7 @@ class Sender:
             )
             for s, o in zip(window, outcomes, strict=True)
         ]
-        return _Done(settlements, dead)
+        return _Done(outcome_rows, dead)
 
     async def _write(
         self, lease: Lease, done: _Done, window: Sequence[Sending] = ()
@@ -201,12 +201,12 @@ class Sender:
         doubts = [s.delivery.id for s in window if s.in_doubt]
         deferred = [s.delivery.id for s in window if s.delivery.state == DeliveryState.DEFERRED]
         if not done.dead and not doubts and not deferred:
-            return await lease.turn_window(done.settlements, opened, now=now), set()
+            return await lease.commit_batch_and_open_next(done.outcome_rows, opened, now=now), set()
         still: set[int] = set()
 
         async def act(connection: AsyncConnection, _: AlertState) -> None:
             nonlocal still
-            await settle(connection, done.settlements, now=now)
+            await record_outcomes(connection, done.outcome_rows, now=now)
             await citizens.suspend(connection, done.dead)
             if doubts:
                 still = await deliveries.about_to_repeat(connection, doubts)
@@ -214,7 +214,7 @@ class Sender:
                 await deliveries.take_up(connection, deferred)
 
         # Only consecutive claims without any progress count against a chunk.
-        counted = {"tries": 1} if done.settlements else {}
+        counted = {"tries": 1} if done.outcome_rows else {}
         state = await lease.write(act, window_from=opened[0], window_to=opened[1], **counted)
         return state, still
 
@@ -236,5 +236,5 @@ class _Done:
         dead: Addresses that must not be used again, by reason.
     """
 
-    settlements: Sequence[Settlement] = ()
+    outcome_rows: Sequence[OutcomeRow] = ()
     dead: Mapping[str, Sequence[int]] = field(default_factory=dict)

@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import to_json
+from alerting.dispatch.evaluation import policies, storm
 from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.repeats import repeat_of_reference, repeated, waits
 from alerting.dispatch.intake.screening import Screened, screen
 from alerting.dispatch.intake.submission import Accepted, Prepared, Request
 from alerting.dispatch.intake.times import expiry, refuse_ahead
-from alerting.dispatch.judging import policies, storm
 from alerting.dispatch.placement.database import DatabaseAlerts, DatabaseRegister
 from alerting.dispatch.placement.effect import start
 from alerting.dispatch.placement.place import Place, place, too_late
@@ -60,7 +60,7 @@ async def accept(
     known = await repeated(connection, request)
     if known is not None:
         return known
-    duplicate = await alerts.by_triple(connection, alert.triple)
+    duplicate = await alerts.by_reference(connection, alert.triple)
     if duplicate is not None:
         return repeat_of_reference(duplicate, prepared.content_hash, alert)
     await rosters.require(connection, alert)

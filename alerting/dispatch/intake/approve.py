@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.intake.accept import let_go
 from alerting.dispatch.intake.authority import authorise_approval
 from alerting.domain.alert_state import AlertState
@@ -24,7 +24,7 @@ class OwnAlert(Forbidden):
 
 
 async def approve(
-    db: Database, doorbell: Doorbell, alert_id: UUID, *, principal: Principal, clock: Clock
+    db: Database, notifier: WorkNotifier, alert_id: UUID, *, principal: Principal, clock: Clock
 ) -> bool:
     """Let a held alert go; False when this person had let it go before.
 
@@ -46,7 +46,7 @@ async def approve(
         e.add_note(RECORDED)
         raise
     if plan_id is not None and lane is not None:
-        doorbell.ring(lane)
+        notifier.notify(lane)
     return lane is not None
 
 

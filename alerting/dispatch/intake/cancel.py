@@ -14,19 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import to_xml
 from alerting.clock import Clock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
+from alerting.dispatch.evaluation.chunk_evaluator import ended_as
 from alerting.dispatch.intake.accept import accept, lock_submission
 from alerting.dispatch.intake.authority import authorise_end
 from alerting.dispatch.intake.notice import notice_of
 from alerting.dispatch.intake.repeats import repeated
 from alerting.dispatch.intake.submission import Request, Submitted, prepare
 from alerting.dispatch.intake.submit import read_one
-from alerting.dispatch.judging.verdict import ended_as
 from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import alerts, audit, call_back, end_audience, threads
+from alerting.store import alerts, audit, end_audience, halt, threads
 from alerting.store.alerts import StoredAlert
 from alerting.store.db import Database
 
@@ -103,7 +103,7 @@ async def cancel(
     *,
     principal: Principal,
     clock: Clock,
-    doorbell: Doorbell,
+    notifier: WorkNotifier,
     also: Sequence[UUID] = (),
     reason: str = "",
     false_alarm: bool = False,
@@ -116,7 +116,7 @@ async def cancel(
     One transaction ends them, takes what was not sent yet away from workers and stores the notice:
     when this returns no provider call begins for them any more but what is in a worker's open
     window. Cancelling what has ended changes nothing, and so does an `idempotency_key` used
-    before. Follow it with `call_back_all`.
+    before. Follow it with `revoke_all`.
 
     also: further alerts of the same name, which end with it.
 
@@ -168,7 +168,7 @@ async def cancel(
             for one in versions:
                 await audit.record(connection, principal.actor, "alert.cancel", str(one.id), detail)
         if accepted.plan_id is not None:
-            doorbell.ring(accepted.stored.lane)
+            notifier.notify(accepted.stored.lane)
         async with db.begin() as connection:
             stored = await _get(connection, alert_id)
         return replace(
@@ -177,27 +177,27 @@ async def cancel(
     raise Conflict("Others keep changing this alert.", remedy="Cancel it again.")
 
 
-async def call_back_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> int:
+async def revoke_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> int:
     """Write into the ledger what these alerts had not sent, as called back; returns how many
     chunks. The sweeper does it too, should this process end before."""
     reason, waits = _REASONS[AlertState.CANCELLED], _DEFERRED
     while waits == _DEFERRED:
         async with db.begin() as connection:
-            waits = await call_back.call_back_deferred(
+            waits = await halt.call_back_deferred(
                 connection, ended, reason, limit=_DEFERRED, now=clock.now()
             )
     total = 0
     while True:
         async with db.begin() as connection:
-            count = await call_back.call_back(connection, _REASONS, chunks=_CHUNKS, now=clock.now())
+            count = await halt.call_back(connection, _REASONS, chunks=_CHUNKS, now=clock.now())
         if not count:
             return total
         total += count
 
 
-async def call_back_some(connection: AsyncConnection, *, chunks: int, now: datetime) -> int:
-    """One transaction's part of `call_back_all`; returns how many chunks."""
-    return await call_back.call_back(connection, _REASONS, chunks=chunks, now=now)
+async def revoke_some(connection: AsyncConnection, *, chunks: int, now: datetime) -> int:
+    """One transaction's part of `revoke_all`; returns how many chunks."""
+    return await halt.call_back(connection, _REASONS, chunks=chunks, now=now)
 
 
 async def _get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert:

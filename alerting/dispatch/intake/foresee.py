@@ -12,12 +12,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.channels import registry
-from alerting.dispatch.judging import policies, silences
-from alerting.dispatch.judging.history import Histories, Known
+from alerting.dispatch.evaluation import policies, silences
+from alerting.dispatch.evaluation.history import Histories, Known
 from alerting.dispatch.plan import ByLane
 from alerting.domain.alert_state import AlertState
 from alerting.domain.citizen import Recipient
-from alerting.domain.decision import Decision, Verdict
+from alerting.domain.decision import Action, Decision
 from alerting.domain.lane import Lane
 from alerting.store import citizens
 from alerting.store.alerts import StoredAlert
@@ -25,8 +25,8 @@ from alerting.store.citizens import Hours
 from alerting.store.db import raw
 from alerting.store.planning import NewDelivery
 from alerting.throttle.assess import Past
-from alerting.throttle.desk import Desk, Subject
-from alerting.throttle.gate import AskBudget, decide
+from alerting.throttle.evaluator import AlertEvaluator, Subject
+from alerting.throttle.rules import AskBudget, decide
 
 
 class Hears(IntEnum):
@@ -52,12 +52,12 @@ class Foreseen:
     @property
     def hears(self) -> Hears:
         """How its citizen hears by it."""
-        verdict = self.decision.verdict if self.decision else Verdict.DROP
-        if verdict is Verdict.SEND:
+        action = self.decision.action if self.decision else Action.DROP
+        if action is Action.SEND:
             return Hears.AT_ONCE if registry.spec(self.channel).wakes else Hears.QUIETLY
-        if verdict is Verdict.SILENT:
+        if action is Action.SILENT:
             return Hears.QUIETLY if registry.can_be_silent(self.channel) else Hears.NOTHING
-        return Hears.NOTHING if verdict is Verdict.DROP else Hears.LATER
+        return Hears.NOTHING if action is Action.DROP else Hears.LATER
 
 
 async def foresee(
@@ -83,11 +83,11 @@ async def foresee(
     standing = await silences.standing(connection, now)
     usable = {t.address_id for r in recipients for t in r.targets if t.usable}
 
-    def judged() -> list[Foreseen]:
+    def evaluated() -> list[Foreseen]:
         found: list[Foreseen] = []
         for lane, by_channel in ByLane(alert, all_channels_lanes).spread(list(recipients)):
             for channel, deliveries in by_channel.items():
-                desk = Desk(
+                evaluator = AlertEvaluator(
                     alert,
                     policy,
                     key=stored.id,
@@ -104,20 +104,20 @@ async def foresee(
                     its = hours.get(d.citizen_id)
                     decision = None
                     if d.address_id in usable:
-                        decision = _decided(desk, _subject(d, known.get(d.citizen_id), its))
+                        decision = _decided(evaluator, _subject(d, known.get(d.citizen_id), its))
                     zone = its.time_zone if its else ""
                     found.append(Foreseen(d, channel, lane, zone, decision))
         return found
 
     # Thousands of decisions take the processor as long as hundreds of requests.
-    return await asyncio.to_thread(judged)
+    return await asyncio.to_thread(evaluated)
 
 
-def _decided(desk: Desk, subject: Subject) -> Decision:
-    facts = desk.facts(subject)
+def _decided(evaluator: AlertEvaluator, subject: Subject) -> Decision:
+    facts = evaluator.facts(subject)
     decision = decide(facts)
     if isinstance(decision, AskBudget):
-        return Decision(Verdict.SEND, facts.assessment.reason)
+        return Decision(Action.SEND, facts.assessment.reason)
     return decision
 
 
@@ -139,7 +139,7 @@ def _after(known: Known, ended: Collection[UUID], by: StoredAlert) -> Known:
     """What somebody will have been told once `by` has ended these alerts."""
 
     def past(p: Past) -> Past:
-        if p.stage.key not in ended:
+        if p.phase.key not in ended:
             return p
         if by.ends:
             return replace(p, over=True, over_at=by.submitted_at)

@@ -91,7 +91,7 @@ def _said(counts: Counter[Hears], people: int, weight: float) -> str:
         )
         if counts[how]
     ]
-    told = number(counts[Hears.AT_ONCE]) if counts[Hears.AT_ONCE] else "nobody"
-    first = f"It interrupts {told} of {number(people)} people in its areas"
+    notified = number(counts[Hears.AT_ONCE]) if counts[Hears.AT_ONCE] else "nobody"
+    first = f"It interrupts {notified} of {number(people)} people in its areas"
     again = "" if counts[Hears.AT_ONCE] else " To insist, send an update with --tell-again."
     return f"{'; '.join([first, *rest])}.{again}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from alerting.cap.odd import WIDE_KM
+from alerting.cap.plausibility import WIDE_KM
 from alerting.dispatch.placement.earlier import Register
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon
 

@@ -19,14 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting import audience
 from alerting.audience.sample import Sample, sample
 from alerting.clock import Clock
-from alerting.dispatch.ending import Told
+from alerting.dispatch.ending import EndAudience
+from alerting.dispatch.evaluation import silences
 from alerting.dispatch.intake.accept import accept
 from alerting.dispatch.intake.findings import findings
 from alerting.dispatch.intake.foresee import Foreseen, Hears, foresee
 from alerting.dispatch.intake.previewed import Preview, Spread, area_km2, texts
 from alerting.dispatch.intake.submission import Prepared, Request, Submitted
 from alerting.dispatch.intake.submit import read_submission, requested
-from alerting.dispatch.judging import silences
 from alerting.dispatch.placement.effect import ends_of
 from alerting.dispatch.placement.place import Ends
 from alerting.domain.alert import Alert
@@ -218,9 +218,9 @@ async def _audience(
     if not alert.ends:
         found: Sample = await sample(connection, alert, most=_MOST, now=now, seed=stored.id.int)
         return _Audience(found.recipients, found.weight)
-    told = Told(connection, stored, alert)
-    everywhere = not ends.rest or not await told.holds_anybody(batch=_MOST)
-    some, more = await _first(told.recipients(batch=_MOST, everywhere=everywhere), _MOST)
+    notified = EndAudience(connection, stored, alert)
+    everywhere = not ends.rest or not await notified.holds_anybody(batch=_MOST)
+    some, more = await _first(notified.recipients(batch=_MOST, everywhere=everywhere), _MOST)
     if not more or not everywhere:
         return _Audience(some, more=more)
     total, _ = await end_audience.count(connection, stored.event_id, stored.thread_id)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerting.cap import called_a_test
+from alerting.dispatch.evaluation import storm
 from alerting.dispatch.intake.look import look
-from alerting.dispatch.judging import storm
 from alerting.dispatch.placement.earlier import EarlierAlerts, Register
 from alerting.dispatch.placement.place import Place, too_late
 from alerting.domain.alert import MsgType, Status

@@ -13,13 +13,13 @@ from alerting.cap import read
 from alerting.cap.bounds import refuse_costly, refuse_large
 from alerting.cap.strict import refuse_unclear
 from alerting.clock import Clock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
+from alerting.dispatch.evaluation import silences
 from alerting.dispatch.intake.accept import accept, lock_submission
 from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.findings import notes_on
 from alerting.dispatch.intake.interrupting import interrupting
 from alerting.dispatch.intake.submission import KeyReused, Prepared, Request, Submitted, prepare
-from alerting.dispatch.judging import silences
 from alerting.domain.alert import Alert
 from alerting.domain.principal import Principal
 from alerting.domain.retime import sent_now
@@ -45,7 +45,7 @@ async def submit(
     *,
     principal: Principal,
     clock: Clock,
-    doorbell: Doorbell,
+    notifier: WorkNotifier,
     idempotency_key: str | None = None,
     max_bytes: int = 2_000_000,
     default_expiry_s: float = 24 * 3600,
@@ -93,7 +93,7 @@ async def submit(
         await lock_submission(connection, alert, request)
         accepted = await accept(connection, prepared, data, request)
     if accepted.plan_id is not None:
-        doorbell.ring(accepted.stored.lane)
+        notifier.notify(accepted.stored.lane)
     if not accepted.created:
         return accepted.answer()
     # After the work is on its way: this only informs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from alerting.cap.odd import AHEAD
+from alerting.cap.plausibility import AHEAD
 from alerting.domain.alert import Alert
 from alerting.errors import BadInput
 

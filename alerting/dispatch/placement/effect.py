@@ -11,7 +11,7 @@ from alerting.dispatch.placement.database import DatabaseAlerts
 from alerting.dispatch.placement.place import Ends, ends
 from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
-from alerting.store import alarms, audit, call_back, outbox, threads
+from alerting.store import alarms, audit, halt, outbox, threads
 from alerting.store.alerts import StoredAlert
 
 
@@ -39,7 +39,7 @@ async def end(connection: AsyncConnection, by: StoredAlert, alert_ids: Sequence[
     """Stop these alerts for good: nothing more of them is sent but what is in an open window. What
     somebody was to do about them is done."""
     state = AlertState.CANCELLED if by.msg_type == MsgType.CANCEL else AlertState.SUPERSEDED
-    await call_back.stop(connection, alert_ids)
+    await halt.stop(connection, alert_ids)
     await threads.end(connection, alert_ids, state, f"by {by.id}", by=by.id)
     await alarms.close_of(connection, alert_ids, by=by.submitted_by)
     actor = by.approved_by or by.submitted_by

@@ -21,13 +21,13 @@ class Done:
 
     Attributes:
         more: There is work left.
-        ring: Lanes with new chunks.
+        notify: Lanes with new chunks.
         busy: Deliveries whose chunks could not be marked for escalation because a worker was
             writing them; the duty's next transaction tries again. None when the duty marks nothing.
     """
 
     more: bool = False
-    ring: Collection[Lane] = ()
+    notify: Collection[Lane] = ()
     busy: Sequence[int] | None = None
 
 

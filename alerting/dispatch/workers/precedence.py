@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 
-from alerting.domain.lane import GRAVE_LANES, Lane, graver
+from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane, higher_lanes
 from alerting.observe.logs import logger
 from alerting.store import queues
 from alerting.store.db import AWAY, Database
@@ -25,7 +25,7 @@ _LOOK_S = 0.1
 
 #: Work is given precedence for this long after it was written. What takes longer is delayed by its
 #: provider or its size, and other work must not wait for hours.
-GIVE_WAY_S = 30.0
+PRECEDENCE_S = 30.0
 
 #: Queued chunks of an alert before its planner may yield to other alerts: a few seconds of sending,
 #: so that senders never run dry.
@@ -35,9 +35,9 @@ _ENOUGH = 20
 class Precedence:
     """Says which lanes yield. Lives on one event loop.
 
-    stretch_s: a lane stands aside for so long at a time, then may take one step. stopping: True
-    once this process is to end; nothing is waited for then. PostgreSQL being away means that
-    nothing is known, and nothing stands aside.
+    stretch_s: how long a lane yields at a time before it may take one step. stopping: True once
+    this process must end; nothing is waited for then. While PostgreSQL is away nothing is known,
+    and nothing yields.
     """
 
     def __init__(
@@ -52,17 +52,17 @@ class Precedence:
         self._stopping = stopping
         self.lanes = [lane for lane in Lane if lane in lanes]
         # Routine too, because digests are created in every process.
-        self._watched = graver(Lane.ROUTINE).union(*map(graver, self.lanes))
+        self._watched = higher_lanes(Lane.ROUTINE).union(*map(higher_lanes, self.lanes))
         self._stretch_s = stretch_s
         self._young: frozenset[Lane] = frozenset()
         self._looked_at = -math.inf
         self._compared_at = -math.inf
-        self._aside_since: dict[Lane, float] = {}
+        self._yielding_since: dict[Lane, float] = {}
 
-    def stands_aside(self, work: Work) -> bool:
+    def must_yield(self, work: Work) -> bool:
         """True while higher-priority work is open anywhere. A Cancel of a high-priority alert never
         yields."""
-        return self._aside(work.lane) and not (work.first and work.lane in GRAVE_LANES)
+        return self._must_yield(work.lane) and not (work.first and work.lane in HIGH_PRIORITY_LANES)
 
     async def may_begin(self) -> dict[Lane, bool]:
         """The lanes whose work may begin now; True when only ends and Cancels may."""
@@ -70,12 +70,12 @@ class Precedence:
         found = {}
         now = time.monotonic()
         for lane in self.lanes:
-            since = self._aside_since.setdefault(lane, now)
-            if not self._aside(lane):
-                del self._aside_since[lane]
+            since = self._yielding_since.setdefault(lane, now)
+            if not self._must_yield(lane):
+                del self._yielding_since[lane]
             elif now - since >= self._stretch_s:
-                self._aside_since[lane] = now
-            elif lane not in GRAVE_LANES:
+                self._yielding_since[lane] = now
+            elif lane not in HIGH_PRIORITY_LANES:
                 continue
             else:
                 found[lane] = True
@@ -85,21 +85,20 @@ class Precedence:
 
     async def make_room(self, plan: Work) -> None:
         """Return when the next batch of a plan may be written, or after a stretch."""
-        if self.stands_aside(plan):
-            await self.give_way(plan.lane)
-        await self.let_smaller_pass(plan)
+        if self.must_yield(plan):
+            await self.wait_for_higher_priority(plan.lane)
+        await self.wait_for_smaller_alerts(plan)
 
-    async def give_way(self, lane: Lane) -> None:
-        """Return when no work graver than this lane's is left, or after a stretch."""
+    async def wait_for_higher_priority(self, lane: Lane) -> None:
+        """Return when no work of a higher lane is left, or after a stretch."""
         end = time.monotonic() + self._stretch_s
         await self.look()
-        while self._aside(lane) and time.monotonic() < end and not self._stopping():
+        while self._must_yield(lane) and time.monotonic() < end and not self._stopping():
             await asyncio.sleep(_LOOK_S)
             await self.look()
 
-    async def let_smaller_pass(self, plan: Work) -> None:
-        """Return when no alert of the plan's lane is to be told that has less queued, or after a
-        stretch. Returns at once while little of the plan's own alert waits to be sent.
+    async def wait_for_smaller_alerts(self, plan: Work) -> None:
+        """Return when no alert of the plan's lane has less queued, or after a stretch.
 
         Returns at once while little of the plan's own alert waits to be sent. Planning far ahead of
         sending only takes processor time from the others.
@@ -116,11 +115,11 @@ class Precedence:
                 return
             await asyncio.sleep(_LOOK_S)
 
-    async def keep_looking(self, in_hand: Callable[[], Collection[Work]]) -> None:
+    async def watch_until_cancelled(self, running: Callable[[], Collection[Work]]) -> None:
         """Look again and again while running work may have to yield, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            if any(graver(work.lane) for work in in_hand()):
+            if any(higher_lanes(work.lane) for work in running()):
                 await self.look()
 
     async def look(self) -> None:
@@ -130,10 +129,10 @@ class Precedence:
             return
         self._looked_at = now
         try:
-            self._young = await queues.young(self._db, self._watched, age_s=GIVE_WAY_S)
+            self._young = await queues.young(self._db, self._watched, age_s=PRECEDENCE_S)
         except AWAY as e:
             log.debug("precedence.unknown", error=type(e).__name__)
             self._young = frozenset()
 
-    def _aside(self, lane: Lane) -> bool:
-        return not self._young.isdisjoint(graver(lane))
+    def _must_yield(self, lane: Lane) -> bool:
+        return not self._young.isdisjoint(higher_lanes(lane))

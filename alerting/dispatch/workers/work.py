@@ -21,11 +21,11 @@ from alerting.dispatch import reach
 from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.lease import Lease
 from alerting.dispatch.plan import Planner
+from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.recovery import Recovery
-from alerting.dispatch.workers.sweep import House
 from alerting.domain.delivery import DeliveryState
-from alerting.domain.lane import GRAVE_LANES, graver
+from alerting.domain.lane import HIGH_PRIORITY_LANES, higher_lanes
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.observe.metrics import WORK_FAILED, WORK_SECONDS
@@ -47,15 +47,15 @@ _AT_ONCE = 2
 
 #: A notification that found work keeps its process from the next one for this long: another process
 #: takes that.
-_RING_S = 0.05
+_NOTICE_S = 0.05
 
 
 class Worker:
     """Does one process's work. Lives on one event loop.
 
-    precedence: says which lanes it does, and what of them may begin; planner, deliverer and house
-    stand aside by the same one. owner: the name work is claimed by. stopping: True once this
-    process is to end; nothing new is begun then, and chunks are left between two windows.
+    precedence: says which lanes it does, and what of them may begin; planner, deliverer and
+    maintenance yield by the same one. owner: the name work is claimed by. stopping: True once this
+    process must end; nothing new is begun then, and chunks are left between two batches.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Worker:
         clock: Clock,
         planner: Planner,
         deliverer: Deliverer,
-        house: House,
+        maintenance: Maintenance,
         settings: Settings,
         precedence: Precedence,
         *,
@@ -75,12 +75,12 @@ class Worker:
         self._clock = clock
         self._planner = planner
         self._deliverer = deliverer
-        self._house = house
+        self._maintenance = maintenance
         self._settings = settings
         self._owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._stopping = stopping
         self._precedence = precedence
-        self._in_hand: dict[asyncio.Task[None], Work] = {}
+        self._running: dict[asyncio.Task[None], Work] = {}
         self._filling = asyncio.Lock()
         self._wake = asyncio.Event()
         self._recovery = Recovery(
@@ -96,19 +96,19 @@ class Worker:
         working = asyncio.create_task(self._work())
         beside = [
             asyncio.create_task(self._recover_on()),
-            asyncio.create_task(self._precedence.keep_looking(self._held)),
+            asyncio.create_task(self._precedence.watch_until_cancelled(self._held)),
         ]
-        async with self._house.kept():
+        async with self._maintenance.running():
             try:
                 yield
             finally:
                 await end(working, *beside)
                 await self.finish(self._settings.drain_s)
 
-    async def ring(self) -> None:
+    async def notify(self) -> None:
         """Look for work at once."""
         if await self._tried(self.fill):
-            await asyncio.sleep(_RING_S)
+            await asyncio.sleep(_NOTICE_S)
 
     async def fill(self) -> int:
         """Claim and start work while there is room for it; returns the number of rows."""
@@ -123,8 +123,8 @@ class Worker:
 
     async def finish(self, timeout_s: float | None = None) -> None:
         """Wait until no work is in progress."""
-        while self._in_hand:
-            _, late = await asyncio.wait(self._in_hand, timeout=timeout_s)
+        while self._running:
+            _, late = await asyncio.wait(self._running, timeout=timeout_s)
             if late:
                 log.warning("worker.not_drained", waited_s=timeout_s)
                 return
@@ -167,15 +167,15 @@ class Worker:
         room: list[Room] = []
         full: list[Queue] = []
         for lane, only_first in (await self._precedence.may_begin()).items():
-            rivals = graver(lane) | {lane}
+            competing = higher_lanes(lane) | {lane}
             for channel in (PLAN, *registry.names()):
-                # What is lighter leaves the room of graver work alone.
+                # What is lighter leaves the room of higher lanes alone.
                 here = [w for w in self._held() if w.channel == channel]
-                held = [w for w in here if w.lane in rivals]
+                held = [w for w in here if w.lane in competing]
                 if len(held) < _AT_ONCE:
                     room.append((lane, channel, only_first))
                     continue
-                if lane in GRAVE_LANES and not any(w.first for w in here):
+                if lane in HIGH_PRIORITY_LANES and not any(w.first for w in here):
                     # The end of a high-priority alert has room of its own.
                     room.append((lane, channel, True))
                 if channel != PLAN and len(held) == _AT_ONCE and not only_first:
@@ -189,15 +189,15 @@ class Worker:
             )
         for work in found:
             task = asyncio.create_task(self._measured(work))
-            self._in_hand[task] = work
+            self._running[task] = work
             task.add_done_callback(self._done)
         return len(found)
 
     def _held(self) -> Collection[Work]:
-        return self._in_hand.values()
+        return self._running.values()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._in_hand[task]
+        del self._running[task]
         self._wake.set()
 
     async def _measured(self, work: Work) -> None:

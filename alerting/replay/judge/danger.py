@@ -64,8 +64,8 @@ class Voice:
             self.ended = other.ended
         if other.told_no > self.told_no:
             self.told, self.told_no = other.told, other.told_no
-        rang = [at for at in (self.rang_at, other.rang_at) if at is not None]
-        self.rang_at = max(rang, default=None)
+        mark_notified = [at for at in (self.rang_at, other.rang_at) if at is not None]
+        self.rang_at = max(mark_notified, default=None)
 
 
 @dataclass(slots=True, eq=False)

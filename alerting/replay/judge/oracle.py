@@ -162,9 +162,9 @@ class Oracle:
             if delivery.wakes or not case.waking:
                 c.lost = f"{why}, {outcome}" if outcome in _GONE and why != outcome else why
 
-    def digest_sent(self, citizen: int, gravest: Severity, at: datetime) -> None:
+    def digest_sent(self, citizen: int, most_severe: Severity, at: datetime) -> None:
         """Note that a digest interrupted a citizen."""
-        if gravest.rank > SEVERE and self._quiet(citizen, at, NO_END):
+        if most_severe.rank > SEVERE and self._quiet(citizen, at, NO_END):
             self.findings.quiet_hour_violations += 1
 
     def finish(self) -> Findings:
@@ -227,8 +227,8 @@ class Oracle:
         danger.spots |= case.spots
         self._void(danger, voice, made, now)
         if said.rank == _EXTREME and any(Kind.BEGIN in c.kinds for c in made):
-            rang = self._rang.get(citizen, ())
-            if any(now - at <= ECHO and other.as_much_as(said) for at, other in rang):
+            mark_notified = self._rang.get(citizen, ())
+            if any(now - at <= ECHO and other.as_much_as(said) for at, other in mark_notified):
                 made[0].loud = False
         for c in danger.open:
             if c.voice is voice and c.lasting and c.deadline >= now:
@@ -338,8 +338,8 @@ class Oracle:
         if loud:
             voice.rang_at = at
             if said.rank == _EXTREME:
-                rang = [r for r in self._rang.get(citizen, ()) if at - r[0] <= ECHO]
-                self._rang[citizen] = [*rang, (at, said)]
+                mark_notified = [r for r in self._rang.get(citizen, ()) if at - r[0] <= ECHO]
+                self._rang[citizen] = [*mark_notified, (at, said)]
         if case.no >= voice.told_no and not voice.ended:
             voice.told, voice.told_no = said, case.no
         danger.told_spots |= case.spots

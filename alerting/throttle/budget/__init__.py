@@ -156,11 +156,11 @@ class Budget(Protocol):
 
 
 #: The class that is always admitted; 1 to 3 are Moderate, Minor and routine.
-GRAVE = 0
+HIGH_PRIORITY = 0
 
 _CLASSES = {
-    Severity.EXTREME: GRAVE,
-    Severity.SEVERE: GRAVE,
+    Severity.EXTREME: HIGH_PRIORITY,
+    Severity.SEVERE: HIGH_PRIORITY,
     Severity.MODERATE: 1,
     Severity.MINOR: 2,
     Severity.UNKNOWN: 3,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from alerting.throttle.budget import (
     BUCKET,
     DAY_S,
-    GRAVE,
+    HIGH_PRIORITY,
     LONGEST_WAIT_S,
     REMEMBERED_S,
     Answer,
@@ -143,13 +143,13 @@ class MemoryBudget:
         """The same, at once."""
         now = self._seconds()
         rules = Rules(limits, now)
-        gravest: dict[int, int] = {}
+        most_severe: dict[int, int] = {}
         for ask in asks:
             kind = class_of(ask.severity)
-            gravest[ask.citizen_id] = min(kind, gravest.get(ask.citizen_id, kind))
+            most_severe[ask.citizen_id] = min(kind, most_severe.get(ask.citizen_id, kind))
         answers: dict[int, Answer] = {}
         at: int | None = None
-        for citizen_id, kind in gravest.items():
+        for citizen_id, kind in most_severe.items():
             if citizen_id // BUCKET != at:
                 at = citizen_id // BUCKET
                 bucket = self._bucket(at, now)
@@ -157,8 +157,8 @@ class MemoryBudget:
             number = bucket.numbers[citizen_id % BUCKET] or self._add(bucket, citizen_id % BUCKET)
             verdicts = said.verdicts
             verdict = verdicts[number - 1] if number <= len(verdicts) else 0
-            if not verdict or (kind == GRAVE and verdict != ADMIT):
-                verdict, after = rules.judge(kind, bytes(bucket.records[_span(number)]))
+            if not verdict or (kind == HIGH_PRIORITY and verdict != ADMIT):
+                verdict, after = rules.evaluate(kind, bytes(bucket.records[_span(number)]))
                 bucket.records[_span(number)] = after
                 self._bytes += 2 * _put(verdicts, number, verdict)
                 said.at = now

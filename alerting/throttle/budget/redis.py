@@ -75,13 +75,13 @@ class RedisBudget:
         """
         if not asks:
             return []
-        gravest: dict[int, int] = {}
+        most_severe: dict[int, int] = {}
         for ask in asks:
             kind = class_of(ask.severity)
-            known = gravest.get(ask.citizen_id)
+            known = most_severe.get(ask.citizen_id)
             if known is None or kind < known:
-                gravest[ask.citizen_id] = kind
-        calls = list(plan(occasion, gravest))
+                most_severe[ask.citizen_id] = kind
+        calls = list(plan(occasion, most_severe))
         figures = pack_figures(limits, None if self._now_s is None else self._now_s())
         try:
             async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from alerting.throttle.budget import GRAVE, WAIT_UNIT_S, Limits
+from alerting.throttle.budget import HIGH_PRIORITY, WAIT_UNIT_S, Limits
 
 #: When each window is paid off: the spacing, then the days of Moderate, Minor and routine.
 _RECORD = struct.Struct("<4i")
@@ -30,15 +30,15 @@ class Rules:
         # Citizens who had the same messages at the same time have equal records, and they are many.
         self._judged: dict[tuple[int, bytes], tuple[int, bytes]] = {}
 
-    def judge(self, kind: int, record: bytes) -> tuple[int, bytes]:
+    def evaluate(self, kind: int, record: bytes) -> tuple[int, bytes]:
         """The answer's number for a message of this class, and the record after it."""
         key = (kind, record)
         found = self._judged.get(key)
         if found is None:
-            found = self._judged[key] = self._judge(kind, record)
+            found = self._judged[key] = self._evaluate(kind, record)
         return found
 
-    def _judge(self, kind: int, record: bytes) -> tuple[int, bytes]:
+    def _evaluate(self, kind: int, record: bytes) -> tuple[int, bytes]:
         now, limits = self._now, self._limits
         tats = list(_RECORD.unpack(record))
         spacing = _debt(tats[0], now, limits.spacing_window_s)
@@ -46,7 +46,7 @@ class Rules:
             _debt(tat, now, limit.day_window_s)
             for tat, limit in zip(tats[1:], limits.classes, strict=True)
         ]
-        if kind != GRAVE:
+        if kind != HIGH_PRIORITY:
             limit = limits.classes[kind - 1]
             hour_wait = spacing - (limit.at_once - 1) * limits.spacing_s
             day_wait = days[kind - 1] - limit.day_room_s

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from alerting.domain.alert import Alert, Area, Circle, Info, MsgType, NamedValue, Polygon, Severity
 from alerting.domain.geocode import KeyRange, overlap, ranges
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape, union
-from alerting.domain.said import numbers
+from alerting.domain.info_selection import numbers
 from alerting.errors import BadInput
 from alerting.throttle.silence.matcher import Matcher, Op, storable
 

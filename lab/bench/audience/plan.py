@@ -47,9 +47,9 @@ async def plan(data: bytes) -> dict[str, float]:
     async with Runtime.open(settings) as runtime:
         submitted = await submit(
             runtime.db, data, principal=internal("bench"), now=True, clock=runtime.clock,
-            doorbell=runtime.doorbell,
+            notifier=runtime.notifier,
         )  # fmt: skip
-        planner = Planner(runtime.db, runtime.clock, runtime.doorbell, settings)
+        planner = Planner(runtime.db, runtime.clock, runtime.notifier, settings)
         room = [(lane, outbox.PLAN, False) for lane in Lane]
         claimed = await queues.claim(runtime.db, room, owner="bench", lease_s=settings.lease_s)
         if not claimed:

@@ -24,11 +24,11 @@ import psycopg
 from alerting import examples
 from alerting.cap import read, to_xml
 from alerting.clock import SystemClock
-from alerting.dispatch.broker import Doorbell
+from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.intake.submit import submit
 from alerting.dispatch.status import status
 from alerting.dispatch.workers.duty import Done, Duty
-from alerting.dispatch.workers.sweep import House
+from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.domain.principal import internal
 from alerting.embedded import engines
 from alerting.errors import WorkFailed
@@ -107,20 +107,20 @@ def _measure(folder: Path, size: Size, options: Options) -> Measured:
 async def _keep(
     found: Measured, url: str, redis_url: str, looking: psycopg.Connection[Any], alert_id: UUID
 ) -> None:
-    db, doorbell = Database(url), Doorbell(redis_url)
-    house = House(db, SystemClock(), doorbell, Settings())
-    for duty in house.duties.values():
+    db, notifier = Database(url), WorkNotifier(redis_url)
+    maintenance = Maintenance(db, SystemClock(), notifier, Settings())
+    for duty in maintenance.duties.values():
         duty.step = _timed(found, duty)
     try:
         start = time.perf_counter()
-        await house.keep()
+        await maintenance.run_once()
         found.digests_s = time.perf_counter() - start
         await asyncio.to_thread(fill.send, looking)
         start = time.perf_counter()
-        await house.keep()
+        await maintenance.run_once()
         found.settle_s = time.perf_counter() - start
         # What is left is a round with nothing to do.
-        await house.keep()
+        await maintenance.run_once()
         flood = read(examples.FLOOD.read_bytes()).alerts[0]
         for _ in range(_LOOKS):
             with _seconds(found.status_s):
@@ -133,11 +133,11 @@ async def _keep(
                     data,
                     principal=internal("bench"),
                     clock=SystemClock(),
-                    doorbell=doorbell,
+                    notifier=notifier,
                     now=True,
                 )
     finally:
-        doorbell.close()
+        notifier.close()
         await db.close()
 
 

@@ -27,7 +27,7 @@ from lab.bench.population import District, districts, hold_nothing_up, settle_do
 from lab.bench.report import Options, Report, Table, Target
 from lab.bench.statements import Counted
 from lab.bench.stubs.twilio import TwilioStub, settings_for, twilio
-from lab.bench.whole_way import accepted, machine, settle, warm
+from lab.bench.whole_way import accepted, machine, record_outcomes, warm
 
 FULL = (10_000, 10_000, 10_000, 100_000, 1_000_000)
 QUICK = (300, 600)
@@ -99,7 +99,7 @@ async def _send(settings: Settings, everywhere: Sequence[District], options: Opt
             urls = config.database_url, config.redis_url
             before = await asyncio.to_thread(costs.read, *urls)
             start = time.perf_counter()
-            alert_id = await settle(runtime, data)
+            alert_id = await record_outcomes(runtime, data)
             seconds = time.perf_counter() - start
             after = await asyncio.to_thread(costs.read, *urls)
             told = await accepted(runtime, alert_id)

@@ -13,7 +13,7 @@ from lab.bench.population import District, hold_nothing_up, settle_down
 from lab.bench.report import Table
 from lab.bench.statements import Counted, Statement, counted, server_config, shortened
 from lab.bench.statements import uncounted as unseen
-from lab.bench.whole_way import accepted, machine, settle, warm
+from lab.bench.whole_way import accepted, machine, record_outcomes, warm
 
 #: Of a table's rows: so many that took most time, and with them those that are run most.
 _DEAREST, _MOST_RUN = 10, 5
@@ -40,7 +40,7 @@ async def count(settings: Settings, everywhere: Sequence[District]) -> Counted:
             for district in everywhere:
                 data = district.alert(Severity.SEVERE, f"counted-{district.no}")
                 with counted(config.database_url, log) as found:
-                    alert_id = await settle(runtime, data)
+                    alert_id = await record_outcomes(runtime, data)
                 told = await accepted(runtime, alert_id)
                 if told != district.count:
                     raise WorkFailed(f"The ledger has {told:,} accepted of {district.count:,}.")

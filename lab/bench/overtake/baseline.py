@@ -67,7 +67,7 @@ class _Baseline:
 def fly_baseline(flight: Flight, say: Callable[[str], None]) -> list[Passage]:
     """Its passages. Raises WorkFailed where an Extreme's message is missing or doubled, or where
     nothing was left of the light ones while the last Extreme was sent."""
-    count = flight.before + len(flight.during) + flight.after
+    count = flight.before + len(flight.background_task) + flight.after
     warm, *places = districts([1, *[flight.grave] * count, flight.light])
     graves, light = places[:-1], places[-1]
     sent: list[tuple[District, float, bool]] = []
@@ -86,7 +86,7 @@ def fly_baseline(flight: Flight, say: Callable[[str], None]) -> list[Passage]:
             for _ in range(flight.before):
                 grave(loaded=False)
             baseline.publish(light, LIGHTEST)
-            for n in flight.during:
+            for n in flight.background_task:
                 until(partial(baseline.has_sent, light, n), timeout_s=_MOST_S, what="light tasks")
                 say(f"  … and while {flight.light:,} light tasks wait …")
                 grave(loaded=True)

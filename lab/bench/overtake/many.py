@@ -23,8 +23,8 @@ import aiohttp
 from alerting.audience.synthetic import SyntheticCitizen, store
 from alerting.bootstrap import Runtime
 from alerting.demo.run import demo_settings
+from alerting.dispatch.evaluation import policies
 from alerting.dispatch.intake.submit import submit
-from alerting.dispatch.judging import policies
 from alerting.domain.alert import Severity
 from alerting.domain.principal import internal
 from alerting.embedded.carriers import PUSH_SEED, subscription
@@ -211,7 +211,7 @@ class _Stand:
             principal=internal("bench"),
             now=True,
             clock=runtime.clock,
-            doorbell=runtime.doorbell,
+            notifier=runtime.notifier,
         )
         return _Mark(district.no, at_s)
 

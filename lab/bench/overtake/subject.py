@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from alerting.bootstrap import Runtime
-from alerting.dispatch.intake.cancel import call_back_all, cancel
+from alerting.dispatch.evaluation import policies
+from alerting.dispatch.intake.cancel import cancel, revoke_all
 from alerting.dispatch.intake.submit import submit
-from alerting.dispatch.judging import policies
 from alerting.domain.alert import Severity
 from alerting.domain.principal import internal
 from alerting.embedded import engines
@@ -47,15 +47,15 @@ class Flight:
     """What is flown.
 
     light: citizens of the alert that is overtaken. grave: citizens of each Extreme. before, after:
-    so many Extremes while nothing else is to be done. during: when so many messages of the light
-    alert were taken, the next Extreme is submitted. severity: of the light alert, which may be as
-    grave as those that overtake it.
+    so many Extremes while nothing else is to be done. background_task: when so many messages of the
+    light alert were taken, the next Extreme is submitted. severity: of the light alert, which may
+    be as grave as those that overtake it.
     """
 
     light: int
     grave: int
     before: int
-    during: tuple[int, ...]
+    background_task: tuple[int, ...]
     after: int
     severity: Severity = Severity.MODERATE
 
@@ -101,7 +101,7 @@ async def fly(flight: Flight, groups: Mapping[str, str], say: Callable[[str], No
     Raises WorkFailed where a message is missing, doubled or unknown to the ledger, or where the
     light alert was over before the last Extreme had been sent.
     """
-    count = flight.before + len(flight.during) + flight.after
+    count = flight.before + len(flight.background_task) + flight.after
     places = districts([*[flight.grave] * count, flight.light])
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -163,7 +163,7 @@ class _Pilot:
             await self._grave(loaded=False)
         before = self._standin.count()
         light = await self._submit(self._places[-1], flight.severity)
-        for n in flight.during:
+        for n in flight.background_task:
             # Another process's log raises no event here: it has to be asked.
             while self._standin.count() - before < n:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
@@ -195,7 +195,7 @@ class _Pilot:
             principal=internal("bench"),
             now=True,
             clock=runtime.clock,
-            doorbell=runtime.doorbell,
+            notifier=runtime.notifier,
         )
         return submitted.alert_id
 
@@ -223,9 +223,9 @@ class _Pilot:
             alert_id,
             principal=internal("bench"),
             clock=runtime.clock,
-            doorbell=runtime.doorbell,
+            notifier=runtime.notifier,
         )
-        await call_back_all(runtime.db, runtime.clock, cancelled.ended)
+        await revoke_all(runtime.db, runtime.clock, cancelled.ended)
         if cancelled.notice is None:
             raise WorkFailed("An alert was not cancelled.")
         return cancelled.notice.alert_id

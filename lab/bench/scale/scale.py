@@ -22,8 +22,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from alerting.bootstrap import Runtime
+from alerting.dispatch.evaluation import policies
 from alerting.dispatch.intake.submit import submit
-from alerting.dispatch.judging import policies
 from alerting.domain.alert import Severity
 from alerting.domain.principal import internal
 from alerting.domain.segments import measure
@@ -171,7 +171,7 @@ async def _submit(runtime: Runtime, alert: bytes) -> UUID:
         principal=internal("bench"),
         now=True,
         clock=runtime.clock,
-        doorbell=runtime.doorbell,
+        notifier=runtime.notifier,
     )
     return submitted.alert_id
 
