@@ -10,12 +10,13 @@ import yaml
 from doc_pages import DOCS, ROOT, definitions, links, named, names_in, rows, section, text_of
 from pydantic import BaseModel
 
+from alerting.channels import registry
 from alerting.dispatch.broker import TASK, make_app
 from alerting.domain.lane import Lane
 from alerting.embedded.processes import processes
 from alerting.settings import Settings
 from alerting.store.schema import metadata
-from alerting.throttle.policy.model import Policy
+from alerting.throttle.policy.model import policy_type
 
 PAGE = DOCS / "architecture.md"
 
@@ -104,9 +105,10 @@ def test_the_processes_are_those_that_are_started() -> None:
 def test_the_settings_it_names_exist() -> None:
     names = set(re.findall(r"ALERTING_[A-Z0-9_]+", text_of(PAGE)))
     assert names <= set(Settings().to_environment())
-    sections = "|".join(Policy.model_fields)
+    policy = policy_type(tuple(sorted(registry.rates())))
+    sections = "|".join(policy.model_fields)
     for path in re.findall(rf"`((?:{sections})(?:\.[a-z_]+)+)`", text_of(PAGE)):
-        there: type[BaseModel] | None = Policy
+        there: type[BaseModel] | None = policy
         for name in path.split("."):
             assert there is not None, path
             assert name in there.model_fields, path

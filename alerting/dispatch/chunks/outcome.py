@@ -102,7 +102,7 @@ def asked_to_wait(outcomes: Sequence[Outcome]) -> float:
 
 
 def in_doubt_step(d: OpenDelivery, lane: Lane, now: datetime, settings: Settings) -> InDoubtStep:
-    """Resend what is high-priority, or was asked for, and flag it; hold the rest for a receipt, then close
+    """Resend what is high-priority or asked for, flagged; hold the rest for a receipt, then close
     it."""
     since = now - (d.attempted_at or now)
     if _is_resent(d, lane):
