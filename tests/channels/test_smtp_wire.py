@@ -90,7 +90,7 @@ def test_each_reply_has_its_own_time() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Ahead)
         relay = Relay(mail=[SILENCE])
-        wire = Wire(relay, timeout_s=60)
+        wire = Wire(relay, timeout_s=10)
         asking = asyncio.create_task(wire.ask(THREE, 3))
         for reply in (b"250 Ok\r\n", b"250 Ok\r\n"):
             await settle()
@@ -112,7 +112,7 @@ def test_a_connection_nobody_asks_anything_may_be_silent_for_long() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Ahead)
         relay = Relay(rset=[b"250 Ok", b"250 Ok", SILENCE])
-        wire = Wire(relay, timeout_s=60)
+        wire = Wire(relay, timeout_s=10)
         for _ in range(2):
             assert await wire.ask(b"RSET\r\n") == [Reply(250, "Ok")]
             loop.ahead += 100
