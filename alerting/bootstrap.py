@@ -20,7 +20,6 @@ from alerting.domain.links import Links, new_key
 from alerting.drills import rosters
 from alerting.embedded.carriers.identity import SANDBOX_ACCOUNT, SANDBOX_TOKEN
 from alerting.errors import Unavailable
-from alerting.observe.metrics import BREAKER, watch_pool
 from alerting.settings import Settings
 from alerting.store.db import AWAY, Database, server_now
 from alerting.store.secrets import BOUNCE_KEY, get_or_create
@@ -118,7 +117,6 @@ class Runtime:
         async with AsyncExitStack() as stack:
             db = Database(database_url(settings))
             stack.push_async_callback(db.close)
-            watch_pool(lambda: db.pool)
             async with db.begin() as connection:
                 link_key = await get_or_create(connection, "link", new_key)
                 vapid = await get_or_create(connection, "vapid", _push_key)
@@ -258,6 +256,9 @@ class Runtime:
                 cooldown_changed=sync.changed,
             )
             await stack.enter_async_context(sync.running(routes.breakers))
+            # Only processes that send are measured; commands need not load it.
+            from alerting.observe.metrics import BREAKER
+
             for name, breaker in routes.breakers.items():
                 BREAKER.labels(name).set_function(partial(_degree, breaker))
             yield routes

@@ -15,7 +15,7 @@ from alerting.dispatch.workers.work import Worker
 from alerting.domain.lane import Lane
 from alerting.errors import Unavailable
 from alerting.observe.exporter import exported
-from alerting.observe.metrics import BUDGET_ANSWERS
+from alerting.observe.metrics import BUDGET_ANSWERS, watch_pool
 from alerting.observe.tracing import traced
 from alerting.settings import Settings
 from alerting.store.presence import Presence
@@ -84,6 +84,7 @@ async def _opened(
     settings: Settings, lanes: Collection[Lane], stopping: Callable[[], bool]
 ) -> AsyncIterator[Worker]:
     async with Runtime.open(settings) as runtime, runtime.routes() as routes:
+        watch_pool(lambda: runtime.db.pool)
         presence = Presence(database_url(settings), [lane.value for lane in lanes])
         redis = connect(redis_url(settings))
         precedence = Precedence(

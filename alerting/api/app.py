@@ -28,7 +28,7 @@ from alerting.api.bounds import Bounded
 from alerting.api.described import ABOUT, Described
 from alerting.bootstrap import Runtime
 from alerting.garbage import freeze_startup_objects
-from alerting.observe.metrics import REQUEST_SECONDS, REQUESTS
+from alerting.observe.metrics import REQUEST_SECONDS, REQUESTS, watch_pool
 from alerting.observe.tracing import traced
 from alerting.settings import Settings
 from alerting.store.receipts import Intake
@@ -51,6 +51,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         with traced(settings.otlp_endpoint, "alerting-api"):
             async with Runtime.open(settings) as runtime:
                 app.state.runtime = runtime
+                watch_pool(lambda: runtime.db.pool)
                 app.state.intake = Intake(runtime.db)
                 freeze_startup_objects()
                 yield

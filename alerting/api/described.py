@@ -54,6 +54,13 @@ _HEADERS: dict[int, dict[str, str]] = {
     503: {"Retry-After": "Seconds to wait."},
 }
 
+#: What any call may answer, with or without a key.
+_ANYWHERE = {
+    413: "The body is too large.",
+    422: "The request has what no request may have; the detail names it.",
+    429: "Too many requests of one network.",
+}
+
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -69,7 +76,7 @@ def answers(
         status: {"model": model, "description": meaning} | _headers(_HEADERS.get(status, {}))
         for status, (model, meaning) in good.items()
     }
-    for status, meaning in sorted(((_ALWAYS if keyed else {}) | dict(problems)).items()):
+    for status, meaning in sorted(((_ALWAYS if keyed else _ANYWHERE) | dict(problems)).items()):
         described[status] = {
             "description": meaning,
             "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},

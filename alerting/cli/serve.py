@@ -23,7 +23,7 @@ from alerting.cli.database import do
 from alerting.errors import BadInput
 from alerting.observe.exporter import exported
 from alerting.observe.logs import configure, logger
-from alerting.observe.metrics import duty
+from alerting.observe.metrics import duty, watch_pool
 from alerting.settings import Settings, settings
 from alerting.start import require_fit
 from alerting.store.db import AWAY, raw
@@ -112,6 +112,7 @@ async def _run_maintenance(config: Settings) -> None:
             background_task(_keep_pruned(runtime, config.retention_days)),
             background_task(_keep_stop_list(runtime, config.stop_list)),
         ):
+            watch_pool(lambda: runtime.db.pool)
             await stop.wait()
 
 

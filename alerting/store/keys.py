@@ -75,7 +75,8 @@ async def create(
     known = owner.principal if owner is not None else None
     if known is None and (never := _PERSONS_ONLY.intersection(rights)):
         raise BadInput(
-            f"A machine has not the right {min(never)!r}.", remedy="Name a person: --person NAME."
+            f"A machine does not have the right {min(never)!r}.",
+            remedy="Name a person: --person NAME.",
         )
     values = people.checked(
         name,

@@ -50,7 +50,7 @@ async def work(served: Served) -> None:
         run.db,
         run.clock,
         Routes({"sms": (Provider("sms.1", Phones()),)}, rates, alarms),
-        run.verdicts(run.policies(), budget),
+        run.evaluator(run.policies(), budget),
         run.links,
         settings,
     )

@@ -103,7 +103,7 @@ async def test_the_command(served: Served, alert_xml: bytes, typed: Type) -> Non
     code, said = await run(alert, "--dry-run")
     assert (code, said) == (
         0,
-        f"Would cancel alert {alert}. It had reached nobody, so nobody would be told. "
+        f"Would cancel alert {alert}. It had reached nobody, so nobody would be notified. "
         "Nothing was changed.\n",
     )
     code, said = await run(alert, "--false-alarm", "--json")

@@ -192,13 +192,13 @@ async def test_nobody_is_told_where_the_engines_are(served: Served) -> None:
     parts = [p for p in address.replace("?", "/").replace("&", "/").split("/") if len(p) > 5]
 
     served.runtime.db._engine = type(served.runtime.db)(
-        "postgresql://somebody@/nothing?host=/nowhere/secret-folder"
+        "postgresql://secret-login@/nothing?host=/nowhere/secret-folder"
     )._engine
     for method, path in routes(served):
         answer = await served.http.request(
             method, filled(path, "0b0e7a54-5d6e-4c8e-9a34-6f3f0f6f5a11"), headers=served.auth
         )
-        for notified in ("secret-folder", "nowhere", "somebody", "postgresql", *parts):
+        for notified in ("secret-folder", "nowhere", "secret-login", "postgresql", *parts):
             assert notified not in answer.text, (method, path, notified)
     metrics = await served.http.get("/metrics")
     assert (metrics.status_code, "alerting_database_up 0" in metrics.text) == (200, True)

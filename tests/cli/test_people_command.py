@@ -209,7 +209,7 @@ def test_a_first_person_without_an_account_gets_a_key_and_acts_by_it(
 ) -> None:
     """As in containers, where everybody has one uid."""
     token = said(run, "people", "add", "ada", "--key", "ada-1")["key"]
-    assert run("silence", "end", "abcdef12")[1].startswith("Nobody is known by this account")
+    assert run("silence", "end", "abcdef12")[1].startswith("This account's uid ")
     made = said(run, "submit", "--now", FLOOD, token=token)
     assert made["created"]
     # A token goes before the account, and a bad one is not forgiven for it.
@@ -238,7 +238,7 @@ def test_a_token_in_a_settings_file_makes_nobody(
     token = said(run, "people", "add", "ada", "--key", "ada-1")["key"]
     (tmp_path / ".env").write_text(f"ALERTING_TOKEN={token}\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert run("policy", "rollback", "0")[1].startswith("Nobody is known by this account")
+    assert run("policy", "rollback", "0")[1].startswith("This account's uid ")
 
 
 @pytest.mark.usefixtures("operator")
@@ -274,7 +274,7 @@ def test_a_key_is_made_with_its_limits_and_listed_with_them(run: Run, tmp_path: 
         (("--expires", "9 d"), "is not a duration"),
         (("--status", "Real"), "'Real' is not one of"),
         (("--person", "nobody"), "There is no person 'nobody'"),
-        (("--right", "approve"), "A machine has not the right 'approve'"),
+        (("--right", "approve"), "A machine does not have the right 'approve'"),
         (("--sender", "a b"), "is no sender"),
     ],
 )

@@ -124,7 +124,7 @@ def test_a_shadow_runs_is_reported_and_stopped(run: Run, file: Callable[[str], s
     assert said(run, "report") == {
         "version": version, "deliveries": 0, "different": 0, "rows": [],
     }  # fmt: skip
-    assert run("report")[1] == f"Version {version} would decide 0 of 0 otherwise.\n"
+    assert run("report")[1] == f"Version {version} would decide 0 of 0 differently.\n"
     assert run("shadow", "--off")[1] == "The shadow is stopped.\n"
     assert said(run, "shadow", "--off") == {"stopped": False}
     assert run("shadow")[0] == run("shadow", "--off", file(""))[0] == 2

@@ -220,7 +220,7 @@ async def test_no_more_than_twenty_of_one_wait(harness: DispatchHarness, flood: 
     waiting = [
         await submitted(harness, flood, f"n-{n}", "key:flooder", Severity.SEVERE) for n in range(20)
     ]
-    with pytest.raises(TooManyHeld, match=r"20 alerts of key:flooder wait for one already") as e:
+    with pytest.raises(TooManyHeld, match=r"20 alerts of key:flooder already wait for one") as e:
         await submitted(harness, flood, "too-many", "key:flooder", Severity.SEVERE)
     assert (e.value.http_status, e.value.exit_code) == (429, 1)
     async with harness.db.begin() as c:

@@ -49,7 +49,7 @@ async def test_whoever_lost_the_lease_calls_no_provider(
 ) -> None:
     submitted = await harness.submit(alert_xml)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lease, "sure", property(lambda lease: False))
+        patch.setattr(Lease, "is_valid", property(lambda lease: False))
         await harness.worker().sweep()
     assert harness.sent == []
     rows = await harness.rows(submitted.alert_id)

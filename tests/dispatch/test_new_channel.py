@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from beacon import Beacons, beacon
-from dispatch_harness import Hand
+from dispatch_harness import Hand, Politeness
 from redis.asyncio import Redis
 from sqlalchemy import func, update
 
@@ -139,7 +139,8 @@ async def centre(
         )
         planner = Planner(runtime.db, clock, runtime.notifier, settings)
         maintenance = runtime.maintenance()
-        hand = Hand(runtime.db, clock, planner, deliverer, maintenance, settings, tuple(Lane))
+        precedence = Politeness(runtime.db, tuple(Lane), stretch_s=settings.lease_s / 3)
+        hand = Hand(runtime.db, clock, planner, deliverer, maintenance, settings, precedence)
         yield Centre(runtime, clock, hand, redis, tmp_path)
 
 

@@ -12,10 +12,10 @@ from dispatch_harness import DispatchHarness
 from sqlalchemy import text
 
 from alerting.cap import to_xml
-from alerting.dispatch.placement import database
-from alerting.dispatch.placement import place as placement
 from alerting.dispatch.intake import submit as submitting
 from alerting.dispatch.intake.submission import Prepared
+from alerting.dispatch.placement import database
+from alerting.dispatch.placement import place as placement
 from alerting.domain.alert import Alert, Area, NamedValue, Polygon
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Forbidden

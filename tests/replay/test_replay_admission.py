@@ -59,7 +59,7 @@ class Live:
         """Why it was held, "" where it was not; None where it was not taken as a new alert.
         Whatever is held is approved at once."""
         self._clock.at = alert.sent
-        options: dict[str, Any] = {"clock": self._clock, "doorbell": self._notifier}
+        options: dict[str, Any] = {"clock": self._clock, "notifier": self._notifier}
         machine = Principal(f"key:{alert.sender}", rights=frozenset({"submit"}))
         try:
             done = await submit(self._db, to_xml(alert), principal=machine, **options)

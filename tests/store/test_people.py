@@ -137,10 +137,13 @@ async def test_a_persons_key_acts_as_the_person(db: Database) -> None:
         ({"area": box(0, 0, 2, 2)}, "an area"),
         ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "expired already"),
         ({"name": "other"}, "A key named 'other' exists"),
-        ({"owner": None, "rights": ["approve"]}, "A machine has not the right 'approve'"),
-        ({"owner": None, "rights": ["people"]}, "A machine has not the right 'people'"),
+        ({"owner": None, "rights": ["approve"]}, "A machine does not have the right 'approve'"),
+        ({"owner": None, "rights": ["people"]}, "A machine does not have the right 'people'"),
         ({"owner": None}, "not said for which senders"),
-        ({"by": Principal("person:x", rights=frozenset({"submit"}))}, "not the right 'people'"),
+        (
+            {"by": Principal("person:x", rights=frozenset({"submit"}))},
+            "not have the right 'people'",
+        ),
     ],
 )
 async def test_a_key_has_at_most_what_its_person_has(

@@ -10,9 +10,9 @@ from alerting.errors import Forbidden
 def authorise(principal: Principal, alert: Alert) -> None:
     """Let an alert pass only from whom it may come.
 
-    Raises Forbidden, saying why, where the principal has not the right to submit, does not speak
-    for the alert's sender (whoever may end any alert sends the Cancel in its sender's name), may
-    not use its status, or where the alert may concern somebody outside the principal's area.
+    Raises Forbidden, saying why, where the principal does not have the right to submit, does not
+    speak for the alert's sender (whoever may end any alert sends the Cancel in its sender's name),
+    may not use its status, or where the alert may concern somebody outside the principal's area.
     """
     principal.require("submit")
     speaks = principal.speaks_for(alert.sender) or (
