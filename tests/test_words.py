@@ -7,7 +7,7 @@ import re
 from words import Rule, findings, load, main
 
 _RULES = [Rule(re.compile(r"\bgraver\b"), "more severe", ("alerting/*",), ("`graver`",))]
-_NAMES = frozenset({"pipelined"})
+_NAMES = frozenset({"one_flight"})
 
 
 def _found(path: str, text: str) -> list[tuple[int, str]]:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from prometheus_client import start_http_server
 
+# What is counted registers itself where it is loaded.
+from alerting.observe import metrics as metrics
 from alerting.observe.logs import logger
 
 log = logger(__name__)
