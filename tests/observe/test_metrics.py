@@ -173,15 +173,15 @@ async def scraped(
         process(["alerting.cli", "scheduler"], scheduler, tmp_path / "scheduler.log"),
         process([*celery, "--without-gossip", "--without-mingle"], worker, tmp_path / "worker.log"),
     ):
-        until(answers(first), timeout_s=90, what="the API")
+        until(answers(first), timeout_s=240, what="the API")
         await alert_for(settings, citizens=40)
         sent = (
             'outcome="accepted"',
             "alerting_rate_limit_wait_seconds_bucket{",
             'answer="admitted"',
         )
-        until(answers(first + 4, *sent), timeout_s=90, what="the worker to send")
-        until(answers(first + 3, 'duty="prune"', 'duty="stop-list"'), timeout_s=90, what="duties")
+        until(answers(first + 4, *sent), timeout_s=240, what="the worker to send")
+        until(answers(first + 3, 'duty="prune"', 'duty="stop-list"'), timeout_s=240, what="duties")
         return {"api": scrape(first), "scheduler": scrape(first + 3), "worker": scrape(first + 4)}
 
 
