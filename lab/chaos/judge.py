@@ -61,13 +61,19 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Whom an alert has to reach: of each set one address, or all where none of them works."""
+    """Whom an alert has to reach.
+
+    Attributes:
+        any_of: One address of each set, or all of a set where none of them works.
+        may: What else it may reach.
+    """
 
     any_of: Sequence[frozenset[Told]]
+    may: frozenset[Told] = frozenset()
 
     @property
     def addresses(self) -> frozenset[Told]:
-        return frozenset().union(*self.any_of)
+        return self.may.union(*self.any_of)
 
     def missed(self, lines: Iterable[Line]) -> int:
         """How many sets were not reached by these messages."""
@@ -87,6 +93,18 @@ def wanted(alert: Alert, town: Sequence[SyntheticCitizen], *, all_channels: bool
         return Wanted([frozenset({t}) for t in sorted(told)])
     return Wanted(
         [frozenset(c.endpoints.items()) for c in town if not told.isdisjoint(c.endpoints.items())]
+    )
+
+
+def wanted_of_end(lines: Iterable[Line], citizens: Iterable[SyntheticCitizen]) -> Wanted:
+    """Every address that an alert reached by these lines. Its end may use another address of the
+    same citizen, whose message a cancel stopped between planning and the call; never one of a
+    citizen whom nothing reached."""
+    reached = {(line.channel, line.to) for line in lines}
+    theirs = (frozenset(c.endpoints.items()) for c in citizens)
+    return Wanted(
+        [frozenset({told}) for told in sorted(reached)],
+        frozenset().union(*(each for each in theirs if not reached.isdisjoint(each))),
     )
 
 

@@ -26,7 +26,7 @@ from lab.chaos.client import Client
 from lab.chaos.fault_injector import FaultInjector, Injected
 from lab.chaos.run_config import RunConfig, alert_of, calm_of, second_of, town_of
 from lab.chaos.system import System
-from lab.chaos.watch import CarrierLogs, ProcessLines
+from lab.chaos.watch import CarrierLogs, Line, ProcessLines
 
 _TICK_S = 0.05
 #: After so long without a message nothing is under way any more.
@@ -187,6 +187,10 @@ class Play:
     def _wanted(self, alert: Alert) -> court.Wanted:
         every = lane_of(alert) in self._runtime_settings.all_channels_lanes
         return court.wanted(alert, self._town, all_channels=every)
+
+    def wanted_of_end(self, lines: Sequence[Line]) -> court.Wanted:
+        """Whom the alert's end has to reach, by what the carriers have of the alert."""
+        return court.wanted_of_end(lines, self._town)
 
     def _quiet(self) -> bool:
         lines = self.logs.lines

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from alerting.demo.run import demo_settings
@@ -93,20 +92,13 @@ def _report(
     resumed = [resumed_s(s, lines) for s in struck]
     beside_s = silence_beside_s(struck, lines)
     cancel_s = last_after_s(cancelled_at, lines)
-    # Whom a killed worker may have reached hears the end too, though no carrier knows of them.
-    maybe = 0
     if play.notice_id is not None:
-        maybe = sum(r.state == "failed" and r.reason == "in-doubt" for r in rows.values())
-        # Exactly those whom the alert reached are told that it is over.
-        want = court.Wanted(
-            [frozenset({told}) for told in sorted({(x.channel, x.to) for x in lines})]
-        )
+        want = play.wanted_of_end(lines)
         lines = court.of_alert(play.logs.lines, ledger, play.notice_id)
         rows = {i: r for i, r in ledger.items() if r.alert_id == play.notice_id}
     processes = play.system_lines
     elsewhere = attribute(processes.doubted, struck)
     judgement = court.judge(want, lines, rows)
-    judgement = replace(judgement, unexpected=max(0, judgement.unexpected - maybe))
     providers = Counter(r.provider for r in rows.values() if r.provider)
     context = RunContext(
         scenario=scenario,

@@ -8,9 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from alerting.audience.synthetic import SyntheticCitizen
 from alerting.store.schema import CHUNK_SPAN
 from lab.chaos.fault_injector import Injected
-from lab.chaos.judge import Row, Wanted, judge, of_alert
+from lab.chaos.judge import Row, Wanted, judge, of_alert, wanted_of_end
 from lab.chaos.plan import Fault, Kind
 from lab.chaos.scenarios import SCENARIOS
 from lab.chaos.verdict import (
@@ -85,6 +86,16 @@ def test_another_channel_counts_where_one_is_enough() -> None:
     assert want.missed([line(A, 1, outcome="undelivered"), mail]) == 0
     # Nothing more could have been done for somebody whose only phone is off.
     assert Wanted([frozenset({("sms", A)})]).missed([line(A, 1, outcome="undelivered")]) == 0
+
+
+def test_an_end_may_use_another_address_of_whom_the_alert_reached_and_of_nobody_else() -> None:
+    both = SyntheticCitizen("1", "en", 0, 0, ("push", "sms"), {"sms": A, "push": "p-1"}, {})
+    neither = SyntheticCitizen("2", "en", 0, 0, ("sms",), {"sms": B}, {})
+    by_push = Line(AT, "push", "p-1", 4, "delivered")
+    want = wanted_of_end([line(A, 1)], [both, neither])
+    assert judge(want, [line(A, 3), by_push], {}).unexpected == 0
+    assert judge(want, [by_push], {}).lost == 1
+    assert judge(want, [line(A, 3), line(B, 5)], {}).unexpected == 1
 
 
 def test_lines_go_to_their_alert_and_those_of_nobody_to_all() -> None:
