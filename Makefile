@@ -46,8 +46,11 @@ test: tools node_modules ## Run the tests on the embedded engines
 	$(BIN)/pytest -m alone $(TEST_ARGS) || test $$? -eq 5
 
 # Once the tests are sorted, the others are not even read.
-test-fast: tools ## Run the tests that need no engine: a minute
-	$(BIN)/pytest -n 2 --dist worksteal -m "not engines and not alone" $(wildcard tests/unit) $(TEST_ARGS)
+# These start processes of their own, or look through much by chance.
+SLOW := lab acceptance carriers deploy embedded fuzz contract replay
+
+test-fast: tools ## Run the tests that need neither engines nor processes: some two minutes
+	$(BIN)/pytest -n 2 --dist worksteal -m "not engines and not alone" $(SLOW:%=--ignore=tests/%) $(TEST_ARGS)
 
 test-long: tools node_modules ## Run the tests with all that chance is given at night
 	ALERTING_TESTS=long $(MAKE) test

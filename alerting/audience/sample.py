@@ -96,8 +96,8 @@ async def _by_place(
 
 
 async def _near(driver: candidates.Driver, where: Ground, about: float, dice: Random) -> float:
-    """How many have a place near the areas, when there are `about` so many: counted in a part large
-    enough to be accurate and small enough to be cheap."""
+    """How many people have a place near the areas, counted in a part that is large enough to be
+    accurate and small enough to be cheap. about: a rough guess of that number."""
     share = min(1.0, _COUNTED / about)
     ranges = thinned(where.lows, where.highs, share, dice)
     lows, highs = [r[0] for r in ranges], [r[1] for r in ranges]

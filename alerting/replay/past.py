@@ -31,7 +31,7 @@ class _Kept:
 
 
 class _Words:
-    """The words of so many of the newest alerts."""
+    """The words of the `most` newest alerts."""
 
     def __init__(self, most: int) -> None:
         self._most = most

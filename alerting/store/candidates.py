@@ -86,7 +86,7 @@ _ROWS = f"""
     select citizen_id from ({_IN_CELLS}) as p union all
     select citizen_id from ({_HOLDERS}) as g"""  # noqa: S608 - nothing from outside
 
-#: Beyond twice what is asked about, so many rows are counted: a second's work.
+#: The number of rows counted beyond twice what is asked about: a second's work.
 _COUNTED = 500_000
 
 

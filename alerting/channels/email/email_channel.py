@@ -33,7 +33,7 @@ _SLOW_S = 5.0
 #: A certificate that runs out sooner is worth a note.
 _SOON_DAYS = 14
 
-#: What stands where nobody has said anything: nobody's address.
+#: The domain of the default sender, which belongs to nobody and must be replaced.
 _NOBODYS = "example.org"
 
 

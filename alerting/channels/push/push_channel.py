@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The adapter brings aiohttp and cryptography: it is imported where it is built.
 
-#: What stands where nobody has said anything: nobody's address.
+#: The domain of the default sender, which belongs to nobody and must be replaced.
 _NOBODYS = "example.org"
 
 

@@ -44,7 +44,7 @@ _SPARED = frozenset({Reason.IDENTICAL, Reason.COVERED, Reason.TEXT_ONLY})
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A delivery that is to be sent, with its decision."""
+    """A delivery to send, with its decision."""
 
     delivery: OpenDelivery
     decision: Decision

@@ -63,8 +63,8 @@ async def submit(
 
     now: the alert's times are moved so that it is sent at this moment (rehearsals, prepared texts);
     the same text is not sent so again while its alert is in force, unless another
-    `idempotency_key` says so. tell_again: a parameter of each info says that whoever was told of
-    its thread is to be interrupted anew.
+    `idempotency_key` says so. tell_again: a parameter of each info says that citizens who
+    were notified of its thread are interrupted again.
 
     Raises BadInput for what cannot be read, does not say for whom it is or would reach nobody,
     Forbidden for what this principal may not send, KeyReused for a key with another body, Conflict

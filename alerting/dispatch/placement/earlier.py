@@ -76,7 +76,7 @@ class EarlierAlerts(Protocol[Id]):
         out."""
 
     async def words(self, new: Alert, alike: Mapping[Id, Candidate[Id]], *, recent: int) -> Pool:
-        """The words of these, and of so many of the newest alerts of its status."""
+        """The words of these, and of the `recent` newest alerts of its status."""
 
     async def newer(self, thread_id: Id, than: datetime) -> Sequence[Alert]:
         """The versions of a thread that come after `than` and are for citizens."""

@@ -25,12 +25,12 @@ from alerting.throttle.events.referring import listed
 from alerting.throttle.events.same import Pool, Signature, blocks, seek, signature
 from alerting.throttle.policy.model import SameEvent
 
-#: A match is sought among so many of the newest alerts that may be like it.
+#: The number of the newest similar alerts among which a match is sought.
 _CANDIDATES = 100
 
-#: How common words are is learnt from so many of the newest alerts. An Extreme one waits for that
-#: only beside another sender's, where a name not known to be common could spare a citizen, and is
-#: content with fewer.
+#: The number of the newest alerts from which the frequency of words is learnt. An Extreme alert
+#: waits for that only where another sender's may match, because a name not known to be common could
+#: leave a citizen without it; fewer alerts are enough for it.
 RECENT = 200
 RECENT_EXTREME = 50
 
