@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+ROOT = Path(__file__).parents[3]
 _TELL = """
 import sys, time
 from alerting.clock import SystemClock
@@ -20,8 +22,14 @@ def test_clocks_follow_the_file(tmp_path: Path) -> None:
     (tmp_path / "tell.py").write_text(_TELL)
     by = tmp_path / "by"
     command = [sys.executable, "-m", "lab.chaos.shifted", str(by), "-m", "tell", "a-word"]
+    # The laboratory stands beside the package and is not installed.
     with subprocess.Popen(
-        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
