@@ -45,12 +45,8 @@ test: tools node_modules ## Run the tests on the embedded engines
 	$(BIN)/pytest -n 2 --dist worksteal -m "not alone" $(TEST_ARGS)
 	$(BIN)/pytest -m alone $(TEST_ARGS) || test $$? -eq 5
 
-# Once the tests are sorted, the others are not even read.
-# These start processes of their own, or look through much by chance.
-SLOW := lab acceptance carriers deploy embedded fuzz contract replay
-
-test-fast: tools ## Run the tests that need neither engines nor processes: some two minutes
-	$(BIN)/pytest -n 2 --dist worksteal -m "not engines and not alone" $(SLOW:%=--ignore=tests/%) $(TEST_ARGS)
+test-fast: tools ## Run the tests that need neither engines nor processes
+	$(BIN)/pytest -n 2 --dist worksteal tests/unit $(TEST_ARGS)
 
 test-long: tools node_modules ## Run the tests with all that chance is given at night
 	ALERTING_TESTS=long $(MAKE) test
@@ -60,14 +56,14 @@ scenarios: tools ## Play many drills, ends and cancels by chance, judged by what
 	  $(BIN)/pytest tests/scenarios -k "chance or alone" -s
 
 fuzz: tools ## Look by chance for a document that costs more than it may
-	FUZZ_RUNS=$${FUZZ_RUNS:-20} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n 0 tests/fuzz -s
+	FUZZ_RUNS=$${FUZZ_RUNS:-20} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n 0 tests/integration/fuzz -s
 
 check: tools ## Lint, types, import direction and words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tests/words.py
+	$(BIN)/python tests/helpers/words.py
 
 bench: tools ## Measure us beside the alternatives: NAME=sms ARGS=--quick, without NAME all
 	$(BIN)/python -m lab bench $(NAME) $(ARGS)
@@ -100,7 +96,7 @@ lock: tools ## Renew the lock files from pyproject.toml, and the list of wheels 
 	$(LOCK) $(FULL) --extra dev -c requirements-full.lock $(HASHED) -o requirements-dev.lock
 	@mkdir -p build
 	$(LOCK) $(FULL) -c requirements-full.lock --format pylock.toml -o build/pylock.toml
-	$(BIN)/python tests/deploy/wheels.py < build/pylock.toml > tests/deploy/wheels.txt
+	$(BIN)/python tests/unit/deploy/wheels.py < build/pylock.toml > tests/unit/deploy/wheels.txt
 
 .PHONY: docs lock-docs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -19,8 +18,6 @@ from alerting.store.db import Database
 
 if TYPE_CHECKING:
     from field import Field
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "dispatch"))
 
 
 @pytest.fixture(scope="module")

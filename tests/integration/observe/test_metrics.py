@@ -1,0 +1,278 @@
+"""A worker, a scheduler and the API as they run, asked as Prometheus asks them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from shapely import box
+
+from alerting.audience.synthetic import generate, store
+from alerting.bootstrap import Runtime
+from alerting.dispatch.intake.submit import submit
+from alerting.domain.principal import internal
+from alerting.embedded.wait import until
+from alerting.observe.exporter import exported
+from alerting.settings import Settings
+from alerting.store import policies
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+RULES = ROOT / "deploy" / "prometheus" / "alerting.rules.yml"
+DASHBOARD = ROOT / "deploy" / "grafana" / "alerting.json"
+
+#: What Prometheus adds by itself.
+OF_PROMETHEUS = {"up"}
+#: Words of its language.
+WORDS = {
+    "by", "for", "ignoring", "rate", "increase", "sum", "max", "min", "count", "time", "le", "on",
+    "histogram_quantile",
+}  # fmt: skip
+#: Messages have to wait their turn.
+PACED = "".join(f"[pace.{name}]\nper_second = 500\n" for name in ("sms", "email", "push"))
+PROCESSES = ("api", "scheduler", "worker")
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    return found
+
+
+def names(expression: str) -> set[str]:
+    """The metrics of an expression, as they are exported."""
+    bare = re.sub(
+        r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\bby \([^)]*\)|\bignoring\([^)]*\)', "", expression
+    )
+    return set(re.findall(r"[a-z_][a-z0-9_]+", bare)) - WORDS - OF_PROMETHEUS
+
+
+def labels(expression: str) -> set[str]:
+    """The labels an expression asks for."""
+    found = set(re.findall(r'(\w+)[!=]~?"', expression))
+    for names_ in re.findall(r"\bby \(([^)]*)\)", expression):
+        found |= {name.strip() for name in names_.split(",")}
+    return found - {"job", "instance", "le"}
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on."""
+    for first in range(20_000 + os.getpid() % 10_000, 60_000, count):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no ports are free")
+
+
+def scrape(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def answers(port: int, *words: str) -> Callable[[], bool]:
+    """Whether a process answers, with these words in it."""
+
+    def asked() -> bool:
+        try:
+            text = scrape(port)
+        except OSError:
+            return False
+        return all(word in text for word in words)
+
+    return asked
+
+
+@contextmanager
+def process(words: list[str], env: dict[str, str], log: Path) -> Iterator[None]:
+    with log.open("wb") as out:
+        running = subprocess.Popen(
+            [sys.executable, "-m", *words], env=env, cwd=ROOT, stdout=out, stderr=out
+        )
+    try:
+        yield
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+
+
+async def alert_for(settings: Settings, citizens: int) -> None:
+    """People in the register, and an alert for them."""
+    nowhere = f"http://127.0.0.1:{settings.sandbox_port}/push"
+    async with Runtime.open(settings) as run:
+        people = generate(
+            citizens,
+            box(2.40, 54.46, 2.62, 54.60),
+            seed=7,
+            make_push=lambda n: (f"{nowhere}/{n}", {"p256dh": "p", "auth": "a"}),
+            languages={"en": 1.0},
+        )
+        async with run.db.begin() as c:
+            await store(c, people)
+            await policies.put(c, PACED, role="live", name="p", by=internal("test"), note="")
+        document = (ROOT / "examples" / "flood.xml").read_bytes()
+        await submit(
+            run.db,
+            document,
+            principal=internal("test"),
+            clock=run.clock,
+            notifier=run.notifier,
+            now=True,
+        )
+
+
+@pytest.fixture
+async def scraped(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """What each process answers once an alert has gone out by it."""
+    first = free_ports(6)
+    here = {
+        "ALERTING_VAR": str(tmp_path),
+        "ALERTING_CARRIERS": "sandbox",
+        "ALERTING_PORT": str(first),
+        "ALERTING_SANDBOX_PORT": str(first + 1),
+        "ALERTING_SANDBOX_SMTP_PORT": str(first + 2),
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "BROKER_URL": redis_url,
+        "ALERTING_STOP_LIST": str(tmp_path / "stops"),
+    }
+    for name, value in here.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    env = os.environ | settings.to_environment()
+    scheduler = env | {"ALERTING_METRICS_PORT": str(first + 3)}
+    # Its only child has the number 0.
+    worker = env | {"ALERTING_METRICS_PORT": str(first + 4)}
+    celery = ["celery", "-A", "worker", "worker", "-Q", "routine,severe", "-c", "1"]
+    with (
+        process(["alerting.cli", "carriers"], env, tmp_path / "carriers.log"),
+        process(["alerting.cli", "serve"], env, tmp_path / "api.log"),
+        process(["alerting.cli", "scheduler"], scheduler, tmp_path / "scheduler.log"),
+        process([*celery, "--without-gossip", "--without-mingle"], worker, tmp_path / "worker.log"),
+    ):
+        until(answers(first), timeout_s=240, what="the API")
+        await alert_for(settings, citizens=40)
+        sent = (
+            'outcome="accepted"',
+            "alerting_rate_limit_wait_seconds_bucket{",
+            'answer="admitted"',
+        )
+        until(answers(first + 4, *sent), timeout_s=240, what="the worker to send")
+        until(answers(first + 3, 'duty="prune"', 'duty="stop-list"'), timeout_s=240, what="duties")
+        return {"api": scrape(first), "scheduler": scrape(first + 3), "worker": scrape(first + 4)}
+
+
+def documented() -> dict[str, tuple[set[str], str]]:
+    """By metric on the page: its labels, and who answers it."""
+    found = {}
+    for name, said, who in re.findall(
+        r"^\| `(alerting_\w+)` \|([^|]*)\|[^|]*\|([^|]*)\|", PAGE, re.M
+    ):
+        found[name] = (set(re.findall(r"`(\w+)`", said)), who.strip())
+    return found
+
+
+@pytest.mark.timeout(400)
+async def test_what_runs_answers_what_is_documented_drawn_and_watched(
+    scraped: dict[str, str],
+) -> None:
+    page = documented()
+    seen: dict[str, set[str]] = {}
+    series: set[str] = set()
+    for process_, text in scraped.items():
+        for family in text_string_to_metric_families(text):
+            if not family.name.startswith("alerting_"):
+                continue
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            assert name in page, f"{name} is not in docs/metrics.md"
+            assert family.documentation, name
+            series |= {s.name for s in family.samples}
+            for sample in family.samples:
+                assert set(sample.labels) - {"le"} == page[name][0], (name, sample.labels)
+                assert all(len(value) < 60 for value in sample.labels.values()), sample
+                assert "@" not in str(sample.labels), sample
+                assert "+44" not in str(sample.labels), sample
+                seen.setdefault(name, set()).add(process_)
+    quiet = {"alerting_work_failed_total", "alerting_duty_failed_total", "alerting_alarms_open"}
+    quiet |= {"alerting_http_refused_total"}
+    assert set(page) - set(seen) <= quiet
+    for name, (_, who) in page.items():
+        whose = set(PROCESSES) if who == "all" else set(who.lower().split(", "))
+        assert whose & seen.get(name, whose), (name, seen.get(name))
+    # A counter without a label value has no series yet; its name is known all the same.
+    known = series | set(page)
+    for used in [rule["expr"] for rule in rules()] + [
+        target["expr"] for panel in panels() for target in panel["targets"]
+    ]:
+        assert names(used) or "up{" in used, used
+        assert names(used) <= known, used
+        for name in names(used):
+            base = re.sub(r"_(bucket|count|sum)$", "", name)
+            of = page.get(name) or page[base]
+            if len(names(used)) == 1:
+                assert labels(used) <= of[0], (used, labels(used))
+
+
+def test_every_rule_says_what_to_do() -> None:
+    assert len({rule["alert"] for rule in rules()}) == len(rules())
+    for rule in rules():
+        said = rule["annotations"]
+        assert said["summary"]
+        assert said["action"]
+        assert (ROOT / said["runbook"]).is_file(), said["runbook"]
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+
+
+def test_every_metric_is_drawn_or_watched() -> None:
+    used = set()
+    for expression in [rule["expr"] for rule in rules()] + [
+        target["expr"] for panel in panels() for target in panel["targets"]
+    ]:
+        used |= {re.sub(r"_(bucket|count|sum)$", "", name) for name in names(expression)}
+    assert used == set(documented())
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not here")
+def test_the_rules_are_read_by_prometheus() -> None:
+    for words in (["rules", RULES.name], ["config", "prometheus.yml"]):
+        subprocess.run(["promtool", "check", *words], cwd=RULES.parent, check=True)
+
+
+def test_a_port_that_is_taken_stops_nothing() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with exported("127.0.0.1", taken.getsockname()[1]):
+            pass
+
+
+def test_a_child_has_a_port_of_its_own_and_gives_it_back() -> None:
+    first = free_ports(2)
+    for _ in range(2):
+        with exported("127.0.0.1", first, child=1):
+            assert "alerting_build_info" in scrape(first + 1)
+            with pytest.raises(OSError, match="refused"):
+                scrape(first)
