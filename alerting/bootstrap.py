@@ -21,8 +21,8 @@ from alerting.drills import rosters
 from alerting.embedded.carriers.identity import SANDBOX_ACCOUNT, SANDBOX_TOKEN
 from alerting.errors import Unavailable
 from alerting.settings import Settings
+from alerting.store.admin.secrets import BOUNCE_KEY, get_or_create
 from alerting.store.db import AWAY, Database, server_now
-from alerting.store.secrets import BOUNCE_KEY, get_or_create
 
 if TYPE_CHECKING:
     from alerting.channels.spec import Provider, Sandbox

@@ -18,7 +18,7 @@ from alerting.observe.exporter import exported
 from alerting.observe.metrics import BUDGET_ANSWERS, watch_pool
 from alerting.observe.tracing import traced
 from alerting.settings import Settings
-from alerting.store.presence import Presence
+from alerting.store.work.presence import Presence
 from alerting.throttle.budget import Answer, Ask, Budget, Limits
 from alerting.throttle.budget.redis import RedisBudget, connect
 

@@ -17,7 +17,7 @@ from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines as embedded
 from alerting.errors import NotInstalled, Unavailable
 from alerting.settings import settings
-from alerting.store import people
+from alerting.store.admin import stored_people
 from alerting.store.db import Database
 
 #: Tests that run where no engine can.
@@ -112,7 +112,9 @@ def operator(database_url: str) -> str:
     async def add() -> None:
         db = Database(database_url)
         async with db.begin() as c:
-            await people.add(c, "operator", by=None, rights=RIGHTS, senders=("*",), uid=os.getuid())
+            await stored_people.add(
+                c, "operator", by=None, rights=RIGHTS, senders=("*",), uid=os.getuid()
+            )
         await db.close()
 
     # The test may have an event loop of its own.

@@ -14,8 +14,8 @@ from alerting.api.rates import AtOnce, Rate, caller
 from alerting.bootstrap import Runtime
 from alerting.errors import NotAllowed
 from alerting.settings import Settings
-from alerting.store import keys
-from alerting.store.keys import ApiKey
+from alerting.store.admin import api_keys
+from alerting.store.admin.api_keys import ApiKey
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys create NAME`.")
 
@@ -85,7 +85,7 @@ class Requires:
         rates: Rates = request.app.state.rates
         try:
             async with Runtime.of(request.app).db.begin() as connection:
-                key = await keys.verify(connection, credentials.credentials)
+                key = await api_keys.verify(connection, credentials.credentials)
         except NotAllowed:
             rates.wrong.charge(caller(request.scope))
             raise

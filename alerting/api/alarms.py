@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Path
 from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.api.described import answers
 from alerting.api.models.coordination import AlarmOut, OpenAlarms
-from alerting.store import alarms, audit
-from alerting.store.keys import ApiKey
+from alerting.store import audit_log
+from alerting.store.admin import stored_alarms
+from alerting.store.admin.api_keys import ApiKey
 
 router = APIRouter(prefix="/v1/alarms", tags=["alarms"], route_class=Keyed)
 
@@ -27,7 +28,7 @@ Closer = Annotated[ApiKey, Depends(Requires("approve"))]
 async def open_alarms(run: RuntimeDep, _: Reader) -> dict[str, Any]:
     """The open alarms, newest first, at most 200."""
     async with run.db.begin() as connection:
-        found = await alarms.open_alarms(connection)
+        found = await stored_alarms.open_alarms(connection)
     return {"alarms": [a.to_json() for a in found]}
 
 
@@ -42,6 +43,6 @@ async def open_alarms(run: RuntimeDep, _: Reader) -> dict[str, Any]:
 async def close(alarm: AlarmNumber, run: RuntimeDep, key: Closer) -> dict[str, Any]:
     """Close an alarm. It opens anew when the same thing goes wrong again."""
     async with run.db.begin() as connection:
-        found = await alarms.close_one(connection, alarm, by=key.principal.actor)
-        await audit.record(connection, key.principal.actor, "alarm.close", str(alarm))
+        found = await stored_alarms.close_one(connection, alarm, by=key.principal.actor)
+        await audit_log.record(connection, key.principal.actor, "alarm.close", str(alarm))
     return found.to_json()

@@ -27,8 +27,10 @@ from alerting.dispatch.status import status as read_status
 from alerting.domain.alert_state import AlertState
 from alerting.errors import BadInput, NotFound
 from alerting.observe.tracing import span
-from alerting.store import alerts, audit, delivery_queries
-from alerting.store.keys import ApiKey
+from alerting.store import audit_log
+from alerting.store.admin.api_keys import ApiKey
+from alerting.store.alerts import stored_alerts
+from alerting.store.ledger import delivery_queries
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=Keyed)
 
@@ -215,7 +217,9 @@ async def found(
 async def status(alert: AlertName, run: RuntimeDep, _: Reader) -> dict[str, Any]:
     """An alert's state, and its deliveries counted by channel."""
     async with run.db.begin() as connection:
-        return (await read_status(connection, await alerts.resolve(connection, alert))).to_json()
+        return (
+            await read_status(connection, await stored_alerts.resolve(connection, alert))
+        ).to_json()
 
 
 @router.post(
@@ -234,7 +238,7 @@ async def status(alert: AlertName, run: RuntimeDep, _: Reader) -> dict[str, Any]
 async def approve(alert: AlertName, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     """Approve a held alert as the second person. Approving again changes nothing."""
     async with run.db.begin() as connection:
-        alert_id = await alerts.resolve(connection, alert)
+        alert_id = await stored_alerts.resolve(connection, alert)
     await approve_alert(run.db, run.notifier, alert_id, principal=key.principal, clock=run.clock)
     async with run.db.begin() as connection:
         return (await read_status(connection, alert_id)).to_json()
@@ -271,7 +275,7 @@ async def cancel(
     """End an alert and every live version of it, and notify exactly those it reached."""
     how = how or CancelRequest()
     async with run.db.begin() as connection:
-        alert_id, *also = await alerts.standing(connection, alert)
+        alert_id, *also = await stored_alerts.standing(connection, alert)
     done = await cancel_alert(
         run.db,
         alert_id,
@@ -309,9 +313,9 @@ async def why(
     The query is recorded in the audit, also if there is no such citizen.
     """
     async with run.db.begin() as connection:
-        alert_id = await alerts.resolve(connection, alert)
+        alert_id = await stored_alerts.resolve(connection, alert)
         looked = {"citizen": citizen}
-        await audit.record(connection, key.principal.actor, "alert.why", str(alert_id), looked)
+        await audit_log.record(connection, key.principal.actor, "alert.why", str(alert_id), looked)
     # Not in the same transaction: that there is nobody of the name is an answer too.
     async with run.db.begin() as connection:
         found = await explain(connection, alert_id, citizen, now=run.clock.now())
@@ -335,12 +339,12 @@ async def page(
     The query is recorded in the audit.
     """
     async with run.db.begin() as connection:
-        alert_id = await alerts.resolve(connection, alert)
-        if (stored := await alerts.get(connection, alert_id)) is not None:
+        alert_id = await stored_alerts.resolve(connection, alert)
+        if (stored := await stored_alerts.get(connection, alert_id)) is not None:
             await refuse_pruned(connection, stored)
         rows = await delivery_queries.page(connection, alert_id, after=after, limit=limit)
         looked = {"after": after, "citizens": len({r["citizen"] for r in rows})}
-        await audit.record(
+        await audit_log.record(
             connection, key.principal.actor, "alert.deliveries", str(alert_id), looked
         )
     return {"deliveries": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
@@ -361,7 +365,7 @@ async def page(
 async def cap(alert: AlertName, run: RuntimeDep, _: Reader) -> Response:
     """The alert as schema-valid CAP 1.2 XML, with its repairs."""
     async with run.db.begin() as connection:
-        stored = await alerts.get(connection, await alerts.resolve(connection, alert))
+        stored = await stored_alerts.get(connection, await stored_alerts.resolve(connection, alert))
     if stored is None:
         raise NotFound(f"There is no alert {alert}.")
     return Response(to_xml(from_json(stored.document)), media_type="application/cap+xml")

@@ -31,7 +31,7 @@ from alerting.garbage import freeze_startup_objects
 from alerting.observe.metrics import REQUEST_SECONDS, REQUESTS, watch_pool
 from alerting.observe.tracing import traced
 from alerting.settings import Settings
-from alerting.store.receipts import Intake
+from alerting.store.ledger.receipt_intake import Intake
 from alerting.throttle.policy.parse import MAX_CHARACTERS
 
 #: Security headers of every response: our pages run and load nothing from elsewhere.

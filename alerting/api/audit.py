@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Query
 from alerting.api.access import Requires, RuntimeDep
 from alerting.api.described import answers
 from alerting.api.models.administration import AuditPage
-from alerting.store import alerts, audit
-from alerting.store.keys import ApiKey
+from alerting.store import audit_log
+from alerting.store.admin.api_keys import ApiKey
+from alerting.store.alerts import stored_alerts
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -55,8 +56,8 @@ async def page(
     async with run.db.begin() as connection:
         subjects = [subject] if subject else []
         if alert:
-            subjects.append(str(await alerts.resolve(connection, alert)))
-        found = await audit.page(
+            subjects.append(str(await stored_alerts.resolve(connection, alert)))
+        found = await audit_log.page(
             connection,
             subjects=subjects,
             actor=actor,

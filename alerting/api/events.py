@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.api.described import answers
 from alerting.api.models.coordination import EventChosen, OpenQuestions
-from alerting.store import alerts, events
-from alerting.store.keys import ApiKey
+from alerting.store.admin.api_keys import ApiKey
+from alerting.store.alerts import stored_alerts, stored_events
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=Keyed)
 
@@ -49,7 +49,7 @@ async def questions(
 ) -> dict[str, Any]:
     """Open questions, the newest first. Until one is answered, both alerts are sent."""
     async with run.db.begin() as connection:
-        found = await events.open_questions(connection, limit=limit)
+        found = await stored_events.open_questions(connection, limit=limit)
     return {"questions": [asdict(q) for q in found]}
 
 
@@ -68,9 +68,9 @@ async def questions(
 async def merge(body: Pair, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     """From now on citizens notified of one get no copies by the other."""
     async with run.db.begin() as connection:
-        one = await alerts.resolve(connection, body.alert)
-        other = await alerts.resolve(connection, body.other)
-        event_id = await events.join(connection, one, other, by=key.principal.actor)
+        one = await stored_alerts.resolve(connection, body.alert)
+        other = await stored_alerts.resolve(connection, body.other)
+        event_id = await stored_events.join(connection, one, other, by=key.principal.actor)
     return {"event": str(event_id)}
 
 
@@ -89,6 +89,6 @@ async def merge(body: Pair, run: RuntimeDep, key: Approver) -> dict[str, Any]:
 async def split(body: Single, run: RuntimeDep, key: Approver) -> dict[str, Any]:
     """Take an alert and its thread out of its event."""
     async with run.db.begin() as connection:
-        alert_id = await alerts.resolve(connection, body.alert)
-        event_id = await events.part(connection, alert_id, by=key.principal.actor)
+        alert_id = await stored_alerts.resolve(connection, body.alert)
+        event_id = await stored_events.part(connection, alert_id, by=key.principal.actor)
     return {"event": str(event_id)}

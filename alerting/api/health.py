@@ -15,9 +15,11 @@ from alerting.api.models.health import Liveness, Readiness
 from alerting.domain.alert import Status
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
-from alerting.store import alarms, listing, outbox
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import alert_pages
 from alerting.store.db import AWAY
 from alerting.store.migrate import at_head
+from alerting.store.work import outbox
 
 router = APIRouter(tags=["operation"])
 
@@ -88,8 +90,8 @@ async def metrics(run: RuntimeDep) -> Response:
     try:
         async with run.db.begin() as connection:
             waiting = await outbox.waiting(connection)
-            alarmed = await alarms.open_by_kind(connection)
-            held = await listing.held(connection)
+            alarmed = await stored_alarms.open_by_kind(connection)
+            held = await alert_pages.held(connection)
     except AWAY as e:
         log.warning("metrics.unavailable", error=str(e))
         return _exposed(["alerting_database_up 0"])

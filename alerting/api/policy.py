@@ -12,7 +12,7 @@ from alerting.api.models.administration import PolicyOut
 from alerting.api.problems import problem
 from alerting.dispatch.evaluation import policies
 from alerting.errors import BadInput
-from alerting.store.keys import ApiKey
+from alerting.store.admin.api_keys import ApiKey
 from alerting.throttle.policy.parse import PolicyRefused
 
 router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=Keyed)

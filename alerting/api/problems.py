@@ -16,7 +16,7 @@ from alerting.bootstrap import Runtime
 from alerting.errors import RECORDED, AlertingError, Forbidden, NotMigrated, Unavailable
 from alerting.observe.logs import logger
 from alerting.observe.metrics import REFUSED
-from alerting.store import audit
+from alerting.store import audit_log
 from alerting.store.db import AWAY
 
 log = logger(__name__)
@@ -66,7 +66,7 @@ async def _record_refused(request: Request, error: AlertingError) -> None:
     path = bytes(request.scope["raw_path"]).decode("ascii", "replace")[:200]
     with suppress(*AWAY):
         async with Runtime.of(request.app).db.begin() as connection:
-            await audit.record(connection, actor, "request.refused", path, detail)
+            await audit_log.record(connection, actor, "request.refused", path, detail)
 
 
 def install(app: FastAPI) -> None:

@@ -12,8 +12,8 @@ from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.api.described import answers
 from alerting.api.models.coordination import SilenceOut, Silences
 from alerting.dispatch.evaluation import silences
-from alerting.store import silences as store
-from alerting.store.keys import ApiKey
+from alerting.store.admin import stored_silences as store
+from alerting.store.admin.api_keys import ApiKey
 from alerting.throttle.silence.matcher import Matcher, Op
 
 router = APIRouter(prefix="/v1/silences", tags=["silences"], route_class=Keyed)

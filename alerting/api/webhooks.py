@@ -19,7 +19,7 @@ from alerting.bootstrap import Runtime
 from alerting.dispatch import replies
 from alerting.errors import BadInput, NotAllowed
 from alerting.observe.metrics import BAD_SIGNATURES
-from alerting.store.receipts import Intake, NewReceipt
+from alerting.store.ledger.receipt_intake import Intake, NewReceipt
 
 router = APIRouter(tags=["providers"])
 

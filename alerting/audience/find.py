@@ -17,9 +17,10 @@ from alerting.channels import registry
 from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.citizen import Recipient, Target
 from alerting.domain.geocode import ranges
-from alerting.store import candidates, citizens, planning
-from alerting.store.candidates import Among
+from alerting.store.citizens import candidates, directory
+from alerting.store.citizens.candidates import Among
 from alerting.store.db import raw
+from alerting.store.ledger import planning
 
 #: The part of a batch that is looked for first: with a cold cache, each citizen costs a few disk
 #: reads.
@@ -148,7 +149,7 @@ async def _not_planned(connection: AsyncConnection, hits: Hits, alert_id: UUID) 
 async def recipients_of(driver: candidates.Driver, zones: Zones, hits: Hits) -> list[Recipient]:
     """The citizens with their addresses in their own order of channels, by ascending id."""
     ids = hits.citizen_ids.tolist()
-    rows = await citizens.contacts(driver, ids, registry.names())
+    rows = await directory.contacts(driver, ids, registry.names())
     bits = dict(zip(ids, zip(hits.zones.tolist(), hits.places.tolist(), strict=True), strict=True))
     recipients = []
     # A loop instead of groupby: a million citizens have millions of rows.

@@ -22,8 +22,8 @@ from alerting.audience.zones import Zones
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geocode import KeyRange, ranges
 from alerting.domain.geometry import grown
-from alerting.store import candidates
-from alerting.store.candidates import Among, Driver, Places
+from alerting.store.citizens import candidates
+from alerting.store.citizens.candidates import Among, Driver, Places
 
 #: The number of places tested before other tasks on the loop may run.
 _AT_ONCE = 1000

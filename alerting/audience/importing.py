@@ -13,9 +13,10 @@ from alerting.audience.bad_row import BadRow
 from alerting.audience.register import check_header, read_row
 from alerting.audience.seen import Seen
 from alerting.errors import BadInput
-from alerting.store import audit, suppressions
+from alerting.store import audit_log
+from alerting.store.citizens import suppressions
+from alerting.store.citizens.import_citizens import Merged, RegisterRow, merge
 from alerting.store.db import Database, raw
-from alerting.store.import_citizens import Merged, RegisterRow, merge
 
 BATCH = 5000
 
@@ -139,7 +140,7 @@ class _Importing:
                     "added": merged.added,
                     "changed": merged.changed,
                 }
-                await audit.record(
+                await audit_log.record(
                     connection, self._actor, "citizens.import", self._subject, detail
                 )
             if self._dry_run:

@@ -19,8 +19,8 @@ from alerting.audience.cover import RESOLUTION
 from alerting.audience.synthetic import CHANNELS, SHARES
 from alerting.audience.towns import found_towns
 from alerting.errors import Conflict
-from alerting.store import citizen_rows
-from alerting.store.citizen_rows import Table
+from alerting.store.citizens import citizen_rows
+from alerting.store.citizens.citizen_rows import Table
 from alerting.store.db import Database
 
 #: Citizens of one transaction.

@@ -20,7 +20,7 @@ from alerting.channels import registry
 from alerting.channels.spec import BadAddress
 from alerting.domain.language import well_formed
 from alerting.errors import BadInput
-from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow
+from alerting.store.citizens.import_citizens import RegisterAddress, RegisterPlace, RegisterRow
 
 REQUIRED = ("ref",)
 _COLUMNS = (

@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.channels.base import ERROR_CLASSES
 from alerting.channels.registry import masked
 from alerting.errors import Conflict, NotFound
-from alerting.store import citizens, suppressions
-from alerting.store.citizens import AddressState
-from alerting.store.suppressions import Endpoint, Source
+from alerting.store.citizens import directory, suppressions
+from alerting.store.citizens.directory import AddressState
+from alerting.store.citizens.suppressions import Endpoint, Source
 
 
 def unused_because(address: AddressState) -> list[str]:
@@ -51,7 +51,7 @@ async def restore(
     """
     found = [
         a
-        for a in await citizens.addresses_of(connection, ref)
+        for a in await directory.addresses_of(connection, ref)
         if channel in {None, a.channel} and (a.withdrawn_at is not None or a.suspended_reason)
     ]
     if not found:
@@ -77,4 +77,4 @@ async def restore(
             why=why,
         )
     restored = {a.id for a in found}
-    return [a for a in await citizens.addresses_of(connection, ref) if a.id in restored]
+    return [a for a in await directory.addresses_of(connection, ref) if a.id in restored]

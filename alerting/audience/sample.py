@@ -18,7 +18,7 @@ from alerting.audience.gather import Ground, ground, of_citizens
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient
-from alerting.store import candidates
+from alerting.store.citizens import candidates
 from alerting.store.db import raw
 
 #: The parts of the areas that are tried: the first that holds enough people is used.

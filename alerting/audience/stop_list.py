@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from alerting.errors import BadInput
-from alerting.store import stops
+from alerting.store.citizens import stops
+from alerting.store.citizens.stops import Change
+from alerting.store.citizens.suppressions import Source
 from alerting.store.db import Database
-from alerting.store.stops import Change
-from alerting.store.suppressions import Source
 
 #: Every change has been committed by then (`store.db` ends idle transactions sooner).
 _OVERLAP = timedelta(minutes=2)

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.audience.cover import cell_of
 from alerting.audience.towns import found_towns
-from alerting.store import citizen_rows
-from alerting.store.citizen_rows import Table
+from alerting.store.citizens import citizen_rows
+from alerting.store.citizens.citizen_rows import Table
 
 #: Creates a push subscription for a name: (endpoint, keys).
 MakePush = Callable[[str], tuple[str, Mapping[str, str]]]

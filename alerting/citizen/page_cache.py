@@ -21,8 +21,8 @@ from alerting.cap import from_json
 from alerting.citizen.alert_page import Reading, alert_page
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
-from alerting.store import alerts
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts import stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import Database
 
 #: As long as caches between us and the reader store a page.
@@ -117,7 +117,7 @@ class PageCache:
             if known is None:
                 stored = await read(connection)
             else:
-                stored = await alerts.get(connection, known.stored.id, document={})
+                stored = await stored_alerts.get(connection, known.stored.id, document={})
         if stored is None:
             self._known.pop(path, None)
             return None

@@ -24,10 +24,11 @@ from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.links import CODE, Purpose
 from alerting.drills import rosters
 from alerting.errors import NotFound
-from alerting.store import alerts, citizens
-from alerting.store.alerts import StoredAlert
-from alerting.store.citizens import AddressState
-from alerting.store.suppressions import Endpoint
+from alerting.store.alerts import stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.citizens import directory
+from alerting.store.citizens.directory import AddressState
+from alerting.store.citizens.suppressions import Endpoint
 
 router = APIRouter(include_in_schema=False)
 
@@ -83,7 +84,7 @@ async def alert(
     except ValueError:
         return _page("gone.html", 404, text=_UNKNOWN)
     path = f"/a/{known}"
-    found = await _kept(request).find(run.db, path, partial(alerts.get, alert_id=known))
+    found = await _kept(request).find(run.db, path, partial(stored_alerts.get, alert_id=known))
     if found is None or not found[0].for_public or not _issued(found[0]):
         return _page("gone.html", 404, text=_UNKNOWN)
     return _shown(request, *found, _wanted(lang, accept_language), path)
@@ -104,7 +105,7 @@ async def own(
     except NotFound as e:
         return _page("gone.html", 404, text=str(e))
     async with run.db.begin() as connection:
-        stored = await alerts.get(connection, alert_id)
+        stored = await stored_alerts.get(connection, alert_id)
     if stored is None:
         return _page("gone.html", 404, text=_UNKNOWN)
     return _own(request, stored, from_json(stored.document), _wanted(lang, accept_language))
@@ -120,7 +121,7 @@ async def short(
     """The alert of a short link: a public one as under `/a/`, any other as under `/x/`."""
     run = Runtime.of(request.app)
     path = f"/{code}"
-    found = await _kept(request).find(run.db, path, partial(alerts.by_code, code=code))
+    found = await _kept(request).find(run.db, path, partial(stored_alerts.by_code, code=code))
     if found is None:
         return _page("gone.html", 404, text=_UNKNOWN)
     (stored, document), wanted = found, _wanted(lang, accept_language)
@@ -187,7 +188,7 @@ async def ask(request: Request, token: str) -> Response:
     try:
         leaving = run.links.leaving(token)
         async with run.db.begin() as connection:
-            about = await citizens.reachable(connection, leaving.address_id)
+            about = await directory.reachable(connection, leaving.address_id)
     except NotFound as e:
         return _page("gone.html", 404, text=str(e))
     done = about.left and leaving.purpose is Purpose.LEAVE
@@ -206,10 +207,10 @@ async def leave(request: Request, token: str) -> Response:
         leaving = run.links.leaving(token)
         async with run.db.begin() as connection:
             if leaving.purpose is Purpose.DRILL:
-                endpoint = (await citizens.reachable(connection, leaving.address_id)).endpoint
+                endpoint = (await directory.reachable(connection, leaving.address_id)).endpoint
                 await rosters.leave_all(connection, leaving.address_id, actor="citizen")
             else:
-                endpoint = await citizens.leave(connection, leaving.address_id, actor="citizen")
+                endpoint = await directory.leave(connection, leaving.address_id, actor="citizen")
     except NotFound as e:
         return _page("gone.html", 404, text=str(e))
     return _leaving(request, leaving.purpose, endpoint, left=True)
@@ -222,7 +223,7 @@ async def come_back(request: Request, token: str) -> Response:
     try:
         address_id = run.links.leaving(token, Purpose.LEAVE).address_id
         async with run.db.begin() as connection:
-            about = await citizens.come_back(connection, address_id, actor="citizen")
+            about = await directory.come_back(connection, address_id, actor="citizen")
     except NotFound as e:
         return _page("gone.html", 404, text=str(e))
     endpoint = Endpoint(about.channel, about.endpoint)

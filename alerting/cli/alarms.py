@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cli import common
 from alerting.cli.common import shown
 from alerting.cli.database import actor, do
-from alerting.store import alarms as store
-from alerting.store import audit
-from alerting.store.alarms import Alarm
+from alerting.store import audit_log
+from alerting.store.admin import stored_alarms as store
+from alerting.store.admin.stored_alarms import Alarm
 
 
 @click.group(invoke_without_command=True)
@@ -44,7 +44,7 @@ def close(alarm: int, as_json: bool) -> int:
     async def run(connection: AsyncConnection) -> Alarm:
         by = await actor(connection)
         found = await store.close_one(connection, alarm, by=by)
-        await audit.record(connection, by, "alarm.close", str(alarm))
+        await audit_log.record(connection, by, "alarm.close", str(alarm))
         return found
 
     found = do(run)

@@ -18,7 +18,8 @@ from alerting.dispatch.status import status as read_status
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.errors import BadInput
 from alerting.settings import settings
-from alerting.store import alerts, audit
+from alerting.store import audit_log
+from alerting.store.alerts import stored_alerts
 from alerting.store.db import server_now
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def status(alert: str, as_json: bool) -> int:
     """Show the progress of ALERT (its id or CAP identifier)."""
 
     async def read(connection: AsyncConnection) -> AlertStatus:
-        return await read_status(connection, await alerts.resolve(connection, alert))
+        return await read_status(connection, await stored_alerts.resolve(connection, alert))
 
     found = do(read)
     if as_json:
@@ -107,9 +108,9 @@ def why(alert: str, citizen: str, as_json: bool) -> int:
     from alerting.dispatch.evaluation.explain import explain
 
     async def look(connection: AsyncConnection) -> UUID:
-        alert_id = await alerts.resolve(connection, alert)
+        alert_id = await stored_alerts.resolve(connection, alert)
         by = await actor(connection)
-        await audit.record(connection, by, "alert.why", str(alert_id), {"citizen": citizen})
+        await audit_log.record(connection, by, "alert.why", str(alert_id), {"citizen": citizen})
         return alert_id
 
     async def read(connection: AsyncConnection) -> list[Explained]:

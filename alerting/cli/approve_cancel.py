@@ -15,7 +15,7 @@ from alerting.dispatch.intake.approve import approve as approve_alert
 from alerting.dispatch.intake.cancel import Cancelled, revoke_all
 from alerting.dispatch.intake.cancel import cancel as cancel_alert
 from alerting.settings import settings
-from alerting.store import alerts
+from alerting.store.alerts import stored_alerts
 
 
 @click.command()
@@ -28,7 +28,7 @@ def approve(alert: str, as_json: bool) -> int:
         async with Runtime.open(settings()) as runtime:
             async with runtime.db.begin() as connection:
                 principal = await acting(connection)
-                alert_id = await alerts.resolve(connection, alert)
+                alert_id = await stored_alerts.resolve(connection, alert)
             return alert_id, await approve_alert(
                 runtime.db, runtime.notifier, alert_id, principal=principal, clock=runtime.clock
             )
@@ -62,7 +62,7 @@ def cancel(
         async with Runtime.open(config) as runtime:
             async with runtime.db.begin() as connection:
                 principal = await acting(connection)
-                alert_id, *also = await alerts.standing(connection, alert)
+                alert_id, *also = await stored_alerts.standing(connection, alert)
             done = await cancel_alert(
                 runtime.db,
                 alert_id,

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cli import common
 from alerting.cli.common import instant
 from alerting.cli.database import do
-from alerting.store import alerts, audit_chain
-from alerting.store import audit as store
-from alerting.store.audit import Entry
-from alerting.store.audit_chain import Head, Verified
+from alerting.store import audit_log as store
+from alerting.store.admin import audit_chain
+from alerting.store.admin.audit_chain import Head, Verified
+from alerting.store.alerts import stored_alerts
+from alerting.store.audit_log import Entry
 
 
 @click.group()
@@ -53,7 +54,7 @@ def list_(
     async def look(connection: AsyncConnection) -> list[Entry]:
         subjects = [subject] if subject else []
         if alert:
-            subjects.append(str(await alerts.resolve(connection, alert)))
+            subjects.append(str(await stored_alerts.resolve(connection, alert)))
         return await store.page(
             connection,
             subjects=subjects,

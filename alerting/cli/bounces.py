@@ -16,7 +16,7 @@ from alerting.errors import BadInput
 from alerting.observe.logs import configure, logger
 from alerting.settings import Settings, settings
 from alerting.store.db import Database
-from alerting.store.receipts import Intake
+from alerting.store.ledger.receipt_intake import Intake
 
 log = logger(__name__)
 

@@ -29,7 +29,7 @@ from alerting.domain.alert import (
 )
 from alerting.errors import BadInput
 from alerting.settings import settings
-from alerting.store import alerts, threads
+from alerting.store.alerts import stored_alerts, threads
 
 ALERT = "alert"
 
@@ -173,7 +173,9 @@ def _pairs(geocodes: Sequence[str]) -> list[dict[str, str]]:
 
 async def _next(kind: Kind, name: str, said: dict[str, Any]) -> Alert:
     async with Runtime.open(settings()) as runtime, runtime.db.begin() as connection:
-        named = await alerts.get_many(connection, await alerts.standing(connection, name))
+        named = await stored_alerts.get_many(
+            connection, await stored_alerts.standing(connection, name)
+        )
         live = await threads.standing(connection, {one.thread_id for one in named})
         now = runtime.clock.now()
     live = [one for one in live if one.expires_at > now]

@@ -27,9 +27,9 @@ from alerting.cli.database import actor, do
 from alerting.cli.progress import progress
 from alerting.errors import BadInput
 from alerting.settings import settings
-from alerting.store import audit
-from alerting.store import citizens as directory
-from alerting.store.citizens import AddressState
+from alerting.store import audit_log
+from alerting.store.citizens import directory
+from alerting.store.citizens.directory import AddressState
 from alerting.store.db import Database
 
 
@@ -76,7 +76,9 @@ def show(ref: str, as_json: bool) -> int:
 
     async def look(connection: AsyncConnection) -> list[AddressState]:
         found = await directory.addresses_of(connection, ref)
-        await audit.record(connection, await actor(connection), "citizen.show", f"citizen {ref}")
+        await audit_log.record(
+            connection, await actor(connection), "citizen.show", f"citizen {ref}"
+        )
         return found
 
     found = [

@@ -13,7 +13,7 @@ from alerting.addresses import database_url
 from alerting.domain.principal import Principal
 from alerting.errors import NotAllowed
 from alerting.settings import settings
-from alerting.store import keys, people
+from alerting.store.admin import api_keys, stored_people
 from alerting.store.db import Database
 
 T = TypeVar("T")
@@ -90,10 +90,10 @@ async def _known(connection: AsyncConnection) -> Principal | None:
     token = os.environ.get(TOKEN, "").strip()
     if token:
         try:
-            return (await keys.verify(connection, token)).principal
+            return (await api_keys.verify(connection, token)).principal
         except NotAllowed as e:
             raise NotAllowed(
                 f"{TOKEN}: {e.detail}", remedy=f"Set it to a live key, or unset {TOKEN}."
             ) from e
-    found = await people.by_uid(connection, os.getuid())
+    found = await stored_people.by_uid(connection, os.getuid())
     return found.principal if found is not None else None

@@ -9,7 +9,7 @@ import click
 from alerting.cli import common
 from alerting.cli.database import as_operator, do
 from alerting.drills import rosters
-from alerting.store import rosters as store
+from alerting.store.citizens import roster_rows as store
 
 
 @click.group()

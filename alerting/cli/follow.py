@@ -15,8 +15,8 @@ from rich.table import Table
 from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.alert import Scope
 from alerting.domain.alert_state import AlertState
-from alerting.store import presence
 from alerting.store.db import Database
+from alerting.store.work import presence
 
 #: How often the ledger is read.
 PERIOD_S = 0.3

@@ -15,9 +15,9 @@ from alerting.cli.database import do, do_as
 from alerting.clock import SystemClock
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput
-from alerting.store import keys as store
-from alerting.store import people
-from alerting.store.keys import ApiKey
+from alerting.store.admin import api_keys as store
+from alerting.store.admin import stored_people
+from alerting.store.admin.api_keys import ApiKey
 
 _person = click.option("--person", help="Whose it is, by their name.")
 _expires = click.option("--expires", help="When it expires, like 90d or 2027-01-31T18:00:00+01:00.")
@@ -68,7 +68,7 @@ def create(
             name,
             rights,
             by=principal,
-            owner=await people.named(connection, person) if person else None,
+            owner=await stored_people.named(connection, person) if person else None,
             senders=senders,
             statuses=granting.read_statuses(statuses),
             area=ground,
@@ -116,7 +116,7 @@ def assign(name: str, person: str | None, machine: bool) -> int:
         )
 
     async def work(connection: AsyncConnection, principal: Principal) -> ApiKey:
-        owner = await people.named(connection, person) if person else None
+        owner = await stored_people.named(connection, person) if person else None
         return await store.assign(connection, name, owner=owner, by=principal)
 
     found = do_as("people", work)

@@ -8,7 +8,7 @@ from alerting.addresses import database_url
 from alerting.cli.database import do
 from alerting.errors import WorkFailed
 from alerting.settings import settings
-from alerting.store.presence import DUTIES, on_duty, this_host
+from alerting.store.work.presence import DUTIES, on_duty, this_host
 
 
 @click.command()

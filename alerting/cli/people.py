@@ -17,9 +17,9 @@ from alerting.domain.alert import Status
 from alerting.domain.ground import read_geojson
 from alerting.domain.principal import RIGHTS, Principal
 from alerting.errors import BadInput
-from alerting.store import keys
-from alerting.store import people as store
-from alerting.store.people import Person
+from alerting.store.admin import api_keys
+from alerting.store.admin import stored_people as store
+from alerting.store.admin.stored_people import Person
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -210,7 +210,7 @@ async def _add(
         connection,
         name,
         by=by,
-        rights=rights or (RIGHTS if first else keys.USUAL_RIGHTS),
+        rights=rights or (RIGHTS if first else api_keys.USUAL_RIGHTS),
         senders=senders or (("*",) if first else ()),
         statuses=read_statuses(statuses) or ALL,
         area=ground,
@@ -219,5 +219,5 @@ async def _add(
     if key is None:
         return added, None
     own = added.principal
-    made = await keys.create(connection, key, own.rights, by=by or own, owner=added)
+    made = await api_keys.create(connection, key, own.rights, by=by or own, owner=added)
     return added, made

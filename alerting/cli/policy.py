@@ -19,8 +19,8 @@ from alerting.cli.common import shown
 from alerting.cli.database import do, do_as
 from alerting.dispatch.evaluation import policies
 from alerting.errors import BadInput
-from alerting.store import policies as store
-from alerting.store.policies import ShadowRow, StoredPolicy
+from alerting.store.admin import policy_versions as store
+from alerting.store.admin.policy_versions import ShadowRow, StoredPolicy
 from alerting.throttle.policy.parse import MAX_CHARACTERS, PolicyRefused, old_words, parse_policy
 
 _note = click.option("--note", default="", help="Why, for the history.")

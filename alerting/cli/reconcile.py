@@ -19,8 +19,8 @@ from alerting.dispatch.plan import Planner
 from alerting.dispatch.reconcile import Reconciled, Reconciler
 from alerting.errors import BadInput
 from alerting.settings import settings
-from alerting.store.restored import reconciling
-from alerting.store.stops import lineage as lineage_of
+from alerting.store.citizens.stops import lineage as lineage_of
+from alerting.store.work.restored import reconciling
 
 
 @click.command()

@@ -27,8 +27,8 @@ from alerting.observe.metrics import duty, watch_pool
 from alerting.settings import Settings, settings
 from alerting.start import require_fit
 from alerting.store.db import AWAY, raw
-from alerting.store.presence import SCHEDULER, Presence
 from alerting.store.revision import refuse_older
+from alerting.store.work.presence import SCHEDULER, Presence
 
 log = logger(__name__)
 

@@ -18,9 +18,9 @@ from alerting.clock import SystemClock
 from alerting.dispatch.evaluation import silences
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput
-from alerting.store import alerts, events
-from alerting.store import silences as store
-from alerting.store.silences import StoredSilence
+from alerting.store.admin import stored_silences as store
+from alerting.store.admin.stored_silences import StoredSilence
+from alerting.store.alerts import stored_alerts, stored_events
 from alerting.throttle.silence.matcher import Matcher
 
 
@@ -35,7 +35,7 @@ def event() -> None:
 def questions(limit: int, as_json: bool) -> int:
     """Show open questions about events; until they are answered nothing is withheld because of
     them."""
-    found = do(lambda c: events.open_questions(c, limit=limit))
+    found = do(lambda c: stored_events.open_questions(c, limit=limit))
     if as_json:
         rows = [asdict(q) for q in found]
         click.echo(json.dumps({"questions": rows}, indent=2, default=str))
@@ -57,9 +57,9 @@ def merge(alert: str, other: str, as_json: bool) -> int:
     """Declare that ALERT and OTHER are about one event."""
 
     async def work(connection: AsyncConnection, principal: Principal) -> UUID:
-        one = await alerts.resolve(connection, alert)
-        another = await alerts.resolve(connection, other)
-        return await events.join(connection, one, another, by=principal.actor)
+        one = await stored_alerts.resolve(connection, alert)
+        another = await stored_alerts.resolve(connection, other)
+        return await stored_events.join(connection, one, another, by=principal.actor)
 
     _say(do_as("approve", work), as_json)
     return 0
@@ -72,8 +72,8 @@ def split(alert: str, as_json: bool) -> int:
     """Declare that ALERT, with what it references, is an event of its own."""
 
     async def work(connection: AsyncConnection, principal: Principal) -> UUID:
-        one = await alerts.resolve(connection, alert)
-        return await events.part(connection, one, by=principal.actor)
+        one = await stored_alerts.resolve(connection, alert)
+        return await stored_events.part(connection, one, by=principal.actor)
 
     _say(do_as("approve", work), as_json)
     return 0

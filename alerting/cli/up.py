@@ -23,7 +23,7 @@ from alerting.errors import BadInput, Unavailable
 from alerting.observe.logs import configure
 from alerting.settings import Settings, settings
 from alerting.start import require_fit
-from alerting.store import people
+from alerting.store.admin import stored_people
 from alerting.store.db import Database
 from alerting.store.migrate import migrate
 
@@ -77,9 +77,11 @@ async def _first_person(config: Settings) -> None:
     db = Database(database_url(config))
     try:
         async with db.begin() as connection:
-            if await people.anybody(connection):
+            if await stored_people.anybody(connection):
                 return
-            await people.add(connection, OPERATOR, by=None, rights=RIGHTS, senders=("*",), uid=uid)
+            await stored_people.add(
+                connection, OPERATOR, by=None, rights=RIGHTS, senders=("*",), uid=uid
+            )
     finally:
         await db.close()
     click.echo(

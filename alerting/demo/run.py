@@ -31,7 +31,7 @@ from alerting.domain.retime import sent_now
 from alerting.embedded.carriers import CARRIERS, PUSH_SEED, Carrier, read_log, subscription
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
-from alerting.store import keys
+from alerting.store.admin import api_keys
 
 #: How long receipts may trail behind the last message.
 RECEIPTS_S = 15.0
@@ -104,8 +104,8 @@ async def run(
         say(f"{len(town):,} synthetic citizens in and around {alert.infos[0].areas[0].area_desc}")
         before = {name: _size(config.var, name) for name in CARRIERS}
         async with runtime.db.begin() as connection:
-            key = await keys.create(
-                connection, f"demo-{alert.sent:%Y%m%dT%H%M%S}", keys.USUAL_RIGHTS,
+            key = await api_keys.create(
+                connection, f"demo-{alert.sent:%Y%m%dT%H%M%S}", api_keys.USUAL_RIGHTS,
                 senders=(alert.sender,), by=internal("demo"),
             )  # fmt: skip
         alert_id = await _submit(config, alert, key)

@@ -10,7 +10,7 @@ from typing import Any
 
 from alerting.drills.walls import ALARM
 from alerting.observe.logs import logger
-from alerting.store import alarms
+from alerting.store.admin import stored_alarms
 from alerting.store.db import AWAY, Database
 
 log = logger(__name__)
@@ -53,14 +53,14 @@ class Alarms:
     async def _open(self, kind: str, subject: str, sentence: str) -> None:
         with suppress(*AWAY):
             async with self._db.begin() as connection:
-                new = await alarms.open_(connection, kind, subject, sentence)
+                new = await stored_alarms.open_(connection, kind, subject, sentence)
             if new:
                 log.error("alarm.open", kind=kind, subject=subject, sentence=sentence)
 
     async def _close(self, kind: str, subject: str) -> None:
         with suppress(*AWAY):
             async with self._db.begin() as connection:
-                was_open = await alarms.close(connection, kind, subject, by="system")
+                was_open = await stored_alarms.close(connection, kind, subject, by="system")
             if was_open:
                 log.info("alarm.closed", kind=kind, subject=subject)
 

@@ -13,8 +13,9 @@ from alerting.channels.text.texts import clip, one_line
 from alerting.domain.alert import Info
 from alerting.domain.alert_state import AlertState
 from alerting.observe.logs import logger
-from alerting.store import alarms, alerts
-from alerting.store.alerts import StoredAlert
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
 
 log = logger(__name__)
 
@@ -40,15 +41,15 @@ async def notify(
     Returns how many alerts those were, and whether one reached no address.
     """
     notified = 0
-    await alarms.open_of_held(connection)
+    await stored_alarms.open_of_held(connection)
     for _ in range(limit):
         # One by one: which is next depends on those before.
-        alarm = await alarms.next_unnotified(connection)
+        alarm = await stored_alarms.next_unnotified(connection)
         if alarm is None:
             break
-        stored = await alerts.get(connection, UUID(alarm.subject))
+        stored = await stored_alerts.get(connection, UUID(alarm.subject))
         if stored is None or stored.state is not AlertState.HELD:
-            await alarms.close(connection, alarm.kind, alarm.subject, by="system")
+            await stored_alarms.close(connection, alarm.kind, alarm.subject, by="system")
             continue
         took = await staff.tell(notice(stored, public_url=public_url))
         if took < len(staff.to):
@@ -56,12 +57,12 @@ async def notify(
                 f"{len(staff.to) - took} of {len(staff.to)} addresses in ALERTING_APPROVERS did "
                 "not take the news of a held alert; docs/runbooks/held-alert.md."
             )
-            await alarms.open_(connection, ALARM, "held alerts", sentence)
+            await stored_alarms.open_(connection, ALARM, "held alerts", sentence)
         else:
-            await alarms.close(connection, ALARM, "held alerts", by="system")
+            await stored_alarms.close(connection, ALARM, "held alerts", by="system")
         if not took:
             return notified, True
-        await alarms.mark_notified(connection, alarm.id)
+        await stored_alarms.mark_notified(connection, alarm.id)
         log.info("approvers.told", alert=alarm.subject, count=took)
         notified += 1
     return notified, False

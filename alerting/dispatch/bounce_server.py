@@ -14,7 +14,7 @@ from alerting.channels.email import bounce_report as bounces
 from alerting.channels.email.verp import Verp
 from alerting.dispatch.bounces import receipt_of
 from alerting.observe.logs import logger
-from alerting.store.receipts import Intake
+from alerting.store.ledger.receipt_intake import Intake
 
 log = logger(__name__)
 

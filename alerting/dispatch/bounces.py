@@ -10,9 +10,9 @@ from alerting.channels.email import bounce_report as bounces
 from alerting.channels.email.verp import Verp
 from alerting.domain.links import new_key
 from alerting.observe.logs import logger
+from alerting.store.admin.secrets import BOUNCE_KEY, get_or_create
 from alerting.store.db import Database
-from alerting.store.receipts import NewReceipt
-from alerting.store.secrets import BOUNCE_KEY, get_or_create
+from alerting.store.ledger.receipt_intake import NewReceipt
 
 log = logger(__name__)
 

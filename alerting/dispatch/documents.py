@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert import Alert
-from alerting.store import alerts
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts import stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
 
 #: So many alerts are kept, and fewer where their documents are long. A character takes about
 #: seven bytes, most of them in parsed polygons.
@@ -44,7 +44,7 @@ class Documents:
         """One alert as it stands now, carrying what it says."""
         known = self._known.get(alert_id)
         document = None if known is None else known.document
-        stored = await alerts.get(connection, alert_id, document=document)
+        stored = await stored_alerts.get(connection, alert_id, document=document)
         if stored is None:
             return None
         if known is None:

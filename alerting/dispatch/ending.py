@@ -18,10 +18,11 @@ from alerting.audience.gather import Ground, ground, of_citizens
 from alerting.audience.zones import Zones
 from alerting.domain.alert import Alert
 from alerting.domain.citizen import Recipient, Target
-from alerting.store import candidates, end_audience, planning
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.citizens import candidates
 from alerting.store.db import raw
-from alerting.store.end_audience import NotifiedAddress
+from alerting.store.ledger import end_audience, planning
+from alerting.store.ledger.end_audience import NotifiedAddress
 
 
 class EndAudience:

@@ -13,10 +13,13 @@ from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, escalations, outbox, planning, unreached
-from alerting.store.escalations import Due
-from alerting.store.planning import NewDelivery
-from alerting.store.unreached import Step, Wait
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import stored_alerts
+from alerting.store.ledger import escalations, planning, unreached
+from alerting.store.ledger.escalations import Due
+from alerting.store.ledger.planning import NewDelivery
+from alerting.store.ledger.unreached import Step, Wait
+from alerting.store.work import outbox
 
 log = logger(__name__)
 
@@ -81,7 +84,7 @@ class Escalations:
             believe_silence=not no_reports or chunk.lane in HIGH_PRIORITY_LANES,
         )
         if no_reports:
-            await alarms.open_(
+            await stored_alarms.open_(
                 connection,
                 "receipts-missing",
                 chunk.channel,
@@ -106,7 +109,7 @@ class Escalations:
     ) -> list[Step]:
         """The steps of a drill without former members; a new address needs its pass."""
         here = await walls.members(connection, chunk.alert_id, [s.citizen_id for s in steps])
-        stored = await alerts.get(connection, chunk.alert_id)
+        stored = await stored_alerts.get(connection, chunk.alert_id)
         if stored is not None:
             await rosters.prepare(connection, stored.addresses)
         return [s for s in steps if s.citizen_id in here]

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.background import background_task
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.observe.logs import logger
-from alerting.store import claims
-from alerting.store.claims import Fenced
 from alerting.store.db import AWAY, Database
-from alerting.store.outbox import Work
-from alerting.store.outcomes import OutcomeRow
+from alerting.store.ledger.outcomes import OutcomeRow
+from alerting.store.work import claims
+from alerting.store.work.claims import Fenced
+from alerting.store.work.outbox import Work
 
 log = logger(__name__)
 

@@ -16,8 +16,9 @@ from alerting.cap import from_json
 from alerting.domain.alert import Area, Circle, NamedValue, Severity
 from alerting.domain.alert_state import AlertState
 from alerting.errors import BadInput
-from alerting.store import listing, tallies
-from alerting.store.listing import Row
+from alerting.store.alerts import alert_pages
+from alerting.store.alerts.alert_pages import Row
+from alerting.store.ledger import tallies
 from alerting.throttle.silence import touch
 
 #: The most alerts of one page.
@@ -80,7 +81,7 @@ async def page(
     found: list[Row] = []
     looked_at, more = 0, True
     while more and len(found) < limit and looked_at < _LOOKED_AT:
-        rows = await listing.rows(
+        rows = await alert_pages.rows(
             connection,
             states=wanted.states,
             sender=wanted.sender,

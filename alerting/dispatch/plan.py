@@ -26,11 +26,13 @@ from alerting.domain.lane import Lane, lane_for
 from alerting.drills import rosters, walls
 from alerting.observe.logs import logger
 from alerting.settings import Settings
-from alerting.store import alerts, claims, outbox, planning
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts import alert_progress
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import Database
-from alerting.store.outbox import Ranks, Work
-from alerting.store.planning import NewDelivery
+from alerting.store.ledger import planning
+from alerting.store.ledger.planning import NewDelivery
+from alerting.store.work import claims, outbox
+from alerting.store.work.outbox import Ranks, Work
 
 log = logger(__name__)
 
@@ -90,7 +92,7 @@ class Planner:
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
             await claims.finish(connection, work)
-            await alerts.mark_planned(connection, work.alert_id)
+            await alert_progress.mark_planned(connection, work.alert_id)
             await reach.finish(connection, work.alert_id, now=self._clock.now())
 
     async def _chunks(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
@@ -98,7 +100,7 @@ class Planner:
         by_lane = ByLane(alert, self._settings.all_channels_lanes)
         everywhere = alert.ends and await self._everywhere(work, stored, alert)
         async with self._db.begin() as connection:
-            others = await alerts.others_open(connection, stored)
+            others = await alert_progress.others_open(connection, stored)
         ranks = Ranks(first=alert.ends, others=others)
         # The reading transaction stays open for the stream; batches are written by another.
         async with (
@@ -124,7 +126,7 @@ class Planner:
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
             # Whoever has no address leaves no trace in the ledger and is met again.
-            await alerts.set_audience(connection, work.alert_id, citizens)
+            await alert_progress.set_audience(connection, work.alert_id, citizens)
 
     async def _leave(self, work: Work) -> None:
         """Give the plan back where it stands: this process is to end."""
@@ -183,8 +185,8 @@ class Planner:
             if state in ENDED:
                 return False
             if state is AlertState.ACCEPTED:
-                await alerts.set_state(connection, work.alert_id, AlertState.DELIVERING)
-            await alerts.add_audience(connection, work.alert_id, len(batch))
+                await alert_progress.set_state(connection, work.alert_id, AlertState.DELIVERING)
+            await alert_progress.add_audience(connection, work.alert_id, len(batch))
             for lane, by_channel in by_lane.spread(batch):
                 parts = [
                     (channel, rows[i : i + self._settings.chunk_size])

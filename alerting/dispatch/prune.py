@@ -16,9 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.clock import Clock
 from alerting.dispatch import machine_clock
 from alerting.errors import Unavailable
-from alerting.store import alarms, audit, prune
+from alerting.store import audit_log
+from alerting.store.admin import stored_alarms
 from alerting.store.db import Database, server_now
-from alerting.store.prune import OldEvent
+from alerting.store.ledger import pruning
+from alerting.store.ledger.pruning import OldEvent
 
 #: Chunks deleted by one transaction, with up to 1,000 deliveries each.
 CHUNKS = 4
@@ -129,8 +131,8 @@ class Pruner:
         cutoff = self._clock.now() - timedelta(days=days)
         done = Pruned(dry_run)
         async with self._exclusive() as connection:
-            left = await prune.left_over(connection)
-            events = await prune.old_events(connection, cutoff=cutoff)
+            left = await pruning.left_over(connection)
+            events = await pruning.old_events(connection, cutoff=cutoff)
         self._total = sum(left.values()) + sum(e.deliveries for e in events)
         if dry_run:
             done.deliveries = sum(left.values())
@@ -163,10 +165,12 @@ class Pruner:
             return
         async with self._exclusive() as connection:
             now = self._clock.now()
-            marked = await prune.mark(connection, event.event_id, cutoff=cutoff, now=now)
+            marked = await pruning.mark(connection, event.event_id, cutoff=cutoff, now=now)
             if marked:
                 detail = {"alerts": event.alerts, "deliveries": event.deliveries, "days": days}
-                await audit.record(connection, actor, "ledger.prune", str(event.event_id), detail)
+                await audit_log.record(
+                    connection, actor, "ledger.prune", str(event.event_id), detail
+                )
         if not marked:
             return
         done.events.append(event)
@@ -176,10 +180,10 @@ class Pruner:
         after = -1
         while True:
             async with self._exclusive() as connection:
-                chunks = await prune.next_chunks(
+                chunks = await pruning.next_chunks(
                     connection, event_id, after=after, limit=_LOOKED_AT
                 )
-                if await prune.in_use(connection, chunks):
+                if await pruning.in_use(connection, chunks):
                     return True
             if len(chunks) < _LOOKED_AT:
                 return False
@@ -188,7 +192,7 @@ class Pruner:
     async def _erase(self, alert_ids: Sequence[UUID], done: Pruned) -> None:
         while alert_ids:
             async with self._exclusive() as connection:
-                erased = await prune.erase(connection, alert_ids, chunks=CHUNKS)
+                erased = await pruning.erase(connection, alert_ids, chunks=CHUNKS)
             if not erased.chunks:
                 return
             done.deliveries += erased.deliveries
@@ -199,7 +203,7 @@ class Pruner:
         count = _ALARMS
         while count == _ALARMS:
             async with self._exclusive() as connection:
-                count = await alarms.forget_closed(connection, before=cutoff, limit=_ALARMS)
+                count = await stored_alarms.forget_closed(connection, before=cutoff, limit=_ALARMS)
             done.alarms += count
 
     @asynccontextmanager
@@ -208,8 +212,8 @@ class Pruner:
         one."""
         while True:
             async with self._db.begin(patient=True) as connection:
-                await prune.take_turn(connection)
-                if not await prune.high_priority_work(connection):
+                await pruning.take_turn(connection)
+                if not await pruning.high_priority_work(connection):
                     start = time.monotonic()
                     yield connection
                     break

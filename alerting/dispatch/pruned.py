@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import Gone
-from alerting.store import delivery_queries
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.ledger import delivery_queries
 
 
 async def refuse_pruned(connection: AsyncConnection, stored: StoredAlert) -> None:

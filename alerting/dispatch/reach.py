@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import NOTIFIED, DeliveryState
-from alerting.store import alarms, alerts, delivery_queries, escalations, tallies
-from alerting.store.alerts import StoredAlert
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import alert_progress, stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.ledger import delivery_queries, escalations, tallies
 
 #: Reasons for not sending that leave the citizen without knowledge of the danger. With any other
 #: reason they already know of it. (When nobody was notified, neither was the other citizen of a
@@ -80,7 +82,7 @@ def unheard(
 async def finish(connection: AsyncConnection, alert_id: UUID, *, now: datetime) -> None:
     """Mark an alert finished once none of its work is open, and check whether it notified
     anybody."""
-    if await alerts.complete_if_done(connection, alert_id):
+    if await alert_progress.complete_if_done(connection, alert_id):
         await update_alarms(connection, [alert_id], now=now)
 
 
@@ -89,10 +91,12 @@ async def update_alarms(
 ) -> None:
     """Open the alarm for each finished Actual alert that notified nobody; close it when somebody
     has been notified since. An alert that may still go by another channel is checked after that."""
-    for stored in await alerts.finished(connection, alert_ids) if alert_ids else ():
+    for stored in await stored_alerts.finished(connection, alert_ids) if alert_ids else ():
         subject = str(stored.id)
         if await tallies.any_notified(connection, stored.id):
-            await alarms.close(connection, alarms.REACHED_NOBODY, subject, by="system")
+            await stored_alarms.close(
+                connection, stored_alarms.REACHED_NOBODY, subject, by="system"
+            )
             continue
         if await escalations.is_due(connection, stored.id, now=now):
             continue
@@ -100,12 +104,14 @@ async def update_alarms(
         counts = await delivery_queries.counts(connection, stored.id)
         why = unheard(stored, counts, waits_until=waits)
         if not why:
-            await alarms.close(connection, alarms.REACHED_NOBODY, subject, by="system")
-        elif not await alarms.is_open(connection, alarms.REACHED_NOBODY, subject):
+            await stored_alarms.close(
+                connection, stored_alarms.REACHED_NOBODY, subject, by="system"
+            )
+        elif not await stored_alarms.is_open(connection, stored_alarms.REACHED_NOBODY, subject):
             if not stored.audience and stored.planned_at is not None:
                 why += await _geocodes(connection, stored.id)
             sentence = f"Alert {stored.identifier} of {stored.sender} reached nobody. {why}"
-            await alarms.open_(connection, alarms.REACHED_NOBODY, subject, sentence)
+            await stored_alarms.open_(connection, stored_alarms.REACHED_NOBODY, subject, sentence)
 
 
 def _too_late(stored: StoredAlert, waits_until: datetime | None) -> str:
@@ -145,7 +151,7 @@ async def _geocodes(connection: AsyncConnection, alert_id: UUID) -> str:
     # Status hardly ever needs it, and it imports lxml and shapely.
     from alerting.cap import from_json
 
-    stored = await alerts.get(connection, alert_id)
+    stored = await stored_alerts.get(connection, alert_id)
     infos = () if stored is None else from_json(stored.document).infos
     codes = list(dict.fromkeys(str(g) for i in infos for a in i.areas for g in a.geocodes))
     if not codes:

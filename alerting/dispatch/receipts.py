@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.channels import reports
 from alerting.domain.delivery import DeliveryState
-from alerting.store import citizens, escalations, receipt_moves
-from alerting.store.receipt_moves import REPORTED, Move, Receipt
+from alerting.store.citizens import directory
+from alerting.store.ledger import escalations, receipt_moves
+from alerting.store.ledger.receipt_moves import REPORTED, Move, Receipt
 
 #: Receipts of one transaction at most: it holds their deliveries, and workers write those too.
 BATCH = 2000
@@ -96,4 +97,4 @@ async def _move(connection: AsyncConnection, said: list[_Reported]) -> None:
         error = errors[moved.delivery_id]
         if moved.state == DeliveryState.FAILED and error is not None and error.suspend:
             dead[moved.reason].append(moved.address_id)
-    await citizens.suspend(connection, dead)
+    await directory.suspend(connection, dead)

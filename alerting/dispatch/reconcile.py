@@ -31,23 +31,18 @@ from alerting.errors import BadInput, Conflict
 from alerting.observe.logs import logger
 from alerting.providers.failover import Routes
 from alerting.settings import Settings
-from alerting.store import (
-    alerts,
-    audit,
-    claims,
-    deliveries,
-    keys,
-    people,
-    queues,
-    restored,
-    stops,
-)
+from alerting.store import audit_log
+from alerting.store.admin import api_keys, stored_people
+from alerting.store.alerts import stored_alerts
+from alerting.store.citizens import stops
+from alerting.store.citizens.stops import Change
 from alerting.store.db import Database
-from alerting.store.deliveries import RESTORED, OpenDelivery
-from alerting.store.outbox import Work
-from alerting.store.outcomes import OutcomeRow, record_outcomes
+from alerting.store.ledger import deliveries
+from alerting.store.ledger.deliveries import RESTORED, OpenDelivery
+from alerting.store.ledger.outcomes import OutcomeRow, record_outcomes
 from alerting.store.schema import CHUNK_SPAN
-from alerting.store.stops import Change
+from alerting.store.work import claims, queues, restored
+from alerting.store.work.outbox import Work
 
 log = logger(__name__)
 
@@ -166,10 +161,10 @@ class Reconciler:
             counts += found
             planned += 0 if chunk_id in known else found.total()
         async with self._db.begin() as connection:
-            ended = [] if self._keep_keys else await keys.end_all(connection, actor=actor)
-            persons = [p.name for p in await people.every(connection) if p.ended_at is None]
+            ended = [] if self._keep_keys else await api_keys.end_all(connection, actor=actor)
+            persons = [p.name for p in await stored_people.every(connection) if p.ended_at is None]
             await restored.make_home(connection)
-            await audit.record(
+            await audit_log.record(
                 connection,
                 actor,
                 "database.reconcile",
@@ -211,7 +206,7 @@ class Reconciler:
         if work is None:
             return Counter()
         async with self._db.begin() as connection:
-            stored = await alerts.get(connection, work.alert_id)
+            stored = await stored_alerts.get(connection, work.alert_id)
             pending = await deliveries.open_of_chunk(
                 connection, work.id, work.size, now=self._clock.now()
             )

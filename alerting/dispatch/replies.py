@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.channels.text import reply_words as replies
 from alerting.channels.text.reply_words import Wish
-from alerting.store import inbound, suppressions
-from alerting.store.suppressions import Endpoint, Source
+from alerting.store.citizens import inbound, suppressions
+from alerting.store.citizens.suppressions import Endpoint, Source
 
 _ACTOR = "citizen"
 

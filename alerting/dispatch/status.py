@@ -16,7 +16,8 @@ from alerting.domain.alert import Severity, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.delivery import SETTLED, DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, delivery_queries, escalations
+from alerting.store.alerts import stored_alerts
+from alerting.store.ledger import delivery_queries, escalations
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ async def status(connection: AsyncConnection, alert_id: UUID) -> AlertStatus:
     Raises:
         NotFound: And Gone with what is left of the counts where they were pruned.
     """
-    stored = await alerts.get(connection, alert_id)
+    stored = await stored_alerts.get(connection, alert_id)
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
     await refuse_pruned(connection, stored)

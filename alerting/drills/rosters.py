@@ -15,9 +15,10 @@ from alerting.domain import drill_pass
 from alerting.domain.alert import Alert, MsgType, Status
 from alerting.domain.links import new_key
 from alerting.errors import BadInput, NotFound
-from alerting.store import audit, rosters
-from alerting.store.rosters import Member
-from alerting.store.secrets import get_or_create
+from alerting.store import audit_log
+from alerting.store.admin.secrets import get_or_create
+from alerting.store.citizens import roster_rows
+from alerting.store.citizens.roster_rows import Member
 
 #: The name of the secret that passes are made with.
 _SECRET = "drill"  # noqa: S105 - its name, not itself
@@ -45,8 +46,8 @@ async def create(connection: AsyncConnection, name: str, *, by: str) -> None:
         )
     if not 0 < len(name) <= _MAX_NAME:
         raise BadInput(f"A roster's name has between 1 and {_MAX_NAME} characters.")
-    await rosters.create(connection, name, by=by)
-    await audit.record(connection, by, "roster.create", name)
+    await roster_rows.create(connection, name, by=by)
+    await audit_log.record(connection, by, "roster.create", name)
 
 
 async def add(
@@ -60,35 +61,35 @@ async def add(
     """
     if len(source) > _MAX_SOURCE or not source.isprintable():
         raise BadInput(f"A source is one line of at most {_MAX_SOURCE} characters.")
-    roster_id = await rosters.id_of(connection, name)
+    roster_id = await roster_rows.id_of(connection, name)
     citizens = await _citizens(connection, refs)
-    gone = await rosters.has_left(connection, roster_id, citizens.values())
+    gone = await roster_rows.has_left(connection, roster_id, citizens.values())
     if gone and not source:
         them = ", ".join(ref for ref, id_ in citizens.items() if id_ in gone)
         raise BadInput(
             f"These left {name} and consented no more: {them}.",
             remedy="Say with --source where they have consented anew.",
         )
-    added = await rosters.enrol(
+    added = await roster_rows.enrol(
         connection, roster_id, citizens.values(), source=source or f"entered by {by}"
     )
     await prepare(connection, [name])
-    await audit.record(connection, by, "roster.add", name, {"citizens": sorted(citizens)})
+    await audit_log.record(connection, by, "roster.add", name, {"citizens": sorted(citizens)})
     return added
 
 
 async def remove(connection: AsyncConnection, name: str, refs: Sequence[str], *, by: str) -> int:
     """End memberships; returns how many. Raises NotFound for a roster or citizen not there."""
-    roster_id = await rosters.id_of(connection, name)
+    roster_id = await roster_rows.id_of(connection, name)
     citizens = await _citizens(connection, refs)
-    ended = await rosters.leave(connection, citizens.values(), roster_id)
-    await audit.record(connection, by, "roster.remove", name, {"citizens": sorted(citizens)})
+    ended = await roster_rows.leave(connection, citizens.values(), roster_id)
+    await audit_log.record(connection, by, "roster.remove", name, {"citizens": sorted(citizens)})
     return ended
 
 
 async def members(connection: AsyncConnection, name: str) -> list[Member]:
     """Who is and was on a roster. Raises NotFound."""
-    return await rosters.members(connection, await rosters.id_of(connection, name))
+    return await roster_rows.members(connection, await roster_rows.id_of(connection, name))
 
 
 async def leave_all(connection: AsyncConnection, address_id: int, *, actor: str) -> None:
@@ -96,15 +97,15 @@ async def leave_all(connection: AsyncConnection, address_id: int, *, actor: str)
 
     Raises NotFound.
     """
-    await rosters.leave(connection, [await rosters.citizen_at(connection, address_id)])
-    await audit.record(connection, actor, "roster.leave", f"address {address_id}")
+    await roster_rows.leave(connection, [await roster_rows.citizen_at(connection, address_id)])
+    await audit_log.record(connection, actor, "roster.leave", f"address {address_id}")
 
 
 async def require(connection: AsyncConnection, alert: Alert) -> None:
     """Raise BadInput for a drill that names no roster, or one that does not exist."""
     if alert.msg_type not in _SENT or alert.status not in _REHEARSED:
         return
-    known = await rosters.names(connection)
+    known = await roster_rows.names(connection)
     unknown = [name for name in alert.addresses if name not in known]
     if alert.addresses and not unknown:
         return
@@ -124,7 +125,7 @@ async def too_many(connection: AsyncConnection, alert: Alert, *, most: int) -> s
     not. What ends a drill never waits."""
     if not alert.is_drill or alert.msg_type is MsgType.CANCEL:
         return None
-    members = await rosters.count_members(connection, alert.addresses)
+    members = await roster_rows.count_members(connection, alert.addresses)
     if members <= most:
         return None
     return (
@@ -137,15 +138,15 @@ async def prepare(connection: AsyncConnection, names: Sequence[str]) -> None:
     """Give every address of the rosters' members the pass that fits it as it is now."""
     secret = await key(connection)
     passes: list[tuple[UUID, int, bytes]] = []
-    for e in await rosters.enrolled(connection, names):
+    for e in await roster_rows.enrolled(connection, names):
         wanted = drill_pass.make(secret, e.channel, e.endpoint)
         if e.drill_pass != wanted:
             passes.append((e.roster_id, e.address_id, wanted))
-    await rosters.add_passes(connection, passes)
+    await roster_rows.add_passes(connection, passes)
 
 
 async def _citizens(connection: AsyncConnection, refs: Sequence[str]) -> dict[str, int]:
-    found = await rosters.citizens(connection, refs)
+    found = await roster_rows.citizens(connection, refs)
     missing = [ref for ref in dict.fromkeys(refs) if ref not in found]
     if missing:
         raise NotFound(

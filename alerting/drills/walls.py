@@ -17,7 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.alert_state import AlertState
 from alerting.domain.citizen import Recipient
 from alerting.observe.logs import logger
-from alerting.store import alarms, audit, drill_walls, halt, threads
+from alerting.store import audit_log
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import threads
+from alerting.store.citizens import drill_walls
+from alerting.store.work import halt
 
 log = logger(__name__)
 
@@ -85,7 +89,7 @@ async def stop(connection: AsyncConnection, found: Outsiders) -> None:
         f"{found.count} deliveries of drill {found.alert_id} were for people on none of its "
         "rosters. None of them was written, and the drill has been stopped",
     )
-    await audit.record(
+    await audit_log.record(
         connection, "system", "drill.stop", str(found.alert_id), {"outsiders": found.count}
     )
     await halt.stop(connection, [found.alert_id])
@@ -116,4 +120,6 @@ async def raise_alarm(
     connection: AsyncConnection, wall: str, alert_id: UUID, sentence: str
 ) -> None:
     """Say that a wall has stopped something. sentence: without its full stop."""
-    await alarms.open_(connection, ALARM, f"{wall} {alert_id}", f"{sentence}; docs/drills.md.")
+    await stored_alarms.open_(
+        connection, ALARM, f"{wall} {alert_id}", f"{sentence}; docs/drills.md."
+    )

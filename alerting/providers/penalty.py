@@ -17,9 +17,9 @@ from alerting.background import background_task
 from alerting.clock import Clock
 from alerting.observe.logs import logger
 from alerting.providers.alarm_sink import AlarmSink
-from alerting.store import providers
+from alerting.store.admin import providers
+from alerting.store.admin.providers import Standing, Well
 from alerting.store.db import AWAY, Database
-from alerting.store.providers import Standing, Well
 
 log = logger(__name__)
 

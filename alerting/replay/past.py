@@ -19,7 +19,7 @@ from alerting.domain.principal import Principal
 from alerting.domain.version import Name, Version, name_of
 from alerting.replay.concern import Concern
 from alerting.replay.memory import Source
-from alerting.store.issued import Issued
+from alerting.store.alerts.issued import Issued
 from alerting.throttle.events.placing import Candidate
 from alerting.throttle.events.same import Pool, Signature, blocks
 

@@ -14,7 +14,7 @@ from alerting.audience.register import check_header, read_row
 from alerting.domain.alert import Alert, Circle, NamedValue, Polygon
 from alerting.domain.geometry import ring_shape
 from alerting.errors import BadInput
-from alerting.store.import_citizens import RegisterRow
+from alerting.store.citizens.import_citizens import RegisterRow
 
 
 @dataclass(frozen=True, slots=True)

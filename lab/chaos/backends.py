@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from alerting.store.presence import CLASS
+from alerting.store.work.presence import CLASS
 
 
 async def claimed_by(database_url: str, pids: Sequence[int]) -> frozenset[int]:

@@ -19,7 +19,8 @@ from alerting.domain.alert import Alert
 from alerting.domain.lane import lane_of
 from alerting.domain.principal import internal
 from alerting.settings import Settings
-from alerting.store import alerts, keys
+from alerting.store.admin import api_keys
+from alerting.store.alerts import stored_alerts
 from alerting.store.db import AWAY
 from lab.chaos import judge as court
 from lab.chaos.client import Client
@@ -97,8 +98,8 @@ class Play:
             alert = alert_of(example, run_config, runtime.clock.now())
             town = await town_of(runtime, alert, system.push_base, run_config)
             async with runtime.db.begin() as connection:
-                key = await keys.create(
-                    connection, "chaos", keys.USUAL_RIGHTS, senders=("*",), by=internal("chaos")
+                key = await api_keys.create(
+                    connection, "chaos", api_keys.USUAL_RIGHTS, senders=("*",), by=internal("chaos")
                 )
         # What is asked from outside while the alert goes out.
         config = config.model_copy(update={"database_url": system.database_url})
@@ -164,7 +165,7 @@ class Play:
                     async with runtime.db.begin() as connection:
                         ids = [self.alert_id, *([self.notice_id] if self.notice_id else [])]
                         ids += [self.second.alert_id] if self.second else []
-                        found = [await alerts.get(connection, i) for i in ids]
+                        found = [await stored_alerts.get(connection, i) for i in ids]
                         done = all(a is not None and a.finished_at is not None for a in found)
                         if done and self._run_config.scenario.receipts:
                             done = await court.receipts_open(connection) == 0

@@ -42,10 +42,12 @@ from alerting.providers.rate.limiter import RateLimiter
 from alerting.providers.rate.memory import MemoryRateStore
 from alerting.providers.rate.senders import SenderRates
 from alerting.settings import Settings
-from alerting.store import alerts, delivery_queries, queues
+from alerting.store.alerts import stored_alerts
 from alerting.store.db import Database
-from alerting.store.outbox import PLAN, Work
+from alerting.store.ledger import delivery_queries
 from alerting.store.schema import outbox
+from alerting.store.work import queues
+from alerting.store.work.outbox import PLAN, Work
 from alerting.throttle.budget import Budget
 from alerting.throttle.budget.memory import MemoryBudget
 
@@ -263,7 +265,7 @@ class DispatchHarness:
     async def code(self, alert_id: UUID) -> str:
         """What names an alert in the links of its messages."""
         async with self.db.begin() as c:
-            stored = await alerts.get(c, alert_id)
+            stored = await stored_alerts.get(c, alert_id)
         assert stored is not None
         assert stored.code
         return stored.code
@@ -301,7 +303,7 @@ class DispatchHarness:
     async def cancel_of(self, alert_id: UUID) -> bytes:
         """A Cancel, sent now, of a stored alert."""
         async with self.db.begin() as connection:
-            stored = await alerts.get(connection, alert_id)
+            stored = await stored_alerts.get(connection, alert_id)
         assert stored is not None
         alert = from_json(stored.document)
         return to_xml(

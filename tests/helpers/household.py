@@ -15,9 +15,9 @@ from alerting.audience.synthetic import SyntheticCitizen, store
 from alerting.cap import to_xml
 from alerting.channels.base import DEAD_ADDRESS, PROVIDER_DOWN, Outcome, Outgoing
 from alerting.domain.alert import Alert, Severity
-from alerting.store import receipts
-from alerting.store.escalations import AT_ONCE
-from alerting.store.receipts import NewReceipt
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.escalations import AT_ONCE
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import citizen, delivery, outbox
 
 #: A little more than the receipt time: deliveries are written by PostgreSQL's clock.
@@ -101,7 +101,7 @@ async def report(harness: DispatchHarness, alert_id: UUID, status: str, *, of: s
         if (r["citizen"], r["channel"]) == (of, "sms") and r["state"] == "accepted"
     ]
     async with harness.db.begin() as c:
-        await receipts.add(c, [NewReceipt("sms", i, "ok", status, "30005") for i in ids])
+        await receipt_intake.add(c, [NewReceipt("sms", i, "ok", status, "30005") for i in ids])
 
 
 def moderate(harness: DispatchHarness, flood: Alert, *, hours: float) -> bytes:

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from alerting.bootstrap import Runtime
 from alerting.domain.principal import internal
-from alerting.store import keys, people
+from alerting.store.admin import api_keys, stored_people
 
 PUBLIC = "https://alerts.example.org"
 
@@ -30,8 +30,10 @@ class Served:
     async def person(self, name: str, *rights: str) -> dict[str, str]:
         """A person who speaks for everybody is added; returns what they send with a request."""
         async with self.runtime.db.begin() as c:
-            owner = await people.add(c, name, by=internal("test"), rights=rights, senders=("*",))
-            key = await keys.create(c, f"{name}-1", rights, by=internal("test"), owner=owner)
+            owner = await stored_people.add(
+                c, name, by=internal("test"), rights=rights, senders=("*",)
+            )
+            key = await api_keys.create(c, f"{name}-1", rights, by=internal("test"), owner=owner)
         return {"Authorization": f"Bearer {key}"}
 
 

@@ -8,7 +8,7 @@ from dispatch_harness import DispatchHarness
 
 from alerting.dispatch.intake.cancel import cancel, revoke_all
 from alerting.domain.principal import Principal
-from alerting.store import alerts
+from alerting.store.alerts import stored_alerts
 
 
 async def call_off(
@@ -19,7 +19,7 @@ async def call_off(
         alert_id, also = name, list[UUID]()
     else:
         async with harness.db.begin() as c:
-            alert_id, *also = await alerts.standing(c, name)
+            alert_id, *also = await stored_alerts.standing(c, name)
     done = await cancel(
         harness.db,
         alert_id,

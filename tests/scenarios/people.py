@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.audience.register import read_row
 from alerting.domain.principal import RIGHTS
 from alerting.drills import rosters
+from alerting.store.citizens.import_citizens import RegisterRow, merge
 from alerting.store.db import raw
-from alerting.store.import_citizens import RegisterRow, merge
 from alerting.store.schema import person
 
 

@@ -52,10 +52,10 @@ from alerting.domain.alert import (
 )
 from alerting.domain.principal import internal
 from alerting.settings import Settings
-from alerting.store import receipts
+from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import Database, raw
-from alerting.store.import_citizens import merge
-from alerting.store.receipts import NewReceipt
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import delivery, outbox
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -220,7 +220,7 @@ class Guarantee(RuleBasedStateMachine):
 
         async def come() -> None:
             async with self.stage.harness.db.begin() as c:
-                await receipts.add(
+                await receipt_intake.add(
                     c,
                     [NewReceipt("sms", call.delivery_id, call.ref, w, CODES[w]) for w in words],
                 )

@@ -48,9 +48,9 @@ from alerting.domain.alert import (
 )
 from alerting.drills import rosters
 from alerting.settings import Settings
-from alerting.store import citizens as directory
+from alerting.store.citizens import directory
+from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import Database, raw
-from alerting.store.import_citizens import merge
 from alerting.store.schema import address, citizen
 from alerting.throttle.budget.redis import RedisBudget, connect
 

@@ -53,9 +53,11 @@ from alerting.domain.principal import internal
 from alerting.drills import rosters
 from alerting.errors import BadInput, Conflict
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, drill_walls
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import stored_alerts
+from alerting.store.citizens import drill_walls
+from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import Database, raw
-from alerting.store.import_citizens import merge
 from alerting.store.schema import address, citizen
 
 OPERATIONS = size(150, 1_000, "WALL_OPERATIONS")
@@ -287,7 +289,7 @@ async def cancel_by_hand(w: ScenarioHarness) -> None:
         if done.notice is not None:
             # It names the rosters of the newest version, which need not be those of this one.
             async with w.harness.db.begin() as c:
-                stored = await alerts.get(c, done.notice.alert_id)
+                stored = await stored_alerts.get(c, done.notice.alert_id)
             assert stored is not None
             w.issued[stored.id] = Issued(from_json(stored.document), w.now)
             w.codes[stored.code or ""] = stored.id
@@ -457,7 +459,7 @@ async def play(w: ScenarioHarness, count: int) -> None:
 
 async def walls_alarmed(w: ScenarioHarness) -> set[str]:
     async with w.harness.db.begin() as c:
-        found = await alarms.open_alarms(c, limit=100_000)
+        found = await stored_alarms.open_alarms(c, limit=100_000)
     return {a.subject.partition(" ")[0] for a in found if a.kind == "wall"}
 
 

@@ -38,7 +38,8 @@ from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.domain.alert import Reference
 from alerting.errors import BadInput
 from alerting.settings import Settings
-from alerting.store import events, policies
+from alerting.store.admin import policy_versions
+from alerting.store.alerts import stored_events
 from alerting.store.db import Database
 
 _SETTINGS = Settings(
@@ -124,10 +125,12 @@ class ScenarioHarness:
                 )
             case Join():
                 async with self.harness.db.begin() as c:
-                    await events.join(c, self._id(act.no), self._id(act.other), by="key:chief")
+                    await stored_events.join(
+                        c, self._id(act.no), self._id(act.other), by="key:chief"
+                    )
             case Part():
                 async with self.harness.db.begin() as c:
-                    await events.part(c, self._id(act.no), by="key:chief")
+                    await stored_events.part(c, self._id(act.no), by="key:chief")
             case Step():
                 self.clock.advance(act.seconds)
                 async with self.harness.db.begin() as c:
@@ -153,7 +156,9 @@ class ScenarioHarness:
             case Rules():
                 toml = f"[storm]\naudience_max = {act.audience_max}\npreauthorised = []\n"
                 async with self.harness.db.begin() as c:
-                    await policies.put(c, toml, role="live", name="play", by=PRINCIPALS["chief"])
+                    await policy_versions.put(
+                        c, toml, role="live", name="play", by=PRINCIPALS["chief"]
+                    )
         return "ok"
 
     async def _say(self, say: Say) -> str:

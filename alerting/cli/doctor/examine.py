@@ -16,7 +16,7 @@ from alerting.embedded import engines as embedded
 from alerting.embedded import postgres
 from alerting.embedded import redis as embedded_redis
 from alerting.settings import Settings
-from alerting.store import secrets
+from alerting.store.admin import secrets
 from alerting.store.db import Database
 
 Asked = Callable[[AsyncConnection], Awaitable[str | Note]]

@@ -8,10 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli.doctor.check import Note
 from alerting.errors import AlertingError
-from alerting.store import alarms as alarm_store
-from alerting.store import keys as key_store
-from alerting.store import restored, rosters
-from alerting.store.presence import DUTIES, SCHEDULER, OnDuty, on_duty
+from alerting.store.admin import api_keys as key_store
+from alerting.store.admin import stored_alarms as alarm_store
+from alerting.store.citizens import roster_rows
+from alerting.store.work import restored
+from alerting.store.work.presence import DUTIES, SCHEDULER, OnDuty, on_duty
 
 
 async def workers(connection: AsyncConnection) -> str:
@@ -73,8 +74,8 @@ async def alarms(connection: AsyncConnection) -> str:
 
 async def drills(connection: AsyncConnection) -> str | Note:
     """A note, not a fault: groups that an older version used for drills are no rosters."""
-    count = len(await rosters.names(connection))
-    if await rosters.only_groups(connection):
+    count = len(await roster_rows.names(connection))
+    if await roster_rows.only_groups(connection):
         return Note(
             "no rosters; groups of the register take no part in drills",
             "Ask their members and enrol them: `alerting drill roster create` and `add`.",

@@ -15,8 +15,9 @@ from alerting.dispatch.alarms import Alarms
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput, WorkFailed
 from alerting.settings import Settings
-from alerting.store import audit, suppressions
-from alerting.store.suppressions import Endpoint
+from alerting.store import audit_log
+from alerting.store.citizens import suppressions
+from alerting.store.citizens.suppressions import Endpoint
 
 _SUBJECT = "TEST: nothing to do"
 _TEXT = (
@@ -46,7 +47,9 @@ async def send_test(config: Settings, address: str) -> str:
         first = providers[0]
         async with runtime.db.begin() as connection:
             await _refuse_stopped(connection, Endpoint(channel, endpoint))
-            await audit.record(connection, await actor(connection), "doctor.send-test", first.name)
+            await audit_log.record(
+                connection, await actor(connection), "doctor.send-test", first.name
+            )
         await first.channel.open()
         try:
             outcome = await first.channel.send(

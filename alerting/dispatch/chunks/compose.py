@@ -18,10 +18,10 @@ from alerting.domain.info_selection import info_for
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links, Purpose
 from alerting.settings import Settings
-from alerting.store.alerts import StoredAlert
-from alerting.store.deliveries import OpenDelivery
-from alerting.store.digests import Carried
-from alerting.store.outbox import Work
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.ledger.deliveries import OpenDelivery
+from alerting.store.ledger.digests import Carried
+from alerting.store.work.outbox import Work
 
 
 class Texts:

@@ -32,13 +32,15 @@ from alerting.observe.logs import logger
 from alerting.observe.metrics import count_deliveries
 from alerting.providers.failover import Routes
 from alerting.settings import Settings
-from alerting.store import claims, deliveries, digests, drill_walls, unreached
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.citizens import drill_walls
 from alerting.store.db import AWAY, Database
-from alerting.store.deliveries import OpenDelivery
-from alerting.store.digests import Item
-from alerting.store.outbox import Work
-from alerting.store.outcomes import OutcomeRow, record_outcomes
+from alerting.store.ledger import deliveries, digests, unreached
+from alerting.store.ledger.deliveries import OpenDelivery
+from alerting.store.ledger.digests import Item
+from alerting.store.ledger.outcomes import OutcomeRow, record_outcomes
+from alerting.store.work import claims
+from alerting.store.work.outbox import Work
 
 log = logger(__name__)
 

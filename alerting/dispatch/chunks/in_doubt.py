@@ -13,10 +13,10 @@ from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.observe.logs import logger
 from alerting.providers.failover import Routes
-from alerting.store.alerts import StoredAlert
-from alerting.store.deliveries import OpenDelivery
-from alerting.store.outbox import Work
-from alerting.store.outcomes import OutcomeRow
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.ledger.deliveries import OpenDelivery
+from alerting.store.ledger.outcomes import OutcomeRow
+from alerting.store.work.outbox import Work
 
 log = logger(__name__)
 

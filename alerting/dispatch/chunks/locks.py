@@ -15,7 +15,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
-from alerting.store.outbox import WIDEST, Work
+from alerting.store.work.outbox import WIDEST, Work
 
 _ORDER = {lane: n for n, lane in enumerate(Lane)}
 _HIGHEST = (0, True)

@@ -12,8 +12,8 @@ from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
 from alerting.settings import Settings
-from alerting.store.deliveries import OpenDelivery
-from alerting.store.outcomes import OutcomeRow
+from alerting.store.ledger.deliveries import OpenDelivery
+from alerting.store.ledger.outcomes import OutcomeRow
 
 #: Faults of the provider or of us, not of one citizen's address.
 _WHOLE_PROVIDER = frozenset({Fault.OURS, Fault.CAPACITY, Fault.PROVIDER})

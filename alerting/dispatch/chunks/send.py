@@ -29,10 +29,11 @@ from alerting.observe.logs import logger
 from alerting.observe.metrics import count_deliveries
 from alerting.providers.failover import Routes
 from alerting.settings import Settings
-from alerting.store import citizens, deliveries
-from alerting.store.alerts import StoredAlert
-from alerting.store.outbox import Work
-from alerting.store.outcomes import OutcomeRow, record_outcomes
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.citizens import directory
+from alerting.store.ledger import deliveries
+from alerting.store.ledger.outcomes import OutcomeRow, record_outcomes
+from alerting.store.work.outbox import Work
 
 log = logger(__name__)
 
@@ -207,7 +208,7 @@ class Sender:
         async def act(connection: AsyncConnection, _: AlertState) -> None:
             nonlocal still
             await record_outcomes(connection, done.outcome_rows, now=now)
-            await citizens.suspend(connection, done.dead)
+            await directory.suspend(connection, done.dead)
             if doubts:
                 still = await deliveries.about_to_repeat(connection, doubts)
             if deferred:

@@ -21,11 +21,12 @@ from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.drills import walls
 from alerting.errors import Unavailable
-from alerting.store import drill_walls, policies
-from alerting.store.alerts import StoredAlert
+from alerting.store.admin import policy_versions
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.citizens import drill_walls
 from alerting.store.db import Database
-from alerting.store.deliveries import OpenDelivery
-from alerting.store.outcomes import OutcomeRow
+from alerting.store.ledger.deliveries import OpenDelivery
+from alerting.store.ledger.outcomes import OutcomeRow
 from alerting.throttle.budget import Ask, Budget
 from alerting.throttle.evaluator import AlertEvaluator, Evaluated, Subject, limits_of
 from alerting.throttle.policy.parse import Policy
@@ -272,7 +273,7 @@ class ChunkEvaluator:
             if not d.tries and not d.deferrals
         )
         async with self._db.begin() as connection:
-            await policies.add_shadow_counts(connection, version, stored.id, counts)
+            await policy_versions.add_shadow_counts(connection, version, stored.id, counts)
 
     def _charge(self, asks: Sequence[Ask], occasion: str, policy: Policy) -> None:
         """Charge high-priority messages to the budgets in the background; nothing waits for it."""

@@ -23,12 +23,13 @@ from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import digests, outbox, planning
-from alerting.store.alerts import StoredAlert
-from alerting.store.digests import DueItem, Place
-from alerting.store.outcomes import OutcomeRow, record_outcomes
-from alerting.store.planning import NewDelivery
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.ledger import digests, planning
+from alerting.store.ledger.digests import DueItem, Place
+from alerting.store.ledger.outcomes import OutcomeRow, record_outcomes
+from alerting.store.ledger.planning import NewDelivery
 from alerting.store.schema import CHUNK_SPAN
+from alerting.store.work import outbox
 from alerting.throttle.digest_items import HeldItem, select_items
 from alerting.throttle.phase import Phase, phase_of
 

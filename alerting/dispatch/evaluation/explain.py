@@ -22,10 +22,12 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.errors import NotFound
-from alerting.store import alerts, citizens, deliveries, delivery_queries, suppressions
-from alerting.store.alerts import StoredAlert
-from alerting.store.deliveries import OpenDelivery
-from alerting.store.suppressions import Endpoint
+from alerting.store.alerts import stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.citizens import directory, suppressions
+from alerting.store.citizens.suppressions import Endpoint
+from alerting.store.ledger import deliveries, delivery_queries
+from alerting.store.ledger.deliveries import OpenDelivery
 from alerting.throttle.evaluator import AlertEvaluator, Subject
 
 _STATES = {
@@ -108,7 +110,7 @@ async def explain(
         NotFound: For an unknown citizen or alert.
         Gone: For an alert whose deliveries were pruned.
     """
-    stored = await alerts.get(connection, alert_id)
+    stored = await stored_alerts.get(connection, alert_id)
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
     await refuse_pruned(connection, stored)
@@ -196,7 +198,7 @@ async def _left_out(
     if outsider:
         return f"{none} is not a participant: on none of the rosters that the drill is for."
     closed = not stored.is_drill and not stored.for_public
-    if closed and not await citizens.in_groups(connection, citizen_id, stored.addresses):
+    if closed and not await directory.in_groups(connection, citizen_id, stored.addresses):
         return f"{none} is not a participant: in none of the groups that the alert is for."
     alert = from_json(stored.document)
     if alert.ends:

@@ -14,8 +14,8 @@ from alerting.domain.alert import Alert, Status
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.info_selection import info_for
-from alerting.store.alerts import StoredAlert
-from alerting.store.deliveries import OpenDelivery
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.ledger.deliveries import OpenDelivery
 from alerting.throttle.policy.parse import Policy
 from alerting.throttle.quiet import quiet_until
 from alerting.throttle.rules import HIGH_PRIORITY

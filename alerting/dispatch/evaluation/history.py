@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.dispatch.documents import Documents
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
-from alerting.store import history
-from alerting.store.alerts import StoredAlert
-from alerting.store.history import Brief, Earlier
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.ledger import citizen_history
+from alerting.store.ledger.citizen_history import Brief, Earlier
 from alerting.throttle.assess import Past
 from alerting.throttle.phase import Phase, phase_of
 
@@ -51,10 +51,10 @@ class Histories:
 
         Costs nothing for the first alert of an event that resembles no other.
         """
-        same = await history.of_event(connection, stored.event_id, but=stored.id)
+        same = await citizen_history.of_event(connection, stored.event_id, but=stored.id)
         others: list[Brief] = []
         if stored.lane not in {Lane.EXTREME, Lane.SEVERE} and stored.hazards:
-            others = await history.of_hazards(
+            others = await citizen_history.of_hazards(
                 connection,
                 stored.hazards,
                 status=stored.status,
@@ -63,7 +63,7 @@ class Histories:
                 now=now,
             )
         alerts = {b.id: b for b in (*same, *others)}
-        rows = await history.earlier(connection, citizen_ids, list(alerts))
+        rows = await citizen_history.earlier(connection, citizen_ids, list(alerts))
         await self._read(connection, rows)
         ends = {b.id: b.submitted_at for b in same if b.ends}
         if stored.ends:

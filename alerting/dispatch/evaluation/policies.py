@@ -16,9 +16,9 @@ from alerting.dispatch.evaluation import silences
 from alerting.domain.principal import Principal
 from alerting.errors import AlertingError, BadInput
 from alerting.observe.logs import logger
-from alerting.store import policies
+from alerting.store.admin import policy_versions
+from alerting.store.admin.policy_versions import StoredPolicy
 from alerting.store.db import FAULTS, Database
-from alerting.store.policies import StoredPolicy
 from alerting.throttle.policy.parse import (
     Policy,
     PolicyRefused,
@@ -66,7 +66,7 @@ async def live(connection: AsyncConnection) -> Versioned:
     A text that an older version of this software accepted and this one does not is replaced by the
     default policy: no alert is refused because of a policy.
     """
-    stored = await policies.current(connection, "live")
+    stored = await policy_versions.current(connection, "live")
     return _versioned(stored) or Versioned(DEFAULT_VERSION, default_policy())
 
 
@@ -76,8 +76,8 @@ async def braking(connection: AsyncConnection, principal: Principal) -> tuple[Po
     These are the live one and, when this principal may have set it, also the newest that somebody
     else set.
     """
-    stored = await policies.current(connection, "live")
-    others = await policies.newest_of_others(connection, principal)
+    stored = await policy_versions.current(connection, "live")
+    others = await policy_versions.newest_of_others(connection, principal)
     chosen = [stored] if stored == others else [stored, others]
     found = [_versioned(one) or Versioned(DEFAULT_VERSION, default_policy()) for one in chosen]
     return tuple(v.policy for v in found)
@@ -85,7 +85,7 @@ async def braking(connection: AsyncConnection, principal: Principal) -> tuple[Po
 
 async def shadow(connection: AsyncConnection) -> Versioned | None:
     """The policy in shadow, if there is one that can be read."""
-    return _versioned(await policies.current(connection, "shadow"))
+    return _versioned(await policy_versions.current(connection, "shadow"))
 
 
 def _versioned(stored: StoredPolicy | None) -> Versioned | None:
@@ -109,7 +109,7 @@ async def set_live(
     """
     parse_policy(toml, name=name, rates=registry.rates())
     _storable(note)
-    stored = await policies.put(connection, toml, role="live", name=name, by=by, note=note)
+    stored = await policy_versions.put(connection, toml, role="live", name=name, by=by, note=note)
     return stored.version
 
 
@@ -119,13 +119,13 @@ async def set_shadow(
     """Run a text beside the live policy: it decides nothing, and what it would is counted."""
     parse_policy(toml, name=name, rates=registry.rates())
     _storable(note)
-    stored = await policies.put(connection, toml, role="shadow", name=name, by=by, note=note)
+    stored = await policy_versions.put(connection, toml, role="shadow", name=name, by=by, note=note)
     return stored.version
 
 
 async def clear_shadow(connection: AsyncConnection, *, by: Principal) -> bool:
     """Stop the shadow policy and keep its counts; False when none ran."""
-    return await policies.clear(connection, "shadow", by=by, action="policy.shadow-off")
+    return await policy_versions.clear(connection, "shadow", by=by, action="policy.shadow-off")
 
 
 async def rollback(
@@ -139,11 +139,11 @@ async def rollback(
     """
     name, toml = "policy.toml", default_toml()
     if version != DEFAULT_VERSION:
-        stored = await policies.get(connection, version)
+        stored = await policy_versions.get(connection, version)
         name, toml = stored.name, stored.toml
     parse_policy(toml, name=name, rates=registry.rates())
     _storable(note)
-    back = await policies.put(
+    back = await policy_versions.put(
         connection,
         toml,
         role="live",
@@ -161,8 +161,8 @@ async def describe(connection: AsyncConnection) -> dict[str, Any]:
     in_force: the version whose values `policy` shows; it differs from `version` only when the live
     text is no longer accepted.
     """
-    stored = await policies.current(connection, "live")
-    beside = await policies.current(connection, "shadow")
+    stored = await policy_versions.current(connection, "live")
+    beside = await policy_versions.current(connection, "shadow")
     decides = await live(connection)
     return {
         **(to_json(stored) if stored else {"version": DEFAULT_VERSION, "name": "policy.toml"}),
@@ -233,8 +233,8 @@ class PolicyCache:
         now = self._clock.now()
         try:
             async with asyncio.timeout(self._patience_s), self._db.begin() as connection:
-                stored_policy = await policies.current(connection, "live")
-                beside = await policies.current(connection, "shadow")
+                stored_policy = await policy_versions.current(connection, "live")
+                beside = await policy_versions.current(connection, "shadow")
                 standing = await silences.standing(connection, now)
         except (AlertingError, *FAULTS, OSError) as e:
             # TimeoutError is an OSError.

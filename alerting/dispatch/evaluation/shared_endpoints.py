@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alerting.domain.decision import Action, Decision, Reason
-from alerting.store.deliveries import OpenDelivery
+from alerting.store.ledger.deliveries import OpenDelivery
 
 _NOTIFIED = Decision(Action.DROP, Reason.ALREADY_TOLD)
 

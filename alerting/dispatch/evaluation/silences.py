@@ -14,8 +14,8 @@ from alerting.cap.models import AreaModel
 from alerting.domain.alert import Alert, Area
 from alerting.errors import BadInput
 from alerting.observe.logs import logger
-from alerting.store import silences
-from alerting.store.silences import StoredSilence
+from alerting.store.admin import stored_silences
+from alerting.store.admin.stored_silences import StoredSilence
 from alerting.throttle.silence import Silence, silenced_by
 from alerting.throttle.silence.matcher import Matcher, Op
 
@@ -52,7 +52,7 @@ async def add(
     )
     if silence.ends_at <= now:
         raise BadInput("This silence would be over already.", remedy="Let it end later.")
-    return await silences.add(
+    return await stored_silences.add(
         connection,
         silence.id,
         matchers=[{"field": m.field, "op": m.op.value, "value": m.value} for m in matchers],
@@ -67,7 +67,7 @@ async def add(
 async def standing(connection: AsyncConnection, now: datetime) -> tuple[Silence, ...]:
     """The silences in force or to come. One that can no longer be read does not count."""
     found = []
-    for stored in await silences.standing(connection, now):
+    for stored in await stored_silences.standing(connection, now):
         try:
             found.append(_read(stored))
         except BadInput as e:

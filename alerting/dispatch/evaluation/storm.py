@@ -17,7 +17,7 @@ from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
 from alerting.errors import WorkFailed
-from alerting.store.issued import Issued, waiting
+from alerting.store.alerts.issued import Issued, waiting
 from alerting.throttle.brake import hold, may_wait
 from alerting.throttle.policy.parse import Policy
 

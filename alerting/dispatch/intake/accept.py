@@ -25,8 +25,17 @@ from alerting.domain.lane import lane_of
 from alerting.domain.links import new_code
 from alerting.domain.principal import Principal
 from alerting.drills import rosters
-from alerting.store import alarms, alerts, audit, events, idempotency, signatures, threads
-from alerting.store.alerts import StoredAlert
+from alerting.store import audit_log
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import (
+    alert_progress,
+    idempotency,
+    signatures,
+    stored_alerts,
+    stored_events,
+    threads,
+)
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.throttle.events.stored_signature import VERSION, to_bytes
 from alerting.throttle.hazard import hazard_of
 
@@ -60,7 +69,7 @@ async def accept(
     known = await repeated(connection, request)
     if known is not None:
         return known
-    duplicate = await alerts.by_reference(connection, alert.triple)
+    duplicate = await stored_alerts.by_reference(connection, alert.triple)
     if duplicate is not None:
         return repeat_of_reference(duplicate, prepared.content_hash, alert)
     await rosters.require(connection, alert)
@@ -132,13 +141,13 @@ async def let_go(
         values["order_at"] = found.order_at
         await threads.join(connection, found.joined, into=found.thread_id)
         await _record(connection, stored.id, found)
-    await alarms.close(connection, alarms.HELD, str(stored.id), by=principal.actor)
+    await stored_alarms.close(connection, stored_alarms.HELD, str(stored.id), by=principal.actor)
     thread_id = values.get("thread_id", stored.thread_id)
     if await too_late(earlier, stored.alert, thread_id, found.order_at):
         values["state_reason"] = "a newer version of its thread was here first"
-        await alerts.set_state(connection, stored.id, AlertState.SUPERSEDED, **values)
+        await alert_progress.set_state(connection, stored.id, AlertState.SUPERSEDED, **values)
         return None
-    await alerts.set_state(connection, stored.id, AlertState.ACCEPTED, **values)
+    await alert_progress.set_state(connection, stored.id, AlertState.ACCEPTED, **values)
     return await start(connection, stored.but(state=AlertState.ACCEPTED, **values))
 
 
@@ -156,7 +165,7 @@ async def _store(
 ) -> StoredAlert:
     alert, lane, actor = found.alert, lane_of(found.alert), request.principal.actor
     state = screened.state
-    stored = await alerts.add(
+    stored = await stored_alerts.add(
         connection,
         alert,
         id=alert_id,
@@ -192,9 +201,11 @@ async def _store(
     if request.key is not None:
         await idempotency.remember(connection, actor, request.key, request.hash, alert_id)
     detail = {"lane": lane.value, "state": state.value}
-    await audit.record(connection, actor, "alert.submit", str(alert_id), detail)
+    await audit_log.record(connection, actor, "alert.submit", str(alert_id), detail)
     if state is AlertState.HELD:
-        await audit.record(connection, actor, "alert.hold", str(alert_id), {"why": screened.reason})
+        await audit_log.record(
+            connection, actor, "alert.hold", str(alert_id), {"why": screened.reason}
+        )
     return stored
 
 
@@ -204,10 +215,10 @@ async def _record(connection: AsyncConnection, alert_id: UUID, found: Place[UUID
     body = to_bytes(found.signature)
     await signatures.keep(connection, {alert_id: body}, version=VERSION)
     for event_id in found.placement.merged:
-        await events.merge(connection, event_id, into=found.event_id)
+        await stored_events.merge(connection, event_id, into=found.event_id)
     if found.placement.question is not None:
         event_id, likeness = found.placement.question
-        await events.ask(
+        await stored_events.ask(
             connection, alert_id, event_id, score=likeness.score, sentence=likeness.sentence
         )
 
@@ -223,10 +234,10 @@ async def _raise_alarm(
             f"{mark}Alert {alert.identifier} of {alert.sender} waits for a second person: "
             f"{screened.reason}"
         )
-        await alarms.open_(connection, alarms.HELD, str(alert_id), sentence)
+        await stored_alarms.open_(connection, stored_alarms.HELD, str(alert_id), sentence)
     elif found.ends_nothing and not screened.reason:
         sentence = f"Alert {alert.identifier} of {alert.sender} ended nothing: {found.notes[-1]}"
-        await alarms.open_(connection, "ends-nothing", str(alert_id), sentence)
+        await stored_alarms.open_(connection, "ends-nothing", str(alert_id), sentence)
 
 
 def _notes(found: Place[UUID], alert_id: UUID) -> list[str]:

@@ -14,8 +14,10 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
 from alerting.errors import RECORDED, Conflict, Forbidden, NotFound
-from alerting.store import alerts, audit, people
-from alerting.store.alerts import StoredAlert
+from alerting.store import audit_log
+from alerting.store.admin import stored_people
+from alerting.store.alerts import stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import Database
 
 
@@ -40,7 +42,7 @@ async def approve(
     except (Forbidden, Conflict) as e:
         async with db.begin() as connection:
             detail = {"why": e.detail}
-            await audit.record(
+            await audit_log.record(
                 connection, principal.actor, "alert.approve-refused", str(alert_id), detail
             )
         e.add_note(RECORDED)
@@ -56,7 +58,7 @@ async def _approve(
     """The plan that was made and its lane; neither where it had been let go before."""
     principal.require("approve")
     async with db.begin() as connection:
-        stored = await alerts.get(connection, alert_id, lock=True)
+        stored = await stored_alerts.get(connection, alert_id, lock=True)
         if stored is None:
             raise NotFound(f"There is no alert {alert_id}.")
         authorise_approval(principal, stored.alert)
@@ -72,7 +74,7 @@ async def _approve(
         if stored.state is not AlertState.HELD:
             raise Conflict(f"The alert does not wait for approval: it is {stored.state}.")
         plan_id = await let_go(connection, stored, principal, now=clock.now())
-        await audit.record(connection, principal.actor, "alert.approve", str(alert_id))
+        await audit_log.record(connection, principal.actor, "alert.approve", str(alert_id))
     return plan_id, stored.lane
 
 
@@ -80,7 +82,7 @@ async def _still_there(connection: AsyncConnection, principal: Principal) -> Non
     """Raises Forbidden where the person has been ended since they were recognised."""
     if principal.person_id is None:
         return
-    found = await people.get(connection, principal.person_id)
+    found = await stored_people.get(connection, principal.person_id)
     if found is None or found.ended_at is not None:
         raise Forbidden(f"{principal.actor} may no longer act here.")
 

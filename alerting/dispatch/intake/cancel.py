@@ -26,9 +26,12 @@ from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import alerts, audit, end_audience, halt, threads
-from alerting.store.alerts import StoredAlert
+from alerting.store import audit_log
+from alerting.store.alerts import stored_alerts, threads
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import Database
+from alerting.store.ledger import end_audience
+from alerting.store.work import halt
 
 MAX_REASON = 1000
 
@@ -136,7 +139,7 @@ async def cancel(
             first = await repeated(connection, request)
             if first is not None:
                 return await _as_it_stands(connection, stored, request.now, notice=first.answer())
-            meant = [stored, *await alerts.get_many(connection, also)]
+            meant = [stored, *await stored_alerts.get_many(connection, also)]
             thread_ids = {one.thread_id for one in meant}
             versions = await _standing(connection, thread_ids, principal)
             if not versions:
@@ -166,7 +169,9 @@ async def cancel(
                 "told": answer.citizens,
             }
             for one in versions:
-                await audit.record(connection, principal.actor, "alert.cancel", str(one.id), detail)
+                await audit_log.record(
+                    connection, principal.actor, "alert.cancel", str(one.id), detail
+                )
         if accepted.plan_id is not None:
             notifier.notify(accepted.stored.lane)
         async with db.begin() as connection:
@@ -201,7 +206,7 @@ async def revoke_some(connection: AsyncConnection, *, chunks: int, now: datetime
 
 
 async def _get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert:
-    stored = await alerts.get(connection, alert_id)
+    stored = await stored_alerts.get(connection, alert_id)
     if stored is None:
         raise NotFound(f"There is no alert {alert_id}.")
     return stored

@@ -19,11 +19,11 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.citizen import Recipient
 from alerting.domain.decision import Action, Decision
 from alerting.domain.lane import Lane
-from alerting.store import citizens
-from alerting.store.alerts import StoredAlert
-from alerting.store.citizens import Hours
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.citizens import directory
+from alerting.store.citizens.directory import Hours
 from alerting.store.db import raw
-from alerting.store.planning import NewDelivery
+from alerting.store.ledger.planning import NewDelivery
 from alerting.throttle.assess import Past
 from alerting.throttle.evaluator import AlertEvaluator, Subject
 from alerting.throttle.rules import AskBudget, decide
@@ -78,7 +78,7 @@ async def foresee(
     known = await Histories().of(connection, stored, ids, now=now)
     if ended:
         known = {i: _after(k, set(ended), stored) for i, k in known.items()}
-    hours = await citizens.hours(await raw(connection), ids)
+    hours = await directory.hours(await raw(connection), ids)
     policy = (await policies.live(connection)).policy
     standing = await silences.standing(connection, now)
     usable = {t.address_id for r in recipients for t in r.targets if t.usable}

@@ -17,7 +17,7 @@ from alerting.dispatch.intake.foresee import Hears, foresee
 from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
 from alerting.observe.logs import logger
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import Database
 from alerting.store.limits import limit_statements
 

@@ -37,9 +37,10 @@ from alerting.domain.language import primary
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput
 from alerting.settings import Settings
-from alerting.store import audit, end_audience
-from alerting.store.alerts import StoredAlert
+from alerting.store import audit_log
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import Database
+from alerting.store.ledger import end_audience
 from alerting.store.limits import limit_statements, took_too_long
 from alerting.throttle.silence import silenced_by
 
@@ -111,7 +112,7 @@ async def preview(
     looked = {"km2": round(found.area_km2, 1), "people": found.people.count}
     async with db.begin() as connection:
         name = prepared.alert.identifier
-        await audit.record(connection, principal.actor, "alert.preview", name, looked)
+        await audit_log.record(connection, principal.actor, "alert.preview", name, looked)
     return found if principal.may("read") else found.discreet()
 
 

@@ -19,7 +19,7 @@ from alerting.domain.alert import Alert
 from alerting.domain.decision import Reason
 from alerting.domain.segments import Segments
 from alerting.settings import Settings
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts.stored_alerts import StoredAlert
 
 #: 95 of 100 samples are no further off.
 _SPREAD = 1.96

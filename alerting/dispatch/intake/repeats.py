@@ -10,8 +10,8 @@ from alerting.dispatch.intake.submission import Accepted, KeyReused, Request
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.errors import Conflict
-from alerting.store import alerts, idempotency
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts import idempotency, stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
 
 #: What is said of a text whose times are moved to now, and that was sent so before.
 _SAME_TEXT = (
@@ -32,7 +32,7 @@ async def repeated(connection: AsyncConnection, request: Request) -> Accepted | 
     if known is None:
         return None
     if request.while_in_force:
-        stored = await alerts.get(connection, known[1])
+        stored = await stored_alerts.get(connection, known[1])
         if stored is None or stored.state in ENDED or stored.expires_at <= request.now:
             return None
         notes = _since(stored) or (_SAME_TEXT.format(stored=stored),)
@@ -49,7 +49,7 @@ async def _repeat_of_key(
             f"The idempotency key {key!r} was used before with another body.",
             remedy="Use a new key for a new alert.",
         )
-    stored = await alerts.get(connection, alert_id)
+    stored = await stored_alerts.get(connection, alert_id)
     if stored is None:
         raise Conflict(f"The alert of the idempotency key {key!r} has been removed.")
     return Accepted(stored, False, _since(stored))

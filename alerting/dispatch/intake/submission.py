@@ -16,7 +16,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
 from alerting.errors import Conflict
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.throttle.events.signature import Signature, signature
 
 

@@ -16,9 +16,9 @@ from alerting.dispatch.placement.earlier import Named
 from alerting.domain.alert import Alert, NamedValue, Reference
 from alerting.domain.principal import Principal
 from alerting.domain.version import Name, Version
-from alerting.store import alerts, events, issued, signatures, threads
-from alerting.store.alerts import StoredAlert
-from alerting.store.issued import Issued
+from alerting.store.alerts import issued, signatures, stored_alerts, stored_events, threads
+from alerting.store.alerts.issued import Issued
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.throttle.events.placing import Candidate
 from alerting.throttle.events.same import Pool, Signature, signature
 from alerting.throttle.events.stored_signature import VERSION, from_bytes, to_bytes
@@ -51,7 +51,9 @@ class DatabaseAlerts:
     async def alike(
         self, new: Alert, blocks: Sequence[str], *, since: datetime, limit: int
     ) -> Mapping[UUID, Candidate[UUID]]:
-        found = await events.candidates(self.connection, new, blocks, since=since, limit=limit)
+        found = await stored_events.candidates(
+            self.connection, new, blocks, since=since, limit=limit
+        )
         known = await self._signatures(found)
         return {
             stored.id: Candidate(
@@ -73,9 +75,9 @@ class DatabaseAlerts:
             pool.add(one.signature, one.event, sender=one.signature.sender)
         if not recent:
             return pool
-        newest = await events.recent(self.connection, status=new.status.value, limit=recent)
+        newest = await stored_events.recent(self.connection, status=new.status.value, limit=recent)
         unseen = [alert_id for alert_id, _ in newest if alert_id not in _seen]
-        await self._signatures(await alerts.get_many(self.connection, unseen))
+        await self._signatures(await stored_alerts.get_many(self.connection, unseen))
         for alert_id, event_id in newest:
             if alert_id not in alike and alert_id in _seen:
                 seen = _seen[alert_id]

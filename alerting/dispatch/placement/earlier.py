@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.principal import Principal
 from alerting.domain.version import Name, Version
-from alerting.store.issued import Issued
+from alerting.store.alerts.issued import Issued
 from alerting.throttle.events.placing import Candidate, Id
 from alerting.throttle.events.same import Signature
 from alerting.throttle.events.text import Pool

@@ -11,8 +11,11 @@ from alerting.dispatch.placement.database import DatabaseAlerts
 from alerting.dispatch.placement.place import Ends, ends
 from alerting.domain.alert import MsgType
 from alerting.domain.alert_state import AlertState
-from alerting.store import alarms, audit, halt, outbox, threads
-from alerting.store.alerts import StoredAlert
+from alerting.store import audit_log
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import threads
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.work import halt, outbox
 
 
 async def start(connection: AsyncConnection, stored: StoredAlert) -> int:
@@ -41,8 +44,8 @@ async def end(connection: AsyncConnection, by: StoredAlert, alert_ids: Sequence[
     state = AlertState.CANCELLED if by.msg_type == MsgType.CANCEL else AlertState.SUPERSEDED
     await halt.stop(connection, alert_ids)
     await threads.end(connection, alert_ids, state, f"by {by.id}", by=by.id)
-    await alarms.close_of(connection, alert_ids, by=by.submitted_by)
+    await stored_alarms.close_of(connection, alert_ids, by=by.submitted_by)
     actor = by.approved_by or by.submitted_by
     for alert_id in alert_ids:
         detail = {"by": str(by.id), "state": state.value}
-        await audit.record(connection, actor, "alert.end", str(alert_id), detail)
+        await audit_log.record(connection, actor, "alert.end", str(alert_id), detail)

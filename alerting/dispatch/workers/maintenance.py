@@ -28,8 +28,11 @@ from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.observe.metrics import duty as measured
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, audit_chain, digests, duties, escalations, tallies
+from alerting.store.admin import audit_chain, stored_alarms
+from alerting.store.alerts import alert_progress
 from alerting.store.db import AWAY, Database
+from alerting.store.ledger import digests, escalations, tallies
+from alerting.store.work import duties
 
 log = logger(__name__)
 
@@ -165,9 +168,9 @@ class Maintenance:
         host, off = socket.gethostname(), machine.off(self._machine_clock.now(), there)
         if off:
             sentence = f"{off} Correct it: until then {host} does no maintenance."
-            await alarms.open_(connection, "clock", host, sentence)
+            await stored_alarms.open_(connection, "clock", host, sentence)
         elif self._was_off:
-            await alarms.close(connection, "clock", host, by="system")
+            await stored_alarms.close(connection, "clock", host, by="system")
         self._was_off = bool(off)
         return self._was_off
 
@@ -178,8 +181,8 @@ class Maintenance:
         return Done(more)
 
     async def _expire(self, connection: AsyncConnection, limit: int) -> Done:
-        expired = await alerts.expire(connection, now=self._clock.now(), limit=limit)
-        await alarms.close_of(connection, expired, by="system")
+        expired = await alert_progress.expire(connection, now=self._clock.now(), limit=limit)
+        await stored_alarms.close_of(connection, expired, by="system")
         return Done(len(expired) == limit)
 
     async def _record_digest_outcomes(self, connection: AsyncConnection, limit: int) -> Done:
@@ -202,7 +205,7 @@ class Maintenance:
         return Done(count == limit)
 
     async def _finish(self, connection: AsyncConnection, limit: int) -> Done:
-        found = await alerts.unfinished(connection, limit=limit)
+        found = await alert_progress.unfinished(connection, limit=limit)
         for alert_id in found:
             await reach.finish(connection, alert_id, now=self._clock.now())
         return Done(len(found) == limit)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection
 
 from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane, higher_lanes
 from alerting.observe.logs import logger
-from alerting.store import queues
 from alerting.store.db import AWAY, Database
-from alerting.store.outbox import Work
+from alerting.store.work import queues
+from alerting.store.work.outbox import Work
 
 log = logger(__name__)
 

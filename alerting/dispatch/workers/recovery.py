@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from alerting.store import presence, queues
 from alerting.store.db import AWAY, Database
+from alerting.store.work import presence, queues
 
 #: An owner without presence is considered dead when it was absent at every look for this long, and
 #: for this much longer after PostgreSQL was unavailable and all have to reconnect.

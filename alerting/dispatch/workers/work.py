@@ -31,11 +31,13 @@ from alerting.observe.logs import logger
 from alerting.observe.metrics import WORK_FAILED, WORK_SECONDS
 from alerting.observe.tracing import span
 from alerting.settings import Settings
-from alerting.store import alarms, claims, deliveries, queues
-from alerting.store.claims import Fenced
+from alerting.store.admin import stored_alarms
 from alerting.store.db import AWAY, Database
-from alerting.store.outbox import PLAN, Work
-from alerting.store.queues import Queue, Room
+from alerting.store.ledger import deliveries
+from alerting.store.work import claims, queues
+from alerting.store.work.claims import Fenced
+from alerting.store.work.outbox import PLAN, Work
+from alerting.store.work.queues import Queue, Room
 
 log = logger(__name__)
 
@@ -239,7 +241,7 @@ class Worker:
         log.error("work.poisoned", work=work.id, kind=work.kind, alert=str(work.alert_id))
         async with self._db.begin() as connection:
             await claims.poison(connection, work)
-            await alarms.open_(
+            await stored_alarms.open_(
                 connection,
                 "chunk-poisoned",
                 str(work.id),

@@ -24,7 +24,7 @@ from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.errors import WorkFailed
 from alerting.settings import load_settings
-from alerting.store import outbox, queues
+from alerting.store.work import outbox, queues
 
 _FIRST = "select exists (select from outbox where alert_id = :id and kind = 'deliver')"
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from alerting.bootstrap import Runtime
 from alerting.domain.principal import internal
 from alerting.errors import WorkFailed
-from alerting.store import keys
+from alerting.store.admin import api_keys
 from lab.bench.stubs.hosts import Host
 
 _READY_S = 60.0
@@ -39,8 +39,8 @@ async def by_two_apis(runtime: Runtime, pair: Sequence[Host], alert: bytes) -> U
     second does not know of it."""
     one, other = pair
     async with runtime.db.begin() as connection:
-        key = await keys.create(
-            connection, "bench", keys.USUAL_RIGHTS, senders=("*",), by=internal("bench")
+        key = await api_keys.create(
+            connection, "bench", api_keys.USUAL_RIGHTS, senders=("*",), by=internal("bench")
         )
     await asyncio.gather(*(_ready(h, key) for h in pair))
     headers = {"Content-Type": "application/cap+xml", "Idempotency-Key": "bench"}

@@ -16,7 +16,7 @@ from alerting.demo.run import demo_settings, run
 from alerting.dispatch.status import AlertStatus
 from alerting.embedded.supervisor import Supervisor
 from alerting.settings import Settings
-from alerting.store import delivery_queries
+from alerting.store.ledger import delivery_queries
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "flood.xml").read_bytes()
 

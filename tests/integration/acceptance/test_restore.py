@@ -35,7 +35,8 @@ from alerting.embedded.carriers import CARRIERS, read_log
 from alerting.errors import AlertingError
 from alerting.settings import Settings
 from alerting.settings import settings as read_settings
-from alerting.store import delivery_queries, keys
+from alerting.store.admin import api_keys
+from alerting.store.ledger import delivery_queries
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "flood.xml").read_bytes()
 
@@ -134,7 +135,7 @@ async def begin(config: Settings) -> tuple[Alert, set[Told], UUID, str]:
         alert = replace(sent_now(read(EXAMPLE).alerts[0], runtime.clock.now()), identifier="r-1")
         harness = await _town(runtime, alert, config, 3000, 5)
         async with runtime.db.begin() as connection:
-            key = await keys.create(
+            key = await api_keys.create(
                 connection, "restore", ["submit", "read"], senders=("*",), by=internal("test")
             )
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cap+xml"}

@@ -15,7 +15,7 @@ from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
 from alerting.domain.principal import internal
 from alerting.settings import Settings
-from alerting.store import keys
+from alerting.store.admin import api_keys
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def served(database_url: str, redis_url: str) -> AsyncIterator[Served]:
     async with app.router.lifespan_context(app):
         runtime = Runtime.of(app)
         async with runtime.db.begin() as connection:
-            key = await keys.create(
+            key = await api_keys.create(
                 connection, "centre", ["submit", "read"], senders=("*",), by=internal("test")
             )
         hooks = {"response": [_as_described]}

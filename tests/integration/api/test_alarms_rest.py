@@ -6,16 +6,16 @@ from served import Served
 from sqlalchemy import select, update
 
 from alerting.domain.principal import internal
-from alerting.store import alarms, keys
+from alerting.store.admin import api_keys, stored_alarms
 from alerting.store.schema import alert, audit
 
 
 async def wrong(served: Served) -> None:
     async with served.runtime.db.begin() as c:
         for _ in range(3):
-            await alarms.open_(c, "provider-down", "sms.1", "sms.1 fails.")
-        await alarms.open_(c, "provider-down", "sms.2", "sms.2 fails.")
-        await alarms.open_(c, "chunk-poisoned", "7", "Work 7 was set aside.")
+            await stored_alarms.open_(c, "provider-down", "sms.1", "sms.1 fails.")
+        await stored_alarms.open_(c, "provider-down", "sms.2", "sms.2 fails.")
+        await stored_alarms.open_(c, "chunk-poisoned", "7", "Work 7 was set aside.")
 
 
 async def test_they_are_listed_counted_and_closed_with_who_did_it(served: Served) -> None:
@@ -50,8 +50,8 @@ async def test_one_that_is_not_there_is_not_found_and_a_reader_closes_none(
     answer = await served.http.post("/v1/alarms/999999/close", headers=ada)
     assert answer.status_code == 404
     async with served.runtime.db.begin() as c:
-        reader = await keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
-        [first, *_] = await alarms.open_alarms(c)
+        reader = await api_keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
+        [first, *_] = await stored_alarms.open_alarms(c)
     auth = {"Authorization": f"Bearer {reader}"}
     assert (await served.http.get("/v1/alarms", headers=auth)).status_code == 200
     refused = await served.http.post(f"/v1/alarms/{first.id}/close", headers=auth)
@@ -62,15 +62,15 @@ async def test_one_that_is_not_there_is_not_found_and_a_reader_closes_none(
 async def test_who_only_submits_neither_closes_an_alarm_nor_reads_it(served: Served) -> None:
     await wrong(served)
     async with served.runtime.db.begin() as c:
-        key = await keys.create(c, "gauges", ["submit"], senders=("*",), by=internal("test"))
-        found = await alarms.open_alarms(c)
+        key = await api_keys.create(c, "gauges", ["submit"], senders=("*",), by=internal("test"))
+        found = await stored_alarms.open_alarms(c)
     for alarm in found:
         url, auth = f"/v1/alarms/{alarm.id}/close", {"Authorization": f"Bearer {key}"}
         answer = await served.http.post(url, headers=auth)
         assert answer.status_code == 403
         assert alarm.sentence not in answer.text
     async with served.runtime.db.begin() as c:
-        assert len(await alarms.open_alarms(c)) == len(found)
+        assert len(await stored_alarms.open_alarms(c)) == len(found)
 
 
 async def test_that_an_alert_is_held_is_not_closed_by_hand_while_it_is(
@@ -84,14 +84,14 @@ async def test_that_an_alert_is_held_is_not_closed_by_hand_while_it_is(
     id_ = answer.json()["id"]
     async with served.runtime.db.begin() as c:
         await c.execute(update(alert).values(state="held"))
-        await alarms.open_(c, alarms.HELD, id_, "It waits.")
-        [opened] = await alarms.open_alarms(c)
+        await stored_alarms.open_(c, stored_alarms.HELD, id_, "It waits.")
+        [opened] = await stored_alarms.open_alarms(c)
     ada = await served.person("ada", "approve")
     url = f"/v1/alarms/{opened.id}/close"
     refused = await served.http.post(url, headers=ada)
     assert refused.status_code == 409
     assert f"Alert {id_} still waits for a second person." in refused.json()["detail"]
     async with served.runtime.db.begin() as c:
-        assert await alarms.is_open(c, alarms.HELD, id_)
+        assert await stored_alarms.is_open(c, stored_alarms.HELD, id_)
         await c.execute(update(alert).values(state="cancelled"))
     assert (await served.http.post(url, headers=ada)).status_code == 200

@@ -28,7 +28,8 @@ from alerting.citizen import router as citizen_pages
 from alerting.domain.principal import internal
 from alerting.embedded.wait import until
 from alerting.settings import Settings
-from alerting.store import alarms, alerts, keys
+from alerting.store.admin import api_keys, stored_alarms
+from alerting.store.alerts import stored_alerts
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -115,12 +116,12 @@ async def prepared(api: Api) -> dict[str, str]:
     async with Runtime.open(api.settings) as runtime:
         async with runtime.db.begin() as connection:
             await store(connection, citizens)
-            other = await keys.create(
+            other = await api_keys.create(
                 connection, "other", ["submit"], senders=("*",), by=internal("test")
             )
             address = await connection.scalar(text("select min(id) from address"))
-            await alarms.open_(connection, "provider-down", "sms.1", "It does not answer.")
-            (alarm,) = await alarms.open_alarms(connection)
+            await stored_alarms.open_(connection, "provider-down", "sms.1", "It does not answer.")
+            (alarm,) = await stored_alarms.open_alarms(connection)
         token = runtime.links.token(int(address or 0))
         page = runtime.links.page
     document = (ROOT / "examples" / "flood.xml").read_text(encoding="utf-8")
@@ -133,7 +134,7 @@ async def prepared(api: Api) -> dict[str, str]:
     assert status == "202", body
     held_id = UUID(json.loads(body)["id"])
     async with Runtime.open(api.settings) as runtime, runtime.db.begin() as connection:
-        stored = await alerts.get(connection, held_id)
+        stored = await stored_alerts.get(connection, held_id)
     assert stored is not None
     return {
         "API": api.url,

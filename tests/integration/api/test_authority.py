@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from alerting.domain.alert import Status
 from alerting.domain.ground import read_geojson
 from alerting.domain.principal import RIGHTS, internal
-from alerting.store import keys, people
+from alerting.store.admin import api_keys, stored_people
 from alerting.store.schema import alert, api_key, audit, policy
 
 XML = {"Content-Type": "application/cap+xml"}
@@ -71,16 +71,16 @@ async def unusable(served: Served) -> dict[str, dict[str, str]]:
     run, by = served.runtime, internal("test")
     made = {}
     async with run.db.begin() as c:
-        owner = await people.add(c, "ada", by=by, rights=RIGHTS, senders=("*",))
-        gone = await people.add(c, "gone", by=by, rights=RIGHTS, senders=("*",))
+        owner = await stored_people.add(c, "ada", by=by, rights=RIGHTS, senders=("*",))
+        gone = await stored_people.add(c, "gone", by=by, rights=RIGHTS, senders=("*",))
         for name in ("revoked", "expired", "wrong", "ended"):
             of = gone if name == "ended" else owner
-            made[name] = await keys.create(c, name, RIGHTS, by=by, owner=of)
-        await keys.revoke(c, "revoked", by=by)
+            made[name] = await api_keys.create(c, name, RIGHTS, by=by, owner=of)
+        await api_keys.revoke(c, "revoked", by=by)
         await c.execute(
             update(api_key).where(api_key.c.name == "expired").values(expires_at=func.now())
         )
-        await people.end(c, "gone", by=by)
+        await stored_people.end(c, "gone", by=by)
     made["wrong"] = made["wrong"][:-1] + ("0" if made["wrong"][-1] != "0" else "1")
     found = {name: bearer(key) for name, key in made.items()}
     return found | {
@@ -124,7 +124,9 @@ ELSEWHERE = {"type": "Polygon", "coordinates": [[[10, 50], [11, 50], [11, 51], [
 async def limited(served: Served, **limits: Any) -> dict[str, str]:
     async with served.runtime.db.begin() as c:
         values = {"senders": ("*",), **limits}
-        key = await keys.create(c, "gauges", keys.USUAL_RIGHTS, by=internal("test"), **values)
+        key = await api_keys.create(
+            c, "gauges", api_keys.USUAL_RIGHTS, by=internal("test"), **values
+        )
     return bearer(key)
 
 
@@ -180,10 +182,10 @@ async def test_only_an_alerts_own_sender_or_who_may_end_any_cancels_it(
         )
     async with served.runtime.db.begin() as c:
         by = internal("test")
-        owner = await people.add(
+        owner = await stored_people.add(
             c, "chief", by=by, rights=["submit", "end-any"], senders=("chief@example.org",)
         )
-        chief = bearer(await keys.create(c, "c-1", ["submit", "end-any"], by=by, owner=owner))
+        chief = bearer(await api_keys.create(c, "c-1", ["submit", "end-any"], by=by, owner=owner))
     assert (await submit(served, chief, alert_xml.replace(b"0001", b"2"))).status_code == 403
     answer = await served.http.post(url, json={"false_alarm": True}, headers=chief)
     assert (answer.status_code, answer.json()["state"]) == (202, "cancelled"), answer.text
@@ -204,8 +206,8 @@ async def test_who_approves_must_be_somebody_whose_business_the_alert_is(
         await c.execute(update(alert).values(state="held"))
         by, made = internal("test"), []
         for n, limit in enumerate(limits):
-            owner = await people.add(c, f"p-{n}", by=by, rights=["approve"], **limit)
-            made.append(await keys.create(c, f"k-{n}", ["approve"], by=by, owner=owner))
+            owner = await stored_people.add(c, f"p-{n}", by=by, rights=["approve"], **limit)
+            made.append(await api_keys.create(c, f"k-{n}", ["approve"], by=by, owner=owner))
     for key in made:
         url = f"/v1/alerts/{alert_id}/approval"
         answers.append((await served.http.post(url, headers=bearer(key))).status_code)
@@ -218,12 +220,12 @@ async def test_a_persons_key_has_no_more_than_the_person_has_now(
     """A key from before may have had more than whom it is assigned to."""
     async with served.runtime.db.begin() as c:
         by = internal("test")
-        owner = await people.add(
+        owner = await stored_people.add(
             c, "ada", by=by, rights=["submit"], senders=("*@example.net",), area=read_geojson(BOX)
         )
-        old = bearer(await keys.create(c, "old", ["submit", "read"], by=by, senders=("*",)))
+        old = bearer(await api_keys.create(c, "old", ["submit", "read"], by=by, senders=("*",)))
         await c.execute(update(api_key).values(unassigned=True))
-        found = await keys.assign(c, "old", owner=owner, by=by)
+        found = await api_keys.assign(c, "old", owner=owner, by=by)
     assert found.principal.senders == ("*@example.net",)
     assert (await submit(served, old, alert_xml)).status_code == 403
     assert (await served.http.get("/v1/alerts/x", headers=old)).status_code == 403

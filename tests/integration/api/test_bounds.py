@@ -17,7 +17,7 @@ from alerting.api.access import Requires
 from alerting.api.bounds import USUAL_BYTES, Bounded
 from alerting.api.rates import Rate, TooMany, network
 from alerting.domain.principal import internal
-from alerting.store import keys
+from alerting.store.admin import api_keys
 
 
 async def ask(
@@ -76,7 +76,7 @@ def keyed(served: Served) -> list[tuple[str, str]]:
 
 async def test_a_key_is_checked_before_the_body_is_read(served: Served) -> None:
     async with served.runtime.db.begin() as c:
-        other = await keys.create(c, "other", ["silence"], senders=("*",), by=internal("test"))
+        other = await api_keys.create(c, "other", ["silence"], senders=("*",), by=internal("test"))
     routes = keyed(served)
     assert len(routes) > 12
     for method, path in routes:

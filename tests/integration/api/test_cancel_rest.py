@@ -14,7 +14,7 @@ from served import Served
 from alerting.cli.approve_cancel import cancel
 from alerting.domain.principal import internal
 from alerting.errors import AlertingError
-from alerting.store import keys
+from alerting.store.admin import api_keys
 
 XML = {"Content-Type": "application/cap+xml"}
 
@@ -67,7 +67,7 @@ async def test_a_dry_run_and_bad_input_change_nothing(served: Served, alert_xml:
     assert (await ask(served, alert, {"why": "x"})).status_code == 422
     assert (await ask(served, "unknown")).status_code == 404
     async with served.runtime.db.begin() as c:
-        reader = await keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
+        reader = await api_keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
     refused = await ask(served, alert, Authorization=f"Bearer {reader}")
     assert refused.status_code == 403
     found = await served.http.get(f"/v1/alerts/{alert}", headers=served.auth)

@@ -12,10 +12,10 @@ from sqlalchemy import func, insert, select, update
 from alerting.citizen.page_cache import PageCache
 from alerting.domain.links import CODE, Links, Purpose
 from alerting.drills import rosters
-from alerting.store import rosters as store
+from alerting.store.admin.secrets import get_or_create
+from alerting.store.citizens import roster_rows as store
 from alerting.store.schema import address, citizen
 from alerting.store.schema import alert as alert_table
-from alerting.store.secrets import get_or_create
 
 
 async def submit(served: Served, body: bytes) -> str:

@@ -11,8 +11,8 @@ from served import Served
 from alerting.audience.register import read_row
 from alerting.dispatch.evaluation import policies
 from alerting.domain.principal import internal
+from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import raw
-from alerting.store.import_citizens import merge
 
 CITIZEN = {"ref": "c-1", "language": "en", "lat": "54.5", "lon": "2.5", "sms": "+447700900001"}
 

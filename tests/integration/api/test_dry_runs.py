@@ -13,12 +13,14 @@ from sqlalchemy import text
 
 from alerting.api.rates import Rate
 from alerting.domain.principal import internal
-from alerting.store import keys
+from alerting.store.admin import api_keys
 
 
 async def another_key(served: Served, name: str) -> dict[str, str]:
     async with served.runtime.db.begin() as c:
-        key = await keys.create(c, name, ["submit", "read"], senders=("*",), by=internal("test"))
+        key = await api_keys.create(
+            c, name, ["submit", "read"], senders=("*",), by=internal("test")
+        )
     return {"Authorization": f"Bearer {key}"}
 
 

@@ -13,7 +13,7 @@ from served import Served, every_route
 from test_bounds import ask
 
 from alerting.domain.principal import RIGHTS, internal
-from alerting.store import keys
+from alerting.store.admin import api_keys
 
 #: What stands where a path names something; percent-encoded, as a client would send it.
 NAMES = {
@@ -78,9 +78,9 @@ async def callers(served: Served) -> dict[str, dict[str, str]]:
     for right in sorted(RIGHTS):
         found[right] = await served.person(f"one-{right}", right)
     async with served.runtime.db.begin() as c:
-        gone = await keys.create(c, "gone", ["read"], senders=("*",), by=internal("test"))
-        await keys.revoke(c, "gone", by=internal("test"))
-        other = await keys.create(
+        gone = await api_keys.create(c, "gone", ["read"], senders=("*",), by=internal("test"))
+        await api_keys.revoke(c, "gone", by=internal("test"))
+        other = await api_keys.create(
             c, "other", ["submit", "read"], senders=("else@example.org",), by=internal("test")
         )
     found["a key that was revoked"] = {"Authorization": f"Bearer {gone}"}

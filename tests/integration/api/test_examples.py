@@ -26,7 +26,8 @@ from alerting.audience.synthetic import generate, store
 from alerting.clock import ManualClock
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import RIGHTS, internal
-from alerting.store import alarms, keys, schema
+from alerting.store import schema
+from alerting.store.admin import api_keys, stored_alarms
 
 FILE = Path(alerting.api.__file__).parent / "examples.json"
 XML = {"Content-Type": "application/cap+xml"}
@@ -103,9 +104,9 @@ async def lived(
     )
     async with run.db.begin() as c:
         await store(c, citizens)
-        await alarms.open_(c, "provider-down", "sms.1", "sms.1 fails or does not answer.")
-        (alarm,) = await alarms.open_alarms(c)
-        reader = await keys.create(c, "reader", ["read"], by=internal("test"))
+        await stored_alarms.open_(c, "provider-down", "sms.1", "sms.1 fails or does not answer.")
+        (alarm,) = await stored_alarms.open_alarms(c)
+        reader = await api_keys.create(c, "reader", ["read"], by=internal("test"))
     await story.ask(200, "GET", "/healthz")
     await story.ask(200, "GET", "/readyz")
     await story.ask(200, "GET", "/v1/alarms")

@@ -10,7 +10,7 @@ from served import Served
 
 from alerting.dispatch.evaluation import policies
 from alerting.domain.principal import internal
-from alerting.store import keys
+from alerting.store.admin import api_keys
 
 XML = {"Content-Type": "application/cap+xml"}
 
@@ -58,7 +58,7 @@ async def test_an_approver_finds_what_waits(served: Served, alert_xml: bytes) ->
 async def test_it_needs_the_right_to_read(served: Served) -> None:
     assert (await served.http.get("/v1/alerts")).status_code == 401
     async with served.runtime.db.begin() as c:
-        key = await keys.create(c, "mute", ["submit"], senders=("*",), by=internal("test"))
+        key = await api_keys.create(c, "mute", ["submit"], senders=("*",), by=internal("test"))
     answer = await served.http.get("/v1/alerts", headers={"Authorization": f"Bearer {key}"})
     assert answer.status_code == 403
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from alerting.audience.synthetic import generate, store
 from alerting.domain.principal import RIGHTS
-from alerting.store import alerts
+from alerting.store.alerts import stored_alerts
 from alerting.store.schema import metadata
 
 #: Says who looked, which is its purpose.
@@ -43,7 +43,7 @@ async def names(served: Served, alert_xml: bytes) -> dict[str, str]:
     assert sent.status_code == 202, sent.text
     alert_id = UUID(sent.json()["id"])
     async with served.runtime.db.begin() as connection:
-        stored = await alerts.get(connection, alert_id)
+        stored = await stored_alerts.get(connection, alert_id)
     assert stored is not None
     return {
         "alerts": str(alert_id),

@@ -18,9 +18,9 @@ from twilio.request_validator import RequestValidator
 from alerting.background import background_task
 from alerting.channels.text.phrases import table
 from alerting.cli.serve import _keep_stop_list
-from alerting.store import suppressions
+from alerting.store.citizens import suppressions
+from alerting.store.citizens.suppressions import Endpoint
 from alerting.store.schema import address, citizen, inbound
-from alerting.store.suppressions import Endpoint
 
 PATH = "/webhooks/twilio/message"
 NUMBER = "+447700900123"

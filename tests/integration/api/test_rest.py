@@ -9,7 +9,8 @@ from sqlalchemy import func, select, text
 
 from alerting.cap import read, to_json
 from alerting.domain.principal import internal
-from alerting.store import keys, schema
+from alerting.store import schema
+from alerting.store.admin import api_keys
 
 XML = {"Content-Type": "application/cap+xml"}
 
@@ -137,13 +138,13 @@ async def test_every_route_needs_a_key_but_those_named_here(served: Served) -> N
 
 async def test_a_key_without_the_right_and_a_revoked_one(served: Served, alert_xml: bytes) -> None:
     async with served.runtime.db.begin() as c:
-        reader = await keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
+        reader = await api_keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
     answer = await served.http.post(
         "/v1/alerts", content=alert_xml, headers={"Authorization": f"Bearer {reader}", **XML}
     )
     assert (answer.status_code, answer.json()["title"]) == (403, "Not allowed")
     async with served.runtime.db.begin() as c:
-        await keys.revoke(c, "reader", by=internal("test"))
+        await api_keys.revoke(c, "reader", by=internal("test"))
     answer = await served.http.get("/v1/alerts/x", headers={"Authorization": f"Bearer {reader}"})
     assert answer.status_code == 401
     wrong = served.key[:-1] + ("0" if served.key[-1] != "0" else "1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from served import Served
 
-from alerting.store import policies as store
+from alerting.store.admin import policy_versions as store
 from alerting.throttle.policy.parse import default_policy, default_toml
 
 COORDINATOR = "person:coordinator key:coordinator-1"

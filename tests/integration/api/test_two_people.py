@@ -20,10 +20,10 @@ from alerting.dispatch.intake.approve import approve
 from alerting.domain.principal import RIGHTS, Principal, internal
 from alerting.errors import AlertingError, Forbidden
 from alerting.settings import settings
-from alerting.store import keys, people
+from alerting.store.admin import api_keys, stored_people
+from alerting.store.admin.stored_people import Person
+from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import raw
-from alerting.store.import_citizens import merge
-from alerting.store.people import Person
 from alerting.store.schema import alert, api_key, delivery
 
 BRAKE = '[storm]\naudience_max = 2\npreauthorised = ["Civil-Protection@example.org", "chief-*"]\n'
@@ -41,7 +41,7 @@ class Centre:
 
     async def person(self, name: str, *rights: str, uid: int | None = None) -> Person:
         async with self.served.runtime.db.begin() as c:
-            return await people.add(
+            return await stored_people.add(
                 c, name, by=internal("test"), rights=rights, senders=("*",), uid=uid
             )
 
@@ -49,14 +49,14 @@ class Centre:
         self, name: str, *rights: str, of: Person | None = None, by: Principal | None = None
     ) -> Auth:
         async with self.served.runtime.db.begin() as c:
-            key = await keys.create(
+            key = await api_keys.create(
                 c, name, rights, by=by or internal("test"), owner=of, senders=("*",)
             )
         return {"Authorization": f"Bearer {key}"}
 
     async def principal(self, auth: Auth) -> Principal:
         async with self.served.runtime.db.begin() as c:
-            return (await keys.verify(c, auth["Authorization"].partition(" ")[2])).principal
+            return (await api_keys.verify(c, auth["Authorization"].partition(" ")[2])).principal
 
     async def submit(self, auth: Auth, xml: bytes | None = None, name: str = "one") -> str:
         """Submit and let a worker do its part; returns the alert's id."""
@@ -215,7 +215,7 @@ async def by_a_key_that_was_nobodys(centre: Centre) -> str:
         await c.execute(update(api_key).values(unassigned=True))
     alert_id = await centre.submit(auth)
     async with centre.served.runtime.db.begin() as c:
-        await keys.assign(c, "old", owner=ada, by=internal("test"))
+        await api_keys.assign(c, "old", owner=ada, by=internal("test"))
     assert await centre.approve(await centre.key("ada-2", "approve", of=ada), alert_id) == 403
     return alert_id
 
@@ -336,7 +336,7 @@ async def test_a_person_ended_between_recognising_and_approving_approves_nothing
     ben = await centre.person("ben", "approve")
     alert_id = await centre.submit(await centre.key("centre-1", "submit"))
     async with centre.served.runtime.db.begin() as c:
-        await people.end(c, "ben", by=internal("test"))
+        await stored_people.end(c, "ben", by=internal("test"))
     run = centre.served.runtime
     with pytest.raises(Forbidden, match="may no longer act"):
         await approve(

@@ -12,7 +12,7 @@ from served import PUBLIC, Served
 from twilio.request_validator import RequestValidator
 
 from alerting.api.bounds import USUAL_BYTES
-from alerting.store.receipts import NewReceipt
+from alerting.store.ledger.receipt_intake import NewReceipt
 
 FORM = {"MessageSid": "SM1", "MessageStatus": "delivered", "To": "+447700900001", "New": "field"}
 PATH = "/webhooks/twilio/status?delivery=1024"

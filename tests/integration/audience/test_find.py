@@ -31,8 +31,13 @@ from alerting.domain.alert import (
 from alerting.domain.citizen import Recipient, geocode_bit
 from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.drills import rosters
+from alerting.store.citizens.import_citizens import (
+    RegisterAddress,
+    RegisterPlace,
+    RegisterRow,
+    merge,
+)
 from alerting.store.db import Database, raw
-from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
 
 AT = datetime(2026, 11, 1, 6, tzinfo=UTC)
 SQUARE = Polygon(((1.0, 1.0), (1.0, 2.0), (2.0, 2.0), (2.0, 1.0), (1.0, 1.0)))

@@ -10,7 +10,7 @@ from alerting.audience import importing
 from alerting.audience.importing import Report, import_file
 from alerting.audience.seen import Seen
 from alerting.errors import BadInput
-from alerting.store import citizens as directory
+from alerting.store.citizens import directory
 from alerting.store.db import Database
 from alerting.store.schema import address, audit, citizen, citizen_geocode, place
 

@@ -7,10 +7,10 @@ import pytest
 from alerting.audience.register import read_row
 from alerting.audience.restoring import restore, unused_because
 from alerting.errors import Conflict, NotFound
-from alerting.store import citizens, suppressions
+from alerting.store.citizens import directory, suppressions
+from alerting.store.citizens.import_citizens import merge
+from alerting.store.citizens.suppressions import Endpoint, Source
 from alerting.store.db import Database, raw
-from alerting.store.import_citizens import merge
-from alerting.store.suppressions import Endpoint, Source
 
 NUMBER = "+447700900981"
 
@@ -25,7 +25,7 @@ async def people(db: Database) -> Database:
 
 async def reasons(db: Database, ref: str) -> dict[str, list[str]]:
     async with db.begin() as c:
-        return {a.channel: unused_because(a) for a in await citizens.addresses_of(c, ref)}
+        return {a.channel: unused_because(a) for a in await directory.addresses_of(c, ref)}
 
 
 async def back(
@@ -38,8 +38,8 @@ async def back(
 
 async def test_a_dead_address(people: Database) -> None:
     async with people.begin() as c:
-        ids = [a.id for a in await citizens.addresses_of(c, "a")]
-        await citizens.suspend(c, {"dead-address": ids})
+        ids = [a.id for a in await directory.addresses_of(c, "a")]
+        await directory.suspend(c, {"dead-address": ids})
     dead = ["The provider says this address does not exist."]
     assert await reasons(people, "a") == {"sms": dead, "email": dead}
     assert await back(people, channel="email") == ["email"]
@@ -53,8 +53,8 @@ async def test_a_number_that_a_carrier_says_left_comes_back_in_every_row(
     people: Database,
 ) -> None:
     async with people.begin() as c:
-        (first, *_) = await citizens.addresses_of(c, "b")
-        await citizens.suspend(c, {"opted-out": [first.id]})
+        (first, *_) = await directory.addresses_of(c, "b")
+        await directory.suspend(c, {"opted-out": [first.id]})
     assert "The carrier says that its owner answered STOP" in (await reasons(people, "a"))["sms"][0]
     assert await back(people) == ["sms"]
     assert await reasons(people, "b") == {"sms": []}

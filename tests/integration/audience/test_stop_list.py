@@ -10,9 +10,9 @@ import pytest
 
 from alerting.audience.stop_list import StopList, read
 from alerting.errors import BadInput
-from alerting.store import stops, suppressions
+from alerting.store.citizens import stops, suppressions
+from alerting.store.citizens.suppressions import Endpoint, Source
 from alerting.store.db import Database
-from alerting.store.suppressions import Endpoint, Source
 
 ONE, OTHER = Endpoint("sms", "+447700900123"), Endpoint("email", "A@example.org")
 

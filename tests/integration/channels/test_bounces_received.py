@@ -31,7 +31,7 @@ from alerting.embedded.carriers.server import Where, serving
 from alerting.embedded.wait import until
 from alerting.settings import Settings
 from alerting.store.db import Database
-from alerting.store.receipts import Intake
+from alerting.store.ledger.receipt_intake import Intake
 from alerting.store.schema import address, citizen, delivery, receipt, secret
 
 DOMAIN = "bounce.example.org"

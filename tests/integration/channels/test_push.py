@@ -35,7 +35,7 @@ from alerting.dispatch.alarms import Alarms
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput
 from alerting.providers.route import Route
-from alerting.store import alarms
+from alerting.store.admin import stored_alarms
 
 PATIENCE_S = 60
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -148,7 +148,7 @@ async def test_a_refused_key_of_one_stops_no_other_and_raises_no_alarm(db):
     assert [o and o.error for o in ends] == [None, DEAD_ADDRESS] * 10
     await told.drain()
     async with db.begin() as c:
-        assert await alarms.open_alarms(c) == []
+        assert await stored_alarms.open_alarms(c) == []
 
 
 async def test_a_service_that_stops_taking_our_key_costs_few_their_subscription():

@@ -13,7 +13,7 @@ from alerting.cli.alarms import alarms as command
 from alerting.cli.doctor.examine import examine
 from alerting.errors import AlertingError
 from alerting.settings import load_settings
-from alerting.store import alarms
+from alerting.store.admin import stored_alarms
 from alerting.store.db import Database
 
 Run = Callable[..., tuple[int, str]]
@@ -41,8 +41,10 @@ def wrong(database_url: str) -> Callable[[], None]:
         db = Database(database_url)
         async with db.begin() as c:
             for _ in range(2):
-                await alarms.open_(c, "provider-refuses-us", "sms.1", "sms.1 refuses us (20003).")
-            await alarms.open_(c, "no-provider-left", "sms", "No provider of sms works.")
+                await stored_alarms.open_(
+                    c, "provider-refuses-us", "sms.1", "sms.1 refuses us (20003)."
+                )
+            await stored_alarms.open_(c, "no-provider-left", "sms", "No provider of sms works.")
         await db.close()
 
     return lambda: asyncio.run(open_two())

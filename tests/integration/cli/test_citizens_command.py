@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.cli import cli
 from alerting.errors import AlertingError
 from alerting.settings import settings
-from alerting.store import audit, audit_chain, suppressions
+from alerting.store import audit_log
+from alerting.store.admin import audit_chain
+from alerting.store.citizens import suppressions
+from alerting.store.citizens.suppressions import Endpoint, Source
 from alerting.store.db import Database
 from alerting.store.schema import address
-from alerting.store.suppressions import Endpoint, Source
 
 Run = Callable[..., tuple[int, str]]
 
@@ -159,11 +161,11 @@ def test_the_audit_as_people_read_it(run: Run, file: str, database_url: str) -> 
 
 def test_the_audit_finds_what_names_a_citizen(run: Run, database_url: str) -> None:
     async def work(c: AsyncConnection) -> None:
-        await audit.record(c, "uid:1", "citizen.show", "citizen a")
-        await audit.record(c, "uid:1", "alert.why", "an alert", {"citizen": "a"})
-        await audit.record(c, "uid:1", "alert.why", "an alert", {"citizen": "b"})
-        await audit.record(c, "uid:1", "roster.add", "night shift", {"citizens": ["a", "b"]})
-        await audit.record(c, "uid:1", "roster.add", "night shift", {"citizens": ["ab"]})
+        await audit_log.record(c, "uid:1", "citizen.show", "citizen a")
+        await audit_log.record(c, "uid:1", "alert.why", "an alert", {"citizen": "a"})
+        await audit_log.record(c, "uid:1", "alert.why", "an alert", {"citizen": "b"})
+        await audit_log.record(c, "uid:1", "roster.add", "night shift", {"citizens": ["a", "b"]})
+        await audit_log.record(c, "uid:1", "roster.add", "night shift", {"citizens": ["ab"]})
 
     do(database_url, work)
 

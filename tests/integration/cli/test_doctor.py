@@ -23,10 +23,10 @@ from alerting.embedded.carriers.server import serving
 from alerting.errors import AlertingError, BadInput
 from alerting.settings import Settings, settings
 from alerting.start import require_fit
-from alerting.store import suppressions
+from alerting.store.citizens import suppressions
+from alerting.store.citizens.suppressions import Endpoint, Source
 from alerting.store.db import Database
-from alerting.store.presence import DUTIES, SCHEDULER, Presence
-from alerting.store.suppressions import Endpoint, Source
+from alerting.store.work.presence import DUTIES, SCHEDULER, Presence
 
 Found = dict[str, Check]
 

@@ -21,7 +21,7 @@ from alerting.cli.up import _first_person
 from alerting.domain.principal import RIGHTS
 from alerting.errors import AlertingError
 from alerting.settings import Settings, load_settings, settings
-from alerting.store import people
+from alerting.store.admin import stored_people
 from alerting.store.db import Database
 from alerting.store.schema import alarm, alert, api_key, audit, person
 
@@ -319,7 +319,7 @@ def test_whoever_starts_a_system_without_people_may_use_it(
         await _first_person(config)
         db = Database(database_url)
         async with db.begin() as c:
-            found = await people.every(c)
+            found = await stored_people.every(c)
         await db.close()
         return [(p.name, p.uid, p.principal.rights) for p in found]
 

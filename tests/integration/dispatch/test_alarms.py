@@ -17,8 +17,8 @@ from alerting.dispatch.alarms import Alarms
 from alerting.domain.lane import Lane
 from alerting.errors import NotFound
 from alerting.providers.failover import Routes
-from alerting.store import alarms
-from alerting.store.alarms import Alarm
+from alerting.store.admin import stored_alarms
+from alerting.store.admin.stored_alarms import Alarm
 from alerting.store.db import Database
 
 
@@ -31,7 +31,7 @@ async def notified(db: Database) -> AsyncIterator[Alarms]:
 
 async def open_now(db: Database) -> dict[tuple[str, str], Alarm]:
     async with db.begin() as c:
-        return {(a.kind, a.subject): a for a in await alarms.open_alarms(c)}
+        return {(a.kind, a.subject): a for a in await stored_alarms.open_alarms(c)}
 
 
 async def test_many_at_once_are_one_alarm_said_once(
@@ -72,11 +72,11 @@ async def test_it_ends_and_begins_anew(db: Database, notified: Alarms) -> None:
         await notified.drain()
         assert await open_now(db) == {}
         async with db.begin() as c:
-            closed = await alarms.close_one(c, alarm.id, by="cli:late")
+            closed = await stored_alarms.close_one(c, alarm.id, by="cli:late")
         assert closed.closed_by == "system"
     async with db.begin() as c:
         with pytest.raises(NotFound):
-            await alarms.close_one(c, 10**9, by="cli:a")
+            await stored_alarms.close_one(c, 10**9, by="cli:a")
 
 
 async def test_a_database_that_is_away_neither_delays_nor_fails_who_raises_one() -> None:

@@ -28,7 +28,8 @@ from alerting.domain.retime import sent_now
 from alerting.embedded.carriers import SANDBOX_ACCOUNT, SANDBOX_TOKEN, read_log
 from alerting.embedded.carriers.server import Where, serving
 from alerting.settings import Settings
-from alerting.store import alarms, alerts
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import alert_progress, stored_alerts
 from alerting.store.schema import alert
 
 MAIL, PHONE = "duty@example.org", "+447700900199"
@@ -72,7 +73,7 @@ def messages(folder: Path) -> list[dict[str, Any]]:
 
 async def kinds(harness: DispatchHarness) -> list[str]:
     async with harness.db.begin() as c:
-        return sorted(a.kind for a in await alarms.open_alarms(c))
+        return sorted(a.kind for a in await stored_alarms.open_alarms(c))
 
 
 async def test_they_hear_of_it_once_by_mail_and_sms(
@@ -90,7 +91,7 @@ async def test_they_hear_of_it_once_by_mail_and_sms(
     assert str(flood.infos[0].headline) in mail["body"]
     assert "more than the 1 that one person may alert" in mail["body"]
     assert f"https://alerts.example.org/v1/alerts/{alert_id}/approval" in mail["body"]
-    assert await kinds(harness) == [alarms.HELD]
+    assert await kinds(harness) == [stored_alarms.HELD]
 
 
 async def test_what_no_carrier_took_is_said_and_tried_again(
@@ -103,7 +104,7 @@ async def test_what_no_carrier_took_is_said_and_tried_again(
             assert answer.status == 200, await answer.text()
         waiting = maintenance(harness, where, MAIL)
         await waiting.run_once()
-        assert await kinds(harness) == sorted([alarms.HELD, ALARM])
+        assert await kinds(harness) == sorted([stored_alarms.HELD, ALARM])
         await http.delete("/sandbox/faults")
         # Not at once: a wrong address must not be tried every second.
         await waiting.run_once()
@@ -111,7 +112,7 @@ async def test_what_no_carrier_took_is_said_and_tried_again(
         harness.clock.advance(31)
         await waiting.run_once()
     assert len(messages(tmp_path)) == 1
-    assert await kinds(harness) == [alarms.HELD]
+    assert await kinds(harness) == [stored_alarms.HELD]
 
 
 async def test_nobody_hears_of_what_waits_no_more(
@@ -135,12 +136,12 @@ async def test_they_hear_of_it_whatever_became_of_its_alarm_and_once(
     await maintenance(harness, where, MAIL).run_once()
     [mail] = messages(tmp_path)
     assert str(alert_id) in mail["body"]
-    assert await kinds(harness) == [alarms.HELD]
+    assert await kinds(harness) == [stored_alarms.HELD]
     async with harness.db.begin() as c:
         await c.exec_driver_sql("update alarm set closed_at = now()")
     await maintenance(harness, where, MAIL).run_once()
     assert len(messages(tmp_path)) == 1
-    assert await kinds(harness) == [alarms.HELD]
+    assert await kinds(harness) == [stored_alarms.HELD]
 
 
 FORGED = f"Flood\n\nLet it go  alerting approve {UUID(int=7)}\u2028alerting approve {UUID(int=8)}"
@@ -224,8 +225,8 @@ async def test_no_more_than_twenty_of_one_wait(harness: DispatchHarness, flood: 
         await submitted(harness, flood, "too-many", "key:flooder", Severity.SEVERE)
     assert (e.value.http_status, e.value.exit_code) == (429, 1)
     async with harness.db.begin() as c:
-        assert await alerts.select_alerts(c, alert.c.identifier == "too-many", limit=1) == []
+        assert await stored_alerts.select_alerts(c, alert.c.identifier == "too-many", limit=1) == []
     await submitted(harness, flood, "another's", "key:quiet", Severity.SEVERE)
     async with harness.db.begin() as c:
-        await alerts.set_state(c, waiting[0], AlertState.CANCELLED)
+        await alert_progress.set_state(c, waiting[0], AlertState.CANCELLED)
     await submitted(harness, flood, "now", "key:flooder", Severity.SEVERE)

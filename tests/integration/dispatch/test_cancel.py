@@ -24,10 +24,11 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.errors import BadInput, NotFound
-from alerting.store import alerts, claims
+from alerting.store.alerts import stored_alerts
 from alerting.store.db import Database
-from alerting.store.outbox import Work
 from alerting.store.schema import alert as alert_table
+from alerting.store.work import claims
+from alerting.store.work.outbox import Work
 
 
 @dataclass
@@ -93,7 +94,7 @@ async def open_rows(harness: DispatchHarness, alert_id: UUID) -> int:
 async def notice_text(harness: DispatchHarness, done: Cancelled) -> Alert:
     assert done.notice is not None
     async with harness.db.begin() as c:
-        stored = await alerts.get(c, done.notice.alert_id)
+        stored = await stored_alerts.get(c, done.notice.alert_id)
     assert stored is not None
     return from_json(stored.document)
 
@@ -245,7 +246,7 @@ async def test_a_dry_run_changes_nothing(harness: DispatchHarness, alert_xml: by
     assert (done.ended, done.notice) == ((alert_id,), None)
     assert await states(harness, alert_id) == before
     async with harness.db.begin() as c:
-        assert len(await alerts.select_alerts(c, limit=10)) == 1
+        assert len(await stored_alerts.select_alerts(c, limit=10)) == 1
 
 
 async def test_bad_input_changes_nothing(harness: DispatchHarness, alert_xml: bytes) -> None:
@@ -354,7 +355,7 @@ async def test_an_update_stops_what_it_corrects(harness: DispatchHarness, alert_
         return_when=asyncio.FIRST_COMPLETED,
     )
     async with harness.db.begin() as c:
-        stored = await alerts.get(c, submitted.alert_id)
+        stored = await stored_alerts.get(c, submitted.alert_id)
     assert stored is not None
     first = from_json(stored.document)
     harness.clock.advance(1)

@@ -19,8 +19,13 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.geometry import distance_km, ring_shape
 from alerting.domain.principal import internal
 from alerting.errors import Conflict
+from alerting.store.citizens.import_citizens import (
+    RegisterAddress,
+    RegisterPlace,
+    RegisterRow,
+    merge,
+)
 from alerting.store.db import raw
-from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
 
 #: More than this many circles and polygons of one kind add nothing new.
 PER_ALERT = 3

@@ -16,8 +16,8 @@ from alerting.cap import to_xml
 from alerting.dispatch.documents import Documents
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
-from alerting.store import alerts
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts import alert_progress
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import Database
 
 
@@ -79,7 +79,9 @@ async def test_a_document_is_parsed_once_and_the_state_is_read_each_time(
     before = await load(harness.db, documents, alert_id)
     said = before.alert
     async with harness.db.begin() as connection:
-        await alerts.set_state(connection, alert_id, AlertState.CANCELLED, ended_by=alert_id)
+        await alert_progress.set_state(
+            connection, alert_id, AlertState.CANCELLED, ended_by=alert_id
+        )
     with documents_read() as found:
         after = await load(harness.db, documents, alert_id)
     assert not found

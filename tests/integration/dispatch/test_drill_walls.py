@@ -28,7 +28,10 @@ from alerting.domain.lane import Lane
 from alerting.domain.links import Links, Purpose
 from alerting.domain.principal import internal
 from alerting.drills import rosters
-from alerting.store import alarms, alerts, deliveries, drill_walls
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import stored_alerts
+from alerting.store.citizens import drill_walls
+from alerting.store.ledger import deliveries
 from alerting.store.schema import alert as alert_table
 from alerting.store.schema import citizen, delivery, outbox, roster_member
 
@@ -85,13 +88,15 @@ async def walls_alarmed(harness: DispatchHarness) -> set[str]:
         await notified.drain()
     async with harness.db.begin() as c:
         return {
-            a.subject.partition(" ")[0] for a in await alarms.open_alarms(c) if a.kind == "wall"
+            a.subject.partition(" ")[0]
+            for a in await stored_alarms.open_alarms(c)
+            if a.kind == "wall"
         }
 
 
 async def state_of(harness: DispatchHarness, alert_id: UUID) -> tuple[AlertState, str]:
     async with harness.db.begin() as c:
-        stored = await alerts.get(c, alert_id)
+        stored = await stored_alerts.get(c, alert_id)
     assert stored is not None
     return stored.state, stored.state_reason
 
@@ -232,7 +237,7 @@ async def test_a_throttle_that_fails_lets_no_drill_through(
     harness.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS)
     await planner.sweep()
     async with harness.db.begin() as c:
-        stored = await alerts.get(c, submitted.alert_id)
+        stored = await stored_alerts.get(c, submitted.alert_id)
         notified = select(delivery.c.citizen_id).where(delivery.c.state == "accepted")
         one = await c.scalar(notified.order_by(delivery.c.id).limit(1))
         pending = list((await deliveries.as_evaluated(c, submitted.alert_id, one or 0)).values())
@@ -395,8 +400,8 @@ async def test_a_drill_for_many_waits_and_its_end_does_not(
     assert submitted.state is AlertState.HELD
     assert "alerting approve" in submitted.notes[-1]
     async with harness.db.begin() as c:
-        stored = await alerts.get(c, submitted.alert_id)
-        (alarm,) = await alarms.open_alarms(c)
+        stored = await stored_alerts.get(c, submitted.alert_id)
+        (alarm,) = await stored_alarms.open_alarms(c)
     assert stored is not None
     notified = approvers.notice(stored, public_url="https://alerts.example.org")
     assert {

@@ -13,8 +13,9 @@ from sqlalchemy import func, select, update
 
 from alerting.channels.base import DEAD_ADDRESS, REFUSED_CONTENT, Outcome, Outgoing
 from alerting.dispatch.receipts import apply_receipts
-from alerting.store import alarms, receipts
-from alerting.store.receipts import NewReceipt
+from alerting.store.admin import stored_alarms
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import address, alert, delivery, outbox
 
 
@@ -114,7 +115,7 @@ async def report(harness: DispatchHarness, alert_id: UUID, *, but: int = 0) -> l
     left_out = rows[:: len(rows) // but][:but] if but else []
     notified = [i for i in rows if i not in left_out]
     async with harness.db.begin() as c:
-        await receipts.add(c, [NewReceipt("sms", i, "ok", "delivered", "") for i in notified])
+        await receipt_intake.add(c, [NewReceipt("sms", i, "ok", "delivered", "") for i in notified])
     return left_out
 
 
@@ -165,7 +166,9 @@ async def test_a_failure_reported_late_is_followed(
         await c.execute(update(outbox).values(check_at=None))
         # As a report that overtook `delivered` would have left it.
         await c.execute(update(delivery).where(delivery.c.id.in_(rows)).values(state="accepted"))
-        await receipts.add(c, [NewReceipt("sms", i, "ok", "undelivered", "30003") for i in rows])
+        await receipt_intake.add(
+            c, [NewReceipt("sms", i, "ok", "undelivered", "30003") for i in rows]
+        )
     await record_outcomes(harness)
     found = await follow_ups(harness, submitted.alert_id)
     assert len(found) == await others(harness, submitted.alert_id, "sms")
@@ -215,7 +218,7 @@ async def test_applying_receipts_twice_follows_once(
     rows = [r["id"] for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
     for _ in range(2):
         async with harness.db.begin() as c:
-            await receipts.add(
+            await receipt_intake.add(
                 c, [NewReceipt("sms", i, "ok", "undelivered", "30003") for i in rows]
             )
             await apply_receipts(c)
@@ -254,6 +257,6 @@ async def test_no_report_is_missed_where_none_is_given(
         await c.execute(update(outbox).where(outbox.c.kind == "deliver").values(check_at=past))
     await record_outcomes(harness)
     async with harness.db.begin() as c:
-        found = [(a.kind, a.subject) for a in await alarms.open_alarms(c)]
+        found = [(a.kind, a.subject) for a in await stored_alarms.open_alarms(c)]
     assert ("receipts-missing", "sms") in found
     assert {subject for kind, subject in found if kind == "receipts-missing"} == {"sms"}

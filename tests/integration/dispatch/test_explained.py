@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from alerting.cap import to_xml
 from alerting.dispatch.evaluation.explain import Explained, explain
 from alerting.domain.alert import Alert, Severity
-from alerting.store import citizens
+from alerting.store.citizens import directory
 from alerting.store.schema import address, delivery
 
 
@@ -50,9 +50,9 @@ async def test_what_went_out_went_out(
             await c.scalars(select(delivery.c.address_id).where(delivery.c.channel == "sms"))
         )
         if change == "dead":
-            await citizens.suspend(c, {"dead-address": ids})
+            await directory.suspend(c, {"dead-address": ids})
         elif change == "left":
-            await citizens.suspend(c, {"opted-out": ids})
+            await directory.suspend(c, {"opted-out": ids})
     if change == "cancelled":
         await harness.submit(await harness.cancel_of(alert_id))  # type: ignore[arg-type]
         await harness.worker().sweep()

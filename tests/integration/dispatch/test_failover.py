@@ -19,8 +19,9 @@ from alerting.domain.lane import Lane
 from alerting.providers.breaker import Limits
 from alerting.providers.failover import CIRCUIT_OPEN, Routes
 from alerting.providers.penalty import Penalties
-from alerting.store import alarms, providers, receipts
-from alerting.store.receipts import NewReceipt
+from alerting.store.admin import providers, stored_alarms
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import address
 
 GOOD = b'{"sid": "SM1", "status": "queued", "error_code": null}'
@@ -210,7 +211,7 @@ async def test_a_provider_that_refuses_us_is_left_alone_with_an_alarm_and_no_add
     assert not any(o.error and o.error.suspend for o in outcomes)
     await routes._alarms.drain()
     async with harness.db.begin() as c:
-        kinds = {a.kind: a.subject for a in await alarms.open_alarms(c)}
+        kinds = {a.kind: a.subject for a in await stored_alarms.open_alarms(c)}
         suspended = (
             await c.execute(select(address.c.id).where(address.c.suspended_reason.is_not(None)))
         ).all()
@@ -233,7 +234,7 @@ async def test_the_alarm_ends_when_it_works_again(
     assert routes.cooldown_s("sms") == 0
     await routes._alarms.drain()
     async with harness.db.begin() as c:
-        assert await alarms.open_alarms(c) == []
+        assert await stored_alarms.open_alarms(c) == []
 
 
 async def test_a_provider_that_delivers_late_is_called_after_the_other(
@@ -253,14 +254,14 @@ async def test_a_provider_that_delivers_late_is_called_after_the_other(
     # A part has arrived, and of the rest nothing is heard after ten minutes.
     async with harness.db.begin() as c:
         reports = [NewReceipt("sms", i, "ok", "delivered", "") for i in rows[: len(rows) // 2]]
-        await receipts.add(c, reports)
+        await receipt_intake.add(c, reports)
         await apply_receipts(c)
     harness.clock.advance(600)
     await penalties.refresh()
     assert penalties.current() == {"sms.1": 10}
     await told.drain()
     async with harness.db.begin() as c:
-        assert [a.kind for a in await alarms.open_alarms(c)] == ["provider-slow"]
+        assert [a.kind for a in await stored_alarms.open_alarms(c)] == ["provider-slow"]
     harness.clock.advance(3600)
     await penalties.refresh()
     assert penalties.current() == {"sms.1": 0}

@@ -13,7 +13,7 @@ from alerting.channels.spec import Provider
 from alerting.dispatch.alarms import Alarms
 from alerting.domain.lane import Lane
 from alerting.providers.failover import CIRCUIT_OPEN, Routes
-from alerting.store import alarms
+from alerting.store.admin import stored_alarms
 
 DEAD, WELL = "dead.example.org", "push.example.org"
 
@@ -57,7 +57,7 @@ async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_i
     ))  # fmt: skip
     await told.drain()
     async with harness.db.begin() as c:
-        found = {(a.kind, a.subject) for a in await alarms.open_alarms(c)}
+        found = {(a.kind, a.subject) for a in await stored_alarms.open_alarms(c)}
     assert found == ({("provider-down", f"push.1 {DEAD}")} if alarmed else set())
 
 

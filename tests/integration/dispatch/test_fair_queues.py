@@ -15,10 +15,10 @@ from alerting.dispatch.chunks import locks
 from alerting.domain.alert import Category, Severity
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
-from alerting.store import claims, queues
-from alerting.store import outbox as store
-from alerting.store.outbox import PLAN, Ranks, Work
 from alerting.store.schema import outbox
+from alerting.store.work import claims, queues
+from alerting.store.work import outbox as store
+from alerting.store.work.outbox import PLAN, Ranks, Work
 
 SMS = (Lane.SEVERE, "sms", False)
 

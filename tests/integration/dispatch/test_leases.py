@@ -20,14 +20,16 @@ from alerting.dispatch.receipts import apply_receipts
 from alerting.dispatch.status import status
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
-from alerting.store import alerts, claims, outbox, queues, receipts
-from alerting.store.claims import Fenced
-from alerting.store.outbox import Work
-from alerting.store.outcomes import OutcomeRow
-from alerting.store.outcomes import record_outcomes as write
-from alerting.store.receipts import NewReceipt
+from alerting.store.alerts import alert_progress
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.outcomes import OutcomeRow
+from alerting.store.ledger.outcomes import record_outcomes as write
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import CHUNK_SPAN, delivery
 from alerting.store.schema import outbox as table
+from alerting.store.work import claims, outbox, queues
+from alerting.store.work.claims import Fenced
+from alerting.store.work.outbox import Work
 
 
 async def dead(harness: DispatchHarness) -> None:
@@ -237,7 +239,7 @@ async def test_chunks_that_end_together_do_not_wait_for_each_other(
             await claims.hold(connection, work, lease_s=30)
             await claims.finish(connection, work)
             await both_wrote.wait()
-            await alerts.complete_if_done(connection, submitted.alert_id)
+            await alert_progress.complete_if_done(connection, submitted.alert_id)
 
     async with asyncio.timeout(60):
         await asyncio.gather(*(end(w) for w in claimed))
@@ -262,7 +264,7 @@ async def test_a_second_sending_is_flagged_though_its_worker_dies_and_a_receipt_
     assert doubled
     async with harness.db.begin() as c:
         reports = [NewReceipt("sms", i, "", "delivered", "") for i in notified]
-        await receipts.add(c, reports)
+        await receipt_intake.add(c, reports)
         await apply_receipts(c)
     rows = {r["id"]: r for r in await harness.rows(submitted.alert_id)}
     assert {rows[i]["state"] for i in doubled} == {"delivered"}

@@ -15,9 +15,9 @@ from sqlalchemy import func, select, text, update
 from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.lease import Lease
 from alerting.domain.alert_state import AlertState
-from alerting.store import claims
-from alerting.store.claims import Fenced
 from alerting.store.schema import outbox as table
+from alerting.store.work import claims
+from alerting.store.work.claims import Fenced
 
 
 async def leased_until(harness: DispatchHarness, outbox_id: int) -> datetime:

@@ -18,10 +18,11 @@ from alerting.dispatch.intake.cancel import revoke_all
 from alerting.dispatch.workers.duty import Done, Duty
 from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.domain.alert import Alert, Severity, Urgency
-from alerting.store import alerts, digests
-from alerting.store.duties import LOCK
-from alerting.store.escalations import AT_ONCE
+from alerting.store.alerts import stored_alerts
+from alerting.store.ledger import digests
+from alerting.store.ledger.escalations import AT_ONCE
 from alerting.store.schema import CHUNK_SPAN, alert, delivery, digest_item, outbox
+from alerting.store.work.duties import LOCK
 
 
 async def _ill(connection: AsyncConnection, limit: int) -> Done:
@@ -288,7 +289,7 @@ async def test_a_cancel_takes_back_what_waits_in_batches(
     wanted = await _waiting(harness, flood, ["Wildfire"])
     monkeypatch.setattr("alerting.dispatch.intake.cancel._DEFERRED", 7)
     async with harness.db.begin() as c:
-        alert_id = await alerts.resolve(c, "Wildfire")
+        alert_id = await stored_alerts.resolve(c, "Wildfire")
     assert await revoke_all(harness.db, harness.clock, [alert_id]) == 0
     assert await _items(harness) == 0
     ledger = await harness.ledger(alert_id)

@@ -12,7 +12,7 @@ from alerting.clock import ManualClock, SystemClock
 from alerting.dispatch.prune import Pruner
 from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.errors import Unavailable
-from alerting.store import alarms
+from alerting.store.admin import stored_alarms
 
 
 @pytest.mark.parametrize("off_s", [-90, 90, 3600])
@@ -29,7 +29,7 @@ async def test_a_house_with_a_wrong_clock_keeps_none(
         state = await c.scalar(
             text("select state from alert where id = :id"), {"id": submitted.alert_id}
         )
-        (alarm,) = await alarms.open_alarms(c)
+        (alarm,) = await stored_alarms.open_alarms(c)
     assert (state, alarm.kind) == ("accepted", "clock")
     assert await Maintenance(*parts, machine_clock=SystemClock()).run_once()
     async with harness.db.begin() as c:

@@ -28,8 +28,8 @@ from alerting.dispatch.intake.cancel import cancel, revoke_all
 from alerting.domain import alert_state, delivery, work_state
 from alerting.domain.alert import Alert, MsgType, Severity, Urgency
 from alerting.domain.principal import internal
-from alerting.store import receipts
-from alerting.store.receipts import NewReceipt
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import outbox
 
 TABLES: dict[str, dict[Any, frozenset[Any]]] = {
@@ -81,7 +81,7 @@ async def report(harness: DispatchHarness, *words: str) -> None:
     async with harness.db.begin() as c:
         for word in words:
             code = "30003" if word == "undelivered" else ""
-            await receipts.add(c, [NewReceipt("sms", i, "", word, code) for i in rows])
+            await receipt_intake.add(c, [NewReceipt("sms", i, "", word, code) for i in rows])
     await harness.maintenance().run_once()
 
 

@@ -32,8 +32,8 @@ from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.errors import BadInput
 from alerting.settings import Settings
-from alerting.store import delivery_queries, receipts
-from alerting.store.receipts import NewReceipt
+from alerting.store.ledger import delivery_queries, receipt_intake
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import outbox
 from alerting.throttle.budget.redis import RedisBudget, connect
 
@@ -112,7 +112,7 @@ class Centre:
         async with self.runtime.db.begin() as c:
             rows = await delivery_queries.page(c, alert_id, after=0, limit=100)
             (id_,) = [r["id"] for r in rows if (r["citizen"], r["channel"]) == (citizen, "beacon")]
-            await receipts.add(c, [NewReceipt("beacon", id_, f"lamp-{id_}", status, "")])
+            await receipt_intake.add(c, [NewReceipt("beacon", id_, f"lamp-{id_}", status, "")])
         await self.work()
 
 

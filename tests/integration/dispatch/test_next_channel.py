@@ -26,8 +26,9 @@ from sqlalchemy import func, select, update
 from test_escalate import record_outcomes
 
 from alerting.domain.alert import Alert
-from alerting.store import alarms, receipts
-from alerting.store.receipts import NewReceipt
+from alerting.store.admin import stored_alarms
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import delivery, outbox
 
 
@@ -193,7 +194,7 @@ async def test_mail_that_nobody_reports_on_is_no_cause_for_alarm(
         await c.execute(update(outbox).values(check_at=harness.clock.now()))
     await wait_over(harness)
     async with harness.db.begin() as c:
-        assert await alarms.open_alarms(c) == []
+        assert await stored_alarms.open_alarms(c) == []
         assert await c.scalar(select(func.count(outbox.c.check_at))) == 0
     assert {w["email"] for w in (await story(harness, alert_id)).values()} == {"accepted new"}
 
@@ -247,7 +248,7 @@ async def test_a_digest_that_is_reported_lost_leads_to_the_next_channel(
             )
         )
         assert await c.scalar(select(func.count()).where(delivery.c.state == "suppressed")) == 1
-        await receipts.add(c, [NewReceipt("sms", digest or 0, "ok", "undelivered", "30005")])
+        await receipt_intake.add(c, [NewReceipt("sms", digest or 0, "ok", "undelivered", "30005")])
     assert harness.channels["email"].sent == []
     for _ in range(2):
         await record_outcomes(harness)

@@ -29,7 +29,7 @@ from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.delivery import DeliveryState
 from alerting.domain.lane import Lane
 from alerting.settings import Settings
-from alerting.store.deliveries import OpenDelivery
+from alerting.store.ledger.deliveries import OpenDelivery
 from alerting.store.schema import CHUNK_SPAN
 
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)

@@ -29,12 +29,19 @@ from alerting.domain.geometry import distance_km, distance_m_to, ring_shape
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.settings import Settings
-from alerting.store import alerts, outbox, planning, queues
+from alerting.store.alerts import stored_alerts
+from alerting.store.citizens.import_citizens import (
+    RegisterAddress,
+    RegisterPlace,
+    RegisterRow,
+    merge,
+)
 from alerting.store.db import Database, raw
-from alerting.store.import_citizens import RegisterAddress, RegisterPlace, RegisterRow, merge
-from alerting.store.outbox import Work
-from alerting.store.planning import NewDelivery
+from alerting.store.ledger import planning
+from alerting.store.ledger.planning import NewDelivery
 from alerting.store.schema import outbox as outbox_table
+from alerting.store.work import outbox, queues
+from alerting.store.work.outbox import Work
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "flood.xml").read_bytes()
 RING = ((0.0, 0.0), (0.0, 0.2), (0.2, 0.2), (0.2, 0.0), (0.0, 0.0))
@@ -263,7 +270,7 @@ async def test_a_cancel_taken_over_tells_each_once(db: Database, planner: Mortal
         await c.execute(text("update delivery set state = 'accepted'"))
         await c.execute(text("update outbox set state = 'done', done_at = now()"))
         alert_id = await c.scalar(text("select id from alert"))
-        stored = await alerts.get(c, alert_id)
+        stored = await stored_alerts.get(c, alert_id)
     assert stored is not None
     alert = from_json(stored.document)
     cancel = replace(

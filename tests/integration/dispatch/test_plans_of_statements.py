@@ -24,8 +24,11 @@ from alerting.dispatch.intake.cancel import cancel, revoke_all
 from alerting.dispatch.status import status
 from alerting.domain.alert import Alert, MsgType, Severity, Urgency
 from alerting.domain.principal import internal
-from alerting.store import alerts, delivery_queries, events, outbox, providers, receipts, threads
-from alerting.store.receipts import NewReceipt
+from alerting.store.admin import providers
+from alerting.store.alerts import stored_alerts, stored_events, threads
+from alerting.store.ledger import delivery_queries, receipt_intake
+from alerting.store.ledger.receipt_intake import NewReceipt
+from alerting.store.work import outbox
 
 OLD = 20_000
 
@@ -144,18 +147,18 @@ async def the_way(harness: DispatchHarness, flood: Alert) -> None:
             replace(update, sent=harness.clock.now().replace(microsecond=0), references=references)
         )
     async with harness.db.begin() as c:
-        alert_id = await alerts.resolve(c, "Avalanche")
-        stored = await alerts.get(c, alert_id)
+        alert_id = await stored_alerts.resolve(c, "Avalanche")
+        stored = await stored_alerts.get(c, alert_id)
         assert stored is not None
         await status(c, alert_id)
         await delivery_queries.next_due(c, alert_id)
         await outbox.waiting(c)
         await providers.how_well(c, ["sms"], now=harness.clock.now(), span_s=600, late_s=60)
         await threads.live(c, stored.thread_id, before=harness.clock.now(), but=alert_id)
-        await receipts.add(c, [NewReceipt("sms", 1, "ok", "delivered", "")])
-        other = await alerts.resolve(c, "Wildfire")
-        await events.join(c, alert_id, other, by="test")
-        await events.part(c, alert_id, by="test")
+        await receipt_intake.add(c, [NewReceipt("sms", 1, "ok", "delivered", "")])
+        other = await stored_alerts.resolve(c, "Wildfire")
+        await stored_events.join(c, alert_id, other, by="test")
+        await stored_events.part(c, alert_id, by="test")
     # The night is over.
     harness.clock.advance(12 * 3600)
     for _ in range(3):

@@ -10,7 +10,7 @@ from alerting.dispatch.evaluation import policies, silences
 from alerting.dispatch.evaluation.policies import PolicyCache
 from alerting.domain.principal import internal
 from alerting.errors import BadInput, NotFound
-from alerting.store import policies as store
+from alerting.store.admin import policy_versions as store
 from alerting.store.db import Database
 from alerting.throttle.policy.parse import default_policy
 from alerting.throttle.silence.matcher import Matcher

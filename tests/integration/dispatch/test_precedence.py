@@ -15,9 +15,9 @@ from alerting.channels.base import Outcome, Outgoing
 from alerting.dispatch.workers.precedence import PRECEDENCE_S
 from alerting.domain.alert import Category, Severity
 from alerting.domain.lane import Lane
-from alerting.store import queues
-from alerting.store.outbox import Work
 from alerting.store.schema import outbox
+from alerting.store.work import queues
+from alerting.store.work.outbox import Work
 
 EVERY = tuple(Lane)
 

@@ -29,7 +29,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal, internal
 from alerting.domain.segments import measure
 from alerting.errors import BadInput, Forbidden
-from alerting.store import threads
+from alerting.store.alerts import threads
 from alerting.store.schema import audit, citizen, metadata, place
 from alerting.throttle.silence.matcher import Matcher
 

@@ -20,8 +20,9 @@ from alerting.dispatch.status import status
 from alerting.domain.principal import internal
 from alerting.domain.retime import sent_now
 from alerting.errors import Gone
-from alerting.store import receipts, restored
-from alerting.store.receipts import NewReceipt
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.receipt_intake import NewReceipt
+from alerting.store.work import restored
 
 DAYS = 400
 DAY_S = 86_400
@@ -54,7 +55,7 @@ async def notified(harness: DispatchHarness, alert_xml: bytes, name: str = "") -
     rows = await harness.rows(submitted.alert_id)
     async with harness.db.begin() as c:
         some = [r["id"] for r in rows if r["channel"] == "sms"]
-        await receipts.add(c, [NewReceipt("sms", i, "ok", "delivered", "") for i in some])
+        await receipt_intake.add(c, [NewReceipt("sms", i, "ok", "delivered", "") for i in some])
     await harness.maintenance().run_once()
     return Old(submitted.alert_id, data, await harness.ledger(submitted.alert_id))
 
@@ -427,7 +428,7 @@ async def test_a_late_receipt_of_what_is_gone_does_no_harm(
 ) -> None:
     await prune(harness)
     async with harness.db.begin() as c:
-        await receipts.add(c, [NewReceipt("sms", 2048, "ok", "undelivered", "30003")])
+        await receipt_intake.add(c, [NewReceipt("sms", 2048, "ok", "undelivered", "30003")])
     await harness.maintenance().run_once()
     async with harness.db.begin() as c:
         assert await c.scalar(text("select bool_and(applied_at is not null) from receipt"))

@@ -19,8 +19,8 @@ from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.alert import Alert, Area, Info, MsgType, NamedValue, Polygon, Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import internal
-from alerting.store import alarms
-from alerting.store.alarms import HELD, REACHED_NOBODY, Alarm
+from alerting.store.admin import stored_alarms
+from alerting.store.admin.stored_alarms import HELD, REACHED_NOBODY, Alarm
 from alerting.store.schema import address, citizen
 from alerting.throttle.silence.matcher import Matcher, Op
 
@@ -107,7 +107,7 @@ async def done(harness: DispatchHarness, alert: Alert) -> UUID:
 
 async def found(harness: DispatchHarness, alert_id: UUID) -> tuple[AlertStatus, list[Alarm]]:
     async with harness.db.begin() as c:
-        return await status(c, alert_id), await alarms.open_alarms(c)
+        return await status(c, alert_id), await stored_alarms.open_alarms(c)
 
 
 @pytest.mark.parametrize("slip", SLIPS)
@@ -256,7 +256,7 @@ async def test_an_end_that_nobody_need_hear_alarms_nobody(
     first = saying(harness, flood, areas=(Area("Sea", polygons=(SEA,)),))
     await done(harness, first)
     async with harness.db.begin() as c:
-        stored = await c.scalar(select(func.count()).select_from(alarms.alarm))
+        stored = await c.scalar(select(func.count()).select_from(stored_alarms.alarm))
     harness.clock.advance(60)
     end = replace(first, identifier="end", msg_type=MsgType.CANCEL, references=(first.triple,),
                   sent=harness.clock.now())  # fmt: skip

@@ -9,11 +9,12 @@ from dispatch_harness import DispatchHarness
 from sqlalchemy import select, update
 
 from alerting.dispatch.receipts import Applied, apply_receipts
-from alerting.store import receipts, suppressions
-from alerting.store.escalations import AT_ONCE
-from alerting.store.receipts import NewReceipt
+from alerting.store.citizens import suppressions
+from alerting.store.citizens.suppressions import Endpoint, Source
+from alerting.store.ledger import receipt_intake
+from alerting.store.ledger.escalations import AT_ONCE
+from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import CHUNK_SPAN, address, delivery, outbox
-from alerting.store.suppressions import Endpoint, Source
 
 
 async def a_delivery(harness: DispatchHarness, alert_xml: bytes) -> tuple[int, str]:
@@ -28,7 +29,7 @@ async def report(
     harness: DispatchHarness, id_: int, ref: str, *statuses: str, code: str = ""
 ) -> str:
     async with harness.db.begin() as c:
-        await receipts.add(c, [NewReceipt("sms", id_, ref, s, code) for s in statuses])
+        await receipt_intake.add(c, [NewReceipt("sms", id_, ref, s, code) for s in statuses])
         await apply_receipts(c)
         state = await c.scalar(select(delivery.c.state).where(delivery.c.id == id_))
     return str(state)
@@ -154,7 +155,7 @@ async def test_a_report_of_another_channel_moves_nothing(
 ) -> None:
     id_, _ = await a_delivery(harness, alert_xml)
     async with harness.db.begin() as c:
-        await receipts.add(c, [NewReceipt("email", id_, "", "failed", "550 5.1.1")])
+        await receipt_intake.add(c, [NewReceipt("email", id_, "", "failed", "550 5.1.1")])
         await apply_receipts(c)
         state = await c.scalar(select(delivery.c.state).where(delivery.c.id == id_))
     assert state == "accepted"
@@ -167,7 +168,7 @@ async def test_whoever_has_it_has_it_by_whichever_try(
     id_, ref = await a_delivery(harness, alert_xml)
     async with harness.db.begin() as c:
         tries = [("SM-first", "delivered"), (ref, "sent"), (ref, "undelivered")]
-        await receipts.add(c, [NewReceipt("sms", id_, r, s, "") for r, s in tries])
+        await receipt_intake.add(c, [NewReceipt("sms", id_, r, s, "") for r, s in tries])
         applied = await apply_receipts(c)
         state = await c.scalar(select(delivery.c.state).where(delivery.c.id == id_))
     assert (applied.taken, state) == (3, "delivered")
@@ -178,7 +179,7 @@ async def test_a_failure_whose_chunk_a_worker_is_writing_is_left_for_later(
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
     async with harness.db.begin() as c:
-        await receipts.add(c, [NewReceipt("sms", id_, ref, "failed", "30008")])
+        await receipt_intake.add(c, [NewReceipt("sms", id_, ref, "failed", "30008")])
     chunk = outbox.c.id == id_ // CHUNK_SPAN
     async with harness.db.begin() as worker:
         await worker.execute(update(outbox).where(chunk).values(check_at=None))
@@ -197,8 +198,8 @@ async def test_a_delivery_that_a_worker_is_writing_is_left_for_later(
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
     async with harness.db.begin() as c:
-        await receipts.add(c, [NewReceipt("sms", id_, ref, "delivered", "")])
-        await receipts.add(c, [NewReceipt("sms", 999_999_999, ref, "delivered", "")])
+        await receipt_intake.add(c, [NewReceipt("sms", id_, ref, "delivered", "")])
+        await receipt_intake.add(c, [NewReceipt("sms", 999_999_999, ref, "delivered", "")])
     async with harness.db.begin() as worker:
         await worker.execute(update(delivery).where(delivery.c.id == id_).values(tries=2))
         # It neither waits for the worker nor forgets the receipt, and ends.
@@ -219,7 +220,7 @@ async def test_a_round_of_the_house_goes_on_until_none_waits(
     ids = [r["id"] for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
     assert len(ids) > 20
     async with harness.db.begin() as c:
-        await receipts.add(c, [NewReceipt("sms", n, "ok", "delivered", "") for n in ids])
+        await receipt_intake.add(c, [NewReceipt("sms", n, "ok", "delivered", "") for n in ids])
     maintenance = harness.maintenance()
     maintenance.duties["receipts"].size = maintenance.duties["receipts"].most = 7
     assert await maintenance.run_once()
@@ -256,7 +257,7 @@ async def test_any_order_any_doubles_and_any_batches_end_the_same(
         await c.execute(query)
     for start in range(0, len(said), 40):
         async with harness.db.begin() as c:
-            await receipts.add(c, said[start : start + 40])
+            await receipt_intake.add(c, said[start : start + 40])
         if dice.random() < 0.6:
             async with harness.db.begin() as c:
                 await apply_receipts(c, limit=dice.choice([3, 17, 500]))

@@ -26,10 +26,12 @@ from alerting.dispatch.reconcile import Reconciled, Reconciler
 from alerting.domain.links import Links
 from alerting.domain.principal import internal
 from alerting.errors import BadInput, Conflict, NotAllowed, Unavailable
-from alerting.store import keys, restored, stops, suppressions
+from alerting.store.admin import api_keys
+from alerting.store.citizens import stops, suppressions
+from alerting.store.citizens.suppressions import Endpoint, Source
 from alerting.store.db import Database
-from alerting.store.presence import Presence
-from alerting.store.suppressions import Endpoint, Source
+from alerting.store.work import restored
+from alerting.store.work.presence import Presence
 
 Restore = Callable[[], Awaitable[DispatchHarness]]
 
@@ -377,19 +379,19 @@ async def test_no_key_counts_until_it_is_known_which_were_revoked(
     harness: DispatchHarness, restore: Restore, alert_xml: bytes, keep: bool
 ) -> None:
     async with harness.db.begin() as c:
-        key = await keys.create(c, "leaver", ["submit"], senders=("*",), by=internal("test"))
+        key = await api_keys.create(c, "leaver", ["submit"], senders=("*",), by=internal("test"))
     # A database knows where it is from its first work on.
     await harness.submit(alert_xml)
     await harness.worker().sweep()
     there = await restore()
     async with there.db.begin() as c:
         with pytest.raises(Unavailable, match=r"restored from a backup.* `alerting reconcile`"):
-            await keys.verify(c, key)
+            await api_keys.verify(c, key)
     done = await reconcile(there, keep_keys=keep)
     assert done.keys == (() if keep else ("leaver",))
     async with there.db.begin() as c:
         if keep:
-            assert (await keys.verify(c, key)).name == "leaver"
+            assert (await api_keys.verify(c, key)).name == "leaver"
         else:
             with pytest.raises(NotAllowed, match="not valid"):
-                await keys.verify(c, key)
+                await api_keys.verify(c, key)

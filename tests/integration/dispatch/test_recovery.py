@@ -13,11 +13,11 @@ from dispatch_harness import DispatchHarness, until
 from sqlalchemy import func, select, text, update
 
 from alerting.dispatch.workers import recovery as recovery_times
-from alerting.store import presence as presence_times
-from alerting.store import queues
 from alerting.store.db import Database
-from alerting.store.presence import Presence
 from alerting.store.schema import outbox as table
+from alerting.store.work import presence as presence_times
+from alerting.store.work import queues
+from alerting.store.work.presence import Presence
 
 
 @asynccontextmanager

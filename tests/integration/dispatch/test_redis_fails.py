@@ -20,7 +20,7 @@ from alerting.dispatch.evaluation import policies
 from alerting.domain.alert import Alert, Severity
 from alerting.domain.principal import internal
 from alerting.embedded import redis as embedded
-from alerting.store import alerts
+from alerting.store.alerts import stored_alerts
 from alerting.throttle.budget import Answer, Ask, Limits
 from alerting.throttle.budget.redis import RedisBudget, connect
 
@@ -88,7 +88,7 @@ class Failing:
 
     async def notified(self, severity: Severity) -> dict[tuple[str, str], int]:
         async with self.harness.db.begin() as connection:
-            alert_id = await alerts.resolve(connection, severity.value)
+            alert_id = await stored_alerts.resolve(connection, severity.value)
         found: dict[tuple[str, str], int] = {}
         for (_, state, reason), n in (await self.harness.ledger(alert_id)).items():
             found[state, reason] = found.get((state, reason), 0) + n

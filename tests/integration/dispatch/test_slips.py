@@ -26,7 +26,8 @@ from alerting.domain.alert import (
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import internal
 from alerting.errors import BadInput, NotFound
-from alerting.store import alarms, alerts
+from alerting.store.admin import stored_alarms
+from alerting.store.alerts import stored_alerts
 from alerting.throttle.silence.matcher import Matcher, Op
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -194,7 +195,9 @@ async def test_a_real_alert_that_calls_itself_a_test_waits(
         where != ""
     )
     async with harness.db.begin() as c:
-        assert [a.kind for a in await alarms.open_alarms(c)] == [alarms.HELD] * (where != "")
+        assert [a.kind for a in await stored_alarms.open_alarms(c)] == [stored_alarms.HELD] * (
+            where != ""
+        )
 
 
 async def test_the_same_text_moved_to_now_is_one_alert_while_it_is_in_force(
@@ -239,7 +242,7 @@ async def test_what_is_sent_tomorrow_is_refused(
         await said(harness, alert)
     async with harness.db.begin() as c:
         with pytest.raises(NotFound):
-            await alerts.resolve(c, flood.identifier)
+            await stored_alerts.resolve(c, flood.identifier)
 
 
 async def test_a_cancel_of_the_same_second_ends_it(harness: DispatchHarness, flood: Alert) -> None:
@@ -261,8 +264,8 @@ async def test_an_identifier_that_is_an_id_by_its_looks_is_found(
     name = str(uuid4())
     submitted = await said(harness, replace(saying(harness, flood), identifier=name))
     async with harness.db.begin() as c:
-        assert await alerts.resolve(c, name) == submitted.alert_id
-        assert await alerts.standing(c, name) == [submitted.alert_id]
+        assert await stored_alerts.resolve(c, name) == submitted.alert_id
+        assert await stored_alerts.standing(c, name) == [submitted.alert_id]
 
 
 async def test_a_test_of_the_same_name_hides_nothing_and_real_ones_are_listed(
@@ -273,11 +276,11 @@ async def test_a_test_of_the_same_name_hides_nothing_and_real_ones_are_listed(
         harness, replace(saying(harness, flood), sender="tests@example.org", status=Status.SYSTEM)
     )
     async with harness.db.begin() as c:
-        assert await alerts.resolve(c, flood.identifier) == first.alert_id
+        assert await stored_alerts.resolve(c, flood.identifier) == first.alert_id
     other = await said(harness, replace(saying(harness, flood), sender="other@example.org"))
     async with harness.db.begin() as c:
         with pytest.raises(BadInput) as ambiguous:
-            await alerts.resolve(c, flood.identifier)
+            await stored_alerts.resolve(c, flood.identifier)
     for one, sender in ((first, flood.sender), (other, "other@example.org")):
         assert f"{one.alert_id} of {sender}" in str(ambiguous.value)
     assert "tests@example.org" not in str(ambiguous.value)

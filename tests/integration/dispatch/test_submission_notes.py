@@ -11,7 +11,7 @@ from dispatch_harness import DispatchHarness
 from alerting.cap import from_json, read, to_xml
 from alerting.dispatch.intake.submit import Submitted
 from alerting.domain.alert import Alert, MsgType, Severity
-from alerting.store import alerts, events
+from alerting.store.alerts import stored_alerts, stored_events
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ async def test_what_is_taken_for_one_event_is_said_and_can_be_parted(
     assert not first.notes
     copy = await say(harness, flood, identifier="met-1", sender="met@example.org")
     async with harness.db.begin() as c:
-        stored = await alerts.get(c, first.alert_id)
+        stored = await stored_alerts.get(c, first.alert_id)
     assert stored is not None
     (note,) = copy.notes
     assert note.startswith(
@@ -45,7 +45,7 @@ async def test_what_is_taken_for_one_event_is_said_and_can_be_parted(
     )
     assert note.endswith(f"If it is another danger: alerting event split {copy.alert_id}")
     async with harness.db.begin() as c:
-        assert await events.part(c, copy.alert_id, by="test") != stored.event_id
+        assert await stored_events.part(c, copy.alert_id, by="test") != stored.event_id
 
 
 async def test_events_made_one_by_references_are_said(
@@ -112,7 +112,7 @@ async def test_an_update_says_how_many_it_interrupts(
 async def test_who_insists_says_so_in_the_document(harness: DispatchHarness, flood: Alert) -> None:
     submitted = await harness.submit(to_xml(flood), tell_again=True)
     async with harness.db.begin() as c:
-        stored = await alerts.get(c, submitted.alert_id)
+        stored = await stored_alerts.get(c, submitted.alert_id)
     assert stored is not None
     assert all(i.tell_again for i in from_json(stored.document).infos)
     again = read(to_xml(from_json(stored.document))).alerts[0]

@@ -12,7 +12,7 @@ from alerting.cap import from_json, read, to_json
 from alerting.dispatch.intake.cancel import cancel
 from alerting.domain.principal import internal
 from alerting.errors import BadInput
-from alerting.store import alerts
+from alerting.store.alerts import stored_alerts
 from alerting.store.schema import alert as alert_table
 from alerting.store.schema import outbox
 
@@ -93,6 +93,6 @@ async def test_cancel_ends_an_alert_that_was_accepted_before_it_had_to_be_clear(
     )
     assert done.notice is not None
     async with harness.db.begin() as connection:
-        stored = await alerts.get(connection, done.notice.alert_id)
+        stored = await stored_alerts.get(connection, done.notice.alert_id)
     assert stored is not None
     assert from_json(stored.document).addresses == ("police",)

@@ -29,8 +29,8 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import internal
 from alerting.domain.segments import measure
 from alerting.errors import Conflict, Unavailable
-from alerting.store import alerts, events
-from alerting.store import policies as stored_policies
+from alerting.store.admin import policy_versions as stored_policies
+from alerting.store.alerts import stored_alerts, stored_events
 from alerting.throttle.budget import Answer, Ask, Limits
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -101,8 +101,8 @@ async def test_names_that_many_alerts_hold_spare_nobody_an_extreme_one(
         data = to_xml(replace(one, identifier=what, sender=sender))
         found.append((await harness.submit(data, now=False)).alert_id)
     async with harness.db.begin() as connection:
-        pier, mill = [await alerts.get(connection, alert_id) for alert_id in found]
-        asked = [q.alert_id for q in await events.open_questions(connection, limit=9)]
+        pier, mill = [await stored_alerts.get(connection, alert_id) for alert_id in found]
+        asked = [q.alert_id for q in await stored_events.open_questions(connection, limit=9)]
     assert pier
     assert mill
     assert pier.event_id != mill.event_id
@@ -142,7 +142,7 @@ async def test_an_alert_that_only_waits_for_its_time_counts_as_settled(
     again = update(first, harness)
     await play(harness, again)
     async with harness.db.begin() as connection:
-        alert_id = await alerts.resolve(connection, again.identifier)
+        alert_id = await stored_alerts.resolve(connection, again.identifier)
         found = await status(connection, alert_id)
     assert found.state == "delivering"
     assert found.waits_until == first.sent + timedelta(hours=7, minutes=45)
@@ -255,7 +255,9 @@ async def test_quiet_hours_end_in_one_digest(harness: DispatchHarness, flood: Al
         assert "Wildfire" in m.rendering.text + m.rendering.subject
     await harness.maintenance().run_once()
     async with harness.db.begin() as connection:
-        ids = [await alerts.resolve(connection, name) for name in ("other", first.identifier)]
+        ids = [
+            await stored_alerts.resolve(connection, name) for name in ("other", first.identifier)
+        ]
     reasons = {(s, r) for i in ids for _, s, r in await harness.ledger(i)}
     assert reasons == {("suppressed", "digested"), ("accepted", "digested")}
 
@@ -275,7 +277,7 @@ async def test_a_digest_that_fails_goes_by_the_next_channel(
         await harness.due_now()
         await harness.worker().sweep()
     async with harness.db.begin() as connection:
-        alert_id = await alerts.resolve(connection, first.identifier)
+        alert_id = await stored_alerts.resolve(connection, first.identifier)
     ledger = await harness.ledger(alert_id)
     assert ("failed", "dead-address") in {(s, r) for _, s, r in ledger}
     assert ("accepted", "unreached") in {(s, r) for _, s, r in ledger}
@@ -335,8 +337,8 @@ async def test_a_storm_waits_for_a_second_person(harness: DispatchHarness, flood
     first = at(flood, harness)
     assert await play(harness, first) == []
     async with harness.db.begin() as connection:
-        alert_id = await alerts.resolve(connection, first.identifier)
-        stored = await alerts.get(connection, alert_id)
+        alert_id = await stored_alerts.resolve(connection, first.identifier)
+        stored = await stored_alerts.get(connection, alert_id)
     assert stored is not None
     assert stored.state is AlertState.HELD
     assert "second" not in stored.state_reason

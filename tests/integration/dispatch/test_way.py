@@ -25,7 +25,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.links import Links
 from alerting.errors import BadInput, Conflict
-from alerting.store import citizens as directory
+from alerting.store.citizens import directory
 from alerting.store.schema import address
 
 

@@ -15,9 +15,9 @@ from alerting.domain import drill_pass
 from alerting.domain.alert import Alert, MsgType, Scope, Status
 from alerting.drills import rosters
 from alerting.errors import BadInput, Conflict, NotFound
-from alerting.store import rosters as store
+from alerting.store.citizens import roster_rows as store
+from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import Database, raw
-from alerting.store.import_citizens import merge
 from alerting.store.schema import address, audit, citizen, roster_pass
 
 DRILL = Alert(

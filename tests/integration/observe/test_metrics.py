@@ -28,7 +28,7 @@ from alerting.domain.principal import internal
 from alerting.embedded.wait import until
 from alerting.observe.exporter import exported
 from alerting.settings import Settings
-from alerting.store import policies
+from alerting.store.admin import policy_versions
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -130,7 +130,7 @@ async def alert_for(settings: Settings, citizens: int) -> None:
         )
         async with run.db.begin() as c:
             await store(c, people)
-            await policies.put(c, PACED, role="live", name="p", by=internal("test"), note="")
+            await policy_versions.put(c, PACED, role="live", name="p", by=internal("test"), note="")
         document = (ROOT / "examples" / "flood.xml").read_bytes()
         await submit(
             run.db,

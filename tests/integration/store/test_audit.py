@@ -9,15 +9,16 @@ import psycopg
 import pytest
 
 from alerting.errors import BadInput
-from alerting.store import audit, audit_chain
-from alerting.store.audit_chain import Head, Verified
+from alerting.store import audit_log
+from alerting.store.admin import audit_chain
+from alerting.store.admin.audit_chain import Head, Verified
 from alerting.store.db import Database
 
 
 async def write(db: Database, count: int, **more: object) -> None:
     async with db.begin() as c:
         for n in range(count):
-            await audit.record(c, "person:ada", "key.create", f"key-{n}", {"n": n, **more})
+            await audit_log.record(c, "person:ada", "key.create", f"key-{n}", {"n": n, **more})
 
 
 async def seal(db: Database, limit: int = 1000) -> tuple[int, Head]:
@@ -54,10 +55,10 @@ async def test_lines_are_sealed_once_and_in_turn(db: Database) -> None:
 
 async def test_words_that_no_text_can_hold(db: Database) -> None:
     async with db.begin() as c:
-        await audit.record(
+        await audit_log.record(
             c, "key:a\0", "alert.cancel", "\ud800", {"why": ["a\0b", {"c": "\ud800"}]}
         )
-        (line,) = await audit.page(c)
+        (line,) = await audit_log.page(c)
     assert (line.actor, line.subject) == ("key:a", "?")
     assert line.detail == {"why": ["ab", {"c": "?"}]}
 
@@ -65,7 +66,7 @@ async def test_words_that_no_text_can_hold(db: Database) -> None:
 async def test_a_writer_waits_for_nobody(db: Database) -> None:
     """One that began before and commits later is sealed later."""
     async with db.begin() as slow:
-        await audit.record(slow, "person:ada", "key.create", "slow")
+        await audit_log.record(slow, "person:ada", "key.create", "slow")
         await asyncio.wait_for(write(db, 2), timeout=60)
         assert (await seal(db))[0] == 2
     assert (await seal(db))[0] == 1
@@ -170,11 +171,11 @@ async def test_lines_are_found_by_what_they_are_about(db: Database) -> None:
             ("person:a_a", "key.create", "2"),
             ("key:gauges", "alerting.odd", "3"),
         ):
-            await audit.record(c, actor, action, subject)
+            await audit_log.record(c, actor, action, subject)
 
     async def found(**wanted: object) -> list[str]:
         async with db.begin() as c:
-            return [e.actor for e in await audit.page(c, **wanted)]  # type: ignore[arg-type]
+            return [e.actor for e in await audit_log.page(c, **wanted)]  # type: ignore[arg-type]
 
     assert await found(subjects=["1"]) == ["person:ada key:phone", "person:ada"]
     assert await found(actor="person:ada") == ["person:ada key:phone", "person:ada"]
@@ -187,5 +188,5 @@ async def test_lines_are_found_by_what_they_are_about(db: Database) -> None:
     assert await found(until=now - timedelta(hours=1)) == []
     assert len(await found(since=now - timedelta(hours=1), until=now + timedelta(hours=1))) == 5
     async with db.begin() as c:
-        first = (await audit.page(c, limit=2))[-1].id
+        first = (await audit_log.page(c, limit=2))[-1].id
     assert await found(before=first, limit=2) == ["person:adam", "person:ada key:phone"]

@@ -16,9 +16,10 @@ from sqlalchemy.pool import NullPool
 from alerting.domain.alert import Status
 from alerting.domain.principal import RIGHTS, Principal, internal
 from alerting.errors import AlertingError, BadInput, Conflict, Forbidden, NotAllowed, NotFound
-from alerting.store import keys, migrate, people
+from alerting.store import migrate
+from alerting.store.admin import api_keys, stored_people
+from alerting.store.admin.stored_people import Person
 from alerting.store.db import Database, driver_url
-from alerting.store.people import Person
 from alerting.store.schema import api_key, audit
 
 TEST = internal("test")
@@ -26,7 +27,7 @@ TEST = internal("test")
 
 async def add(c: AsyncConnection, name: str, *rights: str, **more: Any) -> Person:
     values = {"by": TEST, "rights": rights or RIGHTS, "senders": ("*",), **more}
-    return await people.add(c, name, **values)
+    return await stored_people.add(c, name, **values)
 
 
 async def test_the_first_person_needs_nobody_and_may_add_others(db: Database) -> None:
@@ -39,9 +40,9 @@ async def test_the_first_person_needs_nobody_and_may_add_others(db: Database) ->
         ben = await add(c, "ben", "submit", "read", by=ada.principal)
         with pytest.raises(Forbidden, match="person:ben does not have the right 'people'"):
             await add(c, "zoe", by=ben.principal)
-        assert [p.name for p in await people.every(c)] == ["ada", "ben"]
-        assert (await people.by_uid(c, 1000)) == ada
-        assert await people.by_uid(c, 1001) is None
+        assert [p.name for p in await stored_people.every(c)] == ["ada", "ben"]
+        assert (await stored_people.by_uid(c, 1000)) == ada
+        assert await stored_people.by_uid(c, 1001) is None
         lines = select(audit.c.actor, audit.c.action, audit.c.subject).order_by(audit.c.id)
         assert [tuple(row) for row in await c.execute(lines)] == [
             ("person:ada", "person.add", "ada"), ("person:ada", "person.add", "ben"),
@@ -72,30 +73,30 @@ async def test_what_is_no_person_is_refused(
         await add(c, "ada", uid=1000)
         with pytest.raises(AlertingError, match=words):
             await add(c, name, **changes)
-        assert len(await people.every(c)) == 1
+        assert len(await stored_people.every(c)) == 1
 
 
 async def test_an_ended_person_does_nothing_more_and_frees_their_account(db: Database) -> None:
     async with db.begin() as c:
         await add(c, "chief")
         ada = await add(c, "ada", "submit", uid=1000)
-        key = await keys.create(c, "ada-1", ["submit"], by=TEST, owner=ada)
-        await people.end(c, "ada", by=TEST)
+        key = await api_keys.create(c, "ada-1", ["submit"], by=TEST, owner=ada)
+        await stored_people.end(c, "ada", by=TEST)
         with pytest.raises(NotAllowed):
-            await keys.verify(c, key)
+            await api_keys.verify(c, key)
         # Nor by a key that was not revoked with them.
         await c.execute(update(api_key).values(revoked_at=None))
         with pytest.raises(NotAllowed, match="ada may no longer act here"):
-            await keys.verify(c, key)
-        assert await people.by_uid(c, 1000) is None
-        for act in (people.end(c, "ada", by=TEST), people.named(c, "ada")):
+            await api_keys.verify(c, key)
+        assert await stored_people.by_uid(c, 1000) is None
+        for act in (stored_people.end(c, "ada", by=TEST), stored_people.named(c, "ada")):
             with pytest.raises(NotFound):
                 await act
         with pytest.raises(Conflict, match="exists"):
             await add(c, "ada")
         await add(c, "ben", uid=1000)
         with pytest.raises(Forbidden):
-            await people.end(c, "ben", by=ada.principal)
+            await stored_people.end(c, "ben", by=ada.principal)
 
 
 async def test_somebody_always_may_add_people(db: Database) -> None:
@@ -103,9 +104,9 @@ async def test_somebody_always_may_add_people(db: Database) -> None:
         await add(c, "chief")
         await add(c, "ada", "submit")
         with pytest.raises(Conflict, match="Nobody could add people"):
-            await people.end(c, "chief", by=TEST)
+            await stored_people.end(c, "chief", by=TEST)
         await add(c, "other")
-        await people.end(c, "chief", by=TEST)
+        await stored_people.end(c, "chief", by=TEST)
 
 
 async def test_a_persons_key_acts_as_the_person(db: Database) -> None:
@@ -115,8 +116,8 @@ async def test_a_persons_key_acts_as_the_person(db: Database) -> None:
             c, "ada", "submit", "read", "approve", senders=("*@example.org",),
             statuses=[Status.ACTUAL, Status.TEST], area=area,
         )  # fmt: skip
-        key = await keys.create(c, "ada-1", ["submit", "approve"], by=TEST, owner=ada)
-        found = await keys.verify(c, key)
+        key = await api_keys.create(c, "ada-1", ["submit", "approve"], by=TEST, owner=ada)
+        found = await api_keys.verify(c, key)
         assert (found.person, found.unassigned) == ("ada", False)
         who = found.principal
         assert (who.actor, who.person_id) == ("person:ada key:ada-1", ada.id)
@@ -125,7 +126,7 @@ async def test_a_persons_key_acts_as_the_person(db: Database) -> None:
         assert who.statuses == {Status.ACTUAL, Status.TEST}
         assert who.area is not None
         assert who.area.equals(area)
-        assert [k.principal for k in await keys.every(c)] == [who]
+        assert [k.principal for k in await api_keys.every(c)] == [who]
 
 
 @pytest.mark.parametrize(
@@ -154,61 +155,61 @@ async def test_a_key_has_at_most_what_its_person_has(
             c, "ada", "submit", "read", "approve", senders=("*@example.org",),
             statuses=[Status.EXERCISE], area=box(0, 0, 1, 1),
         )  # fmt: skip
-        await keys.create(c, "other", ["read"], by=TEST)
+        await api_keys.create(c, "other", ["read"], by=TEST)
         values = {"name": "k", "rights": ["submit"], "by": TEST, "owner": ada, **changes}
         with pytest.raises(AlertingError, match=words):
-            await keys.create(c, **values)
-        assert len(await keys.every(c)) == 1
+            await api_keys.create(c, **values)
+        assert len(await api_keys.every(c)) == 1
 
 
 async def test_who_made_a_key_holds_it_and_all_that_is_made_by_it(db: Database) -> None:
     async with db.begin() as c:
         ada, zoe = await add(c, "ada"), await add(c, "zoe")
-        own = await keys.create(c, "ada-1", RIGHTS, by=ada.principal, owner=ada)
-        first = (await keys.verify(c, own)).principal
+        own = await api_keys.create(c, "ada-1", RIGHTS, by=ada.principal, owner=ada)
+        first = (await api_keys.verify(c, own)).principal
         assert first.holders == set()
-        minted = await keys.create(c, "zoe-1", RIGHTS, by=first, owner=zoe)
-        second = (await keys.verify(c, minted)).principal
+        minted = await api_keys.create(c, "zoe-1", RIGHTS, by=first, owner=zoe)
+        second = (await api_keys.verify(c, minted)).principal
         assert second.holders == {ada.id}
-        again = await keys.create(c, "zoe-2", RIGHTS, by=second, owner=zoe)
-        assert (await keys.verify(c, again)).principal.holders == {ada.id}
-        machine = await keys.create(c, "gauges", ["submit"], by=second, senders=("*",))
-        assert (await keys.verify(c, machine)).principal.persons == {ada.id, zoe.id}
+        again = await api_keys.create(c, "zoe-2", RIGHTS, by=second, owner=zoe)
+        assert (await api_keys.verify(c, again)).principal.holders == {ada.id}
+        machine = await api_keys.create(c, "gauges", ["submit"], by=second, senders=("*",))
+        assert (await api_keys.verify(c, machine)).principal.persons == {ada.id, zoe.id}
 
 
 async def test_a_key_ends_by_the_databases_clock(db: Database) -> None:
     async with db.begin() as c:
         soon = datetime.now(UTC) + timedelta(hours=1)
-        key = await keys.create(c, "k", ["read"], by=TEST, expires_at=soon)
-        assert (await keys.verify(c, key)).expires_at == soon
+        key = await api_keys.create(c, "k", ["read"], by=TEST, expires_at=soon)
+        assert (await api_keys.verify(c, key)).expires_at == soon
         await c.execute(update(api_key).values(expires_at=func.now()))
         with pytest.raises(NotAllowed, match="has expired"):
-            await keys.verify(c, key)
+            await api_keys.verify(c, key)
 
 
 async def test_a_key_made_anew_is_the_same_key_with_another_secret(db: Database) -> None:
     async with db.begin() as c:
         ada, ben = await add(c, "ada"), await add(c, "ben")
-        old = await keys.create(
+        old = await api_keys.create(
             c, "ben-phone", ["submit"], by=ada.principal, owner=ben, senders=["b@example.org"]
         )
         with pytest.raises(NotFound, match="no live key named 'ben-watch'"):
-            await keys.rotate(c, "ben-watch", by=ada.principal)
+            await api_keys.rotate(c, "ben-watch", by=ada.principal)
         with pytest.raises(Forbidden):
-            await keys.rotate(c, "ben-phone", by=Principal("key:x"))
-        before = (await keys.verify(c, old)).principal
-        new = await keys.rotate(c, "ben-phone", by=TEST)
+            await api_keys.rotate(c, "ben-phone", by=Principal("key:x"))
+        before = (await api_keys.verify(c, old)).principal
+        new = await api_keys.rotate(c, "ben-phone", by=TEST)
         with pytest.raises(NotAllowed, match="not valid"):
-            await keys.verify(c, old)
-        after = (await keys.verify(c, new)).principal
+            await api_keys.verify(c, old)
+        after = (await api_keys.verify(c, new)).principal
         assert (after.actor, after.rights, after.senders, after.person_id) == (
             before.actor, before.rights, before.senders, before.person_id,
         )  # fmt: skip
         row = (await c.execute(select(api_key.c.holders))).scalar_one()
         assert row == [ada.id], "whoever had seen the old one may have what was done by it"
-        await keys.revoke(c, "ben-phone", by=TEST)
+        await api_keys.revoke(c, "ben-phone", by=TEST)
         with pytest.raises(NotFound):
-            await keys.rotate(c, "ben-phone", by=TEST)
+            await api_keys.rotate(c, "ben-phone", by=TEST)
         actions = [a for (a,) in await c.execute(select(audit.c.action)) if a.startswith("key.")]
         assert actions == ["key.create", "key.rotate", "key.revoke"]
 
@@ -218,7 +219,7 @@ async def unassigned(c: AsyncConnection, *rights: str) -> str:
     secret = "s" * 64
     await c.execute(
         insert(api_key).values(
-            prefix="0123456789", name="old", sha256=keys._digest(secret), rights=list(rights)
+            prefix="0123456789", name="old", sha256=api_keys._digest(secret), rights=list(rights)
         )
     )
     return f"ak_0123456789_{secret}"
@@ -228,25 +229,25 @@ async def test_a_key_of_nobodys_is_given_to_a_person_or_a_machine_once(db: Datab
     async with db.begin() as c:
         ada = await add(c, "ada", "submit", "approve", senders=("*@example.org",))
         key = await unassigned(c, "submit", "read", "approve")
-        before = await keys.verify(c, key)
+        before = await api_keys.verify(c, key)
         assert before.unassigned
         assert before.principal == Principal(
             "key:old", rights=frozenset({"submit", "read", "approve"})
         )
-        found = await keys.assign(c, "old", owner=ada, by=TEST)
-        assert found == await keys.verify(c, key)
+        found = await api_keys.assign(c, "old", owner=ada, by=TEST)
+        assert found == await api_keys.verify(c, key)
         assert (found.principal.actor, found.principal.rights) == (
             "person:ada key:old", {"submit", "approve"},
         )  # fmt: skip
         with pytest.raises(Conflict, match="has an owner"):
-            await keys.assign(c, "old", owner=None, by=TEST)
+            await api_keys.assign(c, "old", owner=None, by=TEST)
 
 
 async def test_a_machines_key_no_longer_approves(db: Database) -> None:
     async with db.begin() as c:
         key = await unassigned(c, "submit", "approve")
-        await keys.assign(c, "old", owner=None, by=TEST)
-        found = await keys.verify(c, key)
+        await api_keys.assign(c, "old", owner=None, by=TEST)
+        found = await api_keys.verify(c, key)
         assert (found.principal.rights, found.principal.actor) == ({"submit"}, "key:old")
         assert not found.unassigned
 
@@ -255,7 +256,7 @@ async def test_a_key_that_only_approves_is_no_machines(db: Database) -> None:
     async with db.begin() as c:
         await unassigned(c, "approve")
         with pytest.raises(Conflict, match="could then do nothing"):
-            await keys.assign(c, "old", owner=None, by=TEST)
+            await api_keys.assign(c, "old", owner=None, by=TEST)
 
 
 def test_keys_from_before_may_do_what_they_could(empty_database_url: str) -> None:

@@ -11,16 +11,18 @@ from sqlalchemy import insert, select
 
 from alerting.domain.principal import internal
 from alerting.errors import NotFound
-from alerting.store import policies
+from alerting.store.admin import policy_versions
 from alerting.store.db import Database
 from alerting.store.schema import alert, audit
 
 ONE, TWO = "[budget]\nspacing_s = 60\n", "[budget]\nspacing_s = 120\n"
 
 
-async def put(db: Database, toml: str, role: policies.Role = "live", note: str = "") -> int:
+async def put(db: Database, toml: str, role: policy_versions.Role = "live", note: str = "") -> int:
     async with db.begin() as c:
-        stored = await policies.put(c, toml, role=role, name="p.toml", by=internal("a"), note=note)
+        stored = await policy_versions.put(
+            c, toml, role=role, name="p.toml", by=internal("a"), note=note
+        )
     return stored.version
 
 
@@ -40,18 +42,18 @@ async def an_alert(db: Database) -> UUID:
 
 async def test_nothing_is_in_force_at_first(db: Database) -> None:
     async with db.begin() as c:
-        assert await policies.current(c, "live") is None
-        assert await policies.current(c, "shadow") is None
-        assert await policies.last_shadow(c) is None
-        assert await policies.history(c) == []
+        assert await policy_versions.current(c, "live") is None
+        assert await policy_versions.current(c, "shadow") is None
+        assert await policy_versions.last_shadow(c) is None
+        assert await policy_versions.history(c) == []
 
 
 async def test_a_new_version_retires_the_one_before(db: Database) -> None:
     first = await put(db, ONE)
     second = await put(db, TWO, note="Quieter")
     async with db.begin() as c:
-        live = await policies.current(c, "live")
-        found = await policies.history(c)
+        live = await policy_versions.current(c, "live")
+        found = await policy_versions.history(c)
     assert live is not None
     assert (live.version, live.toml, live.note, live.changed_by) == (
         second, TWO, "Quieter", "a",
@@ -63,15 +65,19 @@ async def test_a_new_version_retires_the_one_before(db: Database) -> None:
 async def test_the_same_text_again_is_no_new_version(db: Database) -> None:
     assert await put(db, ONE) == await put(db, ONE, note="again")
     async with db.begin() as c:
-        assert len(await policies.history(c)) == 1
+        assert len(await policy_versions.history(c)) == 1
 
 
 async def test_each_change_leaves_a_line_in_the_audit(db: Database) -> None:
     await put(db, ONE)
     await put(db, TWO, "shadow")
     async with db.begin() as c:
-        assert await policies.clear(c, "shadow", by=internal("b"), action="policy.shadow-off")
-        assert not await policies.clear(c, "shadow", by=internal("b"), action="policy.shadow-off")
+        assert await policy_versions.clear(
+            c, "shadow", by=internal("b"), action="policy.shadow-off"
+        )
+        assert not await policy_versions.clear(
+            c, "shadow", by=internal("b"), action="policy.shadow-off"
+        )
     async with db.begin() as c:
         rows = await c.execute(select(audit.c.actor, audit.c.action).order_by(audit.c.id))
         assert [tuple(row) for row in rows] == [
@@ -84,7 +90,7 @@ async def test_live_and_shadow_do_not_disturb_each_other(db: Database) -> None:
     first_shadow = await put(db, ONE, "shadow")
     shadow = await put(db, TWO, "shadow")
     async with db.begin() as c:
-        found = {p.version: p.state for p in await policies.history(c)}
+        found = {p.version: p.state for p in await policy_versions.history(c)}
     assert found == {live: "live", first_shadow: "past", shadow: "shadow"}
 
 
@@ -92,7 +98,7 @@ async def test_many_who_set_at_once_leave_one_live(db: Database) -> None:
     texts = [f"[budget]\nspacing_s = {n}\n" for n in range(8)]
     await asyncio.gather(*(put(db, t) for t in texts))
     async with db.begin() as c:
-        states = [p.state for p in await policies.history(c)]
+        states = [p.state for p in await policy_versions.history(c)]
     assert states == ["live"] + ["past"] * 7
 
 
@@ -100,7 +106,7 @@ async def test_many_who_set_at_once_leave_one_live(db: Database) -> None:
 async def test_an_unknown_version_is_not_found(db: Database, version: int) -> None:
     async with db.begin() as c:
         with pytest.raises(NotFound, match=f"no policy version {version}"):
-            await policies.get(c, version)
+            await policy_versions.get(c, version)
 
 
 async def test_what_a_shadow_decided_otherwise_adds_up(db: Database) -> None:
@@ -111,9 +117,9 @@ async def test_what_a_shadow_decided_otherwise_adds_up(db: Database) -> None:
         (alerts[1], {}),
     ]:  # fmt: skip
         async with db.begin() as c:
-            await policies.add_shadow_counts(c, version, alert_id, counts)
+            await policy_versions.add_shadow_counts(c, version, alert_id, counts)
     async with db.begin() as c:
-        rows = await policies.shadow_report(c, version)
+        rows = await policy_versions.shadow_report(c, version)
     assert [(r.count, r.alerts, r.same) for r in rows] == [(950, 1, True), (101, 2, False)]
 
 
@@ -124,11 +130,11 @@ async def test_workers_that_count_at_once_lose_nothing(db: Database) -> None:
     async def count(forward: bool) -> None:
         order = keys if forward else keys[::-1]
         async with db.begin() as c:
-            await policies.add_shadow_counts(c, version, alert_id, dict.fromkeys(order, 1))
+            await policy_versions.add_shadow_counts(c, version, alert_id, dict.fromkeys(order, 1))
 
     await asyncio.gather(*(count(n % 2 == 0) for n in range(10)))
     async with db.begin() as c:
-        rows = await policies.shadow_report(c, version)
+        rows = await policy_versions.shadow_report(c, version)
     assert [r.count for r in rows] == [10] * len(keys)
 
 
@@ -138,14 +144,16 @@ async def test_the_report_is_of_the_shadow_that_runs_or_the_last_that_counted(
     first = await put(db, ONE, "shadow")
     alert_id = await an_alert(db)
     async with db.begin() as c:
-        await policies.add_shadow_counts(c, first, alert_id, {("send", "new", "drop", "x"): 1})
-        await policies.clear(c, "shadow", by=internal("a"), action="policy.shadow-off")
+        await policy_versions.add_shadow_counts(
+            c, first, alert_id, {("send", "new", "drop", "x"): 1}
+        )
+        await policy_versions.clear(c, "shadow", by=internal("a"), action="policy.shadow-off")
     async with db.begin() as c:
-        found = await policies.last_shadow(c)
+        found = await policy_versions.last_shadow(c)
     assert found is not None
     assert found.version == first
     running = await put(db, TWO, "shadow")
     async with db.begin() as c:
-        found = await policies.last_shadow(c)
+        found = await policy_versions.last_shadow(c)
     assert found is not None
     assert found.version == running

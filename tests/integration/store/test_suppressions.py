@@ -15,13 +15,13 @@ from sqlalchemy.pool import NullPool
 from alerting.audience.register import read_row
 from alerting.channels.registry import masked, names
 from alerting.domain.endpoint import normal_form
-from alerting.store import citizens, suppressions
 from alerting.store import migrate as migrating
+from alerting.store.citizens import directory, suppressions
+from alerting.store.citizens.import_citizens import merge
+from alerting.store.citizens.suppressions import Endpoint, Source
 from alerting.store.db import Database, driver_url, raw
-from alerting.store.import_citizens import merge
 from alerting.store.migrate import migrate
 from alerting.store.schema import address
-from alerting.store.suppressions import Endpoint, Source
 
 FAMILY = Endpoint("email", "family@example.net")
 
@@ -41,7 +41,7 @@ async def usable(db: Database) -> set[str]:
     async with db.begin() as c:
         driver = await raw(c)
         rows = await (await driver.execute("select id from citizen order by id")).fetchall()
-        found = await citizens.contacts(driver, [r[0] for r in rows], names())
+        found = await directory.contacts(driver, [r[0] for r in rows], names())
         ids = [address_id for _, _, _, address_id, may in found if may]
         query = select(address.c.endpoint).where(address.c.id.in_(ids))
         return set(await c.scalars(query))
@@ -115,7 +115,7 @@ async def test_another_spelling_in_the_register_keeps_the_links_of_old_mails(db:
     async with db.begin() as c:
         rows = (await c.execute(select(address.c.id, address.c.endpoint))).all()
         assert [tuple(r) for r in rows] == [(before, "Solo@example.net")]
-        assert await citizens.leave(c, before or 0, actor="citizen") == ("email", rows[0].endpoint)
+        assert await directory.leave(c, before or 0, actor="citizen") == ("email", rows[0].endpoint)
     assert await usable(db) == set()
 
 
@@ -124,7 +124,7 @@ async def test_what_a_carrier_says_counts_until_the_register_knows_better(db: Da
     await register(db, line, {"ref": "b", "sms": "+447700900981"})
     async with db.begin() as c:
         first = await c.scalar(select(address.c.id).limit(1))
-        await citizens.suspend(c, {"opted-out": [first or 0]})
+        await directory.suspend(c, {"opted-out": [first or 0]})
     assert await usable(db) == set()
     await register(db, line | {"language": "fr"}, line | {"ref": "c"})
     assert await usable(db) == set()
@@ -151,7 +151,7 @@ async def test_a_dead_address_comes_back_when_it_is_verified_anew(db: Database) 
     await register(db, mail("a", "a@example.org"), mail("b", "b@example.org"))
     async with db.begin() as c:
         ids = list(await c.scalars(select(address.c.id)))
-        await citizens.suspend(c, {"dead-address": ids})
+        await directory.suspend(c, {"dead-address": ids})
     assert await usable(db) == set()
     await register(db, mail("a", "a@example.org", language="fr"))
     assert await usable(db) == set()

@@ -16,10 +16,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.delivery import DeliveryState
-from alerting.store import delivery_queries, planning, tallies
 from alerting.store.db import Database
-from alerting.store.outcomes import OutcomeRow, record_outcomes
-from alerting.store.planning import NewDelivery
+from alerting.store.ledger import delivery_queries, planning, tallies
+from alerting.store.ledger.outcomes import OutcomeRow, record_outcomes
+from alerting.store.ledger.planning import NewDelivery
 from alerting.store.schema import CHUNK_SPAN
 
 SIZE = 50

@@ -22,28 +22,18 @@ from alerting.domain.delivery import UNSETTLED, DeliveryState
 from alerting.domain.lane import Lane
 from alerting.domain.transitions import sources
 from alerting.domain.work_state import WorkState
-from alerting.store import (
-    alerts,
-    claims,
-    deliveries,
-    digests,
-    halt,
-    outcomes,
-    planning,
-    queues,
-    receipt_moves,
-    restored,
-    states,
-    threads,
-)
+from alerting.store import states
+from alerting.store.alerts import alert_progress, threads
 from alerting.store.db import Database, raw
-from alerting.store.digests import Item
-from alerting.store.outbox import Work
-from alerting.store.outcomes import OutcomeRow
-from alerting.store.planning import NewDelivery
-from alerting.store.receipt_moves import Move, Receipt
+from alerting.store.ledger import deliveries, digests, outcomes, planning, receipt_moves
+from alerting.store.ledger.digests import Item
+from alerting.store.ledger.outcomes import OutcomeRow
+from alerting.store.ledger.planning import NewDelivery
+from alerting.store.ledger.receipt_moves import Move, Receipt
 from alerting.store.schema import CHUNK_SPAN, alert, outbox
 from alerting.store.schema import delivery as delivery_table
+from alerting.store.work import claims, halt, queues, restored
+from alerting.store.work.outbox import Work
 
 D, A, W = DeliveryState, AlertState, WorkState
 NOW = datetime.now(UTC)
@@ -229,7 +219,7 @@ async def test_an_alert_makes_each_move_of_its_table_and_no_other(
 ) -> None:
     every = {(old, new) for old, ends in alert_state.TRANSITIONS.items() for new in ends}
     for act in (
-        lambda c, new: alerts.set_state(c, alert_id, new),
+        lambda c, new: alert_progress.set_state(c, alert_id, new),
         lambda c, new: threads.end(c, [alert_id], new, "x"),
     ):
         assert await alerts_moved(db, alert_id, act) == every
@@ -239,11 +229,11 @@ async def test_an_alert_ends_by_its_time_and_its_work_only_from_where_it_may(
     db: Database, alert_id: UUID
 ) -> None:
     async def run_out(c: AsyncConnection, new: AlertState) -> None:
-        await alerts.expire(c, now=NOW + timedelta(days=2), limit=9)
+        await alert_progress.expire(c, now=NOW + timedelta(days=2), limit=9)
 
     async def complete(c: AsyncConnection, new: AlertState) -> None:
         await c.execute(text("update outbox set state = 'done', done_at = now()"))
-        await alerts.complete_if_done(c, alert_id)
+        await alert_progress.complete_if_done(c, alert_id)
 
     table = alert_state.TRANSITIONS
     found = await alerts_moved(db, alert_id, run_out)

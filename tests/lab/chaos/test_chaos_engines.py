@@ -15,7 +15,7 @@ import redis
 
 from alerting.embedded import child, engines
 from alerting.embedded.wait import until
-from alerting.store.presence import Presence
+from alerting.store.work.presence import Presence
 from lab.chaos.backends import end_presence
 
 

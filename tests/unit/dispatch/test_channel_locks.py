@@ -11,7 +11,7 @@ import pytest
 from alerting.dispatch.chunks import locks as lock_module
 from alerting.dispatch.chunks.locks import SLICE_S, ChannelLocks
 from alerting.domain.lane import Lane
-from alerting.store.outbox import Work
+from alerting.store.work.outbox import Work
 
 
 def chunk_of(channel: str, lane: Lane, *, first: bool = False, rank: float = 0) -> Work:

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Text, cast, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import BadInput, NotFound
-from alerting.store import audit
+from alerting.store import audit_log
 from alerting.store.schema import silence
 
 
@@ -66,7 +66,7 @@ async def add(
         values["area"] = area
     row = (await connection.execute(insert(silence).values(values).returning(*_FIELDS))).one()
     detail = {"matchers": len(matchers), "area": area is not None, "ends_at": ends_at.isoformat()}
-    await audit.record(connection, by, "silence.add", str(silence_id), detail)
+    await audit_log.record(connection, by, "silence.add", str(silence_id), detail)
     return _stored(row)
 
 
@@ -118,5 +118,5 @@ async def end(connection: AsyncConnection, name: str, *, by: str, now: datetime)
         .returning(*_FIELDS)
     )
     row = (await connection.execute(ended)).one()
-    await audit.record(connection, by, "silence.end", str(found[0]))
+    await audit_log.record(connection, by, "silence.end", str(found[0]))
     return _stored(row)

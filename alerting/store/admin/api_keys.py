@@ -17,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.alert import Status
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotAllowed, NotFound, Unavailable
-from alerting.store import audit, people
-from alerting.store.people import Person
-from alerting.store.restored import IS_HOME
+from alerting.store import audit_log
+from alerting.store.admin import stored_people
+from alerting.store.admin.stored_people import Person
 from alerting.store.schema import alert, api_key, policy
+from alerting.store.work.restored import IS_HOME
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -78,7 +79,7 @@ async def create(
             f"A machine does not have the right {min(never)!r}.",
             remedy="Name a person: --person NAME.",
         )
-    values = people.checked(
+    values = stored_people.checked(
         name,
         rights,
         senders or (known.senders if known else ()),
@@ -109,7 +110,7 @@ async def create(
     detail = {n: values[n] for n in ("rights", "senders", "statuses")}
     if owner is not None:
         detail["person"] = owner.name
-    await audit.record(connection, by.actor, "key.create", name, detail)
+    await audit_log.record(connection, by.actor, "key.create", name, detail)
     return key
 
 
@@ -142,7 +143,7 @@ async def verify(connection: AsyncConnection, key: str) -> ApiKey:
         raise NotAllowed(
             "The API key has expired.", remedy="Have another made: `alerting keys create`."
         )
-    owner = await people.get(connection, row.person_id) if row.person_id else None
+    owner = await stored_people.get(connection, row.person_id) if row.person_id else None
     if owner is not None and owner.ended_at is not None:
         raise NotAllowed(f"{owner.name} may no longer act here.")
     return _key(row, owner)
@@ -150,7 +151,7 @@ async def verify(connection: AsyncConnection, key: str) -> ApiKey:
 
 async def every(connection: AsyncConnection) -> list[ApiKey]:
     """All keys, oldest first."""
-    owners = {p.id: p for p in await people.every(connection)}
+    owners = {p.id: p for p in await stored_people.every(connection)}
     rows = await connection.execute(select(api_key).order_by(api_key.c.created_at))
     return [_key(row, owners.get(row.person_id)) for row in rows]
 
@@ -183,7 +184,7 @@ async def assign(
     changed = update(api_key).where(api_key.c.prefix == row.prefix).values(values)
     row = (await connection.execute(changed.returning(api_key))).one()
     detail = {"person": owner.name if owner is not None else None}
-    await audit.record(connection, by.actor, "key.assign", name, detail)
+    await audit_log.record(connection, by.actor, "key.assign", name, detail)
     return _key(row, owner)
 
 
@@ -207,7 +208,7 @@ async def rotate(
     if expires_at is not None:
         values["expires_at"] = expires_at
     await connection.execute(update(api_key).where(*live).values(values))
-    await audit.record(connection, by.actor, "key.rotate", name)
+    await audit_log.record(connection, by.actor, "key.rotate", name)
     return key
 
 
@@ -221,7 +222,7 @@ async def revoke(connection: AsyncConnection, name: str, *, by: Principal) -> No
     )
     if (await connection.execute(query)).rowcount != 1:
         raise NotFound(f"There is no live key named {name!r}.")
-    await audit.record(connection, by.actor, "key.revoke", name)
+    await audit_log.record(connection, by.actor, "key.revoke", name)
 
 
 async def end_all(connection: AsyncConnection, *, actor: str) -> list[str]:
@@ -235,7 +236,9 @@ async def end_all(connection: AsyncConnection, *, actor: str) -> list[str]:
     )
     names = sorted(await connection.scalars(query))
     for name in names:
-        await audit.record(connection, actor, "key.revoke", name, {"why": "restored from a backup"})
+        await audit_log.record(
+            connection, actor, "key.revoke", name, {"why": "restored from a backup"}
+        )
     return names
 
 
@@ -289,10 +292,10 @@ async def _now(connection: AsyncConnection) -> datetime:
 
 def _key(row: Row[Any], owner: Person | None) -> ApiKey:
     if owner is None:
-        principal = people.principal_of(row, f"key:{row.name}", None, row.holders)
+        principal = stored_people.principal_of(row, f"key:{row.name}", None, row.holders)
     else:
         actor = f"{owner.principal.actor} key:{row.name}"
-        principal = people.principal_of(row, actor, owner.id, row.holders)
+        principal = stored_people.principal_of(row, actor, owner.id, row.holders)
         principal = principal.limited_to(owner.principal)
     return ApiKey(
         row.prefix,

@@ -12,10 +12,10 @@ from sqlalchemy import ARRAY, ColumnElement, Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import NotFound
-from alerting.store import suppressions
+from alerting.store.citizens import suppressions
+from alerting.store.citizens.suppressions import Endpoint, Suppression
 from alerting.store.db import int8s
 from alerting.store.schema import address, citizen
-from alerting.store.suppressions import Endpoint, Suppression
 
 Driver = psycopg.AsyncConnection[Any]
 

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.errors import Conflict, NotFound
-from alerting.store import audit
-from alerting.store.alerts import StoredAlert, select_alerts
+from alerting.store import audit_log
+from alerting.store.alerts.stored_alerts import StoredAlert, select_alerts
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, alert, event_question, outbox
 from alerting.store.states import D, W
@@ -132,7 +132,7 @@ async def join(connection: AsyncConnection, alert_id: UUID, other_id: UUID, *, b
         await merge(connection, mine, into=other)
         await _judge_ends_again(connection, other)
     await _answer(connection, mine, other, "merged", by)
-    await audit.record(connection, by, "event.merge", str(other), {"merged": str(mine)})
+    await audit_log.record(connection, by, "event.merge", str(other), {"merged": str(mine)})
     return other
 
 
@@ -170,7 +170,9 @@ async def part(connection: AsyncConnection, alert_id: UUID, *, by: str) -> UUID:
     if new is not None:
         await _judge_ends_again(connection, new)
     await _answer(connection, event_id, row.event_id, "apart", by)
-    await audit.record(connection, by, "event.split", str(event_id), {"from": str(row.event_id)})
+    await audit_log.record(
+        connection, by, "event.split", str(event_id), {"from": str(row.event_id)}
+    )
     return event_id
 
 

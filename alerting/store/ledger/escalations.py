@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import Lane
 from alerting.store.db import raw
+from alerting.store.ledger.unreached import Wait
 from alerting.store.schema import CHUNK_SPAN, outbox
 from alerting.store.states import D
-from alerting.store.unreached import Wait
 
 #: A look that was asked for, which comes before all that were planned.
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.domain.alert import Status
 from alerting.domain.principal import RIGHTS, Principal
 from alerting.errors import BadInput, Conflict, Forbidden, NotFound
-from alerting.store import audit
+from alerting.store import audit_log
 from alerting.store.schema import api_key, person
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ async def add(
     row = (await connection.execute(insert(person).values(values).returning(person))).one()
     actor = by.actor if by is not None else f"person:{name}"
     detail = {"rights": values["rights"], "senders": values["senders"], "uid": uid}
-    await audit.record(connection, actor, "person.add", name, detail)
+    await audit_log.record(connection, actor, "person.add", name, detail)
     return _person(row)
 
 
@@ -98,7 +98,7 @@ async def end(connection: AsyncConnection, name: str, *, by: Principal) -> None:
         .where(api_key.c.person_id == gone.id, api_key.c.revoked_at.is_(None))
         .values(revoked_at=func.now())
     )
-    await audit.record(connection, by.actor, "person.end", name, {"uid": gone.uid})
+    await audit_log.record(connection, by.actor, "person.end", name, {"uid": gone.uid})
 
 
 async def every(connection: AsyncConnection) -> list[Person]:

@@ -25,7 +25,7 @@ from alerting.domain.alert import Alert, Reference
 from alerting.domain.alert_state import ENDED, TRANSITIONS, AlertState
 from alerting.domain.transitions import sources
 from alerting.domain.version import Name, Version
-from alerting.store.alerts import StoredAlert, select_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert, select_alerts
 from alerting.store.schema import alert, alert_reference
 
 _ENDED = [s.value for s in ENDED]

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.endpoint import endpoint_key, normal_form
-from alerting.store import audit
+from alerting.store import audit_log
 from alerting.store.db import raw
 from alerting.store.schema import address
 
@@ -126,7 +126,7 @@ async def stop(
     marked = await driver.execute(MARK, values)
     if changed.rowcount or marked.rowcount:
         detail = {"source": source.value, "addresses": marked.rowcount}
-        await audit.record(
+        await audit_log.record(
             connection, actor, "consent.withdraw", subject or _channels(values), detail
         )
 
@@ -154,7 +154,9 @@ async def start(
     revived = (await driver.execute(_REVIVE, values)).rowcount if revive else 0
     if lifted or given or revived:
         detail = {"why": why, "addresses": given + revived}
-        await audit.record(connection, actor, "consent.give", subject or _channels(values), detail)
+        await audit_log.record(
+            connection, actor, "consent.give", subject or _channels(values), detail
+        )
     return given + revived
 
 

@@ -9,8 +9,8 @@ from uuid import UUID
 from psycopg.rows import dict_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.store import tallies
 from alerting.store.db import raw
+from alerting.store.ledger import tallies
 from alerting.store.schema import CHUNK_SPAN, OPEN
 from alerting.store.states import D, W
 

@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import AlertState
 from alerting.store.db import Database, raw
-from alerting.store.escalations import AT_ONCE
-from alerting.store.outbox import Work
-from alerting.store.outcomes import OutcomeRow, outcome_statements
+from alerting.store.ledger.escalations import AT_ONCE
+from alerting.store.ledger.outcomes import OutcomeRow, outcome_statements
 from alerting.store.schema import outbox
 from alerting.store.states import W
+from alerting.store.work.outbox import Work
 
 # Once for every window of sends, hence in plain SQL: to build a query took longer than to run it.
 _HOLD = f"""

@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import Boolean, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.store.presence import CLASS
 from alerting.store.states import A, W
+from alerting.store.work.presence import CLASS
 
 #: Rows of the outbox that may have been numbered after the dump was taken. Their numbers, and those
 #: of their deliveries, are known to providers and must not be given to others.

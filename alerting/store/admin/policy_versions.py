@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.principal import Principal
 from alerting.errors import NotFound
-from alerting.store import audit
+from alerting.store import audit_log
 from alerting.store.schema import policy, policy_shadow
 
 Role = Literal["live", "shadow"]
@@ -144,7 +144,7 @@ async def put(
     row = (await connection.execute(insert(policy).values(values).returning(*_FIELDS))).one()
     detail = {"version": row.version, "before": before.version if before else 0}
     default = {"live": "policy.set", "shadow": "policy.shadow"}[role]
-    await audit.record(connection, by.actor, action or default, name, detail)
+    await audit_log.record(connection, by.actor, action or default, name, detail)
     return StoredPolicy(**row._mapping)
 
 
@@ -155,7 +155,7 @@ async def clear(connection: AsyncConnection, role: Role, *, by: Principal, actio
     if before is None:
         return False
     await _retire(connection, role)
-    await audit.record(connection, by.actor, action, before.name, {"before": before.version})
+    await audit_log.record(connection, by.actor, action, before.name, {"before": before.version})
     return True
 
 

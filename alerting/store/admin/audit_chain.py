@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.errors import BadInput
-from alerting.store.audit import Entry, entry
+from alerting.store.audit_log import Entry, entry
 from alerting.store.db import raw
 from alerting.store.schema import audit
 

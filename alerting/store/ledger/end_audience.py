@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import ENDED
 from alerting.domain.delivery import NOTIFIED
-from alerting.store.alerts import StoredAlert
+from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.states import D, W

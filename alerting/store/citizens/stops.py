@@ -9,9 +9,10 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.endpoint import endpoint_key
-from alerting.store import audit, suppressions
+from alerting.store import audit_log
+from alerting.store.citizens import suppressions
+from alerting.store.citizens.suppressions import Endpoint, Source
 from alerting.store.db import raw
-from alerting.store.suppressions import Endpoint, Source
 
 _LEARN = """
     insert into suppression (channel, key, source, stopped_at, changed_at, lifted_at)
@@ -81,7 +82,7 @@ async def learn(connection: AsyncConnection, found: Collection[Change], *, actor
     for endpoints, query in ((stopped, suppressions.MARK), (started, suppressions.GIVE_BACK)):
         await driver.execute(query, suppressions.arrays(secret, endpoints))
     detail = {"stopped": sum(not c.lifted for c in found), "started": sum(c.lifted for c in found)}
-    await audit.record(connection, actor, "consent.learn", "suppressions", detail)
+    await audit_log.record(connection, actor, "consent.learn", "suppressions", detail)
     return len(found)
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.lane import Lane
 from alerting.store.db import Database, raw
-from alerting.store.outbox import FIRST, FRONT, Work
 from alerting.store.states import W, work_from
+from alerting.store.work.outbox import FIRST, FRONT, Work
 
 #: What has become due joins the queue near its front: it has waited once already.
 _WAKE = f"""

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from alerting.domain.endpoint import endpoint_key, normal_form
-from alerting.store.suppressions import SECRET, Endpoint
+from alerting.store.citizens.suppressions import SECRET, Endpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Alerts, their threads and their events, as stored."""

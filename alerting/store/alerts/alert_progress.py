@@ -1,0 +1,135 @@
+"""How far alerts have come: their states, their audience, and their end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, case, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerting.domain.alert_state import TRANSITIONS, AlertState
+from alerting.domain.transitions import sources
+from alerting.store.alerts.stored_alerts import StoredAlert
+from alerting.store.schema import LIVE, OPEN, UNFINISHED, alert, outbox
+
+
+async def set_state(
+    connection: AsyncConnection, alert_id: UUID, state: AlertState, **values: Any
+) -> bool:
+    """Move an alert; False when it has gone on meanwhile and stays as it is."""
+    query = (
+        update(alert)
+        .where(alert.c.id == alert_id, alert.c.state.in_(sources(TRANSITIONS, state)))
+        .values(state=state.value, **values)
+    )
+    return (await connection.execute(query)).rowcount == 1
+
+
+async def others_open(connection: AsyncConnection, stored: StoredAlert) -> int:
+    """How many other alerts of the same tenant are being planned or sent in the same lane."""
+    query = select(func.count()).where(
+        alert.c.submitted_by == stored.submitted_by,
+        alert.c.lane == stored.lane.value,
+        alert.c.state.in_([AlertState.ACCEPTED.value, AlertState.DELIVERING.value]),
+        alert.c.finished_at.is_(None),
+        alert.c.id != stored.id,
+    )
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def mark_planned(connection: AsyncConnection, alert_id: UUID) -> None:
+    """Note that the whole audience is in the ledger."""
+    await connection.execute(
+        update(alert).where(alert.c.id == alert_id).values(planned_at=func.now())
+    )
+
+
+async def add_audience(connection: AsyncConnection, alert_id: UUID, citizens: int) -> None:
+    """Count citizens found in the alert's area."""
+    await connection.execute(
+        update(alert).where(alert.c.id == alert_id).values(audience=alert.c.audience + citizens)
+    )
+
+
+async def set_audience(connection: AsyncConnection, alert_id: UUID, citizens: int) -> None:
+    """Correct how many citizens were found so far."""
+    await connection.execute(update(alert).where(alert.c.id == alert_id).values(audience=citizens))
+
+
+async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
+    """Mark an alert finished once it is planned and none of its work is open.
+
+    The alert's row is locked first, so that of two chunks ending together the second sees the
+    first. An ended alert keeps its state and gets its time.
+    """
+    # Not the stronger FOR UPDATE: writing an outbox row twice in one transaction holds a key share
+    # of its alert, so that two chunks ending together would each wait for the other.
+    await connection.execute(
+        select(alert.c.id).where(alert.c.id == alert_id).with_for_update(key_share=True)
+    )
+    query = (
+        update(alert)
+        .where(alert.c.id == alert_id, alert.c.finished_at.is_(None), ~_open_work().exists())
+        .values(finished_at=func.now())
+        .returning(alert.c.state)
+    )
+    state = (await connection.execute(query)).scalar()
+    if state in (AlertState.ACCEPTED, AlertState.DELIVERING):
+        await set_state(connection, alert_id, AlertState.COMPLETED)
+    return state is not None
+
+
+async def unfinished(connection: AsyncConnection, *, limit: int) -> list[UUID]:
+    """Alerts whose work is all done but whose end was not written (a worker died just there).
+
+    Also those that ended before any work was made for them.
+    """
+    query = (
+        select(alert.c.id)
+        .where(
+            text(UNFINISHED),
+            alert.c.state.not_in([AlertState.HELD, AlertState.COMPLETED]),
+            ~_open_work().exists(),
+        )
+        .order_by(alert.c.id)
+        .limit(limit)
+    )
+    return [row.id for row in await connection.execute(query)]
+
+
+def _open_work() -> Select[Any]:
+    """The work of `alert` that is still to be done, calling back what was not sent included."""
+    of_alert = select(outbox.c.alert_id).where(text(OPEN)).subquery()
+    return select(of_alert.c.alert_id).where(of_alert.c.alert_id == alert.c.id)
+
+
+async def expire(connection: AsyncConnection, *, now: datetime, limit: int) -> list[UUID]:
+    """End live alerts whose time has run out before everyone was told; returns which.
+
+    One that somebody is changing is left for the next time.
+    """
+    over = (
+        select(alert.c.id)
+        .where(alert.c.expires_at <= now, text(LIVE))
+        .order_by(alert.c.expires_at)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    query = (
+        update(alert)
+        .where(alert.c.id.in_(over))
+        .values(
+            state=AlertState.EXPIRED.value,
+            state_reason=case(
+                (
+                    alert.c.state == AlertState.HELD.value,
+                    "its time ran out while it waited for a second person",
+                ),
+                else_="its time ran out",
+            ),
+        )
+        .returning(alert.c.id)
+    )
+    return [row.id for row in await connection.execute(query)]

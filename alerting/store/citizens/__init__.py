@@ -1,0 +1,1 @@
+"""The directory of citizens: addresses, places, rosters, and who said stop."""

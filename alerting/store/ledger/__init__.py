@@ -1,0 +1,1 @@
+"""The ledger: a row for each delivery, with its outcomes, receipts, digests and totals."""

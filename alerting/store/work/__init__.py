@@ -1,0 +1,1 @@
+"""Work for the workers: the outbox, its queues, claims and leases."""
