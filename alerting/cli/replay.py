@@ -12,17 +12,14 @@ import click
 from alerting.channels import registry
 from alerting.cli import common
 from alerting.cli.progress import progress
-from alerting.cli.replayed import summary
+from alerting.cli.replay_report import markdown, summary
 from alerting.errors import BadInput, NotInstalled
-from alerting.replay import storm_files
-from alerting.replay.mix import mixes, with_channels
-from alerting.replay.population import Population, from_register, generated
-from alerting.replay.reading import Trace, read_trace
+from alerting.replay import storm_trace
+from alerting.replay.population import Population, from_register, generated, mixes, with_channels
 from alerting.replay.result import Result
-from alerting.replay.run import replay as run
-from alerting.replay.storm import generate
-from alerting.replay.storm_files import CITIZENS
-from alerting.replay.table import markdown
+from alerting.replay.simulation import replay as run
+from alerting.replay.storm_trace import CITIZENS, generate
+from alerting.replay.trace import Trace, read_trace
 from alerting.settings import settings
 from alerting.throttle.policy.parse import MAX_CHARACTERS, Policy, default_policy, parse_policy
 
@@ -101,7 +98,7 @@ def replay(
 @click.option("--citizens", type=click.IntRange(1, 100_000), default=500, show_default=True)
 def storm(target: Path, seed: int, citizens: int) -> int:
     """Write a synthetic day with too many alerts: five agencies, forty alerts, and its citizens."""
-    count = storm_files.write(generate(seed, citizens=citizens), target)
+    count = storm_trace.write(generate(seed, citizens=citizens), target)
     click.echo(f"{count} files written to {target}.")
     if target.suffix.lower() != ".zip":
         register = target / CITIZENS

@@ -16,7 +16,7 @@ from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal
 from alerting.replay.concern import Concern
-from alerting.replay.memory import Source
+from alerting.replay.ledger import Source
 from alerting.replay.past import PastAlerts, PastCitizens
 from alerting.throttle.policy.parse import Policy
 

@@ -17,8 +17,8 @@ from alerting.domain.geocode import key_of, ranges
 from alerting.domain.geometry import grown
 from alerting.domain.info_selection import numbers
 from alerting.domain.language import best_info
-from alerting.replay.delivery import Concerned
 from alerting.replay.population import Population
+from alerting.replay.replay_delivery import Concerned
 
 
 class Concern:

@@ -18,7 +18,7 @@ from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.principal import Principal
 from alerting.domain.version import Name, Version, name_of
 from alerting.replay.concern import Concern
-from alerting.replay.memory import Source
+from alerting.replay.ledger import Source
 from alerting.store.alerts.issued import Issued
 from alerting.throttle.events.placing import Candidate
 from alerting.throttle.events.same import Pool, Signature, blocks

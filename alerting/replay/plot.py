@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from alerting.domain.decision import Action
 from alerting.errors import BadInput
-from alerting.replay.figures import Figures
+from alerting.replay.result import Figures
 
 # Okabe and Ito's orange and blue: told apart by every kind of colour vision, and in grey.
 _BEFORE, _AFTER = "#E69F00", "#0072B2"

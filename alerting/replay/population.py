@@ -1,20 +1,23 @@
-"""Who lives through a replay: citizens of a register, or one for each place the alerts name."""
+"""Who lives through a replay: citizens, their channels, and the time on their own clocks."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from alerting.audience.bad_row import BadRow
 from alerting.audience.register import check_header, read_row
+from alerting.channels import registry
 from alerting.domain.alert import Alert, Circle, NamedValue, Polygon
 from alerting.domain.geometry import ring_shape
 from alerting.errors import BadInput
 from alerting.store.citizens.import_citizens import RegisterRow
+from alerting.throttle.policy.parse import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +148,84 @@ def _channels(row: RegisterRow) -> tuple[str, ...]:
         theirs = list(row.channels) or ["push"]
     order = [*row.channels, *theirs]
     return tuple(dict.fromkeys(sorted(theirs, key=order.index)))
+
+
+#: As the live path has it of each channel (`providers.failover`).
+CAN_BE_SILENT: dict[str, bool] = {s.name: s.can_be_silent for s in registry.specs()}
+
+_MIXED = (("push",), ("sms",), ("email",), ("push", "sms"), ("sms", "email"))
+
+#: What each citizen of a population has, in their order, by turns.
+MIXES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "push": (("push",),),
+    "sms": (("sms",),),
+    "mixed": _MIXED,
+}
+
+
+def mixes(words: str) -> list[str]:
+    """The mixes of a list such as `push,sms,mixed`. Raises BadInput for one there is none of."""
+    names = list(dict.fromkeys(w.strip() for w in words.split(",")))
+    for name in names:
+        if name not in MIXES:
+            raise BadInput(
+                f"There is no mix of channels {name!r}.", remedy=f"Choose of {', '.join(MIXES)}."
+            )
+    return names
+
+
+def with_channels(population: Population, mix: str) -> Population:
+    """The same citizens with the channels of a mix: the first citizen has the first of it, and so
+    on, over and over."""
+    turns = MIXES[mix]
+    citizens = [
+        replace(c, channels=turns[no % len(turns)]) for no, c in enumerate(population.citizens)
+    ]
+    return Population(citizens, population.refused)
+
+
+def used(channels: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
+    """Those an alert goes out by: all, or the first in the citizen's order (`dispatch.plan`)."""
+    return channels if every else channels[:1]
+
+
+class Clocks:
+    """Tells the time of every citizen of a population; without their own zone, the policy's."""
+
+    def __init__(self, population: Population, policy: Policy) -> None:
+        default = policy.quiet.start, policy.quiet.end
+        self._zones: list[tzinfo] = [
+            _zone(c.time_zone or policy.quiet.time_zone) for c in population.citizens
+        ]
+        self._quiet: list[tuple[time, time]] = [c.quiet or default for c in population.citizens]
+        # Most questions are about the same instant for many citizens of one zone.
+        self._at: datetime | None = None
+        self._locals: dict[tzinfo, datetime] = {}
+
+    def day(self, citizen: int, at: datetime) -> int:
+        """The citizen's calendar day, as a number."""
+        return self._local(citizen, at).toordinal()
+
+    def quiet(self, citizen: int, at: datetime, until: datetime) -> bool:
+        """True within the citizen's quiet hours, where they are over before `until`; equal times
+        mean that there are none."""
+        start, end = self._quiet[citizen]
+        now = self._local(citizen, at)
+        night = start <= now.time() < end if start <= end else not end <= now.time() < start
+        if not night or start == end:
+            return False
+        over = datetime.combine(now.date(), end, now.tzinfo)
+        return until > (over if over > now else over + timedelta(days=1))
+
+    def _local(self, citizen: int, at: datetime) -> datetime:
+        if at != self._at:
+            self._at = at
+            self._locals.clear()
+        zone = self._zones[citizen]
+        if zone not in self._locals:
+            self._locals[zone] = at.astimezone(zone)
+        return self._locals[zone]
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 
-from alerting.replay.delivery import Delivery
-from alerting.replay.memory import Entry, Source
+from alerting.domain.decision import Reason
+from alerting.replay.ledger import Entry, Ledger, Source
+from alerting.replay.replay_delivery import Delivery, Outcome
+from alerting.throttle.digest_items import HeldItem, select_items
 from alerting.throttle.evaluator import Subject
 
 
@@ -93,3 +95,34 @@ class Waiting:
         group.discard(pending)
         if not group:
             del self._open[pending.source]
+
+
+_OUTCOMES = {
+    Reason.EXPIRED: Outcome.EXPIRED,
+    Reason.SUPERSEDED: Outcome.SUPERSEDED,
+    Reason.CANCELLED: Outcome.SUPERSEDED,
+}
+
+
+def select_pending(
+    items: Sequence[Pending], ledger: Ledger, now: datetime
+) -> tuple[list[Pending], list[tuple[Pending, Outcome]]]:
+    """The items that go into the digest, and how the others ended."""
+    held = {
+        n: HeldItem(
+            key=n,
+            event=p.source.event,
+            phase=p.entry.phase,
+            state=p.source.state,
+            expires_at=p.expires_at,
+            places=p.entry.places,
+            history=ledger.known(p.delivery.citizen, p.source, now)[0],
+        )
+        for n, p in enumerate(items)
+    }
+    alive, gone = select_items(list(held.values()), now)
+    numbers = {id(h): n for n, h in held.items()}
+    return (
+        [items[numbers[id(h)]] for h in alive],
+        [(items[numbers[id(h)]], _OUTCOMES.get(r, Outcome.DROPPED)) for h, r in gone],
+    )

@@ -17,8 +17,8 @@ from letters import says_over
 from alerting.audience.importing import import_file
 from alerting.cap import read
 from alerting.replay.population import from_register
-from alerting.replay.reading import read_trace
-from alerting.replay.run import replay
+from alerting.replay.simulation import replay
+from alerting.replay.trace import read_trace
 from alerting.throttle.policy.parse import default_policy
 
 

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from alerting.domain.alert import Severity
-from alerting.replay.mix import MIXES, with_channels
-from alerting.replay.population import from_register, generated
-from alerting.replay.reading import Trace, read_trace
+from alerting.replay.population import MIXES, from_register, generated, with_channels
 from alerting.replay.result import Result
-from alerting.replay.run import replay
-from alerting.replay.storm import generate
-from alerting.replay.storm_files import write
+from alerting.replay.simulation import replay
+from alerting.replay.storm_trace import generate, write
+from alerting.replay.trace import Trace, read_trace
 from alerting.throttle.policy.parse import default_policy
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from alerting.domain.alert import Severity
-from alerting.replay.judge.danger import Change, Danger, Kind, Voice
+from alerting.replay.judge.dangers import Change, Danger, Kind, Voice
 from alerting.replay.judge.said import Said
 
 #: What must be heard at once may take so long.

@@ -40,13 +40,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from alerting.domain.alert import Alert, Severity
-from alerting.replay.delivery import WAKING, Delivery, Outcome
 from alerting.replay.judge.changes import AT_ONCE, NOTICED, SEVERE, changes_of
-from alerting.replay.judge.danger import Change, Danger, Kind, Voice
-from alerting.replay.judge.dangers import END_IS_NEWS, Dangers
-from alerting.replay.judge.findings import Fault, Findings
-from alerting.replay.judge.links import node_of
+from alerting.replay.judge.dangers import END_IS_NEWS, Change, Danger, Dangers, Kind, Voice
+from alerting.replay.judge.grouping import node_of
+from alerting.replay.judge.oracle_findings import Fault, Findings
 from alerting.replay.judge.said import NO_END, Said, said_by
+from alerting.replay.replay_delivery import WAKING, Delivery, Outcome
 
 #: So long after an interruption what says no more need not interrupt.
 ECHO = timedelta(minutes=5)

@@ -22,10 +22,10 @@ from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict
 from alerting.replay.admission import Admission
 from alerting.replay.concern import Concern
-from alerting.replay.memory import Source
+from alerting.replay.ledger import Source
 from alerting.replay.population import Population
-from alerting.replay.reading import read_trace
-from alerting.replay.storm import generate
+from alerting.replay.storm_trace import generate
+from alerting.replay.trace import read_trace
 from alerting.store.db import Database
 from alerting.store.schema import alert as alerts
 from alerting.throttle.policy.parse import default_policy
@@ -89,7 +89,7 @@ class Live:
 
 
 class Replayed:
-    """The intake of a replay, carried out as `alerting.replay.run` does."""
+    """The intake of a replay, carried out as `alerting.replay.simulation` does."""
 
     def __init__(self) -> None:
         # As in the live intake beside it nothing is ever told to the end.

@@ -9,7 +9,7 @@ from alerting.channels.base import Rendering
 from alerting.channels.push.vapid import generate
 from alerting.channels.spec import ChannelSpec, Sandbox, Setup
 from alerting.errors import BadInput
-from alerting.replay.delivery import WAKING
+from alerting.replay.replay_delivery import WAKING
 from alerting.settings import Settings
 
 SANDBOX = Sandbox("127.0.0.1", 8025, 2525, "AC" + "0" * 32, "token")

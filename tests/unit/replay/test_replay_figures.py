@@ -12,11 +12,10 @@ from traces import NOON, an_alert
 from alerting.domain.alert import Severity
 from alerting.domain.decision import Action, Reason
 from alerting.errors import BadInput
-from alerting.replay.delivery import Concerned, Delivery, Outcome
-from alerting.replay.detail import Detail
-from alerting.replay.figures import Figures
-from alerting.replay.grouping import judge
+from alerting.replay.book import Detail
 from alerting.replay.plot import plot
+from alerting.replay.replay_delivery import Concerned, Delivery, Outcome
+from alerting.replay.result import Figures, judge_grouping
 
 MODERATE = an_alert("moderate", severity=Severity.MODERATE)
 
@@ -145,10 +144,16 @@ def test_the_picture_is_a_png_of_some_size(tmp_path: Path) -> None:
 
 
 def test_pairs_of_messages() -> None:
-    right = judge([("e1", "a"), ("e1", "a"), ("e2", None), ("e3", None)])
+    right = judge_grouping([("e1", "a"), ("e1", "a"), ("e2", None), ("e3", None)])
     assert (right.precision, right.recall, right.pairs) == (1.0, 1.0, 1)
     # Two unknowns in one event are a claim, and a wrong one: each is on its own.
-    mixed = judge([("e1", "a"), ("e1", "a"), ("e1", "b"), ("e2", "b"), ("e3", None), ("e3", None)])
+    mixed = judge_grouping(
+        [("e1", "a"), ("e1", "a"), ("e1", "b"), ("e2", "b"), ("e3", None), ("e3", None)]
+    )
     assert (mixed.found, mixed.claimed, mixed.pairs) == (1, 4, 2)
     assert mixed.to_json() == {"precision": 0.25, "recall": 0.5, "pairs": 2}
-    assert judge([("e1", None)]).to_json() == {"precision": None, "recall": None, "pairs": 0}
+    assert judge_grouping([("e1", None)]).to_json() == {
+        "precision": None,
+        "recall": None,
+        "pairs": 0,
+    }

@@ -9,12 +9,19 @@ from traces import an_alert, its_end
 
 from alerting.domain.alert import Alert, Severity
 from alerting.errors import BadInput
-from alerting.replay.delivery import Outcome
-from alerting.replay.mix import CAN_BE_SILENT, mixes, with_channels
-from alerting.replay.population import Citizen, Population, from_register, generated
-from alerting.replay.reading import Played, Trace
+from alerting.replay.population import (
+    CAN_BE_SILENT,
+    Citizen,
+    Population,
+    from_register,
+    generated,
+    mixes,
+    with_channels,
+)
+from alerting.replay.replay_delivery import Outcome
 from alerting.replay.result import Result
-from alerting.replay.run import replay
+from alerting.replay.simulation import replay
+from alerting.replay.trace import Played, Trace
 from alerting.throttle.policy.parse import parse_policy
 
 AWAKE = parse_policy('[quiet]\nfrom = "00:00"\nto = "00:00"\n')

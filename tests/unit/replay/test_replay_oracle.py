@@ -23,9 +23,9 @@ from alerting.domain.alert import (
     Urgency,
 )
 from alerting.domain.decision import Action, Reason
-from alerting.replay.delivery import Concerned, Delivery, Outcome
-from alerting.replay.judge.findings import Findings
 from alerting.replay.judge.oracle import Oracle
+from alerting.replay.judge.oracle_findings import Findings
+from alerting.replay.replay_delivery import Concerned, Delivery, Outcome
 
 SEND, SILENT, DROP, DEFER = Action.SEND, Action.SILENT, Action.DROP, Action.DEFER
 

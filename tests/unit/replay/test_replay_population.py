@@ -14,7 +14,7 @@ from alerting.domain.alert import Area, Circle, MsgType, Polygon
 from alerting.errors import BadInput
 from alerting.replay.concern import Concern
 from alerting.replay.population import Citizen, Place, Population, from_register, generated
-from alerting.replay.reading import read_trace
+from alerting.replay.trace import read_trace
 
 SQUARE = Polygon(((54.0, 2.0), (54.0, 3.0), (55.0, 3.0), (55.0, 2.0), (54.0, 2.0)))
 DISC = Circle(10.0, 20.0, 5.0)

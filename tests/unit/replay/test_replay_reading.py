@@ -11,8 +11,8 @@ from traces import an_alert
 
 from alerting.cap import to_xml
 from alerting.errors import BadInput
-from alerting.replay import reading
-from alerting.replay.reading import read_trace
+from alerting.replay import trace as module
+from alerting.replay.trace import read_trace
 
 FIRST, SECOND, THIRD = (an_alert(name, at_s=at) for name, at in (("a", 0), ("b", 60), ("c", 60)))
 
@@ -122,7 +122,7 @@ def test_real_files_of_every_kind(corpus: Path) -> None:
 def test_more_files_than_may_be_played_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_MOST_FILES", 2)
+    monkeypatch.setattr(module, "_MOST_FILES", 2)
     for name in "ab":
         (tmp_path / f"{name}.xml").write_bytes(to_xml(FIRST))
     assert len(_names([tmp_path])) == 2
@@ -134,7 +134,7 @@ def test_more_files_than_may_be_played_are_refused(
 def test_a_file_too_large_is_named_and_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_MAX_BYTES", 5_000)
+    monkeypatch.setattr(module, "_MAX_BYTES", 5_000)
     (tmp_path / "small.xml").write_bytes(to_xml(FIRST))
     (tmp_path / "large.xml").write_bytes(to_xml(SECOND) + b" " * 5_000)
     trace = read_trace([tmp_path])

@@ -14,9 +14,8 @@ from alerting.domain.alert import MsgType, Severity, Status
 from alerting.errors import BadInput
 from alerting.replay.concern import Concern
 from alerting.replay.population import from_register
-from alerting.replay.reading import read_trace
-from alerting.replay.storm import generate
-from alerting.replay.storm_files import write
+from alerting.replay.storm_trace import generate, write
+from alerting.replay.trace import read_trace
 
 
 def test_one_seed_makes_one_storm_down_to_the_bytes(tmp_path: Path) -> None:

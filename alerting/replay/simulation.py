@@ -21,21 +21,15 @@ from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Action, Decision, Reason
 from alerting.domain.lane import Lane, lane_for
 from alerting.replay.admission import Admission
-from alerting.replay.book import Book
-from alerting.replay.citizens import Clocks
+from alerting.replay.book import Book, Detail
 from alerting.replay.concern import Concern
-from alerting.replay.delivery import Concerned, Delivery, Outcome
-from alerting.replay.detail import Detail
-from alerting.replay.digesting import select_items
-from alerting.replay.figures import Figures
-from alerting.replay.grouping import judge as judge_grouping
 from alerting.replay.judge.oracle import Oracle
-from alerting.replay.memory import Entry, Memory, Source
-from alerting.replay.mix import CAN_BE_SILENT, used
-from alerting.replay.population import Population
-from alerting.replay.reading import Played, Refused, Trace
-from alerting.replay.result import Result
-from alerting.replay.waiting import Due, Pending, Waiting
+from alerting.replay.ledger import Entry, Ledger, Source
+from alerting.replay.population import CAN_BE_SILENT, Clocks, Population, used
+from alerting.replay.replay_delivery import Concerned, Delivery, Outcome
+from alerting.replay.result import Figures, Result, judge_grouping
+from alerting.replay.trace import Played, Refused, Trace
+from alerting.replay.waiting import Due, Pending, Waiting, select_pending
 from alerting.throttle.assess import Assessment
 from alerting.throttle.budget.memory import MemoryBudget
 from alerting.throttle.evaluator import AlertEvaluator, Evaluated, Subject, limits_of
@@ -117,7 +111,7 @@ class _Run:
         self._clock = ManualClock(trace.played[0].alert.sent)
         self._budget = MemoryBudget(lambda: self._clock.now().timestamp())
         self._concern = Concern(population)
-        self._memory = Memory()
+        self._ledger = Ledger()
         self._waiting = Waiting()
         self._admission = Admission(policy, self._concern, self._waiting.holds)
         #: Each alert as it was sent, and what it was taken for.
@@ -167,7 +161,7 @@ class _Run:
         self._figures.unsure += place.unsure
         self._figures.held += bool(place.held)
         for event in place.merged:
-            self._memory.merge(event, source.event)
+            self._ledger.merge(event, source.event)
             self._concern.merge(event, source.event)
         if source.state in ENDED:
             self._book.played(alert, self._incident(played, source))
@@ -188,7 +182,7 @@ class _Run:
             for channel, phase, j in by_channel:
                 if entry is None:
                     entry = Entry(source, phase, subject.places, now)
-                    self._memory.add(c.citizen, entry)
+                    self._ledger.add(c.citizen, entry)
                 delivery = _delivery(alert, source, c, channel, j.decision, j.assessment)
                 expires_at = min(source.expires_at, phase.expires_at)
                 self._book.judged(delivery, _at_once(j.decision, channel))
@@ -277,7 +271,7 @@ class _Run:
     def _digest(self, due: Due) -> None:
         """Send one citizen's digest, if anything in it still tells them something."""
         first = due.items[0].delivery
-        alive, gone = select_items(due.items, self._memory, due.at)
+        alive, gone = select_pending(due.items, self._ledger, due.at)
         if alive:
             most_severe = min((p.entry.phase.severity for p in alive), key=lambda s: s.rank)
             self._book.digest_sent(first.citizen, first.channel, most_severe, due.at)
@@ -320,7 +314,7 @@ class _Run:
 
     def _subject(self, c: Concerned, source: Source, now: datetime) -> Subject:
         citizen = self._citizens[c.citizen]
-        history, elsewhere = self._memory.known(c.citizen, source, now)
+        history, elsewhere = self._ledger.known(c.citizen, source, now)
         start, end = citizen.quiet or (None, None)
         return Subject(
             c.citizen,

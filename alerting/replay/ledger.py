@@ -106,7 +106,7 @@ class Entry:
         return self._past
 
 
-class Memory:
+class Ledger:
     """Grows with every delivery; what can bear on nothing any more is forgotten."""
 
     def __init__(self) -> None:
