@@ -10,44 +10,50 @@ import click
 
 from alerting.errors import AlertingError
 
-#: Command → (module:attribute, description in the overview). A module is imported only when its
-#: command runs, so that `alerting --help` is fast.
+#: Command → (module of this package:attribute, description in the overview). A module is imported
+#: only when its command runs, so that `alerting --help` is fast.
 COMMANDS = {
-    "alarms": ("alerting.cli.alarms:alarms", "Show what is wrong and needs somebody."),
-    "alive": ("alerting.cli.operate:alive", "Say whether a worker or scheduler runs here."),
-    "approve": ("alerting.cli.approve_cancel:approve", "Let a held alert go, as a second person."),
-    "audit": ("alerting.cli.audit:audit", "Show who did what, and that nobody changed it."),
-    "bounces": ("alerting.cli.bounces:bounces", "Take mails that come back as receipts."),
-    "cancel": ("alerting.cli.approve_cancel:cancel", "End an alert and tell those it reached."),
-    "cap": ("alerting.cli.cap:cap", "Judge CAP documents before they are sent."),
-    "carriers": ("alerting.cli.up:carriers", "Run the stand-in carriers alone."),
-    "citizens": ("alerting.cli.citizens:citizens", "Import and count citizens."),
-    "demo": ("alerting.cli.demo:demo", "Send an example alert to synthetic citizens."),
-    "doctor": ("alerting.cli.doctor:doctor", "Check this installation."),
-    "drill": ("alerting.cli.drill:drill", "Manage who takes part in exercises and tests."),
-    "event": ("alerting.cli.throttling:event", "Manage which alerts are about one event."),
-    "keys": ("alerting.cli.keys:keys", "Create, list and revoke API keys."),
-    "list": ("alerting.cli.listing:list_", "Find alerts: held ones, by sender, by place."),
-    "migrate": ("alerting.cli.operate:migrate", "Bring the database to this version's schema."),
-    "people": ("alerting.cli.people:people", "Add, list and end the persons who may act."),
-    "policy": ("alerting.cli.policy:policy", "Show, check, change and try out the policy."),
-    "prune": ("alerting.cli.prune:prune", "Delete deliveries that nobody needs any more."),
-    "reconcile": (
-        "alerting.cli.reconcile:reconcile",
-        "Prepare a restored database for sending.",
+    "alarms": ("operate:alarms", "Show what is wrong and needs somebody."),
+    "alive": ("operate:alive", "Say whether a worker or scheduler runs here."),
+    "approve": ("review:approve", "Let a held alert go, as a second person."),
+    "audit": (
+        "audit_commands:audit",
+        "Show who did what, and that nobody changed it.",
     ),
-    "replay": (
-        "alerting.cli.replay:replay",
-        "Run past alerts through the throttle; send nothing.",
+    "bounces": ("bounce_commands:bounces", "Take mails that come back as receipts."),
+    "cancel": ("review:cancel", "End an alert and tell those it reached."),
+    "cap": ("cap:cap", "Judge CAP documents before they are sent."),
+    "carriers": ("up:carriers", "Run the stand-in carriers alone."),
+    "citizens": ("citizen_commands:citizens", "Import and count citizens."),
+    "demo": ("demo:demo", "Send an example alert to synthetic citizens."),
+    "doctor": ("doctor:doctor", "Check this installation."),
+    "drill": ("drill:drill", "Manage who takes part in exercises and tests."),
+    "event": ("throttling:event", "Manage which alerts are about one event."),
+    "keys": ("key_commands:keys", "Create, list and revoke API keys."),
+    "list": ("review:list_", "Find alerts: held ones, by sender, by place."),
+    "migrate": ("operate:migrate", "Bring the database to this version's schema."),
+    "people": ("people_commands:people", "Add, list and end the persons who may act."),
+    "policy": (
+        "policy_commands:policy",
+        "Show, check, change and try out the policy.",
     ),
-    "scheduler": ("alerting.cli.serve:scheduler", "Run maintenance: receipts, expiry, digests."),
-    "serve": ("alerting.cli.serve:serve", "Serve the REST API and the citizens' pages."),
-    "silence": ("alerting.cli.throttling:silence", "Keep alerts from interrupting, for a while."),
-    "status": ("alerting.cli.alerts:status", "Show how far an alert has come."),
-    "storm": ("alerting.cli.replay:storm", "Write a made-up stormy day as CAP files."),
-    "submit": ("alerting.cli.alerts:submit", "Send a CAP alert to the citizens in its area."),
-    "up": ("alerting.cli.up:up", "Run everything until Ctrl-C."),
-    "why": ("alerting.cli.alerts:why", "Show why a citizen was or was not notified."),
+    "prune": (
+        "maintenance_commands:prune",
+        "Delete deliveries that nobody needs any more.",
+    ),
+    "reconcile": ("maintenance_commands:reconcile", "Prepare a restored database for sending."),
+    "replay": ("replay:replay", "Run past alerts through the throttle; send nothing."),
+    "scheduler": ("serve:scheduler", "Run maintenance: receipts, expiry, digests."),
+    "serve": ("serve:serve", "Serve the REST API and the citizens' pages."),
+    "silence": ("throttling:silence", "Keep alerts from interrupting, for a while."),
+    "status": ("alert_commands:status", "Show how far an alert has come."),
+    "storm": ("replay:storm", "Write a made-up stormy day as CAP files."),
+    "submit": (
+        "alert_commands:submit",
+        "Send a CAP alert to the citizens in its area.",
+    ),
+    "up": ("up:up", "Run everything until Ctrl-C."),
+    "why": ("alert_commands:why", "Show why a citizen was or was not notified."),
 }
 
 
@@ -61,7 +67,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        command = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name][0]} is not a command")
         return command

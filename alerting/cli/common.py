@@ -1,11 +1,21 @@
-"""Options, times and durations that all commands share."""
+"""Options, times, durations and the progress bar that all commands share."""
 
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 
 import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from alerting.errors import BadInput
 
@@ -50,3 +60,19 @@ def instant(text: str, option: str) -> datetime:
 def shown(at: datetime) -> str:
     """An instant to the minute, with its time zone."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def progress(*, quiet: bool, done: ProgressColumn | None = None) -> Progress:
+    """A bar on standard error, with its task's description; none without a terminal.
+
+    Args:
+        done: Formats the progress; by default `completed/total`.
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        done or MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+    )

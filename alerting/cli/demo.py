@@ -13,7 +13,7 @@ from rich.console import Console
 
 from alerting import examples
 from alerting.cli import common
-from alerting.cli.follow import Bar, channel_table
+from alerting.cli.alert_output import Bar, channel_table
 from alerting.cli.up import phones_url, running
 from alerting.demo.run import Result, demo_settings, run, write
 from alerting.embedded.engines import require

@@ -7,7 +7,7 @@ import json
 import click
 
 from alerting.cli import common
-from alerting.cli.database import as_operator, do
+from alerting.cli.transaction import as_operator, do
 from alerting.drills import rosters
 from alerting.store.citizens import roster_rows as store
 

@@ -1,13 +1,21 @@
-"""`alerting migrate` and `alerting alive`: start and monitor an installation."""
+"""`alerting migrate`, `alive` and `alarms`: start and monitor an installation."""
 
 from __future__ import annotations
 
+import json
+
 import click
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.addresses import database_url
-from alerting.cli.database import do
+from alerting.cli import common
+from alerting.cli.common import shown
+from alerting.cli.transaction import actor, do
 from alerting.errors import WorkFailed
 from alerting.settings import settings
+from alerting.store import audit_log as audit
+from alerting.store.admin import stored_alarms as alarm_store
+from alerting.store.admin.stored_alarms import Alarm
 from alerting.store.work.presence import DUTIES, on_duty, this_host
 
 
@@ -46,4 +54,41 @@ def alive(duties: tuple[str, ...]) -> int:
     if missing := [duty for duty in duties if duty not in found]:
         raise WorkFailed(f"Nothing on {here} serves {', '.join(missing)}.")
     click.echo(f"{here} serves {', '.join(duties)}.")
+    return 0
+
+
+@click.group(invoke_without_command=True)
+@common.as_json
+@click.pass_context
+def alarms(context: click.Context, as_json: bool) -> int:
+    """Show what is wrong now. Exits 1 while anything is."""
+    if context.invoked_subcommand is not None:
+        return 0
+    found = do(alarm_store.open_alarms)
+    if as_json:
+        click.echo(json.dumps({"alarms": [a.to_json() for a in found]}))
+    for alarm in () if as_json else found:
+        click.echo(
+            f"{alarm.id:>5}  {shown(alarm.opened_at)}  {alarm.kind} {alarm.subject}"
+            f"{f' ({alarm.count} times)' if alarm.count > 1 else ''}\n       {alarm.sentence}"
+        )
+    if not found and not as_json:
+        click.echo("Nothing is wrong.")
+    return 1 if found else 0
+
+
+@alarms.command()
+@click.argument("alarm", type=click.IntRange(1))
+@common.as_json
+def close(alarm: int, as_json: bool) -> int:
+    """Close ALARM because it has been dealt with; it opens again when it recurs."""
+
+    async def run(connection: AsyncConnection) -> Alarm:
+        by = await actor(connection)
+        found = await alarm_store.close_one(connection, alarm, by=by)
+        await audit.record(connection, by, "alarm.close", str(alarm))
+        return found
+
+    found = do(run)
+    click.echo(json.dumps(found.to_json()) if as_json else f"Closed: {found.kind} {found.subject}.")
     return 0

@@ -11,7 +11,7 @@ import click
 
 from alerting.channels import registry
 from alerting.cli import common
-from alerting.cli.progress import progress
+from alerting.cli.common import progress
 from alerting.cli.replay_report import markdown, summary
 from alerting.errors import BadInput, NotInstalled
 from alerting.replay import storm_trace

@@ -19,7 +19,7 @@ from alerting.audience.stop_list import StopList
 from alerting.background import background_task
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
-from alerting.cli.database import do
+from alerting.cli.transaction import do
 from alerting.errors import BadInput
 from alerting.observe.exporter import exported
 from alerting.observe.logs import configure, logger

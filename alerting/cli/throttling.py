@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import common
 from alerting.cli.common import instant, shown, span
-from alerting.cli.database import do, do_as
+from alerting.cli.transaction import do, do_as
 from alerting.clock import SystemClock
 from alerting.dispatch.evaluation import silences
 from alerting.domain.principal import Principal

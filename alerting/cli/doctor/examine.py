@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.addresses import broker_url, database_url, redis_url
 from alerting.bootstrap import stand_ins
-from alerting.cli.doctor import carriers, engines, ours
+from alerting.cli.doctor import ours, services
 from alerting.cli.doctor.check import Check, Note, look
 from alerting.embedded import engines as embedded
 from alerting.embedded import postgres
@@ -23,7 +23,7 @@ Asked = Callable[[AsyncConnection], Awaitable[str | Note]]
 
 #: Checks of the database's content, once it answers with our schema.
 _ASKED: dict[str, Asked] = {
-    "clock": engines.clock,
+    "clock": services.clock,
     "keys": ours.keys,
     "backup": ours.backup,
     "workers": ours.workers,
@@ -43,7 +43,7 @@ async def examine(config: Settings) -> list[Check]:
     if not _running(config):
         idle = f"none runs on {config.var}/"
         checks.append(Check("engines", True, idle, "`alerting up` starts them."))
-        checks += engines.ports(config)
+        checks += services.ports(config)
         # Nothing of the sandbox works without them.
         return checks + (await _carriers(config, None, idle=True))
     database, redis = await asyncio.gather(_database(config), _redis(config))
@@ -68,7 +68,7 @@ async def _database(config: Settings) -> list[Check]:
             return await query(connection)
 
     try:
-        first = await look("database", ask(engines.database))
+        first = await look("database", ask(services.database))
         if not first.good:
             return [first]
         return [first, *[await look(name, ask(query)) for name, query in _ASKED.items()]]
@@ -87,14 +87,14 @@ async def _vapid(config: Settings) -> bytes | None:
 
 async def _redis(config: Settings) -> list[Check]:
     urls = redis_url(config), broker_url(config)
-    found = [await look("redis", engines.redis_server(urls[0]))]
+    found = [await look("redis", services.redis_server(urls[0]))]
     if urls[0] != urls[1] or found[0].good:
-        found.append(await look("broker", engines.broker(urls[1])))
+        found.append(await look("broker", services.broker(urls[1])))
     return found
 
 
 async def _carriers(config: Settings, vapid: bytes | None, *, idle: bool) -> list[Check]:
-    looks = carriers.looks(config, stand_ins(config), vapid)
+    looks = services.looks(config, stand_ins(config), vapid)
     if idle and config.carriers == "sandbox":
         looks = {"carriers": looks["carriers"]}
     return list(await asyncio.gather(*(look(name, found()) for name, found in looks.items())))

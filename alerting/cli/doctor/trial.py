@@ -10,7 +10,7 @@ from alerting.bootstrap import Runtime
 from alerting.channels import registry
 from alerting.channels.base import Outcome, Outgoing, Rendering
 from alerting.channels.spec import BadAddress
-from alerting.cli.database import actor
+from alerting.cli.transaction import actor
 from alerting.dispatch.alarms import Alarms
 from alerting.domain.lane import Lane
 from alerting.errors import BadInput, WorkFailed

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 from alerting.bootstrap import Runtime, database_url
 from alerting.cap import read, to_xml
-from alerting.cli.reconcile import reconcile
+from alerting.cli.maintenance_commands import reconcile
 from alerting.cli.up import running
 from alerting.demo.judge import Told, expected_audience
 from alerting.demo.run import _received, _town, demo_settings

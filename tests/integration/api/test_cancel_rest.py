@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from served import Served
 
-from alerting.cli.approve_cancel import cancel
+from alerting.cli.review import cancel
 from alerting.domain.principal import internal
 from alerting.errors import AlertingError
 from alerting.store.admin import api_keys

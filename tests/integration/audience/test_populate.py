@@ -14,7 +14,7 @@ from shapely import box
 from alerting.audience import populate as populating
 from alerting.audience.cover import cell_of
 from alerting.audience.populate import people
-from alerting.cli.citizens import citizens
+from alerting.cli.citizen_commands import citizens
 from alerting.errors import AlertingError
 
 Run = Callable[..., tuple[int, str]]

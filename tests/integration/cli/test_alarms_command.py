@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 
-from alerting.cli.alarms import alarms as command
 from alerting.cli.doctor.examine import examine
+from alerting.cli.operate import alarms as command
 from alerting.errors import AlertingError
 from alerting.settings import load_settings
 from alerting.store.admin import stored_alarms

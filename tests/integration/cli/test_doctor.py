@@ -15,7 +15,7 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from alerting.cli import cli
-from alerting.cli.doctor import engines as looked_at
+from alerting.cli.doctor import services as looked_at
 from alerting.cli.doctor.check import Check, Note, look
 from alerting.cli.doctor.examine import examine
 from alerting.embedded.carriers import read_log
@@ -113,7 +113,7 @@ async def test_the_public_address_is_called(
     carriers: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await found(real(carriers)))["public address"].word == "note"
-    monkeypatch.setattr("alerting.cli.doctor.carriers.on_loopback", lambda _host: False)
+    monkeypatch.setattr("alerting.cli.doctor.services.on_loopback", lambda _host: False)
 
     async def answer(request: web.Request) -> web.Response:
         return web.Response(status=200 if request.path == "/healthz" else 404)

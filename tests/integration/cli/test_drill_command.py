@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from alerting.audience.importing import import_file
-from alerting.cli.doctor import carriers, ours
+from alerting.cli.doctor import ours, services
 from alerting.cli.doctor.check import Note
 from alerting.cli.drill import drill
 from alerting.errors import AlertingError
@@ -106,7 +106,7 @@ def test_doctor_notes_drills_that_go_by_the_number_that_warns() -> None:
         twilio_from="+447700900001", twilio2_account_sid="AC2", twilio2_auth_token="t",
         twilio2_from_drill="+447700900002",
     )  # fmt: skip
-    looks = carriers.looks(settings, None, None)
+    looks = services.looks(settings, None, None)
     (noted,) = [name for name in looks if name.endswith("for drills")]
     assert noted == "sms.1 for drills"
     assert isinstance(asyncio.run(looks[noted]()), Note)

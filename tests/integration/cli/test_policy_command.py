@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from alerting.cli.policy import policy
+from alerting.cli.policy_commands import policy
 from alerting.errors import AlertingError
 from alerting.throttle.policy.parse import default_policy, default_toml, parse_policy
 

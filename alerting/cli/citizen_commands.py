@@ -23,8 +23,8 @@ from alerting.audience.zones import Zones
 from alerting.cap import read
 from alerting.channels import registry
 from alerting.cli import common
-from alerting.cli.database import actor, do
-from alerting.cli.progress import progress
+from alerting.cli.common import progress
+from alerting.cli.transaction import actor, do
 from alerting.errors import BadInput
 from alerting.settings import settings
 from alerting.store import audit_log

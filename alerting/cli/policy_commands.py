@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.channels import registry
 from alerting.cli import common
 from alerting.cli.common import shown
-from alerting.cli.database import do, do_as
+from alerting.cli.transaction import do, do_as
 from alerting.dispatch.evaluation import policies
 from alerting.errors import BadInput
 from alerting.store.admin import policy_versions as store

@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cli import common
-from alerting.cli.database import acting, do, do_as
+from alerting.cli.transaction import acting, do, do_as
 from alerting.domain.alert import Status
 from alerting.domain.ground import read_geojson
 from alerting.domain.principal import RIGHTS, Principal
