@@ -5,7 +5,7 @@ CAP 1.2; `to_json` and `from_json` are the lossless JSON binding; `check` evalua
 """
 
 from alerting.cap.binding import from_json, to_json
-from alerting.cap.content import check
+from alerting.cap.content_check import check
 from alerting.cap.plausibility import called_a_test, contradictions
 from alerting.cap.reader import Reading, read
 from alerting.cap.report import CapError, Finding, Findings, InfoFacts

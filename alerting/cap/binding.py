@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from alerting.cap import dates, shapes
-from alerting.cap.alerts import refuse_silent
+from alerting.cap.alert_element import refuse_silent
 from alerting.cap.models import AlertModel
 from alerting.cap.report import CapError
 from alerting.domain.alert import Alert, Area, Info, NamedValue, Repair, Resource

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from alerting.cap.refusal import refuse_invisible
 from alerting.cap.report import CapError, Notes
-from alerting.cap.strict import refuse_invisible
 
 CAP_12 = "urn:oasis:names:tc:emergency:cap:1.2"
 CAP_11 = "urn:oasis:names:tc:emergency:cap:1.1"

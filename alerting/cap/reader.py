@@ -11,12 +11,12 @@ from typing import Literal
 from lxml import etree
 
 from alerting.cap import document
-from alerting.cap.alerts import alert_of, remarked
+from alerting.cap.alert_element import alert_of, remarked
 from alerting.cap.binding import from_json
 from alerting.cap.elements import is_cap, split
 from alerting.cap.envelopes import Carried, carried, is_envelope, unreal_outside
+from alerting.cap.refusal import refuse_invisible
 from alerting.cap.report import CapError
-from alerting.cap.strict import refuse_invisible
 from alerting.domain.alert import Alert, Status
 
 Kind = Literal["cap", "feed", "edxl", "json"]

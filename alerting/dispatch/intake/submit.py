@@ -10,8 +10,7 @@ from datetime import datetime
 from weakref import WeakValueDictionary
 
 from alerting.cap import read
-from alerting.cap.bounds import refuse_costly, refuse_large
-from alerting.cap.strict import refuse_unclear
+from alerting.cap.refusal import refuse_costly, refuse_large, refuse_unclear
 from alerting.clock import Clock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.evaluation import silences

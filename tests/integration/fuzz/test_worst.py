@@ -139,7 +139,7 @@ def test_what_is_issued_is_not_refused() -> None:
     corpus = os.environ.get("ALERTING_CORPUS")
     if not corpus:
         pytest.skip("ALERTING_CORPUS names no documents")
-    from alerting.cap.bounds import refuse_costly, refuse_large
+    from alerting.cap.refusal import refuse_costly, refuse_large
 
     seen = 0
     for path in sorted(Path(corpus).rglob("*")):

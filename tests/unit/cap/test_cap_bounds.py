@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerting.cap import CapError, read, to_xml
-from alerting.cap.bounds import (
+from alerting.cap.refusal import (
     LONGEST_VALUE,
     MOST_ELEMENTS,
     MOST_REFERENCES,

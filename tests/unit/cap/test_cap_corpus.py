@@ -17,7 +17,7 @@ from lxml import etree
 from strategies_cap import alerts
 
 from alerting.cap import CapError, check, from_json, read, to_json, to_xml
-from alerting.cap.strict import public_but
+from alerting.cap.refusal import public_but
 from alerting.domain.alert import Alert
 
 #: Corpus files that must not be acted on, and why.

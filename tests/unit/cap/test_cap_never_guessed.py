@@ -14,7 +14,7 @@ import pytest
 from cap_documents import flood
 
 from alerting.cap import CapError, check, read, to_json
-from alerting.cap.strict import public_but, refuse_unclear
+from alerting.cap.refusal import public_but, refuse_unclear
 from alerting.domain.alert import Alert, MsgType, Scope, Status
 from alerting.errors import BadInput
 

@@ -13,7 +13,7 @@ from lxml import etree
 from strategies_cap import alerts
 
 from alerting.cap import CapError, check, from_json, read, to_json, to_xml
-from alerting.cap.strict import public_but
+from alerting.cap.refusal import public_but
 from alerting.domain.alert import Alert, Polygon, Repair, Scope
 
 SLOW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))

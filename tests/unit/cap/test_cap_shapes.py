@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.cap import CapError, read, shapes, to_json
-from alerting.cap.strict import refuse_unclear
+from alerting.cap.refusal import refuse_unclear
 from alerting.domain.alert import Alert, Polygon
 
 RING = "54.1,-2.9 54.1,-2.8 54.2,-2.8 54.1,-2.9"

@@ -9,7 +9,7 @@ import pytest
 from cap_documents import flood
 
 from alerting.cap import CapError, check, contradictions, read, to_json
-from alerting.cap.strict import refuse_unclear
+from alerting.cap.refusal import refuse_unclear
 from alerting.domain.alert import Alert, Severity
 
 ALERT = flood().decode()

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from alerting.cap import rings
 from alerting.cap.plausibility import contradictions, odd
+from alerting.cap.refusal import FOR_WHOM, public_but
 from alerting.cap.report import Finding, Findings, InfoFacts
-from alerting.cap.strict import FOR_WHOM, public_but
 from alerting.domain.alert import Alert, Area, Info, MsgType, Scope
 from alerting.domain.blank import says_nothing
 

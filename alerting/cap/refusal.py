@@ -1,12 +1,17 @@
-"""Limits of a submission: no document costs more to read, store and send than a large one of those
-that are issued."""
+"""What a submission is refused for: its size, and what is never guessed about it.
+
+No document costs more to read, store and send than a large one of those that are issued. Never
+guessed is who speaks, whether it is real, and for whom: some of it for every alert, some only for a
+submission, whose sender is told at once and can correct it, while a feed's alert would be lost.
+"""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 
 from alerting.cap.report import CapError
-from alerting.domain.alert import Alert, Info
+from alerting.domain.alert import Alert, Info, Repair
 
 #: Limits counted in bytes, before parsing. National warnings in nine languages reach a tenth of
 #: them; a real coast in full detail has nearly as many numbers.
@@ -34,6 +39,16 @@ MOST_NAMES = 2_000
 #: Characters of a value such as an areaDesc or a geocode, and of all texts together.
 LONGEST_VALUE = 20_000
 MOST_TEXT = 300_000
+
+#: Texts for people, limited only in total.
+_LONG = frozenset({"description", "instruction", "note"})
+
+#: More errors than these are not listed in one sentence.
+_MOST_FAULTS = 5
+#: A name is compared, indexed and logged with everything done to its alert.
+LONGEST_NAME = 300
+#: The remedy when an alert for the public names recipients.
+FOR_WHOM = "Say Restricted or Private in scope, or leave out restriction and addresses."
 
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\r"})
 #: Digits become 0, separators of numbers a blank.
@@ -96,10 +111,6 @@ def refuse_large(alert: Alert) -> None:
     _most(total, MOST_TEXT, "characters in its texts")
 
 
-#: Texts for people, limited only in total.
-_LONG = frozenset({"description", "instruction", "note"})
-
-
 def _texts(alert: Alert) -> Iterator[tuple[str, str]]:
     """Every text with the name of its element."""
     yield "note", alert.note or ""
@@ -137,3 +148,44 @@ def _most(found: int, most: int, what: str) -> None:
             f"The alert has {found:,} {what}; at most {most:,} are taken.",
             remedy="Say it in several alerts, or simplify it.",
         )
+
+
+def refuse_invisible(name: str, text: str, whose: str = "alert") -> None:
+    """Raise CapError for a name with invisible characters, which is not the text it looks like, and
+    for one that is too long."""
+    if len(text) > LONGEST_NAME:
+        raise CapError(
+            f"The {whose} has a {name} of {len(text):,} characters; at most {LONGEST_NAME} are "
+            "taken.",
+            remedy="Shorten it.",
+        )
+    hidden = next((c for c in text if unicodedata.category(c) == "Cf"), None)
+    if hidden is not None:
+        raise CapError(
+            f"The {whose} has an invisible character, U+{ord(hidden):04X}, in its {name}.",
+            remedy=f"Write {name} again without it.",
+        )
+
+
+def public_but(alert: Alert) -> Repair | None:
+    """The remark on an alert that is public and names recipients; else None.
+
+    An exercise or test is never public, whatever its scope: its `addresses` name rosters.
+    """
+    named = [name for name in ("restriction", "addresses") if getattr(alert, name)]
+    if not alert.for_public or not named:
+        return None
+    return Repair("scope", f"Public, and yet {' and '.join(named)} given; read as Public")
+
+
+def refuse_unclear(alert: Alert) -> None:
+    """Raise CapError for a submission that leaves open whom it is for, how severe it is or when."""
+    whose = f"alert {alert.identifier[:80]!r}"
+    if alert.unclear:
+        more = len(alert.unclear) - _MOST_FAULTS
+        faults = [str(one) for one in alert.unclear[:_MOST_FAULTS]]
+        faults += [f"And {more} more."] if more > 0 else []
+        raise CapError(f"The {whose} is not clear. {' '.join(faults)}")
+    if unclear := public_but(alert):
+        said = unclear.what.partition(";")[0]
+        raise CapError(f"The {whose} has scope {said}.", remedy=FOR_WHOM)
