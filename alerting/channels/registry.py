@@ -1,9 +1,7 @@
-"""Which channels there are. A new one is a folder here and a line in `_ALL`."""
+"""Which channels there are. A new one is a folder here and a line in `SPECS`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,39 +14,20 @@ from alerting.errors import BadInput
 if TYPE_CHECKING:
     from alerting.channels.drill_wall import Refused
 
-_ALL = (
-    PUSH,
-    SMS,
-    EMAIL,
-)
-
-_specs: dict[str, ChannelSpec] = {}
-
-
-def register(spec: ChannelSpec) -> None:
-    """Add a channel for this process. Raises ValueError for a name that is taken."""
-    if spec.name in _specs:
-        raise ValueError(f"there is a channel {spec.name} already")
-    _specs[spec.name] = spec
-
-
-@contextmanager
-def registered(spec: ChannelSpec) -> Iterator[None]:
-    """A channel that is there while the block lasts."""
-    register(spec)
-    try:
-        yield
-    finally:
-        del _specs[spec.name]
-
-
-for _spec in _ALL:
-    register(_spec)
+#: Every channel by name.
+SPECS: dict[str, ChannelSpec] = {
+    spec.name: spec
+    for spec in (
+        PUSH,
+        SMS,
+        EMAIL,
+    )
+}
 
 
 def specs() -> tuple[ChannelSpec, ...]:
     """Every channel, in the order used where a citizen ranked none."""
-    return tuple(sorted(_specs.values(), key=lambda s: s.order))
+    return tuple(sorted(SPECS.values(), key=lambda s: s.order))
 
 
 def names() -> tuple[str, ...]:
@@ -58,7 +37,7 @@ def names() -> tuple[str, ...]:
 
 def spec(name: str) -> ChannelSpec:
     """The channel of this name. Raises BadInput where there is none."""
-    found = _specs.get(name)
+    found = SPECS.get(name)
     if found is None:
         raise BadInput(f"There is no channel named {name!r}.", remedy=f"Use {listed()}.")
     return found
@@ -67,14 +46,14 @@ def spec(name: str) -> ChannelSpec:
 def can_be_silent(name: str) -> bool:
     """True for a channel that can reach somebody without interrupting them; False also for one
     that this release does not have."""
-    found = _specs.get(name)
+    found = SPECS.get(name)
     return found is not None and found.can_be_silent
 
 
 def masked(name: str, endpoint: str) -> str:
     """Enough of an endpoint for its owner to know it again, and for nobody else to use it; nothing
     of one whose channel this release does not have."""
-    found = _specs.get(name)
+    found = SPECS.get(name)
     return "an address" if found is None else found.mask(endpoint)
 
 

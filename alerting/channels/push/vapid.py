@@ -36,14 +36,6 @@ def generate() -> bytes:
     )
 
 
-def public_key(pem: bytes) -> str:
-    """The public half in base64url, as a browser's `applicationServerKey` takes it.
-
-    Raises BadInput where the PEM holds no unencrypted P-256 private key.
-    """
-    return _public(_load(pem))
-
-
 @dataclass(frozen=True, slots=True)
 class _Token:
     header: str
