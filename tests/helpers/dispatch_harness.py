@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -108,7 +109,7 @@ class Hand(Worker):
         await self.recover()
         for lane in self._precedence.lanes:
             for channel in (PLAN, *registry.names()):
-                room = [(lane, channel, False)]
+                room = [(lane, channel, math.inf)]
                 for work in await queues.claim(self._db, room, owner=self._owner, lease_s=60):
                     await self._do(work)
                     return True
@@ -201,7 +202,7 @@ class DispatchHarness:
     async def claim(self, owner: str, *, lease_s: float = 30, lane: Lane = Lane.SEVERE) -> Work:
         """Claim the lane's plan, or its first chunk of the first channel that has one."""
         for channel in (PLAN, *registry.names()):
-            room = [(lane, channel, False)]
+            room = [(lane, channel, math.inf)]
             for work in await queues.claim(self.db, room, owner=owner, lease_s=lease_s):
                 return work
         raise AssertionError("nothing waits")

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 from uuid import UUID
 
 from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
@@ -20,85 +19,135 @@ from alerting.store.work.outbox import WIDEST, Work
 _ORDER = {lane: n for n, lane in enumerate(Lane)}
 _HIGHEST = (0, True)
 
-#: A chunk sent for longer than this yields when another alert waits for its channel.
+#: A chunk sent for longer than this lets another alert go first.
 SLICE_S = 1.0
-#: The same when the other chunk ranks before the next one of this alert.
-_SOON_S = 0.1
+#: The same when the other alert has not begun here, or its chunk ranks before this one.
+SOON_S = 0.1
 #: A chunk that has waited this long alternates with the highest priority, whatever its lane.
 PATIENCE_S = 30.0
 
-
-class _Waiting(NamedTuple):
-    work: Work
-    granted: asyncio.Future[None]
-    since_s: float
-
-    @property
-    def priority(self) -> tuple[int, bool]:
-        own = _priority(self.work)
-        return min(own, _HIGHEST) if time.monotonic() - self.since_s >= PATIENCE_S else own
+#: Alerts remembered as begun on a channel; one forgotten only goes first sooner.
+_REMEMBERED = 256
 
 
 class ChannelLocks:
-    """Locks a channel for one chunk at a time: by priority, then for another alert than the last,
-    then in order of arrival. Lives on one event loop."""
+    """Locks a channel for one chunk at a time: by priority, then by rank as the queue has it. Lives
+    on one event loop."""
 
     def __init__(self) -> None:
-        self._held: set[str] = set()
-        self._waiting: dict[str, list[_Waiting]] = defaultdict(list)
-        self._last: dict[str, UUID] = {}
+        self._locks: dict[str, _Lock] = defaultdict(_Lock)
 
     @asynccontextmanager
-    async def held(self, work: Work) -> AsyncIterator[None]:
+    async def held(self, work: Work) -> AsyncIterator[Turn]:
         """Hold the lock of the chunk's channel while the block lasts."""
-        channel = work.channel
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[channel].append(_Waiting(work, granted, time.monotonic()))
-        self._grant_next(channel)
+        turn = Turn(self._locks[work.channel], work)
         try:
-            await granted
-            yield
+            await turn.wait()
+            yield turn
         finally:
-            if granted.done() and not granted.cancelled():
-                self._held.discard(channel)
-            self._grant_next(channel)
+            turn.end()
 
-    def wanted(self, work: Work, sending_s: float) -> bool:
-        """True when a chunk that has been sent for `sending_s` must yield to one that waits for its
-        channel.
 
-        It yields at once to higher priority and to an end of its lane, after a time slice to
-        another alert of its lane, and sooner when that one ranks before the alert's next chunk.
+class Turn:
+    """One chunk at the lock of its channel: it waits, then it is sent."""
+
+    def __init__(self, lock: _Lock, work: Work) -> None:
+        self._lock = lock
+        self.work = work
+        self.rank = work.rank
+        self.since_s = 0.0
+        self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def priority(self) -> tuple[int, bool]:
+        """Higher lanes first, and in a lane ends and Cancels.
+
+        The end of a high-priority alert alternates with the highest priority: it must not wait for
+        hours behind an Extreme alert with a large audience, nor delay one with a small audience.
         """
-        own = _priority(work)
+        own = (_ORDER[self.work.lane], not self.work.first)
+        ends = self.work.first and self.work.lane in HIGH_PRIORITY_LANES
+        waits = not self.granted.done() and time.monotonic() - self.since_s >= PATIENCE_S
+        return min(own, _HIGHEST) if ends or waits else own
 
-        def goes_first(other: _Waiting) -> bool:
-            if other.priority != own or other.work.alert_id == work.alert_id:
+    async def wait(self) -> None:
+        """Return when the lock is this chunk's."""
+        self.since_s = time.monotonic()
+        self.granted = asyncio.get_running_loop().create_future()
+        self._lock.waiting.append(self)
+        self._lock.grant_next()
+        await self.granted
+        self.since_s = time.monotonic()
+
+    def is_wanted(self) -> bool:
+        """True when another chunk is to go first.
+
+        At once one of higher priority; after a moment one that ranks before, or that ranks before
+        the next chunk of this alert and whose own has not begun here; after a slice any other
+        alert's.
+        """
+        own, sending_s = self.priority, time.monotonic() - self.since_s
+
+        def goes_first(other: Turn) -> bool:
+            if other.priority != own or other.work.alert_id == self.work.alert_id:
                 return other.priority < own
-            soon = other.work.rank < work.rank + WIDEST
-            return sending_s >= (_SOON_S if soon else SLICE_S)
+            new = other.work.alert_id not in self._lock.begun
+            soon = other.rank < self.rank + WIDEST * new
+            return sending_s >= (SOON_S if soon else SLICE_S)
 
-        return any(goes_first(w) for w in self._waiting[work.channel] if not w.granted.done())
+        return any(goes_first(w) for w in self._lock.waiting if not w.granted.done())
 
-    def _grant_next(self, channel: str) -> None:
-        waiting = self._waiting[channel]
-        waiting[:] = [w for w in waiting if not w.granted.done()]
-        if not waiting or channel in self._held:
+    async def pass_on(self) -> None:
+        """Let those go first that rank before the next chunk of this alert; return when the lock
+        is this chunk's again."""
+        first = self._lock.first()
+        if first is not None and first.rank >= self.rank:
+            self.rank = max(first.rank, self.rank + WIDEST)
+        self.end()
+        await self.wait()
+
+    def end(self) -> None:
+        """Leave the lock to the next, or stop waiting for it."""
+        self._lock.leave(self)
+
+
+class _Lock:
+    """The lock of one channel, who has it and who waits for it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Turn] = []
+        self.begun: OrderedDict[UUID, None] = OrderedDict()
+        self._holder: Turn | None = None
+        self._last: tuple[Lane, bool] | None = None
+
+    def first(self) -> Turn | None:
+        """Who is next. Kinds of work that do not compare by rank alternate; of equals the first
+        that came."""
+        return min(
+            (w for w in self.waiting if not w.granted.done()),
+            key=lambda w: (w.priority, _kind(w) == self._last, w.rank),
+            default=None,
+        )
+
+    def grant_next(self) -> None:
+        turn = self.first()
+        if turn is None or self._holder is not None:
             return
-        last = self._last.get(channel)
-        # The first of equals: they are in order of arrival.
-        first = min(waiting, key=lambda w: (w.priority, w.work.alert_id == last))
-        waiting.remove(first)
-        self._held.add(channel)
-        self._last[channel] = first.work.alert_id
-        first.granted.set_result(None)
+        self.waiting.remove(turn)
+        self._holder, self._last = turn, _kind(turn)
+        self.begun[turn.work.alert_id] = None
+        self.begun.move_to_end(turn.work.alert_id)
+        if len(self.begun) > _REMEMBERED:
+            self.begun.popitem(last=False)
+        turn.granted.set_result(None)
+
+    def leave(self, turn: Turn) -> None:
+        if turn in self.waiting:
+            self.waiting.remove(turn)
+        if self._holder is turn:
+            self._holder = None
+        self.grant_next()
 
 
-def _priority(work: Work) -> tuple[int, bool]:
-    """Higher lanes first, and in a lane ends and Cancels.
-
-    The end of a high-priority alert alternates with the highest priority: it must not wait for
-    hours behind an Extreme alert with a large audience, nor delay one with a small audience.
-    """
-    own = (_ORDER[work.lane], not work.first)
-    return min(own, _HIGHEST) if work.first and work.lane in HIGH_PRIORITY_LANES else own
+def _kind(turn: Turn) -> tuple[Lane, bool]:
+    return turn.work.lane, turn.work.first

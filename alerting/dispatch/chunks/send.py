@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alerting.channels.base import REFUSED_CONTENT, Outcome
 from alerting.clock import Clock
 from alerting.dispatch.chunks.compose import Group
-from alerting.dispatch.chunks.locks import ChannelLocks
+from alerting.dispatch.chunks.locks import ChannelLocks, Turn
 from alerting.dispatch.chunks.outcome import after_send, asked_to_wait
 from alerting.dispatch.evaluation.chunk_evaluator import Sending
 from alerting.dispatch.lease import Lease
@@ -39,6 +39,9 @@ log = logger(__name__)
 
 #: Whether to release a chunk between two windows, so that others come first.
 ShouldYield = Callable[[Work], bool]
+
+#: A chunk evaluated longer ago than this is evaluated again instead of going on after others.
+_STALE_S = 30.0
 
 #: The code of a delivery whose message could not be composed; no provider was called.
 NOT_COMPOSED = "not-composed"
@@ -110,8 +113,9 @@ class Sender:
         """Open a window, call the provider for each delivery in it, record the outcomes, and
         repeat.
 
-        Stops between two windows when the alert has ended, this process is to stop, others come
-        first, or the provider asks for a pause; returns how long and where to continue.
+        Between two windows others may go first. Stops there when the alert has ended, this process
+        is to stop, its lane is to yield, or the provider asks for a pause; returns how long and
+        where to continue.
 
         Raises:
             Fenced
@@ -119,14 +123,26 @@ class Sender:
         work = lease.work
         size = await self._routes.window(work.channel, self._settings.window)
         job = _Job(lease, stored, group)
-        async with self._locks.held(work):
-            return await self._windows(job, windows(sendable, size, start=work.cursor))
+        parts = windows(sendable, size, start=work.cursor)
+        evaluated_s = time.monotonic()
+        async with self._locks.held(work) as turn:
+            return await self._windows(job, parts, turn, stale_s=evaluated_s + _STALE_S)
 
-    async def _windows(self, job: _Job, parts: Iterable[Sequence[Sending]]) -> Pause:
+    async def _windows(
+        self, job: _Job, parts: Iterable[Sequence[Sending]], turn: Turn, *, stale_s: float
+    ) -> Pause:
         lease, pause, done = job.lease, Pause(), _Done()
-        begun_s = time.monotonic()
         for no, window in enumerate(parts):
-            if self._stopping() or (no and self._yields(lease.work, time.monotonic() - begun_s)):
+            stops = self._stopping()
+            if no and not stops and turn.is_wanted():
+                stops = time.monotonic() >= stale_s
+                if not stops:
+                    # Nothing is in doubt while others send.
+                    await self._write(lease, done)
+                    done = _Done()
+                    await turn.pass_on()
+                    stops = self._stopping()
+            if stops or (no and self._should_yield(lease.work)):
                 pause = Pause(0, window[0].delivery.seq)
                 break
             state, still = await self._write(lease, done, window)
@@ -148,9 +164,6 @@ class Sender:
                 break
         await self._write(lease, done)
         return pause
-
-    def _yields(self, work: Work, sending_s: float) -> bool:
-        return self._locks.wanted(work, sending_s) or self._should_yield(work)
 
     async def _send(self, job: _Job, sending: Sending) -> Outcome:
         delivery_id = sending.delivery.id

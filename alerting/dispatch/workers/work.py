@@ -7,6 +7,7 @@ then alerts in turn. Plans have a queue of their own, so none waits behind chunk
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -25,7 +26,7 @@ from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.recovery import Recovery
 from alerting.domain.delivery import DeliveryState
-from alerting.domain.lane import HIGH_PRIORITY_LANES, higher_lanes
+from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane, higher_lanes
 from alerting.errors import AlertingError
 from alerting.observe.logs import logger
 from alerting.observe.metrics import WORK_FAILED, WORK_SECONDS
@@ -37,15 +38,16 @@ from alerting.store.ledger import deliveries
 from alerting.store.work import claims, queues
 from alerting.store.work.claims import Fenced
 from alerting.store.work.outbox import PLAN, Work
-from alerting.store.work.queues import Queue, Room
+from alerting.store.work.queues import Room
 
 log = logger(__name__)
 
 _T = TypeVar("_T")
 
-#: Rows of one queue in progress at once: a chunk is loaded and evaluated while another is sent. One
-#: row of another alert comes on top, so that it is ready when these have used their time slice.
+#: Rows of one queue in progress at once: a chunk is loaded and evaluated while another is sent.
 _AT_ONCE = 2
+#: The same with those that rank before one of these, so that they are ready when it waits.
+_MOST = 4
 
 #: A notification that found work keeps its process from the next one for this long: another process
 #: takes that.
@@ -166,34 +168,34 @@ class Worker:
         return None
 
     async def _claim(self) -> int:
-        room: list[Room] = []
-        full: list[Queue] = []
-        for lane, only_first in (await self._precedence.may_begin()).items():
-            competing = higher_lanes(lane) | {lane}
-            for channel in (PLAN, *registry.names()):
-                # What is lighter leaves the room of higher lanes alone.
-                here = [w for w in self._held() if w.channel == channel]
-                held = [w for w in here if w.lane in competing]
-                if len(held) < _AT_ONCE:
-                    room.append((lane, channel, only_first))
-                    continue
-                if lane in HIGH_PRIORITY_LANES and not any(w.first for w in here):
-                    # The end of a high-priority alert has room of its own.
-                    room.append((lane, channel, True))
-                if channel != PLAN and len(held) == _AT_ONCE and not only_first:
-                    full.append((lane, channel))
+        room: list[Room] = [
+            (lane, channel, below)
+            for lane, only_first in (await self._precedence.may_begin()).items()
+            for channel in (PLAN, *registry.names())
+            if (below := self._below(lane, channel, only_first=only_first)) > -math.inf
+        ]
         lease_s = self._settings.lease_s
         found = await queues.claim(self._db, room, owner=self._owner, lease_s=lease_s)
-        for queue in full:
-            mine = {w.alert_id for w in self._held() if w.channel == queue[1]}
-            found += await queues.claim_other(
-                self._db, queue, mine, owner=self._owner, lease_s=lease_s
-            )
         for work in found:
             task = asyncio.create_task(self._measured(work))
             self._running[task] = work
             task.add_done_callback(self._done)
         return len(found)
+
+    def _below(self, lane: Lane, channel: str, *, only_first: bool) -> float:
+        """The rank below which a row of this queue may be claimed now."""
+        here = [w for w in self._held() if w.channel == channel]
+        # What is lighter leaves the room of higher lanes alone.
+        competing = higher_lanes(lane) | {lane}
+        ranks = sorted(w.rank if w.lane is lane else -math.inf for w in here if w.lane in competing)
+        if len(ranks) < _AT_ONCE:
+            return 0.0 if only_first else math.inf
+        # The end of a high-priority alert has room of its own.
+        ends = lane in HIGH_PRIORITY_LANES and not any(w.first for w in here)
+        below = 0.0 if ends else -math.inf
+        if channel == PLAN or only_first or len(ranks) >= _MOST:
+            return below
+        return max(below, ranks[-1])
 
     def _held(self) -> Collection[Work]:
         return self._running.values()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
-from uuid import UUID
 
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,18 +38,6 @@ _CLAIM = f"""
         where o.lane = room.lane and o.channel = room.channel and o.state = '{W.READY}'
           and o.rank < room.below and o.not_before <= now()
         order by o.rank, o.id limit 1 for no key update skip locked) as w)
-    {_TAKE}"""  # noqa: S608
-
-#: Looks at few: whoever else waits stands near the front.
-_CLAIM_OTHER = f"""
-    with best as (
-      select o.id from outbox o
-      where o.state = '{W.READY}' and not o.alert_id = any(%(alerts)s) and o.id in (
-        select f.id from outbox f
-        where f.lane = %(lane)s and f.channel = %(channel)s and f.state = '{W.READY}'
-          and f.rank is not null and f.not_before <= now()
-        order by f.rank, f.id limit 5)
-      order by o.rank, o.id limit 1 for no key update skip locked)
     {_TAKE}"""  # noqa: S608
 
 #: Looks at the newest rows: what another alert has queued came while this one was planned. Of two
@@ -94,10 +80,9 @@ _YOUNG = f"""
 #: Rows woken by one claim.
 _MOST = 500
 
-#: A lane and a channel.
-Queue = tuple[Lane, str]
-#: A queue that is claimed from; True where only for ends and cancels.
-Room = tuple[Lane, str, bool]
+#: A lane and a channel, and the rank below which a row of that queue may be claimed: 0 for ends and
+#: cancels only, infinity for any.
+Room = tuple[Lane, str, float]
 
 
 async def claim(db: Database, room: Sequence[Room], *, owner: str, lease_s: float) -> list[Work]:
@@ -105,7 +90,7 @@ async def claim(db: Database, room: Sequence[Room], *, owner: str, lease_s: floa
     values = {
         "lanes": [lane.value for lane, _, _ in room],
         "channels": [channel for _, channel, _ in room],
-        "below": [0.0 if only_first else math.inf for _, _, only_first in room],
+        "below": [below for _, _, below in room],
         "owner": owner,
         "lease_s": lease_s,
     }
@@ -135,17 +120,6 @@ async def claim_one(
 def _work(row: psycopg.rows.TupleRow) -> Work:
     id_, alert_id, kind, lane, *rest = row
     return Work(id_, alert_id, kind, Lane(lane), *rest)
-
-
-async def claim_other(
-    db: Database, queue: Queue, alerts: Collection[UUID], *, owner: str, lease_s: float
-) -> list[Work]:
-    """Take from this queue the first row of another alert than these, if one is near the front."""
-    lane, channel = queue
-    values = {"lane": lane.value, "channel": channel, "alerts": list(alerts)}
-    async with db.pipelined() as driver:
-        rows = await driver.execute(_CLAIM_OTHER, values | {"owner": owner, "lease_s": lease_s})
-    return [_work(row) for row in await rows.fetchall()]
 
 
 async def smaller_waits(db: Database, plan: Work, *, enough: int) -> bool:

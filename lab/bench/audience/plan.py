@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -50,7 +51,7 @@ async def plan(data: bytes) -> dict[str, float]:
             notifier=runtime.notifier,
         )  # fmt: skip
         planner = Planner(runtime.db, runtime.clock, runtime.notifier, settings)
-        room = [(lane, outbox.PLAN, False) for lane in Lane]
+        room = [(lane, outbox.PLAN, math.inf) for lane in Lane]
         claimed = await queues.claim(runtime.db, room, owner="bench", lease_s=settings.lease_s)
         if not claimed:
             raise WorkFailed("There is no plan to make.")

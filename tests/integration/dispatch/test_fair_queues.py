@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import groupby
 from uuid import UUID
@@ -20,7 +21,7 @@ from alerting.store.work import claims, queues
 from alerting.store.work import outbox as store
 from alerting.store.work.outbox import PLAN, Ranks, Work
 
-SMS = (Lane.SEVERE, "sms", False)
+SMS = (Lane.SEVERE, "sms", math.inf)
 
 
 def one_of(data: bytes, name: str, severity: Severity = Severity.SEVERE) -> bytes:
@@ -124,7 +125,7 @@ async def test_tenant_with_many_alerts_leaves_the_first_place_to_another(
 ) -> None:
     many = [await submitted(harness, alert_xml, f"Event {n}", by="busy") for n in range(6)]
     one = await submitted(harness, alert_xml, "Bridge closed", by="quiet")
-    plans = [(Lane.SEVERE, PLAN, False)]
+    plans = [(Lane.SEVERE, PLAN, math.inf)]
     order = [
         w.alert_id
         for _ in range(3)
@@ -197,7 +198,7 @@ async def test_rows_of_programs_that_write_no_rank_are_claimed(
     await submitted(harness, alert_xml, "Dam broke")
     async with harness.db.begin() as c:
         await c.execute(update(outbox).values(rank=None))
-    assert await queues.claim(harness.db, [(Lane.SEVERE, PLAN, False)], owner="test", lease_s=60)
+    assert await queues.claim(harness.db, [(Lane.SEVERE, PLAN, math.inf)], owner="test", lease_s=60)
 
 
 @pytest.mark.parametrize("pace", [0, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -193,7 +194,7 @@ async def test_two_never_hold_the_same_work(harness: DispatchHarness, alert_xml:
     assert submitted.created
 
     async def grab(name: str) -> bool:
-        room = [(Lane.SEVERE, outbox.PLAN, False)]
+        room = [(Lane.SEVERE, outbox.PLAN, math.inf)]
         return bool(await queues.claim(harness.db, room, owner=name, lease_s=30))
 
     assert sum(await asyncio.gather(*(grab(f"w{i}") for i in range(8)))) == 1

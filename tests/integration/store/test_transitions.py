@@ -3,6 +3,7 @@ it is tried on each state, whether it may move it or not."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -282,8 +283,7 @@ async def test_work_of_the_dead_is_freed_and_queued_work_claimed_only_by_its_tab
     found = set()
     for act in (
         lambda: queues.recover(db, ["gone"]),
-        lambda: queues.claim(db, [(Lane.ROUTINE, "sms", False)], owner="x", lease_s=9),
-        lambda: queues.claim_other(db, (Lane.ROUTINE, "sms"), [uuid4()], owner="x", lease_s=9),
+        lambda: queues.claim(db, [(Lane.ROUTINE, "sms", math.inf)], owner="x", lease_s=9),
     ):
         for was in W:
             async with db.begin() as c:
