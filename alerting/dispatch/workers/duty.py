@@ -57,11 +57,10 @@ class Duty:
         """Do what fits into one transaction, and adapt the size to the time it took."""
         start = time.perf_counter()
         done = await self.step(connection, self.size)
-        self._adapt(time.perf_counter() - start)
-        return done
-
-    def _adapt(self, took_s: float) -> None:
+        took_s = time.perf_counter() - start
         if took_s > _AIM_S:
             self.size = max(1, self.size // 2)
-        elif took_s < _AIM_S / 4:
+        elif took_s < _AIM_S / 4 and done.more:
+            # Only a full one says how much fits: those with nothing to do are quick too.
             self.size = min(self.most, self.size * 2)
+        return done
