@@ -1,5 +1,5 @@
 """Audience: the citizens in an alert's areas."""
 
-from alerting.audience.find import anybody, count, find, holds, unknown_codes
+from alerting.audience.find import FEW, at_least, count, find, holds, unknown_codes
 
-__all__ = ["anybody", "count", "find", "holds", "unknown_codes"]
+__all__ = ["FEW", "at_least", "count", "find", "holds", "unknown_codes"]

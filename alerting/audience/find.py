@@ -29,6 +29,9 @@ _FIRST = 4
 #: The number of batches a later one may hold: fewer transactions, fuller chunks.
 _GROWTH = 4
 
+#: Who may not read the register learns nothing of fewer people: it would show who lives where.
+FEW = 10
+
 #: How many are looked at first to know whether anybody is there.
 _LOOKED_AT = 50
 
@@ -104,24 +107,29 @@ async def holds(
     return bool(len(await of_citizens(driver, await ground(driver, zones), [citizen_id])))
 
 
-async def anybody(connection: AsyncConnection, alert: Alert) -> bool:
-    """True when a public alert's areas hold anybody. Cheap when they hold many."""
+async def at_least(connection: AsyncConnection, alert: Alert, people: int) -> bool:
+    """True when a public alert's areas hold so many people. Cheap when they hold many more."""
     zones = Zones(alert)
     if not zones.zones:
         return False
     driver = await raw(connection)
     where = await ground(driver, zones)
     async with aclosing(gather(driver, where, among=None, first=_LOOKED_AT)) as found:
-        async for _ in found:
-            return True
+        async for hits in found:
+            people -= len(hits)
+            if people <= 0:
+                return True
     return False
 
 
-async def unknown_codes(connection: AsyncConnection, alert: Alert) -> list[NamedValue]:
-    """The geocodes of an alert that no citizen has, in its order."""
+async def unknown_codes(
+    connection: AsyncConnection, alert: Alert, *, least: int = 1
+) -> list[NamedValue]:
+    """The geocodes of an alert that fewer than `least` citizens have, in its order."""
     named = dict.fromkeys(g for i in alert.infos for a in i.areas for g in a.geocodes)
     asked = [(code, keys) for code in named for keys in ranges(code)]
-    unheld = await candidates.unheld(await raw(connection), [keys for _, keys in asked])
+    driver = await raw(connection)
+    unheld = await candidates.unheld(driver, [keys for _, keys in asked], least=least)
     known = {code for no, (code, _) in enumerate(asked) if no not in unheld}
     return [code for code in named if code not in known]
 

@@ -20,6 +20,9 @@ from alerting.replay.ledger import Source
 from alerting.replay.past import PastAlerts, PastCitizens
 from alerting.throttle.policy.parse import Policy
 
+#: Who replays alerts reads all of it, the register too.
+_RIGHTS = frozenset({"read"})
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -56,7 +59,7 @@ class Admission:
     async def admit(self, alert: Alert, expires_at: datetime) -> Admitted:
         """Find an alert's thread and event, and what it ends; it is known to those that follow."""
         past, now, same = self._past, alert.sent, self._policy.same_event
-        principal = Principal(f"key:{alert.sender}")
+        principal = Principal(f"key:{alert.sender}", rights=_RIGHTS)
         found = await place(past, alert, same, principal, now=now)
         screened = await screen(past, self._citizens, found, principal, (self._policy,), now=now)
         unsure, merged = found.placement.question is not None, [*found.placement.merged]

@@ -211,13 +211,13 @@ class PastCitizens:
     def __init__(self, concern: Concern) -> None:
         self._concern = concern
 
-    async def anybody(self, alert: Alert) -> bool:
-        return bool(self._concern.inside(alert))
+    async def at_least(self, alert: Alert, people: int) -> bool:
+        return len(self._concern.inside(alert)) >= people
 
     async def count(self, alert: Alert, *, unless_below: int) -> int:
         return len(self._concern.inside(alert))
 
-    async def unknown_codes(self, alert: Alert) -> Sequence[NamedValue]:
+    async def unknown_codes(self, alert: Alert, *, least: int) -> Sequence[NamedValue]:
         # Named in notes, and nobody reads those of a replay.
         return ()
 

@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.audience import FEW
 from alerting.audience.sample import sample
 from alerting.clock import Clock
 from alerting.dispatch.intake.foresee import Hears, foresee
@@ -31,18 +32,25 @@ _TIMEOUT_MS = 500
 
 
 async def interrupting(
-    db: Database, stored: StoredAlert, *, clock: Clock, all_channels_lanes: Collection[str]
+    db: Database,
+    stored: StoredAlert,
+    *,
+    clock: Clock,
+    all_channels_lanes: Collection[str],
+    discreet: bool,
 ) -> list[str]:
     """How many people a public update interrupts, as a note; none for any other alert.
 
     Also none where it cannot be found out in time: the alert is accepted already.
+
+    discreet: whoever asks may not read the register; numbers are then to the nearest ten.
     """
     if not _is_update(stored):
         return []
     try:
         async with db.begin() as connection:
             await limit_statements(connection, _TIMEOUT_MS)
-            return [await _sentence(connection, stored, clock, all_channels_lanes)]
+            return [await _sentence(connection, stored, clock, all_channels_lanes, discreet)]
     except Exception:
         log.exception("submission.not_foreseen", alert=str(stored.id))
         return []
@@ -62,6 +70,7 @@ async def _sentence(
     stored: StoredAlert,
     clock: Clock,
     all_channels_lanes: Collection[str],
+    discreet: bool,
 ) -> str:
     alert, now = stored.alert, clock.now()
     found = await sample(connection, alert, most=_MOST, now=now, seed=stored.id.int)
@@ -73,11 +82,16 @@ async def _sentence(
         best[citizen_id] = max(best[citizen_id], one.hears)
     people = len(found.recipients)
     counts = Counter(best[r.citizen_id] for r in found.recipients)
-    return _said(counts, people, found.weight)
+    return _said(counts, people, found.weight, discreet)
 
 
-def _said(counts: Counter[Hears], people: int, weight: float) -> str:
+def _said(counts: Counter[Hears], people: int, weight: float, discreet: bool) -> str:
+    if discreet and people < FEW:
+        return f"It interrupts fewer than {FEW} people, perhaps nobody: no more are in its areas."
+
     def number(count: float) -> str:
+        if discreet and weight == 1:
+            return f"about {round(count, -1):,.0f}" if count >= FEW else f"fewer than {FEW}"
         return f"{count:,.0f}" if weight == 1 else f"about {round(count * weight, -2) or 100:,.0f}"
 
     if not people:
@@ -89,9 +103,10 @@ def _said(counts: Counter[Hears], people: int, weight: float) -> str:
             (Hears.LATER, "hear later"),
             (Hears.NOTHING, "get nothing, for it tells them nothing new or they have no address"),
         )
-        if counts[how]
+        if counts[how] >= (FEW if discreet and weight == 1 else 1)
     ]
-    notified = number(counts[Hears.AT_ONCE]) if counts[Hears.AT_ONCE] else "nobody"
+    heard = counts[Hears.AT_ONCE] >= (FEW if discreet and weight == 1 else 1)
+    notified = number(counts[Hears.AT_ONCE]) if counts[Hears.AT_ONCE] or discreet else "nobody"
     first = f"It interrupts {notified} of {number(people)} people in its areas"
-    again = "" if counts[Hears.AT_ONCE] else " To insist, send an update with --tell-again."
+    again = "" if heard else " To insist, send an update with --tell-again."
     return f"{'; '.join([first, *rest])}.{again}"

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from alerting.audience import FEW
 from alerting.cap.plausibility import WIDE_KM
 from alerting.dispatch.placement.earlier import Register
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon
 
 #: Beyond this many people nobody waits for the exact number.
 _COUNTED = 10_000
-#: Of fewer people the number would show who lives where.
-_FEW = 10
 #: More names of geocodes are not listed.
 _NAMED = 5
 
@@ -29,57 +28,71 @@ class Looked:
     notes: tuple[str, ...] = ()
 
 
-async def look(register: Register, alert: Alert) -> Looked:
-    """What the register says of the areas of a public alert that is not the end of a danger."""
+async def look(register: Register, alert: Alert, *, discreet: bool) -> Looked:
+    """What the register says of the areas of a public alert that is not the end of a danger.
+
+    discreet: its sender may not read the register: fewer than `FEW` people are then as good as
+    nobody, so that no answer shows whether a certain one is there.
+    """
     if alert.msg_type not in (MsgType.ALERT, MsgType.UPDATE) or not alert.for_public or alert.ends:
         return Looked()
-    if wide := await _wide(register, alert):
+    least, nobody = (FEW, f"fewer than {FEW} people") if discreet else (1, "nobody")
+    if wide := await _wide(register, alert, least, nobody):
         return Looked(wide)
-    if await register.anybody(alert):
+    if await register.at_least(alert, least):
         return Looked()
     other = mirrored(alert)
-    if other is not None and (people := await _people(register, other)):
+    if other is not None and (people := await _people(register, other, least)):
         return Looked(
-            "Nobody of the register is in its areas, and with latitude and longitude exchanged "
-            f"they hold {people}. CAP writes latitude first."
+            f"{_none(discreet)}, and with latitude and longitude exchanged they hold {people}. "
+            "CAP writes latitude first."
         )
-    return Looked("", (await _nobody(register, alert),))
+    return Looked("", (await _nobody(register, alert, least, discreet),))
 
 
-async def _wide(register: Register, alert: Alert) -> str:
+def _none(discreet: bool) -> str:
+    if discreet:
+        return f"Fewer than {FEW} people of the register, perhaps nobody, are in its areas"
+    return "Nobody of the register is in its areas"
+
+
+async def _wide(register: Register, alert: Alert, least: int, nobody: str) -> str:
     circles = {c for i in alert.infos for a in i.areas for c in a.circles if c.radius_km > WIDE_KM}
     if not circles:
         return ""
     widest = max(circles, key=lambda c: c.radius_km)
     metres = replace(widest, radius_km=widest.radius_km / 1000)
-    here, there = [await _people(register, _only(alert, c)) or "nobody" for c in (widest, metres)]
+    here, there = [
+        await _people(register, _only(alert, c), least) or nobody for c in (widest, metres)
+    ]
     return (
         f"A circle of it has a radius of {widest.radius_km:,.0f} km and holds {here}; one of as "
         f"many metres holds {there}. CAP takes kilometres: draw a polygon where so much is meant."
     )
 
 
-async def _people(register: Register, alert: Alert) -> str:
-    """About how many people an alert's areas hold; "" where nobody. A sender may not read."""
-    if not await register.anybody(alert):
+async def _people(register: Register, alert: Alert, least: int) -> str:
+    """About how many people an alert's areas hold; "" where fewer than `least`."""
+    if not await register.at_least(alert, least):
         return ""
     found = await register.count(alert, unless_below=_COUNTED)
-    if found < _FEW:
-        return f"fewer than {_FEW} people"
-    # What is not below that is counted only in part where there are very many.
-    return f"about {found:,} people" if found <= _COUNTED else f"more than {_COUNTED:,} people"
+    if found < FEW:
+        return f"fewer than {FEW} people"
+    # Not to the last one: two areas that differ by a house would say who lives in it. What is not
+    # below that is counted only in part where there are very many.
+    about = round(found, -1)
+    return f"about {about:,} people" if found <= _COUNTED else f"more than {_COUNTED:,} people"
 
 
-async def _nobody(register: Register, alert: Alert) -> str:
-    codes = await register.unknown_codes(alert)
+async def _nobody(register: Register, alert: Alert, least: int, discreet: bool) -> str:
+    said = f"{_none(discreet)}." if discreet else f"{_none(discreet)}: it reaches nobody."
+    codes = await register.unknown_codes(alert, least=least)
     if not codes:
-        return "Nobody of the register is in its areas: it reaches nobody."
+        return said
     named = ", ".join(str(code)[:60] for code in codes[:_NAMED])
     rest = f" and {len(codes) - _NAMED} more" if len(codes) > _NAMED else ""
-    return (
-        "Nobody of the register is in its areas: it reaches nobody. Nobody has the geocode "
-        f"{named}{rest}."
-    )
+    who = f"Fewer than {FEW} people have" if discreet else "Nobody has"
+    return f"{said} {who} the geocode {named}{rest}."
 
 
 def mirrored(alert: Alert) -> Alert | None:

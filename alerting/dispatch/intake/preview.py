@@ -277,14 +277,20 @@ def _reasons(foreseen: Collection[Foreseen]) -> Counter[tuple[Hears, Reason | No
 async def _silences(
     connection: AsyncConnection, alert: Alert, foreseen: Collection[Foreseen], request: Request
 ) -> tuple[str, ...]:
-    """The silences that keep some of them back, in words; who made them for who may read alone."""
+    """The silences that keep some of them back, in words; who made them for who may read alone.
+
+    Who may not is told of those that would: that some are kept back says that somebody is there.
+    """
     now, named = request.now, request.principal.may("read")
     standing = await silences.standing(connection, now)
-    hit = {
-        (f.delivery.info_no, f.delivery.area_no)
-        for f in foreseen
-        if f.decision and f.decision.reason is Reason.SILENCED
-    }
+    if named:
+        hit = {
+            (f.delivery.info_no, f.delivery.area_no)
+            for f in foreseen
+            if f.decision and f.decision.reason is Reason.SILENCED
+        }
+    else:
+        hit = {(no, area) for no, i in enumerate(alert.infos) for area in range(len(i.areas) or 1)}
     found = {silenced_by(alert, *place, standing, now) for place in hit}
     return tuple(
         f"{s.id} until {s.ends_at.isoformat()}{by}: {s.comment}"

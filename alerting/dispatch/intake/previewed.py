@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from alerting.audience import FEW
 from alerting.audience.zones import Zones
 from alerting.channels import registry
 from alerting.channels.render import render
@@ -25,13 +26,14 @@ from alerting.store.alerts.stored_alerts import StoredAlert
 _SPREAD = 1.96
 #: How far off the size of a sampled audience itself may be.
 _SIZE_MARGIN = 0.05
-#: Of fewer people who may not read the register learns nothing: who lives there would show.
-FEW = 10
 
 #: No more texts are shown; the rest are those of fewer people.
 _TEXTS = 40
 #: So many messages are laid out to find them.
 _LAID_OUT = 400
+
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class Number:
 
     count: int
     margin: int = 0
+
+    def rounded(self) -> Number:
+        """The same to the nearest ten."""
+        return Number(round(self.count, -1), max(self.margin, FEW))
 
     def __str__(self) -> str:
         return f"{self.count:,}" if not self.margin else f"{self.count:,} ± {self.margin:,}"
@@ -111,9 +117,25 @@ class Preview:
 
     def discreet(self) -> Preview:
         """The same for whoever may not read who lives where: of few people nothing but that they
-        are few. Where nobody was looked at there is nothing to hide."""
-        if self.people.count >= FEW or self.expires_at is None:
+        are few, and of more no number to the last one, for two areas that differ by a house would
+        say who lives in it. Where nobody was looked at there is nothing to hide."""
+        if self.expires_at is None:
             return self
+        if self.people.count >= FEW:
+            return replace(
+                self,
+                people=self.people.rounded(),
+                hears=_of_many(self.hears),
+                channels=_of_many(self.channels),
+                languages=_of_many(self.languages),
+                untranslated=self.untranslated.rounded(),
+                reasons=_of_many(self.reasons),
+                texts=tuple(
+                    replace(t, deliveries=t.deliveries.rounded())
+                    for t in self.texts
+                    if t.deliveries.count >= FEW
+                ),
+            )
         return Preview(
             self.submitted,
             odd=self.odd,
@@ -154,6 +176,11 @@ class Preview:
             "area_km2": round(self.area_km2, 1),
             "expires_at": self.expires_at.isoformat() if self.expires_at else None,
         }
+
+
+def _of_many(numbers: Mapping[Key, Number]) -> dict[Key, Number]:
+    """The numbers of `FEW` or more, rounded."""
+    return {key: n.rounded() for key, n in numbers.items() if n.count >= FEW}
 
 
 def sentence(reason: Reason | None) -> str:

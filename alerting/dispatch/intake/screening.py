@@ -43,7 +43,7 @@ async def screen(
     second person may refuse must have stopped nothing.
     """
     alert, lane = found.alert, lane_of(found.alert)
-    looked = await look(register, alert)
+    looked = await look(register, alert, discreet=not principal.may("read"))
     notes = looked.notes
     if alert.msg_type in {MsgType.ACK, MsgType.ERROR}:
         return Screened(AlertState.RECORDED, f"{alert.msg_type} is kept, not sent", notes)

@@ -101,7 +101,11 @@ async def submit(
         *accepted.notes,
         *await _silenced(db, alert, clock),
         *await interrupting(
-            db, accepted.stored, clock=clock, all_channels_lanes=all_channels_lanes
+            db,
+            accepted.stored,
+            clock=clock,
+            all_channels_lanes=all_channels_lanes,
+            discreet=not principal.may("read"),
         ),
     ]
     return accepted.answer(notes)

@@ -120,14 +120,14 @@ class DatabaseRegister:
 
     connection: AsyncConnection
 
-    async def anybody(self, alert: Alert) -> bool:
-        return await audience.anybody(self.connection, alert)
+    async def at_least(self, alert: Alert, people: int) -> bool:
+        return await audience.at_least(self.connection, alert, people)
 
     async def count(self, alert: Alert, *, unless_below: int) -> int:
         return await audience.count(self.connection, alert, unless_below=unless_below)
 
-    async def unknown_codes(self, alert: Alert) -> Sequence[NamedValue]:
-        return await audience.unknown_codes(self.connection, alert)
+    async def unknown_codes(self, alert: Alert, *, least: int) -> Sequence[NamedValue]:
+        return await audience.unknown_codes(self.connection, alert, least=least)
 
 
 def _version(stored: StoredAlert) -> Version[UUID]:

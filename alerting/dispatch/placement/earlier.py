@@ -93,12 +93,12 @@ class EarlierAlerts(Protocol[Id]):
 class Register(Protocol):
     """The citizens, as far as intake asks for them."""
 
-    async def anybody(self, alert: Alert) -> bool:
-        """True where an alert's areas hold somebody."""
+    async def at_least(self, alert: Alert, people: int) -> bool:
+        """True where an alert's areas hold so many people."""
 
     async def count(self, alert: Alert, *, unless_below: int) -> int:
         """About how many citizens an alert's areas hold; any smaller number where no more than
         `unless_below`."""
 
-    async def unknown_codes(self, alert: Alert) -> Sequence[NamedValue]:
-        """The geocodes of an alert that nobody has."""
+    async def unknown_codes(self, alert: Alert, *, least: int) -> Sequence[NamedValue]:
+        """The geocodes of an alert that fewer than `least` citizens have."""

@@ -80,7 +80,9 @@ _HELD = f"""
 
 _UNHELD = f"""
     select z.no from {_ASKED}
-    where not exists (select from citizen_geocode g where {_KEY.format("g")})"""  # noqa: S608
+    where (select count(*) from (
+             select from citizen_geocode g where {_KEY.format("g")} limit %(least)s) as h)
+          < %(least)s"""  # noqa: S608
 
 _ROWS = f"""
     select citizen_id from ({_IN_CELLS}) as p union all
@@ -217,9 +219,10 @@ async def held(
     return await (await driver.execute(_HELD, values)).fetchall()
 
 
-async def unheld(driver: Driver, geocodes: Sequence[KeyRange]) -> set[int]:
-    """The places in `geocodes`, from 0, of those that nobody has a geocode in."""
-    rows = await (await driver.execute(_UNHELD, _geocodes(geocodes))).fetchall()
+async def unheld(driver: Driver, geocodes: Sequence[KeyRange], *, least: int) -> set[int]:
+    """The places in `geocodes`, from 0, of those that hold fewer than `least` geocodes."""
+    values = _geocodes(geocodes) | {"least": least}
+    rows = await (await driver.execute(_UNHELD, values)).fetchall()
     return {no - 1 for (no,) in rows}
 
 

@@ -12,7 +12,7 @@ from threading import get_ident
 
 import pytest
 from dispatch_harness import DispatchHarness
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from alerting.audience.cover import cell_of
 from alerting.cap import read, to_xml
@@ -24,7 +24,7 @@ from alerting.dispatch.intake.foresee import Hears
 from alerting.dispatch.intake.preview import preview
 from alerting.dispatch.intake.previewed import Preview, Spread
 from alerting.dispatch.intake.submission import KeyReused, Request, prepare
-from alerting.domain.alert import Alert, Area, Circle, MsgType, Severity
+from alerting.domain.alert import Alert, Area, Circle, MsgType, NamedValue, Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import Principal, internal
 from alerting.domain.segments import measure
@@ -197,6 +197,73 @@ async def around(harness: DispatchHarness, flood: Alert, people: int) -> bytes:
     return at(harness, replace(flood, infos=infos))
 
 
+async def test_who_may_not_read_never_learns_whether_one_person_is_there(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    """Of an area with nobody, one and nine people all that is said is the same."""
+    async with harness.db.begin() as c:
+        await silences.add(
+            c,
+            matchers=[Matcher.parse(f"sender={flood.sender}")],
+            area=None,
+            starts_at=NOON,
+            ends_at=NOON + timedelta(hours=1),
+            comment="known",
+            by="test",
+            now=NOON,
+        )
+    said = []
+    for people in (9, 1, 0):
+        data = await around(harness, flood, people)
+        said.append((await look(harness, data, SUBMITTER)).to_json())
+    assert said[0] == said[1] == said[2]
+    assert said[0]["silenced_by"]
+    assert any("Fewer than 10 people" in note for note in said[0]["notes"])
+
+
+@pytest.mark.parametrize("moved", ["mirrored", "metres", "geocode"])
+async def test_no_other_reading_of_an_area_says_so_either(
+    harness: DispatchHarness, flood: Alert, moved: str
+) -> None:
+    shapes = {
+        "mirrored": Area("x", circles=(Circle(2.5, 54.5, 1),)),
+        "metres": Area("x", circles=(Circle(54.5, 2.5, 900),)),
+        "geocode": Area("x", geocodes=(NamedValue("HOUSE", "7"),)),
+    }
+    said = []
+    for people in (9, 0):
+        await around(harness, flood, people)
+        async with harness.db.begin() as c:
+            ids = list(await c.scalars(select(citizen.c.id)))
+            if ids and moved == "geocode":
+                await c.execute(
+                    insert(metadata.tables["citizen_geocode"]),
+                    [{"citizen_id": i, "name": "HOUSE", "value": "7"} for i in ids],
+                )
+        infos = tuple(replace(i, areas=(shapes[moved],)) for i in flood.infos)
+        data = at(harness, replace(flood, infos=infos))
+        said.append((await look(harness, data, SUBMITTER)).to_json())
+        who_may_read = (await look(harness, data)).to_json()
+        assert people or any("nobody" in str(n).lower() for n in who_may_read["notes"])
+    assert said[0] == said[1]
+
+
+async def test_two_areas_that_differ_by_one_person_are_told_alike(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    said = []
+    for people in (14, 13):
+        data = await around(harness, flood, people)
+        found = await look(harness, data, SUBMITTER)
+        said.append((found.people, found.untranslated, found.area_km2))
+        numbers = [found.people, *found.hears.values(), *found.channels.values()]
+        numbers += [*found.languages.values(), *found.reasons.values()]
+        numbers += [t.deliveries for t in found.texts]
+        assert all(n.count % 10 == 0 and n.margin >= 10 for n in numbers)
+        assert found.texts
+    assert said[0] == said[1]
+
+
 @pytest.mark.parametrize("people", [9, 10])
 async def test_of_few_people_only_who_may_read_learns_more(
     harness: DispatchHarness, flood: Alert, people: int
@@ -207,7 +274,9 @@ async def test_of_few_people_only_who_may_read_learns_more(
         said = found.to_json()
         hidden = people < 10 and who is SUBMITTER
         assert found.few is hidden
-        assert said["people"] == ({"fewer_than": 10} if hidden else {"count": people, "margin": 0})
+        margin = 10 if who is SUBMITTER else 0
+        expected = {"fewer_than": 10} if hidden else {"count": people, "margin": margin}
+        assert said["people"] == expected
         for notified in ("hears", "channels", "languages", "reasons", "texts"):
             assert bool(said[notified]) is not hidden, notified
         assert said["area_km2"] > 7_000

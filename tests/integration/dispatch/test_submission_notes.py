@@ -7,11 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from dispatch_harness import DispatchHarness
+from sqlalchemy import delete, select, update
 
+from alerting.audience.cover import cell_of
 from alerting.cap import from_json, read, to_xml
 from alerting.dispatch.intake.submit import Submitted
-from alerting.domain.alert import Alert, MsgType, Severity
-from alerting.store.alerts import stored_alerts, stored_events
+from alerting.domain.alert import Alert, Area, Circle, MsgType, Severity
+from alerting.domain.principal import Principal, internal
+from alerting.store.alerts.stored_alerts import stored_alerts, stored_events
+from alerting.store.schema import citizen, place
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -21,13 +25,19 @@ def noon(harness: DispatchHarness) -> None:
     harness.begin_at(NOON)
 
 
-async def say(harness: DispatchHarness, alert: Alert, **changes: object) -> Submitted:
+async def say(
+    harness: DispatchHarness,
+    alert: Alert,
+    principal: Principal | None = None,
+    **changes: object,
+) -> Submitted:
     """Submit it as sent now and in force for hours."""
     sent = harness.clock.now()
     ends = sent + timedelta(hours=8)
-    infos = tuple(replace(i, expires=ends, onset=None) for i in alert.infos)
-    said = replace(alert, sent=sent, infos=infos)
-    return await harness.submit(to_xml(replace(said, **changes)), now=False)  # type: ignore[arg-type]
+    said = replace(alert, sent=sent, **changes)  # type: ignore[arg-type]
+    infos = tuple(replace(i, expires=ends, onset=None) for i in said.infos)
+    data = to_xml(replace(said, infos=infos))
+    return await harness.submit(data, now=False, principal=principal or internal("test"))
 
 
 async def test_what_is_taken_for_one_event_is_said_and_can_be_parted(
@@ -107,6 +117,30 @@ async def test_an_update_says_how_many_it_interrupts(
     (note,) = same.notes
     assert note.startswith(f"It interrupts nobody of {people} people")
     assert "--tell-again" in note
+
+
+async def test_who_may_not_read_is_told_of_no_single_person(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    """Neither how few people an update interrupts, nor whether there is anybody."""
+    submitter = Principal("key:gauges", rights=frozenset({"submit"}))
+    async with harness.db.begin() as c:
+        everybody = list(await c.scalars(select(citizen.c.id)))
+    said = []
+    for left in (14, 13, 9, 0):
+        async with harness.db.begin() as c:
+            await c.execute(delete(citizen).where(citizen.c.id.in_(everybody[left:])))
+            await c.execute(update(place).values(lat=54.5, lon=2.5, cell=cell_of(54.5, 2.5)))
+        harness.clock.advance(60)
+        alone = Area("x", circles=(Circle(54.5, 2.5, 50),))
+        infos = tuple(replace(i, areas=(alone,)) for i in flood.infos)
+        changes = {"identifier": f"v{left}", "msg_type": MsgType.UPDATE, "infos": infos}
+        done = await say(harness, flood, principal=submitter, **changes)
+        said.append([n for n in done.notes if "interrupt" in n])
+    assert said[0] == said[1]
+    assert "about 10 people" in said[0][0]
+    assert said[2] == said[3]
+    assert "fewer than 10 people" in said[2][0]
 
 
 async def test_who_insists_says_so_in_the_document(harness: DispatchHarness, flood: Alert) -> None:
