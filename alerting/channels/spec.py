@@ -134,9 +134,8 @@ Check: TypeAlias = Callable[[], Awaitable[Finding]]
 class ChannelSpec:
     """One channel.
 
-    name: in the database, the register's header, policies and addresses of providers. noun: what a
-        citizen calls one message of it. order: its place where a citizen ranked none; the least is
-        tried first.
+    name: in the database, the register's header, policies and addresses of providers. order: its
+        place where a citizen ranked none; the least is tried first.
     can_be_silent: it can reach somebody without interrupting them. wakes: what is not sent
         silently interrupts. reports_delivery: its providers report what arrived, so that silence
         means something. leave_link: its messages have room for a link to unsubscribe.
@@ -156,7 +155,6 @@ class ChannelSpec:
     """
 
     name: str
-    noun: str
     order: int
     can_be_silent: bool
     wakes: bool

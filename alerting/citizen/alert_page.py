@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader
@@ -9,23 +10,35 @@ from jinja2 import Environment, PackageLoader
 from alerting.channels.text.content import Content, gather
 from alerting.channels.text.phrases import direction, phrases
 from alerting.channels.text.texts import paragraphs
+from alerting.citizen.words import Words, words_for
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.language import best_language
 
 pages = Environment(loader=PackageLoader("alerting.citizen"), autoescape=True, trim_blocks=True)
 pages.filters["paragraphs"] = paragraphs
+pages.filters["direction"] = direction
 
-#: The banner above an alert that is not in force.
+#: The banner above an alert that is not in force: in the reader's language where the public sees
+#: it, else in English.
 _BANNERS = {
     AlertState.HELD: "This alert has not been released. Nobody has been warned by it.",
     AlertState.RECORDED: "This is kept for the record. It is not sent to anybody.",
-    AlertState.CANCELLED: "This alert has been cancelled.",
-    AlertState.SUPERSEDED: "A newer version has replaced this alert.",
-    AlertState.EXPIRED: "This alert has ended.",
+}
+_PUBLIC_BANNERS: dict[AlertState, Callable[[Words], str]] = {
+    AlertState.CANCELLED: lambda words: words.cancelled,
+    AlertState.SUPERSEDED: lambda words: words.superseded,
+    AlertState.EXPIRED: lambda words: words.expired,
 }
 
 _CLOSED = "This alert is for a closed group of people, not for the public."
+
+
+class Banner(NamedTuple):
+    """A sentence above an alert, and its language."""
+
+    language: str
+    text: str
 
 
 class Reading(NamedTuple):
@@ -62,9 +75,14 @@ def alert_page(document: Alert, state: AlertState, *, reading: Reading, path: st
         if info.language == language
     ]
     first = shown[0][0] if shown else _content(document, -1, words)
-    banners = [_BANNERS.get(state, "")]
+    banners = []
     if not document.is_drill and not document.for_public:
-        banners.insert(0, _CLOSED)
+        banners.append(Banner("en", _CLOSED))
+    if state in _BANNERS:
+        banners.append(Banner("en", _BANNERS[state]))
+    elif state in _PUBLIC_BANNERS:
+        ours = words_for(first.words.language)
+        banners.append(Banner(ours.language, _PUBLIC_BANNERS[state](ours)))
     return pages.get_template("alert.html").render(
         language=language,
         direction=direction(language),
@@ -73,7 +91,7 @@ def alert_page(document: Alert, state: AlertState, *, reading: Reading, path: st
         words=first.words,
         words_direction=direction(first.words.language),
         shown=shown or [(first, None)],
-        banners=[b for b in banners if b],
+        banners=banners,
         path=path,
     )
 

@@ -17,8 +17,10 @@ from starlette.convertors import Convertor, register_url_convertor
 from alerting.bootstrap import Runtime
 from alerting.cap import from_json
 from alerting.channels import registry
+from alerting.channels.text.phrases import direction
 from alerting.citizen.alert_page import alert_page, pages, reading
 from alerting.citizen.page_cache import PageCache, tag_of
+from alerting.citizen.words import words_for
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.links import CODE, Purpose
@@ -82,11 +84,11 @@ async def alert(
     try:
         known = UUID(alert_id)
     except ValueError:
-        return _page("gone.html", 404, text=_UNKNOWN)
+        return _gone(request)
     path = f"/a/{known}"
     found = await _kept(request).find(run.db, path, partial(stored_alerts.get, alert_id=known))
     if found is None or not found[0].for_public or not _issued(found[0]):
-        return _page("gone.html", 404, text=_UNKNOWN)
+        return _gone(request)
     return _shown(request, *found, _wanted(lang, accept_language), path)
 
 
@@ -103,11 +105,11 @@ async def own(
     try:
         alert_id = run.links.alert_id(token)
     except NotFound as e:
-        return _page("gone.html", 404, text=str(e))
+        return _gone(request, str(e))
     async with run.db.begin() as connection:
         stored = await stored_alerts.get(connection, alert_id)
     if stored is None:
-        return _page("gone.html", 404, text=_UNKNOWN)
+        return _gone(request)
     return _own(request, stored, from_json(stored.document), _wanted(lang, accept_language))
 
 
@@ -123,12 +125,12 @@ async def short(
     path = f"/{code}"
     found = await _kept(request).find(run.db, path, partial(stored_alerts.by_code, code=code))
     if found is None:
-        return _page("gone.html", 404, text=_UNKNOWN)
+        return _gone(request)
     (stored, document), wanted = found, _wanted(lang, accept_language)
     if not stored.for_public:
         return _own(request, stored, document, wanted)
     if not _issued(stored):
-        return _page("gone.html", 404, text=_UNKNOWN)
+        return _gone(request)
     return _shown(request, stored, document, wanted, path)
 
 
@@ -190,7 +192,7 @@ async def ask(request: Request, token: str) -> Response:
         async with run.db.begin() as connection:
             about = await directory.reachable(connection, leaving.address_id)
     except NotFound as e:
-        return _page("gone.html", 404, text=str(e))
+        return _gone(request, str(e))
     done = about.left and leaving.purpose is Purpose.LEAVE
     return _leaving(request, leaving.purpose, about.endpoint, left=done)
 
@@ -212,7 +214,7 @@ async def leave(request: Request, token: str) -> Response:
             else:
                 endpoint = await directory.leave(connection, leaving.address_id, actor="citizen")
     except NotFound as e:
-        return _page("gone.html", 404, text=str(e))
+        return _gone(request, str(e))
     return _leaving(request, leaving.purpose, endpoint, left=True)
 
 
@@ -225,7 +227,7 @@ async def come_back(request: Request, token: str) -> Response:
         async with run.db.begin() as connection:
             about = await directory.come_back(connection, address_id, actor="citizen")
     except NotFound as e:
-        return _page("gone.html", 404, text=str(e))
+        return _gone(request, str(e))
     endpoint = Endpoint(about.channel, about.endpoint)
     return _leaving(request, Purpose.LEAVE, endpoint, left=False, back=about)
 
@@ -239,11 +241,11 @@ def _leaving(
     back: AddressState | None = None,
 ) -> Response:
     answer = _page(
+        request,
         _LEAVE[purpose],
         path=request.scope["path"].removesuffix("/back"),
         done=left,
         back=back,
-        by=registry.spec(endpoint.channel).noun,
         address=registry.masked(*endpoint),
     )
     answer.headers.update(_OWN)
@@ -257,8 +259,19 @@ async def style(request: Request) -> Response:
     return _unless_known(request, answer, tag_of(answer.body))
 
 
-def _page(name: str, status: int = 200, **values: Any) -> Response:
-    return _html(pages.get_template(name).render(**values), status, headers=_UNKEPT)
+def _gone(request: Request, text: str = _UNKNOWN) -> Response:
+    return _page(request, "gone.html", 404, text=text)
+
+
+def _page(request: Request, name: str, status: int = 200, **values: Any) -> Response:
+    wanted = _wanted(
+        request.query_params.get("lang", ""), request.headers.get("accept-language", "")
+    )
+    words = words_for(wanted)
+    page = pages.get_template(name).render(
+        words=words, language=words.language, direction=direction(words.language), **values
+    )
+    return _html(page, status, headers=_UNKEPT)
 
 
 def _html(html: str | bytes, status: int = 200, *, headers: dict[str, str]) -> Response:

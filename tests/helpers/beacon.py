@@ -62,7 +62,6 @@ def beacon(beacons: Beacons) -> ChannelSpec:
     """The channel that lights these."""
     return ChannelSpec(
         name="beacon",
-        noun="beacon",
         order=9,
         can_be_silent=False,
         wakes=True,

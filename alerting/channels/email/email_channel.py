@@ -140,7 +140,6 @@ def _is_typed_as(value: str) -> bool:
 
 EMAIL = ChannelSpec(
     name="email",
-    noun="e-mail",
     order=3,
     can_be_silent=True,
     # No mail wakes anybody.

@@ -62,7 +62,6 @@ async def _examine(setup: Setup) -> Finding:
 
 PUSH = ChannelSpec(
     name="push",
-    noun="notification",
     order=1,
     can_be_silent=True,
     wakes=True,

@@ -134,7 +134,6 @@ async def _no_drill_sender() -> Finding:
 
 SMS = ChannelSpec(
     name="sms",
-    noun="text message",
     order=2,
     can_be_silent=False,
     wakes=True,

@@ -10,6 +10,7 @@ from served import Served
 from sqlalchemy import func, insert, select, update
 
 from alerting.citizen.page_cache import PageCache
+from alerting.citizen.words import table
 from alerting.domain.links import CODE, Links, Purpose
 from alerting.drills import rosters
 from alerting.store.admin.secrets import get_or_create
@@ -271,9 +272,39 @@ async def test_leaving_takes_one_press_and_no_look(served: Served) -> None:
     assert await consent(served, id_) is True
     left = await served.http.post(url, data={"List-Unsubscribe": "One-Click"})
     assert left.status_code == 200
-    assert "no more alerts by e-mail" in left.text
+    assert "You will get no more alerts at <bdi>a…@example.org</bdi>." in left.text
     assert "set-cookie" not in left.headers
     assert await consent(served, id_) is False
+
+
+async def test_leaving_is_said_in_the_readers_language(served: Served) -> None:
+    url = f"/u/{served.runtime.links.token(await an_address(served))}"
+    arabic = {"Accept-Language": "ar-EG,en;q=0.5"}
+    said = [
+        (await served.http.request(method, url + more, headers=arabic)).text
+        for method, more in (("GET", ""), ("POST", ""), ("GET", ""), ("POST", "/back"))
+    ]
+    for page, words in zip(said, ("ask", "left", "left", "back"), strict=True):
+        assert '<html lang="ar" dir="rtl">' in page
+        assert getattr(table()["ar"], words).split("{address}")[0] in page
+    assert "<bdi>a…@example.org</bdi>" in said[1]
+    nobody = await served.http.get("/u/nobody?lang=ja")
+    assert f"<h1>{table()['ja'].not_found}</h1>" in nobody.text
+    other = await served.http.get(url, headers={"Accept-Language": "\xff;;,"})
+    assert "Stop these messages?" in other.text
+
+
+async def test_the_end_of_an_alert_is_said_in_the_readers_language(
+    served: Served, alert_xml: bytes
+) -> None:
+    id_ = await submit(served, alert_xml)
+    for state in ("cancelled", "superseded"):
+        async with served.runtime.db.begin() as c:
+            await c.execute(update(alert_table).values(planned_at=func.now(), state=state))
+        served.app.state.page_cache = PageCache()
+        page = (await served.http.get(f"/a/{id_}?lang=ar")).text
+        banner = getattr(table()["ar"], state)
+        assert f'<p class="banner" role="status" lang="ar" dir="rtl">{banner}</p>' in page
 
 
 async def test_the_same_link_takes_it_back(served: Served) -> None:
@@ -291,7 +322,7 @@ async def test_the_same_link_takes_it_back(served: Served) -> None:
     assert (await served.http.get(f"{url}/back")).status_code == 405
     back = await served.http.post(f"{url}/back")
     assert back.status_code == 200
-    assert "You will get alerts by e-mail again" in back.text
+    assert "You will get alerts at <bdi>a…@example.org</bdi> again." in back.text
     assert await consent(served, id_) is True
     assert "Stop these messages?" in (await served.http.get(url)).text
 
@@ -315,10 +346,10 @@ async def test_nothing_is_promised_to_an_address_that_is_not_used(
     back = await served.http.post(f"{url}/back")
     assert back.status_code == 200
     assert "You will get alerts" not in back.text
-    assert "You still get no alerts by e-mail" in back.text
+    assert "You still get no alerts at <bdi>a…@example.org</bdi>." in back.text
     assert said in back.text
     assert back.text.count("<li>") == 1
-    assert "Ask that office" in back.text
+    assert "Ask the office where you registered" in back.text
 
 
 async def test_leaving_counts_for_every_row_of_the_address(served: Served) -> None:
