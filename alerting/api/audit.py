@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
 
 from alerting.api.access import Requires, RuntimeDep
 from alerting.api.described import answers
@@ -42,8 +42,8 @@ async def page(
             examples=["alert", "key.revoke"],
         ),
     ] = "",
-    since: Annotated[datetime | None, Query(description="Only at or after this time.")] = None,
-    until: Annotated[datetime | None, Query(description="Only before this time.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only at or after this time.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Only before this time.")] = None,
     before: Annotated[
         int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before.")
     ] = None,

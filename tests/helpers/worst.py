@@ -28,7 +28,7 @@ def _repeated(part: str, most: int = MOST_BYTES - 2_000) -> str:
     return part * (most // len(part.encode()))
 
 
-def _xml(inner: str = _AREA, *, infos: str = "", top: str = "", after: str = "") -> bytes:
+def document(inner: str = _AREA, *, infos: str = "", top: str = "", after: str = "") -> bytes:
     return f"{_HEAD}{top}{_INFO}{inner}</info>{infos}</alert>{after}".encode()
 
 
@@ -38,11 +38,11 @@ def _ring(points: Points) -> str:
 
 def _polygons(*rings: Points) -> bytes:
     shapes = "".join(f"<polygon>{_ring(r)}</polygon>" for r in rings)
-    return _xml(f"<area><areaDesc>Lower Port</areaDesc>{shapes}</area>")
+    return document(f"<area><areaDesc>Lower Port</areaDesc>{shapes}</area>")
 
 
 def _areas(*rings: Points) -> bytes:
-    return _xml(
+    return document(
         "".join(
             f"<area><areaDesc>Part {n}</areaDesc><polygon>{_ring(r)}</polygon></area>"
             for n, r in enumerate(rings)
@@ -53,7 +53,7 @@ def _areas(*rings: Points) -> bytes:
 def _text(part: str, name: str = "description") -> bytes:
     """A text of one part again and again; XML's marks are escaped."""
     escaped = part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _xml(f"<{name}>{_repeated(escaped, _TEXT)}</{name}>{_AREA}")
+    return document(f"<{name}>{_repeated(escaped, _TEXT)}</{name}>{_AREA}")
 
 
 _TEXT = 290_000
@@ -125,7 +125,7 @@ KINDS: dict[str, Callable[[Random], bytes]] = {
     "sticks-apart": lambda r: _areas(*sticks(r, r.randint(100, 950))),
     "squares": lambda r: _areas(*squares(r, 950)),
     "world": lambda r: _areas(*squares(r, 500, side=60)),
-    "circles": lambda r: _xml(
+    "circles": lambda r: document(
         "<area><areaDesc>x</areaDesc>"
         + "".join(
             f"<circle>{lat:.3f},{lon:.3f} {r.randint(1, 900)}</circle>"
@@ -133,25 +133,25 @@ KINDS: dict[str, Callable[[Random], bytes]] = {
         )
         + "</area>"
     ),
-    "points": lambda r: _xml(
+    "points": lambda r: document(
         f"<area><areaDesc>x</areaDesc><polygon>{_repeated('1,1 ')}</polygon></area>"
     ),
-    "points-blank": lambda r: _xml(
+    "points-blank": lambda r: document(
         f"<area><areaDesc>x</areaDesc><polygon>{_repeated('1 2 ')}</polygon></area>"
     ),
     # Many of one thing
-    "elements": lambda r: _xml(_repeated("<a/>")),
-    "areas": lambda r: _xml(
+    "elements": lambda r: document(_repeated("<a/>")),
+    "areas": lambda r: document(
         _repeated("<area><areaDesc>a</areaDesc><circle>1,1 1</circle></area>")
     ),
-    "areas-allowed": lambda r: _xml(
+    "areas-allowed": lambda r: document(
         "".join(
             f"<area><areaDesc>{_words(r, 3)}</areaDesc><geocode><valueName>A</valueName>"
             f"<value>{n}</value></geocode></area>"
             for n in range(950)
         )
     ),
-    "geocodes": lambda r: _xml(
+    "geocodes": lambda r: document(
         "<area><areaDesc>a</areaDesc>"
         + "".join(
             f"<geocode><valueName>UGC</valueName><value>{_words(r, 2)}</value></geocode>"
@@ -159,43 +159,43 @@ KINDS: dict[str, Callable[[Random], bytes]] = {
         )
         + "</area>"
     ),
-    "geocode-list": lambda r: _xml(
+    "geocode-list": lambda r: document(
         "<area><areaDesc>a</areaDesc><geocode><valueName>UGC</valueName>"
         f"<value>{_repeated('TXC001 ', 19_000)}</value></geocode></area>"
     ),
-    "infos": lambda r: _xml(infos=_repeated(f"{_INFO}</info>")),
-    "infos-allowed": lambda r: _xml(
+    "infos": lambda r: document(infos=_repeated(f"{_INFO}</info>")),
+    "infos-allowed": lambda r: document(
         infos="".join(
             f"{_INFO}<headline>{_words(r, 8)}</headline><description>{_words(r, 200)}"
             f"</description>{_AREA}</info>"
             for _ in range(98)
         )
     ),
-    "parameters": lambda r: _xml(
+    "parameters": lambda r: document(
         _AREA.replace("<area>", "")[:0]
         + _repeated("<parameter><valueName>a</valueName><value>1</value></parameter>", 170_000)
         + _AREA
     ),
-    "attributes": lambda r: _xml(_repeated('<area a="1"/>')),
-    "attributes-of-one": lambda r: _xml(
+    "attributes": lambda r: document(_repeated('<area a="1"/>')),
+    "attributes-of-one": lambda r: document(
         "<area " + " ".join(f'a{n}="1"' for n in range(150_000)) + "/>" + _AREA
     ),
-    "references": lambda r: _xml(
+    "references": lambda r: document(
         top="<references>"
         + _repeated("worst@example.org,old,2026-11-01T00:00:00+00:00 ")
         + "</references>"
     ),
-    "references-allowed": lambda r: _xml(
+    "references-allowed": lambda r: document(
         top="<references>"
         + "".join(f"worst@example.org,old-{n},2026-10-31T00:00:00+00:00 " for n in range(490))
         + "</references>"
     ),
-    "references-loose": lambda r: _xml(top=f"<references>{_repeated('a,')}</references>"),
-    "addresses": lambda r: _xml(top=f"<addresses>{_repeated('a ')}</addresses>"),
-    "incidents": lambda r: _xml(top=f"<incidents>{_repeated('fire9 ')}</incidents>"),
-    "identifier": lambda r: _xml().replace(b"worst-1", _repeated("long").encode()),
-    "sender": lambda r: _xml().replace(b"worst@example.org", _repeated("long").encode()),
-    "resource": lambda r: _xml(
+    "references-loose": lambda r: document(top=f"<references>{_repeated('a,')}</references>"),
+    "addresses": lambda r: document(top=f"<addresses>{_repeated('a ')}</addresses>"),
+    "incidents": lambda r: document(top=f"<incidents>{_repeated('fire9 ')}</incidents>"),
+    "identifier": lambda r: document().replace(b"worst-1", _repeated("long").encode()),
+    "sender": lambda r: document().replace(b"worst@example.org", _repeated("long").encode()),
+    "resource": lambda r: document(
         "<resource><resourceDesc>x</resourceDesc><mimeType>image/png</mimeType><derefUri>"
         + _repeated("iVBORw0K", 1_800_000)
         + f"</derefUri></resource>{_AREA}"
@@ -206,7 +206,7 @@ KINDS: dict[str, Callable[[Random], bytes]] = {
     "items": lambda r: _text("<li" + " " * r.randint(1, 100_000)),
     "blanks": lambda r: _text(" " * 1_000),
     "long-word": lambda r: _text("a"),
-    "leave-marks": lambda r: _xml(
+    "leave-marks": lambda r: document(
         f"<description>{'[[leave-' * 15_000}{'link]]' * 15_000}</description>{_AREA}"
     ),
     "bold": lambda r: _text(" **a"),
@@ -215,21 +215,21 @@ KINDS: dict[str, Callable[[Random], bytes]] = {
     "sentences": lambda r: _text("Go. ", name="instruction"),
     "numbers": lambda r: _text("12:30 M5.1 case 4711 ", name="instruction"),
     "capitals": lambda r: _text("in Lower Port ", name="instruction"),
-    "words": lambda r: _xml(f"<description>{_words(r, 40_000)}</description>{_AREA}"),
+    "words": lambda r: document(f"<description>{_words(r, 40_000)}</description>{_AREA}"),
     "ideographs": lambda r: _text("避難してください。"),
-    "too-much-text": lambda r: _xml(f"<description>{_words(r, 280_000)}</description>{_AREA}"),
-    "headline": lambda r: _xml(f"<headline>{_words(r, 2_500)}</headline>{_AREA}"),
+    "too-much-text": lambda r: document(f"<description>{_words(r, 280_000)}</description>{_AREA}"),
+    "headline": lambda r: document(f"<headline>{_words(r, 2_500)}</headline>{_AREA}"),
     # What is no CAP
-    "ampersands": lambda r: _xml(f"<description>{_repeated('& ')}</description>"),
-    "controls": lambda r: _xml("<description>" + _repeated("\x01") + "</description>"),
-    "comments": lambda r: b"<!---->" * 280_000 + _xml(),
-    "comments-inside": lambda r: _xml(_repeated("<!---->")),
-    "blanks-before": lambda r: b" " * 1_990_000 + _xml(),
-    "deep": lambda r: _xml("<a>" * 300_000),
-    "entities": lambda r: _xml(f"<description>{_repeated('&amp;')}</description>{_AREA}"),
-    "cdata": lambda r: _xml(f"<description>{_repeated('<![CDATA[x]]>')}</description>{_AREA}"),
+    "ampersands": lambda r: document(f"<description>{_repeated('& ')}</description>"),
+    "controls": lambda r: document("<description>" + _repeated("\x01") + "</description>"),
+    "comments": lambda r: b"<!---->" * 280_000 + document(),
+    "comments-inside": lambda r: document(_repeated("<!---->")),
+    "blanks-before": lambda r: b" " * 1_990_000 + document(),
+    "deep": lambda r: document("<a>" * 300_000),
+    "entities": lambda r: document(f"<description>{_repeated('&amp;')}</description>{_AREA}"),
+    "cdata": lambda r: document(f"<description>{_repeated('<![CDATA[x]]>')}</description>{_AREA}"),
     "feed": lambda r: b"<feed>" + b"<entry><a/></entry>" * 100_000 + b"</feed>",
-    "many-alerts": lambda r: b"<x>" + _xml() * 3_000 + b"</x>",
+    "many-alerts": lambda r: b"<x>" + document() * 3_000 + b"</x>",
     "nothing": lambda r: b"x" * 2_000_000,
     # JSON
     "json-deep": lambda r: b'{"a":' + b"[" * 990_000 + b"]" * 990_000 + b"}",

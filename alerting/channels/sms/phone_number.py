@@ -15,6 +15,9 @@ from alerting.channels.spec import Address, BadAddress
 #: The form in which spreadsheets write a long number.
 _SCIENTIFIC = re.compile(r"[+=']*\d+([.,]\d+)?[eE][+-]?\d+")
 
+#: A stroke before the last few digits: the number of another line, which ends in these instead.
+_TWO_LINES = re.compile(r"/\D*(?:\d\D*){1,3}\Z")
+
 #: Beside digits, blanks and hyphens of any kind.
 _BETWEEN = frozenset("()./+\N{FULLWIDTH PLUS SIGN}")
 
@@ -42,6 +45,10 @@ def parse(value: str, *, allow_loopback: bool = False) -> Address:
                 f"a phone number holds no {character!r}.",
                 remedy="Write +, digits and blanks only, without an extension.",
             )
+    if _TWO_LINES.search(written):
+        raise BadAddress(
+            "this is more than one phone number.", remedy="Write one, without a stroke."
+        )
     try:
         number = phonenumbers.parse(written)
     except phonenumbers.NumberParseException as e:

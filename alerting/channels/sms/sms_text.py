@@ -26,6 +26,9 @@ MAX_SEGMENTS = {"GSM-7": 3, "UCS-2": 4}
 _DIGEST_SEGMENTS = 4
 _DIGEST_LINE_CHARS = 110
 
+#: No SMS holds as many characters, whatever they are typeset as.
+_MOST_CHARS = 2 * MAX_SEGMENTS["GSM-7"] * 160
+
 #: At least this much guidance is worth shortening a long headline or area for.
 _GUIDANCE_CHARS = 60
 
@@ -93,8 +96,8 @@ def _laid_out(content: Content) -> _Laid:
     for room in _ROOMS:
         if _fits(_compose(content, room, clip(guidance, _GUIDANCE_CHARS))):
             compose = partial(_compose, content, room)
-            whole = compose(guidance)
-            if _fits(whole):
+            # Of what is far too long nobody counts every letter.
+            if len(guidance) <= _MOST_CHARS and _fits(compose(guidance)):
                 return _Laid(_with_impact(content, compose, guidance), room is not _ROOMS[0])
             return _Laid(_longest(guidance, compose), True)
     end = " ".join(filter(None, (content.link, closed(content.no_action, content.words.language))))
@@ -125,8 +128,7 @@ def _with_impact(content: Content, compose: Callable[[str], str], guidance: str)
 
 def _longest(text: str, compose: Callable[[str], str]) -> str:
     """What `compose` makes of the longest beginning of `text` that still fits."""
-    whole = compose(text)
-    if _fits(whole):
+    if len(text) <= _MOST_CHARS and _fits(whole := compose(text)):
         return whole
     # No more characters than this fit in any encoding. A longer beginning never takes less room,
     # nor, by a letter outside GSM-7, gets more.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from functools import lru_cache
 
 from alerting.domain.blank import says_nothing
 
@@ -50,6 +51,9 @@ _LINK = re.compile(r"\[([^\[\]\n]+)\]\((https?://[^\s()]+)\)", re.I)
 #: Characters without a form, and halves of one, but for tabs and line ends.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
+#: Longer texts take milliseconds, and are not cleaned again for each area.
+_LONG = 1_000
+
 #: Some senders escape a text twice, some three times.
 _LAYERS = 4
 
@@ -63,6 +67,10 @@ def clean(text: str | None) -> str:
     if not text:
         return ""
     text = clip(text, MOST_CHARACTERS)
+    return _clean_long(text) if len(text) > _LONG else _clean(text)
+
+
+def _clean(text: str) -> str:
     for _ in range(_LAYERS):
         before = text
         if "<" in text:
@@ -80,6 +88,10 @@ def clean(text: str | None) -> str:
     text = _SPACES.sub(" ", text).replace("\n ", "\n").replace(" \n", "\n")
     text = _BLANK_LINES.sub("\n\n", text).strip()
     return "" if says_nothing(text) else text
+
+
+#: An alert's texts are the same in each of its areas, of which it may have a thousand.
+_clean_long = lru_cache(maxsize=64)(_clean)
 
 
 def _unmarked(text: str) -> str:

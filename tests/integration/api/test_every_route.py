@@ -137,6 +137,49 @@ async def test_odd_names_at_every_route(
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
+#: What stands where a query or a header has a value, percent-encoded as a client would send it.
+VALUES = (
+    *NAMES.values(), "", "true", "nan", "1e400", "%00", "0001-01-01T00:00:00%2B23:59",
+    "9999-12-31T23:59:59-23:59", "2026-02-30T00:00:00Z", "2026-11-28T00:00:00", "-90,180",
+    "-90.0000000001,180", "91,181", "NaN,NaN", "%D9%A3,%D9%A3", "a=b", "SAME=000000", "=", "UGC=",
+    "9999999999999999-" + "f" * 32, "-9999999999999999-" + "0" * 32, "%D9%A3-" + "0" * 32,
+    "held", "citizen%20%ED%A0%80", "person:%25", "%25", "_",
+)  # fmt: skip
+
+
+async def test_odd_values_of_every_parameter(
+    served: Served, alert_xml: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Forged cursors, times at the end of time, numbers in other scripts: each is answered."""
+    everything = await served.person("everybody", *RIGHTS)
+    cap = {**everything, "Content-Type": "application/cap+xml"}
+    await served.http.post("/v1/alerts?now=true", content=alert_xml, headers=cap)
+    tried = 0
+    for path, calls in served.app.openapi()["paths"].items():
+        for method, call in calls.items():
+            for parameter in call.get("parameters", ()):
+                if parameter["in"] != "query":
+                    continue
+                for value in VALUES:
+                    url = f"{filled(path, 'example-flood-0001')}?{parameter['name']}={value}"
+                    body = alert_xml if method == "post" else b""
+                    answer = await served.http.request(method, url, content=body, headers=cap)
+                    assert answer.status_code < 500, (method, url, answer.text)
+                    tried += 1
+    assert tried > 500
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+async def test_a_time_without_offset_is_nobodys(served: Served) -> None:
+    everything = await served.person("everybody", *RIGHTS)
+    for path in ("/v1/alerts", "/v1/audit"):
+        for name in ("since", "until"):
+            url = f"{path}?{name}=2026-11-28T00:00:00"
+            answer = await served.http.get(url, headers=everything)
+            assert answer.status_code == 422, url
+            assert name in answer.json()["detail"]
+
+
 async def test_odd_bodies_at_every_route(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     everything = await served.person("everybody", *RIGHTS)
     for method, path in routes(served):

@@ -107,6 +107,8 @@ async def test_consent_a_citizen_withdrew_survives_the_register(db: Database, fi
         ("x,en,,,,,,,,,+447700900123 ext. 5,,", "without an extension"),
         ("x,en,,,,,,,,,+447700900123 #5,,", "without an extension"),
         ("x,en,,,,,,,,,+447700900123;ext=5,,", "without an extension"),
+        ("x,en,,,,,,,,,+49 30 123456/7,,", "sms: this is more than one phone number"),
+        ("x,en,,,,,,,,,+49 30 123456 / 7 8,,", "sms: this is more than one phone number"),
         ("x,en,,,,,,,,,4.477E+11,,", "sms: '4.477E+11' is a number that a spreadsheet has rounded"),
         ("x,en,,,,,,,,,+4.47701E+11,,", "is a number that a spreadsheet has rounded"),
         ("x,en,,,,,,,,,+1 5550100,,", "sms: this phone number lacks its area code"),

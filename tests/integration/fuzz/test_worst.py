@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 import shapely
 from sizes import size
-from worst import KINDS, MOST_BYTES
+from worst import KINDS, MOST_BYTES, document
 
 from alerting.audience import cover
 from alerting.audience.zones import Zones
@@ -132,6 +133,37 @@ def test_no_document_costs_more_than_it_may(kind: str) -> None:
             if spent > (MOST_PLANNING_S if name == "planning" else MOST_S)
         }
         assert not dear, f"seed {seed}: {dear}"
+
+
+@pytest.mark.parametrize("channel", ["sms", "email", "push"])
+@pytest.mark.parametrize("part", ["<a href=http://x>x</a> ", "see http://x.org/a. ", "Go. "])
+def test_a_text_is_prepared_once_for_all_areas(channel: str, part: str) -> None:
+    """A chunk composes for each area its citizens are in, of which an alert may have a thousand."""
+    areas = "".join(
+        f"<area><areaDesc>Part {n}</areaDesc><circle>50.5,8.5 {n}</circle></area>"
+        for n in range(1, 21)
+    )
+    texts = _repeated_in(part, "description") + _repeated_in(part, "instruction")
+    alert = intake(document(texts + areas))
+    assert alert is not None
+
+    def composed() -> None:
+        for area_no in range(20):
+            render(
+                alert,
+                info_no=0,
+                area_no=area_no,
+                channel=channel,
+                language="en",
+                link="https://x.org/a",
+            )
+
+    spent, _ = cost_s(composed)
+    assert spent <= MOST_S
+
+
+def _repeated_in(part: str, name: str) -> str:
+    return f"<{name}>{escape(part) * (30_000 // len(part))}</{name}>"
 
 
 def test_what_is_issued_is_not_refused() -> None:
