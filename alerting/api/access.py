@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+import difflib
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import QueryParams
 
 from alerting.api.rates import AtOnce, Rate, caller
 from alerting.bootstrap import Runtime
-from alerting.errors import NotAllowed
+from alerting.errors import BadInput, NotAllowed
 from alerting.settings import Settings
 from alerting.store.admin import api_keys
 from alerting.store.admin.api_keys import ApiKey
@@ -96,7 +99,11 @@ class Requires:
 
 
 class Keyed(APIRoute):
-    """A route whose key is checked before its body is read: FastAPI reads and parses first."""
+    """A route whose key is checked before its body is read: FastAPI reads and parses first.
+
+    A parameter that it does not have is refused, and so is one that comes twice where it has one
+    value: who writes `dryrun=true` must not send an alert by it.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -104,9 +111,35 @@ class Keyed(APIRoute):
             (d.call for d in self.dependant.dependencies if isinstance(d.call, Requires)), None
         )
 
+        names = _parameters(self)
+
         async def keyed(request: Request) -> Response:
             if needs is not None:
                 request.state.key = await needs.check(request, await _bearer(request))
+            _refuse_unknown(request.query_params, names)
             return await handler(request)
 
         return keyed
+
+
+def _parameters(route: APIRoute) -> dict[str, bool]:
+    """The names of a route's query parameters, and whether each may come several times."""
+    return {
+        field.alias: get_origin(field.field_info.annotation) is list
+        for field in route.dependant.query_params
+    }
+
+
+def _refuse_unknown(given: QueryParams, names: Mapping[str, bool]) -> None:
+    """Raise BadInput for a query parameter that is not there, or that comes twice."""
+    counts = Counter(name for name, _ in given.multi_items())
+    for name, count in counts.items():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            known = ", ".join(names) or "none"
+            raise BadInput(
+                f"There is no parameter {name[:80]!r}.",
+                remedy=f"Did you mean {near[0]!r}?" if near else f"There are: {known}.",
+            )
+        if count > 1 and not names[name]:
+            raise BadInput(f"The parameter {name!r} comes {count} times.", remedy="Give it once.")

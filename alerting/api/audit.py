@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
-from alerting.api.access import Requires, RuntimeDep
+from alerting.api.access import Keyed, Requires, RuntimeDep
 from alerting.api.described import answers
 from alerting.api.models.administration import AuditPage
 from alerting.store import audit_log
 from alerting.store.admin.api_keys import ApiKey
 from alerting.store.alerts import stored_alerts
 
-router = APIRouter(prefix="/v1/audit", tags=["audit"])
+router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=Keyed)
 
 Auditor = Annotated[ApiKey, Depends(Requires("people"))]
 

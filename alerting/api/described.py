@@ -24,6 +24,9 @@ call asks for.
 cancel. The same key and body again answer 200 and change nothing, as long as the alert is kept; \
 the same key with another body is refused with 422. Keys of different callers never meet.
 
+**Parameters.** A query parameter that a call does not have is refused with 422, and so is a \
+second value where it takes one: a mistyped `dry_run` sends nothing.
+
 **Paging.** A list answers at most `limit` items and `next`. Give `next` as `after` (in the audit \
 as `before`) to get the page that follows; `next` is null on the last page. It stays valid while \
 items are added.

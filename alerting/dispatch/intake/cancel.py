@@ -17,7 +17,7 @@ from alerting.clock import Clock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.evaluation.chunk_evaluator import ended_as
 from alerting.dispatch.intake.accept import accept, lock_submission
-from alerting.dispatch.intake.authority import authorise_end
+from alerting.dispatch.intake.authority import authorise, authorise_end
 from alerting.dispatch.intake.notice import notice_of
 from alerting.dispatch.intake.repeats import repeated
 from alerting.dispatch.intake.submission import Request, Submitted, prepare
@@ -144,10 +144,7 @@ async def cancel(
             versions = await _standing(connection, thread_ids, principal)
             if not versions:
                 await refuse_pruned(connection, stored)
-            if not versions or dry_run:
-                return await _as_it_stands(
-                    connection, stored, request.now, versions=versions, dry_run=dry_run
-                )
+                return await _as_it_stands(connection, stored, request.now, dry_run=dry_run)
             notice = notice_of(
                 [v.alert for v in sorted(versions, key=lambda v: v.order_at)],
                 now=request.now,
@@ -155,6 +152,12 @@ async def cancel(
                 false_alarm=false_alarm,
                 valid_s=valid_s,
             )
+            if dry_run:
+                # What cancelling would refuse a dry run refuses.
+                authorise(principal, notice)
+                return await _as_it_stands(
+                    connection, stored, request.now, versions=versions, dry_run=True
+                )
             await lock_submission(connection, notice, request)
             if _ids(await _standing(connection, thread_ids, principal)) != _ids(versions):
                 continue

@@ -191,6 +191,22 @@ async def test_only_an_alerts_own_sender_or_who_may_end_any_cancels_it(
     assert (answer.status_code, answer.json()["state"]) == (202, "cancelled"), answer.text
 
 
+@pytest.mark.parametrize(
+    "limits", [{"statuses": [Status.EXERCISE]}, {"area": read_geojson(ELSEWHERE)}]
+)
+async def test_a_dry_run_of_a_cancel_is_refused_where_the_cancel_is(
+    served: Served, alert_xml: bytes, limits: dict[str, Any]
+) -> None:
+    alert_id = (await submit(served, served.auth, alert_xml)).json()["id"]
+    auth = await limited(served, **limits)
+    answers = [
+        await served.http.post(f"/v1/alerts/{alert_id}/cancel", json=body, headers=auth)
+        for body in ({"dry_run": True}, {})
+    ]
+    assert [a.status_code for a in answers] == [403, 403]
+    assert answers[0].json() == answers[1].json()
+
+
 async def test_who_approves_must_be_somebody_whose_business_the_alert_is(
     served: Served, alert_xml: bytes
 ) -> None:

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from alerting.api.access import Requires
 from alerting.api.bounds import USUAL_BYTES, Bounded
 from alerting.api.rates import Rate, TooMany, network
-from alerting.domain.principal import internal
+from alerting.domain.principal import RIGHTS, internal
 from alerting.store.admin import api_keys
 
 
@@ -90,6 +90,40 @@ async def test_a_key_is_checked_before_the_body_is_read(served: Served) -> None:
             headers = {"Content-Type": "application/json", **given}
             answer, _, body = await ask(served, method, path, headers=headers, receive=unread)
             assert answer == status, (method, path, body)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "said"),
+    [
+        ("POST", "/v1/alerts", "now=true&dryrun=true", "Did you mean 'dry_run'?"),
+        ("POST", "/v1/alerts", "now=true&dry-run=true", "Did you mean 'dry_run'?"),
+        ("POST", "/v1/alerts", "dry_run=true&dry_run=false", "comes 2 times"),
+        ("POST", "/v1/alerts/example-flood-0001/cancel", "dry_run=true", "There are: none."),
+        ("GET", "/v1/alerts", "status=held", "Did you mean 'state'?"),
+        ("PUT", "/v1/policy", "dry_run=true", "There are: note."),
+    ],
+)
+async def test_a_parameter_that_is_not_there_does_nothing_else(
+    served: Served, alert_xml: bytes, method: str, path: str, query: str, said: str
+) -> None:
+    """Who mistypes `dry_run` would send the alert, or end it."""
+    auth = await served.person("everybody", *RIGHTS)
+    cap = {**auth, "Content-Type": "application/cap+xml"}
+    first = alert_xml.replace(b"0001", b"0000")
+    sent = await served.http.post("/v1/alerts?now=true", content=first, headers=cap)
+    assert sent.status_code == 202
+    path = path.replace("example-flood-0001", sent.json()["id"])
+    body = b"" if path.endswith("cancel") else alert_xml
+    answer = await served.http.request(method, f"{path}?{query}", content=body, headers=cap)
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]
+    found = (await served.http.get("/v1/alerts", headers=auth)).json()["alerts"]
+    assert [(one["id"], one["state"]) for one in found] == [(sent.json()["id"], "accepted")]
+
+
+async def test_several_values_of_a_list_are_taken(served: Served) -> None:
+    answer = await served.http.get("/v1/alerts?state=held&state=accepted", headers=served.auth)
+    assert answer.status_code == 200
 
 
 async def test_what_says_that_it_is_too_large_is_not_read(served: Served) -> None:
