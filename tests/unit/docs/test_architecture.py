@@ -59,6 +59,18 @@ def test_labels_with_a_file_name_lead_to_that_file() -> None:
     assert wrong == []
 
 
+def test_every_package_is_on_the_page() -> None:
+    linked = [(DOCS / target).resolve() for target in code_links().values()]
+    packages = {p.parent for p in (ROOT / "alerting").rglob("*.py") if "migrations" not in p.parts}
+    missing = [
+        p.relative_to(ROOT).as_posix()
+        for p in sorted(packages)
+        if not any(file.is_relative_to(p) for file in linked)
+        and f"`{p.relative_to(ROOT).as_posix()}`" not in text_of(PAGE)
+    ]
+    assert missing == []
+
+
 def test_the_tables_are_those_of_the_schema() -> None:
     listed = [name for row in rows(section(PAGE, "Tables")) for name in named(row[0])]
     assert sorted(listed) == sorted(metadata.tables)
