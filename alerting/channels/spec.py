@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from alerting.channels.base import Channel, ErrorClass, Rendering
 from alerting.domain.delivery import DeliveryState
+from alerting.domain.lane import Lane
 from alerting.domain.segments import Segments
 from alerting.errors import BadInput
 
@@ -102,15 +103,15 @@ class Setup:
 class Provider:
     """One company or server that carries a channel.
 
-    name: `sms.1`, `sms.2`, … in the order of the settings. own_extreme: extreme alerts have a
-    sender of their own there, with a rate of its own. slow_s: an answer that takes longer is slow
+    name: `sms.1`, `sms.2`, … in the order of the settings. own_lanes: the lanes that have a sender
+    of their own there, with a rate of its own. slow_s: an answer that takes longer is slow
     for one of its kind. by_origin: the servers behind the addresses are what works or does not,
     each for itself.
     """
 
     name: str
     channel: Channel
-    own_extreme: bool = False
+    own_lanes: frozenset[Lane] = frozenset()
     slow_s: float = 3.0
     by_origin: bool = False
 

@@ -73,6 +73,5 @@ class SenderRates:
 
 
 def _sender(provider: Provider, lane: Lane) -> str:
-    """Extreme may have a sender of its own, with the whole rate to itself."""
-    own = lane is Lane.EXTREME and provider.own_extreme
-    return f"{provider.name}:extreme" if own else provider.name
+    """A lane may have a sender of its own, with the whole rate to itself."""
+    return f"{provider.name}:{lane.value}" if lane in provider.own_lanes else provider.name
