@@ -128,7 +128,7 @@ def _print_pruned(done: Pruned, days: int) -> None:
     "--resend",
     multiple=True,
     type=click.Choice(registry.names()),
-    help="Send what nobody can look up once more on this channel, flagged, in every lane.",
+    help="Resend, flagged, messages of this channel that cannot be looked up; in every lane.",
 )
 @click.option(
     "--stops",

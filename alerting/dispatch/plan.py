@@ -160,7 +160,7 @@ class Planner:
         alert: Alert,
         everywhere: bool,
     ) -> AsyncGenerator[list[Recipient]]:
-        """Who is to be told, but for whom the ledger may have from a planner before us."""
+        """Recipients, without those an earlier planner of this plan has already written."""
         batch = self._settings.chunk_size
         again = work.alert_id if work.fence > 1 else None
         if alert.ends:

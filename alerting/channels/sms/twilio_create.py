@@ -1,8 +1,8 @@
-"""Create a message at Twilio: the SDK says once how a text is asked for, every message who gets it.
+"""Create a message at Twilio: build each request with the SDK once and reuse it per text.
 
-What the SDK makes of a create differs between the messages of a text in the number and in where
-Twilio reports. To have it made anew for each cost more than all the rest of the request, so it is
-made once, with marks in their places.
+The requests of one text differ only in the number and in the address of the status callback. To
+build each with the SDK cost more than the rest of the request, so it is built once, with marks in
+their places.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _LOCK = """
 
 _THERE = "select id from delivery where id = any(%(ids)s)"
 
-#: Who has it has it, by whichever try: only a failure is of the try it names.
+#: A delivery report applies whichever attempt it names; a failure only to the attempt it names.
 _MOVE = f"""
     update delivery d set
       state = r.state, code = r.code,
