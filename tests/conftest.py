@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 from databases import CONFIG, Databases
+from hypothesis import settings as chance
+from sizes import size
 
 from alerting.domain.principal import RIGHTS
 from alerting.embedded import engines as embedded
@@ -22,6 +24,10 @@ from alerting.store.db import Database
 
 #: Tests that run where no engine can.
 UNIT = Path(__file__).parent / "unit"
+
+# No example is judged by the clock: a busy machine is no fault.
+chance.register_profile("usual", max_examples=size(40, 400), deadline=None)
+chance.load_profile("usual")
 
 
 def pytest_runtest_setup() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -121,11 +122,7 @@ class Provider:
     def send(self, who: str, cost: int = 1) -> bool:
         now = now_s()
         self.sent.append((now, who, cost))
-        recent = 0
-        for at in reversed(self.accepted):
-            if at <= now - 1:
-                break
-            recent += 1
+        recent = len(self.accepted) - bisect_right(self.accepted, now - 1)
         if recent + 1 > self.limit:
             self.refused.append(now)
             return False

@@ -545,7 +545,7 @@ def test_no_sequence_loses_doubles_or_moves_back(stage: type[Guarantee]) -> None
     run_state_machine_as_test(
         stage,
         settings=settings(
-            max_examples=size(15, 200),
+            max_examples=size(6, 200),
             stateful_step_count=12,
             deadline=None,
             # Shrinking costs minutes, and twelve steps are read as they are.

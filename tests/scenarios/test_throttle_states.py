@@ -446,7 +446,7 @@ def test_no_sequence_breaks_an_invariant(database_url: str, redis_url: str) -> N
     run_state_machine_as_test(
         Days,
         settings=settings(
-            max_examples=size(10, 200),
+            max_examples=size(5, 200),
             stateful_step_count=8,
             deadline=None,
             suppress_health_check=list(HealthCheck),

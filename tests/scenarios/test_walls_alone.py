@@ -60,7 +60,7 @@ from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import Database, raw
 from alerting.store.schema import address, citizen
 
-OPERATIONS = size(150, 1_000, "WALL_OPERATIONS")
+OPERATIONS = size(70, 1_000, "WALL_OPERATIONS")
 
 #: Each wall by the alarm it raises, and how many must stop somebody to have been tried at all.
 WALLS = ("query", "plan", "throttle", "channel")
@@ -508,6 +508,6 @@ async def test_without_any_wall_outsiders_are_reached(
 ) -> None:
     """The judge sees it, and the operations bring it about."""
     only((), world.harness, monkeypatch)
-    await play(world, 80)
+    await play(world, 50)
     faults, _, _ = judge(world, until_sent=False)
     assert len(faults) > 10

@@ -97,13 +97,13 @@ class Phones:
             self._phones.move_to_end(name)
         phone.put(message)
         phone.changed = self.version
-        self._wake()
+        self.wake()
 
     def refuse(self, carrier: Carrier) -> None:
         """Count a message that was not taken."""
         self.refused[carrier] += 1
         self.version += 1
-        self._wake()
+        self.wake()
 
     def keep(self, text: str) -> str:
         """The same text as one object: an alert reaches thousands of phones with few texts."""
@@ -124,7 +124,7 @@ class Phones:
         self._meter = _Meter()
         self.version += 1
         self.cleared = self.version
-        self._wake()
+        self.wake()
 
     @property
     def rate(self) -> int:
@@ -183,7 +183,8 @@ class Phones:
                 del self._phones[name]
                 return
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let whoever waits for a change go on."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []

@@ -69,6 +69,7 @@ class Sandbox:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._intake.phones.wake()
 
     async def _home(self, _request: web.Request) -> web.Response:
         raise web.HTTPFound("/sandbox")

@@ -10,6 +10,7 @@ import pytest
 from databases import emptying, with_dependents
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from alerting.audience.cover import cell_of
 from alerting.audience.find import count, find
@@ -194,9 +195,7 @@ async def test_only_members_of_named_rosters_hear_a_drill(
 near_zero = st.floats(-0.5, 0.5).map(lambda v: round(v, 3))
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=size(15, 200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ring=st.lists(st.tuples(near_zero, near_zero), min_size=3, max_size=7),
     circle=st.tuples(near_zero, near_zero, st.floats(0, 30)),

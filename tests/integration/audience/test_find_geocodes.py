@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sizes import size
 from test_find import alert, found, info, populate, refs, row
 
 from alerting.audience.importing import import_file
@@ -71,7 +72,7 @@ async def test_what_people_sent_finds_who_lives_there(
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
     | st.from_regex(r"[0-9]{1,7}", fullmatch=True),
 )
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=size(80, 1_000), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_postgresql_makes_the_same_keys(database_url: str, name: str, value: str) -> None:
     with psycopg.connect(database_url) as driver:
         row = driver.execute("select geocode_key(%s, %s)", (name, value)).fetchone()

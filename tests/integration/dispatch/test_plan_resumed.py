@@ -13,6 +13,7 @@ import pytest
 from databases import emptying, with_dependents
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sizes import size
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -173,9 +174,7 @@ def planner(db: Database) -> Mortal:
     return Mortal(db, clock, WorkNotifier("redis://127.0.0.1:9/0"), Settings(chunk_size=2))
 
 
-@settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=size(12, 200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=st.lists(people, max_size=20),
     moved=st.lists(people, max_size=20),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import redis
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from alerting.domain.lane import Lane
 from alerting.embedded.engines import Engines
@@ -146,7 +147,7 @@ PUSHED_BACK = meeting(0.0, [(Lane.ROUTINE, 1_000), (Lane.EXTREME, 20), (Lane.ROU
 
 @given(histories())
 @example(([Rate(1_000)], PUSHED_BACK))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=size(80, 1_000))
 async def test_every_sequence_gets_the_grants_of_the_reference(
     engines: Engines, history: tuple[list[Rate], list[Reserve | Report]]
 ) -> None:

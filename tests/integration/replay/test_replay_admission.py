@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sizes import size
 from sqlalchemy import select
 
 from alerting.cap import to_xml
@@ -31,8 +32,13 @@ from alerting.store.schema import alert as alerts
 from alerting.throttle.policy.parse import default_policy
 
 #: So many alerts of a long stream are played: each is compared with all before it.
-_MOST = 250
+_MOST = size(120, 250)
 _DAY_S = 24 * 3600
+
+#: Not the documents, which are long.
+_STANDING = select(
+    alerts.c.id, alerts.c.thread_id, alerts.c.event_id, alerts.c.state, alerts.c.ended_by
+)
 
 #: Of each alert: the first of its thread, the first of its event, whether it goes out, what ended
 #: it.
@@ -79,7 +85,7 @@ class Live:
 
     async def standing(self) -> Standing:
         async with self._db.begin() as c:
-            rows = {r.id: r for r in await c.execute(select(alerts))}
+            rows = {r.id: r for r in await c.execute(_STANDING)}
         ordered = [rows[i] for i in self._ids]
         numbers = {alert_id: no for no, alert_id in enumerate(self._ids)}
         goes = {AlertState.ACCEPTED, AlertState.DELIVERING}

@@ -8,6 +8,7 @@ import redis
 from budget_backends import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from alerting.domain.alert import Severity
 from alerting.embedded.engines import Engines
@@ -75,7 +76,7 @@ def steps(draw: st.DrawFn) -> list[Step]:
 
 
 @given(steps())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=size(60, 1_000))
 async def test_every_sequence_of_questions_has_the_answers_of_the_reference(
     engines: Engines, sequence: list[Step]
 ) -> None:

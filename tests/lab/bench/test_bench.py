@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sizes import only_long
 
 from alerting.errors import BadInput
 from lab import bench as benches
@@ -93,6 +94,7 @@ def test_a_target_is_reached_at_its_figure(
     assert Target("speed", 10, measured, at_most).reached is reached
 
 
+@only_long
 @pytest.mark.skipif(
     not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
     reason="there is no nginx to stand in for the provider: make bench-deps",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sizes import only_long
 
 from alerting.errors import WorkFailed
 from lab.bench import email
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@only_long
 def test_email_from_end_to_end_beside_the_others() -> None:
     done = CliRunner().invoke(bench, ["email", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output

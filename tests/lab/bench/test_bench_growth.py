@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
+from sizes import only_long
 
 from lab.bench.command import bench
 from lab.bench.growth import fill, growth
@@ -15,6 +16,7 @@ from lab.bench.growth.fill import Size
 from lab.bench.report import Options
 
 
+@only_long
 def test_digests_are_made_and_settled_beside_what_is_over() -> None:
     done = CliRunner().invoke(bench, ["growth", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output

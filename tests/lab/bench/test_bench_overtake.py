@@ -9,6 +9,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from sizes import only_long
 
 from alerting.errors import WorkFailed
 from lab.bench.overtake import overtake
@@ -96,6 +97,7 @@ def test_the_ratio_is_of_medians() -> None:
     assert ratio([*idle, *loaded]) == pytest.approx(1.5)
 
 
+@only_long
 @pytest.mark.skipif(
     not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
     reason="there is no nginx to stand in for the provider: make bench-deps",

@@ -6,12 +6,14 @@ import json
 from dataclasses import replace
 
 from click.testing import CliRunner
+from sizes import only_long
 
 from lab.bench.command import bench
 from lab.bench.receipts import receipts
 from lab.bench.receipts.client import Book
 
 
+@only_long
 def test_everything_runs_and_nothing_is_lost() -> None:
     done = CliRunner().invoke(bench, ["receipts", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sizes import only_long
 
 from alerting.errors import WorkFailed
 from lab.bench.population import districts
@@ -70,6 +71,7 @@ def _on(host: made.Host, *command: str) -> str:
     return done.stdout
 
 
+@only_long
 @needs_nginx
 def test_three_hosts_send_everything_once_and_know_what_each_has_taken() -> None:
     report = scale.run(Options(quick=True, say=lambda _: None))

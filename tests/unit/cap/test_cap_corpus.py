@@ -115,7 +115,7 @@ def test_a_second_implementation_of_xml_schema_agrees(corpus: Path) -> None:
             schema.validate(to_xml(alert).decode())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(alerts())
 def test_any_alert_is_written_schema_valid(corpus: Path, alert: Alert) -> None:
     oasis(corpus).assertValid(etree.fromstring(to_xml(alert)))

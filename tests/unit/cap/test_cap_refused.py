@@ -175,7 +175,7 @@ def broken(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(broken())
 def test_broken_bytes_are_read_or_refused_and_never_crash(data: bytes) -> None:
     with suppress(CapError):
@@ -184,7 +184,6 @@ def test_broken_bytes_are_read_or_refused_and_never_crash(data: bytes) -> None:
             to_xml(alert)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),

@@ -16,7 +16,7 @@ from alerting.cap import CapError, check, from_json, read, to_json, to_xml
 from alerting.cap.refusal import public_but
 from alerting.domain.alert import Alert, Polygon, Repair, Scope
 
-SLOW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(suppress_health_check=list(HealthCheck))
 
 
 def example() -> Alert:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from alerting.audience import cover
@@ -84,7 +84,6 @@ def test_a_circle_over_a_pole_is_covered() -> None:
 @given(
     st.floats(-80, 80), st.floats(-180, 180), st.floats(0, 400), st.floats(0, 360), st.floats(0, 1)
 )
-@settings(deadline=None)
 def test_nobody_in_a_circle_is_missed(
     lat: float, lon: float, radius_km: float, bearing: float, share: float
 ) -> None:
@@ -117,7 +116,6 @@ coordinate = st.tuples(
     st.sampled_from([0.001, 0.05, 1.0, 8.0]),
     st.lists(coordinate, min_size=5, max_size=5),
 )
-@settings(deadline=None, max_examples=60)
 def test_the_cover_never_rules_anybody_out(
     ring: list[tuple[float, float]],
     centre: tuple[float, float],
@@ -139,7 +137,6 @@ def test_the_cover_never_rules_anybody_out(
 
 
 @given(st.floats(-65, 65), st.floats(-179, 179), st.floats(1, 50_000))
-@settings(deadline=None)
 def test_distance_to_a_square_is_the_walk_to_its_edge(lat: float, lon: float, m: float) -> None:
     assume(abs(lat) + 1 < 66)
     shape = ring_shape(

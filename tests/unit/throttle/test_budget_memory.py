@@ -7,6 +7,7 @@ import tracemalloc
 from budget_backends import EXTREME, LIMITS, MODERATE, YES, Time, asks
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from alerting.domain.alert import Severity
 from alerting.throttle.budget import BUCKET
@@ -64,7 +65,7 @@ def test_a_bound_holds_however_the_citizens_lie() -> None:
     tracemalloc.start()
     try:
         for distance in (1, 7, 1_000):
-            for first in range(0, 30_000, 500):
+            for first in range(0, size(8_000, 30_000), 500):
                 citizens = range(first * distance, (first + 500) * distance, distance)
                 budget.decide(f"alert {distance}", asks(citizens), LIMITS)
         kept, _ = tracemalloc.get_traced_memory()
@@ -104,7 +105,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=size(100, 1_000))
 def test_whoever_is_forgotten_is_judged_as_if_nothing_had_come_before(
     steps: list[tuple[int, str, list[int], Severity]],
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alerting.throttle.policy.parse import default_policy, parse_policy
@@ -164,7 +164,6 @@ def test_no_slot_is_passed_over(at: datetime, zone: str) -> None:
     assert slot(at, zone) == min(coming)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=20), hours, hours, instants)
 def test_nothing_in_a_record_raises(zone: str, start: time, end: time, at: datetime) -> None:
     quiet(at, zone, start, end)
