@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from typed import Shell
 
 from alerting.cli import COMMANDS, cli
 from alerting.domain.principal import RIGHTS
 from alerting.store.migrate import head
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-
-
-class Shell:
-    """Types `alerting …` in a folder of its own against one database."""
-
-    def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        self.folder = folder
-        self.env = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("ALERTING_")},
-            "ALERTING_VAR": str(folder / "var"),
-            **env,
-        }
-
-    def __call__(self, *words: str, stdin: bytes = b"", **env: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "alerting.cli", *words],
-            input=stdin,
-            capture_output=True,
-            cwd=self.folder,
-            env={**self.env, **env},
-            timeout=60,
-            check=False,
-        )
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 @pytest.fixture

@@ -4,50 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from dispatch_harness import DispatchHarness, Recorder
+from typed import Shell
 
 from alerting.audience.importing import import_file
+from alerting.cli import follow
 from alerting.clock import SystemClock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.settings import Settings
 from alerting.store.db import Database
+from alerting.store.presence import Presence
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FLOOD = str(EXAMPLES / "flood.xml")
 
 
 class Desk:
-    """Types `alerting …` beside a town's worker that works, or beside none."""
+    """Types `alerting …` beside a worker that works, or beside none."""
 
-    def __init__(self, folder: Path, env: dict[str, str], harness: DispatchHarness) -> None:
-        self._folder = folder
-        self._env = {k: v for k, v in os.environ.items() if not k.startswith("ALERTING_")} | env
+    def __init__(self, shell: Shell, harness: DispatchHarness) -> None:
+        self._shell = shell
         self._worker = harness.worker()
 
     async def __call__(self, *words: str, working: bool = True) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "alerting.cli", *words,
-            cwd=self._folder, env=self._env,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        done = asyncio.create_task(process.communicate())
-        while not done.done():
-            if working:
+        if not working:
+            return await asyncio.to_thread(self._shell, *words)
+        async with Presence(self._shell.env["DATABASE_URL"]).shown():
+            typing = asyncio.create_task(asyncio.to_thread(self._shell, *words))
+            while not typing.done():
                 await self._worker.sweep()
-            await asyncio.sleep(0.05)
-        out, err = await done
-        return process.returncode or 0, out.decode(), err.decode()
+                await asyncio.sleep(0.01)
+        return await typing
 
 
 @pytest.fixture
 async def desk(
-    tmp_path: Path, db: Database, database_url: str, redis_url: str, operator: str
+    tmp_path: Path,
+    db: Database,
+    database_url: str,
+    redis_url: str,
+    operator: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Desk]:
     await import_file(db, EXAMPLES / "citizens.csv", errors=tmp_path / "errors.csv")
     notifier = WorkNotifier(redis_url)
@@ -59,8 +60,9 @@ async def desk(
         {name: Recorder(name) for name in ("sms", "email", "push")},
         [],
     )
-    env = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "ALERTING_VAR": str(tmp_path)}
-    yield Desk(tmp_path, env, harness)
+    monkeypatch.setattr(follow, "PERIOD_S", 0.02)
+    shell = Shell(tmp_path, {"DATABASE_URL": database_url, "REDIS_URL": redis_url})
+    yield Desk(shell, harness)
     await harness.close()
     notifier.close()
 
