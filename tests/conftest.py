@@ -25,6 +25,11 @@ from alerting.store.db import Database
 #: Tests that run where no engine can.
 UNIT = Path(__file__).parent / "unit"
 
+#: Rooms of long tests. They come first, or the last of them would run beside an idle processor.
+LONG = tuple(
+    Path(__file__).parent / room for room in ("lab", "scenarios", "integration/acceptance")
+)
+
 # No example is judged by the clock: a busy machine is no fault.
 chance.register_profile("usual", max_examples=size(40, 400), deadline=None)
 chance.load_profile("usual")
@@ -43,6 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("engines")
             if item.path.is_relative_to(UNIT):
                 raise pytest.UsageError(f"{item.nodeid} asks for an engine: it is no unit test.")
+    items.sort(key=lambda item: not any(item.path.is_relative_to(room) for room in LONG))
 
 
 def _missing(what: str) -> None:

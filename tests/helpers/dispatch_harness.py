@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
 from alerting.audience.synthetic import SyntheticCitizen
 from alerting.cap import from_json, read, to_xml
@@ -107,8 +107,15 @@ class Hand(Worker):
 
     async def _did_one(self) -> bool:
         await self.recover()
+        # One question for all queues, of which hardly any has something.
+        due = (outbox.c.state == "ready") & (outbox.c.not_before <= func.now())
+        async with self._db.begin() as c:
+            rows = await c.execute(select(outbox.c.lane, outbox.c.channel).where(due).distinct())
+            queued = {(lane, channel) for lane, channel in rows}
         for lane in self._precedence.lanes:
             for channel in (PLAN, *registry.names()):
+                if (lane, channel) not in queued:
+                    continue
                 room = [(lane, channel, math.inf)]
                 for work in await queues.claim(self._db, room, owner=self._owner, lease_s=60):
                     await self._do(work)

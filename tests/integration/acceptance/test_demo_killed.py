@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from sizes import only_long
 
 from alerting.bootstrap import Runtime
 from alerting.cli.up import running
@@ -38,6 +39,8 @@ async def slow_down(config: Settings) -> None:
         assert answer.status == 200, await answer.text()
 
 
+# Chaos kills one in every run (tests/lab/chaos).
+@only_long
 async def test_a_worker_killed_in_the_middle_costs_only_seconds(config: Settings) -> None:
     killed: list[int] = []
 

@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from databases import emptying, with_dependents
 from dispatch_harness import DispatchHarness, Recorder
+from sizes import size
 
 from alerting.audience.cover import cell_of
 from alerting.cap import called_a_test, read, to_xml
@@ -102,6 +103,7 @@ async def test_each_reaches_exactly_those_in_its_area(
 ) -> None:
     alerts = real_alerts(corpus)
     assert len(alerts) > 50
+    alerts = alerts[:: size(4, 1)]
     people = {f"h{n}@example.org": h for n, h in enumerate(p for a in alerts for p in homes(a))}
     codes = {
         f"g{n}@example.org": (g.name, g.value)
@@ -146,4 +148,4 @@ async def test_each_reaches_exactly_those_in_its_area(
         harness.__post_init__()
         async with harness.db.begin() as connection:
             await connection.exec_driver_sql(emptying(with_dependents("alert", "delivery")))
-    assert reached_any > 50
+    assert reached_any > len(alerts) / 2
