@@ -127,7 +127,8 @@ class Sandbox:
                 break
             last, seen = data, version
             await asyncio.sleep(_EVENT_S)
-            await phones.changed(seen, _IDLE_S)
+            if not self._stopping.is_set():
+                await phones.changed(seen, _IDLE_S)
         return response
 
     def _screens(self, phones: Iterable[Phone | None], since: int) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import xmlschema
+from corpora import MOST_BYTES
 from hypothesis import HealthCheck, given, settings
 from lxml import etree
 from strategies_cap import alerts
@@ -59,7 +60,7 @@ def assert_strict(alert: Alert, schema: etree.XMLSchema) -> None:
 
 
 def test_every_schema_valid_file_is_read_without_repair_and_comes_back(corpus: Path) -> None:
-    files = [row for row in rows(corpus) if valid(row)]
+    files = [row for row in rows(corpus) if valid(row) and row["bytes"] <= MOST_BYTES]
     assert len(files) > 100
     for row in files:
         reading = read((corpus / "corpus" / row["file"]).read_bytes())

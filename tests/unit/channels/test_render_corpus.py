@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from corpora import real_files
 from render_examples import LINK, rendered
 
 from alerting.cap import CapError, read
@@ -21,12 +22,11 @@ IDENTITY = MailIdentity("a@agency.example", "Agency", "agency.example", "https:/
 
 def alerts(corpus: Path) -> list[Alert]:
     found = []
-    for path in sorted((corpus / "corpus").rglob("*")):
-        if path.suffix in {".xml", ".cap"}:
-            try:
-                found += read(path.read_bytes()).alerts
-            except CapError:
-                continue
+    for path in real_files(corpus):
+        try:
+            found += read(path.read_bytes()).alerts
+        except CapError:
+            continue
     return found
 
 

@@ -240,7 +240,9 @@ def test_a_bad_policy_names_its_line(folder: Folder) -> None:
 
 def test_the_storm_is_written_and_played(folder: Folder) -> None:
     target = folder.path / "storm"
-    done = CliRunner().invoke(storm, [str(target), "--seed", "5"], standalone_mode=False)
+    done = CliRunner().invoke(
+        storm, [str(target), "--seed", "5", "--citizens", "100"], standalone_mode=False
+    )
     assert done.return_value == 0
     folder.alerts = target
     code, out, _ = folder.run("--json", "--citizens", str(target / "citizens.csv"))
