@@ -6,6 +6,9 @@ SCENARIO =
 ARGS =
 TEST_ARGS ?=
 
+# Where it is set, each of the hundred processes that tests start compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup tools node_modules demo up test test-fast test-long scenarios fuzz check bench chaos bench-deps rabbit-deps proxy-deps observe-deps test-observe format lock clean
 
