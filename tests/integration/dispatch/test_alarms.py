@@ -34,7 +34,7 @@ async def open_now(db: Database) -> dict[tuple[str, str], Alarm]:
         return {(a.kind, a.subject): a for a in await stored_alarms.open_alarms(c)}
 
 
-async def test_many_at_once_are_one_alarm_said_once(
+async def test_alarms_raised_together_are_logged_once(
     db: Database, notified: Alarms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(raising, "_AGAIN_S", 0)
@@ -53,9 +53,7 @@ async def test_many_at_once_are_one_alarm_said_once(
     assert sorted(said) == [("alarm.open", "sms.1"), ("alarm.open", "sms.2")]
 
 
-async def test_what_goes_on_is_not_written_for_every_message(
-    db: Database, notified: Alarms
-) -> None:
+async def test_alarm_count_is_not_written_per_message(db: Database, notified: Alarms) -> None:
     for _ in range(1000):
         notified.open("provider-down", "sms.1", "It fails.")
     await notified.drain()
@@ -63,7 +61,7 @@ async def test_what_goes_on_is_not_written_for_every_message(
     assert alarm.count == 1
 
 
-async def test_it_ends_and_begins_anew(db: Database, notified: Alarms) -> None:
+async def test_alarm_closes_and_opens_again(db: Database, notified: Alarms) -> None:
     for _ in range(2):
         notified.open("provider-down", "sms.1", "It fails.")
         await notified.drain()
@@ -79,7 +77,7 @@ async def test_it_ends_and_begins_anew(db: Database, notified: Alarms) -> None:
             await stored_alarms.close_one(c, 10**9, by="cli:a")
 
 
-async def test_a_database_that_is_away_neither_delays_nor_fails_who_raises_one() -> None:
+async def test_raise_alarm_returns_without_database() -> None:
     db = Database("postgresql://nobody@127.0.0.1:1/none")
     notified = Alarms(db)
     notified.open("provider-down", "sms.1", "It fails.")
@@ -98,7 +96,7 @@ async def send(routes: Routes, count: int) -> list[Outcome]:
     )
 
 
-async def test_one_refusal_of_us_is_told_with_its_code_though_the_rest_goes_on(
+async def test_alarm_names_refusal_code_while_others_succeed(
     harness: DispatchHarness, notified: Alarms
 ) -> None:
     def answer(m: Outgoing) -> Outcome:
@@ -115,7 +113,7 @@ async def test_one_refusal_of_us_is_told_with_its_code_though_the_rest_goes_on(
     assert "21408" in found["provider-refuses-us", "sms.1"].sentence
 
 
-async def test_what_an_earlier_process_raised_ends_when_the_provider_has_worked_for_a_while(
+async def test_alarm_of_earlier_process_closes_after_success(
     harness: DispatchHarness, notified: Alarms
 ) -> None:
     for kind, subject in (
@@ -139,7 +137,7 @@ async def test_what_an_earlier_process_raised_ends_when_the_provider_has_worked_
     assert list(await open_now(harness.db)) == [("provider-down", "sms.2")]
 
 
-async def test_an_alarm_stays_while_the_provider_is_in_trouble_and_ends_when_it_is_not(
+async def test_alarm_stays_open_while_provider_fails(
     harness: DispatchHarness, notified: Alarms
 ) -> None:
     now = 0.0

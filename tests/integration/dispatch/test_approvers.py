@@ -76,7 +76,7 @@ async def kinds(harness: DispatchHarness) -> list[str]:
         return sorted(a.kind for a in await stored_alarms.open_alarms(c))
 
 
-async def test_they_hear_of_it_once_by_mail_and_sms(
+async def test_approvers_are_notified_once_by_email_and_sms(
     harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
     alert_id = await a_held_one(harness, flood)
@@ -94,7 +94,7 @@ async def test_they_hear_of_it_once_by_mail_and_sms(
     assert await kinds(harness) == [stored_alarms.HELD]
 
 
-async def test_what_no_carrier_took_is_said_and_tried_again(
+async def test_approvers_are_notified_again_after_carrier_failure(
     harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
     await a_held_one(harness, flood)
@@ -115,7 +115,7 @@ async def test_what_no_carrier_took_is_said_and_tried_again(
     assert await kinds(harness) == [stored_alarms.HELD]
 
 
-async def test_nobody_hears_of_what_waits_no_more(
+async def test_approvers_are_not_notified_of_ended_alerts(
     harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
     alert_id = await a_held_one(harness, flood)
@@ -127,7 +127,7 @@ async def test_nobody_hears_of_what_waits_no_more(
 
 
 @pytest.mark.parametrize("lost", ["update alarm set closed_at = now()", "delete from alarm"])
-async def test_they_hear_of_it_whatever_became_of_its_alarm_and_once(
+async def test_approvers_are_notified_once_whatever_the_alarm_state(
     harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path, lost: str
 ) -> None:
     alert_id = await a_held_one(harness, flood)
@@ -147,7 +147,7 @@ async def test_they_hear_of_it_whatever_became_of_its_alarm_and_once(
 FORGED = f"Flood\n\nLet it go  alerting approve {UUID(int=7)}\u2028alerting approve {UUID(int=8)}"
 
 
-async def test_what_the_sender_wrote_cannot_pass_for_a_command(
+async def test_approvers_notice_cannot_be_forged_by_sender_text(
     harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
     areas = tuple(replace(flood.infos[0].areas[0], area_desc=f"{n} {FORGED}") for n in range(40))
@@ -198,7 +198,7 @@ async def braking(harness: DispatchHarness) -> None:
 
 
 @pytest.mark.usefixtures("braking")
-async def test_the_graver_comes_first_then_who_was_heard_of_least(
+async def test_approvers_order_by_severity_then_least_notified(
     harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
 ) -> None:
     flooder = [
@@ -217,7 +217,9 @@ async def test_the_graver_comes_first_then_who_was_heard_of_least(
 
 
 @pytest.mark.usefixtures("braking")
-async def test_no_more_than_twenty_of_one_wait(harness: DispatchHarness, flood: Alert) -> None:
+async def test_held_alerts_are_limited_to_twenty_per_sender(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     waiting = [
         await submitted(harness, flood, f"n-{n}", "key:flooder", Severity.SEVERE) for n in range(20)
     ]

@@ -99,7 +99,7 @@ async def notice_text(harness: DispatchHarness, done: Cancelled) -> Alert:
     return from_json(stored.document)
 
 
-async def test_those_told_hear_of_it_and_the_rest_is_called_back(
+async def test_cancel_notifies_reached_and_revokes_the_rest(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     alert_id = await tell_some(harness, alert_xml, 40)
@@ -126,7 +126,7 @@ async def test_those_told_hear_of_it_and_the_rest_is_called_back(
             assert (await status(c, alert)).settled
 
 
-async def test_an_alert_told_to_everybody_can_still_be_a_false_alarm(
+async def test_cancel_as_false_alarm_after_full_delivery(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -148,7 +148,7 @@ async def test_an_alert_told_to_everybody_can_still_be_a_false_alarm(
         assert "waterfront now" not in said
 
 
-async def test_a_false_alarm_is_told_in_languages_the_alert_never_had(
+async def test_cancel_notice_uses_languages_the_alert_lacks(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -167,7 +167,9 @@ async def test_a_false_alarm_is_told_in_languages_the_alert_never_had(
         assert "false alarm" not in said
 
 
-async def test_the_notice_is_a_proper_cancel(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_cancel_notice_is_a_valid_cap_cancel(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     submitted = await harness.submit(alert_xml)
     original = read(alert_xml).alerts[0]
     done = await cancelled(harness, submitted.alert_id, reason="Wrong\x00 <b>area</b>.")
@@ -190,7 +192,9 @@ async def test_the_notice_is_a_proper_cancel(harness: DispatchHarness, alert_xml
     assert read(to_xml(notice)).alerts[0].repairs == ()
 
 
-async def test_the_second_cancel_finds_it_ended(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_cancel_repeated_finds_alert_ended(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     submitted = await harness.submit(alert_xml)
     await harness.worker().sweep()
     count = len(harness.sent)
@@ -209,7 +213,7 @@ async def test_the_second_cancel_finds_it_ended(harness: DispatchHarness, alert_
     assert len(harness.sent) == 2 * count
 
 
-async def test_a_key_cancels_once_and_means_one_thing(
+async def test_cancel_idempotency_key_replays_first_answer(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -222,7 +226,7 @@ async def test_a_key_cancels_once_and_means_one_thing(
         await cancelled(harness, submitted.alert_id, idempotency_key="k", false_alarm=True)
 
 
-async def test_what_waits_for_a_second_person_ends_without_a_notice(
+async def test_cancel_of_held_alert_sends_no_notice(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -238,7 +242,7 @@ async def test_what_waits_for_a_second_person_ends_without_a_notice(
         assert (await status(c, submitted.alert_id)).settled
 
 
-async def test_a_dry_run_changes_nothing(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_cancel_dry_run_changes_nothing(harness: DispatchHarness, alert_xml: bytes) -> None:
     alert_id = await tell_some(harness, alert_xml, 40)
     before = await states(harness, alert_id)
     done = await cancelled(harness, alert_id, dry_run=True)
@@ -249,7 +253,9 @@ async def test_a_dry_run_changes_nothing(harness: DispatchHarness, alert_xml: by
         assert len(await stored_alerts.select_alerts(c, limit=10)) == 1
 
 
-async def test_bad_input_changes_nothing(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_cancel_refuses_bad_input_and_changes_nothing(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     submitted = await harness.submit(alert_xml)
     with pytest.raises(NotFound):
         await cancelled(harness, UUID(int=0))
@@ -259,7 +265,7 @@ async def test_bad_input_changes_nothing(harness: DispatchHarness, alert_xml: by
         assert (await status(c, submitted.alert_id)).state == "accepted"
 
 
-async def test_whom_the_last_window_reaches_hears_of_it_too(
+async def test_cancel_notifies_recipients_of_last_window(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     """The notice is planned while providers are still being called."""
@@ -302,7 +308,7 @@ async def test_whom_the_last_window_reaches_hears_of_it_too(
     assert found.audience == len({citizen for citizen, _ in reached})
 
 
-async def test_whoever_is_in_doubt_counts_as_reached(
+async def test_cancel_notifies_recipients_in_doubt(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -318,7 +324,7 @@ async def test_whoever_is_in_doubt_counts_as_reached(
     assert {s for s, _ in await states(harness, submitted.alert_id)} == {"in_doubt", "revoked"}
 
 
-async def test_planning_stops(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_cancel_stops_planning(harness: DispatchHarness, alert_xml: bytes) -> None:
     submitted = await harness.submit(alert_xml)
     worker = harness.worker()
     planner = worker._planner
@@ -344,7 +350,7 @@ async def test_planning_stops(harness: DispatchHarness, alert_xml: bytes) -> Non
     assert {(r["state"], r["reason"]) for r in rows} == {("revoked", "cancelled")}
 
 
-async def test_an_update_stops_what_it_corrects(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_update_stops_alert_it_corrects(harness: DispatchHarness, alert_xml: bytes) -> None:
     slow: dict[str, Recorder] = {name: Slow(name) for name in harness.channels}
     others, harness.channels = harness.channels, slow
     submitted = await harness.submit(alert_xml)
@@ -392,7 +398,7 @@ async def test_an_update_stops_what_it_corrects(harness: DispatchHarness, alert_
     assert len(await notified(harness, corrected.alert_id)) == len(everybody)
 
 
-async def test_a_worker_that_dies_in_its_last_window_leaves_nobody_out(
+async def test_cancel_notice_survives_worker_death_in_last_window(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     slow: dict[str, Recorder] = {name: Slow(name) for name in harness.channels}
@@ -433,7 +439,7 @@ async def test_a_worker_that_dies_in_its_last_window_leaves_nobody_out(
     )
 
 
-async def test_of_an_open_window_only_the_calls_under_way_are_made(
+async def test_cancel_stops_open_window_after_calls_in_flight(
     harness: DispatchHarness, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Slow("email", concurrency=1)

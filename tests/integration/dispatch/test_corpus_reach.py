@@ -98,7 +98,7 @@ def named(a: Alert, codes: dict[str, tuple[str, str]]) -> set[str]:
     return {mail for mail, (name, value) in codes.items() if (spelt(name), value) in notified}
 
 
-async def test_each_reaches_exactly_those_in_its_area(
+async def test_corpus_alerts_reach_exactly_their_area(
     harness: DispatchHarness, corpus: Path
 ) -> None:
     alerts = real_alerts(corpus)

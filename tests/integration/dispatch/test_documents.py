@@ -49,7 +49,7 @@ async def submitted(harness: DispatchHarness, alert: Alert, count: int = 1) -> l
     return [(await harness.submit(to_xml(a))).alert_id for a in named]
 
 
-async def test_many_chunks_read_their_document_once(
+async def test_document_is_read_once_for_many_chunks(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await harness.submit(alert_xml)
@@ -61,7 +61,7 @@ async def test_many_chunks_read_their_document_once(
     assert len(found) == 2
 
 
-async def test_what_is_submitted_is_not_read_back(
+async def test_submit_does_not_read_back_its_document(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     with documents_read() as found:
@@ -71,7 +71,7 @@ async def test_what_is_submitted_is_not_read_back(
     assert [one for one in found if "WHERE alert.id = " in " ".join(one.split())] == []
 
 
-async def test_a_document_is_parsed_once_and_the_state_is_read_each_time(
+async def test_document_is_parsed_once_but_state_read_each_time(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     (alert_id,) = await submitted(harness, flood)
@@ -91,7 +91,7 @@ async def test_a_document_is_parsed_once_and_the_state_is_read_each_time(
     assert said.identifier == before.identifier
 
 
-async def test_the_documents_least_recently_asked_for_are_forgotten_first(
+async def test_document_cache_evicts_least_recently_used(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first, second, third = await submitted(harness, flood, 3)
@@ -104,7 +104,7 @@ async def test_the_documents_least_recently_asked_for_are_forgotten_first(
     assert len(found) == 1
 
 
-async def test_of_long_documents_only_the_last_is_kept(
+async def test_document_cache_keeps_only_the_last_long_one(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first, second = await submitted(harness, flood, 2)

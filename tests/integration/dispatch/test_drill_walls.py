@@ -113,7 +113,7 @@ async def leave(harness: DispatchHarness, *refs: str) -> None:
         await rosters.remove(c, ROSTER, refs, by="test")
 
 
-async def test_a_drill_reaches_its_members_by_links_of_their_own(
+async def test_drill_reaches_members_with_drill_links(
     harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
     submitted = await harness.submit(drill)
@@ -130,7 +130,7 @@ async def test_a_drill_reaches_its_members_by_links_of_their_own(
     assert await walls_alarmed(harness) == set()
 
 
-async def test_a_real_alert_asks_nothing_of_the_drills_room(
+async def test_real_alert_reads_no_drill_tables(
     harness: DispatchHarness,
     alert_xml: bytes,
     members: dict[str, set[str]],
@@ -156,7 +156,7 @@ async def test_a_real_alert_asks_nothing_of_the_drills_room(
     assert (await state_of(harness, notice.alert_id))[0] is AlertState.COMPLETED
 
 
-async def test_a_plan_for_outsiders_is_undone_and_the_drill_stopped(
+async def test_planner_stops_drill_with_outsiders(
     harness: DispatchHarness,
     drill: bytes,
     members: dict[str, set[str]],
@@ -178,7 +178,7 @@ async def test_a_plan_for_outsiders_is_undone_and_the_drill_stopped(
     assert harness.sent == []
 
 
-async def test_who_leaves_while_a_drill_is_planned_stops_nothing(
+async def test_planner_tolerates_member_leaving_meanwhile(
     harness: DispatchHarness,
     drill: bytes,
     members: dict[str, set[str]],
@@ -204,7 +204,7 @@ async def test_who_leaves_while_a_drill_is_planned_stops_nothing(
     assert await walls_alarmed(harness) == set()
 
 
-async def test_the_throttle_drops_outsiders_and_why_says_so(
+async def test_throttle_drops_outsiders_with_reason(
     harness: DispatchHarness,
     drill: bytes,
     members: dict[str, set[str]],
@@ -229,7 +229,7 @@ async def test_the_throttle_drops_outsiders_and_why_says_so(
     assert member.rules[0].answer == "No."
 
 
-async def test_a_throttle_that_fails_lets_no_drill_through(
+async def test_throttle_failure_lets_no_drill_through(
     harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
     submitted = await harness.submit(drill)
@@ -265,7 +265,7 @@ async def failed_by_sms(harness: DispatchHarness, drill: bytes) -> tuple[UUID, s
     return submitted.alert_id, both
 
 
-async def test_a_second_channel_is_for_members_only(
+async def test_escalation_of_drill_reaches_members_only(
     harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
     alert_id, both = await failed_by_sms(harness, drill)
@@ -278,7 +278,7 @@ async def test_a_second_channel_is_for_members_only(
     assert await walls_alarmed(harness) == set()
 
 
-async def test_a_drill_whose_provider_is_down_goes_by_the_second_channel_too(
+async def test_escalation_of_drill_when_provider_is_down(
     harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
     harness.channels["sms"].answer = down
@@ -294,7 +294,7 @@ async def test_a_drill_whose_provider_is_down_goes_by_the_second_channel_too(
     assert reached(harness, members)[1] == set()
 
 
-async def test_a_second_channel_is_judged_by_the_throttle(
+async def test_escalation_of_drill_passes_the_throttle(
     harness: DispatchHarness,
     drill: bytes,
     members: dict[str, set[str]],
@@ -313,7 +313,7 @@ async def test_a_second_channel_is_judged_by_the_throttle(
     assert {(r["citizen"], r["state"]) for r in late} == {(gone, "suppressed")}
 
 
-async def test_a_second_channel_for_an_outsider_stops_the_drill_and_nothing_else(
+async def test_escalation_to_outsider_stops_only_that_drill(
     harness: DispatchHarness,
     drill: bytes,
     alert_xml: bytes,
@@ -338,7 +338,7 @@ async def test_a_second_channel_for_an_outsider_stops_the_drill_and_nothing_else
     assert [r for r in await harness.rows(real.alert_id) if r["reason"] == "unreached"]
 
 
-async def test_the_end_of_a_drill_is_for_members_it_reached(
+async def test_drill_end_goes_to_members_it_reached(
     harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
     submitted = await harness.submit(drill)
@@ -357,7 +357,7 @@ async def test_the_end_of_a_drill_is_for_members_it_reached(
     assert await walls_alarmed(harness) == {"query"}, "one of them should never have been reached"
 
 
-async def test_a_channel_refuses_who_has_no_pass(
+async def test_channel_refuses_drill_without_pass(
     harness: DispatchHarness,
     drill: bytes,
     members: dict[str, set[str]],
@@ -381,7 +381,7 @@ async def test_a_channel_refuses_who_has_no_pass(
     assert await walls_alarmed(harness) == {"channel"}
 
 
-async def test_a_member_with_a_new_address_is_reached(
+async def test_drill_reaches_member_at_new_address(
     harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
     async with harness.db.begin() as c:
@@ -393,7 +393,7 @@ async def test_a_member_with_a_new_address_is_reached(
     assert await walls_alarmed(harness) == set()
 
 
-async def test_a_drill_for_many_waits_and_its_end_does_not(
+async def test_large_drill_waits_for_approval_but_its_end_does_not(
     harness: DispatchHarness, drill: bytes, members: dict[str, set[str]]
 ) -> None:
     submitted = await harness.submit(drill, drill_roster_max=len(members) - 1)

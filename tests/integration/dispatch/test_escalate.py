@@ -62,9 +62,7 @@ async def others(harness: DispatchHarness, alert_id: UUID, channel: str) -> int:
         return len((await c.execute(query)).all())
 
 
-async def test_a_failure_is_followed_by_the_next_channel_once(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_escalation_follows_failure_once(harness: DispatchHarness, alert_xml: bytes) -> None:
     harness.channels["sms"].answer = refuse
     submitted = await harness.submit(alert_xml)
     await harness.worker().sweep()
@@ -84,7 +82,7 @@ async def test_a_failure_is_followed_by_the_next_channel_once(
     assert len(await follow_ups(harness, submitted.alert_id)) == expected
 
 
-async def test_a_next_channel_that_fails_too_is_followed_by_the_one_after(
+async def test_escalation_goes_on_to_third_channel(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     async with harness.db.begin() as c:
@@ -119,7 +117,7 @@ async def report(harness: DispatchHarness, alert_id: UUID, *, but: int = 0) -> l
     return left_out
 
 
-async def test_a_missing_receipt_is_followed_when_its_time_is_over(
+async def test_escalation_follows_missing_receipt_after_timeout(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -139,7 +137,7 @@ async def test_a_missing_receipt_is_followed_when_its_time_is_over(
 
 
 @pytest.mark.parametrize(("severity", "all_again"), [("Severe", True), ("Moderate", False)])
-async def test_where_no_receipt_comes_at_all_only_a_grave_alert_is_told_once_more(
+async def test_escalation_without_receipts_only_for_severe_alerts(
     harness: DispatchHarness, alert_xml: bytes, severity: str, *, all_again: bool
 ) -> None:
     data = alert_xml.replace(b"<severity>Severe<", f"<severity>{severity}<".encode())
@@ -154,7 +152,7 @@ async def test_where_no_receipt_comes_at_all_only_a_grave_alert_is_told_once_mor
     assert bool(await follow_ups(harness, submitted.alert_id)) is all_again
 
 
-async def test_a_failure_reported_late_is_followed(
+async def test_escalation_follows_failure_reported_late(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -175,7 +173,7 @@ async def test_a_failure_reported_late_is_followed(
 
 
 @pytest.mark.parametrize("end", ["cancelled", "superseded", "expired"])
-async def test_nothing_follows_once_the_alert_has_ended(
+async def test_escalation_stops_when_alert_has_ended(
     harness: DispatchHarness, alert_xml: bytes, end: str
 ) -> None:
     harness.channels["sms"].answer = refuse
@@ -190,7 +188,7 @@ async def test_nothing_follows_once_the_alert_has_ended(
     assert await follow_ups(harness, submitted.alert_id) == []
 
 
-async def test_who_was_reached_at_another_address_is_not_told_again(
+async def test_escalation_skips_citizen_reached_at_other_address(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     async with harness.db.begin() as c:
@@ -210,7 +208,7 @@ async def test_who_was_reached_at_another_address_is_not_told_again(
     assert await follow_ups(harness, submitted.alert_id) == []
 
 
-async def test_applying_receipts_twice_follows_once(
+async def test_escalation_is_idempotent_over_receipts(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -237,7 +235,7 @@ def all_but_the_first() -> Callable[[Outgoing], Outcome]:
     return answer
 
 
-async def test_no_report_is_missed_where_none_is_given(
+async def test_missing_receipts_alarm_only_for_reporting_channels(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     """Mail and push never report: one that was refused makes nobody suspect the others."""

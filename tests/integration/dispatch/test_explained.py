@@ -39,7 +39,7 @@ def decides(found: Explained) -> str:
 
 
 @pytest.mark.parametrize("change", ["dead", "left", "cancelled"])
-async def test_what_went_out_went_out(
+async def test_explain_accepted_delivery(
     harness: DispatchHarness, alert_xml: bytes, change: str
 ) -> None:
     alert_id, ref = await notified(harness, alert_xml)
@@ -64,7 +64,9 @@ async def test_what_went_out_went_out(
         assert "does not go out" not in rule.answer
 
 
-async def test_what_was_withheld_was_withheld(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_explain_withheld_delivery_uses_facts_of_its_time(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     """The address was not verified then, and is now."""
     async with harness.db.begin() as c:
         await c.execute(update(address).values(verified=False))
@@ -81,7 +83,7 @@ async def test_what_was_withheld_was_withheld(harness: DispatchHarness, alert_xm
 
 
 @pytest.mark.parametrize("channel", ["email", "push"])
-async def test_an_end_by_night_was_silent_on_each_channel_that_can_be(
+async def test_explain_end_by_night_is_silent_where_possible(
     harness: DispatchHarness, flood: Alert, channel: str
 ) -> None:
     harness.begin_at(datetime(2026, 11, 24, 12, tzinfo=UTC))

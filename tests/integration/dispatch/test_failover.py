@@ -116,7 +116,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "body"), REFUSALS)
-async def test_a_definite_refusal_goes_to_the_second_at_once(
+async def test_refusal_fails_over_to_second_provider_at_once(
     route: MakeRoutes, status: int, body: bytes
 ) -> None:
     first, second = Twilio(status, body), Twilio(201)
@@ -126,7 +126,7 @@ async def test_a_definite_refusal_goes_to_the_second_at_once(
     assert len(second.asked) == len(set(second.asked)) == 30
 
 
-async def test_nothing_listens_where_the_first_should_be(route: MakeRoutes) -> None:
+async def test_connection_refused_fails_over_to_second_provider(route: MakeRoutes) -> None:
     first, second = Twilio(201), Twilio(201)
     routes = await route(first, second)
     # Its port is one that nobody has any more.
@@ -165,9 +165,7 @@ async def opened(channel: TwilioSms) -> AsyncIterator[None]:
         pytest.param(500, id="fails after it may have taken it"),
     ],
 )
-async def test_what_may_have_been_taken_is_never_handed_over(
-    route: MakeRoutes, status: int | None
-) -> None:
+async def test_ambiguous_send_is_never_failed_over(route: MakeRoutes, status: int | None) -> None:
     first, second = Twilio(status, b"{}"), Twilio(201)
     routes = await route(first, second, limits=Limits(slow_s=0.2 if status is None else 60))
     outcomes = await send(routes, 40)
@@ -182,7 +180,7 @@ async def test_what_may_have_been_taken_is_never_handed_over(
     assert {(o.accepted, o.provider) for o in again} == {(True, "sms.2")}
 
 
-async def test_an_address_that_is_refused_is_refused_once(route: MakeRoutes) -> None:
+async def test_refused_address_is_not_tried_at_second_provider(route: MakeRoutes) -> None:
     first, second = Twilio(400, b'{"code": 21614}'), Twilio(201)
     routes = await route(first, second)
     outcomes = await send(routes, 10)
@@ -190,7 +188,7 @@ async def test_an_address_that_is_refused_is_refused_once(route: MakeRoutes) -> 
     assert second.asked == []
 
 
-async def test_below_severe_a_full_provider_is_waited_for(route: MakeRoutes) -> None:
+async def test_throttled_provider_is_waited_for_below_severe(route: MakeRoutes) -> None:
     first, second = Twilio(429, b'{"code": 20429}'), Twilio(201)
     routes = await route(first, second)
     outcomes = await send(routes, 5, Lane.ROUTINE)
@@ -198,7 +196,7 @@ async def test_below_severe_a_full_provider_is_waited_for(route: MakeRoutes) -> 
     assert second.asked == []
 
 
-async def test_a_provider_that_refuses_us_is_left_alone_with_an_alarm_and_no_address_suffers(
+async def test_account_refusal_opens_breaker_and_alarm(
     harness: DispatchHarness, alert_xml: bytes, route: MakeRoutes
 ) -> None:
     only = Twilio(401, b'{"code": 20003}')
@@ -219,7 +217,7 @@ async def test_a_provider_that_refuses_us_is_left_alone_with_an_alarm_and_no_add
     assert suspended == []
 
 
-async def test_the_alarm_ends_when_it_works_again(
+async def test_alarm_closes_when_provider_recovers(
     harness: DispatchHarness, route: MakeRoutes
 ) -> None:
     now = 0.0
@@ -237,7 +235,7 @@ async def test_the_alarm_ends_when_it_works_again(
         assert await stored_alarms.open_alarms(c) == []
 
 
-async def test_a_provider_that_delivers_late_is_called_after_the_other(
+async def test_late_delivery_report_lowers_provider_preference(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     async def mine() -> bool:
@@ -269,7 +267,7 @@ async def test_a_provider_that_delivers_late_is_called_after_the_other(
         assert (await providers.standings(c))["sms.1"].reason == "quiet"
 
 
-async def test_the_preferred_is_called_first_and_a_penalty_turns_it_round(
+async def test_preferred_provider_is_first_until_penalised(
     route: MakeRoutes,
 ) -> None:
     first, second = Twilio(201), Twilio(201)

@@ -23,7 +23,7 @@ def answer(m: Outgoing) -> Outcome:
 
 
 @pytest.mark.parametrize(("count", "alarmed"), [(10, False), (80, True)])
-async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_it(
+async def test_dead_push_origin_opens_only_its_own_breaker(
     harness: DispatchHarness, count: int, *, alarmed: bool
 ) -> None:
     push = Scripted("push", answer=answer)
@@ -61,7 +61,7 @@ async def test_a_dead_origin_stops_only_itself_and_alarms_when_many_are_behind_i
     assert found == ({("provider-down", f"push.1 {DEAD}")} if alarmed else set())
 
 
-async def test_origins_anybody_can_make_up_are_not_remembered_for_ever(
+async def test_push_origins_are_forgotten_beyond_a_limit(
     harness: DispatchHarness,
 ) -> None:
     told = Alarms(harness.db)

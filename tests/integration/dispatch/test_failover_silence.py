@@ -67,7 +67,7 @@ def silent(channel: Scripted) -> Scripted:
     return channel
 
 
-async def test_a_grave_message_does_not_wait_for_the_silent_and_the_next_goes_to_the_other(
+async def test_severe_message_fails_over_from_silent_provider(
     routes_of: Make,
 ) -> None:
     first, second = silent(Scripted()), Scripted()
@@ -80,14 +80,14 @@ async def test_a_grave_message_does_not_wait_for_the_silent_and_the_next_goes_to
     assert [m.delivery_id for m in second.asked] == list(range(100, 110))
 
 
-async def test_three_messages_are_enough_not_to_wait_forever(routes_of: Make) -> None:
+async def test_silent_provider_is_recognised_after_three_messages(routes_of: Make) -> None:
     routes = routes_of(silent(Scripted()), Scripted())
     async with asyncio.timeout(60):
         hung = await send(routes, range(3))
     assert {o.provider_code for o in hung} == {HANGS}
 
 
-async def test_what_is_not_grave_waits_and_is_not_in_doubt(routes_of: Make) -> None:
+async def test_low_priority_message_waits_for_silent_provider(routes_of: Make) -> None:
     first, second = silent(Scripted()), Scripted()
     routes = routes_of(first, second)
     waiting = asyncio.create_task(send(routes, range(10), Lane.ROUTINE))
@@ -101,9 +101,7 @@ async def test_what_is_not_grave_waits_and_is_not_in_doubt(routes_of: Make) -> N
 
 
 @pytest.mark.parametrize("other", ["none", "ill"])
-async def test_a_slow_provider_is_waited_for_where_nobody_could_take_over(
-    routes_of: Make, other: str
-) -> None:
+async def test_slow_provider_is_waited_for_without_alternative(routes_of: Make, other: str) -> None:
     first, second = Scripted(), Scripted(answer=lambda m: Outcome(m.delivery_id, PROVIDER_DOWN))
     routes = routes_of(first) if other == "none" else routes_of(second, first)
     if other == "ill":
@@ -121,7 +119,7 @@ async def test_a_slow_provider_is_waited_for_where_nobody_could_take_over(
     assert {o.accepted for o in outcomes} == {True}
 
 
-async def test_one_that_hangs_while_others_are_answered_is_waited_for(routes_of: Make) -> None:
+async def test_provider_with_one_hanging_call_is_waited_for(routes_of: Make) -> None:
     first, second = Scripted(), Scripted()
     routes = routes_of(first, second)
     silent(first)
@@ -138,7 +136,7 @@ async def test_one_that_hangs_while_others_are_answered_is_waited_for(routes_of:
     assert (await one).accepted
 
 
-async def test_waiting_for_a_turn_is_no_slowness_of_the_provider(
+async def test_wait_for_a_rate_slot_is_not_provider_slowness(
     harness: DispatchHarness, routes_of: Make
 ) -> None:
     async with harness.db.begin() as c:
@@ -151,7 +149,7 @@ async def test_waiting_for_a_turn_is_no_slowness_of_the_provider(
     assert routes.breakers["sms.1"].state is State.CLOSED
 
 
-async def test_a_provider_with_few_connections_is_not_slow_for_being_asked_much(
+async def test_provider_with_few_connections_is_not_seen_as_slow(
     routes_of: Make,
 ) -> None:
     first, second = Scripted(concurrency=2), Scripted()
@@ -164,7 +162,7 @@ async def test_a_provider_with_few_connections_is_not_slow_for_being_asked_much(
     assert {o.provider for o in await waiting} == {"sms.1"}
 
 
-async def test_a_grave_message_tries_once_a_second_where_all_are_left_alone(
+async def test_severe_message_probes_once_a_second_when_all_are_open(
     routes_of: Make,
 ) -> None:
     now = 0.0
@@ -201,7 +199,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("step", "reply", "definite"), STEPS)
-async def test_a_mail_goes_to_the_second_relay_only_where_the_first_has_not_taken_it(
+async def test_email_fails_over_only_when_not_taken(
     harness: DispatchHarness, told: Alarms, step: str, reply: str | None, *, definite: bool
 ) -> None:
     first, second = Relay(step, reply), Relay()
@@ -231,7 +229,7 @@ async def test_a_mail_goes_to_the_second_relay_only_where_the_first_has_not_take
         assert {(o.accepted, o.provider) for o in after} == {(True, "email.2")}
 
 
-async def test_what_is_in_doubt_at_one_is_sent_again_by_the_other_and_flagged(
+async def test_doubt_at_first_provider_is_resent_by_second_and_flagged(
     harness: DispatchHarness, told: Alarms, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Scripted(answer=lambda m: Outcome(m.delivery_id, AMBIGUOUS, provider_code="timeout"))

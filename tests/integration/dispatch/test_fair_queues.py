@@ -63,7 +63,7 @@ def runs(works: list[Work], names: dict[UUID, str]) -> list[tuple[str, int]]:
     return [(n, len(list(g))) for n, g in groupby(works, key=lambda w: names[w.alert_id])]
 
 
-async def test_small_alert_is_soon_done_beside_a_large_one(
+async def test_small_alert_finishes_beside_large_one(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     large = await submitted(harness, alert_xml, "Dam broke")
@@ -79,7 +79,7 @@ async def test_small_alert_is_soon_done_beside_a_large_one(
     assert large in order[: last + 1]
 
 
-async def test_large_alert_beside_ever_new_small_ones_goes_on(
+async def test_large_alert_progresses_beside_new_small_ones(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     large = await submitted(harness, alert_xml, "Dam broke")
@@ -98,7 +98,7 @@ async def test_large_alert_beside_ever_new_small_ones_goes_on(
     assert [w.alert_id for w in got].count(large) >= 5
 
 
-async def test_alert_whose_chunks_are_all_claimed_takes_turns_with_a_new_one(
+async def test_fully_claimed_alert_alternates_with_new_one(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     large = await submitted(harness, alert_xml, "Dam broke")
@@ -111,7 +111,7 @@ async def test_alert_whose_chunks_are_all_claimed_takes_turns_with_a_new_one(
     assert [w.alert_id for w in await claimed(harness, 40)].count(large) >= 3
 
 
-async def test_every_alert_of_many_begins_before_any_is_done(
+async def test_every_alert_begins_before_any_ends(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     ids = [await submitted(harness, alert_xml, f"Event {n}") for n in range(8)]
@@ -120,7 +120,7 @@ async def test_every_alert_of_many_begins_before_any_is_done(
     assert {w.alert_id for w in await claimed(harness, 16)} == set(ids)
 
 
-async def test_tenant_with_many_alerts_leaves_the_first_place_to_another(
+async def test_tenant_with_many_alerts_does_not_block_another(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     many = [await submitted(harness, alert_xml, f"Event {n}", by="busy") for n in range(6)]
@@ -140,7 +140,7 @@ async def test_tenant_with_many_alerts_leaves_the_first_place_to_another(
     assert set(order) == {*many, one}
 
 
-async def test_plan_far_ahead_lets_an_alert_with_less_queued_pass(
+async def test_plan_far_ahead_yields_to_smaller_queue(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     large = await submitted(harness, alert_xml, "Dam broke")
@@ -161,9 +161,7 @@ async def test_plan_far_ahead_lets_an_alert_with_less_queued_pass(
     assert not await queues.smaller_waits(harness.db, plan, enough=20)
 
 
-async def test_end_goes_before_everything_of_its_lane(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_end_of_alert_precedes_its_lane(harness: DispatchHarness, alert_xml: bytes) -> None:
     large = await submitted(harness, alert_xml, "Dam broke")
     await chunks(harness, large, 20)
     end = await submitted(harness, alert_xml, "Bridge closed")
@@ -172,7 +170,7 @@ async def test_end_goes_before_everything_of_its_lane(
     assert [(w.alert_id, w.first) for w in got] == [(end, True)] * 3 + [(large, False)] * 2
 
 
-async def test_row_that_waited_for_a_time_joins_near_the_front_when_it_has_come(
+async def test_delayed_row_joins_near_the_front_when_due(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     large = await submitted(harness, alert_xml, "Dam broke")
@@ -192,9 +190,7 @@ def long_ago() -> object:
     return text("now() - interval '1 second'")
 
 
-async def test_rows_of_programs_that_write_no_rank_are_claimed(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_rows_without_rank_are_claimed(harness: DispatchHarness, alert_xml: bytes) -> None:
     await submitted(harness, alert_xml, "Dam broke")
     async with harness.db.begin() as c:
         await c.execute(update(outbox).values(rank=None))
@@ -202,7 +198,7 @@ async def test_rows_of_programs_that_write_no_rank_are_claimed(
 
 
 @pytest.mark.parametrize("pace", [0, 2])
-async def test_alert_is_begun_though_another_takes_long(
+async def test_alert_begins_while_another_takes_long(
     harness: DispatchHarness, alert_xml: bytes, pace: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of two alerts of one lane waits for no more than a slice of the other's."""
@@ -233,7 +229,7 @@ async def asyncio_tick() -> None:
     await asyncio.sleep(0.001)
 
 
-def test_ranks_step_grows_with_what_an_alert_has_queued() -> None:
+def test_rank_step_grows_with_queue_of_alert() -> None:
     ranks = Ranks(others=3)
     steps = []
     for n in range(4):

@@ -33,7 +33,7 @@ _FOR_MACHINES = re.compile(
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_the_words_of_the_danger_come_whole(corpus: Path, name: str) -> None:
+def test_warning_text_is_rendered_whole(corpus: Path, name: str) -> None:
     (alert,) = read((corpus / "field" / "text" / f"{name}.xml").read_bytes()).alerts
     said = render(alert, info_no=0, area_no=0, channel="sms", language="en", link="").text
     assert not _FOR_MACHINES.search(said), said
@@ -42,26 +42,26 @@ def test_the_words_of_the_danger_come_whole(corpus: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["areadesc-3kB", "same-list-in-one-geocode", "reference-long"])
-async def test_a_long_value_is_accepted(harness: DispatchHarness, corpus: Path, name: str) -> None:
+async def test_long_value_is_accepted(harness: DispatchHarness, corpus: Path, name: str) -> None:
     data = (corpus / "field" / "long-values" / f"{name}.xml").read_bytes()
     assert (await harness.submit(data, now=True)).created
 
 
-async def test_a_long_identifier_is_refused_with_a_sentence(
-    harness: DispatchHarness, corpus: Path
-) -> None:
+async def test_too_long_identifier_is_refused(harness: DispatchHarness, corpus: Path) -> None:
     data = (corpus / "field" / "long-values" / "identifier-3kB.xml").read_bytes()
     with pytest.raises(BadInput, match="characters"):
         await harness.submit(data, now=True)
 
 
-async def test_a_mistyped_severity_is_asked_for(harness: DispatchHarness, corpus: Path) -> None:
+async def test_mistyped_severity_is_refused_with_suggestion(
+    harness: DispatchHarness, corpus: Path
+) -> None:
     data = (corpus / "field" / "typed-severity" / "alert.xml").read_bytes()
     with pytest.raises(BadInput, match="Severe"):
         await harness.submit(data, now=True)
 
 
-async def test_a_document_saved_from_a_browser_is_mended_for_a_feed_alone(
+async def test_browser_saved_document_is_repaired_only_for_feeds(
     harness: DispatchHarness, corpus: Path
 ) -> None:
     data = (corpus / "field" / "text-before-xml" / "alert.xml").read_bytes()

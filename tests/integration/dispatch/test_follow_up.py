@@ -67,7 +67,9 @@ async def no_digest_until_night(harness: DispatchHarness) -> None:
     harness.clock.at = EVENING.replace(hour=22, minute=1)
 
 
-async def test_a_late_digest_waits_for_the_morning(harness: DispatchHarness, flood: Alert) -> None:
+async def test_digest_due_by_night_waits_for_morning(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     harness.clock.at = EVENING.replace(hour=5)
     lesser = to_xml(at(flood, harness, severity=Severity.MODERATE, urgency=Urgency.EXPECTED))
     await harness.submit(lesser, now=False)
@@ -80,7 +82,7 @@ async def test_a_late_digest_waits_for_the_morning(harness: DispatchHarness, flo
     assert not any(m.silent for m in notified)
 
 
-async def test_a_digest_whose_lead_ran_out_overnight_still_tells_the_rest(
+async def test_digest_past_its_lead_time_is_still_sent(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     harness.clock.at = EVENING.replace(hour=5)
@@ -114,7 +116,7 @@ async def second_channels(harness: DispatchHarness, alert: Alert) -> list[Outgoi
     return await work(harness)
 
 
-async def test_a_second_channel_for_a_lesser_alert_waits_for_the_morning(
+async def test_escalation_of_moderate_alert_waits_for_morning(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     assert await second_channels(harness, at(flood, harness, severity=Severity.MODERATE)) == []
@@ -125,7 +127,7 @@ async def test_a_second_channel_for_a_lesser_alert_waits_for_the_morning(
 
 
 @pytest.mark.parametrize("can_be_silent", [True, False])
-async def test_what_would_run_out_by_morning_goes_silently_where_it_can(
+async def test_escalation_expiring_by_morning_goes_silently(
     harness: DispatchHarness, flood: Alert, can_be_silent: bool
 ) -> None:
     harness.channels["email"].can_be_silent = can_be_silent
@@ -138,7 +140,7 @@ async def test_what_would_run_out_by_morning_goes_silently_where_it_can(
     assert await work(harness) == []
 
 
-async def test_a_second_channel_for_a_grave_alert_wakes_people(
+async def test_escalation_of_severe_alert_ignores_quiet_hours(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     notified = await second_channels(harness, at(flood, harness, severity=Severity.SEVERE))
@@ -146,7 +148,7 @@ async def test_a_second_channel_for_a_grave_alert_wakes_people(
     assert not any(m.silent for m in notified)
 
 
-async def test_a_second_channel_of_a_cancel_waits_for_nothing(
+async def test_escalation_of_cancel_waits_for_nothing(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     lesser = at(flood, harness, severity=Severity.MODERATE)

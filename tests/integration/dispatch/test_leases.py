@@ -41,7 +41,7 @@ async def dead(harness: DispatchHarness) -> None:
         await c.execute(update(table).values(not_before=past))
 
 
-async def test_a_worker_that_dies_in_its_window_leaves_only_that_in_doubt(
+async def test_worker_death_leaves_only_its_window_in_doubt(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -78,7 +78,7 @@ async def test_a_worker_that_dies_in_its_window_leaves_only_that_in_doubt(
     assert set(notified) == {e for _, e in harness.expected(alert_xml)}
 
 
-async def test_a_planner_that_dies_is_followed_without_a_gap_or_a_double(
+async def test_planner_resumes_after_kill_without_gap_or_duplicate(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -105,7 +105,7 @@ async def test_a_planner_that_dies_is_followed_without_a_gap_or_a_double(
     assert len({(r["citizen"], r["channel"]) for r in rows}) == len(rows)
 
 
-async def test_a_worker_that_wakes_after_its_lease_writes_nothing(
+async def test_worker_writes_nothing_after_its_lease_ended(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await harness.submit(alert_xml)
@@ -166,7 +166,7 @@ async def turn(harness: DispatchHarness, chunk: Work, delivery_id: int, ref: str
     )
 
 
-async def test_a_window_turned_after_the_lease_writes_nothing(
+async def test_window_does_not_advance_after_lease_ended(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     chunk, first = await a_chunk(harness, alert_xml)
@@ -179,7 +179,7 @@ async def test_a_window_turned_after_the_lease_writes_nothing(
     assert await standing(harness, chunk, first + 1) == (3, 6, "planned")
 
 
-async def test_a_window_whose_outcomes_cannot_be_written_is_not_turned(
+async def test_window_does_not_advance_when_outcomes_are_not_stored(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     chunk, first = await a_chunk(harness, alert_xml)
@@ -189,7 +189,7 @@ async def test_a_window_whose_outcomes_cannot_be_written_is_not_turned(
     assert await standing(harness, chunk, first) == (0, 0, "planned")
 
 
-async def test_two_never_hold_the_same_work(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_claim_is_exclusive(harness: DispatchHarness, alert_xml: bytes) -> None:
     submitted = await harness.submit(alert_xml)
     assert submitted.created
 
@@ -200,9 +200,7 @@ async def test_two_never_hold_the_same_work(harness: DispatchHarness, alert_xml:
     assert sum(await asyncio.gather(*(grab(f"w{i}") for i in range(8)))) == 1
 
 
-async def test_work_that_ends_every_worker_is_set_aside_and_the_rest_goes_on(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_poisoned_chunk_is_set_aside(harness: DispatchHarness, alert_xml: bytes) -> None:
     submitted = await harness.submit(alert_xml)
 
     def poison(m: Outgoing) -> Outcome:
@@ -225,7 +223,7 @@ async def test_work_that_ends_every_worker_is_set_aside_and_the_rest_goes_on(
         assert (await status(c, submitted.alert_id)).state == "completed"
 
 
-async def test_chunks_that_end_together_do_not_wait_for_each_other(
+async def test_chunks_completing_together_do_not_block(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -246,7 +244,7 @@ async def test_chunks_that_end_together_do_not_wait_for_each_other(
         await asyncio.gather(*(end(w) for w in claimed))
 
 
-async def test_a_second_sending_is_flagged_though_its_worker_dies_and_a_receipt_ends_the_doubt(
+async def test_resend_is_flagged_after_worker_death_until_receipt(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -272,7 +270,7 @@ async def test_a_second_sending_is_flagged_though_its_worker_dies_and_a_receipt_
     assert all(rows[i]["possible_duplicate"] for i in doubled)
 
 
-async def test_what_was_deferred_is_in_doubt_like_the_rest_when_its_worker_dies(
+async def test_deferred_delivery_is_in_doubt_after_worker_death(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -300,7 +298,7 @@ async def test_what_was_deferred_is_in_doubt_like_the_rest_when_its_worker_dies(
     assert doubled <= {r["id"] for r in rows if r["possible_duplicate"]}
 
 
-async def test_two_messages_in_doubt_do_not_keep_each_other_from_being_sent_again(
+async def test_two_deliveries_in_doubt_are_both_resent(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     first = await harness.submit(alert_xml)

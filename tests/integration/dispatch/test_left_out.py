@@ -40,7 +40,7 @@ def here_and_there(harness: DispatchHarness, flood: Alert) -> tuple[str, str]:
     return min(apart)[1], max(apart)[1]
 
 
-async def test_the_public(
+async def test_explain_public_alert_outside_area(
     harness: DispatchHarness, flood: Alert, here_and_there: tuple[str, str]
 ) -> None:
     here, there = here_and_there
@@ -61,7 +61,7 @@ async def test_the_public(
     )
 
 
-async def test_a_closed_group(
+async def test_explain_closed_group_without_membership(
     harness: DispatchHarness, flood: Alert, here_and_there: tuple[str, str]
 ) -> None:
     here, there = here_and_there
@@ -74,7 +74,7 @@ async def test_a_closed_group(
     assert "has no place or geocode in its areas" in await why(harness, alert_id, there)
 
 
-async def test_a_drill(
+async def test_explain_drill_without_membership(
     harness: DispatchHarness, flood: Alert, here_and_there: tuple[str, str]
 ) -> None:
     here, there = here_and_there

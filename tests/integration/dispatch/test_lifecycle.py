@@ -27,7 +27,7 @@ async def leased_until(harness: DispatchHarness, outbox_id: int) -> datetime:
     return found
 
 
-async def test_a_lease_is_extended_while_its_chunk_takes_long(
+async def test_lease_is_renewed_while_chunk_takes_long(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await harness.submit(alert_xml)
@@ -44,7 +44,7 @@ async def test_a_lease_is_extended_while_its_chunk_takes_long(
         assert await harness.claim_one(work.id, "other") is None
 
 
-async def test_whoever_lost_the_lease_calls_no_provider(
+async def test_worker_without_lease_calls_no_provider(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -67,7 +67,7 @@ def cut_connections(url: str) -> None:
         )
 
 
-async def test_outcomes_outlive_a_postgresql_that_goes_away(
+async def test_outcomes_survive_postgresql_outage(
     harness: DispatchHarness, alert_xml: bytes, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -113,9 +113,7 @@ async def kill_all(harness: DispatchHarness, sweeps: int, deadly: str) -> None:
             await c.execute(update(table).values(not_before=past))
 
 
-async def test_one_message_that_ends_every_worker_ends_nobody_elses(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_poisoned_message_fails_alone(harness: DispatchHarness, alert_xml: bytes) -> None:
     harness.settings.in_doubt_wait_s = 0
     submitted = await harness.submit(alert_xml)
     _, deadly = sorted(t for t in harness.expected(alert_xml) if t[0] == "sms")[3]
@@ -128,7 +126,7 @@ async def test_one_message_that_ends_every_worker_ends_nobody_elses(
     assert notified >= {e for _, e in harness.expected(alert_xml)}
 
 
-async def test_told_to_end_it_leaves_its_chunks_between_two_windows(
+async def test_stop_leaves_chunks_between_two_windows(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -158,9 +156,7 @@ async def test_told_to_end_it_leaves_its_chunks_between_two_windows(
     assert len(harness.sent) == len(harness.expected(alert_xml))
 
 
-async def test_leaving_waits_for_what_is_under_way(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_stop_waits_for_calls_in_flight(harness: DispatchHarness, alert_xml: bytes) -> None:
     submitted = await harness.submit(alert_xml)
     begun, go_on = asyncio.Event(), asyncio.Event()
     ending = False
@@ -185,7 +181,7 @@ async def test_leaving_waits_for_what_is_under_way(
     assert any(r["state"] == "accepted" for r in rows)
 
 
-async def test_a_worker_whose_lease_was_taken_learns_it_and_writes_nothing(
+async def test_worker_detects_stolen_lease_and_writes_nothing(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await harness.submit(alert_xml)

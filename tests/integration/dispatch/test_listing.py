@@ -69,7 +69,7 @@ ASKED: list[tuple[Mapping[str, object], list[str]]] = [
 
 
 @pytest.mark.parametrize(("asked", "names"), ASKED)
-async def test_what_is_asked_for_is_found(
+async def test_list_filters_and_pages(
     harness: DispatchHarness, stored: list[str], asked: Mapping[str, object], names: list[str]
 ) -> None:
     wanted = Wanted(**asked)  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ async def test_what_is_asked_for_is_found(
     assert (found, after) == (names, None)
 
 
-async def test_what_is_listed_of_one(harness: DispatchHarness, stored: list[str]) -> None:
+async def test_list_entry_has_state_and_reason(harness: DispatchHarness, stored: list[str]) -> None:
     (held,) = (await listed(harness, Wanted(states=[AlertState.HELD]))).alerts
     assert (held["event"], held["severity"], held["state"]) == ("Storm surge", "Severe", "held")
     assert (held["sent"], held["status"]) == ("2026-11-24T12:00:00+00:00", "Actual")
@@ -96,18 +96,18 @@ async def test_what_is_listed_of_one(harness: DispatchHarness, stored: list[str]
 
 
 @pytest.mark.parametrize("at", ["54.5", "54.5,2.5,3", "91,0", "0,181", "north,east", "1e2,0"])
-def test_a_point_that_is_none_is_refused(at: str) -> None:
+def test_list_refuses_bad_point(at: str) -> None:
     with pytest.raises(BadInput, match=r"is no point\. Write its latitude and longitude"):
         area_of(at, None)
 
 
 @pytest.mark.parametrize("code", ["ES104", "=ES104", "EMMA_ID="])
-def test_a_geocode_that_is_none_is_refused(code: str) -> None:
+def test_list_refuses_bad_geocode(code: str) -> None:
     with pytest.raises(BadInput, match="is no geocode"):
         area_of(None, code)
 
 
 @pytest.mark.parametrize("after", ["", "1", "x-" + "0" * 32, "9" * 17 + "-" + "0" * 32])
-async def test_a_page_that_follows_none_is_refused(harness: DispatchHarness, after: str) -> None:
+async def test_list_refuses_bad_page_token(harness: DispatchHarness, after: str) -> None:
     with pytest.raises(BadInput, match="follows no page"):
         await listed(harness, Wanted(), after=after)

@@ -26,7 +26,7 @@ async def say(harness: DispatchHarness, alert: Alert) -> Submitted:
     return await harness.submit(to_xml(alert))
 
 
-async def test_exchanged_coordinates_that_hold_people_are_held(
+async def test_swapped_coordinates_with_people_are_held(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     swapped = mirrored(flood)
@@ -39,7 +39,7 @@ async def test_exchanged_coordinates_that_hold_people_are_held(
     assert right.state is AlertState.ACCEPTED
 
 
-async def test_a_circle_in_metres_is_held_with_both_readings(
+async def test_circle_in_metres_is_held_with_both_readings(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     area = Area("Port Example", circles=(Circle(54.53, 2.5, 5000),))
@@ -53,7 +53,7 @@ async def test_a_circle_in_metres_is_held_with_both_readings(
     assert sent.state is AlertState.ACCEPTED
 
 
-async def test_an_area_with_nobody_is_said_with_its_unknown_geocodes(
+async def test_area_without_people_is_noted_with_unknown_geocodes(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     code = NamedValue("AGS", "09999")
@@ -65,7 +65,7 @@ async def test_an_area_with_nobody_is_said_with_its_unknown_geocodes(
     assert "Nobody of the register is in its areas: it reaches nobody." in submitted.notes
 
 
-async def test_the_end_of_a_danger_is_never_held_for_its_place(
+async def test_end_of_danger_is_never_held_for_its_area(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     notified = await say(harness, flood)
@@ -78,7 +78,7 @@ async def test_the_end_of_a_danger_is_never_held_for_its_place(
 
 
 @pytest.mark.parametrize("name", ["lon-lat-delhi", "circle-in-metres"])
-async def test_what_people_sent_is_held(
+async def test_suspicious_area_from_a_person_is_held(
     harness: DispatchHarness, corpus: Path, tmp_path: Path, name: str
 ) -> None:
     folder = corpus / "field/polygons"
@@ -87,6 +87,6 @@ async def test_what_people_sent_is_held(
     assert held.state is AlertState.HELD
 
 
-def test_there_is_no_mirror_of_what_lies_beyond_a_pole(flood: Alert) -> None:
+def test_mirrored_area_beyond_a_pole_is_none(flood: Alert) -> None:
     assert mirrored(there(flood, Area("x", circles=(Circle(10, 120, 5),)))) is None
     assert mirrored(there(flood, Area("x", geocodes=(NamedValue("a", "1"),)))) is None

@@ -50,7 +50,7 @@ async def until_expired(harness: DispatchHarness) -> None:
 
 
 @pytest.mark.parametrize("ill", ["receipts", "digests", "call-back"])
-async def test_a_duty_that_fails_stops_no_other(
+async def test_failing_duty_stops_no_other(
     harness: DispatchHarness, alert_xml: bytes, ill: str
 ) -> None:
     await _run_out(harness, alert_xml)
@@ -60,7 +60,7 @@ async def test_a_duty_that_fails_stops_no_other(
         await until_expired(harness)
 
 
-async def test_a_round_in_which_a_duty_fails_says_so_at_its_end(
+async def test_failing_duty_is_raised_at_end_of_round(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await _run_out(harness, alert_xml)
@@ -71,7 +71,7 @@ async def test_a_round_in_which_a_duty_fails_says_so_at_its_end(
     assert await _states(harness) == ["expired"]
 
 
-async def test_each_duty_is_one_process_at_a_time(
+async def test_each_duty_runs_in_one_process_at_a_time(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await _run_out(harness, alert_xml)
@@ -86,7 +86,7 @@ async def test_each_duty_is_one_process_at_a_time(
     assert await _states(harness) == ["expired"]
 
 
-async def test_a_house_of_the_version_before_is_let_finish(
+async def test_maintenance_waits_for_previous_version(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await _run_out(harness, alert_xml)
@@ -96,9 +96,7 @@ async def test_a_house_of_the_version_before_is_let_finish(
     assert await harness.maintenance().run_once()
 
 
-async def test_a_round_has_no_more_rows_than_its_duty_takes(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_round_respects_row_limit_of_duty(harness: DispatchHarness, alert_xml: bytes) -> None:
     for n in range(5):
         await harness.submit(alert_xml.replace(b"example-flood", f"flood-{n}".encode()))
     async with harness.db.begin() as c:
@@ -122,7 +120,7 @@ async def test_a_round_has_no_more_rows_than_its_duty_takes(
     assert counts == [2, 4, 5]
 
 
-async def test_a_slow_transaction_is_made_smaller_and_a_quick_one_larger(
+async def test_batch_size_follows_transaction_time(
     harness: DispatchHarness,
 ) -> None:
     async def slow(connection: AsyncConnection, limit: int) -> Done:
@@ -149,7 +147,7 @@ async def test_a_slow_transaction_is_made_smaller_and_a_quick_one_larger(
     assert duty.size == 100
 
 
-async def test_routine_work_stands_aside_and_nothing_else_does(
+async def test_only_routine_duties_yield_to_severe_alerts(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await _run_out(harness, alert_xml)
@@ -198,7 +196,7 @@ async def _items(harness: DispatchHarness) -> int:
         return int(await c.scalar(select(func.count()).select_from(digest_item)) or 0)
 
 
-async def test_batches_of_any_size_send_everybody_one_digest(
+async def test_digest_is_sent_once_for_any_batch_size(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     wanted = await _waiting(harness, flood, ["Wildfire", "Avalanche"])
@@ -215,7 +213,7 @@ async def test_batches_of_any_size_send_everybody_one_digest(
     assert await _items(harness) == 0
 
 
-async def test_a_batch_that_cannot_be_done_stops_none_after_it(
+async def test_failing_digest_batch_stops_no_later_one(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     wanted = await _waiting(harness, flood, ["Wildfire"])
@@ -243,9 +241,7 @@ async def test_a_batch_that_cannot_be_done_stops_none_after_it(
     assert sorted(m.endpoint for m in harness.sent) == wanted
 
 
-async def test_what_an_unsent_digest_carries_is_not_looked_at(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_unsent_digest_items_are_not_examined(harness: DispatchHarness, flood: Alert) -> None:
     await _waiting(harness, flood, ["Wildfire"])
     maintenance = harness.maintenance()
     harness.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
@@ -269,7 +265,7 @@ async def test_what_an_unsent_digest_carries_is_not_looked_at(
     assert await _items(harness) == 0
 
 
-async def test_a_program_of_before_says_nothing_of_the_alert_and_it_is_known(
+async def test_digest_item_of_previous_version_gets_its_alert(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     await _waiting(harness, flood, ["Wildfire"])
@@ -290,7 +286,7 @@ async def test_a_program_of_before_says_nothing_of_the_alert_and_it_is_known(
     assert known == await _items(harness) > 0
 
 
-async def test_a_cancel_takes_back_what_waits_in_batches(
+async def test_cancel_revokes_digest_items_in_batches(
     harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = await _waiting(harness, flood, ["Wildfire"])
@@ -303,7 +299,7 @@ async def test_a_cancel_takes_back_what_waits_in_batches(
     assert sum(n for (_, state, _), n in ledger.items() if state == "revoked") == len(wanted)
 
 
-async def test_chunk_that_a_worker_is_writing_is_marked_for_escalation_later(
+async def test_locked_chunk_is_marked_for_escalation_later(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await harness.submit(alert_xml)

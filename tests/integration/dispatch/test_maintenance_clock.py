@@ -16,7 +16,7 @@ from alerting.store.admin import stored_alarms
 
 
 @pytest.mark.parametrize("off_s", [-90, 90, 3600])
-async def test_a_house_with_a_wrong_clock_keeps_none(
+async def test_maintenance_with_wrong_clock_does_nothing(
     harness: DispatchHarness, alert_xml: bytes, off_s: float
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -37,7 +37,7 @@ async def test_a_house_with_a_wrong_clock_keeps_none(
 
 
 @pytest.mark.parametrize("off_s", [-90, 90, 800 * 86_400])
-async def test_a_pruner_with_a_wrong_clock_deletes_nothing(
+async def test_prune_with_wrong_clock_deletes_nothing(
     harness: DispatchHarness, alert_xml: bytes, off_s: float
 ) -> None:
     submitted = await harness.submit(alert_xml)

@@ -91,7 +91,7 @@ async def _sms(harness: DispatchHarness) -> list[int]:
         return list(found)
 
 
-async def test_sent_and_reported_on(seen: DispatchHarness, alert_xml: bytes) -> None:
+async def test_transitions_of_sent_and_reported(seen: DispatchHarness, alert_xml: bytes) -> None:
     await seen.submit(alert_xml)
     await works(seen)
     assert await made(seen) == {("planned", "accepted")}
@@ -102,7 +102,7 @@ async def test_sent_and_reported_on(seen: DispatchHarness, alert_xml: bytes) -> 
     assert ("delivering", "completed") in await made(seen, "alert")
 
 
-async def test_taken_and_lost_goes_on_by_the_next_channel(
+async def test_transitions_of_reported_failure_with_next_channel(
     seen: DispatchHarness, alert_xml: bytes
 ) -> None:
     await seen.submit(alert_xml)
@@ -123,7 +123,7 @@ async def test_taken_and_lost_goes_on_by_the_next_channel(
         (AMBIGUOUS, ("planned", "in_doubt")),
     ],
 )
-async def test_refused_in_each_way(
+async def test_transitions_of_each_refusal(
     seen: DispatchHarness, alert_xml: bytes, error: ErrorClass, move: tuple[str, str]
 ) -> None:
     answers(error, seen)
@@ -132,9 +132,7 @@ async def test_refused_in_each_way(
     assert move in await made(seen)
 
 
-async def test_refused_for_now_stays_planned_and_is_sent_later(
-    seen: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_transitions_of_temporary_refusal(seen: DispatchHarness, alert_xml: bytes) -> None:
     answers(PROVIDER_DOWN, seen)
     await seen.submit(alert_xml)
     await works(seen)
@@ -151,22 +149,20 @@ async def in_doubt(harness: DispatchHarness, alert_xml: bytes) -> None:
     assert await made(harness) == {("planned", "in_doubt")}
 
 
-async def test_in_doubt_is_sent_again(seen: DispatchHarness, alert_xml: bytes) -> None:
+async def test_transitions_of_resend_in_doubt(seen: DispatchHarness, alert_xml: bytes) -> None:
     await in_doubt(seen, alert_xml)
     answers(None, seen)
     await works(seen, after_s=600)
     assert ("in_doubt", "accepted") in await made(seen)
 
 
-async def test_in_doubt_is_settled_by_a_receipt(seen: DispatchHarness, alert_xml: bytes) -> None:
+async def test_transitions_of_receipt_in_doubt(seen: DispatchHarness, alert_xml: bytes) -> None:
     await in_doubt(seen, alert_xml)
     await report(seen, "delivered")
     assert ("in_doubt", "delivered") in await made(seen)
 
 
-async def test_in_doubt_and_too_late_for_another_try_is_closed_and_hears_of_its_end(
-    seen: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_transitions_of_expired_doubt(seen: DispatchHarness, alert_xml: bytes) -> None:
     await in_doubt(seen, alert_xml)
     answers(TOO_LATE, seen)
     await works(seen, after_s=600)
@@ -181,7 +177,9 @@ async def test_in_doubt_and_too_late_for_another_try_is_closed_and_hears_of_its_
     assert sum(done.reached.values()) == len(reasons)
 
 
-async def test_a_worker_dies_in_its_window(seen: DispatchHarness, alert_xml: bytes) -> None:
+async def test_transitions_of_worker_death_in_window(
+    seen: DispatchHarness, alert_xml: bytes
+) -> None:
     def die(m: Outgoing) -> Outcome:
         raise asyncio.CancelledError
 
@@ -196,7 +194,7 @@ async def test_a_worker_dies_in_its_window(seen: DispatchHarness, alert_xml: byt
     assert ("leased", "ready") in await made(seen, "outbox")
 
 
-async def test_cancelled_before_it_was_sent(seen: DispatchHarness, alert_xml: bytes) -> None:
+async def test_transitions_of_cancel_before_send(seen: DispatchHarness, alert_xml: bytes) -> None:
     submitted = await seen.submit(alert_xml)
     plan = await seen.claim("planner")
     await seen.worker()._planner.run(plan)
@@ -213,7 +211,7 @@ async def test_cancelled_before_it_was_sent(seen: DispatchHarness, alert_xml: by
     assert ("ready", "done") in await made(seen, "outbox")
 
 
-async def test_run_out_before_it_was_sent(seen: DispatchHarness, flood: Alert) -> None:
+async def test_transitions_of_expiry_before_send(seen: DispatchHarness, flood: Alert) -> None:
     await seen.submit(to_xml(flood))
     plan = await seen.claim("planner")
     await seen.worker()._planner.run(plan)
@@ -226,7 +224,7 @@ async def test_run_out_before_it_was_sent(seen: DispatchHarness, flood: Alert) -
     assert ("delivering", "expired") in await made(seen, "alert")
 
 
-async def test_what_ends_its_workers_is_set_aside(seen: DispatchHarness, alert_xml: bytes) -> None:
+async def test_transitions_of_poisoned_chunk(seen: DispatchHarness, alert_xml: bytes) -> None:
     await seen.submit(alert_xml)
     plan = await seen.claim("planner")
     await seen.worker()._planner.run(plan)
@@ -237,7 +235,7 @@ async def test_what_ends_its_workers_is_set_aside(seen: DispatchHarness, alert_x
     assert ("planned", "failed") in await made(seen)
 
 
-async def test_at_night_it_waits_for_the_digest(seen: DispatchHarness, flood: Alert) -> None:
+async def test_transitions_of_digest_at_night(seen: DispatchHarness, flood: Alert) -> None:
     seen.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
     sent = seen.clock.now()
     infos = tuple(
@@ -260,7 +258,7 @@ async def test_at_night_it_waits_for_the_digest(seen: DispatchHarness, flood: Al
     assert {("deferred", "suppressed"), ("planned", "accepted")} <= await made(seen)
 
 
-async def test_a_copy_is_suppressed_and_its_original_superseded(
+async def test_transitions_of_copy_and_superseded_original(
     seen: DispatchHarness, flood: Alert
 ) -> None:
     sent = seen.clock.now().replace(microsecond=0)
@@ -282,7 +280,7 @@ async def test_a_copy_is_suppressed_and_its_original_superseded(
     assert ("completed", "superseded") in await made(seen, "alert")
 
 
-def test_the_state_machines_judge_is_as_strict_as_the_table() -> None:
+def test_state_machine_judge_is_as_strict_as_the_table() -> None:
     for was, ends in MOVES.items():
         allowed = delivery.TRANSITIONS[was] if was else FIRST["delivery"]  # type: ignore[index]
         assert ends <= allowed, was

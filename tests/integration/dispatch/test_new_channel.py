@@ -153,7 +153,7 @@ def sent_now(alert: Alert, centre: Centre, **changes: object) -> Alert:
     return replace(alert, sent=now, infos=infos)
 
 
-async def test_the_register_takes_its_addresses_and_says_what_is_wrong(centre: Centre) -> None:
+async def test_import_accepts_addresses_and_reports_errors(centre: Centre) -> None:
     done = await centre.register(
         {"ref": "good", "beacon": "abc-001"}, {"ref": "bad", "beacon": "lamp 7"}
     )
@@ -166,9 +166,7 @@ async def test_the_register_takes_its_addresses_and_says_what_is_wrong(centre: C
     assert "use push, sms, email, beacon" in centre.errors.read_text("utf-8")
 
 
-async def test_whom_another_channel_does_not_reach_hears_by_it_and_it_reports(
-    centre: Centre, beacons: Beacons, flood: Alert
-) -> None:
+async def test_escalation_and_receipts_work(centre: Centre, beacons: Beacons, flood: Alert) -> None:
     await centre.register(
         {"ref": "one", "push": DEAD, "beacon": "ABC-001"},
         {"ref": "two", "beacon": "ABC-002"},
@@ -192,9 +190,7 @@ async def test_whom_another_channel_does_not_reach_hears_by_it_and_it_reports(
     assert found.sentence
 
 
-async def test_quiet_hours_end_in_a_digest_by_it(
-    centre: Centre, beacons: Beacons, flood: Alert
-) -> None:
+async def test_digest_after_quiet_hours(centre: Centre, beacons: Beacons, flood: Alert) -> None:
     await centre.register({"ref": "one", "beacon": "ABC-001", "quiet": "22:00-07:00"})
     centre.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
     for event in ("Flood", "Wildfire"):
@@ -210,7 +206,7 @@ async def test_quiet_hours_end_in_a_digest_by_it(
 
 
 @pytest.mark.parametrize("toml", ["", "[pace.beacon]\nper_second = 500\n"])
-async def test_it_keeps_to_the_policys_rate_or_its_own(
+async def test_rate_of_policy_or_own_default(
     centre: Centre, beacons: Beacons, flood: Alert, toml: str
 ) -> None:
     if toml:
@@ -223,7 +219,7 @@ async def test_it_keeps_to_the_policys_rate_or_its_own(
     assert await centre.redis.exists("alerting:{pace-beacon.1}")
 
 
-async def test_a_policy_that_names_no_channel_there_is_is_refused(centre: Centre) -> None:
+async def test_policy_with_unknown_channel_is_refused(centre: Centre) -> None:
     with pytest.raises(BadInput, match=r"Did you mean pace\.beacon"):
         async with centre.runtime.db.begin() as c:
             await policies.set_live(c, "[pace.beakon]\nper_second = 5\n", by=internal("test"))

@@ -32,7 +32,7 @@ from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import delivery, outbox
 
 
-async def test_one_dead_host_keeps_nobody_from_the_next_channel_for_long(
+async def test_escalation_is_not_held_up_by_dead_host(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
@@ -55,7 +55,7 @@ async def test_one_dead_host_keeps_nobody_from_the_next_channel_for_long(
     }
 
 
-async def test_while_the_sms_account_is_down_the_mail_comes_after_the_receipt_time(
+async def test_escalation_after_receipt_timeout_while_sms_is_down(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
@@ -85,7 +85,7 @@ async def test_while_the_sms_account_is_down_the_mail_comes_after_the_receipt_ti
     }
 
 
-async def test_a_receipt_time_of_zero_is_for_ever(
+async def test_receipt_timeout_of_zero_never_escalates(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(harness, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
@@ -98,7 +98,7 @@ async def test_a_receipt_time_of_zero_is_for_ever(
     assert await story(harness, alert_id) == {"one": {"sms": "planned provider-down"}}
 
 
-async def test_a_chunk_that_nobody_has_taken_is_looked_at_too(
+async def test_escalation_examines_unclaimed_chunk(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(harness, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
@@ -113,7 +113,7 @@ async def test_a_chunk_that_nobody_has_taken_is_looked_at_too(
     assert await story(harness, alert_id) == {"one": {"sms": "planned ", "email": "planned "}}
 
 
-async def test_channels_that_are_all_down_are_tried_one_at_a_time(
+async def test_escalation_tries_failing_channels_one_at_a_time(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
@@ -130,7 +130,7 @@ async def test_channels_that_are_all_down_are_tried_one_at_a_time(
         assert list((await story(harness, alert_id))["one"]) == ways
 
 
-async def test_a_failure_reported_while_the_chunk_is_open_is_followed_at_once(
+async def test_escalation_follows_failure_in_open_chunk(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
@@ -150,7 +150,7 @@ async def test_a_failure_reported_while_the_chunk_is_open_is_followed_at_once(
     }
 
 
-async def test_a_look_waits_for_no_worker(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_escalation_waits_for_no_worker(harness: DispatchHarness, alert_xml: bytes) -> None:
     await live_here(
         harness, alert_xml, one={"push": GONE, "sms": "+447700900101"}, other={"push": NOWHERE}
     )
@@ -166,7 +166,7 @@ async def test_a_look_waits_for_no_worker(harness: DispatchHarness, alert_xml: b
     assert (await story(harness, alert_id))["one"]["sms"] == "accepted unreached"
 
 
-async def test_a_chunk_that_was_set_aside_is_followed(
+async def test_escalation_follows_poisoned_chunk(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(harness, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})
@@ -182,7 +182,7 @@ async def test_a_chunk_that_was_set_aside_is_followed(
     }
 
 
-async def test_mail_that_nobody_reports_on_is_no_cause_for_alarm(
+async def test_email_without_reports_raises_no_alarm(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(
@@ -199,7 +199,7 @@ async def test_mail_that_nobody_reports_on_is_no_cause_for_alarm(
     assert {w["email"] for w in (await story(harness, alert_id)).values()} == {"accepted new"}
 
 
-async def test_what_waits_on_purpose_is_not_late(
+async def test_escalation_time_begins_when_delivery_is_released(
     harness: DispatchHarness, flood: Alert, alert_xml: bytes
 ) -> None:
     """It has its time from when it was let go, and only then its next channel."""
@@ -231,7 +231,7 @@ async def test_what_waits_on_purpose_is_not_late(
     assert (await story(harness, alert_id))["one"]["email"] == "accepted unreached"
 
 
-async def test_a_digest_that_is_reported_lost_leads_to_the_next_channel(
+async def test_escalation_follows_lost_digest(
     harness: DispatchHarness, flood: Alert, alert_xml: bytes
 ) -> None:
     await live_here(harness, alert_xml, one={"sms": "+447700900101", "email": "one@example.org"})

@@ -59,7 +59,7 @@ D = OpenDelivery(
 SETTINGS = Settings(max_tries=3, in_doubt_wait_s=5, in_doubt_hold_s=60, retry_s=2, retry_max_s=8)
 
 
-def test_taken_is_accepted_not_delivered() -> None:
+def test_outcome_of_taken_message_is_accepted() -> None:
     s = after_send(D, Outcome(7, provider_ref="SM1"), NOW, SETTINGS)
     assert (s.state, s.provider_ref, s.tried) == (DeliveryState.ACCEPTED, "SM1", 1)
     assert not s.possible_duplicate
@@ -80,19 +80,21 @@ def test_taken_is_accepted_not_delivered() -> None:
         (AMBIGUOUS, 0, DeliveryState.IN_DOUBT),
     ],
 )
-def test_a_refusal_ends_by_its_class(error: ErrorClass, tries: int, state: DeliveryState) -> None:
+def test_outcome_of_refusal_follows_its_class(
+    error: ErrorClass, tries: int, state: DeliveryState
+) -> None:
     s = after_send(D._replace(tries=tries), Outcome(7, error), NOW, SETTINGS)
     assert (s.state, s.reason) == (state, error.code)
 
 
-def test_a_second_try_of_something_in_doubt_is_flagged_or_stays_in_doubt() -> None:
+def test_outcome_of_resend_is_flagged_or_in_doubt() -> None:
     unsure = D._replace(state="in_doubt", tries=1)
     assert after_send(unsure, Outcome(7), NOW, SETTINGS).possible_duplicate
     again = after_send(unsure, Outcome(7, PROVIDER_DOWN), NOW, SETTINGS)
     assert again.state is DeliveryState.IN_DOUBT
 
 
-def test_a_second_try_that_comes_too_late_closes_the_doubt() -> None:
+def test_outcome_of_late_resend_closes_the_doubt() -> None:
     """Not as expired: the first try may have told the citizen, who then hears of the end."""
     late = after_send(D._replace(state="in_doubt", tries=1), Outcome(7, TOO_LATE), NOW, SETTINGS)
     assert (late.state, late.reason) == (DeliveryState.FAILED, "in-doubt")
@@ -109,7 +111,7 @@ def test_a_second_try_that_comes_too_late_closes_the_doubt() -> None:
         (Lane.DRILL, 60, 1, InDoubtStep.CLOSE),
     ],
 )
-def test_the_grave_is_sent_again_the_rest_is_held(
+def test_in_doubt_step_resends_only_severe(
     lane: Lane, age_s: int, tries: int, expected: InDoubtStep
 ) -> None:
     unsure = D._replace(state="in_doubt", tries=tries, attempted_at=NOW - timedelta(seconds=age_s))
@@ -117,7 +119,7 @@ def test_the_grave_is_sent_again_the_rest_is_held(
 
 
 @pytest.mark.parametrize("lane", Lane)
-def test_what_an_operator_has_sent_again_is_in_every_lane(lane: Lane) -> None:
+def test_in_doubt_step_resends_any_lane_by_operator(lane: Lane) -> None:
     unsure = D._replace(state="in_doubt", tries=1, resend=True)
     now, soon = NOW + timedelta(seconds=4), NOW + timedelta(seconds=5)
     unsure = unsure._replace(attempted_at=NOW)
@@ -127,7 +129,7 @@ def test_what_an_operator_has_sent_again_is_in_every_lane(lane: Lane) -> None:
     assert in_doubt_step(unsure._replace(tries=3), lane, soon, SETTINGS) is InDoubtStep.CLOSE
 
 
-def test_only_what_concerns_the_whole_channel_makes_it_wait() -> None:
+def test_only_channel_wide_errors_delay_the_channel() -> None:
     fine, dead = Outcome(7), Outcome(7, DEAD_ADDRESS)
     slow = Outcome(7, THROTTLED, retry_after_s=7)
     assert asked_to_wait([fine, dead, dead]) == 0
@@ -137,14 +139,14 @@ def test_only_what_concerns_the_whole_channel_makes_it_wait() -> None:
 
 
 @pytest.mark.parametrize("tries", range(1, 9))
-def test_retries_spread_below_a_growing_bound(tries: int) -> None:
+def test_retry_delay_spreads_below_growing_bound(tries: int) -> None:
     bound = min(8, 2 * 2 ** (tries - 1))
     for _ in range(20):
         due = next_try(D._replace(tries=tries), Lane.ROUTINE, NOW, SETTINGS)
         assert NOW <= due <= NOW + timedelta(seconds=bound)
 
 
-def test_windows_go_by_place_whatever_order_the_deliveries_come_in() -> None:
+def test_windows_are_ordered_by_place() -> None:
     def sending(place: int, *, tries: int = 0) -> Sending:
         state = "in_doubt" if tries else "planned"
         d = D._replace(id=5 * CHUNK_SPAN + place, tries=tries, state=state)
@@ -156,7 +158,7 @@ def test_windows_go_by_place_whatever_order_the_deliveries_come_in() -> None:
     assert found == [[4, 5, 7], [8, 9], [1, 3], [2]]
 
 
-def test_a_doubt_that_is_not_to_be_sent_again_waits_for_its_receipt_and_no_longer() -> None:
+def test_next_try_of_unsendable_doubt_waits_for_receipt() -> None:
     unsure = D._replace(state="in_doubt", attempted_at=NOW)
     soon = NOW + timedelta(seconds=SETTINGS.in_doubt_wait_s)
     held = NOW + timedelta(seconds=SETTINGS.in_doubt_hold_s)

@@ -180,7 +180,7 @@ def planner(db: Database) -> Mortal:
     moved=st.lists(people, max_size=20),
     deaths=st.lists(st.integers(0, 4), max_size=4),
 )
-async def test_everybody_is_planned_once_whoever_dies_or_moves(
+async def test_planner_resumes_without_duplicates_after_kill_or_move(
     db: Database,
     planner: Mortal,
     before: Drawn,
@@ -210,7 +210,7 @@ async def test_everybody_is_planned_once_whoever_dies_or_moves(
     assert await found(db) == len(late)
 
 
-async def test_a_plan_of_the_version_before_ends_right(db: Database, planner: Mortal) -> None:
+async def test_planner_resumes_plan_of_previous_version(db: Database, planner: Mortal) -> None:
     """It planned by ascending id and left the last one as the row's cursor."""
     home = [(0.1, 0.1, 0.0)]
     them = everybody([(home, set()) for _ in range(7)])
@@ -235,9 +235,7 @@ async def test_a_plan_of_the_version_before_ends_right(db: Database, planner: Mo
     assert len(await ledger(db)) == await found(db) == 7
 
 
-async def test_a_digest_that_bears_the_alerts_name_is_no_plan(
-    db: Database, planner: Mortal
-) -> None:
+async def test_planner_ignores_digest_with_alert_id(db: Database, planner: Mortal) -> None:
     await record_outcomes(db, everybody([([(0.1, 0.1, 0.0)], set())]))
     alert_id = await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
     async with db.begin() as c:
@@ -251,7 +249,7 @@ async def test_a_digest_that_bears_the_alerts_name_is_no_plan(
         assert await c.scalar(text("select count(*) from delivery")) == 2
 
 
-async def test_several_places_are_no_reason_to_hold_an_alert(db: Database, planner: Mortal) -> None:
+async def test_planner_does_not_hold_for_several_places(db: Database, planner: Mortal) -> None:
     async with db.begin() as c:
         await policies.set_live(c, "[storm]\naudience_max = 3\n", by=internal("test"))
     several = [(0.1, 0.1, 0.0), (0.1, 0.11, 0.0)]
@@ -261,7 +259,9 @@ async def test_several_places_are_no_reason_to_hold_an_alert(db: Database, plann
     assert len(await ledger(db)) == 3
 
 
-async def test_a_cancel_taken_over_tells_each_once(db: Database, planner: Mortal) -> None:
+async def test_planner_resumes_cancel_notice_without_duplicates(
+    db: Database, planner: Mortal
+) -> None:
     await record_outcomes(db, everybody([([(0.1, 0.1, 0.0)], set()) for _ in range(7)]))
     await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
     assert await plan(db, planner, None)

@@ -181,7 +181,7 @@ async def the_way(harness: DispatchHarness, flood: Alert) -> None:
     await harness.maintenance().run_once()
 
 
-async def test_nothing_that_is_over_is_looked_through(
+async def test_plans_scan_no_finished_rows(
     harness: DispatchHarness, flood: Alert, database_url: str
 ) -> None:
     harness.begin_at(harness.clock.now().replace(hour=22, minute=30))

@@ -42,7 +42,7 @@ async def silence(db: Database) -> None:
         )  # fmt: skip
 
 
-async def test_the_default_policy_is_version_0(db: Database, cache: PolicyCache) -> None:
+async def test_default_policy_is_version_0(db: Database, cache: PolicyCache) -> None:
     async with db.begin() as c:
         assert await policies.live(c) == policies.Versioned(0, default_policy())
         assert await policies.shadow(c) is None
@@ -52,7 +52,7 @@ async def test_the_default_policy_is_version_0(db: Database, cache: PolicyCache)
     )  # fmt: skip
 
 
-async def test_a_policy_with_a_fault_changes_nothing(db: Database) -> None:
+async def test_policy_with_error_changes_nothing(db: Database) -> None:
     await set_live(db, ONE)
     for change in (policies.set_live, policies.set_shadow):
         with pytest.raises(BadInput, match=r"line 2: there is no key budget\.spacing"):
@@ -65,7 +65,7 @@ async def test_a_policy_with_a_fault_changes_nothing(db: Database) -> None:
         assert [p.toml for p in await store.history(c)] == [ONE]
 
 
-async def test_rolling_back_sets_the_old_text_as_a_new_version(db: Database) -> None:
+async def test_rollback_stores_old_text_as_new_version(db: Database) -> None:
     first, second = await set_live(db, ONE), await set_live(db, TWO)
     async with db.begin() as c:
         third = await policies.rollback(c, first, by=internal("b"))
@@ -80,7 +80,7 @@ async def test_rolling_back_sets_the_old_text_as_a_new_version(db: Database) -> 
             await policies.rollback(c, 99, by=internal("b"))
 
 
-async def test_workers_follow_a_change_within_the_age(
+async def test_cache_follows_change_within_max_age(
     db: Database, cache: PolicyCache, clock: ManualClock
 ) -> None:
     await cache.in_force()
@@ -102,7 +102,7 @@ async def test_workers_follow_a_change_within_the_age(
     assert (await cache.in_force()).shadow is None
 
 
-async def test_a_clock_set_back_is_no_reason_to_keep_the_old(
+async def test_cache_refreshes_after_clock_set_back(
     db: Database, cache: PolicyCache, clock: ManualClock
 ) -> None:
     await cache.in_force()
@@ -111,7 +111,7 @@ async def test_a_clock_set_back_is_no_reason_to_keep_the_old(
     assert (await cache.in_force()).live_version == version
 
 
-async def test_a_database_that_fails_leaves_the_last_good_policy_in_force(
+async def test_cache_keeps_last_policy_when_database_fails(
     db: Database, cache: PolicyCache, clock: ManualClock
 ) -> None:
     version = await set_live(db, ONE)
@@ -130,7 +130,7 @@ async def test_a_database_that_fails_leaves_the_last_good_policy_in_force(
     assert (await cache.in_force()).live_version == newer
 
 
-async def test_a_database_that_never_answered_leaves_the_default(clock: ManualClock) -> None:
+async def test_cache_uses_default_when_database_never_answered(clock: ManualClock) -> None:
     gone = Database("postgresql://nobody@127.0.0.1:9/none")
     try:
         assert (await PolicyCache(gone, clock=clock).in_force()).live == default_policy()
@@ -138,7 +138,7 @@ async def test_a_database_that_never_answered_leaves_the_default(clock: ManualCl
         await gone.close()
 
 
-async def test_a_database_that_hangs_is_not_waited_for(db: Database, clock: ManualClock) -> None:
+async def test_cache_does_not_wait_for_hanging_database(db: Database, clock: ManualClock) -> None:
     version = await set_live(db, ONE)
     impatient = PolicyCache(db, patience_s=0.2, clock=clock)
     async with db.begin() as c:
@@ -148,7 +148,7 @@ async def test_a_database_that_hangs_is_not_waited_for(db: Database, clock: Manu
     assert (await PolicyCache(db, clock=clock).in_force()).live_version == version
 
 
-async def test_a_stored_text_that_is_no_longer_taken_is_not_put_in_force(
+async def test_cache_refuses_stored_text_that_no_longer_parses(
     db: Database, cache: PolicyCache, clock: ManualClock
 ) -> None:
     version = await set_live(db, ONE)
@@ -167,7 +167,7 @@ async def test_a_stored_text_that_is_no_longer_taken_is_not_put_in_force(
         assert (await policies.describe(c))["in_force"] == 0
 
 
-async def test_many_who_ask_at_once_read_once(
+async def test_cache_reads_once_for_concurrent_callers(
     db: Database, cache: PolicyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -193,7 +193,7 @@ async def test_many_who_ask_at_once_read_once(
         (None, -1, "must end after it starts"),
     ],
 )
-async def test_a_silence_that_is_wrong_is_not_stored(
+async def test_bad_silence_is_not_stored(
     db: Database, area: dict[str, object] | None, ends: int, words: str
 ) -> None:
     async with db.begin() as c:
@@ -205,7 +205,7 @@ async def test_a_silence_that_is_wrong_is_not_stored(
         assert await silences.standing(c, NOW) == ()
 
 
-async def test_a_silence_of_the_past_is_refused(db: Database) -> None:
+async def test_silence_in_the_past_is_refused(db: Database) -> None:
     async with db.begin() as c:
         with pytest.raises(BadInput, match="would be over already"):
             await silences.add(

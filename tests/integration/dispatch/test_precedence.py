@@ -61,7 +61,7 @@ def extreme(alert_xml: bytes) -> bytes:
     return alert_of(alert_xml, Severity.EXTREME, "Chlorine leak")
 
 
-async def test_worker_for_both_lanes_sends_the_graver_first(
+async def test_worker_for_both_lanes_sends_more_severe_first(
     harness: DispatchHarness, severe: bytes, extreme: bytes
 ) -> None:
     await planned(harness, severe, Lane.SEVERE)
@@ -70,7 +70,7 @@ async def test_worker_for_both_lanes_sends_the_graver_first(
     assert lanes_in_order(harness) == [Lane.EXTREME, Lane.SEVERE]
 
 
-async def test_worker_for_the_lighter_lane_claims_nothing_until_another_has_done_the_graver(
+async def test_worker_for_lower_lane_claims_nothing_before_higher(
     harness: DispatchHarness, severe: bytes, extreme: bytes
 ) -> None:
     await planned(harness, severe, Lane.SEVERE)
@@ -83,7 +83,7 @@ async def test_worker_for_the_lighter_lane_claims_nothing_until_another_has_done
     assert lanes_in_order(harness) == [Lane.EXTREME, Lane.SEVERE]
 
 
-async def test_chunk_is_given_back_between_two_windows_for_graver_work_elsewhere(
+async def test_chunk_is_released_between_windows_for_higher_lane(
     harness: DispatchHarness, severe: bytes, extreme: bytes
 ) -> None:
     harness.settings = harness.settings.model_copy(update={"window": 2})
@@ -109,7 +109,7 @@ async def test_chunk_is_given_back_between_two_windows_for_graver_work_elsewhere
     assert {m.lane for m in sms.sent[count:]} == {Lane.EXTREME}
 
 
-async def test_plan_waits_between_two_batches(
+async def test_planner_yields_between_two_batches(
     harness: DispatchHarness, severe: bytes, extreme: bytes
 ) -> None:
     await harness.submit(severe)
@@ -136,7 +136,7 @@ async def test_plan_waits_between_two_batches(
     assert len(await of(harness, Lane.SEVERE, "deliver")) > len(chunks_then)
 
 
-async def test_graver_work_that_stands_still_holds_nothing_up_for_long(
+async def test_stalled_higher_lane_blocks_only_briefly(
     harness: DispatchHarness, severe: bytes, extreme: bytes
 ) -> None:
     harness.settings = harness.settings.model_copy(update={"lease_s": 1.5})
@@ -153,7 +153,7 @@ async def test_graver_work_that_stands_still_holds_nothing_up_for_long(
     assert lanes_in_order(harness) == [Lane.SEVERE]
 
 
-async def test_cancel_of_a_grave_alert_stands_aside_for_nothing(
+async def test_cancel_of_severe_alert_never_yields(
     harness: DispatchHarness, severe: bytes, extreme: bytes
 ) -> None:
     notified = await harness.submit(severe)
@@ -168,7 +168,7 @@ async def test_cancel_of_a_grave_alert_stands_aside_for_nothing(
     assert not await light.fill()
 
 
-async def test_cancel_of_a_grave_alert_has_room_beside_the_chunks_of_an_extreme(
+async def test_cancel_of_severe_alert_runs_beside_extreme_chunks(
     harness: DispatchHarness, severe: bytes, extreme: bytes
 ) -> None:
     notified = await harness.submit(severe)
@@ -206,7 +206,7 @@ async def test_cancel_of_a_grave_alert_has_room_beside_the_chunks_of_an_extreme(
         ({"created_at": text(f"now() - interval '{PRECEDENCE_S + 1} seconds'")}, False),
     ],
 )
-async def test_only_young_work_that_is_due_is_given_way_to(
+async def test_worker_yields_only_to_young_due_work(
     harness: DispatchHarness, extreme: bytes, change: dict[str, object], young: bool
 ) -> None:
     await harness.submit(extreme)

@@ -83,7 +83,7 @@ def notified(ledger: Sequence[dict[str, object]]) -> Counter[object]:
     return Counter(r["channel"] for r in ledger if r["state"] == "accepted")
 
 
-async def test_what_is_foreseen_is_what_comes(harness: DispatchHarness, flood: Alert) -> None:
+async def test_preview_matches_what_is_sent(harness: DispatchHarness, flood: Alert) -> None:
     data = at(harness, flood)
     before = await rows(harness)
     foreseen = await look(harness, data)
@@ -109,7 +109,7 @@ def unlinked(text: str) -> str:
     return re.sub(r"(https?://\S+/)\w{8}\b", r"\1", text)
 
 
-async def test_an_update_and_an_end_are_judged_by_what_people_know(
+async def test_preview_of_update_and_end_uses_what_people_know(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     await play(harness, at(harness, flood))
@@ -127,7 +127,7 @@ async def test_an_update_and_an_end_are_judged_by_what_people_know(
     assert not over.reasons.keys() & {(Hears.NOTHING, None)}
 
 
-async def test_an_end_is_foreseen_for_those_who_moved_away(
+async def test_preview_of_end_includes_those_who_moved_away(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     """It is for whoever was told, wherever they are now, as the planner has it."""
@@ -145,9 +145,7 @@ async def test_an_end_is_foreseen_for_those_who_moved_away(
     assert {r["citizen"] for r in await play(harness, end)} == told_of_it
 
 
-async def test_a_held_and_a_silenced_alert_are_said_to_be(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_preview_shows_held_and_silenced(harness: DispatchHarness, flood: Alert) -> None:
     wide = tuple(replace(i, areas=(Area("x", circles=(Circle(54.5, 2.5, 3000),)),))
                  for i in flood.infos)  # fmt: skip
     held = await look(harness, at(harness, replace(flood, infos=wide)))
@@ -265,7 +263,7 @@ async def test_two_areas_that_differ_by_one_person_are_told_alike(
 
 
 @pytest.mark.parametrize("people", [9, 10])
-async def test_of_few_people_only_who_may_read_learns_more(
+async def test_preview_hides_small_counts_without_right(
     harness: DispatchHarness, flood: Alert, people: int
 ) -> None:
     data = await around(harness, flood, people)
@@ -282,7 +280,7 @@ async def test_of_few_people_only_who_may_read_learns_more(
         assert said["area_km2"] > 7_000
 
 
-async def test_each_dry_run_is_in_the_audit(harness: DispatchHarness, flood: Alert) -> None:
+async def test_preview_is_recorded_in_the_audit(harness: DispatchHarness, flood: Alert) -> None:
     data = await around(harness, flood, 9)
     await look(harness, data, SUBMITTER)
     async with harness.db.begin() as c:
@@ -293,7 +291,7 @@ async def test_each_dry_run_is_in_the_audit(harness: DispatchHarness, flood: Ale
     assert line.detail["km2"] == pytest.approx(7_854, rel=0.01)
 
 
-async def test_a_part_of_many_stands_for_all(
+async def test_preview_estimates_from_a_sample(
     harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = at(harness, flood)
@@ -311,9 +309,7 @@ async def test_a_part_of_many_stands_for_all(
     assert sum(n.count for n in some.hears.values()) == pytest.approx(some.people.count, abs=5)
 
 
-async def test_what_a_submission_refuses_a_dry_run_refuses(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_preview_refuses_what_submit_refuses(harness: DispatchHarness, flood: Alert) -> None:
     data = at(harness, flood)
     with pytest.raises(BadInput, match="Did you mean Severe"):
         await look(harness, data.replace(b">Severe<", b">Sever<"))
@@ -326,7 +322,7 @@ async def test_what_a_submission_refuses_a_dry_run_refuses(
     assert again.submitted.alert_id == done.alert_id
 
 
-async def test_it_waits_for_nobodys_turn_and_keeps_nobody(
+async def test_preview_and_submit_do_not_wait_for_each_other(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     """A submission of the same sender goes through while a dry run is looked at, and the other way
@@ -337,7 +333,7 @@ async def test_it_waits_for_nobodys_turn_and_keeps_nobody(
         assert (await look(harness, data)).submitted.created
 
 
-async def test_it_collides_with_nobody(harness: DispatchHarness, flood: Alert) -> None:
+async def test_preview_writes_conflict_with_nothing(harness: DispatchHarness, flood: Alert) -> None:
     """What a dry run writes and takes back is in nobody's way, nor anybody in its."""
     data = at(harness, flood)
     async with previewing._undone(harness.db) as connection:
@@ -362,7 +358,7 @@ async def test_it_collides_with_nobody(harness: DispatchHarness, flood: Alert) -
 
 @pytest.mark.parametrize(("limit", "value"), [("_TIMEOUT_MS", 50), ("_TIMEOUT_S", 0.3)])
 @pytest.mark.parametrize("table", ["alert", "place"])
-async def test_what_takes_too_long_is_given_up(
+async def test_preview_gives_up_after_time_limit(
     harness: DispatchHarness,
     flood: Alert,
     monkeypatch: pytest.MonkeyPatch,
@@ -379,7 +375,7 @@ async def test_what_takes_too_long_is_given_up(
     assert (await look(harness, at(harness, flood))).submitted.created
 
 
-async def test_what_is_computed_leaves_the_loop_to_others(
+async def test_preview_computes_outside_the_event_loop(
     harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on: dict[str, int] = {}
@@ -400,7 +396,7 @@ async def test_what_is_computed_leaves_the_loop_to_others(
     assert get_ident() not in on.values()
 
 
-async def test_what_was_accepted_before_is_said_to_be(
+async def test_preview_reports_alert_accepted_before(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     """By the same text sent now while its alert is in force, and by the same key."""
@@ -424,7 +420,7 @@ async def test_what_was_accepted_before_is_said_to_be(
         await look(harness, data + b" ", now=True, idempotency_key="tide")
 
 
-def test_numbers_have_margins_where_they_are_of_a_sample() -> None:
+def test_preview_has_margins_for_sampled_numbers() -> None:
     whole, part = Spread(100, 1.0), Spread(2000, 500.0)
     assert str(whole.of(40)) == "40"
     half = part.of(1000)

@@ -88,9 +88,7 @@ async def rows(harness: DispatchHarness, *tables: str) -> dict[str, int]:
         return {t: await c.scalar(text(f"select count(*) from {t}")) or 0 for t in tables}  # noqa: S608
 
 
-async def test_what_is_old_goes_with_everything_that_hangs_on_it(
-    harness: DispatchHarness, old: Old
-) -> None:
+async def test_prune_removes_old_alerts_with_their_rows(harness: DispatchHarness, old: Old) -> None:
     await sql(
         harness,
         """insert into digest_item (delivery_id, citizen_id, event_id, slot_at, digest_id)
@@ -132,9 +130,7 @@ async def test_what_is_old_goes_with_everything_that_hangs_on_it(
         ),
     ],
 )
-async def test_what_is_in_use_stays_whatever_its_age(
-    harness: DispatchHarness, old: Old, held_by: str
-) -> None:
+async def test_prune_keeps_what_is_in_use(harness: DispatchHarness, old: Old, held_by: str) -> None:
     async with harness.db.begin() as c:
         last = await c.scalar(text("select max(id) from delivery"))
         chunk = await c.scalar(text("select min(id) from outbox where kind = 'deliver'"))
@@ -153,9 +149,7 @@ async def test_what_is_in_use_stays_whatever_its_age(
         assert (await status(c, old.id)).channels
 
 
-async def test_a_chunk_that_was_set_aside_holds_nothing_up(
-    harness: DispatchHarness, old: Old
-) -> None:
+async def test_prune_is_not_blocked_by_poisoned_chunk(harness: DispatchHarness, old: Old) -> None:
     await sql(
         harness,
         """update outbox set state = 'poisoned', check_at = now()
@@ -164,9 +158,7 @@ async def test_a_chunk_that_was_set_aside_holds_nothing_up(
     assert (await prune(harness)).deliveries == old.deliveries
 
 
-async def test_what_is_taken_up_again_just_before_it_would_go_stays(
-    harness: DispatchHarness, old: Old
-) -> None:
+async def test_prune_keeps_work_claimed_meanwhile(harness: DispatchHarness, old: Old) -> None:
     class Late(Pruner):
         async def _in_use(self, event_id: UUID) -> bool:
             assert not await super()._in_use(event_id)
@@ -178,7 +170,7 @@ async def test_what_is_taken_up_again_just_before_it_would_go_stays(
     assert await harness.ledger(old.id) == old.ledger
 
 
-async def test_an_event_stays_whole_while_one_of_its_alerts_is_young(
+async def test_prune_keeps_event_with_a_young_alert(
     harness: DispatchHarness, old: Old, alert_xml: bytes
 ) -> None:
     young = await notified(harness, alert_xml, "-b")
@@ -192,7 +184,7 @@ async def test_an_event_stays_whole_while_one_of_its_alerts_is_young(
     assert (done.alerts, done.deliveries) == (2, old.deliveries + young.deliveries)
 
 
-async def test_beside_an_old_event_a_young_one_keeps_all_it_has(
+async def test_prune_keeps_young_event_beside_old_one(
     harness: DispatchHarness, old: Old, alert_xml: bytes
 ) -> None:
     # The old one is over, so the same words tell of another event.
@@ -204,9 +196,7 @@ async def test_beside_an_old_event_a_young_one_keeps_all_it_has(
     assert (await rows(harness, "outbox"))["outbox"] > 1
 
 
-async def test_a_pruned_alert_says_so_wherever_it_is_asked_for(
-    harness: DispatchHarness, old: Old
-) -> None:
+async def test_pruned_alert_is_reported_as_pruned(harness: DispatchHarness, old: Old) -> None:
     ref = (await harness.rows(old.id))[0]["citizen"]
     await prune(harness)
     async with harness.db.begin() as c:
@@ -231,7 +221,7 @@ async def test_a_pruned_alert_says_so_wherever_it_is_asked_for(
     assert f"sms {sms:,} delivered (new)" in detail
 
 
-async def test_a_pruned_alert_is_still_known_when_it_is_sent_again(
+async def test_pruned_alert_is_recognised_when_sent_again(
     harness: DispatchHarness, old: Old
 ) -> None:
     await prune(harness)
@@ -243,7 +233,7 @@ async def test_a_pruned_alert_is_still_known_when_it_is_sent_again(
     assert len(harness.sent) == sent
 
 
-async def test_an_update_of_a_pruned_alert_tells_everybody(
+async def test_update_of_pruned_alert_reaches_everybody(
     harness: DispatchHarness, old: Old, alert_xml: bytes
 ) -> None:
     await prune(harness)
@@ -274,7 +264,7 @@ async def test_an_update_of_a_pruned_alert_tells_everybody(
     assert sum(done.reached.values()) == old.deliveries
 
 
-async def test_it_goes_in_small_steps(harness: DispatchHarness, old: Old) -> None:
+async def test_prune_goes_in_small_steps(harness: DispatchHarness, old: Old) -> None:
     steps: list[tuple[int, int]] = []
     pruner = Pruner(harness.db, harness.clock, progress=lambda n, total: steps.append((n, total)))
     await pruner.run(DAYS, actor="test")
@@ -285,7 +275,7 @@ async def test_it_goes_in_small_steps(harness: DispatchHarness, old: Old) -> Non
     assert steps[-1][0] == old.deliveries
 
 
-async def test_an_interrupted_prune_is_gone_on_with_and_its_sums_are_right(
+async def test_prune_resumes_with_correct_sums_after_interrupt(
     harness: DispatchHarness, old: Old
 ) -> None:
     class PowerCut(Exception): ...
@@ -315,7 +305,9 @@ async def test_an_interrupted_prune_is_gone_on_with_and_its_sums_are_right(
         assert await c.scalar(text("select pruned_at from alert")) == at
 
 
-async def test_two_at_once_do_it_once(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_prune_run_twice_at_once_deletes_once(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     everything = 0
     for n in range(3):
         found = await notified(harness, alert_xml, f"-{n}")
@@ -334,9 +326,7 @@ async def test_two_at_once_do_it_once(harness: DispatchHarness, alert_xml: bytes
         assert audited == 3
 
 
-async def test_a_dry_run_says_what_would_go_and_deletes_nothing(
-    harness: DispatchHarness, old: Old
-) -> None:
+async def test_prune_dry_run_deletes_nothing(harness: DispatchHarness, old: Old) -> None:
     everything = (*LEDGER, *KEPT, "audit", "alarm", "pruned_delivery")
     before = await rows(harness, *everything)
     would = await prune(harness, dry_run=True)
@@ -350,9 +340,7 @@ async def test_a_dry_run_says_what_would_go_and_deletes_nothing(
 
 
 @pytest.mark.parametrize("lane", ["extreme", "severe"])
-async def test_it_stands_aside_for_a_grave_alert(
-    harness: DispatchHarness, old: Old, lane: str
-) -> None:
+async def test_prune_yields_to_severe_alert(harness: DispatchHarness, old: Old, lane: str) -> None:
     await sql(
         harness,
         """insert into alert (id, sender, identifier, sent_at, status, msg_type, scope, lane,
@@ -379,7 +367,7 @@ async def test_it_stands_aside_for_a_grave_alert(
     assert (aside["times"], done.deliveries) == (3, old.deliveries)
 
 
-async def test_a_gentle_one_rests_after_every_step(harness: DispatchHarness, old: Old) -> None:
+async def test_prune_gentle_pauses_after_every_step(harness: DispatchHarness, old: Old) -> None:
     rests: list[float] = []
 
     async def pause(seconds: float) -> None:
@@ -390,7 +378,7 @@ async def test_a_gentle_one_rests_after_every_step(harness: DispatchHarness, old
     assert len(rests) > old.deliveries / (CHUNKS * harness.settings.chunk_size)
 
 
-async def test_numbers_that_providers_know_are_never_given_out_again(
+async def test_prune_never_frees_ids_known_to_providers(
     harness: DispatchHarness, old: Old, alert_xml: bytes
 ) -> None:
     async with harness.db.begin() as c:
@@ -407,7 +395,7 @@ async def test_numbers_that_providers_know_are_never_given_out_again(
         assert not await c.scalar(text("select count(*) from outbox where id = :id"), {"id": last})
 
 
-async def test_alarms_closed_long_ago_go_too(harness: DispatchHarness) -> None:
+async def test_prune_removes_alarms_closed_long_ago(harness: DispatchHarness) -> None:
     await sql(
         harness,
         """insert into alarm (kind, subject, sentence, opened_at, closed_at)
@@ -423,7 +411,7 @@ async def test_alarms_closed_long_ago_go_too(harness: DispatchHarness) -> None:
         assert left == ["2", "3"]
 
 
-async def test_a_late_receipt_of_what_is_gone_does_no_harm(
+async def test_late_receipt_of_pruned_delivery_is_ignored(
     harness: DispatchHarness, old: Old
 ) -> None:
     await prune(harness)

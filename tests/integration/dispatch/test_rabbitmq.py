@@ -57,7 +57,7 @@ async def notified(notifier: WorkNotifier, lane: Lane) -> bool:
     return await asyncio.wrap_future(notifier.notify(lane))
 
 
-async def test_the_bell_rings_in_its_own_lane_only(
+async def test_notification_goes_to_its_own_lane_only(
     node: rabbit.Node, notifier: WorkNotifier
 ) -> None:
     assert await notified(notifier, Lane.SEVERE)
@@ -69,15 +69,13 @@ async def test_the_bell_rings_in_its_own_lane_only(
         connection.default_channel.queue_declare(Lane.EXTREME.value, passive=True)
 
 
-async def test_a_lane_is_a_quorum_queue(node: rabbit.Node, notifier: WorkNotifier) -> None:
+async def test_lane_is_a_quorum_queue(node: rabbit.Node, notifier: WorkNotifier) -> None:
     await notified(notifier, Lane.EXTREME)
     with node.connection() as connection, pytest.raises(PreconditionFailed, match="x-queue-type"):
         Queue("extreme", durable=True)(connection.default_channel).declare()
 
 
-async def test_what_was_rung_is_there_after_a_kill(
-    node: rabbit.Node, notifier: WorkNotifier
-) -> None:
+async def test_notification_survives_broker_kill(node: rabbit.Node, notifier: WorkNotifier) -> None:
     # A node notes up to a second later whom a new queue's only member voted for; killed before, it
     # waits for a leader for ever.
     count, end = 0, time.monotonic() + 2
@@ -94,7 +92,7 @@ async def test_what_was_rung_is_there_after_a_kill(
     assert len(waiting(node, Lane.ROUTINE)) >= count + 1
 
 
-async def test_a_dead_broker_is_found_out_soon_and_left_alone(
+async def test_dead_broker_is_detected_soon_and_skipped(
     node: rabbit.Node, notifier: WorkNotifier
 ) -> None:
     assert await notified(notifier, Lane.ROUTINE)
@@ -114,7 +112,7 @@ async def test_a_dead_broker_is_found_out_soon_and_left_alone(
     ("url", "is_"),
     [("amqp://h//", True), ("amqps://h/v", True), ("pyamqp://h//", True), ("redis://h/0", False)],
 )
-def test_which_brokers_have_quorum_queues(url: str, is_: bool) -> None:
+def test_only_rabbitmq_urls_get_quorum_queues(url: str, is_: bool) -> None:
     assert on_rabbitmq(url) is is_
     kinds = {
         (q.queue_arguments or {}).get("x-queue-type") for q in make_app(url).amqp.queues.values()

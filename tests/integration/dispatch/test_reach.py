@@ -111,7 +111,7 @@ async def found(harness: DispatchHarness, alert_id: UUID) -> tuple[AlertStatus, 
 
 
 @pytest.mark.parametrize("slip", SLIPS)
-async def test_who_hears_nothing_is_told_of(
+async def test_status_says_when_nobody_was_reached(
     harness: DispatchHarness, flood: Alert, slip: str
 ) -> None:
     prepare, says = SLIPS[slip]
@@ -137,7 +137,7 @@ async def test_who_hears_nothing_is_told_of(
     assert REACHED_NOBODY not in {a.kind for a in (await found(harness, alert_id))[1]}
 
 
-async def test_what_ran_out_before_anybody_was_told_is_told_of(
+async def test_status_says_when_alert_expired_unsent(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     submitted = await harness.submit(
@@ -153,7 +153,7 @@ async def test_what_ran_out_before_anybody_was_told_is_told_of(
     assert harness.sent == []
 
 
-async def test_what_nobody_approved_in_time_is_told_of(
+async def test_status_says_when_approval_came_too_late(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     async with harness.db.begin() as c:
@@ -170,7 +170,7 @@ async def test_what_nobody_approved_in_time_is_told_of(
     assert now.unheard == ("Nobody was told: its time ran out while it waited for a second person.")
 
 
-async def test_whoever_refuses_a_held_alert_closes_its_alarm(
+async def test_cancel_of_held_alert_closes_its_alarm(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     async with harness.db.begin() as c:
@@ -188,9 +188,7 @@ async def test_whoever_refuses_a_held_alert_closes_its_alarm(
     assert now.unheard == "It was cancelled before anybody was told."
 
 
-async def test_nobody_is_alarmed_where_people_know_already(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_no_alarm_when_people_know_already(harness: DispatchHarness, flood: Alert) -> None:
     first = saying(harness, flood)
     await done(harness, first)
     harness.clock.advance(60)
@@ -207,7 +205,7 @@ async def test_nobody_is_alarmed_where_people_know_already(
     assert (now.state, now.unheard, opened) == (AlertState.COMPLETED, "", [])
 
 
-async def test_the_alarm_ends_when_somebody_is_told_after_all(
+async def test_alarm_closes_when_somebody_is_reached_later(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     await refused(harness, flood)
@@ -225,7 +223,7 @@ async def test_the_alarm_ends_when_somebody_is_told_after_all(
     assert (await found(harness, alert_id))[1] == []
 
 
-async def test_what_waits_for_the_morning_is_not_completed(
+async def test_alert_with_deferred_deliveries_is_not_completed(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     harness.begin_at(datetime(2026, 11, 24, 2, tzinfo=UTC))
@@ -250,7 +248,7 @@ async def test_what_waits_for_the_morning_is_not_completed(
     assert (now.state, now.finished_at, now.unheard) == (AlertState.DELIVERING, None, "")
 
 
-async def test_an_end_that_nobody_need_hear_alarms_nobody(
+async def test_end_with_no_recipients_raises_no_alarm(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first = saying(harness, flood, areas=(Area("Sea", polygons=(SEA,)),))

@@ -35,14 +35,16 @@ async def report(
     return str(state)
 
 
-async def test_a_report_moves_the_delivery_on(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_receipt_moves_delivery_forward(harness: DispatchHarness, alert_xml: bytes) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
     assert await report(harness, id_, ref, "sent") == "accepted"
     assert await report(harness, id_, ref, "delivered") == "delivered"
     assert await report(harness, id_, ref, "delivered", "sent", "queued") == "delivered"
 
 
-async def test_any_order_ends_the_same(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_receipts_in_any_order_end_the_same(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
     for order in permutations(["queued", "sent", "delivered"]):
         async with harness.db.begin() as c:
@@ -51,7 +53,7 @@ async def test_any_order_ends_the_same(harness: DispatchHarness, alert_xml: byte
         assert await report(harness, id_, ref, *order) == "delivered"
 
 
-async def test_a_final_failure_says_why_and_suspends_a_dead_address(
+async def test_receipt_of_final_failure_suspends_dead_address(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
@@ -68,7 +70,7 @@ async def test_a_final_failure_says_why_and_suspends_a_dead_address(
     assert await report(harness, id_, ref, "sent") == "failed"
 
 
-async def test_a_report_that_overtakes_our_own_note_counts(
+async def test_receipt_before_our_own_outcome_counts(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
@@ -78,7 +80,7 @@ async def test_a_report_that_overtakes_our_own_note_counts(
     assert await report(harness, id_, ref, "delivered") == "delivered"
 
 
-async def test_a_report_about_an_earlier_try_does_not_move_the_later(
+async def test_receipt_of_earlier_try_does_not_move_later_one(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     id_, _ = await a_delivery(harness, alert_xml)
@@ -86,7 +88,7 @@ async def test_a_report_about_an_earlier_try_does_not_move_the_later(
 
 
 @pytest.mark.parametrize("status", ["", "no-such-status"])
-async def test_what_nobody_understands_changes_nothing(
+async def test_receipt_with_unknown_status_changes_nothing(
     harness: DispatchHarness, alert_xml: bytes, status: str
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
@@ -121,7 +123,7 @@ async def suspended(harness: DispatchHarness, id_: int) -> str | None:
         ("soon", "refused-content", False),
     ],
 )
-async def test_only_what_is_the_addresss_own_fault_costs_it(
+async def test_receipt_suspends_address_only_for_its_own_fault(
     harness: DispatchHarness, alert_xml: bytes, code: str, reason: str, dead: bool
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
@@ -131,7 +133,7 @@ async def test_only_what_is_the_addresss_own_fault_costs_it(
     assert await suspended(harness, id_) == (reason if dead else None)
 
 
-async def test_who_has_left_is_not_suspended_but_suppressed(
+async def test_receipt_of_opt_out_suppresses_instead_of_suspending(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
@@ -150,7 +152,7 @@ async def test_who_has_left_is_not_suspended_but_suppressed(
     assert found.source is Source.CARRIER
 
 
-async def test_a_report_of_another_channel_moves_nothing(
+async def test_receipt_of_another_channel_moves_nothing(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     id_, _ = await a_delivery(harness, alert_xml)
@@ -162,7 +164,7 @@ async def test_a_report_of_another_channel_moves_nothing(
     assert await suspended(harness, id_) is None
 
 
-async def test_whoever_has_it_has_it_by_whichever_try(
+async def test_receipt_of_any_try_counts_as_delivered(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
@@ -174,7 +176,7 @@ async def test_whoever_has_it_has_it_by_whichever_try(
     assert (applied.taken, state) == (3, "delivered")
 
 
-async def test_a_failure_whose_chunk_a_worker_is_writing_is_left_for_later(
+async def test_receipt_of_locked_chunk_is_applied_now_escalated_later(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
@@ -193,7 +195,7 @@ async def test_a_failure_whose_chunk_a_worker_is_writing_is_left_for_later(
         assert await c.scalar(select(outbox.c.check_at).where(chunk)) == AT_ONCE
 
 
-async def test_a_delivery_that_a_worker_is_writing_is_left_for_later(
+async def test_receipt_of_locked_delivery_is_left_for_later(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     id_, ref = await a_delivery(harness, alert_xml)
@@ -212,7 +214,7 @@ async def test_a_delivery_that_a_worker_is_writing_is_left_for_later(
         assert await c.scalar(select(delivery.c.state).where(delivery.c.id == id_)) == "delivered"
 
 
-async def test_a_round_of_the_house_goes_on_until_none_waits(
+async def test_maintenance_round_applies_all_waiting_receipts(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -230,7 +232,7 @@ async def test_a_round_of_the_house_goes_on_until_none_waits(
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_any_order_any_doubles_and_any_batches_end_the_same(
+async def test_receipts_in_any_order_and_batch_end_the_same(
     harness: DispatchHarness, alert_xml: bytes, seed: int
 ) -> None:
     submitted = await harness.submit(alert_xml)

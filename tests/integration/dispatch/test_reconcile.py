@@ -164,7 +164,7 @@ def mail_log(took: dict[str, list[Outgoing]]) -> list[str]:
     return lines
 
 
-async def test_workers_refuse_until_it_is_reconciled(
+async def test_workers_refuse_until_reconciled(
     harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
     await half_planned(harness, alert_xml)
@@ -184,7 +184,7 @@ async def test_workers_refuse_until_it_is_reconciled(
         assert await restored.is_home(c)
 
 
-async def test_nobody_is_told_twice_and_nobody_forgotten(
+async def test_reconcile_leaves_no_duplicate_and_no_gap(
     harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
     """Also of those who were not even planned when the backup was made."""
@@ -216,7 +216,7 @@ async def test_nobody_is_told_twice_and_nobody_forgotten(
     assert not known & set(doubled)
 
 
-async def test_what_nobody_can_say_is_in_doubt(
+async def test_reconcile_marks_unknown_outcomes_in_doubt(
     harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
     alert_id = await half_planned(harness, alert_xml)
@@ -235,7 +235,7 @@ async def test_what_nobody_can_say_is_in_doubt(
     )
 
 
-async def test_what_was_in_doubt_before_is_sent_again_and_never_looks_unsent(
+async def test_reconcile_keeps_doubt_and_resends_it(
     harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
     alert_id = await half_planned(harness, alert_xml)
@@ -259,7 +259,7 @@ async def test_what_was_in_doubt_before_is_sent_again_and_never_looks_unsent(
     assert await pushes() == {("accepted", True)}
 
 
-async def test_what_a_provider_took_and_lost_is_failed(
+async def test_reconcile_marks_lost_messages_failed(
     harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
     alert_id = await half_planned(harness, alert_xml)
@@ -275,7 +275,7 @@ async def test_what_a_provider_took_and_lost_is_failed(
     assert ledger["sms", "failed", "dead-address"] == len(dead)
 
 
-async def test_it_can_be_run_again(
+async def test_reconcile_can_be_repeated(
     harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
     await half_planned(harness, alert_xml)
@@ -294,7 +294,7 @@ async def test_it_can_be_run_again(
         assert not sent & {m.endpoint for m in took[channel]}
 
 
-async def test_numbers_that_providers_may_know_are_not_given_again(
+async def test_reconcile_never_reuses_ids_known_to_providers(
     harness: DispatchHarness, alert_xml: bytes, restore: Restore
 ) -> None:
     alert_id = await half_planned(harness, alert_xml)
@@ -309,7 +309,7 @@ async def test_numbers_that_providers_may_know_are_not_given_again(
     assert not new & known
 
 
-async def test_it_refuses_while_workers_send(
+async def test_reconcile_refuses_while_workers_send(
     harness: DispatchHarness, alert_xml: bytes, database_url: str
 ) -> None:
     await half_planned(harness, alert_xml)
@@ -321,7 +321,7 @@ async def test_it_refuses_while_workers_send(
         await reconcile(harness, since=harness.clock.now() + timedelta(hours=1))
 
 
-def test_what_a_mail_log_says() -> None:
+def test_maillog_tells_what_was_taken() -> None:
     log = MailLog(
         [
             "Nov  1 06:00:00 mx postfix/qmgr[9]: 4F1A2B3C4D: from=<b+7@bounce.example.org>, size=1",
@@ -340,7 +340,7 @@ def test_what_a_mail_log_says() -> None:
     assert log.took(1091, "c@example.org") is False
 
 
-async def test_who_left_after_the_backup_is_not_written_to(
+async def test_reconcile_keeps_opt_outs_after_the_backup(
     harness: DispatchHarness, restore: Restore, alert_xml: bytes, tmp_path: Path
 ) -> None:
     expected = sorted(e for channel, e in harness.expected(alert_xml) if channel == "sms")
@@ -375,7 +375,7 @@ async def stop(connection: AsyncConnection, endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("keep", [False, True])
-async def test_no_key_counts_until_it_is_known_which_were_revoked(
+async def test_reconcile_suspends_keys_until_revocations_are_known(
     harness: DispatchHarness, restore: Restore, alert_xml: bytes, keep: bool
 ) -> None:
     async with harness.db.begin() as c:

@@ -45,7 +45,7 @@ async def test_recover_frees_the_work_of_a_killed_worker(
     await until(taken)
 
 
-async def test_recover_frees_what_was_claimed_without_an_answer(
+async def test_recover_frees_claim_whose_answer_was_lost(
     harness: DispatchHarness, alert_xml: bytes, database_url: str
 ) -> None:
     """PostgreSQL took the claim and fell silent; the worker lives and knows nothing of it."""
@@ -62,7 +62,7 @@ async def test_recover_frees_what_was_claimed_without_an_answer(
         assert await harness.claim_one(young.id, "next") is not None
 
 
-async def test_recover_gives_time_to_come_back_after_postgresql_stood_still(
+async def test_recover_waits_after_postgresql_stalled(
     harness: DispatchHarness, alert_xml: bytes, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look that was answered late says nothing of how long anybody has been absent."""
@@ -102,7 +102,7 @@ class LateClock:
         return time.monotonic() + self.late_s
 
 
-async def test_recover_leaves_what_the_worker_has_in_hand(
+async def test_recover_leaves_work_of_living_worker(
     harness: DispatchHarness, alert_xml: bytes, database_url: str
 ) -> None:
     await harness.submit(alert_xml)
@@ -125,7 +125,7 @@ async def test_recover_waits_for_a_worker_without_presence(
         assert await harness.claim_one(work.id, "next") is None
 
 
-async def test_recover_leaves_a_worker_alone_that_lost_its_presence_connection(
+async def test_recover_leaves_worker_that_lost_its_presence(
     harness: DispatchHarness, alert_xml: bytes, database_url: str
 ) -> None:
     await harness.submit(alert_xml)
@@ -146,7 +146,7 @@ async def test_recover_leaves_a_worker_alone_that_lost_its_presence_connection(
                 await other.recover()
 
 
-async def test_presence_comes_back_without_a_pause(
+async def test_presence_reconnects_without_pause(
     harness: DispatchHarness, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others look for it several times a second."""
@@ -160,7 +160,7 @@ async def test_presence_comes_back_without_a_pause(
         await until(back)
 
 
-async def test_absent_owner_is_looked_for_again_long_before_the_next_sweep(
+async def test_recover_looks_for_absent_owner_before_next_sweep(
     harness: DispatchHarness, alert_xml: bytes, database_url: str
 ) -> None:
     """One that shows itself between two sweeps must be seen, and a dead one is not waited for."""
@@ -182,7 +182,7 @@ async def test_absent_owner_is_looked_for_again_long_before_the_next_sweep(
         await until(freed)
 
 
-async def test_recover_gives_everybody_time_to_come_back_after_postgresql_was_away(
+async def test_recover_waits_after_postgresql_outage(
     harness: DispatchHarness, alert_xml: bytes, database_url: str
 ) -> None:
     await harness.submit(alert_xml)
@@ -226,7 +226,7 @@ async def cut_presence(harness: DispatchHarness, presence: Presence) -> int:
     return pid
 
 
-async def test_presence_comes_back_after_its_connection_was_cut(
+async def test_presence_reconnects_after_connection_was_cut(
     harness: DispatchHarness, database_url: str
 ) -> None:
     async with shown(harness, database_url) as presence:

@@ -135,9 +135,7 @@ def stop(f: Failing) -> None:
 
 
 @pytest.mark.parametrize("fail", [kill, stop])
-async def test_the_grave_go_out_at_once_and_the_least_wait_for_it(
-    failing: Failing, fail: object
-) -> None:
+async def test_outage_sends_severe_at_once_and_delays_minor(failing: Failing, fail: object) -> None:
     assert callable(fail)
     fail(failing)
     be_patient(failing)
@@ -157,7 +155,7 @@ async def test_the_grave_go_out_at_once_and_the_least_wait_for_it(
     assert {state for state, _ in await failing.notified(Severity.MINOR)} == {"accepted"}
 
 
-async def test_what_waited_goes_on_when_it_is_back(failing: Failing, tmp_path: Path) -> None:
+async def test_delayed_messages_resume_when_redis_returns(failing: Failing, tmp_path: Path) -> None:
     stop(failing)
     await failing.issue(Severity.MINOR)
     assert set(await failing.notified(Severity.MINOR)) == {("deferred", "no-budget")}
@@ -168,7 +166,7 @@ async def test_what_waited_goes_on_when_it_is_back(failing: Failing, tmp_path: P
     assert {state for state, _ in await failing.notified(Severity.MINOR)} == {"accepted"}
 
 
-async def test_an_emptied_one_forgets_and_sends_rather_than_spares(failing: Failing) -> None:
+async def test_emptied_redis_sends_rather_than_withholds(failing: Failing) -> None:
     be_patient(failing)
     await failing.issue(Severity.MODERATE)
     await failing.client.flushall()
@@ -177,7 +175,7 @@ async def test_an_emptied_one_forgets_and_sends_rather_than_spares(failing: Fail
     assert {state for state, _ in await failing.notified(Severity.MINOR)} == {"accepted"}
 
 
-async def test_while_it_is_there_budgets_hold(failing: Failing) -> None:
+async def test_budgets_hold_while_redis_answers(failing: Failing) -> None:
     be_patient(failing)
     await failing.issue(Severity.MODERATE)
     await failing.issue(Severity.MINOR)

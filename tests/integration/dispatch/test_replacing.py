@@ -26,7 +26,7 @@ async def threads(harness: DispatchHarness, alert: Alert, **changes: object) -> 
     return {m.thread for m in harness.channels["push"].sent[before:]}
 
 
-async def test_another_senders_alert_of_the_same_danger_takes_no_place(
+async def test_alert_of_another_sender_replaces_nothing(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     harness.begin_at(NOON)

@@ -42,7 +42,7 @@ COUPLE = {
 
 @pytest.mark.parametrize("chunk_size", [50, 1])
 @pytest.mark.parametrize("how", ["at once", "by a report", "never accepted"])
-async def test_both_who_share_a_phone_hear_otherwise_when_it_fails(
+async def test_shared_phone_failure_escalates_for_both(
     harness: DispatchHarness, alert_xml: bytes, chunk_size: int, how: str
 ) -> None:
     await live_here(harness, alert_xml, **COUPLE)
@@ -65,7 +65,7 @@ async def test_both_who_share_a_phone_hear_otherwise_when_it_fails(
     assert (mails, len(harness.channels["email"].sent)) == (2, 2)
 
 
-async def test_who_shares_a_phone_that_rang_is_told_no_other_way(
+async def test_shared_phone_success_escalates_for_neither(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(harness, alert_xml, **COUPLE)
@@ -82,7 +82,7 @@ async def test_who_shares_a_phone_that_rang_is_told_no_other_way(
     assert len(harness.sent) == 1
 
 
-async def test_of_two_chunks_with_one_phone_the_first_goes_first(
+async def test_shared_phone_in_two_chunks_is_called_once(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await live_here(harness, alert_xml, **COUPLE)
@@ -103,7 +103,7 @@ async def test_of_two_chunks_with_one_phone_the_first_goes_first(
 
 
 @pytest.mark.parametrize("chunk_size", [50, 1])
-async def test_one_who_sleeps_keeps_nobody_from_hearing_by_the_phone_they_share(
+async def test_sleeping_citizen_does_not_silence_shared_phone(
     harness: DispatchHarness, flood: Alert, alert_xml: bytes, chunk_size: int
 ) -> None:
     await live_here(harness, alert_xml, **COUPLE)
@@ -133,7 +133,7 @@ async def test_one_who_sleeps_keeps_nobody_from_hearing_by_the_phone_they_share(
         ([DIGEST, DIGEST], True, [DIGEST, DIGEST]),
     ],
 )
-def test_of_those_who_share_an_endpoint_one_goes_out(
+def test_one_per_endpoint_sends_one(
     decisions: list[Decision], can_be_silent: bool, become: list[Decision]
 ) -> None:
     pending = [D._replace(id=n, endpoint=PHONE) for n in range(len(decisions))]

@@ -154,7 +154,7 @@ ANSWERS: dict[
 
 
 @pytest.mark.parametrize("slip", ANSWERS)
-async def test_the_answer_says_what_comes_of_it(
+async def test_answer_says_what_will_happen(
     harness: DispatchHarness, flood: Alert, slip: str
 ) -> None:
     make, created, state, note = ANSWERS[slip]
@@ -186,7 +186,7 @@ TESTS: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "where"), TESTS)
-async def test_a_real_alert_that_calls_itself_a_test_waits(
+async def test_actual_alert_that_says_test_is_held(
     harness: DispatchHarness, flood: Alert, changes: dict[str, object], where: str
 ) -> None:
     answer = await said(harness, saying(harness, flood, severity=Severity.EXTREME, **changes))
@@ -200,7 +200,7 @@ async def test_a_real_alert_that_calls_itself_a_test_waits(
         )
 
 
-async def test_the_same_text_moved_to_now_is_one_alert_while_it_is_in_force(
+async def test_resent_text_is_one_alert_while_in_force(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     first = await harness.submit(alert_xml)
@@ -223,7 +223,7 @@ async def test_the_same_text_moved_to_now_is_one_alert_while_it_is_in_force(
     assert not (await harness.submit(alert_xml)).created
 
 
-async def test_a_text_that_has_run_out_is_sent_anew(
+async def test_resent_text_after_expiry_is_a_new_alert(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     first = await harness.submit(alert_xml)
@@ -234,7 +234,7 @@ async def test_a_text_that_has_run_out_is_sent_anew(
 
 
 @pytest.mark.parametrize("minutes", [6, 60, 60 * 24])
-async def test_what_is_sent_tomorrow_is_refused(
+async def test_sent_time_in_the_future_is_refused(
     harness: DispatchHarness, flood: Alert, minutes: int
 ) -> None:
     alert = replace(saying(harness, flood), sent=NOON + timedelta(minutes=minutes))
@@ -245,7 +245,7 @@ async def test_what_is_sent_tomorrow_is_refused(
             await stored_alerts.resolve(c, flood.identifier)
 
 
-async def test_a_cancel_of_the_same_second_ends_it(harness: DispatchHarness, flood: Alert) -> None:
+async def test_cancel_of_the_same_second_ends_alert(harness: DispatchHarness, flood: Alert) -> None:
     alert = saying(harness, flood)
     first = await said(harness, alert)
     await said(
@@ -258,7 +258,7 @@ async def test_a_cancel_of_the_same_second_ends_it(harness: DispatchHarness, flo
     assert harness.sent == []
 
 
-async def test_an_identifier_that_is_an_id_by_its_looks_is_found(
+async def test_identifier_that_looks_like_an_id_is_found(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     name = str(uuid4())
@@ -268,7 +268,7 @@ async def test_an_identifier_that_is_an_id_by_its_looks_is_found(
         assert await stored_alerts.standing(c, name) == [submitted.alert_id]
 
 
-async def test_a_test_of_the_same_name_hides_nothing_and_real_ones_are_listed(
+async def test_ambiguous_name_lists_real_alerts_without_tests(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first = await said(harness, saying(harness, flood))

@@ -61,7 +61,7 @@ class Story:
         return [t for t in notified if t.startswith("+4477009009")], said
 
 
-async def test_a_number_that_left_comes_back_by_the_register(
+async def test_opted_out_number_returns_by_register(
     harness: DispatchHarness, flood: Alert, tmp_path: Path
 ) -> None:
     story = Story(harness, flood, tmp_path / "register.csv")
@@ -93,7 +93,7 @@ async def test_a_number_that_left_comes_back_by_the_register(
     assert {said["first"].state, said["second"].state} == {"accepted", "suppressed"}
 
 
-async def test_a_number_that_says_stop_and_start(
+async def test_number_that_says_stop_and_start(
     harness: DispatchHarness, flood: Alert, tmp_path: Path
 ) -> None:
     story = Story(harness, flood, tmp_path / "register.csv")
@@ -112,7 +112,7 @@ async def test_a_number_that_says_stop_and_start(
     assert (await story.warn())[0] == [NUMBER, "+447700900982"]
 
 
-async def test_a_stop_while_an_alert_goes_out_counts_at_once(
+async def test_stop_while_alert_is_sent_counts_at_once(
     harness: DispatchHarness, flood: Alert, tmp_path: Path
 ) -> None:
     """Planned, and not yet decided: nothing is sent there any more."""

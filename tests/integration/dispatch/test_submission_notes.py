@@ -40,9 +40,7 @@ async def say(
     return await harness.submit(data, now=False, principal=principal or internal("test"))
 
 
-async def test_what_is_taken_for_one_event_is_said_and_can_be_parted(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_note_of_event_match_and_split(harness: DispatchHarness, flood: Alert) -> None:
     first = await say(harness, flood)
     assert not first.notes
     copy = await say(harness, flood, identifier="met-1", sender="met@example.org")
@@ -58,9 +56,7 @@ async def test_what_is_taken_for_one_event_is_said_and_can_be_parted(
         assert await stored_events.part(c, copy.alert_id, by="test") != stored.event_id
 
 
-async def test_events_made_one_by_references_are_said(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_note_of_events_merged_by_references(harness: DispatchHarness, flood: Alert) -> None:
     other = replace(
         flood,
         identifier="other",
@@ -86,9 +82,7 @@ async def play(harness: DispatchHarness, alert: Alert, **changes: object) -> Sub
     return done
 
 
-async def test_an_update_says_how_many_it_interrupts(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_note_of_people_an_update_interrupts(harness: DispatchHarness, flood: Alert) -> None:
     first = await play(harness, flood)
     people = len({m.endpoint for m in harness.sent})
     assert not first.notes
@@ -143,7 +137,9 @@ async def test_who_may_not_read_is_told_of_no_single_person(
     assert "fewer than 10 people" in said[2][0]
 
 
-async def test_who_insists_says_so_in_the_document(harness: DispatchHarness, flood: Alert) -> None:
+async def test_tell_again_is_written_in_the_document(
+    harness: DispatchHarness, flood: Alert
+) -> None:
     submitted = await harness.submit(to_xml(flood), tell_again=True)
     async with harness.db.begin() as c:
         stored = await stored_alerts.get(c, submitted.alert_id)

@@ -69,22 +69,20 @@ async def test_long_values_are_accepted_and_found_again(
         ({"sender": "s" * 301}, "sender of 301 characters"),
     ],
 )
-async def test_names_that_are_too_long(
+async def test_too_long_names_are_refused(
     harness: DispatchHarness, flood: Alert, changes: dict[str, str], why: str
 ) -> None:
     with pytest.raises(BadInput, match=why):
         await harness.submit(to_xml(replace(flood, **changes)))
 
 
-async def test_a_scribbled_ring_reaches_whom_it_meant(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_distorted_ring_reaches_intended_area(harness: DispatchHarness, flood: Alert) -> None:
     area = Area("Lower Port", polygons=(scribble(800),))
     done = await harness.submit(to_xml(with_area(flood, area)))
     assert done.created
 
 
-async def test_what_is_compared_is_kept_and_not_worked_out_again(
+async def test_signature_is_stored_and_not_recomputed(
     harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await harness.submit(to_xml(flood))
@@ -114,7 +112,7 @@ async def test_what_is_compared_is_kept_and_not_worked_out_again(
     assert stored_signature.from_bytes(bytes(body)) is not None
 
 
-def test_a_signature_is_kept_as_it_is(flood: Alert) -> None:
+def test_signature_round_trips(flood: Alert) -> None:
     for alert in (flood, with_area(flood, Area("x", geocodes=(NamedValue("a", "b"),)))):
         one = signature(alert)
         assert stored_signature.from_bytes(stored_signature.to_bytes(one)) == one
@@ -122,7 +120,7 @@ def test_a_signature_is_kept_as_it_is(flood: Alert) -> None:
     assert stored_signature.from_bytes(b"\xff") is None
 
 
-async def test_a_large_document_keeps_no_other_waiting(
+async def test_large_document_does_not_block_the_loop(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     """While one is read the event loop goes on: it turns many times in between."""
@@ -141,7 +139,7 @@ def sends(name: str, sender: str) -> Principal:
     return Principal(f"key:{name}", rights=frozenset({"submit"}), senders=(sender,))
 
 
-async def test_what_may_not_be_sent_is_not_worked_out(
+async def test_forbidden_document_is_not_processed(
     harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def worked_out(alert: Alert) -> Prepared:
@@ -152,7 +150,7 @@ async def test_what_may_not_be_sent_is_not_worked_out(
         await harness.submit(to_xml(flood), principal=sends("other", "other@example.org"))
 
 
-async def test_one_keys_documents_keep_no_others_waiting(
+async def test_documents_of_one_key_do_not_block_another(
     harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key's documents are long in reading, until that of another key was accepted."""

@@ -44,23 +44,21 @@ UNCLEAR = [
 
 
 @pytest.mark.parametrize(("old", "new", "said"), UNCLEAR)
-async def test_submit_refuses_what_is_unclear(
+async def test_submit_refuses_unclear_fields(
     harness: DispatchHarness, alert_xml: bytes, old: str, new: str, said: str
 ) -> None:
     assert old in alert_xml.decode()
     await refused(harness, alert_xml.decode().replace(old, new, 1), said)
 
 
-async def test_submit_says_what_contradicts_itself(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_submit_notes_contradictions(harness: DispatchHarness, alert_xml: bytes) -> None:
     submitted = await harness.submit(alert_xml.replace(b">Severe<", b">Minor<"))
     assert [n for n in submitted.notes if "Evacuate and Immediate, and severity Minor" in n]
     notes = (await harness.submit(alert_xml.replace(b"-0001", b"-0002"))).notes
     assert not [n for n in notes if "severity" in n]
 
 
-async def test_submit_refuses_json_that_says_two_things(
+async def test_submit_refuses_duplicate_json_keys(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     body = json.dumps(to_json(read(alert_xml).alerts[0]))
@@ -76,7 +74,7 @@ async def refused(harness: DispatchHarness, document: str, said: str) -> None:
             assert (await connection.scalar(select(func.count()).select_from(table))) == 0
 
 
-async def test_cancel_ends_an_alert_that_was_accepted_before_it_had_to_be_clear(
+async def test_cancel_ends_alert_accepted_before_stricter_rules(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)

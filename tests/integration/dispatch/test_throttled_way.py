@@ -83,7 +83,7 @@ async def approved(harness: DispatchHarness, alert_id: UUID, by: str) -> bool:
     )
 
 
-async def test_names_that_many_alerts_hold_spare_nobody_an_extreme_one(
+async def test_common_names_never_withhold_an_extreme_alert(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     far = Area("Far", polygons=(Polygon(((-10, 100), (-10, 101), (-9, 101), (-10, 100))),))
@@ -109,7 +109,7 @@ async def test_names_that_many_alerts_hold_spare_nobody_an_extreme_one(
     assert mill.id in asked
 
 
-async def test_what_nobody_reads_goes_silently_where_that_can_be(
+async def test_unread_change_goes_silently_where_possible(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first = at(flood, harness)
@@ -120,7 +120,7 @@ async def test_what_nobody_reads_goes_silently_where_that_can_be(
     assert again
 
 
-async def test_a_corrected_headline_interrupts_everybody(
+async def test_corrected_headline_interrupts_everybody(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first = at(flood, harness, headline="Go to the valley floor now")
@@ -131,9 +131,7 @@ async def test_a_corrected_headline_interrupts_everybody(
     )
 
 
-async def test_an_alert_that_only_waits_for_its_time_counts_as_settled(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_deferred_alert_counts_as_settled(harness: DispatchHarness, flood: Alert) -> None:
     """`submit --wait` waited for hours after a prepared alert had been submitted twice."""
     # What is due is compared with PostgreSQL's clock, which is not the town's.
     harness.begin_at(datetime.now(UTC).replace(microsecond=0))
@@ -149,7 +147,7 @@ async def test_an_alert_that_only_waits_for_its_time_counts_as_settled(
     assert found.settled
 
 
-async def test_a_longer_end_is_heard_by_sms_before_the_end_that_was_told(
+async def test_extended_end_goes_by_sms_before_the_old_end(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first = at(flood, harness)
@@ -166,7 +164,7 @@ async def test_a_longer_end_is_heard_by_sms_before_the_end_that_was_told(
     assert by_sms
 
 
-async def test_an_identical_update_reaches_nobody(harness: DispatchHarness, flood: Alert) -> None:
+async def test_identical_update_reaches_nobody(harness: DispatchHarness, flood: Alert) -> None:
     first = at(flood, harness)
     await play(harness, first)
     same = replace(
@@ -176,7 +174,7 @@ async def test_an_identical_update_reaches_nobody(harness: DispatchHarness, floo
     assert await play(harness, same) == []
 
 
-async def test_an_escalation_interrupts_everybody_again(
+async def test_escalation_interrupts_everybody_again(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first = at(flood, harness)
@@ -186,9 +184,7 @@ async def test_an_escalation_interrupts_everybody_again(
     assert set(notified) <= set(await play(harness, more_severe))
 
 
-async def test_the_end_goes_to_exactly_those_who_were_told(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_end_goes_to_exactly_those_notified(harness: DispatchHarness, flood: Alert) -> None:
     first = at(flood, harness)
     west = replace(first, infos=tuple(_half(i) for i in first.infos))
     notified = await play(harness, west)
@@ -207,7 +203,7 @@ async def test_the_end_goes_to_exactly_those_who_were_told(
     assert await play(harness, update(end, harness)) == []
 
 
-async def test_an_update_for_some_leaves_the_rest_their_first_alert(
+async def test_partial_update_leaves_others_their_first_alert(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     """Invariant 1: whoever an update leaves out is still told of what they had not heard."""
@@ -262,9 +258,7 @@ async def test_quiet_hours_end_in_one_digest(harness: DispatchHarness, flood: Al
     assert reasons == {("suppressed", "digested"), ("accepted", "digested")}
 
 
-async def test_a_digest_that_fails_goes_by_the_next_channel(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_failed_digest_goes_by_next_channel(harness: DispatchHarness, flood: Alert) -> None:
     harness.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
     first = at(flood, harness, severity=Severity.MODERATE, urgency=Urgency.EXPECTED)
     ends = first.sent + timedelta(hours=14)
@@ -283,7 +277,7 @@ async def test_a_digest_that_fails_goes_by_the_next_channel(
     assert ("accepted", "unreached") in {(s, r) for _, s, r in ledger}
 
 
-async def test_a_second_lesser_alert_waits_for_its_turn(
+async def test_second_moderate_alert_waits_for_budget(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     first = at(flood, harness, severity=Severity.MODERATE)
@@ -317,7 +311,7 @@ class GoneBudget:
         (Severity.MINOR, False, True),
     ],
 )
-async def test_without_budgets_the_grave_go_out_and_the_least_wait_a_while(
+async def test_without_budgets_severe_goes_and_minor_waits(
     harness: DispatchHarness, flood: Alert, severity: Severity, now: bool, later: bool
 ) -> None:
     harness.budget = GoneBudget()
@@ -332,7 +326,7 @@ async def test_without_budgets_the_grave_go_out_and_the_least_wait_a_while(
     assert bool(harness.sent) is later
 
 
-async def test_a_storm_waits_for_a_second_person(harness: DispatchHarness, flood: Alert) -> None:
+async def test_storm_is_held_for_approval(harness: DispatchHarness, flood: Alert) -> None:
     await _policy(harness, "[storm]\naudience_max = 10\n")
     first = at(flood, harness)
     assert await play(harness, first) == []
@@ -356,12 +350,12 @@ async def test_a_storm_waits_for_a_second_person(harness: DispatchHarness, flood
         await approved(harness, alert_id, "third")
 
 
-async def test_an_extreme_alert_waits_for_nobody(harness: DispatchHarness, flood: Alert) -> None:
+async def test_extreme_alert_is_never_held(harness: DispatchHarness, flood: Alert) -> None:
     await _policy(harness, "[storm]\naudience_max = 10\n")
     assert await play(harness, at(flood, harness, severity=Severity.EXTREME))
 
 
-async def test_a_shadow_policy_decides_nothing_and_is_counted(
+async def test_shadow_policy_is_counted_but_not_applied(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     await _policy(harness, "[budget.moderate]\nper_day = 1\n", role="shadow")
@@ -386,9 +380,7 @@ async def _policy(harness: DispatchHarness, toml: str, role: stored_policies.Rol
         )
 
 
-async def test_a_paced_channel_is_not_used_faster_than_its_rate(
-    harness: DispatchHarness, flood: Alert
-) -> None:
+async def test_rate_limited_channel_keeps_its_rate(harness: DispatchHarness, flood: Alert) -> None:
     await _policy(harness, "[pace.sms]\nper_second = 400\n")
     sent_at: list[float] = []
 
@@ -407,7 +399,7 @@ async def test_a_paced_channel_is_not_used_faster_than_its_rate(
     assert sent_at[-1] - began >= (segments - 64) / 400 * 0.9
 
 
-async def test_what_gets_no_turn_is_not_lost(harness: DispatchHarness, flood: Alert) -> None:
+async def test_rate_limited_message_is_not_lost(harness: DispatchHarness, flood: Alert) -> None:
     await _policy(harness, "[pace.sms]\nper_second = 1\n")
     harness.settings = harness.settings.model_copy(update={"lease_s": 0.03})
     first = at(flood, harness)

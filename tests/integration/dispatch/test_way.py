@@ -29,7 +29,7 @@ from alerting.store.citizens import directory
 from alerting.store.schema import address
 
 
-async def test_everybody_in_the_area_is_told_once_and_nobody_else(
+async def test_alert_reaches_everybody_in_area_once(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -44,7 +44,9 @@ async def test_everybody_in_the_area_is_told_once_and_nobody_else(
     assert all(c.open == 0 for c in found.channels.values())
 
 
-async def test_each_is_told_in_their_language(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_message_is_in_language_of_citizen(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
     await harness.submit(alert_xml)
     await harness.worker().sweep()
     wanted = {e: c.language for c in harness.citizens for e in c.endpoints.values()}
@@ -55,7 +57,7 @@ async def test_each_is_told_in_their_language(harness: DispatchHarness, alert_xm
         )
 
 
-async def test_each_reads_times_by_their_own_clock(harness: DispatchHarness, flood: Alert) -> None:
+async def test_message_times_are_in_zone_of_citizen(harness: DispatchHarness, flood: Alert) -> None:
     """Those in two zones and those in none share chunks, and each text has its reader's time."""
     async with harness.db.begin() as c:
         await c.execute(
@@ -96,9 +98,7 @@ async def test_each_reads_times_by_their_own_clock(harness: DispatchHarness, flo
         assert ("UTC" in m.rendering.text) is (zones[m.endpoint] == "UTC")
 
 
-async def test_all_messages_of_an_alert_have_its_short_link(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_message_has_short_link_of_alert(harness: DispatchHarness, alert_xml: bytes) -> None:
     first = await harness.submit(alert_xml)
     second = await harness.submit(alert_xml.replace(b"flood-0001", b"flood-0002"))
     codes = [await harness.code(a.alert_id) for a in (first, second)]
@@ -109,7 +109,7 @@ async def test_all_messages_of_an_alert_have_its_short_link(
     }
 
 
-async def test_an_alert_of_before_there_were_codes_has_its_long_link(
+async def test_message_without_code_has_long_link(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -121,7 +121,7 @@ async def test_an_alert_of_before_there_were_codes_has_its_long_link(
     }
 
 
-async def test_each_mail_has_the_leave_link_of_its_own_citizen(
+async def test_email_has_unsubscribe_link_of_its_citizen(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     await harness.submit(alert_xml)
@@ -134,9 +134,7 @@ async def test_each_mail_has_the_leave_link_of_its_own_citizen(
     assert mails
 
 
-async def test_submitting_twice_is_submitting_once(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_submit_twice_is_one_alert(harness: DispatchHarness, alert_xml: bytes) -> None:
     first = await harness.submit(alert_xml, idempotency_key="k")
     again = await harness.submit(alert_xml, idempotency_key="k")
     assert (again.alert_id, again.created) == (first.alert_id, False)
@@ -148,13 +146,13 @@ async def test_submitting_twice_is_submitting_once(
         await harness.submit(alert_xml.replace(b"one metre", b"two metres"))
 
 
-async def test_an_expired_alert_is_refused(harness: DispatchHarness, alert_xml: bytes) -> None:
+async def test_submit_refuses_expired_alert(harness: DispatchHarness, alert_xml: bytes) -> None:
     old = alert_xml.replace(b"2026-11-01", b"2020-11-01")
     with pytest.raises(BadInput, match=r"expired at 2020.*--now"):
         await harness.submit(old, now=False)
 
 
-async def test_an_alert_that_expires_meanwhile_is_not_sent(
+async def test_alert_expiring_meanwhile_is_not_sent(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -166,7 +164,7 @@ async def test_an_alert_that_expires_meanwhile_is_not_sent(
     }
 
 
-async def test_a_cancel_stops_the_rest_and_goes_to_those_reached(
+async def test_cancel_stops_the_rest_and_reaches_those_notified(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     submitted = await harness.submit(alert_xml)
@@ -192,7 +190,7 @@ async def test_a_cancel_stops_the_rest_and_goes_to_those_reached(
     assert sum(n for (_, s, _), n in after.items() if s == "revoked") == planned - accepted
 
 
-async def test_dead_addresses_are_suspended_and_our_faults_burn_nobody(
+async def test_dead_addresses_are_suspended_but_not_for_our_errors(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     harness.channels["sms"].answer = lambda m: Outcome(m.delivery_id, DEAD_ADDRESS, "", "21211")
@@ -211,7 +209,7 @@ async def test_dead_addresses_are_suspended_and_our_faults_burn_nobody(
     assert email["addresses"] == email["usable"]
 
 
-async def test_a_window_refused_as_a_whole_does_not_hold_up_the_rest(
+async def test_window_refused_as_a_whole_does_not_block_others(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     first = {m[1] for m in sorted(harness.expected(alert_xml)) if m[0] == "sms"}
@@ -233,7 +231,7 @@ async def test_a_window_refused_as_a_whole_does_not_hold_up_the_rest(
     assert sum(n for (c, s, _), n in ledger.items() if (c, s) == ("sms", "planned")) == len(stuck)
 
 
-async def test_what_is_in_doubt_does_not_wait_longer_because_its_chunk_takes_long(
+async def test_doubt_is_resolved_while_its_chunk_continues(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     """Its time comes while the others of its chunk are sent."""
@@ -259,7 +257,7 @@ async def test_what_is_in_doubt_does_not_wait_longer_because_its_chunk_takes_lon
     assert not [c for c, s, _ in ledger if c == "sms" and s in {"planned", "in_doubt"}], ledger
 
 
-async def test_what_is_in_doubt_is_sent_again_and_flagged(
+async def test_delivery_in_doubt_is_resent_and_flagged(
     harness: DispatchHarness, alert_xml: bytes
 ) -> None:
     tried: set[str] = set()

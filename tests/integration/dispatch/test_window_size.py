@@ -32,7 +32,7 @@ def mail(n: int) -> Outgoing:
         (20.0, 64, CONNECTIONS),
     ],
 )
-async def test_a_window_is_as_wide_as_the_provider_is_quick(
+async def test_window_size_follows_provider_speed(
     harness: DispatchHarness, took_s: float, most: int, places: int
 ) -> None:
     now_s = 0.0
@@ -52,7 +52,7 @@ async def test_a_window_is_as_wide_as_the_provider_is_quick(
     assert await routes.window("email", most) == places
 
 
-async def test_waiting_for_a_connection_is_no_slowness(harness: DispatchHarness) -> None:
+async def test_window_size_ignores_wait_for_connection(harness: DispatchHarness) -> None:
     relay = Scripted(name="email", concurrency=1)
     routes = Routes({"email": [Provider("relay", relay)]}, harness.rates(), harness.alarms())
     await routes.window("email", 64)

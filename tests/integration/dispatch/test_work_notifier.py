@@ -13,9 +13,7 @@ from alerting.dispatch.broker import WorkNotifier
 from alerting.domain.lane import Lane
 
 
-async def test_without_a_broker_an_alert_is_taken_and_goes_out(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_alert_is_sent_without_broker(harness: DispatchHarness, alert_xml: bytes) -> None:
     harness.notifier = WorkNotifier("redis://127.0.0.1:9/0")
     submitted = await harness.submit(alert_xml)
     assert submitted.created
@@ -24,7 +22,7 @@ async def test_without_a_broker_an_alert_is_taken_and_goes_out(
     harness.notifier.close()
 
 
-async def test_the_bell_rings_in_its_own_lane_only(
+async def test_notification_goes_to_its_own_lane_only(
     harness: DispatchHarness, redis_url: str
 ) -> None:
     assert await asyncio.wrap_future(harness.notifier.notify(Lane.SEVERE))
@@ -34,7 +32,7 @@ async def test_the_bell_rings_in_its_own_lane_only(
         assert {client.llen(lane.value) for lane in Lane if lane is not Lane.SEVERE} == {0}
 
 
-async def test_an_emptied_broker_costs_nothing(
+async def test_emptied_broker_loses_nothing(
     harness: DispatchHarness, alert_xml: bytes, redis_url: str
 ) -> None:
     await harness.submit(alert_xml)
@@ -44,9 +42,7 @@ async def test_an_emptied_broker_costs_nothing(
     assert len(harness.sent) == len(harness.expected(alert_xml))
 
 
-async def test_ring_of_a_broker_that_hangs_delays_nobody(
-    harness: DispatchHarness, alert_xml: bytes
-) -> None:
+async def test_hanging_broker_delays_nobody(harness: DispatchHarness, alert_xml: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         harness.notifier = WorkNotifier(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         await harness.submit(alert_xml)
@@ -58,7 +54,7 @@ async def test_ring_of_a_broker_that_hangs_delays_nobody(
         harness.notifier.close()
 
 
-async def test_rings_that_wait_are_one(harness: DispatchHarness, redis_url: str) -> None:
+async def test_waiting_notifications_are_merged(harness: DispatchHarness, redis_url: str) -> None:
     held = threading.Event()
     harness.notifier._thread.submit(held.wait)
     rings = {id(harness.notifier.notify(Lane.SEVERE)) for _ in range(100)}

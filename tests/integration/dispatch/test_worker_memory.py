@@ -22,7 +22,7 @@ os._exit(0)
 """
 
 
-def test_a_child_looks_only_through_what_it_made_itself() -> None:
+def test_child_collects_only_its_own_objects() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _CHILD],
         env=os.environ | {"BROKER_URL": "redis://127.0.0.1:9"},

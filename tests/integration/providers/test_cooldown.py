@@ -20,7 +20,7 @@ async def client(redis_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def test_a_cooldown_is_read_with_what_is_left_of_it_and_ends(client: Redis) -> None:
+async def test_cooldown_is_stored_with_remaining_time(client: Redis) -> None:
     cooldowns = CooldownStore(client)
     assert await cooldowns.remaining(["sms.1", "sms.2"]) == {}
     await cooldowns.put("sms.1", 60)
@@ -42,7 +42,7 @@ async def test_one_of_many_is_elected(client: Redis) -> None:
     assert await several[0].elected("another", 60)
 
 
-async def test_a_redis_that_is_gone_is_said() -> None:
+async def test_missing_redis_is_unavailable() -> None:
     client = connect("redis://127.0.0.1:1/0")
     cooldowns = CooldownStore(client)
     for ask in (

@@ -62,7 +62,7 @@ def peers(client: Redis) -> tuple[Peer, Peer]:
     return Peer(client), Peer(client, at=5000.0)
 
 
-async def test_what_one_finds_ill_the_other_does_not_call_and_what_one_finds_well_both_do(
+async def test_state_is_shared_between_workers(
     peers: tuple[Peer, Peer],
 ) -> None:
     one, other = peers
@@ -81,7 +81,7 @@ async def test_what_one_finds_ill_the_other_does_not_call_and_what_one_finds_wel
     assert other.breaker.state is State.CLOSED
 
 
-async def test_a_worker_with_a_bad_line_does_not_stop_those_whose_calls_are_answered(
+async def test_worker_with_bad_network_does_not_stop_others(
     peers: tuple[Peer, Peer],
 ) -> None:
     one, other = peers
@@ -97,7 +97,7 @@ async def test_a_worker_with_a_bad_line_does_not_stop_those_whose_calls_are_answ
     assert other.breaker.state is State.OPEN
 
 
-async def test_others_hear_of_it_without_being_asked(peers: tuple[Peer, Peer]) -> None:
+async def test_others_are_notified_without_asking(peers: tuple[Peer, Peer]) -> None:
     one, other = peers
     async with one.running(), other.running(), asyncio.timeout(60):
         one.calls(Ending.BAD, LIMITS.few)
@@ -105,7 +105,7 @@ async def test_others_hear_of_it_without_being_asked(peers: tuple[Peer, Peer]) -
             await asyncio.sleep(0.005)
 
 
-async def test_without_redis_each_decides_alone_and_tells_when_redis_is_back(
+async def test_without_redis_each_decides_alone_and_syncs_later(
     client: Redis, redis_url: str
 ) -> None:
     gone = connect("redis://127.0.0.1:1/0")

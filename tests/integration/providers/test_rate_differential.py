@@ -148,7 +148,7 @@ PUSHED_BACK = meeting(0.0, [(Lane.ROUTINE, 1_000), (Lane.EXTREME, 20), (Lane.ROU
 @given(histories())
 @example(([Rate(1_000)], PUSHED_BACK))
 @settings(max_examples=size(80, 1_000))
-async def test_every_sequence_gets_the_grants_of_the_reference(
+async def test_any_sequence_matches_the_reference(
     engines: Engines, history: tuple[list[Rate], list[Reserve | Report]]
 ) -> None:
     rates, steps = history

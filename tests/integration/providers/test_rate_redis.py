@@ -45,7 +45,7 @@ async def ask(store: RedisRateStore, lane: Lane = ROUTINE, tokens: int = 5) -> G
     return await store.reserve("sms", lane, "police", tokens, RATE)
 
 
-async def test_workers_follow_one_another(redis_url: str) -> None:
+async def test_reservations_of_workers_follow_one_another(redis_url: str) -> None:
     async with connect(redis_url) as one, connect(redis_url) as two:
         first = await ask(RedisRateStore(one, worker="one", now_s=lambda: NOW_S))
         second = await ask(RedisRateStore(two, worker="two", now_s=lambda: NOW_S))
@@ -55,7 +55,7 @@ async def test_workers_follow_one_another(redis_url: str) -> None:
         assert (first.workers, second.workers) == (1, 2)
 
 
-async def test_the_servers_clock_is_asked_when_no_other_is_given(redis_url: str) -> None:
+async def test_server_clock_is_the_default(redis_url: str) -> None:
     async with connect(redis_url) as client:
         store = RedisRateStore(client)
         assert (await ask(store)).granted == 5
@@ -66,7 +66,7 @@ async def test_the_servers_clock_is_asked_when_no_other_is_given(redis_url: str)
         assert 0 < grant.wait_s < 0.1
 
 
-async def test_a_slow_reply_does_not_put_off_what_it_grants(
+async def test_slow_reply_does_not_delay_its_grant(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = {"us": 5 * MICRO}
@@ -82,7 +82,7 @@ async def test_a_slow_reply_does_not_put_off_what_it_grants(
         assert store._server_now(2 * MICRO, local["us"]) == 2 * MICRO
 
 
-async def test_a_reservation_made_twice_only_wastes(redis_url: str) -> None:
+async def test_duplicate_reservation_only_wastes(redis_url: str) -> None:
     """A lost reply is asked for again by the client: the second run takes other instants."""
     async with connect(redis_url) as client:
         store = RedisRateStore(client, now_s=lambda: NOW_S)
@@ -91,14 +91,14 @@ async def test_a_reservation_made_twice_only_wastes(redis_url: str) -> None:
         assert min(steps) >= 5 / RATE.per_second
 
 
-async def test_a_server_that_lost_the_script_is_given_it_again(redis_url: str) -> None:
+async def test_lost_script_is_loaded_again(redis_url: str) -> None:
     async with connect(redis_url) as client:
         for _ in range(3):
             await client.script_flush()
             assert (await ask(RedisRateStore(client))).granted == 5
 
 
-async def test_an_emptied_redis_grants_again(redis_url: str) -> None:
+async def test_emptied_redis_grants_again(redis_url: str) -> None:
     async with connect(redis_url) as client:
         store = RedisRateStore(client)
         await ask(store)
@@ -106,7 +106,7 @@ async def test_an_emptied_redis_grants_again(redis_url: str) -> None:
         assert (await ask(store)).granted == 5
 
 
-async def test_a_new_epoch_is_told_to_who_listens(redis_url: str) -> None:
+async def test_new_epoch_is_published(redis_url: str) -> None:
     async with connect(redis_url) as one, connect(redis_url) as two:
         listening = RedisRateStore(one).epochs("sms")
         async with aclosing(listening), asyncio.timeout(60):
@@ -118,7 +118,7 @@ async def test_a_new_epoch_is_told_to_who_listens(redis_url: str) -> None:
             assert await heard == grant.epoch == 1
 
 
-async def test_nothing_listens() -> None:
+async def test_refused_connection_is_unavailable() -> None:
     async with connect("redis://127.0.0.1:9/0") as client:
         store = RedisRateStore(client)
         with pytest.raises(Unavailable):
@@ -129,7 +129,7 @@ async def test_nothing_listens() -> None:
             await anext(store.epochs("sms"))
 
 
-async def test_a_frozen_redis_is_unavailable_in_time(own_server: Server) -> None:
+async def test_frozen_redis_is_unavailable_in_time(own_server: Server) -> None:
     async with connect(own_server.url) as client:
         store = RedisRateStore(client, timeout_s=3600)
         assert (await ask(store)).granted == 5
@@ -143,7 +143,7 @@ async def test_a_frozen_redis_is_unavailable_in_time(own_server: Server) -> None
         assert grant.granted == 3
 
 
-async def test_a_redis_killed_in_flight_stops_no_send(own_server: Server) -> None:
+async def test_redis_killed_in_flight_stops_no_send(own_server: Server) -> None:
     async with connect(own_server.url) as client, asyncio.timeout(60):
         limiter = RateLimiter(RedisRateStore(client), assumed_workers=2)
         sent = {EXTREME: 0, ROUTINE: 0}
@@ -168,7 +168,7 @@ async def test_a_redis_killed_in_flight_stops_no_send(own_server: Server) -> Non
 
 
 @pytest.mark.parametrize("wrong", [b"", [1, 2], [b"1"] * 7, 7, None])
-async def test_a_reply_that_the_script_never_gives_is_unavailable(wrong: object) -> None:
+async def test_invalid_reply_is_unavailable(wrong: object) -> None:
     class Liar:
         async def evalsha(self, *words: object) -> object:
             return wrong
@@ -177,7 +177,7 @@ async def test_a_reply_that_the_script_never_gives_is_unavailable(wrong: object)
         await ask(RedisRateStore(Liar()))  # type: ignore[arg-type]
 
 
-async def test_a_key_that_is_none_of_ours_is_unavailable(redis_url: str) -> None:
+async def test_foreign_key_is_unavailable(redis_url: str) -> None:
     async with connect(redis_url) as client:
         await client.rpush("alerting:{pace-sms}", "?")
         with pytest.raises(Unavailable):
@@ -185,11 +185,11 @@ async def test_a_key_that_is_none_of_ours_is_unavailable(redis_url: str) -> None
 
 
 @given(st.text(max_size=20), st.sampled_from(Lane))
-def test_the_keys_of_a_sender_are_in_one_slot_of_a_cluster(sender: str, lane: Lane) -> None:
+def test_keys_of_a_sender_share_a_cluster_slot(sender: str, lane: Lane) -> None:
     assert len({key_slot(key.encode()) for key in rate_redis._keys(sender, lane)}) == 1
 
 
-async def test_what_is_over_leaves_redis(redis_url: str) -> None:
+async def test_expired_keys_leave_redis(redis_url: str) -> None:
     async with connect(redis_url) as client:
         await ask(RedisRateStore(client), tokens=5_000)
         keys = [key async for key in client.scan_iter("alerting:*")]

@@ -40,7 +40,7 @@ async def tamper(db: Database, *statements: str) -> None:
         await c.exec_driver_sql("alter table audit enable trigger user")
 
 
-async def test_lines_are_sealed_once_and_in_turn(db: Database) -> None:
+async def test_lines_are_sealed_once_in_order(db: Database) -> None:
     assert (await verify(db)).head == Head()
     await write(db, 5, word="naïve ⛰", price=1.50, none=None)
     assert (await verify(db)).unsealed == 5
@@ -53,7 +53,7 @@ async def test_lines_are_sealed_once_and_in_turn(db: Database) -> None:
     assert Head.parse(str(head)) == head
 
 
-async def test_words_that_no_text_can_hold(db: Database) -> None:
+async def test_unstorable_characters_are_replaced(db: Database) -> None:
     async with db.begin() as c:
         await audit_log.record(
             c, "key:a\0", "alert.cancel", "\ud800", {"why": ["a\0b", {"c": "\ud800"}]}
@@ -63,7 +63,7 @@ async def test_words_that_no_text_can_hold(db: Database) -> None:
     assert line.detail == {"why": ["ab", {"c": "?"}]}
 
 
-async def test_a_writer_waits_for_nobody(db: Database) -> None:
+async def test_writer_waits_for_nobody(db: Database) -> None:
     """One that began before and commits later is sealed later."""
     async with db.begin() as slow:
         await audit_log.record(slow, "person:ada", "key.create", "slow")
@@ -113,7 +113,7 @@ async def test_a_writer_waits_for_nobody(db: Database) -> None:
         ),
     ],
 )
-async def test_what_is_done_to_it_shows(
+async def test_verify_finds_every_tampering(
     db: Database, statements: tuple[str, ...], broken: list[tuple[int, str]]
 ) -> None:
     await write(db, 8)
@@ -124,7 +124,7 @@ async def test_what_is_done_to_it_shows(
     assert all(b.what.startswith(words) for b, (_, words) in zip(found, broken, strict=True))
 
 
-async def test_a_chain_that_was_made_anew_is_another_than_the_log_has(db: Database) -> None:
+async def test_verify_finds_rebuilt_chain(db: Database) -> None:
     await write(db, 8)
     _, head = await seal(db)
     await tamper(db, "update audit set actor = 'person:bob', seq = null, hash = null")
@@ -144,7 +144,7 @@ async def test_a_chain_that_was_made_anew_is_another_than_the_log_has(db: Databa
         "update audit set seq = seq + 100 where seq is not null",
     ],
 )
-async def test_nothing_of_ours_changes_it(db: Database, statement: str) -> None:
+async def test_database_refuses_changes_to_audit(db: Database, statement: str) -> None:
     await write(db, 2)
     await seal(db, 1)
     async with db.begin() as c:
@@ -157,12 +157,12 @@ async def test_nothing_of_ours_changes_it(db: Database, statement: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "7", "7:", "7:zz", "x:" + "00" * 32, "0:" + "00" * 32, "7:00"]
 )
-def test_a_head_that_is_none(text: str) -> None:
+def test_bad_head_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="is no head of the audit"):
         Head.parse(text)
 
 
-async def test_lines_are_found_by_what_they_are_about(db: Database) -> None:
+async def test_page_filters_lines(db: Database) -> None:
     async with db.begin() as c:
         for actor, action, subject in (
             ("person:ada", "alert.submit", "1"),

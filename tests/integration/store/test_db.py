@@ -39,7 +39,7 @@ async def none_left(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_what_ends_after_the_close_gives_nothing_back(database_url: str, way: str) -> None:
+async def test_connection_returned_after_close_is_closed(database_url: str, way: str) -> None:
     db = Database(database_url)
     inside, go_on = asyncio.Event(), asyncio.Event()
 
@@ -63,7 +63,7 @@ async def test_what_ends_after_the_close_gives_nothing_back(database_url: str, w
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_one_that_was_closed_can_be_used_anew(database_url: str, way: str) -> None:
+async def test_closed_database_can_be_reused(database_url: str, way: str) -> None:
     db = Database(database_url)
     for _ in range(2):
         lent: AbstractAsyncContextManager[Any] = getattr(db, way)()
@@ -74,7 +74,7 @@ async def test_one_that_was_closed_can_be_used_anew(database_url: str, way: str)
         await none_left(database_url)
 
 
-async def test_a_flight_is_written_whole_or_not_at_all(database_url: str) -> None:
+async def test_pipeline_is_written_whole_or_not_at_all(database_url: str) -> None:
     db = Database(database_url)
     async with db.pipelined() as connection:
         await connection.execute("create table written (id int primary key)")
@@ -93,7 +93,7 @@ async def test_a_flight_is_written_whole_or_not_at_all(database_url: str) -> Non
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_missing_table_is_told_as_a_missing_migration(
+async def test_missing_table_is_reported_as_missing_migration(
     empty_database_url: str, way: str
 ) -> None:
     db = Database(empty_database_url)
@@ -120,7 +120,7 @@ async def test_a_missing_table_is_told_as_a_missing_migration(
     await none_left(empty_database_url)
 
 
-def test_the_newest_revision_is_the_one_that_migrations_make() -> None:
+def test_newest_revision_is_head_of_migrations() -> None:
     assert newest() == head()
 
 
@@ -132,7 +132,7 @@ def test_the_newest_revision_is_the_one_that_migrations_make() -> None:
     ],
 )
 @pytest.mark.parametrize("value", ["a\0b", "\ud800"])
-async def test_a_value_that_is_never_taken_is_no_absent_database(
+async def test_unstorable_value_is_not_reported_as_outage(
     db: Database, statement: str, value: str
 ) -> None:
     with pytest.raises(Unstorable, match="PostgreSQL cannot keep it"):
@@ -140,7 +140,7 @@ async def test_a_value_that_is_never_taken_is_no_absent_database(
             await connection.execute(text(statement), {"value": value})
 
 
-async def test_a_value_too_long_for_an_index_is_no_absent_database(db: Database) -> None:
+async def test_value_too_long_for_index_is_unstorable(db: Database) -> None:
     async with db.begin() as connection:
         await connection.execute(text("create table named (name text primary key)"))
     long = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(9_000))
@@ -149,7 +149,7 @@ async def test_a_value_too_long_for_an_index_is_no_absent_database(db: Database)
             await connection.execute(text("insert into named values (:name)"), {"name": long})
 
 
-async def test_an_error_repeats_nothing_that_a_statement_was_given(db: Database) -> None:
+async def test_error_contains_no_parameters(db: Database) -> None:
     # Not written out, because a traceback shows lines of source.
     number = "+" + str(447700900123)
     with pytest.raises(DBAPIError) as caught:

@@ -118,7 +118,7 @@ def looking(url: str) -> Iterator[Callable[[str], bool]]:
 WAITS = "select count(*) > 0 from pg_locks where not granted and relation = 'delivery'::regclass"
 
 
-def test_the_previous_version_goes_on_sending_meanwhile(old_url: str) -> None:
+def test_previous_version_sends_during_migration(old_url: str) -> None:
     stop = threading.Event()
     workers = [OldWorker(old_url) for _ in range(2)]
     holder = OldWorker(old_url)
@@ -165,7 +165,7 @@ def test_the_previous_version_goes_on_sending_meanwhile(old_url: str) -> None:
     assert migrate(old_url) == (migrating.head(), migrating.head())
 
 
-def test_a_migration_that_was_killed_is_taken_up_again(old_url: str) -> None:
+def test_killed_migration_is_resumed(old_url: str) -> None:
     with psycopg.connect(old_url, autocommit=True) as connection:
         # As far as one may have come, with an index left half-built.
         connection.execute("alter table delivery add column provider text default '' not null")

@@ -14,7 +14,7 @@ from alerting.store.migrate import at_head, migrate
 from alerting.store.schema import metadata
 
 
-def test_the_migrations_make_the_very_schema(database_url: str) -> None:
+def test_migrations_produce_the_metadata(database_url: str) -> None:
     engine = create_engine(driver_url(database_url), poolclass=NullPool)
     with engine.connect() as connection:
         context = MigrationContext.configure(
@@ -24,14 +24,14 @@ def test_the_migrations_make_the_very_schema(database_url: str) -> None:
     engine.dispose()
 
 
-def test_two_that_start_together_take_turns(empty_database_url: str) -> None:
+def test_concurrent_migrations_take_turns(empty_database_url: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(migrate, [empty_database_url] * 2))
     assert sorted(before is None for before, _ in results) == [False, True]
     assert len({now for _, now in results}) == 1
 
 
-def test_a_newer_schema_is_refused_and_left_alone(empty_database_url: str) -> None:
+def test_newer_schema_is_refused_unchanged(empty_database_url: str) -> None:
     engine = create_engine(driver_url(empty_database_url), poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text("create table alembic_version (version_num varchar(32))"))
@@ -47,7 +47,7 @@ def test_a_newer_schema_is_refused_and_left_alone(empty_database_url: str) -> No
 
 
 @pytest.mark.parametrize(("oldest", "fits"), [("0001", True), ("9998", False)])
-async def test_a_newer_schema_says_whether_this_version_works_with_it(
+async def test_newer_compatible_schema_is_accepted(
     db: Database, database_url: str, oldest: str, fits: bool
 ) -> None:
     async with db.begin() as connection:
@@ -63,17 +63,17 @@ async def test_a_newer_schema_says_whether_this_version_works_with_it(
             migrate(database_url)
 
 
-async def test_an_older_schema_does_not_fit(db: Database) -> None:
+async def test_older_schema_is_not_at_head(db: Database) -> None:
     async with db.begin() as connection:
         await connection.execute(text("update alembic_version set version_num = '0002'"))
         assert not await at_head(connection)
 
 
-def test_no_database_says_where_to_look() -> None:
+def test_missing_database_names_the_setting() -> None:
     with pytest.raises(Unavailable, match=r"PostgreSQL does not answer.*DATABASE_URL"):
         migrate("postgresql://nobody@127.0.0.1:9/none")
 
 
-def test_an_address_that_is_no_postgresql_is_refused() -> None:
+def test_bad_url_is_refused() -> None:
     with pytest.raises(Unavailable, match="postgresql://user:password@host"):
         migrate("mysql://localhost/x")

@@ -30,7 +30,7 @@ async def add(c: AsyncConnection, name: str, *rights: str, **more: Any) -> Perso
     return await stored_people.add(c, name, **values)
 
 
-async def test_the_first_person_needs_nobody_and_may_add_others(db: Database) -> None:
+async def test_first_person_needs_no_approver(db: Database) -> None:
     async with db.begin() as c:
         with pytest.raises(BadInput, match="needs the right 'people'"):
             await add(c, "ada", "submit", by=None)
@@ -66,7 +66,7 @@ async def test_the_first_person_needs_nobody_and_may_add_others(db: Database) ->
         ("zoe", {"uid": 1000}, "ada has the uid 1000"),
     ],
 )
-async def test_what_is_no_person_is_refused(
+async def test_bad_person_is_refused(
     db: Database, name: str, changes: dict[str, Any], words: str
 ) -> None:
     async with db.begin() as c:
@@ -76,7 +76,7 @@ async def test_what_is_no_person_is_refused(
         assert len(await stored_people.every(c)) == 1
 
 
-async def test_an_ended_person_does_nothing_more_and_frees_their_account(db: Database) -> None:
+async def test_ended_person_loses_rights_and_frees_account(db: Database) -> None:
     async with db.begin() as c:
         await add(c, "chief")
         ada = await add(c, "ada", "submit", uid=1000)
@@ -99,7 +99,7 @@ async def test_an_ended_person_does_nothing_more_and_frees_their_account(db: Dat
             await stored_people.end(c, "ben", by=ada.principal)
 
 
-async def test_somebody_always_may_add_people(db: Database) -> None:
+async def test_last_administrator_cannot_be_ended(db: Database) -> None:
     async with db.begin() as c:
         await add(c, "chief")
         await add(c, "ada", "submit")
@@ -109,7 +109,7 @@ async def test_somebody_always_may_add_people(db: Database) -> None:
         await stored_people.end(c, "chief", by=TEST)
 
 
-async def test_a_persons_key_acts_as_the_person(db: Database) -> None:
+async def test_key_of_person_acts_as_the_person(db: Database) -> None:
     area = box(0, 0, 1, 1)
     async with db.begin() as c:
         ada = await add(
@@ -147,7 +147,7 @@ async def test_a_persons_key_acts_as_the_person(db: Database) -> None:
         ),
     ],
 )
-async def test_a_key_has_at_most_what_its_person_has(
+async def test_key_has_at_most_rights_of_its_person(
     db: Database, changes: dict[str, Any], words: str
 ) -> None:
     async with db.begin() as c:
@@ -162,7 +162,7 @@ async def test_a_key_has_at_most_what_its_person_has(
         assert len(await api_keys.every(c)) == 1
 
 
-async def test_who_made_a_key_holds_it_and_all_that_is_made_by_it(db: Database) -> None:
+async def test_key_inherits_holders_of_its_maker(db: Database) -> None:
     async with db.begin() as c:
         ada, zoe = await add(c, "ada"), await add(c, "zoe")
         own = await api_keys.create(c, "ada-1", RIGHTS, by=ada.principal, owner=ada)
@@ -177,7 +177,7 @@ async def test_who_made_a_key_holds_it_and_all_that_is_made_by_it(db: Database) 
         assert (await api_keys.verify(c, machine)).principal.persons == {ada.id, zoe.id}
 
 
-async def test_a_key_ends_by_the_databases_clock(db: Database) -> None:
+async def test_key_expires_by_database_clock(db: Database) -> None:
     async with db.begin() as c:
         soon = datetime.now(UTC) + timedelta(hours=1)
         key = await api_keys.create(c, "k", ["read"], by=TEST, expires_at=soon)
@@ -187,7 +187,7 @@ async def test_a_key_ends_by_the_databases_clock(db: Database) -> None:
             await api_keys.verify(c, key)
 
 
-async def test_a_key_made_anew_is_the_same_key_with_another_secret(db: Database) -> None:
+async def test_rotated_key_has_a_new_secret(db: Database) -> None:
     async with db.begin() as c:
         ada, ben = await add(c, "ada"), await add(c, "ben")
         old = await api_keys.create(
@@ -225,7 +225,7 @@ async def unassigned(c: AsyncConnection, *rights: str) -> str:
     return f"ak_0123456789_{secret}"
 
 
-async def test_a_key_of_nobodys_is_given_to_a_person_or_a_machine_once(db: Database) -> None:
+async def test_unassigned_key_is_assigned_once(db: Database) -> None:
     async with db.begin() as c:
         ada = await add(c, "ada", "submit", "approve", senders=("*@example.org",))
         key = await unassigned(c, "submit", "read", "approve")
@@ -243,7 +243,7 @@ async def test_a_key_of_nobodys_is_given_to_a_person_or_a_machine_once(db: Datab
             await api_keys.assign(c, "old", owner=None, by=TEST)
 
 
-async def test_a_machines_key_no_longer_approves(db: Database) -> None:
+async def test_machine_key_cannot_approve(db: Database) -> None:
     async with db.begin() as c:
         key = await unassigned(c, "submit", "approve")
         await api_keys.assign(c, "old", owner=None, by=TEST)
@@ -252,14 +252,14 @@ async def test_a_machines_key_no_longer_approves(db: Database) -> None:
         assert not found.unassigned
 
 
-async def test_a_key_that_only_approves_is_no_machines(db: Database) -> None:
+async def test_approve_only_key_cannot_be_a_machine_key(db: Database) -> None:
     async with db.begin() as c:
         await unassigned(c, "approve")
         with pytest.raises(Conflict, match="could then do nothing"):
             await api_keys.assign(c, "old", owner=None, by=TEST)
 
 
-def test_keys_from_before_may_do_what_they_could(empty_database_url: str) -> None:
+def test_migrated_keys_keep_their_rights(empty_database_url: str) -> None:
     engine = create_engine(driver_url(empty_database_url), poolclass=NullPool)
     with engine.connect() as connection:
         config = migrate._config()

@@ -48,7 +48,7 @@ async def test_nothing_is_in_force_at_first(db: Database) -> None:
         assert await policy_versions.history(c) == []
 
 
-async def test_a_new_version_retires_the_one_before(db: Database) -> None:
+async def test_new_version_retires_the_previous(db: Database) -> None:
     first = await put(db, ONE)
     second = await put(db, TWO, note="Quieter")
     async with db.begin() as c:
@@ -62,13 +62,13 @@ async def test_a_new_version_retires_the_one_before(db: Database) -> None:
     assert [(p.version, p.state) for p in found] == [(second, "live"), (first, "past")]
 
 
-async def test_the_same_text_again_is_no_new_version(db: Database) -> None:
+async def test_same_text_is_no_new_version(db: Database) -> None:
     assert await put(db, ONE) == await put(db, ONE, note="again")
     async with db.begin() as c:
         assert len(await policy_versions.history(c)) == 1
 
 
-async def test_each_change_leaves_a_line_in_the_audit(db: Database) -> None:
+async def test_each_change_is_recorded_in_the_audit(db: Database) -> None:
     await put(db, ONE)
     await put(db, TWO, "shadow")
     async with db.begin() as c:
@@ -85,7 +85,7 @@ async def test_each_change_leaves_a_line_in_the_audit(db: Database) -> None:
         ]  # fmt: skip
 
 
-async def test_live_and_shadow_do_not_disturb_each_other(db: Database) -> None:
+async def test_live_and_shadow_are_independent(db: Database) -> None:
     live = await put(db, ONE)
     first_shadow = await put(db, ONE, "shadow")
     shadow = await put(db, TWO, "shadow")
@@ -94,7 +94,7 @@ async def test_live_and_shadow_do_not_disturb_each_other(db: Database) -> None:
     assert found == {live: "live", first_shadow: "past", shadow: "shadow"}
 
 
-async def test_many_who_set_at_once_leave_one_live(db: Database) -> None:
+async def test_concurrent_changes_leave_one_live(db: Database) -> None:
     texts = [f"[budget]\nspacing_s = {n}\n" for n in range(8)]
     await asyncio.gather(*(put(db, t) for t in texts))
     async with db.begin() as c:
@@ -103,13 +103,13 @@ async def test_many_who_set_at_once_leave_one_live(db: Database) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 7, -1, 2**40])
-async def test_an_unknown_version_is_not_found(db: Database, version: int) -> None:
+async def test_unknown_version_is_not_found(db: Database, version: int) -> None:
     async with db.begin() as c:
         with pytest.raises(NotFound, match=f"no policy version {version}"):
             await policy_versions.get(c, version)
 
 
-async def test_what_a_shadow_decided_otherwise_adds_up(db: Database) -> None:
+async def test_shadow_differences_add_up(db: Database) -> None:
     version, alerts = await put(db, TWO, "shadow"), [await an_alert(db), await an_alert(db)]
     same, other = ("send", "new", "send", "new"), ("send", "new", "defer", "budget")
     for alert_id, counts in [
@@ -123,7 +123,7 @@ async def test_what_a_shadow_decided_otherwise_adds_up(db: Database) -> None:
     assert [(r.count, r.alerts, r.same) for r in rows] == [(950, 1, True), (101, 2, False)]
 
 
-async def test_workers_that_count_at_once_lose_nothing(db: Database) -> None:
+async def test_concurrent_counts_are_not_lost(db: Database) -> None:
     version, alert_id = await put(db, TWO, "shadow"), await an_alert(db)
     keys = [("send", "new", verdict, "x") for verdict in "abcdefgh"]
 
@@ -138,7 +138,7 @@ async def test_workers_that_count_at_once_lose_nothing(db: Database) -> None:
     assert [r.count for r in rows] == [10] * len(keys)
 
 
-async def test_the_report_is_of_the_shadow_that_runs_or_the_last_that_counted(
+async def test_report_is_of_running_or_last_counting_shadow(
     db: Database,
 ) -> None:
     first = await put(db, ONE, "shadow")

@@ -27,7 +27,7 @@ async def add(
         )  # fmt: skip
 
 
-async def test_what_is_written_is_read(db: Database) -> None:
+async def test_silence_round_trips(db: Database) -> None:
     area = {"circle": ["50,8 10"]}
     async with db.begin() as c:
         written = await stored_silences.add(
@@ -41,7 +41,7 @@ async def test_what_is_written_is_read(db: Database) -> None:
     assert (written.matchers, written.area, plain.area) == (MATCHERS, area, None)
 
 
-async def test_those_that_are_over_or_ended_stand_no_more(db: Database) -> None:
+async def test_expired_or_ended_silences_are_not_listed(db: Database) -> None:
     holds, comes = await add(db), await add(db, start=HOUR, end=2 * HOUR)
     over, ended = await add(db, end=timedelta(0)), await add(db)
     async with db.begin() as c:
@@ -54,7 +54,7 @@ async def test_those_that_are_over_or_ended_stand_no_more(db: Database) -> None:
     assert everything == {holds.id, comes.id, over.id, ended.id}
 
 
-async def test_ending_is_recorded_and_done_once(db: Database) -> None:
+async def test_ending_is_recorded_once(db: Database) -> None:
     s = await add(db)
     async with db.begin() as c:
         ended = await stored_silences.end(c, str(s.id).upper()[:8], by="cli:b", now=NOW)
@@ -68,7 +68,7 @@ async def test_ending_is_recorded_and_done_once(db: Database) -> None:
         }  # fmt: skip
 
 
-async def test_a_beginning_that_two_share_ends_neither(db: Database) -> None:
+async def test_ambiguous_prefix_ends_nothing(db: Database) -> None:
     ids = [UUID(f"abcdef00-0000-4000-8000-00000000000{n}") for n in range(2)]
     for i in ids:
         await add(db, id_=i)
@@ -79,7 +79,7 @@ async def test_a_beginning_that_two_share_ends_neither(db: Database) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "abc", "%%%%%%%%", "x" * 36, "a" * 37, "abcdef\0"])
-async def test_what_is_no_id_is_refused(db: Database, name: str) -> None:
+async def test_bad_id_is_refused(db: Database, name: str) -> None:
     await add(db)
     async with db.begin() as c:
         with pytest.raises(BadInput, match="is no silence's id"):

@@ -57,7 +57,7 @@ async def start(db: Database, *endpoints: Endpoint, revive: bool = False) -> int
         return await suppressions.start(c, endpoints, actor="test", revive=revive)
 
 
-async def test_one_stop_counts_for_every_row_and_spelling(db: Database) -> None:
+async def test_stop_applies_to_every_row_and_spelling(db: Database) -> None:
     await register(
         db,
         mail("a", "family@example.net"),
@@ -68,7 +68,7 @@ async def test_one_stop_counts_for_every_row_and_spelling(db: Database) -> None:
     assert await usable(db) == {"other@example.net"}
 
 
-async def test_a_row_that_comes_later_is_not_written_to(db: Database) -> None:
+async def test_stop_applies_to_later_rows(db: Database) -> None:
     await stop(db, FAMILY, Endpoint("sms", "+447700900123"))
     await register(
         db,
@@ -85,7 +85,7 @@ async def test_a_row_that_comes_later_is_not_written_to(db: Database) -> None:
     assert await usable(db) == set()
 
 
-async def test_a_start_gives_back_what_that_stop_took(db: Database) -> None:
+async def test_start_restores_what_its_stop_took(db: Database) -> None:
     await register(
         db,
         mail("a", "family@example.net"),
@@ -99,7 +99,7 @@ async def test_a_start_gives_back_what_that_stop_took(db: Database) -> None:
     assert await start(db, FAMILY) == 0
 
 
-async def test_what_the_register_says_meanwhile_counts_after_a_start(db: Database) -> None:
+async def test_register_changes_between_stop_and_start_count(db: Database) -> None:
     await register(db, mail("a", "family@example.net"), mail("b", "Family@example.net"))
     await stop(db, FAMILY)
     await register(db, mail("a", "family@example.net", consent="sms"))
@@ -107,7 +107,7 @@ async def test_what_the_register_says_meanwhile_counts_after_a_start(db: Databas
     assert await usable(db) == {"Family@example.net"}
 
 
-async def test_another_spelling_in_the_register_keeps_the_links_of_old_mails(db: Database) -> None:
+async def test_new_spelling_keeps_unsubscribe_links(db: Database) -> None:
     await register(db, mail("a", "solo@example.net"))
     async with db.begin() as c:
         before = await c.scalar(select(address.c.id))
@@ -119,7 +119,7 @@ async def test_another_spelling_in_the_register_keeps_the_links_of_old_mails(db:
     assert await usable(db) == set()
 
 
-async def test_what_a_carrier_says_counts_until_the_register_knows_better(db: Database) -> None:
+async def test_carrier_suppression_counts_until_register_changes(db: Database) -> None:
     line = {"ref": "a", "sms": "+447700900981"}
     await register(db, line, {"ref": "b", "sms": "+447700900981"})
     async with db.begin() as c:
@@ -132,7 +132,7 @@ async def test_what_a_carrier_says_counts_until_the_register_knows_better(db: Da
     assert await usable(db) == {"+447700900981"}
 
 
-async def test_who_said_it_themselves_is_not_brought_back_by_the_register(db: Database) -> None:
+async def test_own_opt_out_is_not_undone_by_register(db: Database) -> None:
     line = {"ref": "a", "sms": "+447700900981"}
     await register(db, line)
     number = Endpoint("sms", "+447700900981")
@@ -147,7 +147,7 @@ async def test_who_said_it_themselves_is_not_brought_back_by_the_register(db: Da
     assert found.source is Source.REPLY
 
 
-async def test_a_dead_address_comes_back_when_it_is_verified_anew(db: Database) -> None:
+async def test_dead_address_returns_when_verified_again(db: Database) -> None:
     await register(db, mail("a", "a@example.org"), mail("b", "b@example.org"))
     async with db.begin() as c:
         ids = list(await c.scalars(select(address.c.id)))
@@ -161,7 +161,7 @@ async def test_a_dead_address_comes_back_when_it_is_verified_anew(db: Database) 
     assert await usable(db) == {"a@example.org", "b@example.org"}
 
 
-async def test_a_stop_beside_an_import_is_not_missed(db: Database) -> None:
+async def test_stop_during_import_is_not_missed(db: Database) -> None:
     """The import has its rows, and has not committed them, when the stop is said."""
     async with db.begin() as importing:
         await merge(await raw(importing), [read_row(mail("a", "family@example.net"))])
@@ -179,7 +179,7 @@ async def _count(db: Database, query: str) -> int:
         return int((await c.exec_driver_sql(query)).scalar_one())
 
 
-async def test_a_stop_looks_through_no_table(db: Database) -> None:
+async def test_stop_scans_no_table(db: Database) -> None:
     fill = """
         insert into citizen (ref, channels) select 'r' || n, '{email}'
           from generate_series(1, 20000) as n;
@@ -235,7 +235,7 @@ def before_url(empty_database_url: str) -> str:
     return empty_database_url
 
 
-async def test_what_was_withdrawn_before_counts_for_all_rows(before_url: str) -> None:
+async def test_earlier_withdrawal_applies_to_all_rows(before_url: str) -> None:
     migrate(before_url)
     db = Database(before_url)
     try:
@@ -269,7 +269,7 @@ async def test_what_was_withdrawn_before_counts_for_all_rows(before_url: str) ->
         ("push", "https://push.example.org", "https://PUSH.example.org:443/#"),
     ],
 )
-def test_spellings_of_one_endpoint(channel: str, one: str, other: str) -> None:
+def test_spellings_of_one_endpoint_are_equal(channel: str, one: str, other: str) -> None:
     assert normal_form(channel, one) == normal_form(channel, other)
 
 
@@ -285,11 +285,11 @@ def test_spellings_of_one_endpoint(channel: str, one: str, other: str) -> None:
         "http://push.example.org/aB",
     ],
 )
-def test_push_endpoints_that_differ_otherwise_are_two(other: str) -> None:
+def test_push_endpoints_that_differ_are_two(other: str) -> None:
     assert normal_form("push", "https://push.example.org/aB") != normal_form("push", other)
 
 
-async def test_a_push_endpoint_left_in_one_spelling_is_left_in_all(db: Database) -> None:
+async def test_push_opt_out_applies_to_every_spelling(db: Database) -> None:
     async with db.begin() as c:
         await suppressions.stop(
             c, [Endpoint("push", "https://Push.Example.org:443/aB")], Source.LINK, actor="test"
@@ -306,5 +306,5 @@ async def test_a_push_endpoint_left_in_one_spelling_is_left_in_all(db: Database)
         ("push", "https://push.example.org/secret", "this device"),
     ],
 )
-def test_an_endpoint_is_shown_masked(channel: str, endpoint: str, shown: str) -> None:
+def test_endpoint_is_shown_masked(channel: str, endpoint: str, shown: str) -> None:
     assert masked(channel, endpoint) == shown

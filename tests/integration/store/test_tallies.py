@@ -81,7 +81,7 @@ def any_outcome(dice: random.Random, delivery_id: int) -> OutcomeRow:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_counts_are_exact_whatever_is_written(db: Database, seed: int) -> None:
+async def test_counts_are_exact_after_any_write(db: Database, seed: int) -> None:
     dice = random.Random(seed)
     chunks = [[1, 2, 3], [4, 5]]
     async with db.begin() as c:
@@ -114,7 +114,7 @@ async def test_counts_are_exact_whatever_is_written(db: Database, seed: int) -> 
         assert await c.scalar(text("select count(*) from delivery_tally_delta")) == 0
 
 
-async def test_what_is_rolled_back_was_never_counted(db: Database) -> None:
+async def test_rolled_back_writes_are_not_counted(db: Database) -> None:
     async with db.begin() as c:
         alert_id = await an_alert(c, [1])
         undone = await c.begin_nested()
@@ -124,7 +124,7 @@ async def test_what_is_rolled_back_was_never_counted(db: Database) -> None:
         assert await tallied(c, alert_id) == {("sms", "planned", ""): SIZE}
 
 
-async def test_many_at_once_wait_for_nobody_and_lose_nothing(database_url: str) -> None:
+async def test_concurrent_writes_block_nobody_and_are_counted(database_url: str) -> None:
     db = Database(database_url)
     async with db.begin() as c:
         alert_id = await an_alert(c, range(1, 9))
@@ -178,7 +178,7 @@ async def test_latencies_are_within_two_per_cent(db: Database) -> None:
     assert found == sorted(found)
 
 
-async def test_an_alert_of_before_is_counted_from_its_deliveries(db: Database) -> None:
+async def test_older_alert_is_counted_from_its_deliveries(db: Database) -> None:
     async with db.begin() as c:
         alert_id = await an_alert(c, [1])
         await c.execute(text("update alert set tallied = false"))

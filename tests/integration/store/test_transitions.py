@@ -123,16 +123,14 @@ async def _close(c: AsyncConnection, new: D) -> None:
 
 
 @pytest.mark.parametrize("act", [_settle, _settle_held, _close])
-async def test_a_worker_makes_each_move_from_what_is_open_and_no_other(
+async def test_worker_moves_only_unsettled_deliveries(
     db: Database, alert_id: UUID, act: Act
 ) -> None:
     found = await made(db, act, D, D)
     assert found == {(old, new) for old, new in ALL if old in UNSETTLED}
 
 
-async def test_receipt_makes_each_move_it_can_report_and_no_other(
-    db: Database, alert_id: UUID
-) -> None:
+async def test_receipt_moves_only_to_reported_states(db: Database, alert_id: UUID) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         receipt = Receipt(1, "sms", ID, "", "", "", NOW)
         await receipt_moves.move(c, [Move(receipt, new, "x")])
@@ -141,9 +139,7 @@ async def test_receipt_makes_each_move_it_can_report_and_no_other(
     assert found == {(old, new) for old, new in ALL if new in receipt_moves.REPORTED}
 
 
-async def test_a_dead_workers_window_is_in_doubt_where_it_was_planned(
-    db: Database, alert_id: UUID
-) -> None:
+async def test_worker_death_moves_planned_to_in_doubt(db: Database, alert_id: UUID) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         await put(c, possible_duplicate=True)
         await deliveries.mark_in_doubt(c, CHUNK, (0, 1), now=NOW)
@@ -151,7 +147,7 @@ async def test_a_dead_workers_window_is_in_doubt_where_it_was_planned(
     assert await made(db, act, D, [D.IN_DOUBT]) == {(D.PLANNED, D.IN_DOUBT)}
 
 
-async def test_only_what_was_deferred_is_taken_up(db: Database, alert_id: UUID) -> None:
+async def test_requeue_moves_only_deferred(db: Database, alert_id: UUID) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         await deliveries.take_up(c, [ID])
 
@@ -159,9 +155,7 @@ async def test_only_what_was_deferred_is_taken_up(db: Database, alert_id: UUID) 
 
 
 @pytest.mark.parametrize("work", [W.READY, W.DONE])
-async def test_a_cancel_calls_back_only_what_is_unsent(
-    db: Database, alert_id: UUID, work: W
-) -> None:
+async def test_cancel_revokes_only_unsent(db: Database, alert_id: UUID, work: W) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         await c.execute(update(alert).values(state=A.CANCELLED))
         await c.execute(update(outbox).where(outbox.c.id == CHUNK).values(state=work))
@@ -171,9 +165,7 @@ async def test_a_cancel_calls_back_only_what_is_unsent(
     assert found == {(D.PLANNED, D.REVOKED), (D.DEFERRED, D.REVOKED)}
 
 
-async def test_a_cancel_calls_back_only_what_waits_for_a_digest(
-    db: Database, alert_id: UUID
-) -> None:
+async def test_cancel_revokes_only_deferred_digest_items(db: Database, alert_id: UUID) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         await digests.add(c, [Item(ID, 1, alert_id, alert_id, NOW)])
         await halt.call_back_deferred(c, [alert_id], "cancelled", limit=9, now=NOW)
@@ -182,9 +174,7 @@ async def test_a_cancel_calls_back_only_what_waits_for_a_digest(
 
 
 @pytest.mark.parametrize("carrier", [s for s in D if s not in UNSETTLED])
-async def test_a_digest_ends_only_what_waits_for_it(
-    db: Database, alert_id: UUID, carrier: D
-) -> None:
+async def test_digest_ends_only_deferred(db: Database, alert_id: UUID, carrier: D) -> None:
     async def act(c: AsyncConnection, new: D) -> None:
         await digests.add(c, [Item(ID, 1, alert_id, alert_id, NOW)])
         await digests.assign(c, {ID: CARRIER})
@@ -215,9 +205,7 @@ async def alerts_moved(
     return found
 
 
-async def test_an_alert_makes_each_move_of_its_table_and_no_other(
-    db: Database, alert_id: UUID
-) -> None:
+async def test_alert_moves_follow_the_table(db: Database, alert_id: UUID) -> None:
     every = {(old, new) for old, ends in alert_state.TRANSITIONS.items() for new in ends}
     for act in (
         lambda c, new: alert_progress.set_state(c, alert_id, new),
@@ -226,7 +214,7 @@ async def test_an_alert_makes_each_move_of_its_table_and_no_other(
         assert await alerts_moved(db, alert_id, act) == every
 
 
-async def test_an_alert_ends_by_its_time_and_its_work_only_from_where_it_may(
+async def test_alert_expires_and_completes_only_from_allowed_states(
     db: Database, alert_id: UUID
 ) -> None:
     async def run_out(c: AsyncConnection, new: AlertState) -> None:
@@ -259,7 +247,7 @@ WORKERS: dict[str, Callable[[AsyncConnection, Work], Awaitable[object]]] = {
 }
 
 
-async def test_work_makes_each_move_of_its_table_and_no_other(db: Database, alert_id: UUID) -> None:
+async def test_work_moves_follow_the_table(db: Database, alert_id: UUID) -> None:
     found = set()
     for act in WORKERS.values():
         for was in W:
@@ -277,9 +265,7 @@ async def test_work_makes_each_move_of_its_table_and_no_other(db: Database, aler
     assert found == {(old, new) for old, ends in table.items() for new in ends}
 
 
-async def test_work_of_the_dead_is_freed_and_queued_work_claimed_only_by_its_table(
-    db: Database, alert_id: UUID
-) -> None:
+async def test_work_is_freed_and_claimed_only_by_the_table(db: Database, alert_id: UUID) -> None:
     found = set()
     for act in (
         lambda: queues.recover(db, ["gone"]),
@@ -297,7 +283,7 @@ async def test_work_of_the_dead_is_freed_and_queued_work_claimed_only_by_its_tab
     assert found == {(W.LEASED, W.READY), (W.READY, W.LEASED)}
 
 
-def test_sql_that_breaks_a_table_cannot_be_written() -> None:
+def test_statement_against_the_table_is_refused() -> None:
     with pytest.raises(ValueError, match="accepted never becomes revoked"):
         states.delivery_from(D.REVOKED, D.PLANNED, D.ACCEPTED)
     with pytest.raises(ValueError, match="nothing never becomes recorded"):
@@ -306,7 +292,7 @@ def test_sql_that_breaks_a_table_cannot_be_written() -> None:
         states.work_from(W.READY, W.DONE)
 
 
-def test_every_statement_that_moves_a_delivery_is_tried_above() -> None:
+def test_every_moving_statement_is_covered() -> None:
     """Whoever writes another one adds it there."""
     store = Path(states.__file__).parent
     moving = re.compile(r"update delivery\b[^;]*?\bset\b(?:(?!where|from).)*?\bstate = ", re.S)

@@ -60,7 +60,7 @@ def address(server: asyncio.Server) -> str:
     return f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
 
 
-async def test_two_workers_at_once_charge_once_and_hear_the_same(redis_url: str) -> None:
+async def test_concurrent_workers_charge_once_with_same_answer(redis_url: str) -> None:
     async with redis_backend(redis_url) as one, redis_backend(redis_url) as two:
         for n in range(20):
             first, second = await asyncio.gather(
@@ -72,7 +72,7 @@ async def test_two_workers_at_once_charge_once_and_hear_the_same(redis_url: str)
             one.time.at = two.time.at = one.time.at + 86_400 / 6
 
 
-async def test_the_servers_clock_is_asked_when_no_other_is_given(redis_url: str) -> None:
+async def test_server_clock_is_the_default(redis_url: str) -> None:
     async with connect(redis_url) as client:
         budget = RedisBudget(client)
         assert await budget.ask("a", asks([1]), LIMITS) == [YES]
@@ -80,7 +80,7 @@ async def test_the_servers_clock_is_asked_when_no_other_is_given(redis_url: str)
         assert 580 < answer.wait_s <= 600
 
 
-async def test_a_server_that_lost_the_script_is_given_it_again(redis_url: str) -> None:
+async def test_lost_script_is_loaded_again(redis_url: str) -> None:
     async with redis_backend(redis_url) as world, connect(redis_url) as client:
         for round_ in range(3):
             await client.script_flush()
@@ -91,7 +91,7 @@ async def test_a_server_that_lost_the_script_is_given_it_again(redis_url: str) -
             world.time.at += 86_400
 
 
-async def test_an_emptied_redis_admits_too_much_rather_than_too_little(redis_url: str) -> None:
+async def test_emptied_redis_admits_again(redis_url: str) -> None:
     async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await world.together("flood", asks(TOWN))
         await client.flushall()
@@ -99,7 +99,7 @@ async def test_an_emptied_redis_admits_too_much_rather_than_too_little(redis_url
         assert await world.together("frost", asks(TOWN)) == [hour(600)] * len(TOWN)
 
 
-async def test_a_lost_reply_charges_once(redis_url: str) -> None:
+async def test_lost_reply_charges_once(redis_url: str) -> None:
     async with losing_replies(redis_url, count=1) as (url, lost), redis_backend(url) as world:
         world.limits = LIMITS
         assert await world.together("flood", asks([1, 2, 3])) == [YES] * 3
@@ -107,7 +107,7 @@ async def test_a_lost_reply_charges_once(redis_url: str) -> None:
         await assert_charged_once(world, [1, 2, 3])
 
 
-async def test_a_reply_lost_for_good_is_found_by_asking_again(redis_url: str) -> None:
+async def test_reply_lost_for_good_is_found_by_asking_again(redis_url: str) -> None:
     async with losing_replies(redis_url, count=2) as (url, lost), redis_backend(url) as world:
         with pytest.raises(Unavailable):
             await world.together("flood", asks([1, 2, 3]))
@@ -125,7 +125,7 @@ async def assert_charged_once(world: Backend, citizens: list[int]) -> None:
     assert {a.admitted for a in await world.together("over", asks(citizens))} == {False}
 
 
-async def test_a_killed_redis_is_unavailable(own_server: Server) -> None:
+async def test_killed_redis_is_unavailable(own_server: Server) -> None:
     async with connect(own_server.url) as client:
         budget = RedisBudget(client, timeout_s=NEVER_S)
         assert await budget.ask("flood", asks([1]), LIMITS) == [YES]
@@ -134,7 +134,7 @@ async def test_a_killed_redis_is_unavailable(own_server: Server) -> None:
         await refuses(budget)
 
 
-async def test_a_frozen_redis_is_unavailable_in_time_and_answers_when_it_thaws(
+async def test_frozen_redis_is_unavailable_until_it_resumes(
     own_server: Server,
 ) -> None:
     async with connect(own_server.url) as client:
@@ -149,7 +149,7 @@ async def test_a_frozen_redis_is_unavailable_in_time_and_answers_when_it_thaws(
         assert answers == [hour(600), YES, YES]
 
 
-async def test_a_redis_that_accepts_and_never_answers_is_unavailable_in_time() -> None:
+async def test_silent_redis_is_unavailable_in_time() -> None:
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -160,12 +160,12 @@ async def test_a_redis_that_accepts_and_never_answers_is_unavailable_in_time() -
         await refuses(RedisBudget(client, timeout_s=0.05))
 
 
-async def test_nothing_listens() -> None:
+async def test_refused_connection_is_unavailable() -> None:
     async with connect("redis://127.0.0.1:9/0") as client:
         await refuses(RedisBudget(client, timeout_s=NEVER_S))
 
 
-async def test_a_redis_that_still_loads_is_unavailable() -> None:
+async def test_loading_redis_is_unavailable() -> None:
     async def load(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1 << 20):
             writer.write(b"-LOADING Redis is loading the dataset in memory\r\n")
@@ -177,7 +177,7 @@ async def test_a_redis_that_still_loads_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize("wrong", [b"", b"\1\0\1\0\1\0", b"\0\0\0\0", 7, None])
-async def test_a_reply_that_the_script_never_gives_is_unavailable(wrong: object) -> None:
+async def test_invalid_reply_is_unavailable(wrong: object) -> None:
     class Liar:
         async def evalsha(self, *words: object) -> object:
             return wrong
@@ -186,14 +186,14 @@ async def test_a_reply_that_the_script_never_gives_is_unavailable(wrong: object)
         await RedisBudget(Liar()).ask("flood", asks([1, 2]), LIMITS)  # type: ignore[arg-type]
 
 
-async def test_a_key_that_is_none_of_ours_is_unavailable(redis_url: str) -> None:
+async def test_foreign_key_is_unavailable(redis_url: str) -> None:
     async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await client.rpush("alerting:{budget-0}:0", "?")
         with pytest.raises(Unavailable):
             await world.together("flood", asks([1]))
 
 
-async def test_a_full_redis_is_unavailable_and_charges_nobody(own_server: Server) -> None:
+async def test_full_redis_is_unavailable_and_charges_nobody(own_server: Server) -> None:
     async with redis_backend(own_server.url) as world, connect(own_server.url) as client:
         await client.config_set("maxmemory", 1)
         with pytest.raises(Unavailable):
@@ -213,7 +213,7 @@ async def test_a_full_redis_is_unavailable_and_charges_nobody(own_server: Server
     st.integers(1, 40),
     st.text(max_size=20),
 )
-def test_the_keys_of_one_call_are_in_one_slot_of_a_cluster(
+def test_keys_of_one_call_share_a_cluster_slot(
     seeds: list[int], step: int, run: int, occasion: str
 ) -> None:
     kinds = {seed + n * step: 1 for seed in seeds for n in range(run)}
@@ -231,7 +231,7 @@ async def test_few_citizens_take_little_memory(redis_url: str) -> None:
         assert [await client.strlen(key) for key in await budget_keys(client)] == [6 * 16]
 
 
-async def test_many_citizens_take_no_more_than_their_records(redis_url: str) -> None:
+async def test_many_citizens_take_only_their_records(redis_url: str) -> None:
     """A string that grows bit by bit would end up with twice the room it needs."""
     async with redis_backend(redis_url) as world, connect(redis_url) as client:
         for first in range(0, 1_000, 50):
@@ -242,7 +242,7 @@ async def test_many_citizens_take_no_more_than_their_records(redis_url: str) -> 
         assert await world.together("fire", asks(range(1_000))) == [hour(600)] * 1_000
 
 
-async def test_what_is_over_leaves_redis(redis_url: str) -> None:
+async def test_expired_records_leave_redis(redis_url: str) -> None:
     async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await world.together("flood", asks(TOWN))
         records = await budget_keys(client)
@@ -254,7 +254,7 @@ async def test_what_is_over_leaves_redis(redis_url: str) -> None:
             assert 86_400 - 60 < await client.ttl(key) <= 86_400
 
 
-async def test_records_that_are_used_again_live_on(redis_url: str) -> None:
+async def test_reused_records_are_kept(redis_url: str) -> None:
     async with redis_backend(redis_url) as world, connect(redis_url) as client:
         await world.together("flood", [Ask(1, EXTREME)])
         (key,) = await budget_keys(client)

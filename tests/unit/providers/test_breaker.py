@@ -45,7 +45,7 @@ class Bench:
         return sum(self.call(ending) for _ in range(count))
 
 
-def test_nothing_but_bad_calls_opens_it_soon() -> None:
+def test_breaker_opens_after_row_of_bad_calls() -> None:
     bench = Bench()
     assert bench.calls(Ending.BAD, 50) == LIMITS.few
     assert bench.breaker.state is State.OPEN
@@ -53,7 +53,7 @@ def test_nothing_but_bad_calls_opens_it_soon() -> None:
     assert bench.heard == ["BAD"]
 
 
-def test_few_bad_among_good_ones_do_not_open_it() -> None:
+def test_breaker_stays_closed_with_few_bad_calls() -> None:
     bench = Bench()
     for _ in range(200):
         assert bench.call(Ending.GOOD)
@@ -62,7 +62,7 @@ def test_few_bad_among_good_ones_do_not_open_it() -> None:
     assert bench.breaker.state is State.CLOSED
 
 
-def test_half_of_many_bad_opens_it() -> None:
+def test_breaker_opens_when_half_of_many_fail() -> None:
     bench = Bench()
     went = 0
     for _ in range(100):
@@ -71,7 +71,7 @@ def test_half_of_many_bad_opens_it() -> None:
     assert bench.heard == ["BAD"]
 
 
-def test_what_is_long_past_does_not_count() -> None:
+def test_breaker_forgets_old_calls() -> None:
     bench = Bench()
     bench.calls(Ending.BAD, LIMITS.few - 1)
     bench.at += LIMITS.row_s + 1
@@ -79,7 +79,7 @@ def test_what_is_long_past_does_not_count() -> None:
     assert bench.breaker.state is State.CLOSED
 
 
-def test_one_bad_call_an_hour_opens_nothing_and_one_a_minute_does() -> None:
+def test_breaker_opens_by_rate_of_failures() -> None:
     bench = Bench()
     for pause_s, state in ((3600, State.CLOSED), (60, State.OPEN)):
         for _ in range(LIMITS.few):
@@ -88,14 +88,14 @@ def test_one_bad_call_an_hour_opens_nothing_and_one_a_minute_does() -> None:
         assert bench.breaker.state is state
 
 
-def test_a_busy_provider_that_breaks_down_is_seen_by_a_row_of_bad_calls() -> None:
+def test_breaker_opens_soon_for_busy_provider() -> None:
     """Though the good calls of the last seconds are many more."""
     bench = Bench()
     assert bench.calls(Ending.GOOD, 900) == 900
     assert bench.calls(Ending.BAD, 900) == LIMITS.many
 
 
-def test_a_refusal_of_us_rests_longer_and_one_alone_opens_nothing() -> None:
+def test_breaker_opens_longer_after_refusals_of_us() -> None:
     bench = Bench()
     assert bench.call(Ending.REFUSED_US)
     assert bench.breaker.state is State.CLOSED
@@ -104,12 +104,12 @@ def test_a_refusal_of_us_rests_longer_and_one_alone_opens_nothing() -> None:
     assert bench.breaker.wait_s() == pytest.approx(LIMITS.refused_cooldown_s)
 
 
-def test_what_says_nothing_of_the_provider_never_opens_it() -> None:
+def test_breaker_ignores_calls_without_verdict() -> None:
     bench = Bench()
     assert bench.calls(Ending.NOTHING, 1000) == 1000
 
 
-def test_after_its_rest_probes_go_one_at_a_time_and_good_ones_close_it() -> None:
+def test_breaker_closes_after_good_probes_one_at_a_time() -> None:
     bench = Bench()
     bench.calls(Ending.BAD, LIMITS.few)
     bench.at += LIMITS.cooldown_s
@@ -123,7 +123,7 @@ def test_after_its_rest_probes_go_one_at_a_time_and_good_ones_close_it() -> None
     assert bench.heard == ["BAD", "closed"]
 
 
-def test_a_bad_probe_doubles_the_rest_up_to_a_bound() -> None:
+def test_breaker_doubles_cooldown_after_bad_probe() -> None:
     bench = Bench()
     bench.calls(Ending.BAD, LIMITS.few)
     rests = []
@@ -135,7 +135,7 @@ def test_a_bad_probe_doubles_the_rest_up_to_a_bound() -> None:
     assert rests[-1] == pytest.approx(LIMITS.cooldown_max_s)
 
 
-def test_a_probe_that_is_never_heard_of_again_does_not_keep_it_open() -> None:
+def test_breaker_replaces_lost_probe() -> None:
     bench = Bench()
     bench.calls(Ending.BAD, LIMITS.few)
     bench.at += LIMITS.cooldown_s
@@ -147,7 +147,7 @@ def test_a_probe_that_is_never_heard_of_again_does_not_keep_it_open() -> None:
     assert bench.call(Ending.GOOD)
 
 
-def test_calls_that_hang_open_it_before_they_end() -> None:
+def test_breaker_opens_on_hanging_calls() -> None:
     bench = Bench()
     hanging = [bench.breaker.begin() for _ in range(64)]
     bench.at += LIMITS.slow_s + 0.1
@@ -160,14 +160,14 @@ def test_calls_that_hang_open_it_before_they_end() -> None:
 
 
 @pytest.mark.parametrize("spare", [True, False])
-def test_a_slow_provider_is_better_than_none(*, spare: bool) -> None:
+def test_breaker_opens_for_slow_provider_only_with_spare(*, spare: bool) -> None:
     bench = Bench(can_fail_over=spare)
     for _ in range(LIMITS.many):
         bench.call(Ending.GOOD, takes_s=LIMITS.slow_s + 0.1)
     assert bench.breaker.state is (State.OPEN if spare else State.CLOSED)
 
 
-def test_nothing_else_to_call_keeps_hanging_calls_from_opening_it() -> None:
+def test_breaker_without_spare_opens_when_hanging_calls_fail() -> None:
     bench = Bench(can_fail_over=False)
     hanging = [bench.breaker.begin() for _ in range(64)]
     bench.at += LIMITS.slow_s + 10
@@ -179,7 +179,7 @@ def test_nothing_else_to_call_keeps_hanging_calls_from_opening_it() -> None:
     assert bench.heard == ["BAD"]
 
 
-def test_silence_ends_with_a_good_answer() -> None:
+def test_breaker_silence_ends_with_good_answer() -> None:
     bench = Bench()
     first, second = bench.breaker.begin(), bench.breaker.begin()
     assert first is not None
@@ -191,7 +191,7 @@ def test_silence_ends_with_a_good_answer() -> None:
     assert not bench.breaker.silent_since(first)
 
 
-def test_what_is_urgent_probes_once_a_second_though_the_rest_is_not_over() -> None:
+def test_breaker_probes_urgent_calls_each_second() -> None:
     bench = Bench()
     bench.calls(Ending.REFUSED_US, LIMITS.few)
     cooldown_s = bench.breaker.wait_s()
@@ -212,7 +212,7 @@ def test_what_is_urgent_probes_once_a_second_though_the_rest_is_not_over() -> No
     assert bench.breaker.state is State.CLOSED
 
 
-def test_another_workers_finding_opens_it_here_and_ends_here() -> None:
+def test_breaker_follows_finding_of_another_worker() -> None:
     bench = Bench()
     bench.breaker.cool_down(30)
     assert bench.breaker.begin() is None
@@ -221,7 +221,7 @@ def test_another_workers_finding_opens_it_here_and_ends_here() -> None:
     assert bench.heard == ["closed"]
 
 
-def test_another_workers_finding_does_not_stop_what_works_here() -> None:
+def test_breaker_that_works_here_ignores_other_workers() -> None:
     bench = Bench()
     bench.call(Ending.GOOD)
     bench.breaker.cool_down(30)
@@ -244,7 +244,7 @@ _STEPS = st.lists(
 
 
 @given(_STEPS)
-def test_it_always_lets_a_call_go_again_and_never_two_probes_within_a_second(
+def test_breaker_always_recovers_with_one_probe_a_second(
     steps: list[tuple[Ending, float, float, bool, str]],
 ) -> None:
     bench = Bench()
@@ -274,7 +274,7 @@ def test_it_always_lets_a_call_go_again_and_never_two_probes_within_a_second(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(list(Ending))), max_size=200),
     st.floats(0.01, 2),
 )
-def test_calls_that_end_in_any_order_leave_nothing_under_way(
+def test_breaker_counts_no_call_twice_in_any_order(
     steps: list[tuple[int, Ending]], pause_s: float
 ) -> None:
     bench = Bench()

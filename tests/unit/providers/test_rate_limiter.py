@@ -93,7 +93,7 @@ async def take(
     return times
 
 
-def test_turns_come_in_order_one_each_interval() -> None:
+def test_limiter_grants_in_order_at_the_interval() -> None:
     async def run() -> None:
         limiter = RateLimiter(Scripted(), now_s=now_s)
         order: list[int] = []
@@ -111,7 +111,7 @@ def test_turns_come_in_order_one_each_interval() -> None:
     simulate(run)
 
 
-def test_a_sender_without_a_rate_costs_nothing() -> None:
+def test_limiter_without_rate_calls_no_store() -> None:
     async def run() -> None:
         store = Scripted(gone=True)
         limiter = RateLimiter(store, now_s=now_s)
@@ -123,7 +123,7 @@ def test_a_sender_without_a_rate_costs_nothing() -> None:
     simulate(run)
 
 
-def test_who_is_cancelled_leaves_its_place() -> None:
+def test_limiter_frees_place_of_cancelled_caller() -> None:
     async def run() -> None:
         limiter = RateLimiter(Scripted(), now_s=now_s)
         waiting = [asyncio.create_task(take(limiter, 1)) for _ in range(100)]
@@ -138,7 +138,7 @@ def test_who_is_cancelled_leaves_its_place() -> None:
     simulate(run)
 
 
-def test_a_message_that_costs_more_than_the_horizon_holds_has_its_turn() -> None:
+def test_limiter_grants_message_above_the_horizon() -> None:
     async def run() -> None:
         limiter = RateLimiter(Scripted(), now_s=now_s)
         begun = now_s()
@@ -150,7 +150,7 @@ def test_a_message_that_costs_more_than_the_horizon_holds_has_its_turn() -> None
     simulate(run)
 
 
-def test_instants_that_are_over_are_not_used() -> None:
+def test_limiter_drops_instants_that_have_passed() -> None:
     """A reply that took long: what was granted is gone, and nobody sends at once to make up."""
 
     async def run() -> None:
@@ -168,7 +168,7 @@ def test_instants_that_are_over_are_not_used() -> None:
     simulate(run)
 
 
-def test_without_redis_each_worker_keeps_to_its_part() -> None:
+def test_limiter_without_redis_keeps_to_its_share() -> None:
     async def run() -> None:
         store = Scripted(workers=4)
         limiter = RateLimiter(store, now_s=now_s)
@@ -185,7 +185,7 @@ def test_without_redis_each_worker_keeps_to_its_part() -> None:
     simulate(run)
 
 
-def test_before_redis_was_ever_heard_some_workers_are_assumed() -> None:
+def test_limiter_before_first_contact_assumes_several_workers() -> None:
     async def run() -> None:
         limiter = RateLimiter(Scripted(gone=True), assumed_workers=2, now_s=now_s)
         assert (await take(limiter, 41))[-1] == pytest.approx(1, rel=0.1)
@@ -195,7 +195,7 @@ def test_before_redis_was_ever_heard_some_workers_are_assumed() -> None:
 
 
 @pytest.mark.parametrize("lane", [EXTREME, SEVERE])
-def test_a_grave_alert_waits_for_redis_no_longer_than_a_moment(lane: Lane) -> None:
+def test_limiter_waits_briefly_for_redis_when_severe(lane: Lane) -> None:
     async def run() -> None:
         store = Scripted(silent=True)
         limiter = RateLimiter(store, now_s=now_s)
@@ -211,7 +211,7 @@ def test_a_grave_alert_waits_for_redis_no_longer_than_a_moment(lane: Lane) -> No
     simulate(run)
 
 
-def test_a_new_epoch_takes_back_what_waits_below_severe_only() -> None:
+def test_limiter_new_epoch_voids_grants_below_severe_only() -> None:
     async def run() -> None:
         store = Scripted()
         limiter = RateLimiter(store, now_s=now_s)
@@ -236,7 +236,7 @@ def test_a_new_epoch_takes_back_what_waits_below_severe_only() -> None:
     simulate(run)
 
 
-def test_answers_are_told_seldom() -> None:
+def test_limiter_reports_answers_rarely() -> None:
     async def run() -> None:
         store = Scripted()
         limiter = RateLimiter(store, now_s=now_s)
@@ -254,7 +254,7 @@ def test_answers_are_told_seldom() -> None:
     simulate(run)
 
 
-def test_a_429_is_heeded_without_redis() -> None:
+def test_limiter_respects_429_without_redis() -> None:
     async def run() -> None:
         limiter = RateLimiter(Scripted(gone=True), assumed_workers=1, now_s=now_s)
         await take(limiter, 5)
@@ -265,7 +265,7 @@ def test_a_429_is_heeded_without_redis() -> None:
     simulate(run)
 
 
-def test_who_waits_at_the_end_is_told() -> None:
+def test_limiter_close_wakes_waiting_callers() -> None:
     async def run() -> None:
         limiter = RateLimiter(Scripted(), now_s=now_s)
         waiting = asyncio.create_task(take(limiter, 500))
@@ -281,7 +281,7 @@ def test_who_waits_at_the_end_is_told() -> None:
     simulate(run)
 
 
-def test_a_fault_reaches_who_waits() -> None:
+def test_limiter_error_reaches_waiting_callers() -> None:
     class Faulty(Scripted):
         async def reserve(self, *words: object, **more: object) -> Grant:
             raise KeyError("a fault")

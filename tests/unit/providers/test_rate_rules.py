@@ -77,7 +77,7 @@ def test_reservations_follow_one_another_at_the_rate(world: World) -> None:
     assert second.start_in_s == pytest.approx(ends(first), abs=1e-5)
 
 
-def test_a_sender_that_was_idle_has_saved_nothing_up(world: World) -> None:
+def test_idle_sender_saves_nothing_up(world: World) -> None:
     world.ask(ROUTINE, 1)
     world.at += 3_600
     assert -0.01 < world.ask(ROUTINE, 1).start_in_s <= 0
@@ -86,7 +86,7 @@ def test_a_sender_that_was_idle_has_saved_nothing_up(world: World) -> None:
 
 
 @pytest.mark.parametrize("horizon_s", [0.05, 0.2, 0.5])
-def test_below_severe_nobody_owns_more_than_the_horizon(horizon_s: float) -> None:
+def test_reservation_below_severe_is_limited_to_the_horizon(horizon_s: float) -> None:
     world = World(rate=Rate(1_000, horizon_s))
     latest = 0.0
     while (grant := world.ask(ROUTINE, 7)).granted:
@@ -95,7 +95,7 @@ def test_below_severe_nobody_owns_more_than_the_horizon(horizon_s: float) -> Non
     assert 0 < grant.wait_s < 0.02
 
 
-def test_a_grave_alert_starts_at_once_before_all_that_is_reserved(world: World) -> None:
+def test_severe_reservation_precedes_all_reserved(world: World) -> None:
     epoch = world.ask(ROUTINE, 1).epoch
     world.ask_in_vain(ROUTINE)
     grant = world.ask(EXTREME, 60)
@@ -105,13 +105,13 @@ def test_a_grave_alert_starts_at_once_before_all_that_is_reserved(world: World) 
     assert world.ask(ROUTINE, 1).epoch == grant.epoch
 
 
-def test_the_next_grave_reservation_voids_nothing_again(world: World) -> None:
+def test_second_severe_reservation_voids_nothing(world: World) -> None:
     first, second = world.ask(EXTREME, 10), world.ask(SEVERE, 10)
     assert second.epoch == first.epoch
     assert second.start_in_s == pytest.approx(ends(first), abs=1e-5)
 
 
-def test_what_a_grave_alert_takes_is_pushed_back_below_it(world: World) -> None:
+def test_severe_reservation_delays_lower_lanes(world: World) -> None:
     mine = world.ask(ROUTINE, 10)
     grave = world.ask(EXTREME, 20)
     assert world.ask(ROUTINE, 10).start_in_s == pytest.approx(
@@ -120,7 +120,7 @@ def test_what_a_grave_alert_takes_is_pushed_back_below_it(world: World) -> None:
 
 
 @pytest.mark.parametrize("lane", [ROUTINE, DRILL])
-def test_while_a_grave_alert_is_live_its_share_stays_free(world: World, lane: Lane) -> None:
+def test_live_severe_alert_keeps_its_share_free(world: World, lane: Lane) -> None:
     usual = world.ask(lane, 5).interval_s
     world.ask(SEVERE, 1)
     world.at += 1
@@ -129,13 +129,13 @@ def test_while_a_grave_alert_is_live_its_share_stays_free(world: World, lane: La
     assert world.ask(lane, 5).interval_s == pytest.approx(usual, rel=1e-3)
 
 
-def test_a_message_is_not_granted_in_part(world: World) -> None:
+def test_message_is_not_granted_in_part(world: World) -> None:
     slow = World(rate=Rate(1))
     assert slow.ask(ROUTINE, 9, unit=3).granted == 3
     assert world.ask(ROUTINE, 100, unit=3).granted % 3 == 0
 
 
-def test_a_sender_without_a_rate_is_not_shaped() -> None:
+def test_sender_without_rate_is_not_limited() -> None:
     grant = World(rate=Rate(0)).ask(ROUTINE, 5_000)
     assert (grant.granted, grant.start_in_s, grant.interval_s) == (5_000, 0, 0)
 
@@ -143,12 +143,12 @@ def test_a_sender_without_a_rate_is_not_shaped() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"per_second": -1}, {"horizon_s": 0}, {"severe_share": 1}, {"severe_share": -0.1}]
 )
-def test_no_such_rate(wrong: dict[str, float]) -> None:
+def test_impossible_rate_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="cannot be kept"):
         Rate(**{"per_second": 1, **wrong})
 
 
-def test_a_429_cuts_the_rate_once_a_second(world: World) -> None:
+def test_rate_drops_once_a_second_after_429(world: World) -> None:
     for _ in range(50):
         world.throttled()
     assert world.share == 0.7
@@ -161,7 +161,7 @@ def test_a_429_cuts_the_rate_once_a_second(world: World) -> None:
     assert world.share == LEAST_SHARE / WHOLE
 
 
-def test_the_providers_wish_for_a_pause_is_kept(world: World) -> None:
+def test_retry_after_is_respected(world: World) -> None:
     epoch = world.ask(ROUTINE, 1).epoch
     world.throttled(30)
     refused = world.ask(ROUTINE, 1)
@@ -173,14 +173,14 @@ def test_the_providers_wish_for_a_pause_is_kept(world: World) -> None:
     assert world.ask(ROUTINE, 1).granted == 1
 
 
-def test_no_provider_silences_us_for_hours(world: World) -> None:
+def test_retry_after_is_capped(world: World) -> None:
     world.throttled(1e9)
     assert world.ask(ROUTINE, 1).wait_s == BLOCK_MOST_US / MICRO
     world.throttled(float("nan"))
     assert world.ask(ROUTINE, 1).wait_s == BLOCK_MOST_US / MICRO
 
 
-def test_a_grave_alert_tries_again_sooner(world: World) -> None:
+def test_severe_lane_retries_sooner(world: World) -> None:
     world.throttled(30)
     assert world.ask(EXTREME, 1).wait_s == 1
     world.at += 1
@@ -188,7 +188,7 @@ def test_a_grave_alert_tries_again_sooner(world: World) -> None:
     assert world.ask(ROUTINE, 1).granted == 0
 
 
-def test_the_rate_rises_while_it_is_used_and_never_above_what_is_configured(world: World) -> None:
+def test_rate_rises_with_use_up_to_the_configured(world: World) -> None:
     world.throttled()
     shares = []
     for _ in range(8):
@@ -201,7 +201,7 @@ def test_the_rate_rises_while_it_is_used_and_never_above_what_is_configured(worl
     assert world.use_up(10) == pytest.approx(10_000 * HEADROOM, rel=0.01)
 
 
-def test_a_rate_that_is_not_used_does_not_rise(world: World) -> None:
+def test_unused_rate_does_not_rise(world: World) -> None:
     world.throttled()
     for _ in range(200):
         world.ask(ROUTINE, 10)
@@ -209,7 +209,7 @@ def test_a_rate_that_is_not_used_does_not_rise(world: World) -> None:
     assert world.share == 0.7
 
 
-def test_after_an_outage_the_rate_starts_low_and_doubles(world: World) -> None:
+def test_rate_after_outage_starts_low_and_doubles(world: World) -> None:
     for _ in range(12):
         world.throttled()
         world.at += 1
@@ -227,7 +227,7 @@ def test_after_an_outage_the_rate_starts_low_and_doubles(world: World) -> None:
     assert world.share == pytest.approx(4 * before)
 
 
-def test_a_single_429_is_no_outage(world: World) -> None:
+def test_single_429_is_no_outage(world: World) -> None:
     world.throttled()
     world.at += 5
     world.succeeded()
@@ -236,7 +236,7 @@ def test_a_single_429_is_no_outage(world: World) -> None:
     assert world.share == 0.7
 
 
-def test_who_is_ahead_waits_for_who_is_not(world: World) -> None:
+def test_tenant_ahead_waits_for_the_others(world: World) -> None:
     for _ in range(20):
         world.ask(ROUTINE, 1_000, "greedy")
     world.at += 0.1
@@ -250,7 +250,7 @@ def test_who_is_ahead_waits_for_who_is_not(world: World) -> None:
     assert got["modest"] == pytest.approx(got["greedy"], rel=0.05)
 
 
-def test_who_is_ahead_waits_for_nobody_who_has_gone(world: World) -> None:
+def test_tenant_ahead_does_not_wait_for_absent_ones(world: World) -> None:
     world.ask(ROUTINE, 1_000, "gone")
     for _ in range(100):
         world.ask(ROUTINE, 1_000, "here")
@@ -258,7 +258,7 @@ def test_who_is_ahead_waits_for_nobody_who_has_gone(world: World) -> None:
     assert world.use_up(1) >= 0.95 * 1_000
 
 
-def test_lanes_are_fair_each_for_itself(world: World) -> None:
+def test_lanes_are_fair_independently(world: World) -> None:
     for _ in range(40):
         world.ask(ROUTINE, 1_000, "a")
         world.ask(ROUTINE, 1_000, "b")
@@ -266,7 +266,7 @@ def test_lanes_are_fair_each_for_itself(world: World) -> None:
     assert world.ask(EXTREME, 10, "a").granted == 10
 
 
-def test_a_clock_that_steps_back_takes_everything_with_it(world: World) -> None:
+def test_clock_set_back_moves_everything(world: World) -> None:
     world.ask_in_vain(ROUTINE)
     world.throttled(2)
     world.at -= 3_600

@@ -23,9 +23,7 @@ def jittery(seed: int) -> Callable[[], float]:
 @pytest.mark.parametrize(
     ("workers", "per_second"), [(1, 1_000), (8, 1_000), (8, 100), (8, 7), (32, 2_000)]
 )
-def test_the_rate_is_kept_in_every_second_and_used(
-    workers: int, per_second: float, lane: Lane
-) -> None:
+def test_rate_is_kept_and_used_in_every_second(workers: int, per_second: float, lane: Lane) -> None:
     async def run() -> None:
         rate = Rate(per_second)
         flock_ = flock(workers, delays_s=jittery(workers))
@@ -42,7 +40,7 @@ def test_the_rate_is_kept_in_every_second_and_used(
     simulate(run)
 
 
-def test_segments_count_each() -> None:
+def test_segments_count_separately() -> None:
     chance = random.Random(1)
 
     async def run() -> None:
@@ -61,7 +59,7 @@ def test_segments_count_each() -> None:
 
 
 @pytest.mark.parametrize("count", [20, 200, 2_000])
-def test_extreme_overtakes_at_once_and_the_rate_is_kept_even_then(count: int) -> None:
+def test_extreme_overtakes_at_once_within_the_rate(count: int) -> None:
     async def run() -> None:
         rate = Rate(1_000)
         flock_ = flock(8, delays_s=jittery(count))
@@ -83,7 +81,7 @@ def test_extreme_overtakes_at_once_and_the_rate_is_kept_even_then(count: int) ->
     simulate(run)
 
 
-def test_below_severe_work_goes_on_beside_a_live_alert() -> None:
+def test_lower_lanes_continue_beside_a_live_alert() -> None:
     async def run() -> None:
         rate = Rate(1_000)
         flock_ = flock(8, delays_s=jittery(3))
@@ -102,9 +100,7 @@ def test_below_severe_work_goes_on_beside_a_live_alert() -> None:
 
 @pytest.mark.parametrize("retry_after_s", [None, 1.0])
 @pytest.mark.parametrize("part", [1.0, 0.8, 0.5])
-def test_after_a_storm_of_429s_the_rate_is_soon_back(
-    part: float, retry_after_s: float | None
-) -> None:
+def test_rate_recovers_soon_after_many_429s(part: float, retry_after_s: float | None) -> None:
     async def run() -> None:
         provider = Provider()
         flock_ = flock(8, provider=provider, delays_s=jittery(4))
@@ -128,7 +124,7 @@ def test_after_a_storm_of_429s_the_rate_is_soon_back(
     simulate(run)
 
 
-def test_a_tenant_in_every_worker_takes_no_more_than_one_in_a_single_worker() -> None:
+def test_tenant_in_every_worker_gets_one_share() -> None:
     async def run() -> None:
         rate = Rate(1_000)
         flock_ = flock(8, delays_s=jittery(5))
@@ -149,7 +145,7 @@ def test_a_tenant_in_every_worker_takes_no_more_than_one_in_a_single_worker() ->
     simulate(run)
 
 
-def test_a_crowding_tenant_delays_small_ones_to_less_than_twice() -> None:
+def test_large_tenant_delays_small_ones_under_twofold() -> None:
     """Each of eight has an eighth of the rate, whatever one of them asks for."""
 
     async def last_of_each(*, crowding: bool) -> list[float]:
@@ -188,7 +184,7 @@ def test_few_script_calls_serve_many_sends() -> None:
     simulate(run)
 
 
-def test_a_late_worker_does_not_catch_up_in_a_bunch() -> None:
+def test_late_worker_does_not_catch_up_in_a_burst() -> None:
     async def run() -> None:
         flock_ = flock(1)
         flock_.keep_sending(0, ROUTINE, Rate(1_000))

@@ -102,7 +102,7 @@ def test_no_statement_is_outside_the_store() -> None:
         'limit = "set local statement_timeout = 5"',
     ],
 )
-def test_a_statement_is_found_in_each_form(source: str) -> None:
+def test_statement_is_found_in_each_form(source: str) -> None:
     assert list(faults(source))
 
 
@@ -115,5 +115,5 @@ def test_a_statement_is_found_in_each_form(source: str) -> None:
         'words = "Delete it, or set another time."',
     ],
 )
-def test_what_is_no_statement_is_let_be(source: str) -> None:
+def test_text_that_is_no_statement_is_ignored(source: str) -> None:
     assert not list(faults(source))

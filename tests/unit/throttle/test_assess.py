@@ -70,7 +70,7 @@ def later(minutes: float, **changes: object) -> Phase:
     return replace(FIRST, **values)  # type: ignore[arg-type]
 
 
-def test_the_first_alert_is_new() -> None:
+def test_first_alert_is_new() -> None:
     found = Citizen().meets(FIRST)
     assert found == Assessment(
         Reason.NEW, Severity.SEVERE, "none", "active Severe Expected Prepare"
@@ -104,7 +104,7 @@ def test_the_first_alert_is_new() -> None:
         ({"ends": True}, Reason.ENDED),
     ],
 )
-def test_an_update_interrupts_only_for_what_changes(
+def test_update_interrupts_only_for_certain_changes(
     change: dict[str, object], reason: Reason
 ) -> None:
     citizen = Citizen()
@@ -112,14 +112,14 @@ def test_an_update_interrupts_only_for_what_changes(
     assert citizen.meets(later(10, **change)).reason is reason
 
 
-def test_another_place_of_the_citizens_is_news() -> None:
+def test_another_place_of_the_citizen_is_news() -> None:
     citizen = Citizen()
     citizen.meets(FIRST, places=0b01)
     assert citizen.meets(later(5), places=0b11).reason is Reason.ENTERED
     assert citizen.meets(later(9), places=0b10).reason is Reason.IDENTICAL
 
 
-def test_an_older_version_that_comes_late_is_not_sent() -> None:
+def test_late_older_version_is_not_sent() -> None:
     citizen = Citizen()
     citizen.meets(later(30))
     assert citizen.meets(later(10, severity=Severity.EXTREME), minutes=31).reason is (
@@ -127,7 +127,7 @@ def test_an_older_version_that_comes_late_is_not_sent() -> None:
     )
 
 
-def test_the_end_goes_once_and_only_to_those_who_were_told() -> None:
+def test_end_goes_once_to_those_notified() -> None:
     citizen = Citizen()
     end = later(20, ends=True, severity=Severity.MINOR)
     assert citizen.meets(end).reason is Reason.NEVER_TOLD
@@ -139,7 +139,7 @@ def test_the_end_goes_once_and_only_to_those_who_were_told() -> None:
     assert citizen.meets(later(40)).reason is Reason.NEW
 
 
-def test_nobody_hears_that_it_is_over_while_another_alert_of_the_event_stands() -> None:
+def test_end_waits_for_other_alerts_of_the_event() -> None:
     citizen = Citizen()
     citizen.meets(FIRST)
     copy = replace(FIRST, key="b1", thread="b", sender="fire@example.org", sent_at=later(1).sent_at)
@@ -149,7 +149,7 @@ def test_nobody_hears_that_it_is_over_while_another_alert_of_the_event_stands() 
     assert citizen.meets(end).reason is Reason.ENDED
 
 
-def test_a_cancelled_copy_does_not_keep_the_end_back() -> None:
+def test_cancelled_copy_does_not_delay_the_end() -> None:
     citizen = Citizen()
     citizen.meets(FIRST)
     copy = replace(FIRST, key="b1", thread="b", sender="fire@example.org", sent_at=later(1).sent_at)
@@ -170,7 +170,7 @@ def test_a_cancelled_copy_does_not_keep_the_end_back() -> None:
         ({"expires_at": T0 + timedelta(hours=9)}, Reason.EXTENDED),
     ],
 )
-def test_another_agencys_copy_is_spared_unless_it_says_more(
+def test_copy_of_another_agency_is_withheld_unless_it_adds(
     change: dict[str, object], reason: Reason
 ) -> None:
     citizen = Citizen()
@@ -179,7 +179,7 @@ def test_another_agencys_copy_is_spared_unless_it_says_more(
     assert citizen.meets(copy).reason is reason
 
 
-def test_a_grave_danger_announced_anew_interrupts_again_after_a_while() -> None:
+def test_repeated_severe_alert_interrupts_after_a_while() -> None:
     citizen = Citizen()
     siren = replace(
         FIRST,
@@ -211,7 +211,7 @@ def test_a_grave_danger_announced_anew_interrupts_again_after_a_while() -> None:
     ]
 
 
-def test_a_siren_after_an_update_that_nobody_heard_interrupts() -> None:
+def test_repeat_after_silent_update_interrupts() -> None:
     citizen = Citizen()
     siren = replace(FIRST, severity=Severity.EXTREME, urgency=Urgency.IMMEDIATE)
     citizen.meets(siren)
@@ -221,7 +221,7 @@ def test_a_siren_after_an_update_that_nobody_heard_interrupts() -> None:
     assert citizen.meets(again).reason is Reason.REPEATED
 
 
-def test_anothers_extreme_is_silent_only_right_after_one_that_was_heard() -> None:
+def test_copy_of_extreme_is_silent_only_after_one_heard() -> None:
     extreme = replace(FIRST, severity=Severity.EXTREME)
     citizen = Citizen()
     citizen.meets(extreme)
@@ -239,7 +239,7 @@ def test_anothers_extreme_is_silent_only_right_after_one_that_was_heard() -> Non
     ]
 
 
-def test_a_longer_end_can_wait_until_shortly_before_the_end_that_was_told() -> None:
+def test_extended_end_can_wait_until_before_the_old_end() -> None:
     citizen = Citizen()
     citizen.meets(FIRST)
     longer = later(10, expires_at=T0 + timedelta(hours=9))
@@ -250,7 +250,7 @@ def test_a_longer_end_can_wait_until_shortly_before_the_end_that_was_told() -> N
     assert (found.reason, found.until) == (Reason.EXTENDED, None)
 
 
-def test_of_several_longer_ends_that_wait_only_the_newest_is_told() -> None:
+def test_newest_of_waiting_extensions_is_sent() -> None:
     notified = Past(FIRST, 1, notified=True, silent=False, over=False, at=T0)
     older, newer = (later(m, thread=m, expires_at=T0 + timedelta(hours=m)) for m in (9, 10))
     waits = Past(newer, 1, notified=False, silent=False, over=False, at=T0, waits=True)
@@ -264,7 +264,7 @@ def test_of_several_longer_ends_that_wait_only_the_newest_is_told() -> None:
     assert found(older, replace(notified, places=3), waits, places=3) is Reason.EXTENDED
 
 
-def test_what_has_waited_is_no_repetition_of_what_was_said_since() -> None:
+def test_waiting_alert_is_identical_to_what_was_sent_since() -> None:
     siren = replace(FIRST, severity=Severity.EXTREME, urgency=Urgency.IMMEDIATE)
     waited = replace(siren, key=2, thread="b", sent_at=later(1).sent_at)
     since = replace(siren, key=3, thread="c", sent_at=later(4).sent_at)
@@ -276,21 +276,21 @@ def test_what_has_waited_is_no_repetition_of_what_was_said_since() -> None:
     assert found.reason is Reason.IDENTICAL
 
 
-def test_below_severe_a_correction_goes_silently() -> None:
+def test_correction_below_severe_is_silent() -> None:
     citizen = Citizen()
     citizen.meets(replace(FIRST, severity=Severity.MODERATE))
     found = later(5, severity=Severity.MODERATE, words=("Other",), text=b"x", onset_at=None)
     assert citizen.meets(found).reason is Reason.TEXT_ONLY
 
 
-def test_what_has_run_out_is_no_longer_known() -> None:
+def test_expired_alert_is_no_longer_known() -> None:
     citizen = Citizen()
     citizen.meets(FIRST)
     found = citizen.meets(later(6 * 60 + 1, expires_at=T0 + timedelta(hours=12)))
     assert (found.reason, found.before) == (Reason.NEW, "expired")
 
 
-def test_what_was_withheld_was_not_told() -> None:
+def test_withheld_alert_was_not_told() -> None:
     past = [Past(FIRST, 1, notified=False, silent=False, over=False, at=T0)]
     found = assess(later(5), past, places=1, now=T0 + timedelta(minutes=5), repeat=Repeat(1, 1))
     assert found.reason is Reason.NEW
@@ -320,7 +320,7 @@ PHASES = st.builds(
 
 
 @given(st.lists(st.tuples(PHASES, st.integers(1, 3)), max_size=12))
-def test_whatever_is_withheld_the_citizen_already_knows(
+def test_withheld_alert_is_always_known_to_the_citizen(
     steps: list[tuple[Phase, int]],
 ) -> None:
     """Invariants 1 and 2: a danger is only withheld from who was told as much and is in it."""

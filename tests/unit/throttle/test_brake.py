@@ -35,16 +35,16 @@ def held(a: Alert, policy: str = "", who: Principal = GAUGE, **facts: Any) -> st
     return hold(a, principal=who, policy=parse_policy(policy), lane=lane_of(a), **facts)
 
 
-def test_an_ordinary_alert_does_not_wait() -> None:
+def test_ordinary_alert_is_not_held() -> None:
     assert held(SEVERE, recent=3, usual_per_window=1, audience=10_000) is None
 
 
-def test_a_sender_far_above_its_usual_rate_waits() -> None:
+def test_sender_above_usual_rate_is_held() -> None:
     reason = held(SEVERE, recent=45, usual_per_window=3.2)
     assert reason == "Its sender issued 45 alerts in the last hour, where 3.2 are usual."
 
 
-def test_a_key_far_above_its_usual_rate_waits_whatever_names_it_writes_under() -> None:
+def test_key_above_usual_rate_is_held_whatever_sender_it_names() -> None:
     reason = held(SEVERE, recent=1, recent_by_key=150, usual_by_key=2)
     assert reason == "key:gauges-1 issued 150 alerts in the last hour, where 2.0 are usual."
     assert held(SEVERE, recent=1, recent_by_key=150, usual_by_key=20) is None
@@ -56,13 +56,11 @@ def test_a_key_far_above_its_usual_rate_waits_whatever_names_it_writes_under() -
     ("recent", "usual", "waits"),
     [(19, 0, False), (20, 0, True), (20, 2, True), (20, 2.1, False), (500, 50, True)],
 )
-def test_both_the_number_and_the_factor_must_be_reached(
-    recent: int, usual: float, waits: bool
-) -> None:
+def test_number_and_factor_must_both_be_reached(recent: int, usual: float, waits: bool) -> None:
     assert (held(SEVERE, recent=recent, usual_per_window=usual) is not None) == waits
 
 
-def test_an_audience_above_the_set_size_waits() -> None:
+def test_audience_above_limit_is_held() -> None:
     assert held(SEVERE, audience=500_000) is None
     reason = held(SEVERE, audience=500_001)
     assert reason == (
@@ -70,7 +68,7 @@ def test_an_audience_above_the_set_size_waits() -> None:
     )
 
 
-def test_all_reasons_are_told() -> None:
+def test_reason_names_every_cause() -> None:
     reason = held(
         SEVERE, "[storm]\nwindow_s = 5400\nat_least = 2\naudience_max = 1", recent=2, audience=2
     )
@@ -103,9 +101,7 @@ PERSON = Principal("person:ada key:ada-1")
         ('area = ["1,1 1,9 9,9 9,1 1,1"]', GAUGE, True),
     ],
 )
-def test_extreme_waits_where_its_key_hazard_and_area_are_not_preauthorised(
-    entries: str, who: Principal, waits: bool
-) -> None:
+def test_extreme_is_held_unless_preauthorised(entries: str, who: Principal, waits: bool) -> None:
     ground = Area("Here", polygons=(Polygon(((0, 0), (0, 1), (2, 1), (2, 0), (0, 0))),))
     flood = alert(info(severity=Severity.EXTREME, event="Flood", areas=(ground,)))
     policy = f"[[storm.preauthorised]]\n{entries}"
@@ -115,7 +111,7 @@ def test_extreme_waits_where_its_key_hazard_and_area_are_not_preauthorised(
     assert held(severe, policy, who, **FLOODED) is not None, "only Extreme ones may pass"
 
 
-def test_a_hazard_beside_a_preauthorised_one_waits() -> None:
+def test_hazard_beside_preauthorised_one_is_held() -> None:
     both = alert(
         info(severity=Severity.EXTREME, event="Flood"),
         info(severity=Severity.MINOR, event="Forest fire", headline=None, event_codes=()),
@@ -125,7 +121,7 @@ def test_a_hazard_beside_a_preauthorised_one_waits() -> None:
     assert held(EXTREME, "[storm]\npreauthorised = []", **FLOODED) is not None
 
 
-def test_the_sender_written_in_an_alert_is_no_reason_to_let_it_pass() -> None:
+def test_sender_name_preauthorises_nothing() -> None:
     sender = replace(EXTREME, sender="civil-protection@example.org")
     before = '[storm]\npreauthorised = ["civil-protection@example.org"]'
     assert held(sender, before, **FLOODED) is not None
@@ -134,13 +130,13 @@ def test_the_sender_written_in_an_alert_is_no_reason_to_let_it_pass() -> None:
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ACTUAL])
-def test_drills_never_wait(status: Status) -> None:
+def test_drill_is_never_held(status: Status) -> None:
     drill = alert(info(severity=Severity.SEVERE), status=status)
     assert held(drill, **FLOODED) is None
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_the_end_of_a_danger_never_waits(end: Any) -> None:
+def test_end_of_danger_is_never_held(end: Any) -> None:
     assert held(alert(end, msg_type=MsgType.UPDATE), **FLOODED) is None
     mixed = alert(info(severity=Severity.SEVERE), end, msg_type=MsgType.UPDATE)
     assert held(mixed, **FLOODED) is not None, "an end for some hides no danger for others"
@@ -148,7 +144,7 @@ def test_the_end_of_a_danger_never_waits(end: Any) -> None:
 
 
 @pytest.mark.parametrize("msg_type", [MsgType.CANCEL, MsgType.ACK, MsgType.ERROR])
-def test_a_cancel_never_waits(msg_type: MsgType) -> None:
+def test_cancel_is_never_held(msg_type: MsgType) -> None:
     assert held(alert(msg_type=msg_type), **FLOODED) is None
     assert held(alert(info(), msg_type=msg_type), **FLOODED) is None
 
@@ -159,7 +155,7 @@ def test_a_cancel_never_waits(msg_type: MsgType) -> None:
     st.floats(0, 100),
     st.integers(0, 10**6) | st.none(),
 )
-def test_more_of_anything_never_lets_go(
+def test_more_recent_or_people_never_releases(
     severity: Severity, recent: int, usual: float, audience: int | None
 ) -> None:
     a = alert(info(severity=severity))

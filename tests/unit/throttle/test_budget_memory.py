@@ -14,7 +14,7 @@ from alerting.throttle.budget import BUCKET
 from alerting.throttle.budget.memory import MemoryBudget
 
 
-def test_weeks_of_alerts_leave_no_more_than_two_days_of_them() -> None:
+def test_memory_keeps_no_more_than_two_days() -> None:
     time = Time()
     budget = MemoryBudget(time)
     kept = []
@@ -28,7 +28,7 @@ def test_weeks_of_alerts_leave_no_more_than_two_days_of_them() -> None:
     assert max(kept) < 100_000
 
 
-def test_what_is_not_over_is_kept_however_much_comes() -> None:
+def test_memory_keeps_unexpired_records_under_load() -> None:
     time = Time()
     budget = MemoryBudget(time)
     budget.decide("first", asks([1]), LIMITS)
@@ -40,12 +40,12 @@ def test_what_is_not_over_is_kept_however_much_comes() -> None:
     assert budget.decide("first", asks([1]), LIMITS)[0].admitted
 
 
-async def test_it_answers_at_once_whatever_the_timeout() -> None:
+async def test_memory_answers_whatever_the_timeout() -> None:
     budget = MemoryBudget(Time())
     assert (await budget.ask("flood", asks([1], MODERATE), LIMITS, timeout_s=0))[0].admitted
 
 
-def test_a_budget_and_two_verdicts_take_less_than_thirty_bytes() -> None:
+def test_memory_takes_under_thirty_bytes_per_citizen() -> None:
     time = Time()
     budget = MemoryBudget(time)
     tracemalloc.start()
@@ -60,7 +60,7 @@ def test_a_budget_and_two_verdicts_take_less_than_thirty_bytes() -> None:
     assert kept < 20_000 * 30
 
 
-def test_a_bound_holds_however_the_citizens_lie() -> None:
+def test_memory_bound_holds_for_any_ids() -> None:
     budget = MemoryBudget(Time(), most_bytes=300_000)
     tracemalloc.start()
     try:
@@ -74,7 +74,7 @@ def test_a_bound_holds_however_the_citizens_lie() -> None:
     assert kept < 400_000
 
 
-def test_the_least_recently_asked_for_are_forgotten_first() -> None:
+def test_memory_evicts_least_recently_used() -> None:
     budget = MemoryBudget(Time(), most_bytes=60_000)
     budget.decide("first", asks([1, 1_000_001]), LIMITS)
     for n in range(100):
@@ -84,7 +84,7 @@ def test_the_least_recently_asked_for_are_forgotten_first() -> None:
     assert [answer.admitted for answer in now] == [False, True]
 
 
-def test_who_is_forgotten_with_a_verdict_hears_again_what_they_heard() -> None:
+def test_memory_evicts_debt_and_verdict_together() -> None:
     """Were the debt kept and the verdict not, a retry would be refused for its own first try."""
     budget = MemoryBudget(Time(), most_bytes=60_000)
     assert budget.decide("first", asks([1]), LIMITS) == [YES]
@@ -106,7 +106,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 @settings(max_examples=size(100, 1_000))
-def test_whoever_is_forgotten_is_judged_as_if_nothing_had_come_before(
+def test_memory_judges_evicted_citizens_as_new(
     steps: list[tuple[int, str, list[int], Severity]],
 ) -> None:
     """Each answer is that of full memory which began at some earlier step, the same for all that

@@ -27,7 +27,7 @@ RICH = alert(
 
 
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_lists_means_nothing(rng: random.Random) -> None:
+def test_order_of_lists_is_ignored(rng: random.Random) -> None:
     def mixed(parts: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(rng.sample(parts, len(parts)))
 
@@ -38,7 +38,7 @@ def test_the_order_of_lists_means_nothing(rng: random.Random) -> None:
     assert content_hash(replace(RICH, infos=mixed(tuple(infos)))) == content_hash(RICH)
 
 
-def test_names_times_notes_and_references_are_no_part_of_it() -> None:
+def test_names_times_notes_and_references_are_ignored() -> None:
     later = AT + timedelta(hours=1)
     infos = tuple(replace(i, effective=later, onset=later, expires=later) for i in RICH.infos)
     other = replace(
@@ -53,7 +53,7 @@ def test_names_times_notes_and_references_are_no_part_of_it() -> None:
     assert content_hash(other) == content_hash(RICH)
 
 
-def test_spacing_and_the_case_of_code_names_mean_nothing() -> None:
+def test_spacing_and_case_of_code_names_are_ignored() -> None:
     area = replace(TOWN, area_desc=" Town\n", geocodes=(NamedValue("ugc", "XXC001"),))
     same = alert(info(event="River   Flood ", areas=(area,)))
     assert content_hash(same) == content_hash(alert(FLOOD))
@@ -72,7 +72,7 @@ def test_spacing_and_the_case_of_code_names_mean_nothing() -> None:
         {"language": "fr"},
     ],
 )
-def test_another_meaning_is_another_content(change: dict[str, Any]) -> None:
+def test_changed_info_changes_the_hash(change: dict[str, Any]) -> None:
     assert content_hash(alert(info(**change))) != content_hash(alert(FLOOD))
 
 
@@ -85,16 +85,16 @@ def test_another_meaning_is_another_content(change: dict[str, Any]) -> None:
         replace(RICH, infos=RICH.infos[:1]),
     ],
 )
-def test_another_head_is_another_content(other: Alert) -> None:
+def test_changed_head_changes_the_hash(other: Alert) -> None:
     assert content_hash(other) != content_hash(RICH)
 
 
-def test_all_that_is_read_counts() -> None:
+def test_every_displayed_text_changes_the_text_hash() -> None:
     calm = info(headline="River rising", instruction="Stay away.")
     for other in (replace(calm, instruction="Leave now."), replace(calm, headline="River falling")):
         assert text_hash(calm) != text_hash(other)
     assert text_hash(calm) == text_hash(replace(calm, instruction=" Stay  away. "))
 
 
-def test_composed_and_decomposed_letters_are_one() -> None:
+def test_composed_and_decomposed_letters_are_equal() -> None:
     assert text_hash(info(headline="Ue\u0301ber")) == text_hash(info(headline="U\u00e9ber"))

@@ -35,7 +35,7 @@ WORDS = {
 @pytest.mark.parametrize(
     ("hazard", "said"), [(h, w) for h, s in WORDS.items() for w in s.split("|")]
 )
-def test_a_danger_is_known_by_its_name(hazard: str, said: str) -> None:
+def test_hazard_from_event_name(hazard: str, said: str) -> None:
     assert hazard_of(info(event=said, event_codes=(), categories=(Category.OTHER,))) == hazard
 
 
@@ -47,11 +47,11 @@ def test_a_danger_is_known_by_its_name(hazard: str, said: str) -> None:
         ("עירייה", "air-raid"),
     ],
 )
-def test_a_word_inside_another_is_no_name(event: str, not_this: str) -> None:
+def test_word_inside_another_is_no_hazard(event: str, not_this: str) -> None:
     assert hazard_of(info(event=event, event_codes=(), categories=(Category.OTHER,))) != not_this
 
 
-def test_a_code_decides_before_words_and_words_before_the_category() -> None:
+def test_code_precedes_words_and_words_precede_category() -> None:
     coded = info(event="Warning", event_codes=(NamedValue("SAME", "TOR"),))
     assert hazard_of(coded) == "tornado"
     assert hazard_of(info(event="Unwetter", event_codes=())) == "storm"
@@ -59,7 +59,7 @@ def test_a_code_decides_before_words_and_words_before_the_category() -> None:
     assert hazard_of(nameless) == "weather"
 
 
-def test_the_headline_is_asked_where_the_event_names_nothing() -> None:
+def test_headline_is_used_when_event_has_no_hazard() -> None:
     asked = info(event="Warning", headline="Tsunami possible", event_codes=())
     assert hazard_of(asked) == "tsunami"
 
@@ -71,7 +71,7 @@ def test_every_category_has_a_class(category: Category) -> None:
     assert compatible(known, known)
 
 
-def test_an_alert_without_category_is_other() -> None:
+def test_alert_without_category_is_other() -> None:
     assert hazard_of(info(event="", event_codes=(), categories=())) == "other"
 
 
@@ -96,11 +96,11 @@ def test_any_text_has_a_class(event: str, code: str) -> None:
         ("missing", "earthquake", False),
     ],
 )
-def test_which_classes_may_name_one_danger(one: str, other: str, may: bool) -> None:
+def test_compatible_classes(one: str, other: str, may: bool) -> None:
     assert compatible(one, other) is may
     assert compatible(other, one) is may
 
 
-def test_vague_classes_say_nothing_but_a_category() -> None:
+def test_vague_classes_include_categories_only() -> None:
     assert "flood" not in VAGUE
     assert "weather" in VAGUE

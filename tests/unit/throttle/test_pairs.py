@@ -42,7 +42,7 @@ def test_documents_show_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", ["two-earthquakes", "two-fires"])
-async def test_two_dangers_of_the_field_are_two_events(corpus: Path, name: str) -> None:
+async def test_field_pairs_of_two_dangers_are_two_events(corpus: Path, name: str) -> None:
     admission = Admission(default_policy(), Concern(Population([])))
     documents = sorted((corpus / "field" / name).glob("*.xml"))
     alerts = [read(path.read_bytes()).alerts[0] for path in documents]

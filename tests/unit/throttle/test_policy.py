@@ -52,33 +52,33 @@ def value_of(policy: Policy, path: tuple[str, ...]) -> object:
     return value
 
 
-def test_an_empty_file_is_the_default_policy() -> None:
+def test_empty_file_is_the_default_policy() -> None:
     assert parse_policy("") == default_policy()
 
 
-def test_the_default_file_says_every_key() -> None:
+def test_default_file_lists_every_key() -> None:
     assert set(key_lines(default_toml())) == set(keys_of(POLICY))
 
 
-def test_a_key_that_is_said_counts_and_its_neighbours_keep_their_defaults() -> None:
+def test_given_key_overrides_only_itself() -> None:
     policy = parse_policy('[quiet]\nto = "06:30"\n[pace.sms]\nper_second = 40\n')
     assert (policy.quiet.start, policy.quiet.end) == (time(22), time(6, 30))
     assert (policy.pace.of("sms").per_second, policy.pace.of("sms").horizon_s) == (40, 0.5)
     assert policy.pace.of("email") == default_policy().pace.of("email")
 
 
-def test_a_policy_cannot_be_changed_once_read() -> None:
+def test_policy_is_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         default_policy().budget.spacing_s = 0
 
 
-def test_nothing_in_a_policy_can_limit_extreme() -> None:
+def test_no_key_limits_extreme_or_severe() -> None:
     limits = [p for p in KEYS if p[0] in {"budget", "quiet", "group_wait"}]
     assert not [p for p in limits if {"extreme", "severe"} & set(re.split(r"[._]", ".".join(p)))]
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=".".join)
-def test_every_number_is_held_to_its_bounds_with_the_reason(path: tuple[str, ...]) -> None:
+def test_number_out_of_bounds_is_refused_with_reason(path: tuple[str, ...]) -> None:
     low, high, why = bounds(field_at(POLICY, path))
     for bad in (low - 1, high + 1):
         shown = str(int(bad)) if bad == int(bad) else str(bad)
@@ -90,16 +90,14 @@ def test_every_number_is_held_to_its_bounds_with_the_reason(path: tuple[str, ...
 
 @pytest.mark.parametrize("path", KEYS, ids=".".join)
 @pytest.mark.parametrize("value", ["true", "{}", "[[1]]", '"\\u0007 none"', "nan", "1979-05-27"])
-def test_every_key_refuses_another_type_naming_line_and_key(
-    path: tuple[str, ...], value: str
-) -> None:
+def test_wrong_type_is_refused_with_line_and_key(path: tuple[str, ...], value: str) -> None:
     [fault] = faults(write(path, value))
     assert fault.startswith(f"line 3: {'.'.join(path)} ")
     assert "take" in fault
 
 
 @pytest.mark.parametrize("path", KEYS, ids=".".join)
-def test_every_misspelt_key_is_told_its_name(path: tuple[str, ...]) -> None:
+def test_misspelt_key_gets_a_suggestion(path: tuple[str, ...]) -> None:
     [fault] = faults(write((*path[:-1], f"{path[-1]}z"), 1))
     assert fault.startswith(f"line 3: there is no key {'.'.join(path)}z. ")
     assert f"Did you mean {'.'.join(path)}?" in fault
@@ -143,12 +141,12 @@ def test_every_misspelt_key_is_told_its_name(path: tuple[str, ...]) -> None:
         ("#" * 70_000, "this has 70,000 characters, more than 65,536."),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_with_its_line(text: str, fault: str) -> None:
+def test_error_names_its_line(text: str, fault: str) -> None:
     [found] = faults(text)
     assert found.startswith(fault)
 
 
-def test_a_section_that_comes_several_times_is_told_of_by_its_own_line() -> None:
+def test_error_in_repeated_section_names_its_own_line() -> None:
     text = """[storm]
 at_least = 3
 [[storm.preauthorised]]
@@ -175,7 +173,7 @@ area = ["50,8 50,9"]
         ('preauthorised = ["*", "dwd@example.org"]', [("*",), ("dwd@example.org",)], 1),
     ],
 )
-def test_a_policy_from_before_names_keys_where_it_named_senders(
+def test_old_policy_with_senders_gets_a_note(
     text: str, keys: list[tuple[str, ...]], notes: int
 ) -> None:
     text = f"[storm]\n{text}\n"
@@ -185,7 +183,7 @@ def test_a_policy_from_before_names_keys_where_it_named_senders(
     assert all("line 2: " in t and "no longer with senders" in t for t in notified)
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_errors_are_reported_in_file_order() -> None:
     text = """
 [budget]
 spacing_sec = 5
@@ -232,12 +230,12 @@ def documented() -> dict[tuple[str, ...], list[str]]:
     return rows
 
 
-def test_the_page_explains_every_key_and_no_other() -> None:
+def test_page_documents_every_key_and_no_other() -> None:
     assert set(documented()) == set(KEYS)
 
 
 @pytest.mark.parametrize("path", KEYS, ids=".".join)
-def test_the_page_has_the_defaults_and_bounds_of_the_code(path: tuple[str, ...]) -> None:
+def test_page_has_defaults_and_bounds_of_the_code(path: tuple[str, ...]) -> None:
     default, limits, unit, effect = documented()[path]
     value = value_of(default_policy(), path)
     shown = re.findall(r"[\d.:]+|UTC|\*", default.replace(",", ""))

@@ -56,12 +56,12 @@ def steady(zone: str, at: datetime) -> bool:
         ("2026-11-02 07:00", None),
     ],
 )
-def test_the_policys_hours_on_the_citizens_clock(at: str, until: str | None) -> None:
+def test_policy_hours_on_the_local_clock(at: str, until: str | None) -> None:
     expected = None if until is None else berlin(until)
     assert quiet(berlin(at), "Europe/Berlin") == expected
 
 
-def test_the_citizens_own_hours_stand_above_the_policys() -> None:
+def test_own_hours_override_the_policy() -> None:
     noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
     assert quiet(noon, start=time(11), end=time(13)) == noon.replace(hour=13)
     night = noon.replace(hour=23)
@@ -72,7 +72,7 @@ def test_the_citizens_own_hours_stand_above_the_policys() -> None:
 
 
 @pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc/passwd", "Europe", "\0", "x" * 500])
-def test_an_unknown_zone_is_the_policys(zone: str) -> None:
+def test_unknown_zone_falls_back_to_the_policy(zone: str) -> None:
     policy = parse_policy('[quiet]\ntime_zone = "Asia/Tokyo"')
     at = datetime(2026, 11, 1, 13, 30, tzinfo=UTC)  # 22:30 in Tokyo
     until = quiet_until(at, zone=zone, start=None, end=None, policy=policy)
@@ -82,7 +82,7 @@ def test_an_unknown_zone_is_the_policys(zone: str) -> None:
     assert local(at, zone).utcoffset() == timedelta(0)
 
 
-def test_the_hour_the_clock_jumps_over() -> None:
+def test_skipped_hour_of_spring() -> None:
     """Berlin, 29 March 2026: 02:00 becomes 03:00 at 01:00 UTC."""
     jump = datetime(2026, 3, 29, 1, tzinfo=UTC)
     before, after = jump - timedelta(minutes=1), jump + timedelta(minutes=1)
@@ -93,7 +93,7 @@ def test_the_hour_the_clock_jumps_over() -> None:
     assert quiet(after, "Europe/Berlin", time(2, 10), time(2, 50)) is None
 
 
-def test_the_hour_that_comes_twice_is_quiet_twice() -> None:
+def test_repeated_hour_of_autumn_is_quiet_twice() -> None:
     """Berlin, 25 October 2026: 03:00 becomes 02:00 at 01:00 UTC."""
     first, second = (datetime(2026, 10, 25, h, 15, tzinfo=UTC) for h in (0, 1))  # 02:15, twice
     end = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)  # the later 02:30
@@ -105,7 +105,7 @@ def test_the_hour_that_comes_twice_is_quiet_twice() -> None:
     assert quiet(second, "Europe/Berlin", time(2, 30), time(6)) == berlin("2026-10-25 06:00")
 
 
-def test_a_day_that_never_was() -> None:
+def test_skipped_calendar_day() -> None:
     """Apia went from 29 to 31 December 2011, skipping the 30th, at 10:00 UTC."""
     jump = datetime(2011, 12, 30, 10, tzinfo=UTC)
     until = quiet(jump - timedelta(minutes=30), "Pacific/Apia")
@@ -117,7 +117,7 @@ def test_a_day_that_never_was() -> None:
 @given(instants, zones, hours, hours)
 @example(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "Europe/Berlin", time(2), time(2, 15))
 @example(datetime(2018, 2, 18, 1, 59, tzinfo=UTC), "America/Sao_Paulo", time(23), time(0))
-def test_whoever_reads_quiet_on_the_clock_is_left_in_peace(
+def test_quiet_on_the_clock_is_always_quiet(
     at: datetime, zone: str, start: time, end: time
 ) -> None:
     until = quiet(at, zone, start, end)
@@ -129,7 +129,7 @@ def test_whoever_reads_quiet_on_the_clock_is_left_in_peace(
 
 
 @given(instants, zones, hours, hours)
-def test_quiet_hours_end_when_they_say(at: datetime, zone: str, start: time, end: time) -> None:
+def test_quiet_hours_end_at_their_end_time(at: datetime, zone: str, start: time, end: time) -> None:
     until = quiet(at, zone, start, end)
     if until is None:
         return
@@ -142,7 +142,7 @@ def test_quiet_hours_end_when_they_say(at: datetime, zone: str, start: time, end
 
 @given(instants, zones, hours, hours)
 @example(datetime(2026, 3, 29, 0, 30, tzinfo=UTC), "Europe/Berlin", time(2, 10), time(2, 5))
-def test_a_digest_comes_later_and_never_wakes(
+def test_digest_slot_is_never_in_quiet_hours(
     at: datetime, zone: str, start: time, end: time
 ) -> None:
     free = [s for s in POLICY.quiet.slots if not within(s, start, end)]
@@ -154,7 +154,7 @@ def test_a_digest_comes_later_and_never_wakes(
 
 
 @given(instants, zones)
-def test_no_slot_is_passed_over(at: datetime, zone: str) -> None:
+def test_slot_is_the_earliest_possible(at: datetime, zone: str) -> None:
     if not steady(zone, at):
         return
     clock = local(at, zone)
@@ -165,18 +165,18 @@ def test_no_slot_is_passed_over(at: datetime, zone: str) -> None:
 
 
 @given(st.text(max_size=20), hours, hours, instants)
-def test_nothing_in_a_record_raises(zone: str, start: time, end: time, at: datetime) -> None:
+def test_unusable_record_raises_nothing(zone: str, start: time, end: time, at: datetime) -> None:
     quiet(at, zone, start, end)
     slot(at, zone, start, None)
 
 
-def test_hours_that_cover_every_slot_are_waited_out() -> None:
+def test_hours_covering_every_slot_delay_to_their_end() -> None:
     at = datetime(2026, 11, 1, 12, tzinfo=UTC)
     assert slot(at, start=time(6), end=time(20)) == at.replace(hour=20)
     assert slot(at.replace(hour=20), start=time(6), end=time(20)) == at.replace(day=2, hour=20)
 
 
-def test_a_chunk_costs_less_than_two_milliseconds() -> None:
+def test_chunk_takes_under_two_milliseconds() -> None:
     habits = [(None, None), (time(21), time(6)), (time(23, 30), time(8))]
     chunk = [(ZONES[i % len(ZONES)], *habits[i % 3]) for i in range(1000)]
     at = datetime(2026, 11, 1, 23, tzinfo=UTC)

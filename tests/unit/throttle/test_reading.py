@@ -53,11 +53,11 @@ def test_spelling_case_and_layout_are_no_news(notified: str, said: str) -> None:
         ("Не выходите из дома", "Выходите из дома"),
     ],
 )
-def test_a_number_place_direction_negation_or_verb_is_news(notified: str, said: str) -> None:
+def test_number_place_direction_negation_or_verb_is_news(notified: str, said: str) -> None:
     assert not reads_alike(words_read(read(notified)), words_read(read(said)))
 
 
-def test_the_guidance_is_read_wherever_it_stands() -> None:
+def test_guidance_is_read_in_any_field() -> None:
     said = words_read(read("Flood", description="Go to the south bank"))
     assert said == words_read(read("Flood", instruction="Go to the south bank"))
     unread = read("Flood", instruction="Go", description="Thirty streets are under water")
@@ -65,7 +65,7 @@ def test_the_guidance_is_read_wherever_it_stands() -> None:
 
 
 @pytest.mark.parametrize("nothing", ["N/A", "None", "-----", " "])
-def test_an_instruction_that_stands_for_none_is_not_read(nothing: str) -> None:
+def test_placeholder_instruction_is_not_read(nothing: str) -> None:
     """Then messages show the description, and a correction of it is news."""
     notified = read(nothing, instruction=nothing, description="Go to the north bank")
     said = read(nothing, instruction=nothing, description="Go to the south bank")

@@ -75,7 +75,7 @@ END = MsgType.CANCEL
         (Reference("somebody@example.org", "A", NOON), 0),
     ],
 )
-def test_a_reference_a_little_wrong_finds_its_alert(reference: Reference, noted: int) -> None:
+def test_slightly_wrong_reference_finds_its_alert(reference: Reference, noted: int) -> None:
     end = alert("end", at_s=60, msg_type=END, references=(reference,))
     found = referring.referred(end, [version(FIRST)], may_end=nobody)
     assert [v.id for v in found.older] == ["a"]
@@ -83,7 +83,7 @@ def test_a_reference_a_little_wrong_finds_its_alert(reference: Reference, noted:
     assert not found.unknown
 
 
-def test_a_bare_identifier_finds_the_senders_own_alert() -> None:
+def test_bare_identifier_finds_alert_of_same_sender() -> None:
     end = alert("end", at_s=60, msg_type=END, loose_references=("a",))
     theirs = replace(FIRST, sender=FIRE)
     found = referring.referred(end, [version(theirs), version(FIRST)], may_end=nobody)
@@ -91,14 +91,14 @@ def test_a_bare_identifier_finds_the_senders_own_alert() -> None:
 
 
 @pytest.mark.parametrize("may", [False, True])
-def test_an_alert_of_another_sender_is_followed_by_right_only(may: bool) -> None:
+def test_alert_of_another_sender_needs_a_right(may: bool) -> None:
     end = alert("end", at_s=60, sender=FIRE, msg_type=END, references=(FIRST.triple,))
     found = referring.referred(end, [version(FIRST)], may_end=lambda sender: may and sender == MET)
     assert bool(found.older) is may
     assert bool(found.others) is not may
 
 
-def test_what_refers_to_an_alert_comes_after_it_whatever_its_time() -> None:
+def test_referring_alert_is_ordered_after_its_target() -> None:
     ahead = alert("a", at_s=200)
     update = alert("b", at_s=20, msg_type=MsgType.UPDATE, references=(ahead.triple,))
     found = referring.referred(update, [version(ahead)], may_end=nobody)
@@ -106,11 +106,11 @@ def test_what_refers_to_an_alert_comes_after_it_whatever_its_time() -> None:
     assert at > ahead.sent
 
 
-def test_a_clock_ahead_of_ours_orders_nothing() -> None:
+def test_future_sent_time_is_replaced_by_arrival() -> None:
     assert referring.order_at(alert("a", at_s=9e6), referring.Referred(), now=NOON) == NOON
 
 
-def test_an_alert_behind_its_update_is_ordered_before_it() -> None:
+def test_late_alert_is_ordered_before_its_update() -> None:
     update = alert("b", at_s=20, msg_type=MsgType.UPDATE, references=(FIRST.triple,))
     late = replace(FIRST, sent=NOON + timedelta(seconds=50))
     update = replace(update, references=(late.triple,))
@@ -119,7 +119,7 @@ def test_an_alert_behind_its_update_is_ordered_before_it() -> None:
     assert at < update.sent
 
 
-def test_two_updates_of_something_unknown_are_of_one_thread_and_in_no_order() -> None:
+def test_updates_of_unknown_alert_share_a_thread() -> None:
     lost = Reference(MET, "lost", NOON)
     one = alert("b", at_s=20, msg_type=MsgType.UPDATE, references=(lost,))
     two = alert("c", at_s=20, msg_type=MsgType.UPDATE, references=(lost,))
@@ -128,7 +128,7 @@ def test_two_updates_of_something_unknown_are_of_one_thread_and_in_no_order() ->
     assert referring.order_at(two, found, now=NOON + timedelta(seconds=99)) == two.sent
 
 
-def test_a_known_name_is_taken_for_an_update() -> None:
+def test_known_name_is_taken_as_update() -> None:
     again = alert("a", at_s=1800)
     found = referring.referred(again, [version(FIRST)], may_end=nobody)
     taken, note = referring.reissue(again, found)
@@ -136,7 +136,7 @@ def test_a_known_name_is_taken_for_an_update() -> None:
     assert "issued a before" in note
 
 
-def test_a_name_used_again_after_days_is_another_danger() -> None:
+def test_name_reused_after_days_is_another_danger() -> None:
     again = alert("a", at_s=5 * 86400)
     assert not referring.referred(again, [version(FIRST)], may_end=nobody).versions
 
@@ -152,7 +152,7 @@ def test_a_name_used_again_after_days_is_another_danger() -> None:
         ([], ("lost",), "nothing"),
     ],
 )
-def test_an_end_that_names_nothing_known(
+def test_end_without_known_reference_is_guessed(
     there: list[float], unknown: tuple[str, ...], state: str
 ) -> None:
     """By how many live alerts of its sender and danger stand on its ground, and how far off."""

@@ -43,7 +43,7 @@ def facts(
     return replace(found, **more)  # type: ignore[arg-type]
 
 
-def test_a_first_grave_alert_goes_out() -> None:
+def test_first_severe_alert_goes_out() -> None:
     assert decide(OPEN) == Decision(Action.SEND, Reason.NEW)
 
 
@@ -66,12 +66,12 @@ def test_each_rule_drops_with_its_reason(change: dict[str, object], reason: Reas
     assert decide(replace(OPEN, **change)) == Decision(Action.DROP, reason)  # type: ignore[arg-type]
 
 
-def test_lesser_alerts_are_asked_for_by_their_weight() -> None:
+def test_moderate_alert_asks_the_budget_by_weight() -> None:
     assert decide(facts()) == AskBudget(Severity.MODERATE)
     assert decide(facts(weight=Severity.UNKNOWN)) == AskBudget(Severity.UNKNOWN)
 
 
-def test_quiet_hours_hold_lesser_alerts_for_the_digest_and_grave_ones_never() -> None:
+def test_quiet_hours_defer_moderate_but_never_severe() -> None:
     quiet = {"quiet_until": NOW + timedelta(hours=1)}
     assert decide(facts(**quiet)) == Decision(Action.DIGEST, Reason.QUIET_HOURS, SLOT)
     for weight in (Severity.EXTREME, Severity.SEVERE):
@@ -89,7 +89,7 @@ def test_quiet_hours_hold_lesser_alerts_for_the_digest_and_grave_ones_never() ->
         (Reason.EASED, False),
     ],
 )
-def test_what_would_not_live_to_see_the_digest_is_not_lost(reason: Reason, aloud: bool) -> None:
+def test_alert_expiring_before_digest_goes_silently(reason: Reason, aloud: bool) -> None:
     short = {"quiet_until": SLOT, "expires_at": SLOT - timedelta(minutes=1)}
     silent = decide(facts(reason, **short))
     assert isinstance(silent, Decision)
@@ -99,13 +99,13 @@ def test_what_would_not_live_to_see_the_digest_is_not_lost(reason: Reason, aloud
     assert loud == (Decision(Action.SEND, reason) if aloud else digest)
 
 
-def test_who_can_sleep_until_the_quiet_hours_are_over_does() -> None:
+def test_non_urgent_follow_up_waits_for_end_of_quiet_hours() -> None:
     night = {"quiet_until": SLOT - timedelta(hours=1), "expires_at": SLOT - timedelta(minutes=1)}
     found = decide(facts(Reason.NEW, **night, can_be_silent=False))
     assert found == Decision(Action.DEFER, Reason.QUIET_HOURS, SLOT - timedelta(hours=1))
 
 
-def test_a_longer_end_goes_silently_or_shortly_before_the_end_that_was_told() -> None:
+def test_extended_end_is_silent_or_deferred() -> None:
     due_at = NOW + timedelta(hours=3)
     longer = Assessment(Reason.EXTENDED, Severity.SEVERE, "active", "active", due_at)
     assert decide(replace(OPEN, assessment=longer)) == Decision(Action.SILENT, Reason.EXTENDED)
@@ -119,7 +119,7 @@ def test_a_longer_end_goes_silently_or_shortly_before_the_end_that_was_told() ->
 @pytest.mark.parametrize("can_be_silent", [True, False])
 @pytest.mark.parametrize("quiet", [NOW + timedelta(hours=1), None])
 @pytest.mark.parametrize("silenced_by", ["", "somebody"])
-def test_the_end_of_a_danger_always_goes_out(
+def test_end_of_danger_always_goes_out(
     weight: Severity, can_be_silent: bool, quiet: datetime | None, silenced_by: str
 ) -> None:
     decision = decide(
@@ -143,13 +143,13 @@ def test_the_end_of_a_danger_always_goes_out(
     }
 
 
-def test_a_graver_alert_of_the_hazard_covers_lesser_ones_only() -> None:
+def test_severer_alert_inhibits_lower_ones_only() -> None:
     notified = {"related_severity": Severity.SEVERE}
     assert decide(facts(**notified)) == Decision(Action.SILENT, Reason.INHIBITED)
     assert decide(facts(related_severity=Severity.MODERATE)) == AskBudget(Severity.MODERATE)
 
 
-def test_lesser_alerts_wait_for_their_group() -> None:
+def test_moderate_alert_waits_for_its_group() -> None:
     waits = {"group_until": NOW + timedelta(seconds=30)}
     assert decide(facts(**waits)) == Decision(
         Action.DEFER, Reason.GROUPED, NOW + timedelta(seconds=30)
@@ -157,7 +157,7 @@ def test_lesser_alerts_wait_for_their_group() -> None:
     assert decide(facts(weight=Severity.SEVERE, **waits)) == Decision(Action.SEND, Reason.NEW)
 
 
-def test_a_refusal_of_the_hour_is_a_short_wait_and_of_the_day_a_digest() -> None:
+def test_hourly_refusal_defers_and_daily_refusal_digests() -> None:
     soon = after_budget(facts(), Answer(False, Window.HOUR, 600))
     assert soon == Decision(Action.DEFER, Reason.BUDGET_HOUR, NOW + timedelta(seconds=600))
     late = after_budget(facts(), Answer(False, Window.HOUR, 3 * 3600))
@@ -167,12 +167,12 @@ def test_a_refusal_of_the_hour_is_a_short_wait_and_of_the_day_a_digest() -> None
     assert after_budget(facts(), Answer(True, Window.NONE, 0)).action is Action.SEND
 
 
-def test_a_rehearsal_knows_no_hour() -> None:
+def test_rehearsal_ignores_quiet_hours() -> None:
     decision = decide(facts(rehearsal=True, quiet_until=SLOT))
     assert decision == Decision(Action.SEND, Reason.NEW)
 
 
-def test_every_rule_can_be_asked() -> None:
+def test_every_rule_has_an_answer() -> None:
     asked = trace(facts(quiet_until=SLOT))
     assert [a.rule for a in asked] == [r.__name__ for r in RULES]
     answers = {a.rule: a.answer for a in asked}
@@ -180,7 +180,7 @@ def test_every_rule_can_be_asked() -> None:
     assert answers["expired"] is None
 
 
-def test_every_reason_has_its_sentence() -> None:
+def test_every_reason_has_a_sentence() -> None:
     assert all(r.sentence.endswith(".") for r in Reason)
 
 
@@ -196,7 +196,7 @@ def test_every_reason_has_its_sentence() -> None:
     quiet=st.booleans(),
     more_severe=st.sampled_from([None, *Severity]),
 )
-def test_a_grave_change_goes_out_unless_it_is_over_or_the_citizen_has_left(
+def test_severe_change_goes_out_unless_expired_or_opted_out(
     state: AlertState,
     left_s: int,
     consent: bool,
@@ -247,7 +247,7 @@ ANY = {
 
 
 @given(st.fixed_dictionaries(ANY))
-def test_who_takes_no_part_in_a_drill_is_told_that_whatever_else_is_true(
+def test_drill_always_drops_non_participants(
     any_: dict[str, object],
 ) -> None:
     outsider = replace(OPEN, **any_, rehearsal=True, participant=False)  # type: ignore[arg-type]
@@ -255,7 +255,7 @@ def test_who_takes_no_part_in_a_drill_is_told_that_whatever_else_is_true(
 
 
 @given(st.fixed_dictionaries(ANY))
-def test_a_drill_never_waits_for_a_digest(any_: dict[str, object]) -> None:
+def test_drill_never_waits_for_a_digest(any_: dict[str, object]) -> None:
     """A digest holds several alerts; a drill in one would go out beside what is real."""
     decision = decide(replace(OPEN, **any_, rehearsal=True))  # type: ignore[arg-type]
     assert isinstance(decision, Decision)

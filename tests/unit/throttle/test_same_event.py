@@ -81,33 +81,31 @@ ENGLISH = flood(
         ("Річка вийшла з берегів. Уникайте долини.", "uk", "Повінь"),
     ],
 )
-def test_two_agencies_in_two_languages_on_one_flood_are_a_question(
-    text: str, language: str, event: str
-) -> None:
+def test_two_agencies_in_two_languages_are_unsure(text: str, language: str, event: str) -> None:
     other = flood(text, language, VALLEY, sender="dienst@example.org", event=event, minutes=30)
     assert compare(other, ENGLISH).verdict is Match.UNSURE
     named = [replace(one, incidents=("weir-2026",)) for one in (other, ENGLISH)]
     assert compare(*named).verdict is Match.SURE
 
 
-def test_another_danger_at_the_same_place_is_another_event() -> None:
+def test_other_hazard_at_same_place_is_another_event() -> None:
     fire = flood("Der Wald brennt.", "de", VALLEY, sender="d@example.org", event="Waldbrand")
     assert compare(fire, ENGLISH).verdict is Match.NO
 
 
-def test_two_agencies_on_two_fires_of_one_district_are_not_merged() -> None:
+def test_two_agencies_on_two_fires_are_not_merged() -> None:
     one = report("House fire", "Case 48211, 12 Mill Street: flames in the kitchen.")
     other = report("Fire", "Smoke at 90 Oak Road, keep windows shut.", sender="police@example.org")
     assert compare(other, one).verdict is not Match.SURE
 
 
-def test_two_agencies_on_one_earthquake_need_not_say_it_in_the_same_words() -> None:
+def test_two_agencies_on_one_earthquake_match() -> None:
     one = flood("Shaking at Ulm, M 5.1", "en", COUNTY, sender="a@example.org", event="Earthquake")
     other = flood("5,1 bei Ulm", "de", COUNTY, sender="b@example.org", event="Erdbeben")
     assert compare(other, one).verdict is Match.SURE
 
 
-def test_names_that_many_events_hold_join_no_two_agencies() -> None:
+def test_common_names_do_not_match_two_agencies() -> None:
     one = report("Fire", "The pier burns. Listen to Radio Weir and to Channel Nine.")
     other = report("Fire", "The mill burns; see Radio Weir, Channel Nine.", sender="b@example.org")
     usual = "All is well, says Radio Weir, and so does Channel Nine."
@@ -115,7 +113,7 @@ def test_names_that_many_events_hold_join_no_two_agencies() -> None:
     assert compare(other, one, *known).verdict is Match.UNSURE
 
 
-def test_the_name_of_an_agency_joins_no_two_fires() -> None:
+def test_agency_name_does_not_match_two_fires() -> None:
     one = report("Fire", "The pier burns, says the Coast Brigade of Weir Town.")
     other = report(
         "Fire", "The mill burns, says the Coast Brigade of Weir Town.", sender="b@example.org"
@@ -123,7 +121,7 @@ def test_the_name_of_an_agency_joins_no_two_fires() -> None:
     assert compare(other, one).verdict is Match.UNSURE
 
 
-def test_kindred_dangers_of_two_agencies_are_a_question() -> None:
+def test_related_hazards_of_two_agencies_are_unsure() -> None:
     gale = flood("Sturm", "de", COUNTY, sender="d@example.org", event="Sturmböen")
     rain = flood("Thunder", "en", COUNTY, sender="e@example.org", event="Thunderstorm")
     assert compare(gale, rain).verdict is Match.UNSURE
@@ -132,7 +130,7 @@ def test_kindred_dangers_of_two_agencies_are_a_question() -> None:
 # One agency
 
 
-def test_two_fires_in_one_street_are_two() -> None:
+def test_two_fires_in_one_street_do_not_match() -> None:
     known = [a for a, _ in fires(40, 1)]
     text = "Case {}, {} Mill Street: smoke from the roof. Duty officer on 0800 5550100."
     one = report("House fire", text.format(48211, 12))
@@ -141,39 +139,39 @@ def test_two_fires_in_one_street_are_two() -> None:
     assert compare(other, one, *known).verdict is Match.NO
 
 
-def test_a_follow_up_is_known_by_its_case_and_house() -> None:
+def test_follow_up_matches_by_case_and_house_number() -> None:
     one = report("House fire", "Case 48211, 1204 Mill Street: smoke from the roof.")
     later = report("House fire out", "Case 48211, 1204 Mill Street: no injuries.", minutes=40)
     assert compare(later, one).verdict is Match.SURE
     assert compare(later, one, *(a for a, _ in fires(40, 1))).verdict is Match.SURE
 
 
-def test_another_house_under_the_same_case_is_a_question() -> None:
+def test_other_house_under_same_case_is_unsure() -> None:
     known = [a for a, _ in fires(40, 1)]
     one = report("House fire", "Case 48211, 1204 Mill Street: smoke from the roof.")
     later = report("House fire out", "Case 48211, 1260 Mill Street: no injuries.", minutes=40)
     assert compare(later, one, *known).verdict is Match.UNSURE
 
 
-def test_a_shared_telephone_number_makes_no_event() -> None:
+def test_shared_telephone_number_does_not_match() -> None:
     one = report("House fire", "Mill Street, two hurt. Call 5550100.")
     other = report("House fire", "Oak Road, nobody hurt. Call 5550100.", minutes=5)
     assert compare(other, one).verdict is not Match.SURE
 
 
-def test_a_translation_sent_along_is_the_same() -> None:
+def test_translation_matches() -> None:
     one = flood("Les rivières débordent.", "fr", COUNTY, sender="wx@example.org", event="Crue")
     english = flood("Rivers overflow.", "en", COUNTY, sender="wx@example.org", event="Flood")
     assert compare(english, one).verdict is Match.SURE
 
 
-def test_neighbouring_districts_of_one_storm_are_two() -> None:
+def test_neighbouring_districts_do_not_match() -> None:
     one = report("Storm", "Thunderstorms until evening.")
     there = replace(DISTRICT, area_desc="Hills", geocodes=(NamedValue("district", "8"),))
     assert compare(copied(one, minutes=1, areas=(there,)), one).verdict is Match.NO
 
 
-def test_a_province_code_does_not_join_two_places_in_it() -> None:
+def test_province_code_does_not_match_two_places() -> None:
     code = (NamedValue("province", "NW"),)
     here = Area("Gorge Road", circles=(Circle(-35.29, 148.21, 0),), geocodes=code)
     there = Area("Bay Road", circles=(Circle(-35.58, 144.23, 0),), geocodes=code)
@@ -186,13 +184,13 @@ def test_a_province_code_does_not_join_two_places_in_it() -> None:
 # Time
 
 
-def test_a_siren_repeated_while_it_holds_is_one_event_and_afterwards_a_new_one() -> None:
+def test_repeated_siren_matches_only_while_in_force() -> None:
     siren = report("Air raid", "Take shelter.", hours_valid=0.5, category=Category.SECURITY)
     assert compare(copied(siren, minutes=5), siren).verdict is Match.SURE
     assert compare(copied(siren, minutes=31), siren).verdict is Match.NO
 
 
-def test_a_late_report_of_a_named_case_is_still_of_it() -> None:
+def test_late_report_of_named_case_matches() -> None:
     one = report("House fire", "Case 48211, 1204 Mill Street: smoke from the roof.", hours_valid=1)
     late = report("House fire", "Case 48211, 1204 Mill Street: cause found.", minutes=300)
     assert compare(late, one).verdict is Match.SURE
@@ -200,13 +198,13 @@ def test_a_late_report_of_a_named_case_is_still_of_it() -> None:
     assert compare(too_late, one).verdict is Match.NO
 
 
-def test_the_same_words_about_a_numbered_thing_are_new_after_their_end() -> None:
+def test_numbered_object_matches_only_until_its_end() -> None:
     gate = report("Flood", "Gauge 48211 at 1204 Mill Street is high.", hours_valid=1)
     assert compare(copied(gate, minutes=30), gate).verdict is Match.SURE
     assert compare(copied(gate, minutes=90), gate).verdict is Match.NO
 
 
-def test_of_two_agencies_only_what_stands_is_compared() -> None:
+def test_only_current_alerts_of_two_agencies_are_compared() -> None:
     german = flood("Wehr", "de", VALLEY, sender="d@example.org", event="Hochwasser", minutes=361)
     assert compare(german, ENGLISH).verdict is Match.NO
 
@@ -215,12 +213,12 @@ def test_of_two_agencies_only_what_stands_is_compared() -> None:
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ACTUAL])
-def test_an_exercise_is_never_the_real_thing(status: Status) -> None:
+def test_exercise_never_matches_actual(status: Status) -> None:
     assert compare(replace(ENGLISH, status=status), ENGLISH).verdict is Match.NO
     assert compare(ENGLISH, replace(ENGLISH, status=status)).verdict is Match.NO
 
 
-def test_a_private_alert_is_never_a_public_one() -> None:
+def test_private_never_matches_public() -> None:
     assert compare(replace(ENGLISH, scope=Scope.PRIVATE), ENGLISH).verdict is Match.NO
 
 
@@ -253,7 +251,7 @@ def alerts(draw: st.DrawFn) -> Alert:
 
 
 @given(alerts(), alerts())
-def test_likeness_is_the_same_both_ways_and_bounded(one: Alert, other: Alert) -> None:
+def test_likeness_is_symmetric_and_bounded(one: Alert, other: Alert) -> None:
     there, back = compare(one, other), compare(other, one)
     assert there.verdict is back.verdict
     assert there.score == pytest.approx(back.score)
@@ -263,21 +261,21 @@ def test_likeness_is_the_same_both_ways_and_bounded(one: Alert, other: Alert) ->
 
 
 @given(alerts(), alerts())
-def test_what_may_match_shares_a_block(one: Alert, other: Alert) -> None:
+def test_matching_alerts_share_a_block(one: Alert, other: Alert) -> None:
     if compare(one, other).verdict is not Match.NO:
         assert blocks(signature(one)) & seek(signature(other))
         assert blocks(signature(other)) & seek(signature(one))
 
 
 @given(alerts(), st.sampled_from([ELSEWHERE, Area("Nowhere", geocodes=(NamedValue("c", "9"),))]))
-def test_alerts_for_disjoint_areas_never_match(one: Alert, area: Area) -> None:
+def test_disjoint_areas_never_match(one: Alert, area: Area) -> None:
     moved = replace(one, infos=tuple(replace(i, areas=(area,)) for i in one.infos))
     near = any(p.points[0][1] > 90 for i in one.infos for a in i.areas for p in a.polygons)
     if not near:
         assert compare(moved, one).verdict is Match.NO
 
 
-def test_an_alert_without_infos_matches_nothing() -> None:
+def test_alert_without_infos_matches_nothing() -> None:
     bare = replace(ENGLISH, infos=())
     assert compare(bare, ENGLISH).verdict is Match.NO
     assert compare(bare, bare).verdict is Match.NO
@@ -286,7 +284,7 @@ def test_an_alert_without_infos_matches_nothing() -> None:
 # Choosing
 
 
-def test_a_sure_match_goes_before_an_unsure_one() -> None:
+def test_sure_match_precedes_unsure() -> None:
     gale = flood("Gale", "en", COUNTY, sender="e@example.org", event="Gale")
     storm = flood("Sturm", "de", COUNTY, sender="d@example.org", event="Gewitter")
     storm_too = flood("Blitz", "de", COUNTY, sender="f@example.org", event="Gewitter")
@@ -300,7 +298,7 @@ def test_a_sure_match_goes_before_an_unsure_one() -> None:
     assert best_match(signature(storm_too), [], pool) is None
 
 
-def test_a_match_says_why() -> None:
+def test_match_explains_itself() -> None:
     found = compare(copied(ENGLISH, minutes=1), ENGLISH)
     assert found.sentence == (
         "Same kind of danger by 100%, shared area 100%, at the same time; the texts agree by 100%."
@@ -310,7 +308,7 @@ def test_a_match_says_why() -> None:
 # The pool
 
 
-def test_a_pool_forgets_what_is_dropped() -> None:
+def test_pool_forgets_dropped_alerts() -> None:
     pool = Pool()
     kept = [signature(a) for a, _ in fires(12, 3)]
     for no, one in enumerate(kept):
@@ -333,7 +331,7 @@ def test_reports_of_one_event_do_not_make_its_name_common() -> None:
     assert together.weight("48211", but=1) > alone.weight("48211", but=1)
 
 
-def test_a_senders_formula_is_no_evidence_however_rare_among_others() -> None:
+def test_sender_formula_is_no_evidence() -> None:
     form = "Level advice. Location {}. Council area {}. Status under control. Type bush fire. Size "
     form += "nil. Responsible agency rural service. Updated today by the duty desk officer."
     spots = ["Gorge", "Bay", "Ridge", "Lagoon", "Summit", "Quarry", "Meadow", "Forest"]
@@ -345,7 +343,7 @@ def test_a_senders_formula_is_no_evidence_however_rare_among_others() -> None:
     assert compare(ours[1], ours[0], *ours[2:], *others).verdict is not Match.SURE
 
 
-def test_what_every_alert_of_a_sender_says_is_common() -> None:
+def test_phrase_in_every_alert_of_a_sender_is_common() -> None:
     pool = Pool()
     for a, _ in fires(60, 2):
         pool.add(signature(a), sender=a.sender)
@@ -356,7 +354,7 @@ def test_what_every_alert_of_a_sender_says_is_common() -> None:
 # Large alerts and many of them
 
 
-def test_a_huge_alert_is_cut_to_size() -> None:
+def test_huge_alert_is_truncated() -> None:
     ring = [(50 + (i % 37) / 90, 8 + i / 900) for i in range(900)]
     rings = tuple(
         Polygon(
@@ -379,7 +377,7 @@ def test_a_huge_alert_is_cut_to_size() -> None:
     assert time.process_time() - start < 2
 
 
-def test_a_hundred_candidates_are_compared_at_once() -> None:
+def test_hundred_candidates_compare_quickly() -> None:
     pool = Pool()
     candidates = [(no, signature(a)) for no, (a, _) in enumerate(fires(60, 5))][:100]
     for _, one in candidates:
@@ -391,7 +389,7 @@ def test_a_hundred_candidates_are_compared_at_once() -> None:
     assert time.process_time() - start < 0.25
 
 
-def test_blocks_leave_few_of_ten_thousand_alerts_to_compare() -> None:
+def test_blocks_leave_few_of_ten_thousand_candidates() -> None:
     near = signature(alert(info(areas=(shaped("Here", box(10.2, 10.2, 10.3, 10.3)),))))
     far = 0
     for lat in range(-60, 60, 3):
@@ -402,14 +400,14 @@ def test_blocks_leave_few_of_ten_thousand_alerts_to_compare() -> None:
 
 
 @pytest.mark.parametrize("size", [0.1, 2.0, 9.0, 40.0])
-def test_areas_of_any_two_sizes_find_each_other(size: float) -> None:
+def test_areas_of_any_two_sizes_share_a_block(size: float) -> None:
     land = signature(alert(info(areas=(shaped("Land", box(1, 1, 41, 41)),))))
     spot = signature(alert(info(areas=(shaped("Spot", box(20, 20, 20 + size, 20 + size)),))))
     assert blocks(land) & seek(spot)
     assert blocks(spot) & seek(land)
 
 
-def test_severity_does_not_make_another_event() -> None:
+def test_severity_does_not_change_the_event() -> None:
     more_severe = copied(ENGLISH, minutes=9, severity=Severity.EXTREME)
     assert compare(more_severe, ENGLISH).verdict is Match.SURE
     assert compare(alert(FLOOD), alert(info(areas=(TOWN,)))).verdict is Match.SURE

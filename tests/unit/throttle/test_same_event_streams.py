@@ -107,7 +107,7 @@ def test_incident_reports_are_grouped(corpus: Path) -> None:
     assert recall >= 0.85
 
 
-def test_what_was_chosen_on_the_first_half_holds_for_the_second(corpus: Path) -> None:
+def test_thresholds_hold_for_the_second_half(corpus: Path) -> None:
     alerts, truth = stream(corpus, "lafd-2022.zip")
     half = len(alerts) // 2
     precision, recall = evaluated(grouped(alerts[half:]), past_midnight(truth[half:]))
@@ -116,7 +116,7 @@ def test_what_was_chosen_on_the_first_half_holds_for_the_second(corpus: Path) ->
 
 
 @pytest.mark.parametrize("name", ["oref-2021-05.zip", "ukraine-2022-10.zip"])
-def test_sirens_are_one_event_only_where_they_sound_for_one_place(corpus: Path, name: str) -> None:
+def test_sirens_match_only_for_one_place(corpus: Path, name: str) -> None:
     alerts, _ = stream(corpus, name, MOST)
     signatures = [signature(a) for a in alerts]
     pool = Pool()
@@ -137,7 +137,7 @@ def test_sirens_are_one_event_only_where_they_sound_for_one_place(corpus: Path, 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_fires_of_one_district_are_told_apart(seed: int) -> None:
+def test_fires_of_one_district_are_separate(seed: int) -> None:
     alerts, truth = zip(*fires(120, seed), strict=True)
     precision, recall = evaluated(grouped(alerts), truth)
     assert precision >= 0.98
@@ -145,7 +145,7 @@ def test_fires_of_one_district_are_told_apart(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_traffic_jams_of_one_country_are_told_apart(seed: int) -> None:
+def test_traffic_jams_of_one_country_are_separate(seed: int) -> None:
     alerts, truth = zip(*jams(150, seed), strict=True)
     precision, _ = evaluated(grouped(alerts), truth)
     assert precision >= 0.98

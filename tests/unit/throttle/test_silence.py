@@ -55,7 +55,7 @@ def holds(s: Silence, a: Alert | None = None, area_no: int = 0, **changes: Any) 
         "geocode:UGC~XXC00[1-9]", f"hazard={hazard_of(FLOOD)}",
     ],
 )  # fmt: skip
-def test_a_matcher_that_fits(matcher: str) -> None:
+def test_matcher_fits(matcher: str) -> None:
     assert holds(silence(matcher))
 
 
@@ -66,7 +66,7 @@ def test_a_matcher_that_fits(matcher: str) -> None:
         "parameter:other=2", "eventCode:UGC=FLW", "geocode:UGC=XXC002", "source=x", "hazard=~none",
     ],
 )  # fmt: skip
-def test_a_matcher_that_does_not_fit(matcher: str) -> None:
+def test_matcher_does_not_fit(matcher: str) -> None:
     assert not holds(silence(matcher))
 
 
@@ -84,7 +84,7 @@ def test_every_matcher_must_fit(matcher: str, fits: bool) -> None:
     assert holds(silence("event=River Flood", matcher)) == fits
 
 
-def test_a_geocode_is_that_of_the_citizens_own_area() -> None:
+def test_geocode_is_that_of_the_matched_area() -> None:
     other = Area("Other", geocodes=(NamedValue("UGC", "XXC999"),))
     a = alert(info(areas=(TOWN, other)))
     s = silence("geocode:UGC=XXC001")
@@ -93,14 +93,14 @@ def test_a_geocode_is_that_of_the_citizens_own_area() -> None:
     assert not holds(s, a, area_no=-1)
 
 
-def test_it_holds_from_its_start_until_before_its_end() -> None:
+def test_silence_holds_from_start_until_before_end() -> None:
     s = silence("event~.*Flood")
     moments = [AT - timedelta(seconds=1), AT, s.ends_at - timedelta(seconds=1), s.ends_at]
     found = [silenced_by(alert(info()), 0, 0, [s], at) is s for at in moments]
     assert found == [False, True, True, False]
 
 
-def test_the_first_that_holds_is_named() -> None:
+def test_first_matching_silence_is_returned() -> None:
     first, second = silence("event=Storm"), silence("sender~weather.*")
     assert silenced_by(alert(info()), 0, 0, [first, second], AT) is second
     assert silenced_by(alert(info()), 0, 0, [], AT) is None
@@ -115,11 +115,11 @@ def test_the_first_that_holds_is_named() -> None:
         alert(info(response_types=(ResponseType.MONITOR, ResponseType.ALL_CLEAR))),
     ],
 )
-def test_what_no_silence_reaches(a: Alert) -> None:
+def test_unsilenceable_alerts_are_not_silenced(a: Alert) -> None:
     assert not holds(silence("event=River Flood"), a)
 
 
-def test_extreme_somewhere_does_not_keep_its_fringe_from_being_silenced() -> None:
+def test_extreme_area_does_not_protect_lower_areas() -> None:
     a = alert(info(severity=Severity.EXTREME), info(severity=Severity.MINOR))
     s = silence("event=River Flood")
     assert [silenced_by(a, n, 0, [s], AT) for n in (0, 1)] == [None, s]
@@ -135,7 +135,7 @@ infos = st.builds(
 
 
 @given(st.lists(infos, max_size=3), st.integers(-2, 4), st.sampled_from(list(MsgType)))
-def test_neither_extreme_nor_the_end_of_a_danger_is_ever_silenced(
+def test_extreme_and_ends_are_never_silenced(
     said: list[Info], info_no: int, msg_type: MsgType
 ) -> None:
     s = silence("sender~weather.*", area=TOWN)
@@ -168,9 +168,7 @@ def test_neither_extreme_nor_the_end_of_a_danger_is_ever_silenced(
         (["event=x"], {"area": Area("Nowhere")}, "The area is empty"),
     ],
 )
-def test_a_silence_that_is_refused(
-    matchers: list[str], changes: dict[str, Any], words: str
-) -> None:
+def test_bad_silence_is_refused(matchers: list[str], changes: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         silence(*matchers, **changes)
 
@@ -193,12 +191,12 @@ def test_seven_days_are_allowed() -> None:
         ("event=" + "x" * 301, "longer than 300"),
     ],
 )
-def test_a_matcher_that_means_nothing_is_refused(text: str, words: str) -> None:
+def test_empty_matcher_is_refused(text: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         Matcher.parse(text)
 
 
-def test_a_matcher_is_written_as_it_is_read() -> None:
+def test_matcher_round_trips() -> None:
     for text in ("event=River Flood", "parameter:a b!=x=y", "sender~.*", "geocode:UGC!~X.*"):
         assert str(Matcher.parse(text)) == text
 
@@ -212,7 +210,7 @@ def test_a_matcher_is_written_as_it_is_read() -> None:
         "(((a|b)|c)|d)|" * 3 + "(a|b)(a|b)(a|b)(a|b)", "|".join(["a*b*c*"] * 5), "(a)*",
     ],
 )  # fmt: skip
-def test_a_pattern_that_could_take_long_is_refused(slow: str) -> None:
+def test_slow_pattern_is_refused(slow: str) -> None:
     with pytest.raises(BadInput):
         pattern.compiled(slow)
 
@@ -227,14 +225,14 @@ def test_a_pattern_that_could_take_long_is_refused(slow: str) -> None:
         ("", ""),
     ],
 )
-def test_useful_patterns_are_taken(fine: str, text: str) -> None:
+def test_useful_patterns_are_accepted(fine: str, text: str) -> None:
     assert pattern.matches(fine, text)
     assert not pattern.matches(fine, text + "\n!")
 
 
 @given(st.text(alphabet=st.sampled_from(list("ab(|)*+?{2,}[^]\\.:1")), max_size=14))
 @example("[[")
-def test_whatever_is_taken_is_quick(text: str) -> None:
+def test_accepted_patterns_are_fast(text: str) -> None:
     try:
         pattern.compiled(text)
     except BadInput:
@@ -245,7 +243,7 @@ def test_whatever_is_taken_is_quick(text: str) -> None:
     assert timer.process_time() - start_s < 2
 
 
-def test_a_text_too_long_to_compare_is_not_silenced() -> None:
+def test_overlong_text_is_not_silenced() -> None:
     assert pattern.matches("a*", "a" * 200)
     assert not pattern.matches("a*", "a" * 201)
     a = alert(info(event="River Flood " * 40))
@@ -272,7 +270,7 @@ DISC = Area("Disc", circles=(Circle(51.45, 9.7, 60),))
         (Area("Other code", geocodes=(NamedValue("UGC", "XXC002"),)), False),
     ],
 )  # fmt: skip
-def test_an_area_silences_what_it_touches(area: Area, touches: bool) -> None:
+def test_area_silences_what_it_touches(area: Area, touches: bool) -> None:
     assert touch(area, TOWN) is touches
     assert touch(TOWN, area) is touches
     assert holds(silence("event=River Flood", area=area)) is touches
@@ -292,18 +290,18 @@ def test_an_area_silences_what_it_touches(area: Area, touches: bool) -> None:
         ("SAME 055079", "UGC 055079", False),
     ],
 )
-def test_a_geocode_touches_what_it_means(one: str, other: str, touches: bool) -> None:
+def test_geocodes_touch_by_meaning(one: str, other: str, touches: bool) -> None:
     areas = [Area("Codes", geocodes=(NamedValue(*c.split(" ", 1)),)) for c in (one, other)]
     assert touch(areas[0], areas[1]) is touches
     assert touch(areas[1], areas[0]) is touches
 
 
-def test_circles_meet_circles() -> None:
+def test_circles_touch_circles() -> None:
     one = Area("One", circles=(Circle(50, 8, 10),))
     assert touch(one, Area("Two", circles=(Circle(50.1, 8, 2),)))
     assert not touch(one, Area("Two", circles=(Circle(50.2, 8, 2),)))
 
 
-def test_an_alert_without_an_area_is_in_no_silences_area() -> None:
+def test_alert_without_area_is_in_no_area() -> None:
     assert not holds(silence("event=River Flood", area=TOWN), alert(info(areas=())), -1)
     assert not holds(silence("event=River Flood", area=TOWN), area_no=-1)
