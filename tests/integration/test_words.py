@@ -37,7 +37,7 @@ def test_findings_in_markdown_outside_of_code() -> None:
     assert list(findings("docs/a.md", text, rules, _NAMES)) == [(5, "graver", "")]
 
 
-def test_main_finds_the_checkout_clean(capsys) -> None:  # type: ignore[no-untyped-def]
+def test_main_finds_no_unwanted_word(capsys) -> None:  # type: ignore[no-untyped-def]
     rules, _ = load()
     assert rules
     assert main() == 0, capsys.readouterr().out

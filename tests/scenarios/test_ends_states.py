@@ -34,17 +34,17 @@ def stage(emptied: tuple[str, tuple[str, ...]]) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("play", [pytest.param(p, id=n) for n, p in OPEN.items()])
-def test_a_play_that_went_wrong_once(stage: Stage, play: tuple[Act, ...]) -> None:
+def test_play_that_failed_once(stage: Stage, play: tuple[Act, ...]) -> None:
     stage.judge(play)
 
 
 @pytest.mark.parametrize("play", [pytest.param(p, id=n) for n, p in OVER.items()])
-def test_an_end_that_was_not_heard_once(stage: Stage, play: tuple[Act, ...]) -> None:
+def test_unheard_end_that_failed_once(stage: Stage, play: tuple[Act, ...]) -> None:
     stage.judge(play, over=True)
 
 
 @pytest.mark.timeout(3600)
-def test_no_play_by_chance_goes_wrong(stage: Stage) -> None:
+def test_random_plays_break_no_rule(stage: Stage) -> None:
     print(f"SCENARIO_SEED={SEED} SCENARIO_PLAYS={PLAYS}")
     Days.stage = stage
     run_state_machine_as_test(

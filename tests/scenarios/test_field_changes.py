@@ -22,7 +22,7 @@ from alerting.cap import read
         ("two-fires", ("1-warehouse", "2-canyon")),
     ],
 )
-async def test_what_changes_what_to_do_is_heard_at_once(
+async def test_changed_instruction_is_heard_at_once(
     inputs: Field, tmp_path: Path, folder: str, documents: tuple[str, str]
 ) -> None:
     await inputs.open(folder)
@@ -33,9 +33,7 @@ async def test_what_changes_what_to_do_is_heard_at_once(
     await played(texts, inputs.folder / "reg.csv", tmp_path)
 
 
-async def test_a_longer_danger_is_heard_before_the_end_that_was_told(
-    inputs: Field, tmp_path: Path
-) -> None:
+async def test_extension_is_heard_before_the_old_end(inputs: Field, tmp_path: Path) -> None:
     await inputs.open("extension")
     first, longer = inputs.text("1-alert"), inputs.text("2-update-longer")
     await inputs.submit(first)

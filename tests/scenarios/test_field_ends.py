@@ -23,9 +23,7 @@ PARTS = {"A and B": ("1-alert-AB", "2-cancel-A", "3-update-B", "1A", "1B"),
            "C and D": ("r1-alert-CD", "r3-cancel-C", "r2-update-D", "1C", "1D")}  # fmt: skip
 
 
-async def test_an_update_that_is_over_as_it_is_issued_ends_the_danger(
-    inputs: Field, tmp_path: Path
-) -> None:
+async def test_update_already_expired_ends_the_danger(inputs: Field, tmp_path: Path) -> None:
     await inputs.open("over-at-issue")
     documents = [inputs.text("1-alert"), inputs.text("2-update-over")]
     for document in documents:
@@ -40,7 +38,7 @@ async def test_an_update_that_is_over_as_it_is_issued_ends_the_danger(
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1)], ids=["cancel first", "update first"])
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "at once"])
 @pytest.mark.parametrize("one_second", [False, True], ids=["later", "one second"])
-async def test_a_cancel_for_a_part_ends_only_that_part(
+async def test_partial_cancel_ends_only_its_part(
     inputs: Field,
     tmp_path: Path,
     which: str,
@@ -75,7 +73,7 @@ def _in_one_second(documents: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("letter", LETTERS)
-async def test_a_reference_a_little_wrong_still_ends_its_alert(
+async def test_slightly_wrong_reference_ends_its_alert(
     inputs: Field, tmp_path: Path, letter: str
 ) -> None:
     await inputs.open("broken-references")
@@ -91,9 +89,7 @@ async def test_a_reference_a_little_wrong_still_ends_its_alert(
     assert [why for _, why in got(lines, f"2{letter}")] == ["new", "ended"]
 
 
-async def test_many_live_alerts_of_one_sender_are_ended_each_by_its_own_cancel(
-    inputs: Field, tmp_path: Path
-) -> None:
+async def test_many_live_alerts_end_by_their_own_cancel(inputs: Field, tmp_path: Path) -> None:
     await inputs.open("broken-references")
     firsts = sorted(inputs.folder.glob("*-1-alert.xml"))
     lasts = sorted(inputs.folder.glob("*-2-cancel.xml"))
@@ -106,9 +102,7 @@ async def test_many_live_alerts_of_one_sender_are_ended_each_by_its_own_cancel(
         assert [why for _, why in got(lines, f"2{other}")] == ["new", "ended"]
 
 
-async def test_one_name_for_ever_is_one_danger_with_its_versions(
-    inputs: Field, tmp_path: Path
-) -> None:
+async def test_reused_identifier_is_one_danger_with_versions(inputs: Field, tmp_path: Path) -> None:
     await inputs.open("identifier-reused")
     names = ("1-alert", "2-same-id-new-sent-graver", "3-same-id-new-sent-allclear")
     documents = [inputs.text(n) for n in names]
@@ -125,7 +119,7 @@ async def test_one_name_for_ever_is_one_danger_with_its_versions(
 
 
 @pytest.mark.parametrize("same", [False, True], ids=["a number changes", "the very same"])
-async def test_one_name_for_ever_interrupts_once(inputs: Field, tmp_path: Path, same: bool) -> None:
+async def test_reused_identifier_interrupts_once(inputs: Field, tmp_path: Path, same: bool) -> None:
     await inputs.open("identifier-reused")
     documents = [inputs.text(f"rolling-0{n}") for n in range(5)]
     if same:
@@ -141,9 +135,7 @@ async def test_one_name_for_ever_interrupts_once(inputs: Field, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("by_name", [True, False], ids=["by name", "each by id"])
-async def test_a_double_submission_is_called_off_once(
-    inputs: Field, tmp_path: Path, by_name: bool
-) -> None:
+async def test_duplicate_submission_ends_once(inputs: Field, tmp_path: Path, by_name: bool) -> None:
     await inputs.open("double-submission")
     documents = [inputs.text("1-alert"), inputs.text("2-same-again")]
     ids = []

@@ -64,7 +64,7 @@ def all_in(text: str, *words: str) -> bool:
         ("e-translation-expired", "5E", ("Gas leak",)),
     ],
 )  # fmt: skip
-async def test_each_danger_that_holds_a_citizen_is_told_and_what_is_over_is_not(
+async def test_each_danger_in_force_is_shown(
     inputs: Field, name: str, ref: str, words: tuple[str, ...]
 ) -> None:
     await inputs.open("several-infos")
@@ -73,7 +73,7 @@ async def test_each_danger_that_holds_a_citizen_is_told_and_what_is_over_is_not(
     assert all_in(message.rendering.text, *words)
 
 
-async def test_an_info_that_is_over_by_now_leaves_its_place_to_one_in_force(inputs: Field) -> None:
+async def test_expired_info_gives_way_to_one_in_force(inputs: Field) -> None:
     await inputs.open("several-infos")
     late = timedelta(hours=1, minutes=5)
     await send(inputs, inputs.text("c-graver-info-already-expired"), late=late)
@@ -82,14 +82,14 @@ async def test_an_info_that_is_over_by_now_leaves_its_place_to_one_in_force(inpu
     assert "Red" not in message.rendering.text
 
 
-async def test_of_two_periods_the_one_in_force_is_told(inputs: Field) -> None:
+async def test_period_in_force_is_shown(inputs: Field) -> None:
     await inputs.open("two-periods")
     await send(inputs, inputs.text("alert"), late=timedelta(hours=0))
     (message,) = got(inputs, "P-1")
     assert "Storm, second part" in message.rendering.text
 
 
-async def test_an_update_tells_that_one_of_two_dangers_is_over(inputs: Field) -> None:
+async def test_update_says_one_of_two_dangers_is_over(inputs: Field) -> None:
     await inputs.open("several-infos")
     first = inputs.text("a-two-hazards-same-severity")
     await send(inputs, first)
@@ -113,7 +113,7 @@ async def test_an_update_tells_that_one_of_two_dangers_is_over(inputs: Field) ->
     assert last.lane is Lane.SEVERE
 
 
-async def test_a_minor_corner_of_an_extreme_alert_is_told_as_minor(inputs: Field) -> None:
+async def test_minor_area_of_extreme_alert_is_minor(inputs: Field) -> None:
     await inputs.open("minor-corner-of-extreme")
     await send(inputs, inputs.text("alert"))
     core = [m for m in inputs.harness.sent if m.endpoint in {"+447700900301", "p1@example.org"}]

@@ -505,7 +505,7 @@ PLAYS = {
 
 @pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
 @pytest.mark.parametrize("severity", [Severity.SEVERE, Severity.MODERATE])
-def test_what_chance_seldom_finds(
+def test_rare_sequences_found_before(
     stage: type[Guarantee], play: list[list[str]], severity: Severity
 ) -> None:
     state = stage()
@@ -520,7 +520,7 @@ def test_what_chance_seldom_finds(
         state.teardown()
 
 
-def test_a_cancel_also_calls_back_what_a_finished_alert_was_about_to_send(
+def test_cancel_revokes_escalations_of_completed_alert(
     stage: type[Guarantee],
 ) -> None:
     state = stage()
@@ -541,7 +541,7 @@ def test_a_cancel_also_calls_back_what_a_finished_alert_was_about_to_send(
 
 
 @pytest.mark.timeout(3600)
-def test_no_sequence_loses_doubles_or_moves_back(stage: type[Guarantee]) -> None:
+def test_random_sequences_lose_and_duplicate_nothing(stage: type[Guarantee]) -> None:
     run_state_machine_as_test(
         stage,
         settings=settings(

@@ -44,7 +44,7 @@ def _held(result: Result) -> None:
 
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("seed", range(1, 5))
-async def test_a_storm_keeps_nobody_in_the_dark(tmp_path: Path, seed: int, mix: str) -> None:
+async def test_replayed_storm_informs_everybody(tmp_path: Path, seed: int, mix: str) -> None:
     folder = tmp_path / "storm"
     write(generate(seed, citizens=120), folder)
     people = with_channels(from_register(folder / "citizens.csv"), mix)
@@ -55,7 +55,7 @@ async def test_a_storm_keeps_nobody_in_the_dark(tmp_path: Path, seed: int, mix: 
 
 @pytest.mark.parametrize("mix", _MIXES)
 @pytest.mark.parametrize("name", ["lafd-2022", "oref-2021-05", "ukraine-2022-10"])
-async def test_a_real_stream_keeps_nobody_in_the_dark(corpus: Path, name: str, mix: str) -> None:
+async def test_replayed_real_stream_informs_everybody(corpus: Path, name: str, mix: str) -> None:
     read = _stream(corpus / "streams" / f"{name}.zip")
     # A replay adds to what was refused.
     trace = replace(read, refused=[*read.refused])
@@ -63,7 +63,7 @@ async def test_a_real_stream_keeps_nobody_in_the_dark(corpus: Path, name: str, m
     _held(await replay(trace, people, default_policy()))
 
 
-async def test_a_replay_is_the_same_every_time(tmp_path: Path) -> None:
+async def test_replay_is_deterministic(tmp_path: Path) -> None:
     folder = tmp_path / "storm"
     write(generate(1, citizens=60), folder)
     lines = []

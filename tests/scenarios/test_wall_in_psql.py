@@ -61,7 +61,7 @@ def insert(psql: psycopg.Connection, klass: tuple[str, str], *, thread: UUID, ev
 @pytest.mark.parametrize("turned", [False, True], ids=["first is there", "second is there"])
 @pytest.mark.parametrize("mixture", MIXTURES.values(), ids=MIXTURES)
 @pytest.mark.parametrize("shared", ["thread", "event"])
-def test_an_insert_that_mixes_classes_fails(
+def test_insert_mixing_classes_fails(
     psql: psycopg.Connection,
     mixture: tuple[tuple[str, str], tuple[str, str]],
     turned: bool,
@@ -79,7 +79,7 @@ def test_an_insert_that_mixes_classes_fails(
 
 
 @pytest.mark.parametrize("shared", ["thread", "event"])
-def test_an_update_that_mixes_classes_fails(psql: psycopg.Connection, shared: str) -> None:
+def test_update_mixing_classes_fails(psql: psycopg.Connection, shared: str) -> None:
     ids = {"thread": uuid4(), "event": uuid4()}
     insert(psql, ("Actual", "Public"), **ids)
     drill = insert(psql, ("Exercise", "Public"), thread=uuid4(), event=uuid4())
@@ -88,7 +88,7 @@ def test_an_update_that_mixes_classes_fails(psql: psycopg.Connection, shared: st
 
 
 @pytest.mark.parametrize("shared", ["thread", "event"])
-def test_a_thread_or_event_keeps_its_class(psql: psycopg.Connection, shared: str) -> None:
+def test_thread_or_event_keeps_its_class(psql: psycopg.Connection, shared: str) -> None:
     ids = {"thread": uuid4(), "event": uuid4()}
     insert(psql, ("Actual", "Public"), **ids)
     for column, value in (("status", "Exercise"), ("scope", "Private")):
@@ -97,7 +97,7 @@ def test_a_thread_or_event_keeps_its_class(psql: psycopg.Connection, shared: str
 
 
 @pytest.mark.parametrize("column", FIXED)
-def test_what_an_alert_is_never_changes(psql: psycopg.Connection, column: str) -> None:
+def test_alert_identity_never_changes(psql: psycopg.Connection, column: str) -> None:
     id_ = insert(psql, ("Actual", "Public"), thread=uuid4(), event=uuid4())
     before = psql.execute("select * from alert where id = %s", (id_,)).fetchone()
     with pytest.raises(REFUSED):

@@ -503,7 +503,7 @@ async def test_each_wall_alone_keeps_outsiders_out(
         assert alarmed or standing == "query", "it was never put to the test"
 
 
-async def test_without_any_wall_outsiders_are_reached(
+async def test_outsiders_are_reached_without_any_wall(
     world: ScenarioHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The judge sees it, and the operations bring it about."""

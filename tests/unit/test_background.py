@@ -32,14 +32,14 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "_AGAIN_S", 0.01)
 
 
-async def test_a_lost_cancel_does_not_keep_a_block_from_ending() -> None:
+async def test_lost_cancel_does_not_block_the_end() -> None:
     deaf = Deaf()
     async with asyncio.timeout(60), background_task(deaf.work()):
         await asyncio.sleep(0)
     assert deaf.lost == 1
 
 
-async def test_all_tasks_have_ended_whatever_each_raised() -> None:
+async def test_all_tasks_end_whatever_each_raises() -> None:
     async def fail() -> None:
         raise OSError("away")
 
@@ -51,7 +51,7 @@ async def test_all_tasks_have_ended_whatever_each_raised() -> None:
     assert isinstance(tasks[1].exception(), OSError)
 
 
-async def test_what_the_work_raised_is_raised_at_the_end_of_the_block() -> None:
+async def test_work_error_is_raised_at_the_end() -> None:
     async def fail() -> None:
         raise OSError("away")
 

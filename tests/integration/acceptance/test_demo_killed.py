@@ -41,7 +41,7 @@ async def slow_down(config: Settings) -> None:
 
 # Chaos kills one in every run (tests/lab/chaos).
 @only_long
-async def test_a_worker_killed_in_the_middle_costs_only_seconds(config: Settings) -> None:
+async def test_worker_kill_costs_only_seconds(config: Settings) -> None:
     killed: list[int] = []
 
     async with running(config, quiet=True) as supervisor:

@@ -54,7 +54,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield started.database_url
 
 
-async def test_no_second_sms_after_a_restore(
+async def test_restore_sends_no_second_sms(
     config: Settings,
     elsewhere: str,
     tmp_path: Path,

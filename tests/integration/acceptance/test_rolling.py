@@ -67,7 +67,7 @@ async def slow_down(config: Settings) -> None:
         assert answer.status == 200, await answer.text()
 
 
-async def test_a_rolling_restart_loses_and_doubles_nothing(config: Settings) -> None:
+async def test_rolling_restart_loses_and_duplicates_nothing(config: Settings) -> None:
     async with running(config, quiet=True) as supervisor:
         await slow_down(config)
         roll = Roll(supervisor)

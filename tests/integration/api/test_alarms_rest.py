@@ -18,7 +18,7 @@ async def wrong(served: Served) -> None:
         await stored_alarms.open_(c, "chunk-poisoned", "7", "Work 7 was set aside.")
 
 
-async def test_they_are_listed_counted_and_closed_with_who_did_it(served: Served) -> None:
+async def test_alarms_are_listed_counted_and_closed(served: Served) -> None:
     assert (await served.http.get("/v1/alarms", headers=served.auth)).json() == {"alarms": []}
     await wrong(served)
     listed = (await served.http.get("/v1/alarms", headers=served.auth)).json()["alarms"]
@@ -42,7 +42,7 @@ async def test_they_are_listed_counted_and_closed_with_who_did_it(served: Served
         assert set(actors) == {"person:ada key:ada-1"}
 
 
-async def test_one_that_is_not_there_is_not_found_and_a_reader_closes_none(
+async def test_close_unknown_alarm_or_without_right(
     served: Served,
 ) -> None:
     await wrong(served)
@@ -59,7 +59,7 @@ async def test_one_that_is_not_there_is_not_found_and_a_reader_closes_none(
     assert (await served.http.get("/v1/alarms")).status_code == 401
 
 
-async def test_who_only_submits_neither_closes_an_alarm_nor_reads_it(served: Served) -> None:
+async def test_submit_right_neither_reads_nor_closes(served: Served) -> None:
     await wrong(served)
     async with served.runtime.db.begin() as c:
         key = await api_keys.create(c, "gauges", ["submit"], senders=("*",), by=internal("test"))
@@ -73,9 +73,7 @@ async def test_who_only_submits_neither_closes_an_alarm_nor_reads_it(served: Ser
         assert len(await stored_alarms.open_alarms(c)) == len(found)
 
 
-async def test_that_an_alert_is_held_is_not_closed_by_hand_while_it_is(
-    served: Served, alert_xml: bytes
-) -> None:
+async def test_held_alarm_is_not_closed_while_held(served: Served, alert_xml: bytes) -> None:
     answer = await served.http.post(
         "/v1/alerts?now=true",
         content=alert_xml,

@@ -51,7 +51,7 @@ def test_every_route_is_on_the_page() -> None:
             assert any(wanted.match(line) for line in lines), (method, route.path)
 
 
-def test_every_line_says_what_it_answers() -> None:
+def test_every_curl_line_has_its_answer() -> None:
     assert PAGE.count("```sh") == len(LINES) > 20
 
 
@@ -79,7 +79,7 @@ def api(database_url: str, redis_url: str) -> Iterator[Api]:
         thread.join(20)
 
 
-def test_every_name_in_a_line_is_explained() -> None:
+def test_every_variable_of_a_curl_line_is_explained() -> None:
     explained = PAGE.partition("**In the lines below**")[2].partition("\n")[0]
     used = {name for line, _ in LINES for name in re.findall(r"\$[A-Z]+", line)}
     made = {"$API", "$KEY"}
@@ -87,7 +87,7 @@ def test_every_name_in_a_line_is_explained() -> None:
 
 
 @pytest.mark.usefixtures("operator")
-async def test_every_line_answers_as_it_says(api: Api) -> None:
+async def test_every_curl_line_answers_as_documented(api: Api) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not here")
     environment = await prepared(api)

@@ -32,7 +32,7 @@ async def submit(served: Served, body: bytes, auth: dict[str, str]) -> str:
     return str(answer.json()["id"])
 
 
-async def test_an_alert_from_its_submission_to_its_cancel(served: Served, alert_xml: bytes) -> None:
+async def test_audit_of_submit_and_cancel(served: Served, alert_xml: bytes) -> None:
     ada = await served.person("ada", "submit", "read")
     id_ = await submit(served, alert_xml, ada)
     answer = await served.http.post(
@@ -54,7 +54,7 @@ async def test_an_alert_from_its_submission_to_its_cancel(served: Served, alert_
     assert lines[1]["detail"] == {"by": notice, "state": "cancelled"}
 
 
-async def test_a_hold_with_its_reason_and_who_was_refused(served: Served, alert_xml: bytes) -> None:
+async def test_audit_of_hold_and_refused_approval(served: Served, alert_xml: bytes) -> None:
     ada = await served.person("ada", "submit", "read", "approve")
     many = [await submit(served, _numbered(alert_xml, n), ada) for n in range(30)]
     held = None
@@ -87,7 +87,7 @@ def _numbered(alert_xml: bytes, n: int) -> bytes:
     return head + b"<identifier>" + old + f"-{n}".encode() + b"</identifier>" + rest
 
 
-async def test_who_looked_up_whom(served: Served, alert_xml: bytes) -> None:
+async def test_audit_of_look_ups(served: Served, alert_xml: bytes) -> None:
     async with served.runtime.db.begin() as c:
         await c.execute(insert(citizen).values(ref="S-1", channels=["sms"]))
     id_ = await submit(served, alert_xml, served.auth)
@@ -98,7 +98,7 @@ async def test_who_looked_up_whom(served: Served, alert_xml: bytes) -> None:
     assert lines[1]["detail"] == {"citizen": "S-1"}
 
 
-async def test_who_looked_for_somebody_who_is_not_there(served: Served, alert_xml: bytes) -> None:
+async def test_audit_of_look_up_of_unknown_citizen(served: Served, alert_xml: bytes) -> None:
     id_ = await submit(served, alert_xml, served.auth)
     answer = await served.http.get(f"/v1/alerts/{id_}/citizens/nobody", headers=served.auth)
     assert answer.status_code == 404
@@ -106,7 +106,7 @@ async def test_who_looked_for_somebody_who_is_not_there(served: Served, alert_xm
     assert (line["actor"], line["detail"]) == ("key:centre", {"citizen": "nobody"})
 
 
-async def test_what_a_key_may_not_is_kept(served: Served, alert_xml: bytes) -> None:
+async def test_audit_of_forbidden_requests(served: Served, alert_xml: bytes) -> None:
     reader = await served.person("eve", "read")
     answer = await served.http.post("/v1/alerts", content=alert_xml, headers={**reader, **XML})
     assert answer.status_code == 403
@@ -120,7 +120,7 @@ async def test_what_a_key_may_not_is_kept(served: Served, alert_xml: bytes) -> N
     ]
 
 
-async def test_page_by_page(served: Served) -> None:
+async def test_audit_is_paged(served: Served) -> None:
     for n in range(5):
         await served.person(f"p{n}", "read")
     auditor = await served.person("auditor", "people")
@@ -145,7 +145,7 @@ async def test_page_by_page(served: Served) -> None:
         ({"limit": "5000"}, 422),
     ],
 )
-async def test_a_question_that_is_none(served: Served, wanted: dict[str, str], status: int) -> None:
+async def test_audit_refuses_bad_query(served: Served, wanted: dict[str, str], status: int) -> None:
     auditor = await served.person("auditor", "people")
     answer = await served.http.get("/v1/audit", params=wanted, headers=auditor)
     assert answer.status_code == status

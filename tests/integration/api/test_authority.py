@@ -46,7 +46,7 @@ OPEN = {
 }
 
 
-def test_every_route_that_changes_something_is_in_the_table(served: Served) -> None:
+def test_every_changing_route_is_in_the_table(served: Served) -> None:
     found = {
         (method, route.path)
         for route in every_route(served.app.routes)
@@ -91,7 +91,7 @@ async def unusable(served: Served) -> dict[str, dict[str, str]]:
     }
 
 
-async def test_nobody_changes_anything_without_a_key_that_is_valid(served: Served) -> None:
+async def test_change_needs_a_valid_key(served: Served) -> None:
     for name, auth in (await unusable(served)).items():
         for method, path in ROUTES:
             answer = await ask(served, method, path, auth)
@@ -102,7 +102,7 @@ async def test_nobody_changes_anything_without_a_key_that_is_valid(served: Serve
 
 
 @pytest.mark.parametrize("right", RIGHTS)
-async def test_each_right_opens_its_own_routes_and_no_other(served: Served, right: str) -> None:
+async def test_right_opens_only_its_routes(served: Served, right: str) -> None:
     auth = await served.person("ada", right)
     for (method, path), (needed, _) in ROUTES.items():
         answer = await ask(served, method, path, auth)
@@ -143,7 +143,7 @@ async def submit(served: Served, auth: dict[str, str], xml: bytes) -> httpx.Resp
         ({"area": read_geojson(ELSEWHERE)}, "own area, and area 1 of info 1 lies outside"),
     ],
 )
-async def test_a_key_sends_only_what_it_was_made_for(
+async def test_key_is_limited_to_its_sender_status_and_area(
     served: Served, alert_xml: bytes, limits: dict[str, Any], words: str
 ) -> None:
     answer = await submit(served, await limited(served, **limits), alert_xml)
@@ -153,7 +153,7 @@ async def test_a_key_sends_only_what_it_was_made_for(
         assert await c.scalar(select(func.count()).select_from(alert)) == 0
 
 
-async def test_a_key_sends_what_it_was_made_for(served: Served, alert_xml: bytes) -> None:
+async def test_key_sends_within_its_limits(served: Served, alert_xml: bytes) -> None:
     auth = await limited(
         served, senders=("CENTRE@example.*",), statuses=[Status.ACTUAL], area=read_geojson(BOX)
     )
@@ -166,9 +166,7 @@ async def test_a_key_sends_what_it_was_made_for(served: Served, alert_xml: bytes
         assert (await c.scalars(line)).all() == ["key:gauges"]
 
 
-async def test_only_an_alerts_own_sender_or_who_may_end_any_cancels_it(
-    served: Served, alert_xml: bytes
-) -> None:
+async def test_cancel_needs_own_sender_or_end_any(served: Served, alert_xml: bytes) -> None:
     alert_id = (await submit(served, served.auth, alert_xml)).json()["id"]
     url = f"/v1/alerts/{alert_id}/cancel"
     stranger = await limited(served, senders=("*@elsewhere.example",))
@@ -207,9 +205,7 @@ async def test_a_dry_run_of_a_cancel_is_refused_where_the_cancel_is(
     assert answers[0].json() == answers[1].json()
 
 
-async def test_who_approves_must_be_somebody_whose_business_the_alert_is(
-    served: Served, alert_xml: bytes
-) -> None:
+async def test_approve_needs_matching_limits(served: Served, alert_xml: bytes) -> None:
     alert_id = (await submit(served, served.auth, alert_xml)).json()["id"]
     limits: list[dict[str, Any]] = [
         {"senders": ("*@elsewhere.example",)},
@@ -230,7 +226,7 @@ async def test_who_approves_must_be_somebody_whose_business_the_alert_is(
     assert answers == [403, 403, 403, 200]
 
 
-async def test_a_persons_key_has_no_more_than_the_person_has_now(
+async def test_key_has_at_most_current_rights_of_its_person(
     served: Served, alert_xml: bytes
 ) -> None:
     """A key from before may have had more than whom it is assigned to."""

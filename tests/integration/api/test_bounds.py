@@ -74,7 +74,7 @@ def keyed(served: Served) -> list[tuple[str, str]]:
     return found
 
 
-async def test_a_key_is_checked_before_the_body_is_read(served: Served) -> None:
+async def test_key_is_checked_before_the_body(served: Served) -> None:
     async with served.runtime.db.begin() as c:
         other = await api_keys.create(c, "other", ["silence"], senders=("*",), by=internal("test"))
     routes = keyed(served)
@@ -126,7 +126,7 @@ async def test_several_values_of_a_list_are_taken(served: Served) -> None:
     assert answer.status_code == 200
 
 
-async def test_what_says_that_it_is_too_large_is_not_read(served: Served) -> None:
+async def test_declared_oversized_body_is_not_read(served: Served) -> None:
     for path, most in (
         ("/v1/silences", USUAL_BYTES),
         ("/v1/alerts", served.runtime.settings.max_alert_bytes),
@@ -140,7 +140,7 @@ async def test_what_says_that_it_is_too_large_is_not_read(served: Served) -> Non
         assert said["connection"] == "close"
 
 
-async def test_what_does_not_say_so_is_read_to_the_bound(served: Served) -> None:
+async def test_undeclared_oversized_body_is_read_to_the_limit(served: Served) -> None:
     for path, most in (
         ("/v1/silences", USUAL_BYTES),
         ("/webhooks/twilio/status", USUAL_BYTES),
@@ -155,7 +155,7 @@ async def test_what_does_not_say_so_is_read_to_the_bound(served: Served) -> None
         assert most < sum(read) <= most + 10_000
 
 
-async def test_who_hangs_up_leaves_no_traceback(
+async def test_disconnect_leaves_no_traceback(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def hang_up() -> dict[str, Any]:
@@ -172,7 +172,7 @@ async def test_who_hangs_up_leaves_no_traceback(
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
-async def test_wrong_keys_keep_no_right_key_of_their_network_out(served: Served) -> None:
+async def test_wrong_keys_do_not_block_valid_ones_of_the_network(served: Served) -> None:
     served.app.state.rates.wrong._now_s = lambda: 0.0
     wrong = {"Authorization": "Bearer ak_0_0"}
     answers = [await served.http.get("/v1/alerts/x", headers=wrong) for _ in range(110)]
@@ -181,7 +181,7 @@ async def test_wrong_keys_keep_no_right_key_of_their_network_out(served: Served)
     assert (await served.http.get("/v1/alerts/x", headers=served.auth)).status_code == 404
 
 
-async def test_a_network_that_asks_too_often_starves_itself_alone(served: Served) -> None:
+async def test_rate_limit_of_one_network_spares_others(served: Served) -> None:
     rate = served.app.state.rates.network
     rate._now_s = lambda: 0.0
     for _ in range(1_100):
@@ -205,7 +205,7 @@ async def test_a_network_that_asks_too_often_starves_itself_alone(served: Served
     assert status == 404
 
 
-async def test_a_key_that_asks_too_often_waits(served: Served) -> None:
+async def test_rate_limit_of_a_key(served: Served) -> None:
     served.app.state.rates.key = Rate(1, burst_s=3, now_s=lambda: 0.0)
     answers = [await served.http.get("/v1/alerts/x", headers=served.auth) for _ in range(5)]
     assert [a.status_code for a in answers] == [404, 404, 404, 429, 429]
@@ -213,7 +213,7 @@ async def test_a_key_that_asks_too_often_waits(served: Served) -> None:
     assert (await served.http.get("/v1/alerts/x", headers=other)).status_code == 404
 
 
-def test_a_rate_comes_back_with_time_and_forgets_who_came_long_ago() -> None:
+def test_rate_limit_recovers_and_forgets() -> None:
     now = 0.0
     rate = Rate(2, burst_s=2, now_s=lambda: now)
     for _ in range(4):
@@ -241,11 +241,11 @@ def test_a_rate_comes_back_with_time_and_forgets_who_came_long_ago() -> None:
         ("nobody", "unknown"),
     ],
 )
-def test_networks(address: str, expected: str) -> None:
+def test_network_of_address(address: str, expected: str) -> None:
     assert network(address) == expected
 
 
-async def test_who_is_refused_is_counted_and_logged_by_network(
+async def test_refusals_are_counted_and_logged_by_network(
     served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def refused() -> float:
@@ -263,7 +263,7 @@ async def test_who_is_refused_is_counted_and_logged_by_network(
 @pytest.mark.parametrize(
     "path", ["/webhooks/twilio/status", "/webhooks/twilio/message", "/healthz"]
 )
-async def test_what_twilio_signs_is_not_rate_limited(path: str) -> None:
+async def test_twilio_webhooks_are_not_rate_limited(path: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(status_code=204)(scope, receive, send)
 

@@ -34,7 +34,7 @@ async def ask(served: Served, alert: str, body: object = None, **headers: str) -
     )
 
 
-async def test_cancelling_ends_it_and_names_the_notice(served: Served, alert_xml: bytes) -> None:
+async def test_cancel_ends_alert_and_returns_notice(served: Served, alert_xml: bytes) -> None:
     alert = await submit(served, alert_xml)
     answer = await ask(served, "example-flood-0001", {"false_alarm": True, "reason": "A test."})
     assert answer.status_code == 202
@@ -49,7 +49,7 @@ async def test_cancelling_ends_it_and_names_the_notice(served: Served, alert_xml
     assert (again.json()["notice"], again.json()["ended"]) == (None, [])
 
 
-async def test_the_same_key_answers_as_the_first_time(served: Served, alert_xml: bytes) -> None:
+async def test_cancel_repeats_answer_for_idempotency_key(served: Served, alert_xml: bytes) -> None:
     alert = await submit(served, alert_xml)
     first = await ask(served, alert, {"reason": "Over."}, **{"Idempotency-Key": "k"})
     again = await ask(served, alert, {"reason": "Over."}, **{"Idempotency-Key": "k"})
@@ -59,7 +59,9 @@ async def test_the_same_key_answers_as_the_first_time(served: Served, alert_xml:
     assert other.status_code == 422
 
 
-async def test_a_dry_run_and_bad_input_change_nothing(served: Served, alert_xml: bytes) -> None:
+async def test_cancel_dry_run_and_bad_input_change_nothing(
+    served: Served, alert_xml: bytes
+) -> None:
     alert = await submit(served, alert_xml)
     dry = await ask(served, alert, {"dry_run": True})
     assert (dry.status_code, dry.json()["ended"], dry.json()["notice"]) == (200, [alert], None)
@@ -92,7 +94,7 @@ def typed(
     return run
 
 
-async def test_the_command(served: Served, alert_xml: bytes, typed: Type) -> None:
+async def test_cancel_command(served: Served, alert_xml: bytes, typed: Type) -> None:
     async def run(*words: str) -> tuple[int, str]:
         # The command has an event loop of its own.
         return await asyncio.to_thread(typed, *words)

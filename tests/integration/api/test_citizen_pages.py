@@ -48,7 +48,7 @@ async def consent(served: Served, address_id: int) -> bool | None:
         return await c.scalar(select(address.c.consent).where(address.c.id == address_id))
 
 
-async def test_the_alert_in_the_readers_language(served: Served, alert_xml: bytes) -> None:
+async def test_page_is_in_the_reader_language(served: Served, alert_xml: bytes) -> None:
     url = f"/a/{await submit(served, alert_xml)}"
     english = await served.http.get(url)
     assert '<html lang="en-GB" dir="ltr">' in english.text
@@ -65,7 +65,7 @@ async def code_of(served: Served, id_: str) -> str:
         return str(await c.scalar(select(alert_table.c.code).where(alert_table.c.id == UUID(id_))))
 
 
-async def test_a_short_link_shows_what_the_long_one_shows(served: Served, alert_xml: bytes) -> None:
+async def test_short_link_shows_the_same_page(served: Served, alert_xml: bytes) -> None:
     id_ = await submit(served, alert_xml)
     code = await code_of(served, id_)
     assert re.fullmatch(CODE, code)
@@ -83,7 +83,7 @@ async def test_a_short_link_shows_what_the_long_one_shows(served: Served, alert_
 
 
 @pytest.mark.parametrize("state", ["held", "recorded"])
-async def test_a_short_link_hides_what_was_not_issued(
+async def test_short_link_of_unissued_alert_is_404(
     served: Served, alert_xml: bytes, state: str
 ) -> None:
     id_ = await submit(served, alert_xml)
@@ -94,7 +94,7 @@ async def test_a_short_link_hides_what_was_not_issued(
     assert (await served.http.get(f"/{await code_of(served, id_)}")).status_code == 404
 
 
-async def test_a_short_link_to_a_drill_is_kept_by_nobody(served: Served, alert_xml: bytes) -> None:
+async def test_short_link_of_drill_is_not_cached(served: Served, alert_xml: bytes) -> None:
     await an_address(served)
     await enrol(served, "a")
     id_ = await submit(served, drill_of(alert_xml))
@@ -106,7 +106,7 @@ async def test_a_short_link_to_a_drill_is_kept_by_nobody(served: Served, alert_x
     )
 
 
-async def test_times_have_words_and_the_senders_offset(served: Served, alert_xml: bytes) -> None:
+async def test_times_have_words_and_sender_offset(served: Served, alert_xml: bytes) -> None:
     page = (await served.http.get(f"/a/{await submit(served, alert_xml)}?lang=en")).text
     assert re.search(r">Valid until \w+, \d+ \w+ \d{4}, \d\d:\d\d \(UTC\+1\)</time>", page)
     arabic = (await served.http.get(f"/a/{await submit(served, alert_xml)}?lang=ar")).text
@@ -129,7 +129,7 @@ async def enrol(served: Served, *refs: str) -> None:
             await rosters.add(c, "lighthouse", refs, source="asked", by="test")
 
 
-async def test_an_exercise_is_seen_by_its_own_link_only(served: Served, alert_xml: bytes) -> None:
+async def test_drill_is_visible_only_by_own_link(served: Served, alert_xml: bytes) -> None:
     await an_address(served)
     await enrol(served, "a")
     id_ = await submit(served, drill_of(alert_xml))
@@ -143,7 +143,7 @@ async def test_an_exercise_is_seen_by_its_own_link_only(served: Served, alert_xm
     assert "SIMULACRO" in await own_page(served, id_, "es")
 
 
-async def test_a_page_of_ones_own_cannot_be_guessed(served: Served, alert_xml: bytes) -> None:
+async def test_own_page_link_cannot_be_guessed(served: Served, alert_xml: bytes) -> None:
     id_ = await submit(served, alert_xml)
     token = served.runtime.links.page(UUID(id_))
     other = Links(b"another key" * 3).page(UUID(id_))
@@ -152,7 +152,7 @@ async def test_a_page_of_ones_own_cannot_be_guessed(served: Served, alert_xml: b
         assert (await served.http.get(f"/x/{bad}")).status_code == 404, bad
 
 
-async def test_an_alert_for_a_closed_group_says_so(served: Served, alert_xml: bytes) -> None:
+async def test_page_of_closed_group_alert_says_so(served: Served, alert_xml: bytes) -> None:
     closed = alert_xml.replace(
         b"<scope>Public</scope>",
         b"<scope>Restricted</scope><restriction>Crews</restriction><addresses>crews</addresses>",
@@ -177,7 +177,7 @@ async def test_an_alert_for_a_closed_group_says_so(served: Served, alert_xml: by
         ("completed", True, True, ""),
     ],
 )
-async def test_what_was_not_issued_is_not_public(
+async def test_unissued_alert_is_not_public(
     served: Served, alert_xml: bytes, state: str, planned: bool, public: bool, words: str
 ) -> None:
     """Held until it ran out, or cancelled before anybody was told: nobody was to see it."""
@@ -195,7 +195,7 @@ async def test_what_was_not_issued_is_not_public(
         assert words in answer.text
 
 
-async def test_leaving_drills_leaves_real_alerts_alone(served: Served) -> None:
+async def test_leaving_drills_keeps_real_alerts(served: Served) -> None:
     id_ = await an_address(served)
     await enrol(served, "a")
     url = f"/u/{served.runtime.links.token(id_, Purpose.DRILL)}"
@@ -211,7 +211,7 @@ async def test_leaving_drills_leaves_real_alerts_alone(served: Served) -> None:
     assert (await served.http.post(url)).status_code == 200
 
 
-async def test_leaving_real_alerts_by_an_old_link(served: Served) -> None:
+async def test_leaving_by_old_link_works(served: Served) -> None:
     """A mail lives for years: its link works as it was spelt before links had purposes."""
     id_ = await an_address(served)
     async with served.runtime.db.begin() as c:
@@ -235,7 +235,7 @@ def drill_of(alert_xml: bytes) -> bytes:
     )
 
 
-async def test_a_drill_without_a_roster_is_refused(served: Served, alert_xml: bytes) -> None:
+async def test_drill_without_roster_is_refused(served: Served, alert_xml: bytes) -> None:
     nobody = alert_xml.replace(b">Actual<", b">Test<")
     unknown = drill_of(alert_xml).replace(b"lighthouse", b'lighthouse "night shift"')
     assert "There is no roster lighthouse, night shift. There is none" in (
@@ -258,13 +258,13 @@ async def refusal(served: Served, body: bytes) -> str:
     return str(answer.json()["detail"])
 
 
-async def test_a_markup_in_an_alert_stays_text(served: Served, alert_xml: bytes) -> None:
+async def test_markup_in_alert_stays_text(served: Served, alert_xml: bytes) -> None:
     evil = alert_xml.replace(b"Go uphill", b"&lt;script&gt;alert(1)&lt;/script&gt; Go uphill")
     page = (await served.http.get(f"/a/{await submit(served, evil)}")).text
     assert "<script>" not in page
 
 
-async def test_leaving_takes_one_press_and_no_look(served: Served) -> None:
+async def test_leaving_takes_one_post_and_no_get(served: Served) -> None:
     id_ = await an_address(served)
     url = f"/u/{served.runtime.links.token(id_)}"
     asked = await served.http.get(url)
@@ -307,7 +307,7 @@ async def test_the_end_of_an_alert_is_said_in_the_readers_language(
         assert f'<p class="banner" role="status" lang="ar" dir="rtl">{banner}</p>' in page
 
 
-async def test_the_same_link_takes_it_back(served: Served) -> None:
+async def test_leaving_is_undone_by_the_same_link(served: Served) -> None:
     """A forwarded mail must not silence its owner for good."""
     id_ = await an_address(served)
     url = f"/u/{served.runtime.links.token(id_)}"
@@ -335,7 +335,7 @@ async def test_the_same_link_takes_it_back(served: Served) -> None:
         ({"suspended_reason": "dead-address"}, "could not be delivered"),
     ],
 )
-async def test_nothing_is_promised_to_an_address_that_is_not_used(
+async def test_return_promises_nothing_to_unused_address(
     served: Served, against: dict[str, object], said: str
 ) -> None:
     id_ = await an_address(served)
@@ -352,7 +352,7 @@ async def test_nothing_is_promised_to_an_address_that_is_not_used(
     assert "Ask the office where you registered" in back.text
 
 
-async def test_leaving_counts_for_every_row_of_the_address(served: Served) -> None:
+async def test_leaving_applies_to_every_row_of_the_address(served: Served) -> None:
     id_ = await an_address(served)
     async with served.runtime.db.begin() as c:
         who = await c.scalar(
@@ -369,7 +369,7 @@ async def test_leaving_counts_for_every_row_of_the_address(served: Served) -> No
     assert await consent(served, id_) is True
 
 
-async def test_a_link_of_a_drill_takes_nothing_back(served: Served) -> None:
+async def test_drill_link_undoes_nothing(served: Served) -> None:
     id_ = await an_address(served)
     await served.http.post(f"/u/{served.runtime.links.token(id_)}")
     drill = f"/u/{served.runtime.links.token(id_, Purpose.DRILL)}"
@@ -379,7 +379,7 @@ async def test_a_link_of_a_drill_takes_nothing_back(served: Served) -> None:
     assert "Stop exercises?" in (await served.http.get(drill)).text
 
 
-async def test_a_token_nobody_made_changes_nothing(served: Served) -> None:
+async def test_forged_token_changes_nothing(served: Served) -> None:
     id_ = await an_address(served)
     token = served.runtime.links.token(id_)
     for bad in (token[:-1] + ("A" if token[-1] != "A" else "B"), "x", "é"):
@@ -388,7 +388,7 @@ async def test_a_token_nobody_made_changes_nothing(served: Served) -> None:
     assert await consent(served, id_) is True
 
 
-async def test_caches_keep_a_public_page_for_a_second(served: Served, alert_xml: bytes) -> None:
+async def test_public_page_is_cached_for_a_second(served: Served, alert_xml: bytes) -> None:
     now = [0.0]
     served.app.state.page_cache = PageCache(now_s=lambda: now[0])
     url = f"/a/{await submit(served, alert_xml)}"
@@ -413,7 +413,7 @@ async def test_caches_keep_a_public_page_for_a_second(served: Served, alert_xml:
     assert "This alert has been cancelled." in ended.text
 
 
-async def test_every_page_answers_to_head(served: Served, alert_xml: bytes) -> None:
+async def test_head_equals_get_without_body(served: Served, alert_xml: bytes) -> None:
     alert_id = await submit(served, alert_xml)
     for url in (f"/a/{alert_id}", "/citizen.css", "/u/x", "/x/x"):
         head, full = await served.http.head(url), await served.http.get(url)
@@ -421,7 +421,7 @@ async def test_every_page_answers_to_head(served: Served, alert_xml: bytes) -> N
         assert head.headers["cache-control"] == full.headers["cache-control"]
 
 
-async def test_what_is_no_page_is_said_on_one(served: Served) -> None:
+async def test_unknown_page_is_an_html_404(served: Served) -> None:
     for url in ("/a/x", "/a/0b0e7a54-5d6e-4c8e-9a34-6f3f0f6f5a11", "/x/x", "/u/x"):
         answer = await served.http.get(url + "?lang=" + "x" * 100)
         assert answer.status_code == 404
@@ -429,13 +429,13 @@ async def test_what_is_no_page_is_said_on_one(served: Served) -> None:
         assert "no-store" in answer.headers["cache-control"]
 
 
-async def test_leaving_is_never_kept(served: Served) -> None:
+async def test_leave_page_is_never_cached(served: Served) -> None:
     token = served.runtime.links.token(await an_address(served), Purpose.LEAVE)
     for answer in (await served.http.get(f"/u/{token}"), await served.http.post(f"/u/{token}")):
         assert answer.status_code == 200
         assert "no-store" in answer.headers["cache-control"]
 
 
-async def test_https_is_asked_for_where_it_is_spoken(served: Served) -> None:
+async def test_hsts_is_sent_over_https(served: Served) -> None:
     answer = await served.http.get("/citizen.css")
     assert answer.headers["strict-transport-security"] == "max-age=31536000"

@@ -38,7 +38,7 @@ async def submit(served: Served, body: bytes, auth: dict[str, str] | None = None
     return document
 
 
-async def test_a_held_alert_needs_another_person(
+async def test_held_alert_needs_another_person(
     served: Served, second: dict[str, str], alert_xml: bytes
 ) -> None:
     async with served.runtime.db.begin() as connection:
@@ -66,7 +66,7 @@ async def test_a_held_alert_needs_another_person(
     assert again.status_code == 409
 
 
-async def test_every_rule_says_its_answer(
+async def test_explain_shows_answer_of_every_rule(
     served: Served, second: dict[str, str], alert_xml: bytes
 ) -> None:
     first = await submit(served, alert_xml)

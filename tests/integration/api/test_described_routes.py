@@ -19,7 +19,7 @@ _EXAMPLES = size(8, 100, "SCHEMATHESIS_EXAMPLES")
 
 
 @pytest.mark.timeout(3600)
-async def test_every_request_of_the_description_is_answered_as_described(
+async def test_every_request_is_answered_as_described(
     served: Served,
 ) -> None:
     served.app.state.rates.network._each_s = 0.0

@@ -47,7 +47,7 @@ async def waiting(served: Served, count: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_two_are_under_way_at_once_and_one_of_a_key(served: Served, alert_xml: bytes) -> None:
+async def test_two_dry_runs_at_once_and_one_per_key(served: Served, alert_xml: bytes) -> None:
     auths = [served.auth, await another_key(served, "b"), await another_key(served, "c")]
     async with held_up(served):
         first = asyncio.create_task(dry_run(served, alert_xml, auths[0]))
@@ -64,13 +64,15 @@ async def test_two_are_under_way_at_once_and_one_of_a_key(served: Served, alert_
     assert (await dry_run(served, alert_xml, auths[2])).status_code == 200
 
 
-async def test_one_counts_as_many_requests(served: Served, alert_xml: bytes) -> None:
+async def test_dry_run_counts_as_several_requests(served: Served, alert_xml: bytes) -> None:
     served.app.state.rates.key = Rate(10, burst_s=3, now_s=lambda: 0.0)
     statuses = [(await dry_run(served, alert_xml, served.auth)).status_code for _ in range(3)]
     assert statuses == [200, 200, 429]
 
 
-async def test_no_connection_that_is_free(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dry_run_without_free_connection_is_503(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool = served.runtime.db._engine.sync_engine.pool
     monkeypatch.setattr(pool, "_timeout", 0.05)
     async with AsyncExitStack() as lent:

@@ -88,7 +88,7 @@ async def callers(served: Served) -> dict[str, dict[str, str]]:
     return found
 
 
-async def test_everybody_at_every_route(
+async def test_every_key_at_every_route(
     served: Served,
     callers: dict[str, dict[str, str]],
     alert_xml: bytes,
@@ -196,7 +196,9 @@ async def test_odd_bodies_at_every_route(served: Served, caplog: pytest.LogCaptu
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
-async def test_noise_at_every_route(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+async def test_random_bytes_at_every_route(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
     """Bytes by chance where names, values and bodies stand."""
     rng = Random(7)
     everything = await served.person("everybody", *RIGHTS)
@@ -215,7 +217,7 @@ async def test_noise_at_every_route(served: Served, caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize(
     "host", ["evil.example", "", "[", "[::1", "a b", "x:y:z", "h" * 10_000, "\xff", "a/../b"]
 )
-async def test_a_host_leads_nobody_elsewhere(served: Served, host: str) -> None:
+async def test_host_header_is_never_reflected(served: Served, host: str) -> None:
     async def nothing() -> dict[str, object]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -229,7 +231,7 @@ async def test_a_host_leads_nobody_elsewhere(served: Served, host: str) -> None:
             assert host not in body.decode("latin-1") or len(host) < 4 or host in url
 
 
-async def test_nobody_is_told_where_the_engines_are(served: Served) -> None:
+async def test_engine_addresses_are_never_disclosed(served: Served) -> None:
     await served.runtime.db.close()
     address = str(served.runtime.db._conninfo)
     parts = [p for p in address.replace("?", "/").replace("&", "/").split("/") if len(p) > 5]

@@ -66,7 +66,7 @@ def shape(value: object) -> object:
     return "number" if type(value) in (int, float) else type(value).__name__
 
 
-async def test_examples_are_answers(
+async def test_examples_match_real_answers(
     served: Served, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(served, await served.person("ada", *sorted(RIGHTS)))

@@ -29,7 +29,7 @@ async def held_gauge(served: Served) -> dict[str, str]:
     return dict(line.rsplit(" ", 1) for line in lines if line.startswith("alerting_alerts_held{"))
 
 
-async def test_an_approver_finds_what_waits(served: Served, alert_xml: bytes) -> None:
+async def test_approver_lists_held_alerts(served: Served, alert_xml: bytes) -> None:
     assert set((await held_gauge(served)).values()) == {"0"}
     for n in range(2):
         await submit(served, alert_xml.replace(b"flood-0001", b"flood-%d" % n))
@@ -55,7 +55,7 @@ async def test_an_approver_finds_what_waits(served: Served, alert_xml: bytes) ->
     assert answer.json() == {"alerts": [], "next": None}
 
 
-async def test_it_needs_the_right_to_read(served: Served) -> None:
+async def test_list_needs_the_read_right(served: Served) -> None:
     assert (await served.http.get("/v1/alerts")).status_code == 401
     async with served.runtime.db.begin() as c:
         key = await api_keys.create(c, "mute", ["submit"], senders=("*",), by=internal("test"))
@@ -76,15 +76,13 @@ async def test_it_needs_the_right_to_read(served: Served) -> None:
         "after=nothing",
     ],
 )
-async def test_what_cannot_be_asked_is_refused_in_words(served: Served, query: str) -> None:
+async def test_list_refuses_bad_query(served: Served, query: str) -> None:
     answer = await served.http.get(f"/v1/alerts?{query}", headers=served.auth)
     assert answer.status_code == 422
     assert answer.json()["detail"]
 
 
-async def test_a_status_says_what_it_is_and_that_nobody_heard(
-    served: Served, alert_xml: bytes
-) -> None:
+async def test_status_says_nobody_was_reached(served: Served, alert_xml: bytes) -> None:
     sent = await submit(served, alert_xml)
     await work(served)
     found = (await served.http.get(f"/v1/alerts/{sent['id']}", headers=served.auth)).json()

@@ -81,7 +81,7 @@ async def test_stop_and_start_of_a_number(household: Served) -> None:
 
 
 @pytest.mark.parametrize("language", sorted(table()))
-async def test_words_of_every_language_we_speak(household: Served, language: str) -> None:
+async def test_keywords_of_every_language(household: Served, language: str) -> None:
     words = WORDS[language]
     for stop in words["stop"]:
         for spelt in (stop, stop.upper(), f" {stop.title()}. "):
@@ -99,7 +99,7 @@ async def test_words_of_every_language_we_speak(household: Served, language: str
         await say(household, words["stop"][0])
 
 
-async def test_one_answers_in_the_language_of_the_word(household: Served) -> None:
+async def test_reply_is_in_the_language_of_the_keyword(household: Served) -> None:
     assert await say(household, "arret") == [WORDS["fr"]["stopped"]]
     assert await say(household, "DÉMARRER") == [WORDS["fr"]["started"]]
     assert await say(household, "hilfe!") == [WORDS["de"]["helped"]]
@@ -123,7 +123,7 @@ async def test_one_answers_in_the_language_of_the_word(household: Served) -> Non
         "\u202e",
     ],
 )
-async def test_anything_else_changes_nothing(household: Served, text: str) -> None:
+async def test_other_text_changes_nothing(household: Served, text: str) -> None:
     assert await say(household, text) == []
     assert await consenting(household) == 3
     await say(household, "stop")
@@ -140,7 +140,7 @@ async def test_anything_else_changes_nothing(household: Served, text: str) -> No
         ("a word of the operator's own", {"OptOutType": "STOP"}),
     ],
 )
-async def test_what_twilio_answers_is_answered_once(
+async def test_keyword_answered_by_twilio_gets_no_reply(
     household: Served, text: str, more: dict[str, str]
 ) -> None:
     assert await say(household, text, **more) == []
@@ -154,20 +154,20 @@ async def test_help_changes_nothing_and_is_answered_once(household: Served) -> N
     assert await consenting(household) == 3
 
 
-async def test_what_comes_twice_is_done_once(household: Served) -> None:
+async def test_repeated_message_is_applied_once(household: Served) -> None:
     await say(household, "stopp", sid="SMone")
     await say(household, "start", sid="SMtwo")
     assert await say(household, "stopp", sid="SMone") == []
     assert await consenting(household) == 3
 
 
-async def test_a_stop_of_a_number_nobody_has_yet_is_kept(served: Served) -> None:
+async def test_stop_of_unknown_number_is_stored(served: Served) -> None:
     await say(served, "stop")
     async with served.runtime.db.begin() as c:
         assert await suppressions.of_endpoint(c, Endpoint("sms", NUMBER)) is not None
 
 
-async def test_a_start_promises_nothing_to_a_number_that_is_not_used(served: Served) -> None:
+async def test_start_promises_nothing_to_unused_number(served: Served) -> None:
     assert await say(served, "starten") == [WORDS["de"]["unregistered"]]
     async with served.runtime.db.begin() as c:
         who = await c.scalar(
@@ -181,19 +181,19 @@ async def test_a_start_promises_nothing_to_a_number_that_is_not_used(served: Ser
     assert await say(served, "starten") == [WORDS["de"]["started"]]
 
 
-def test_every_language_has_every_answer() -> None:
+def test_every_language_has_every_reply() -> None:
     answers = [words[said] for words in WORDS.values() for said in ("started", "unregistered")]
     assert all(answers)
     assert len(set(answers)) == len(answers)
 
 
 @pytest.mark.parametrize("sender", ["", "20457", "AUTHORITY", "whatsapp:+447700900123", "+0123"])
-async def test_a_sender_that_is_no_number_changes_nothing(household: Served, sender: str) -> None:
+async def test_sender_that_is_no_number_changes_nothing(household: Served, sender: str) -> None:
     assert await say(household, "stopp", From=sender) == []
     assert await consenting(household) == 3
 
 
-async def test_a_number_brings_its_dead_addresses_back(household: Served) -> None:
+async def test_start_restores_dead_addresses(household: Served) -> None:
     async with household.runtime.db.begin() as c:
         await c.execute(address.update().values(suspended_reason="dead-address"))
     await say(household, "start")
@@ -202,7 +202,7 @@ async def test_a_number_brings_its_dead_addresses_back(household: Served) -> Non
         assert list(await c.scalars(query)) == [NUMBER, NUMBER]
 
 
-async def test_nothing_twilio_did_not_sign_is_taken(household: Served) -> None:
+async def test_unsigned_message_is_refused(household: Served) -> None:
     form = {"MessageSid": "SM1", "From": NUMBER, "Body": "STOP"}
     for headers in ({}, {"X-Twilio-Signature": "AAAA"}):
         answer = await household.http.post(PATH, data=form, headers=headers)
@@ -211,7 +211,7 @@ async def test_nothing_twilio_did_not_sign_is_taken(household: Served) -> None:
     assert await consenting(household) == 3
 
 
-async def test_the_scheduler_writes_down_who_left(household: Served, tmp_path: Path) -> None:
+async def test_scheduler_writes_the_stop_list(household: Served, tmp_path: Path) -> None:
     path = tmp_path / "stops.jsonl"
     async with background_task(_keep_stop_list(household.runtime, str(path))):
         await say(household, "stop")
@@ -223,7 +223,7 @@ async def test_the_scheduler_writes_down_who_left(household: Served, tmp_path: P
     assert (line["channel"], line["source"], line["lifted"]) == ("sms", "reply", False)
 
 
-async def test_a_copy_of_an_old_message_does_nothing(household: Served) -> None:
+async def test_replayed_old_message_changes_nothing(household: Served) -> None:
     await say(household, "Start", sid="SMstart")
     assert await say(household, "Stop.", sid="SMstop") == [WORDS["en"]["stopped"]]
     async with household.runtime.db.begin() as c:

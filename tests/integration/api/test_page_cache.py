@@ -53,7 +53,7 @@ async def issue(served: Served, body: bytes) -> tuple[str, str]:
     return id_, f"/{code}"
 
 
-async def test_many_readers_cost_one_parse_and_a_page_for_each_language(
+async def test_cache_parses_once_and_keeps_a_page_per_language(
     served: Served, alert_xml: bytes, done: Counter[str], seconds: list[float]
 ) -> None:
     id_, code = await issue(served, alert_xml)
@@ -74,7 +74,7 @@ async def test_many_readers_cost_one_parse_and_a_page_for_each_language(
     assert done["alert_page"] <= 5
 
 
-async def test_an_end_is_seen_within_a_second(
+async def test_cache_shows_an_end_within_a_second(
     served: Served, alert_xml: bytes, done: Counter[str], seconds: list[float]
 ) -> None:
     id_, code = await issue(served, alert_xml)
@@ -96,7 +96,7 @@ async def test_an_end_is_seen_within_a_second(
     assert (await served.http.get(code)).status_code == 404
 
 
-async def test_what_is_not_there_is_not_remembered(served: Served, seconds: list[float]) -> None:
+async def test_cache_keeps_no_missing_page(served: Served, seconds: list[float]) -> None:
     for _ in range(10):
         assert (await served.http.get(f"/a/{uuid4()}")).status_code == 404
     memory: PageCache = served.app.state.page_cache
@@ -104,7 +104,7 @@ async def test_what_is_not_there_is_not_remembered(served: Served, seconds: list
     assert not memory._turns
 
 
-async def test_the_memory_is_bounded(
+async def test_cache_is_bounded(
     served: Served, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served.app.state.page_cache = memory = PageCache(most_bytes=20_000)

@@ -13,7 +13,7 @@ from alerting.dispatch.prune import Pruner
 
 
 @pytest.mark.usefixtures("redis_url")
-async def test_a_pruned_alert_is_gone_and_its_document_is_not(
+async def test_pruned_alert_is_gone_but_its_document_stays(
     served: Served, alert_xml: bytes
 ) -> None:
     headers = served.auth | {

@@ -46,13 +46,13 @@ async def test_submit_status_and_deliveries(served: Served, alert_xml: bytes) ->
     assert read(cap.content).alerts[0].identifier == "example-flood-0001"
 
 
-async def test_json_is_taken_as_well(served: Served, alert_xml: bytes) -> None:
+async def test_submit_accepts_json(served: Served, alert_xml: bytes) -> None:
     body = json.dumps(to_json(read(alert_xml).alerts[0])).encode()
     status, document = await post(served, body, **{"Content-Type": "application/json"})
     assert status == 202, document
 
 
-async def test_a_sender_may_insist(served: Served, alert_xml: bytes) -> None:
+async def test_submit_with_tell_again(served: Served, alert_xml: bytes) -> None:
     answer = await served.http.post(
         "/v1/alerts?now=true&tell_again=true", content=alert_xml, headers={**served.auth, **XML}
     )
@@ -61,7 +61,7 @@ async def test_a_sender_may_insist(served: Served, alert_xml: bytes) -> None:
     assert all(i.tell_again for i in read(cap.content).alerts[0].infos)
 
 
-async def test_a_dry_run_changes_nothing(served: Served, alert_xml: bytes) -> None:
+async def test_submit_dry_run_changes_nothing(served: Served, alert_xml: bytes) -> None:
     address = "/v1/alerts?now=true&dry_run=true"
     answer = await served.http.post(address, content=alert_xml, headers={**served.auth, **XML})
     assert answer.status_code == 200, answer.text
@@ -77,7 +77,7 @@ async def test_a_dry_run_changes_nothing(served: Served, alert_xml: bytes) -> No
             assert await c.scalar(select(func.count()).select_from(table)) == 0, table
 
 
-async def test_a_mistyped_word_is_refused_in_xml_as_in_json(
+async def test_submit_refuses_mistyped_word_in_xml_and_json(
     served: Served, alert_xml: bytes
 ) -> None:
     body = to_json(read(alert_xml).alerts[0])
@@ -91,7 +91,7 @@ async def test_a_mistyped_word_is_refused_in_xml_as_in_json(
         assert "Did you mean Severe?" in str(problem["detail"])
 
 
-async def test_the_same_key_never_submits_twice(served: Served, alert_xml: bytes) -> None:
+async def test_submit_is_idempotent_by_key(served: Served, alert_xml: bytes) -> None:
     first = await post(served, alert_xml, **{"Idempotency-Key": "k1"})
     again = await post(served, alert_xml, **{"Idempotency-Key": "k1"})
     assert (first[0], again[0]) == (202, 200)
@@ -110,7 +110,7 @@ async def test_the_same_key_never_submits_twice(served: Served, alert_xml: bytes
         (b" " * 2_000_001, {}, 413, "larger than 2,000,000 bytes"),
     ],
 )
-async def test_bad_input_is_a_problem_and_changes_nothing(
+async def test_submit_refuses_bad_input_unchanged(
     served: Served, body: bytes, headers: dict[str, str], status: int, words: str
 ) -> None:
     got, problem = await post(served, body, **headers)
@@ -121,7 +121,7 @@ async def test_bad_input_is_a_problem_and_changes_nothing(
         assert count.scalar() == 0
 
 
-async def test_every_route_needs_a_key_but_those_named_here(served: Served) -> None:
+async def test_every_route_needs_a_key_with_known_exceptions(served: Served) -> None:
     seen = set()
     for route in every_route(served.app.routes):
         path = getattr(route, "path", "")
@@ -136,7 +136,7 @@ async def test_every_route_needs_a_key_but_those_named_here(served: Served) -> N
     assert seen >= OPEN
 
 
-async def test_a_key_without_the_right_and_a_revoked_one(served: Served, alert_xml: bytes) -> None:
+async def test_key_without_right_and_revoked_key(served: Served, alert_xml: bytes) -> None:
     async with served.runtime.db.begin() as c:
         reader = await api_keys.create(c, "reader", ["read"], senders=("*",), by=internal("test"))
     answer = await served.http.post(
@@ -156,20 +156,22 @@ async def test_a_key_without_the_right_and_a_revoked_one(served: Served, alert_x
     ("method", "url", "status"),
     [("GET", "/nowhere", 404), ("DELETE", "/v1/alerts", 405), ("POST", "/v1/alarms/x/close", 401)],
 )
-async def test_every_error_is_a_problem(served: Served, method: str, url: str, status: int) -> None:
+async def test_every_error_is_a_problem_document(
+    served: Served, method: str, url: str, status: int
+) -> None:
     answer = await served.http.request(method, url)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == status
 
 
-async def test_an_unknown_alert_is_404(served: Served) -> None:
+async def test_unknown_alert_is_404(served: Served) -> None:
     answer = await served.http.get("/v1/alerts/unknown", headers=served.auth)
     said = "There is no alert unknown. `alerting list` (GET /v1/alerts) shows them."
     assert (answer.status_code, answer.json()["detail"]) == (404, said)
 
 
-async def test_machines_see_health_readiness_and_metrics(served: Served) -> None:
+async def test_health_readiness_and_metrics(served: Served) -> None:
     assert (await served.http.get("/healthz")).json() == {"status": "alive"}
     ready = await served.http.get("/readyz")
     assert ready.json() == {"ready": True, "schema": True, "database": True, "redis": True}
@@ -178,7 +180,7 @@ async def test_machines_see_health_readiness_and_metrics(served: Served) -> None
     assert 'route="/healthz",status="200"' in metrics
 
 
-async def test_the_reference_loads_nothing_from_elsewhere(served: Served) -> None:
+async def test_reference_page_is_complete_and_self_contained(served: Served) -> None:
     page = (await served.http.get("/docs")).text
     assert "/v1/alerts" in page
     for loads in ("<script", "<img", "src=", 'href="http', "url(", "@import"):
@@ -190,7 +192,7 @@ async def test_the_reference_loads_nothing_from_elsewhere(served: Served) -> Non
     assert (await served.http.get("/docs.css")).status_code == 200
 
 
-async def test_a_database_that_was_not_migrated_is_said_to_be(served: Served) -> None:
+async def test_database_without_migrations_is_reported(served: Served) -> None:
     async with served.runtime.db.begin() as connection:
         await connection.execute(text("alter table alarm rename to alarm_of_later"))
         await connection.execute(text("update alembic_version set version_num = '0001'"))

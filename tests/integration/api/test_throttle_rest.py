@@ -31,16 +31,14 @@ def a_silence(**changes: Any) -> dict[str, Any]:
     return document | changes
 
 
-async def test_the_default_policy_is_shown(served: Served) -> None:
+async def test_default_policy_is_shown(served: Served) -> None:
     answer = await served.http.get("/v1/policy", headers=served.auth)
     document = answer.json()
     assert (document["version"], document["toml"]) == (0, default_toml())
     assert document["policy"] == default_policy().model_dump(mode="json", by_alias=True)
 
 
-async def test_a_policy_is_set_with_who_and_why(
-    served: Served, coordinator: dict[str, str]
-) -> None:
+async def test_set_policy_records_who_and_why(served: Served, coordinator: dict[str, str]) -> None:
     for _ in range(2):
         answer = await served.http.put(
             "/v1/policy?note=Louder", content=TOML.encode(), headers=coordinator
@@ -54,9 +52,7 @@ async def test_a_policy_is_set_with_who_and_why(
         assert len(await store.history(connection)) == 1
 
 
-async def test_a_faulty_policy_is_a_problem_with_each_fault(
-    served: Served, coordinator: dict[str, str]
-) -> None:
+async def test_set_policy_reports_each_error(served: Served, coordinator: dict[str, str]) -> None:
     bad = b"[budget]\nspacing = 1\n[quiet]\nto = 7\n"
     answer = await served.http.put("/v1/policy", content=bad, headers=coordinator)
     assert answer.status_code == 422
@@ -73,7 +69,7 @@ async def test_a_faulty_policy_is_a_problem_with_each_fault(
         assert await store.history(connection) == []
 
 
-async def test_silences_are_made_listed_and_ended(
+async def test_silences_are_created_listed_and_ended(
     served: Served, coordinator: dict[str, str]
 ) -> None:
     body = a_silence(area={"circle": ["50,8 10"]})
@@ -107,7 +103,7 @@ async def test_silences_are_made_listed_and_ended(
         ({"for": "2h"}, "for"),
     ],
 )
-async def test_a_silence_that_is_wrong_is_refused(
+async def test_bad_silence_is_refused(
     served: Served, coordinator: dict[str, str], changes: dict[str, Any], words: str
 ) -> None:
     answer = await served.http.post("/v1/silences", json=a_silence(**changes), headers=coordinator)
@@ -117,7 +113,7 @@ async def test_a_silence_that_is_wrong_is_refused(
     assert listed.json() == {"silences": []}
 
 
-async def test_changing_needs_the_right(served: Served) -> None:
+async def test_changes_need_the_right(served: Served) -> None:
     asked = [
         await served.http.put("/v1/policy", content=TOML.encode(), headers=served.auth),
         await served.http.post("/v1/silences", json=a_silence(), headers=served.auth),

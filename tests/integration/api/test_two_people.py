@@ -252,7 +252,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-async def test_one_person_alone_sends_nothing_that_two_must(
+async def test_one_person_cannot_approve_own_alert(
     centre: Centre, way: Callable[[Centre], Awaitable[str]]
 ) -> None:
     alert_id = await way(centre)
@@ -264,7 +264,7 @@ async def test_one_person_alone_sends_nothing_that_two_must(
     assert notified == 0
 
 
-async def test_a_second_person_lets_it_go(centre: Centre) -> None:
+async def test_second_person_approves(centre: Centre) -> None:
     ada, ben = await centre.person("ada", "submit"), await centre.person("ben", "approve")
     alert_id = await centre.submit(await centre.key("ada-1", "submit", of=ada))
     one, other = [await centre.key(f"ben-{n}", "approve", of=ben) for n in range(2)]
@@ -288,7 +288,7 @@ async def test_a_second_person_lets_it_go(centre: Centre) -> None:
     assert tuple(found) == ("person:ada key:ada-1", ada.id, "person:ben key:ben-0", ben.id)
 
 
-async def test_whoever_only_made_both_keys_stands_in_nobodys_way(centre: Centre) -> None:
+async def test_maker_of_both_keys_does_not_block_approval(centre: Centre) -> None:
     chief = await centre.person("chief", *RIGHTS)
     maker = chief.principal
     ada, ben = await centre.person("ada", "submit"), await centre.person("ben", "approve")
@@ -297,7 +297,7 @@ async def test_whoever_only_made_both_keys_stands_in_nobodys_way(centre: Centre)
     assert await centre.approve(by_ben, alert_id) == 200
 
 
-async def test_a_policy_of_somebody_else_is_the_one_that_counts(centre: Centre) -> None:
+async def test_approval_uses_the_policy_in_force(centre: Centre) -> None:
     ada, ben = await centre.person("ada", "submit"), await centre.person("ben", "policy")
     answer = await centre.served.http.put(
         "/v1/policy",
@@ -309,7 +309,7 @@ async def test_a_policy_of_somebody_else_is_the_one_that_counts(centre: Centre) 
     assert await centre.state(alert_id) == "completed"
 
 
-async def test_a_stranger_uses_up_nobodys_credit(centre: Centre) -> None:
+async def test_foreign_alerts_do_not_use_up_the_allowance(centre: Centre) -> None:
     async with centre.served.runtime.db.begin() as c:
         few = "[storm]\nat_least = 2\nusual_factor = 2\n"
         await policies.set_live(c, few, by=internal("setup"))
@@ -329,7 +329,7 @@ async def test_a_stranger_uses_up_nobodys_credit(centre: Centre) -> None:
     assert await centre.state(await centre.submit(agency, name="a3")) != "held"
 
 
-async def test_a_person_ended_between_recognising_and_approving_approves_nothing(
+async def test_person_ended_meanwhile_cannot_approve(
     centre: Centre,
 ) -> None:
     await centre.person("chief", *RIGHTS)

@@ -32,7 +32,7 @@ async def receipts(served: Served) -> list[tuple[int, str]]:
         return [(row[0], row[1]) for row in rows]
 
 
-async def test_a_signed_report_is_kept_once(served: Served) -> None:
+async def test_signed_report_is_stored_once(served: Served) -> None:
     for _ in range(2):
         answer = await served.http.post(PATH, content=urlencode(FORM), headers=signed(served, FORM))
         assert answer.status_code == 204
@@ -49,7 +49,7 @@ async def test_a_signed_report_is_kept_once(served: Served) -> None:
         ({}, ""),
     ],
 )
-async def test_anything_twilio_did_not_sign_is_refused(
+async def test_unsigned_report_is_refused(
     served: Served, change: dict[str, str], body: str
 ) -> None:
     headers = signed(served, FORM) | change
@@ -58,7 +58,7 @@ async def test_anything_twilio_did_not_sign_is_refused(
     assert await receipts(served) == []
 
 
-async def test_a_report_for_another_delivery_needs_its_own_signature(served: Served) -> None:
+async def test_report_for_another_delivery_needs_its_signature(served: Served) -> None:
     answer = await served.http.post(
         PATH.replace("1024", "1025"), content=urlencode(FORM), headers=signed(served, FORM)
     )
@@ -72,14 +72,12 @@ async def test_a_report_for_another_delivery_needs_its_own_signature(served: Ser
         FORM | {"Empty": "", "Plus": "a+b c%20d"},
     ],
 )
-async def test_whatever_twilio_encodes_is_signed_as_it_meant_it(
-    served: Served, form: dict[str, str]
-) -> None:
+async def test_signature_covers_any_encoding(served: Served, form: dict[str, str]) -> None:
     answer = await served.http.post(PATH, content=urlencode(form), headers=signed(served, form))
     assert answer.status_code == 204
 
 
-async def test_the_query_is_signed_as_it_was_written(served: Served) -> None:
+async def test_signature_covers_the_query_as_written(served: Served) -> None:
     path = f"{PATH}&alert=a%2Fb%20c"
     for sent, status in ((path, 204), (path.replace("%2F", "/"), 403)):
         answer = await served.http.post(
@@ -89,7 +87,7 @@ async def test_the_query_is_signed_as_it_was_written(served: Served) -> None:
 
 
 @pytest.mark.parametrize("public", ["https://alerts.example.org:443", "https://alerts.example.org"])
-async def test_a_default_port_is_no_difference(served: Served, public: str) -> None:
+async def test_signature_ignores_default_port(served: Served, public: str) -> None:
     validator = RequestValidator(served.runtime.twilio_tokens[0])
     headers = signed(served, FORM) | {
         "X-Twilio-Signature": validator.compute_signature(public + PATH, FORM)
@@ -98,7 +96,7 @@ async def test_a_default_port_is_no_difference(served: Served, public: str) -> N
     assert answer.status_code == 204
 
 
-async def test_the_proxys_own_address_is_not_what_is_signed(served: Served) -> None:
+async def test_signature_of_proxy_address_is_refused(served: Served) -> None:
     inside = RequestValidator(served.runtime.twilio_tokens[0]).compute_signature(
         f"http://10.0.0.5:8080{PATH}", FORM
     )
@@ -112,7 +110,7 @@ async def test_the_proxys_own_address_is_not_what_is_signed(served: Served) -> N
     assert answer.status_code == 403
 
 
-async def test_every_refused_signature_is_counted(served: Served) -> None:
+async def test_refused_signatures_are_counted(served: Served) -> None:
     before = REGISTRY.get_sample_value("alerting_webhook_bad_signatures_total") or 0
     headers = signed(served, FORM) | {"X-Twilio-Signature": "nö".encode("latin-1")}
     answer = await served.http.post(PATH, content=urlencode(FORM), headers=headers)
@@ -121,7 +119,7 @@ async def test_every_refused_signature_is_counted(served: Served) -> None:
     assert after == before + 1
 
 
-async def test_a_body_too_large_for_twilio_is_not_read_to_its_end(served: Served) -> None:
+async def test_oversized_body_is_not_read(served: Served) -> None:
     form = FORM | {"Body": "x" * USUAL_BYTES}
     answer = await served.http.post(PATH, content=urlencode(form), headers=signed(served, form))
     assert answer.status_code == 413
@@ -142,7 +140,7 @@ async def test_a_body_too_large_for_twilio_is_not_read_to_its_end(served: Served
         (PATH, {"MessageStatus": "x" * 65}),
     ],
 )
-async def test_a_signed_report_that_names_nothing_of_ours_is_refused(
+async def test_signed_report_without_our_id_is_refused(
     served: Served, path: str, change: dict[str, str]
 ) -> None:
     form = FORM | change
@@ -154,7 +152,7 @@ async def test_a_signed_report_that_names_nothing_of_ours_is_refused(
     assert await receipts(served) == []
 
 
-async def test_an_account_without_a_token_signs_nothing(served: Served) -> None:
+async def test_account_without_token_signs_nothing(served: Served) -> None:
     real = replace(
         served.runtime,
         settings=served.runtime.settings.model_copy(update={"carriers": "real"}),
@@ -196,7 +194,7 @@ async def test_each_account_signs_with_its_own_token(served: Served) -> None:
         served.app.state.runtime = served.runtime
 
 
-async def test_a_burst_is_kept_in_few_transactions(served: Served) -> None:
+async def test_burst_is_stored_in_few_transactions(served: Served) -> None:
     async def post(n: int) -> int:
         path = PATH.replace("1024", str(n))
         answer = await served.http.post(
@@ -212,7 +210,7 @@ async def test_a_burst_is_kept_in_few_transactions(served: Served) -> None:
     assert transactions < 50
 
 
-async def test_one_the_database_refuses_does_not_take_the_others_with_it(served: Served) -> None:
+async def test_one_refused_receipt_does_not_lose_the_others(served: Served) -> None:
     intake = served.app.state.intake
     good = [NewReceipt("sms", n, "SM1", "sent", "") for n in range(20)]
     bad = NewReceipt("sms", 2**70, "SM1", "sent", "")

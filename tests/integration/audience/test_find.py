@@ -92,7 +92,7 @@ async def refs(db: Database, a: Alert) -> set[str]:
     return {names[r.citizen_id] for r in recipients}
 
 
-async def test_by_polygon_circle_and_geocode_each_once(db: Database) -> None:
+async def test_find_by_polygon_circle_and_geocode_once_each(db: Database) -> None:
     await populate(
         db,
         row("inside", (1.5, 1.5, 0), (1.6, 1.6, 0)),
@@ -109,7 +109,7 @@ async def test_by_polygon_circle_and_geocode_each_once(db: Database) -> None:
     assert len(ids) == len(set(ids))
 
 
-async def test_small_batches_find_the_same(db: Database) -> None:
+async def test_find_is_independent_of_batch_size(db: Database) -> None:
     await populate(db, *(row(f"c{i}", (1.5, 1.5, 0), (1.2, 1.2, 0)) for i in range(25)))
     a = alert(info(Area("x", (SQUARE,))))
     whole = await found(db, a)
@@ -117,7 +117,7 @@ async def test_small_batches_find_the_same(db: Database) -> None:
     assert sorted(await found(db, a, batch=3)) == sorted(whole)
 
 
-async def test_the_gravest_info_then_the_language(db: Database) -> None:
+async def test_find_prefers_most_severe_info_then_language(db: Database) -> None:
     await populate(db, row("es", (1.5, 1.5, 0), language="es"))
     wide = Area("wide", (SQUARE,))
     near = Area("near", (), (Circle(1.5, 1.5, 5),))
@@ -133,7 +133,7 @@ async def test_the_gravest_info_then_the_language(db: Database) -> None:
     assert (r.info_no, r.area_no) == (1, 0)
 
 
-async def test_addresses_come_in_the_citizens_order(db: Database) -> None:
+async def test_find_orders_addresses_as_the_citizen_does(db: Database) -> None:
     await populate(db, row("c", (1.5, 1.5, 0)))
     (r,) = await found(db, alert(info(Area("x", (SQUARE,)))))
     assert [(t.channel, t.usable) for t in r.targets] == [
@@ -143,7 +143,7 @@ async def test_addresses_come_in_the_citizens_order(db: Database) -> None:
     ]
 
 
-async def test_only_named_groups_hear_what_is_not_public(db: Database) -> None:
+async def test_find_non_public_alert_only_for_named_groups(db: Database) -> None:
     await populate(
         db,
         row("member", (1.5, 1.5, 0), groups=("blue",)),
@@ -161,7 +161,7 @@ async def test_only_named_groups_hear_what_is_not_public(db: Database) -> None:
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ACTUAL])
 @pytest.mark.parametrize("scope", list(Scope))
-async def test_only_members_of_named_rosters_hear_a_drill(
+async def test_find_drill_only_for_named_rosters(
     db: Database, status: Status, scope: Scope
 ) -> None:
     """A group of the same name is no roster, and who has left hears nothing."""
@@ -204,7 +204,7 @@ near_zero = st.floats(-0.5, 0.5).map(lambda v: round(v, 3))
     ),
     turn=st.sampled_from([0.0, 100.0, 180.0]),
 )
-async def test_against_every_citizen_looked_at_one_by_one(
+async def test_find_equals_brute_force(
     db: Database,
     ring: list[tuple[float, float]],
     circle: tuple[float, float, float],
@@ -231,7 +231,7 @@ async def test_against_every_citizen_looked_at_one_by_one(
 
 
 @pytest.mark.parametrize("end", [179.5, -179.5])
-async def test_an_edge_on_the_antimeridian_has_both_its_names(db: Database, end: float) -> None:
+async def test_find_edge_on_the_antimeridian(db: Database, end: float) -> None:
     await populate(db, row("east", (0.0, 180.0, 0.0)), row("west", (0.0, -180.0, 0.0)))
     seam = 180.0 if end > 0 else -180.0
     ring = ((-0.5, end), (0.5, end), (0.5, seam), (-0.5, seam), (-0.5, end))
@@ -239,7 +239,7 @@ async def test_an_edge_on_the_antimeridian_has_both_its_names(db: Database, end:
     assert found == {"east", "west"}
 
 
-async def test_more_areas_than_a_word_has_bits(db: Database) -> None:
+async def test_find_with_more_areas_than_bits_of_a_word(db: Database) -> None:
     """A citizen in the last of many areas, by two places and a geocode, counts once."""
     home, work = (30.5, 30.5, 0.0), (31.0, 30.5, 0.0)
     holds = (("A", "1"),)
@@ -252,7 +252,7 @@ async def test_more_areas_than_a_word_has_bits(db: Database) -> None:
     assert (code.area_no, code.places) == (71, geocode_bit(0))
 
 
-async def test_geocodes_of_one_citizen_are_told_apart(db: Database) -> None:
+async def test_find_tells_geocodes_of_one_citizen_apart(db: Database) -> None:
     """These two had one bit when bits were hashes."""
     await populate(db, row("both", geocodes=(("NUTS3", "DE21C"), ("NUTS3", "DE27B"))))
     areas = [Area(v, geocodes=(NamedValue("NUTS3", v),)) for v in ("DE21C", "DE27B")]
@@ -260,7 +260,7 @@ async def test_geocodes_of_one_citizen_are_told_apart(db: Database) -> None:
     assert seen == [geocode_bit(0), geocode_bit(1)]
 
 
-async def test_counting_is_never_too_few(db: Database) -> None:
+async def test_count_is_never_too_low(db: Database) -> None:
     await populate(db, *(row(f"c{i}", (1.5, 1.5, 0), (1.2, 1.2, 0)) for i in range(5)))
     a = alert(info(Area("x", (SQUARE,))))
     async with db.begin() as c:

@@ -24,7 +24,7 @@ async def who(db: Database, name: str, value: str) -> set[str]:
     return await refs(db, alert(info(area)))
 
 
-async def test_a_state_holds_its_counties_and_the_nation_its_states(db: Database) -> None:
+async def test_state_holds_counties_and_nation_holds_states(db: Database) -> None:
     await populate(
         db,
         row("county", geocodes=COUNTY),
@@ -41,7 +41,7 @@ async def test_a_state_holds_its_counties_and_the_nation_its_states(db: Database
     assert await who(db, "UGC", "TXC000") == {"zone"}
 
 
-async def test_several_spellings_of_one_citizen_count_once_in_any_batch(db: Database) -> None:
+async def test_several_spellings_count_once_in_any_batch(db: Database) -> None:
     rows = [
         row(f"c{n:03}", geocodes=(("SAME", f"048{n:03}"), ("same", f"48{n:03}"), ("UGC", "TXC001")))
         for n in range(1, 60)
@@ -53,9 +53,7 @@ async def test_several_spellings_of_one_citizen_count_once_in_any_batch(db: Data
         assert len(met) == len(set(met)) == 59
 
 
-async def test_what_people_sent_finds_who_lives_there(
-    db: Database, corpus: Path, tmp_path: Path
-) -> None:
+async def test_field_documents_find_residents(db: Database, corpus: Path, tmp_path: Path) -> None:
     folder = corpus / "field/geocodes"
     await import_file(db, folder / "reg.csv", errors=tmp_path / "errors.csv")
     by_state = {"exact": {"4A", "4B"}, "ugc-state": {"4B"}, "emma-lower": {"4C"}}
@@ -79,7 +77,7 @@ def test_postgresql_makes_the_same_keys(database_url: str, name: str, value: str
     assert row == (key_of(NamedValue(name, value)),)
 
 
-async def test_a_state_is_found_by_the_index(db: Database) -> None:
+async def test_state_is_found_by_the_index(db: Database) -> None:
     await populate(db, *(row(f"c{n}", geocodes=(("SAME", f"{n:06}"),)) for n in range(2000)))
     async with db.begin() as c:
         driver = await raw(c)

@@ -40,7 +40,7 @@ async def count(db: Database, table: object) -> int:
         return await c.scalar(select(func.count()).select_from(table)) or 0  # type: ignore[arg-type]
 
 
-async def test_a_second_import_changes_nothing(db: Database, file: Path) -> None:
+async def test_import_again_changes_nothing(db: Database, file: Path) -> None:
     first = await load(db, file)
     assert (first.added, first.changed, first.refused) == (2, 0, 0)
     assert [await count(db, t) for t in (citizen, address, place, citizen_geocode)] == [2, 3, 3, 1]
@@ -48,7 +48,7 @@ async def test_a_second_import_changes_nothing(db: Database, file: Path) -> None
     assert (again.added, again.changed, again.unchanged) == (0, 0, 2)
 
 
-async def test_a_changed_line_replaces_that_citizen_only(db: Database, file: Path) -> None:
+async def test_import_of_changed_line_replaces_that_citizen_only(db: Database, file: Path) -> None:
     await load(db, file)
     file.write_text(HEADER + GOOD.replace("a@example.org", "new@example.org"), encoding="utf-8")
     report = await load(db, file)
@@ -58,7 +58,7 @@ async def test_a_changed_line_replaces_that_citizen_only(db: Database, file: Pat
     assert mails == {"new@example.org", "b@example.org"}
 
 
-async def test_consent_a_citizen_withdrew_survives_the_register(db: Database, file: Path) -> None:
+async def test_import_keeps_withdrawn_consent(db: Database, file: Path) -> None:
     await load(db, file)
     async with db.begin() as c:
         id_ = await c.scalar(select(address.c.id).where(address.c.channel == "sms"))
@@ -132,7 +132,7 @@ async def test_consent_a_citizen_withdrew_survives_the_register(db: Database, fi
         ("a,en,,,,,,,,,,,", "ref: 'a' is on line 2 and on line 4; the first was used"),
     ],
 )
-async def test_a_bad_line_is_set_aside_with_its_number_and_reason(
+async def test_import_sets_bad_line_aside_with_reason(
     db: Database, file: Path, line: str, reason: str
 ) -> None:
     file.write_text(HEADER + GOOD + line + "\n", encoding="utf-8")
@@ -162,7 +162,7 @@ async def test_a_bad_line_is_set_aside_with_its_number_and_reason(
         (b"ref,caf\xe9\n", r"header line of .* is no UTF-8 text"),
     ],
 )
-async def test_a_file_that_is_none_changes_nothing(
+async def test_import_of_bad_file_changes_nothing(
     db: Database, file: Path, content: bytes, message: str
 ) -> None:
     file.write_bytes(content)
@@ -171,12 +171,12 @@ async def test_a_file_that_is_none_changes_nothing(
     assert await count(db, citizen) == 0
 
 
-async def test_a_missing_file_says_so(db: Database, tmp_path: Path) -> None:
+async def test_import_of_missing_file_is_refused(db: Database, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"none\.csv cannot be read: No such file"):
         await load(db, tmp_path / "none.csv")
 
 
-async def test_one_byte_of_another_encoding_costs_its_own_line(db: Database, file: Path) -> None:
+async def test_import_of_wrong_encoding_refuses_only_its_line(db: Database, file: Path) -> None:
     file.write_bytes(
         b"ref,places,sms\n"
         b"c1,,+447700900603\n"
@@ -189,7 +189,7 @@ async def test_one_byte_of_another_encoding_costs_its_own_line(db: Database, fil
     assert '3,"places: holds the byte 0xE9, which is no UTF-8 (é in Windows-1252).' in refused
 
 
-async def test_blank_rows_and_marks_of_byte_order_are_passed_over(db: Database, file: Path) -> None:
+async def test_import_skips_blank_rows_and_byte_order_marks(db: Database, file: Path) -> None:
     text = "\ufeff\ufeffref,sms\r\n\r\ni1,+447700900624\r\n,\r\n , \r\n"
     file.write_bytes(text.encode())
     report = await load(db, file)
@@ -207,14 +207,14 @@ async def test_blank_rows_and_marks_of_byte_order_are_passed_over(db: Database, 
         "+44 (0)7700 900618",
     ],
 )
-async def test_a_number_is_read_as_it_is_seen(db: Database, file: Path, written: str) -> None:
+async def test_import_normalises_numbers(db: Database, file: Path, written: str) -> None:
     file.write_text(f"ref,sms\nf,{written}\n", encoding="utf-8")
     assert (await load(db, file)).added == 1
     async with db.begin() as c:
         assert await c.scalar(select(address.c.endpoint)) == "+447700900618"
 
 
-async def test_a_key_that_comes_again_far_below(
+async def test_import_detects_repeated_key_far_below(
     db: Database, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "BATCH", 10)
@@ -230,7 +230,7 @@ async def test_a_key_that_comes_again_far_below(
     assert (again.added, again.changed, again.unchanged, again.refused) == (0, 0, 101, 2)
 
 
-def test_keys_are_found_again_however_many_there_are() -> None:
+def test_import_key_index_grows() -> None:
     seen = Seen()
     for start in range(0, 20_000, 700):
         keys = [f"k{n}" for n in range(start, start + 700)]
@@ -239,7 +239,7 @@ def test_keys_are_found_again_however_many_there_are() -> None:
     assert seen.earlier(["k19599", "no"]) == {"k19599": 19_599}
 
 
-async def test_a_dry_run_says_what_it_would_do(db: Database, file: Path) -> None:
+async def test_import_dry_run_changes_nothing(db: Database, file: Path) -> None:
     await load(db, file)
     file.write_text(
         HEADER + GOOD.replace("b,es", "b,fr") + "c,en,,,,,,,,,,c@example.org,\n,en,,,,,,,,,,,\n",
@@ -252,7 +252,7 @@ async def test_a_dry_run_says_what_it_would_do(db: Database, file: Path) -> None
     assert await count(db, citizen) == 3
 
 
-async def test_who_imported_what_is_in_the_audit(db: Database, file: Path) -> None:
+async def test_import_is_recorded_in_the_audit(db: Database, file: Path) -> None:
     for _ in range(2):
         await import_file(db, file, errors=file.with_suffix(".errors.csv"), actor="person:jo")
     async with db.begin() as c:
@@ -286,7 +286,7 @@ FIELD = {
 
 
 @pytest.mark.parametrize("name", FIELD)
-async def test_registers_as_people_have_them(
+async def test_import_of_field_registers(
     db: Database, tmp_path: Path, corpus: Path, name: str
 ) -> None:
     path = corpus / "field" / "register" / f"{name}.csv"

@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Run:
     return typed
 
 
-def test_they_are_in_the_directory_and_resemble_nobody(run: Run, database_url: str) -> None:
+def test_population_is_stored_and_synthetic(run: Run, database_url: str) -> None:
     code, out = run("generate", "2000", "--seed", "7", "--json")
     assert code == 0
     assert json.loads(out).items() >= {"citizens": 2000, "first": 0}.items()
@@ -61,7 +61,7 @@ def test_they_are_in_the_directory_and_resemble_nobody(run: Run, database_url: s
         assert channel != "email" or endpoint.endswith("@example.org")
 
 
-def test_more_go_on_after_those_who_are_there(run: Run) -> None:
+def test_population_grows_from_the_last(run: Run) -> None:
     run("generate", "30", "--json")
     code, out = run("generate", "20", "--json")
     assert (code, json.loads(out)["first"]) == (0, 30)
@@ -69,7 +69,7 @@ def test_more_go_on_after_those_who_are_there(run: Run) -> None:
     assert run("generate", "5")[1].startswith("5 synthetic citizens were added in ")
 
 
-def test_a_directory_of_real_people_is_left_alone(run: Run, database_url: str) -> None:
+def test_population_of_real_people_is_left_alone(run: Run, database_url: str) -> None:
     with psycopg.connect(database_url) as db:
         db.execute("insert into citizen (ref, channels) values ('register-1', '{sms}')")
     code, said = run("generate", "10")
@@ -79,12 +79,12 @@ def test_a_directory_of_real_people_is_left_alone(run: Run, database_url: str) -
     assert run("stats")[1].startswith("1 citizens")
 
 
-def test_an_area_without_ground_is_refused(run: Run) -> None:
+def test_population_area_without_land_is_refused(run: Run) -> None:
     code, said = run("generate", "10", "--area", "no-such-file.xml")
     assert (code, "cannot be read" in said) == (2, True)
 
 
-def test_they_live_in_towns_of_very_unequal_size() -> None:
+def test_population_lives_in_towns_of_unequal_size() -> None:
     batches = list(people(20_000, AREA, seed=3))
     lats = np.concatenate([b.lats for b in batches])
     lons = np.concatenate([b.lons for b in batches])
@@ -94,7 +94,7 @@ def test_they_live_in_towns_of_very_unequal_size() -> None:
     assert 0.6 < inside.mean() < 0.95
 
 
-def test_the_same_seed_makes_the_same_people(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_population_is_reproducible_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(populating, "BATCH", 100)
 
     def drawn(seed: int, first: int = 0) -> list[object]:

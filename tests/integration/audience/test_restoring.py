@@ -36,7 +36,7 @@ async def back(
         return [a.channel for a in found]
 
 
-async def test_a_dead_address(people: Database) -> None:
+async def test_restore_dead_address(people: Database) -> None:
     async with people.begin() as c:
         ids = [a.id for a in await directory.addresses_of(c, "a")]
         await directory.suspend(c, {"dead-address": ids})
@@ -49,7 +49,7 @@ async def test_a_dead_address(people: Database) -> None:
         await back(people)
 
 
-async def test_a_number_that_a_carrier_says_left_comes_back_in_every_row(
+async def test_restore_number_opted_out_by_carrier_in_every_row(
     people: Database,
 ) -> None:
     async with people.begin() as c:
@@ -67,7 +67,7 @@ async def test_a_number_that_a_carrier_says_left_comes_back_in_every_row(
         (Source.REPLY, "Its owner answered STOP, on 20"),
     ],
 )
-async def test_what_they_left_themselves_comes_back_when_they_ask(
+async def test_restore_own_opt_out_only_when_asked(
     people: Database, source: Source, sentence: str
 ) -> None:
     async with people.begin() as c:
@@ -80,7 +80,7 @@ async def test_what_they_left_themselves_comes_back_when_they_ask(
     assert await reasons(people, "b") == {"sms": []}
 
 
-async def test_what_only_the_register_can_change(people: Database) -> None:
+async def test_restore_cannot_override_the_register(people: Database) -> None:
     line = {"ref": "b", "sms": NUMBER, "consent": "email", "verified": "email"}
     async with people.begin() as c:
         await merge(await raw(c), [read_row(line)])

@@ -52,7 +52,7 @@ ranges = st.lists(st.integers(1, 10**6), min_size=2, max_size=60, unique=True).m
 
 
 @given(ranges, st.sampled_from([1.0, 0.5, 1 / 64]), st.integers())
-def test_a_part_of_some_ranges_lies_in_them_and_is_as_much_as_asked_for(
+def test_sample_of_ranges_lies_within_them(
     whole: list[tuple[int, int]], share: float, seed: int
 ) -> None:
     found = thinned([r[0] for r in whole], [r[1] for r in whole], share, Random(seed))
@@ -75,14 +75,14 @@ async def town(db: Database) -> Database:
     return db
 
 
-async def test_a_small_audience_is_taken_whole(town: Database) -> None:
+async def test_sample_of_small_audience_is_whole(town: Database) -> None:
     async with town.begin() as connection:
         found = await sample(connection, over(Area("x", (ALL,))), most=9000, now=NOW, seed=1)
     assert (len(found.recipients), found.weight) == (6000, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_of_a_large_audience_a_part_stands_for_the_rest(town: Database, seed: int) -> None:
+async def test_sample_of_large_audience_is_weighted(town: Database, seed: int) -> None:
     alert = over(Area("all", (ALL,)), Area("west", (WEST,)))
     async with town.begin() as connection:
         found = await sample(connection, alert, most=400, now=NOW, seed=seed)
@@ -93,7 +93,7 @@ async def test_of_a_large_audience_a_part_stands_for_the_rest(town: Database, se
     assert 0.4 < grave < 0.65
 
 
-async def test_whom_geocodes_or_nothing_hold(town: Database) -> None:
+async def test_sample_of_geocodes_or_nothing(town: Database) -> None:
     area = Area("x", (), (), (NamedValue("none", "here"),))
     for alert in (over(area), over(Area("nowhere"))):
         async with town.begin() as connection:

@@ -37,7 +37,7 @@ async def lineage(db: Database) -> str:
         return await stops.lineage(c)
 
 
-async def test_each_change_is_appended_once(db: Database, path: Path) -> None:
+async def test_stop_list_appends_each_change_once(db: Database, path: Path) -> None:
     written = StopList(db, path)
     assert await written.write() == 0
     await stop(db, ONE)
@@ -59,7 +59,7 @@ async def test_each_change_is_appended_once(db: Database, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-async def test_a_line_that_was_cut_off_is_written_again(db: Database, path: Path) -> None:
+async def test_stop_list_rewrites_a_torn_line(db: Database, path: Path) -> None:
     await stop(db, ONE)
     await stop(db, OTHER)
     assert await StopList(db, path).write() == 2
@@ -70,7 +70,7 @@ async def test_a_line_that_was_cut_off_is_written_again(db: Database, path: Path
         assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
 
 
-async def test_another_databases_list_is_refused(db: Database, path: Path) -> None:
+async def test_stop_list_of_another_database_is_refused(db: Database, path: Path) -> None:
     await stop(db, ONE)
     await StopList(db, path).write()
     line = json.loads(path.read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ async def test_another_databases_list_is_refused(db: Database, path: Path) -> No
     "text",
     ["hello", "hello\n", "[]", "hello\n{}\n", "[]\n[]\n", '{"of": 1}\n{}\n', "\n\n"],
 )
-async def test_a_file_that_is_no_list_is_refused(db: Database, path: Path, text: str) -> None:
+async def test_stop_list_of_bad_format_is_refused(db: Database, path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(BadInput, match="line 1 is no line of a stop list"):
         read(path, await lineage(db))

@@ -62,7 +62,7 @@ async def _running(var: Path) -> AsyncIterator[Running]:
         await process.communicate()
 
 
-async def test_what_was_answered_yes_survives_a_kill(var):
+async def test_accepted_messages_survive_a_kill(var):
     taken: list[str] = []
 
     async def send(http: aiohttp.ClientSession, lane: int) -> None:
@@ -97,7 +97,7 @@ async def test_what_was_answered_yes_survives_a_kill(var):
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-async def test_it_ends_cleanly_even_with_a_page_open(var, sig):
+async def test_process_ends_cleanly_with_a_page_open(var, sig):
     async with _running(var) as running:
         assert running.ready.count("/sandbox") == 1
         async with running.http.get("/sandbox/events") as stream:
@@ -108,7 +108,7 @@ async def test_it_ends_cleanly_even_with_a_page_open(var, sig):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_taken_port_is_named(var, which):
+def test_taken_port_is_named(var, which):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -82,7 +82,7 @@ async def kept(db: Database) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await c.execute(select(*columns).order_by(receipt.c.id))]
 
 
-async def test_a_bounce_is_durable_when_it_is_answered(db: Database, verp: Verp) -> None:
+async def test_bounce_is_stored_before_the_answer(db: Database, verp: Verp) -> None:
     async with receiver(db, verp) as port:
         await send(port, verp.address(4711))
         assert await kept(db) == [("email", 4711, "failed", "5.1.1")]
@@ -98,7 +98,7 @@ async def test_a_bounce_is_durable_when_it_is_answered(db: Database, verp: Verp)
     "to",
     [f"b+4711@{DOMAIN}", f"b+4711.{'a' * 16}@{DOMAIN}", "c1@example.org", f"postmaster@{DOMAIN}"],
 )
-async def test_an_address_we_did_not_make_is_refused(db: Database, verp: Verp, to: str) -> None:
+async def test_unknown_return_address_is_refused(db: Database, verp: Verp, to: str) -> None:
     async with receiver(db, verp) as port:
         with pytest.raises(aiosmtplib.SMTPRecipientsRefused) as refused:
             await send(port, to)
@@ -106,7 +106,7 @@ async def test_an_address_we_did_not_make_is_refused(db: Database, verp: Verp, t
     assert await kept(db) == []
 
 
-async def test_what_is_too_large_is_refused(db: Database, verp: Verp) -> None:
+async def test_oversized_mail_is_refused(db: Database, verp: Verp) -> None:
     async with receiver(db, verp) as port:
         with pytest.raises(aiosmtplib.SMTPResponseException) as refused:
             await send(port, verp.address(1), MAIL + b"x" * MAX_BYTES)
@@ -114,9 +114,7 @@ async def test_what_is_too_large_is_refused(db: Database, verp: Verp) -> None:
     assert await kept(db) == []
 
 
-async def test_while_the_database_is_away_the_mail_server_keeps_it(
-    db: Database, verp: Verp
-) -> None:
+async def test_bounce_is_deferred_while_database_is_down(db: Database, verp: Verp) -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/none")
     try:
         async with receiver(away, verp) as port:
@@ -175,7 +173,7 @@ async def carriers(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[tuple[
         ("4.4.1", ("accepted", "", None)),
     ],
 )
-async def test_a_mail_that_comes_back_walks_the_whole_way(
+async def test_bounce_ends_its_delivery(
     db: Database,
     verp: Verp,
     carriers: tuple[Where, int],
@@ -233,9 +231,7 @@ def pipe(environment: dict[str, str], to: str, mail: bytes = MAIL) -> int:
     return done.returncode
 
 
-async def test_postfix_can_pipe_a_bounce_in(
-    db: Database, verp: Verp, environment: dict[str, str]
-) -> None:
+async def test_postfix_pipes_bounces(db: Database, verp: Verp, environment: dict[str, str]) -> None:
     assert await asyncio.to_thread(pipe, environment, verp.address(9)) == 0
     assert await kept(db) == [("email", 9, "failed", "5.1.1")]
     assert await asyncio.to_thread(pipe, environment, f"b+9@{DOMAIN}") == 67
@@ -264,9 +260,7 @@ def listens(port: int) -> bool:
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def test_the_receiver_runs_as_a_process_and_ends_when_told(
-    db: Database, verp: Verp, process: int
-) -> None:
+async def test_receiver_process_starts_and_stops(db: Database, verp: Verp, process: int) -> None:
     await asyncio.to_thread(until, lambda: listens(process), timeout_s=30, what="the receiver")
     await send(process, verp.address(5))
     assert await kept(db) == [("email", 5, "failed", "5.1.1")]

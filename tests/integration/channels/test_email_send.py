@@ -96,7 +96,7 @@ def pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return bool(request.param)
 
 
-async def test_a_mail_arrives_whole_and_personal(pipelining: bool) -> None:
+async def test_send_delivers_whole_personal_mail(pipelining: bool) -> None:
     async with both() as (server, email):
         outcome = await email.send(message(endpoint="citizen@bücher.example"))
     assert server.pipelined is pipelining
@@ -121,7 +121,7 @@ async def test_a_mail_arrives_whole_and_personal(pipelining: bool) -> None:
     assert mail.text("html") == RENDERING.html.replace(LEAVE_MARK, leave)
 
 
-async def test_connections_are_held_and_never_more_than_configured() -> None:
+async def test_connections_are_pooled_up_to_the_limit() -> None:
     async with both(connections=2) as (server, email):
         assert email.concurrency == 2
         outcomes = await asyncio.gather(*(email.send(message(n)) for n in range(1, 41)))
@@ -165,7 +165,7 @@ REPLIES: list[tuple[str, str, ErrorClass, str]] = [
 
 
 @pytest.mark.parametrize(("stage", "reply", "error", "code"), REPLIES)
-async def test_each_refusal_is_named_and_the_next_mail_still_goes(
+async def test_each_refusal_is_classified_and_next_mail_is_sent(
     stage: str, reply: str, error: ErrorClass, code: str
 ) -> None:
     async with both(connections=1) as (server, email):
@@ -187,7 +187,7 @@ async def test_each_refusal_is_named_and_the_next_mail_still_goes(
         ("body", AMBIGUOUS),
     ],
 )
-async def test_a_connection_lost_or_silent_at_any_stage(
+async def test_connection_loss_at_each_stage_is_classified(
     stage: str, error: ErrorClass, how: str
 ) -> None:
     async with both(connections=1) as (server, email):
@@ -200,7 +200,7 @@ async def test_a_connection_lost_or_silent_at_any_stage(
     )
 
 
-async def test_a_connection_closed_while_idle_costs_nothing() -> None:
+async def test_connection_closed_while_idle_is_replaced() -> None:
     async with both(connections=1) as (server, email):
         assert (await email.send(message(1))).accepted
         server.drop_all()
@@ -212,7 +212,7 @@ async def test_a_connection_closed_while_idle_costs_nothing() -> None:
     assert [m.connection for m in server.mails] == [0, 1, 2, 3]
 
 
-async def test_a_long_idle_connection_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_idle_connection_is_checked_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtp_pool, "IDLE_CHECK_S", 0.0)
     monkeypatch.setattr(smtp_pool, "_NOOP_TIMEOUT_S", 60)
     async with both(connections=1) as (server, email):
@@ -225,7 +225,7 @@ async def test_a_long_idle_connection_is_asked_first(monkeypatch: pytest.MonkeyP
     assert [m.connection for m in server.mails] == [0, 0, 1]
 
 
-async def test_a_refused_envelope_leaves_nothing_behind_even_when_reset_fails() -> None:
+async def test_refused_envelope_is_reset_or_dropped() -> None:
     async with both(connections=1) as (server, email):
         server.say("rcpt", "550 5.1.1 No")
         server.say("rset", DROP)
@@ -234,21 +234,21 @@ async def test_a_refused_envelope_leaves_nothing_behind_even_when_reset_fails() 
     assert server.mails[0].recipients == ["citizen2@example.org"]
 
 
-async def test_nothing_listens() -> None:
+async def test_connection_refused_is_provider_down() -> None:
     async with smtp_server() as server:
         port = server.port
     async with channel(port) as email:
         assert await email.send(message()) == Outcome(41, PROVIDER_DOWN)
 
 
-async def test_a_mail_whose_time_is_over_is_not_sent() -> None:
+async def test_expired_mail_is_not_sent() -> None:
     async with both() as (server, email):
         assert (await email.send(message(1, valid_until=NOW))).error is TOO_LATE
         assert (await email.send(message(2, valid_until=NOW + timedelta(seconds=1)))).accepted
     assert len(server.mails) == 1
 
 
-async def test_a_cancelled_send_gives_its_connection_back_clean() -> None:
+async def test_cancelled_send_returns_a_clean_connection() -> None:
     async with both(connections=1) as (server, email):
         server.say("rcpt", SILENCE)
         sending = asyncio.create_task(email.send(message(1)))
@@ -279,13 +279,13 @@ async def test_a_cancelled_send_gives_its_connection_back_clean() -> None:
         f"a@{'b' * 64}.example.org",
     ],
 )
-async def test_what_is_no_address_never_reaches_the_wire(endpoint: str) -> None:
+async def test_bad_address_is_never_sent(endpoint: str) -> None:
     async with both() as (server, email):
         assert (await email.send(message(endpoint=endpoint))).error is DEAD_ADDRESS
     assert server.commands == []
 
 
-async def test_a_non_ascii_mailbox_needs_a_relay_that_can() -> None:
+async def test_non_ascii_mailbox_needs_smtputf8() -> None:
     assert mailbox("пошта@example.org") == "пошта@example.org"
     async with both() as (server, email):
         outcome = await email.send(message(endpoint="пошта@example.org"))
@@ -302,7 +302,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_tls_is_used_as_set_and_the_certificate_is_checked(
+async def test_tls_mode_and_certificate_are_enforced(
     certificate: Path, monkeypatch: pytest.MonkeyPatch, tls: str, trusted: bool
 ) -> None:
     if trusted:
@@ -323,7 +323,7 @@ async def test_tls_is_used_as_set_and_the_certificate_is_checked(
 
 
 @pytest.mark.parametrize("over_tls", [True, False])
-async def test_what_a_relay_offered_before_tls_is_forgotten(
+async def test_offers_before_starttls_are_forgotten(
     certificate: Path, monkeypatch: pytest.MonkeyPatch, over_tls: bool
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -334,7 +334,7 @@ async def test_what_a_relay_offered_before_tls_is_forgotten(
     assert server.pipelined is over_tls
 
 
-async def test_a_relay_without_the_tls_or_login_we_are_set_to_gets_no_mail() -> None:
+async def test_relay_without_tls_or_login_gets_no_mail() -> None:
     for changes in ({"tls": "starttls"}, {"username": "me", "password": "secret"}):
         async with both(**changes) as (server, email):
             outcome = await email.send(message())
@@ -343,14 +343,14 @@ async def test_a_relay_without_the_tls_or_login_we_are_set_to_gets_no_mail() -> 
         assert server.mails == []
 
 
-async def test_a_relay_that_speaks_no_tls_where_it_should_is_down() -> None:
+async def test_relay_without_tls_is_provider_down() -> None:
     async with both(tls="implicit") as (server, email):
         assert (await email.send(message())).error is PROVIDER_DOWN
     assert server.mails == []
 
 
 @pytest.mark.parametrize(("password", "error"), [("secret", None), ("wrong", OUR_FAULT)])
-async def test_login(password: str, error: ErrorClass | None) -> None:
+async def test_login_result_is_classified(password: str, error: ErrorClass | None) -> None:
     options = {"auth_require_tls": False, "authenticator": password_is("secret")}
     async with (
         smtp_server(**options) as server,
@@ -373,15 +373,15 @@ async def test_login(password: str, error: ErrorClass | None) -> None:
         ({"host": "mx.example.org", "username": "me"}, "without TLS"),
     ],
 )
-def test_settings_no_mail_could_be_sent_with(changes: dict[str, str], complaint: str) -> None:
+def test_bad_settings_are_refused(changes: dict[str, str], complaint: str) -> None:
     with pytest.raises(BadInput, match=complaint):
         SmtpConfig(**{"host": "127.0.0.1", "port": 25, "tls": "none"} | changes)
 
 
-def test_the_password_is_not_shown() -> None:
+def test_password_is_not_in_repr() -> None:
     assert "hunter2" not in repr(SmtpConfig("127.0.0.1", 25, "none", password="hunter2"))
 
 
-async def test_sending_before_open_is_a_mistake_of_ours() -> None:
+async def test_send_before_open_raises() -> None:
     with pytest.raises(RuntimeError, match="not open"):
         await SmtpEmail(SmtpConfig("127.0.0.1", 25, "none")).send(message())

@@ -60,9 +60,7 @@ async def _listens(port: int) -> bool:
 
 
 @pytest.mark.parametrize("options", [(), ("-p",)], ids=["pipelining", "one by one"])
-async def test_smtp_sink_takes_each_of_our_mails_once(
-    tmp_path: Path, options: tuple[str, ...]
-) -> None:
+async def test_smtp_sink_takes_each_mail_once(tmp_path: Path, options: tuple[str, ...]) -> None:
     async with (
         smtp_sink(tmp_path, *options, "-D", "mails") as port,
         channel(port, connections=4) as email,
@@ -88,7 +86,7 @@ async def test_smtp_sink_takes_each_of_our_mails_once(
         ("-f", "DATA", PROVIDER_DOWN, "500 5.3.0"),
     ],
 )
-async def test_smtp_sinks_faults_are_named(
+async def test_smtp_sink_failures_are_classified(
     tmp_path: Path, option: str, command: str, error: ErrorClass, code: str
 ) -> None:
     async with smtp_sink(tmp_path, option, command) as port, channel(port, connections=1) as email:

@@ -13,12 +13,12 @@ ROW = re.compile(r"^\| ([a-zA-Z ]+) \| (.* → .*) \|$", re.M)
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
-def test_every_message_reads_as_it_should(language: str) -> None:
+def test_golden_texts_are_unchanged(language: str) -> None:
     """Where a change is meant, write the files anew (see golden_texts.py) and read them."""
     assert golden(language) == (GOLDEN / f"{language}.txt").read_text("utf-8")
 
 
-def test_no_message_costs_more_than_before() -> None:
+def test_golden_costs_do_not_rise() -> None:
     rows = {name: cells.split(" | ") for name, cells in ROW.findall(DOCS.read_text("utf-8"))}
     assert set(rows) == set(FRAMES)
     for frame, row in sizes().items():

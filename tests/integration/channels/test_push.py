@@ -100,7 +100,7 @@ async def send(script, **changes):
         return await channel.send(sent), far.seen
 
 
-async def test_a_browser_reads_what_was_sent():
+async def test_push_is_readable_by_a_browser():
     outcome, [request] = await send(CREATED)
     assert outcome.accepted
     assert (outcome.delivery_id, outcome.provider_ref) == (41, "/message/9")
@@ -126,14 +126,14 @@ async def classes(far, channel, *statuses):
 
 
 @pytest.mark.parametrize("status", [400, 403])
-async def test_a_key_refused_for_one_subscription_while_others_are_taken_is_its_own(status):
+async def test_refused_key_of_one_subscription_is_its_own_fault(status):
     async with provider(CREATED) as far, push() as channel:
         assert await classes(far, channel, status) == [OUR_FAULT]
         assert await classes(far, channel, 201, status) == [None, DEAD_ADDRESS]
         assert await classes(far, channel, 401) == [OUR_FAULT]
 
 
-async def test_a_refused_key_of_one_stops_no_other_and_raises_no_alarm(db):
+async def test_refused_key_of_one_raises_no_alarm(db):
     told = Alarms(db)
     async with provider(CREATED) as far, push() as channel:
         route = Route(
@@ -155,14 +155,14 @@ async def test_a_refused_key_of_one_stops_no_other_and_raises_no_alarm(db):
         assert await stored_alarms.open_alarms(c) == []
 
 
-async def test_a_service_that_stops_taking_our_key_costs_few_their_subscription():
+async def test_service_refusing_our_key_suspends_few():
     async with provider(CREATED) as far, push() as channel:
         ends = await classes(far, channel, 201, *[403] * 20)
         assert ends.count(DEAD_ADDRESS) == 5
         assert ends[-15:] == [OUR_FAULT] * 15
 
 
-def test_an_acceptance_long_ago_or_elsewhere_says_nothing():
+def test_old_or_foreign_acceptance_proves_nothing():
     now = 0.0
     origins = Origins(lambda: now)
     origins.accepted("https://push.example.org")
@@ -172,7 +172,7 @@ def test_an_acceptance_long_ago_or_elsewhere_says_nothing():
     assert not origins.refuses_only_this("https://push.example.org")
 
 
-def test_origins_anybody_can_make_up_are_not_remembered_for_ever():
+def test_origins_are_forgotten_beyond_a_limit():
     origins = Origins()
     for n in range(1000):
         origins.accepted(f"https://h{n}.example.org")
@@ -180,7 +180,7 @@ def test_origins_anybody_can_make_up_are_not_remembered_for_ever():
     assert origins.refuses_only_this("https://h999.example.org")
 
 
-async def test_an_endpoint_is_called_by_the_very_characters_it_was_registered_with():
+async def test_endpoint_is_called_exactly_as_registered():
     path = "/s/a%2Fb%2fc%7E/../d==?x=%7e+%2b"
     async with provider(CREATED) as far, push() as channel:
         await channel.send(message(endpoint=far.url + path))
@@ -189,7 +189,7 @@ async def test_an_endpoint_is_called_by_the_very_characters_it_was_registered_wi
     assert request.headers["Accept-Encoding"] == "identity"
 
 
-async def test_the_push_service_can_tell_who_we_are():
+async def test_vapid_claims_identify_the_sender():
     async with provider(CREATED) as far, push() as channel:
         await channel.send(message(endpoint=f"{far.url}/s/1"))
         origin, [request] = far.url, far.seen
@@ -220,7 +220,7 @@ async def test_the_push_service_can_tell_who_we_are():
         (Lane.DRILL, "normal"),
     ],
 )
-async def test_only_danger_to_life_wakes_a_sleeping_phone(lane, urgency):
+async def test_urgency_wakes_only_for_danger_to_life(lane, urgency):
     _, [request] = await send(CREATED, lane=lane)
     assert request.headers["Urgency"] == urgency
 
@@ -233,12 +233,12 @@ async def test_only_danger_to_life_wakes_a_sleeping_phone(lane, urgency):
         (NOW + timedelta(days=90), "2419200"),
     ],
 )
-async def test_the_service_holds_a_message_as_long_as_the_alert_lives(valid_until, ttl):
+async def test_ttl_follows_the_expiry(valid_until, ttl):
     _, [request] = await send(CREATED, valid_until=valid_until)
     assert request.headers["TTL"] == ttl
 
 
-async def test_an_ended_alert_is_never_sent():
+async def test_send_after_expiry_calls_nobody():
     outcome, seen = await send(CREATED, valid_until=NOW + timedelta(seconds=0.5))
     assert outcome.error is TOO_LATE
     assert not seen
@@ -252,21 +252,21 @@ async def topics(*messages):
         return [request.headers.get("Topic") for request in far.seen]
 
 
-async def test_versions_of_one_thread_share_a_topic_and_others_do_not():
+async def test_topic_is_shared_by_versions_of_a_thread():
     first, second, other = await topics({"thread": "a"}, {"thread": "a"}, {"thread": "b"})
     assert first == second != other
     assert len(first) == 32
     assert set(first) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-async def test_nothing_lesser_replaces_what_waits_for_a_phone_that_is_off():
+async def test_topic_of_lower_severity_replaces_nothing():
     extreme, *lesser = await topics(
         {"lane": Lane.EXTREME}, {"lane": Lane.SEVERE}, {"lane": Lane.ROUTINE}
     )
     assert extreme not in lesser
 
 
-async def test_what_makes_no_sound_replaces_nothing_that_waits_but_takes_its_place_when_shown():
+async def test_silent_push_has_no_topic_but_the_thread_tag():
     first, update = await topics({}, {"silent": True})
     assert first
     assert update is None
@@ -291,7 +291,7 @@ async def test_what_makes_no_sound_replaces_nothing_that_waits_but_takes_its_pla
         (503, PROVIDER_DOWN),
     ],
 )
-async def test_an_answer_is_classed_by_its_status(status, error):
+async def test_answer_is_classified_by_status(status, error):
     outcome, seen = await send(Reply(status, b"why", {"Retry-After": "9", "Location": "/other"}))
     assert (outcome.error, outcome.provider_code) == (error, str(status))
     assert outcome.retry_after_s == 9.0
@@ -300,25 +300,25 @@ async def test_an_answer_is_classed_by_its_status(status, error):
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-async def test_every_success_is_acceptance(status):
+async def test_every_2xx_is_accepted(status):
     outcome, _ = await send(Reply(status))
     assert outcome.accepted
     assert outcome.provider_ref == ""
 
 
-async def test_a_success_whose_body_breaks_off_is_still_acceptance():
+async def test_success_with_truncated_body_is_accepted():
     outcome, _ = await send(HALF)
     assert outcome.accepted
 
 
 @pytest.mark.parametrize(("script", "code"), [(RESET, "disconnect"), (SILENCE, "timeout")])
-async def test_an_answer_lost_after_handing_over_is_in_doubt_and_never_repeated(script, code):
+async def test_lost_answer_is_ambiguous_and_not_retried(script, code):
     outcome, seen = await send(script)
     assert (outcome.error, outcome.provider_code) == (AMBIGUOUS, code)
     assert len(seen) == 1
 
 
-async def test_a_service_that_cannot_be_connected_has_taken_nothing(unused_tcp_port):
+async def test_connection_failure_is_provider_down(unused_tcp_port):
     async with push() as channel:
         outcome = await channel.send(message(endpoint=f"http://127.0.0.1:{unused_tcp_port}/s"))
     assert (outcome.error, outcome.provider_code) == (PROVIDER_DOWN, "connect")
@@ -336,20 +336,20 @@ async def test_a_service_that_cannot_be_connected_has_taken_nothing(unused_tcp_p
         {"p256dh": "A", "auth": KEYS["auth"]},
     ],
 )
-async def test_a_subscription_with_broken_keys_is_dead_and_not_called(keys):
+async def test_bad_subscription_keys_are_dead_and_not_called(keys):
     outcome, seen = await send(CREATED, keys=keys)
     assert (outcome.error, outcome.provider_code) == (DEAD_ADDRESS, "bad-keys")
     assert not seen
 
 
-async def test_an_endpoint_inside_our_network_is_dead_and_not_called():
+async def test_private_endpoint_is_dead_and_not_called():
     async with provider(CREATED) as far, push(allow_loopback_http=False) as channel:
         outcome = await channel.send(message(endpoint=f"{far.url}/s/1"))
         assert (outcome.error, outcome.provider_code) == (DEAD_ADDRESS, "bad-endpoint")
         assert not far.seen
 
 
-async def test_a_push_service_off_the_list_is_not_called_and_nobody_is_suspended():
+async def test_origin_off_the_allow_list_is_not_called():
     async with (
         provider(CREATED) as far,
         push(allowed_origins=("https://p.example.org",)) as channel,
@@ -360,19 +360,19 @@ async def test_a_push_service_off_the_list_is_not_called_and_nobody_is_suspended
 
 
 @pytest.mark.parametrize("origin", ["https://p.example.org/", "p.example.org", "http://10.0.0.1"])
-def test_a_list_that_could_match_nothing_is_refused(origin):
+def test_unmatchable_allow_list_is_refused(origin):
     with pytest.raises(BadInput, match="ALERTING_PUSH_ORIGINS"):
         WebPush(PushConfig(PEM, "mailto:duty@example.org", allowed_origins=(origin,)))
 
 
-async def test_a_message_that_can_never_fit_is_refused_without_a_call():
+async def test_oversized_message_is_refused_without_call():
     huge = Rendering("push", "en", "T" * 5000, "text")
     outcome, seen = await send(CREATED, rendering=huge)
     assert (outcome.error, outcome.provider_code) == (REFUSED_CONTENT, "too-long")
     assert not seen
 
 
-async def test_nothing_private_is_logged_or_shown(caplog):
+async def test_private_data_is_never_logged(caplog):
     caplog.set_level(logging.DEBUG)
     outcome, _ = await send(RESET)
     shown = caplog.text + repr(outcome) + repr(PushConfig(PEM, "mailto:duty@example.org"))
@@ -385,7 +385,7 @@ async def test_nothing_private_is_logged_or_shown(caplog):
     text=st.text(max_size=9000),
     delivery_id=st.integers(1, 2**63 - 1),
 )
-def test_any_text_fits_and_stays_json(title, text, delivery_id):
+def test_payload_of_any_text_fits_as_json(title, text, delivery_id):
     rendering = Rendering("push", "en", title, text, link="https://alerts.example.org/a/1")
     made = payload(message(rendering=rendering, delivery_id=delivery_id))
     assert len(made) <= MAX_PLAINTEXT_BYTES
@@ -396,7 +396,7 @@ def test_any_text_fits_and_stays_json(title, text, delivery_id):
         assert len(made) > MAX_PLAINTEXT_BYTES // 2 - 500
 
 
-def test_a_long_body_is_cut_at_a_word():
+def test_long_body_is_cut_at_a_word():
     rendering = Rendering("push", "en", "Flood", "Move to high ground, now. " * 400)
     read = json.loads(payload(message(rendering=rendering)))
     kept = read["body"].removesuffix("…")
@@ -405,19 +405,19 @@ def test_a_long_body_is_cut_at_a_word():
 
 
 @given(st.binary(max_size=MAX_PLAINTEXT_BYTES))
-def test_what_is_encrypted_is_read_by_another_implementation(plaintext):
+def test_encryption_is_readable_by_another_implementation(plaintext):
     body = encrypt(plaintext, KEYS["p256dh"], KEYS["auth"])
     assert len(body) <= 4096
     assert decrypted(body) == plaintext
 
 
-def test_no_two_messages_share_a_key_or_salt():
+def test_encryption_never_reuses_key_or_salt():
     bodies = [encrypt(b"x", KEYS["p256dh"], KEYS["auth"]) for _ in range(3)]
     assert len({body[:16] for body in bodies}) == 3
     assert len({body[21:86] for body in bodies}) == 3
 
 
-def test_encryption_refuses_what_it_cannot_do():
+def test_encryption_refuses_bad_input():
     with pytest.raises(ValueError, match="do not fit"):
         encrypt(b"x" * (MAX_PLAINTEXT_BYTES + 1), KEYS["p256dh"], KEYS["auth"])
     with pytest.raises(BadKeys, match="cannot be read"):
@@ -432,6 +432,6 @@ def test_encryption_refuses_what_it_cannot_do():
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n", "mailto:duty@example.org", "P-256"),
     ],
 )
-def test_an_identity_no_service_would_take_is_refused(pem, contact, says):
+def test_unusable_vapid_identity_is_refused(pem, contact, says):
     with pytest.raises(BadInput, match=says):
         WebPush(PushConfig(pem, contact))

@@ -20,21 +20,21 @@ def config(port: int, **changes: Any) -> SmtpConfig:
 
 
 @pytest.mark.skipif(SINK is None, reason="smtp-sink is not installed")
-async def test_a_relay_without_tls_lets_us_in_and_gets_no_mail(tmp_path: Path) -> None:
+async def test_probe_of_relay_without_tls_sends_no_mail(tmp_path: Path) -> None:
     async with smtp_sink(tmp_path, "-D", "mails") as port:
         assert await examine(config(port), timeout_s=60) == Relay("", None, logged_in=False)
     assert not (tmp_path / "mails").exists()
 
 
 @pytest.mark.skipif(SINK is None, reason="smtp-sink is not installed")
-async def test_a_relay_that_greets_nobody(tmp_path: Path) -> None:
+async def test_probe_of_rejecting_relay_fails(tmp_path: Path) -> None:
     async with smtp_sink(tmp_path, "-f", "CONNECT") as port:
         with pytest.raises(WorkFailed, match=rf"127\.0\.0\.1:{port} turns us away: 5\d\d"):
             await examine(config(port), timeout_s=60)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-async def test_its_certificate_is_told_with_the_days_it_has(
+async def test_probe_reports_certificate_days(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: str
 ) -> None:
     certificate = self_signed(tmp_path, days=9.5)
@@ -46,7 +46,7 @@ async def test_its_certificate_is_told_with_the_days_it_has(
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-async def test_a_certificate_that_ran_out_or_that_nobody_signed(
+async def test_probe_fails_on_expired_or_untrusted_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: str
 ) -> None:
     certificate = self_signed(tmp_path, days=-1)
@@ -59,7 +59,7 @@ async def test_a_certificate_that_ran_out_or_that_nobody_signed(
     assert "renewed" in refused.value.remedy
 
 
-async def test_the_login_is_tried() -> None:
+async def test_probe_tries_the_login() -> None:
     login = {"auth_require_tls": False, "authenticator": password_is("secret")}
     me = {"username": "me", "password": "secret"}
     async with smtp_server(**login) as server:
@@ -74,7 +74,7 @@ async def test_the_login_is_tried() -> None:
             await examine(config(server.port, tls="starttls"), timeout_s=60)
 
 
-async def test_a_relay_that_is_not_there() -> None:
+async def test_probe_of_missing_relay_fails() -> None:
     with pytest.raises(WorkFailed, match=r"127\.0\.0\.1:9 cannot be reached: .*ALERTING_SMTP"):
         await examine(config(9), timeout_s=60)
 

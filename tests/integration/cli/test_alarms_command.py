@@ -50,7 +50,7 @@ def wrong(database_url: str) -> Callable[[], None]:
     return lambda: asyncio.run(open_two())
 
 
-def test_it_says_what_is_wrong_by_its_exit_code_too(run: Run, wrong: Callable[[], None]) -> None:
+def test_alarms_list_and_exit_codes(run: Run, wrong: Callable[[], None]) -> None:
     assert run() == (0, "Nothing is wrong.\n")
     assert run("--json") == (0, '{"alarms": []}\n')
     wrong()
@@ -69,7 +69,7 @@ def test_it_says_what_is_wrong_by_its_exit_code_too(run: Run, wrong: Callable[[]
     assert "There is no alarm 999999." in out
 
 
-def test_doctor_shows_them(run: Run, wrong: Callable[[], None]) -> None:
+def test_doctor_shows_alarms(run: Run, wrong: Callable[[], None]) -> None:
     def check() -> tuple[bool, str]:
         [found] = [c for c in asyncio.run(examine(load_settings())) if c.name == "alarms"]
         return found.good, found.found

@@ -59,7 +59,7 @@ def submitted(run: Run, file: Path) -> str:
     return found
 
 
-def test_from_a_new_alert_to_its_end(run: Run, tmp_path: Path) -> None:
+def test_new_alert_update_and_cancel(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "alert.xml"
     first = written(run, file, *FLOOD)
     assert (first.msg_type, first.severity) == (MsgType.ALERT, Severity.SEVERE)
@@ -100,7 +100,7 @@ def test_from_a_new_alert_to_its_end(run: Run, tmp_path: Path) -> None:
     assert json.loads(run("status", update.identifier, "--json")[1])["state"] == "superseded"
 
 
-def test_what_is_missing_is_said_at_once(run: Run) -> None:
+def test_missing_options_are_refused_at_once(run: Run) -> None:
     code, said = run("cap", "new", "alert", "--sender", "control@example.org", "--hours", "1")
     assert code == 2
     assert "A new alert needs --event, --headline, --urgency, --severity, --certainty" in said
@@ -112,7 +112,7 @@ def test_what_is_missing_is_said_at_once(run: Run) -> None:
     assert run("cap", "new", "cancel", "nobody-knows")[0] == 2
 
 
-def test_an_update_must_change_something_in_a_language_it_has(run: Run, tmp_path: Path) -> None:
+def test_update_must_change_an_existing_language(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "alert.xml"
     first = written(run, file, *FLOOD)
     submitted(run, file)
@@ -132,7 +132,7 @@ def test_an_update_must_change_something_in_a_language_it_has(run: Run, tmp_path
         ("cancel", ("--headline", "All is well", "--language", "de"), "--language, --headline"),
     ],
 )
-def test_an_option_that_would_be_dropped_is_refused(
+def test_unused_option_is_refused(
     run: Run, kind: str, words: tuple[str, ...], untaken: str
 ) -> None:
     code, said = run("cap", "new", kind, "any", *words)
@@ -141,7 +141,7 @@ def test_an_option_that_would_be_dropped_is_refused(
     assert "in the file that it writes" in said
 
 
-def test_an_extension_ends_later_than_what_it_extends(run: Run, tmp_path: Path) -> None:
+def test_extension_must_end_later(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "alert.xml"
     first = written(run, file, *FLOOD)
     submitted(run, file)
@@ -153,7 +153,7 @@ def test_an_extension_ends_later_than_what_it_extends(run: Run, tmp_path: Path) 
     assert run("cap", "new", "update", first.identifier, "--hours", "2")[0] == 0
 
 
-def test_a_real_alert_for_a_group_is_private(run: Run, tmp_path: Path) -> None:
+def test_actual_alert_for_a_group_is_private(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "alert.xml"
     group = written(run, file, *FLOOD, "--address", "night-shift")
     assert (group.scope, group.addresses) == (Scope.PRIVATE, ("night-shift",))
@@ -161,7 +161,7 @@ def test_a_real_alert_for_a_group_is_private(run: Run, tmp_path: Path) -> None:
     assert written(run, file, *FLOOD).scope is Scope.PUBLIC
 
 
-def test_what_is_written_into_a_cancel_is_what_people_read(run: Run, tmp_path: Path) -> None:
+def test_cancel_text_is_what_people_read(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "alert.xml"
     first = written(run, file, *FLOOD)
     submitted(run, file)
@@ -173,7 +173,7 @@ def test_what_is_written_into_a_cancel_is_what_people_read(run: Run, tmp_path: P
     assert content.over
 
 
-def test_a_cancel_that_nobody_hears_names_no_notice_of_theirs(run: Run, tmp_path: Path) -> None:
+def test_cancel_that_reaches_nobody_names_no_notice(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "alert.xml"
     first = written(run, file, *FLOOD)
     submitted(run, file)
@@ -186,7 +186,7 @@ def test_a_cancel_that_nobody_hears_names_no_notice_of_theirs(run: Run, tmp_path
     assert "`alerting list` (GET /v1/alerts) shows them" in said
 
 
-def test_a_dry_run_is_one_object_too(run: Run, tmp_path: Path) -> None:
+def test_dry_run_json_is_one_object(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "alert.xml"
     written(run, file, *FLOOD)
     code, out = run("submit", str(file), "--dry-run", "--json")

@@ -68,7 +68,7 @@ def do(database_url: str, work: Callable[[AsyncConnection], Awaitable[object]]) 
     asyncio.run(go())
 
 
-def test_a_dry_run_changes_nothing(run: Run, file: str) -> None:
+def test_import_dry_run_changes_nothing(run: Run, file: str) -> None:
     for _ in range(2):
         code, out = run("citizens", "import", file, "--dry-run")
         assert code == 1
@@ -80,9 +80,7 @@ def test_a_dry_run_changes_nothing(run: Run, file: str) -> None:
     assert json.loads(run("citizens", "import", file, "--json")[1])["added"] == 2
 
 
-def test_why_an_address_is_not_used_and_how_it_comes_back(
-    run: Run, file: str, database_url: str
-) -> None:
+def test_show_and_restore_unused_address(run: Run, file: str, database_url: str) -> None:
     run("citizens", "import", file)
     assert run("citizens", "show", "a") == (
         0,
@@ -108,7 +106,7 @@ def test_why_an_address_is_not_used_and_how_it_comes_back(
     assert run("citizens", "show", "nobody")[0] == 2
 
 
-def test_what_the_register_still_says_against_a_restored_address(
+def test_restore_reports_what_the_register_still_says(
     run: Run, file: str, database_url: str
 ) -> None:
     run("citizens", "import", file)
@@ -125,7 +123,7 @@ def test_what_the_register_still_says_against_a_restored_address(
     assert code == 1
 
 
-def test_the_audit_as_people_read_it(run: Run, file: str, database_url: str) -> None:
+def test_audit_in_plain_text(run: Run, file: str, database_url: str) -> None:
     me = f"uid:{os.getuid()}"
     run("citizens", "import", file)
     run("citizens", "show", "a")
@@ -159,7 +157,7 @@ def test_the_audit_as_people_read_it(run: Run, file: str, database_url: str) -> 
     assert run("audit", "list", "--since", "yesterday")[0] == 2
 
 
-def test_the_audit_finds_what_names_a_citizen(run: Run, database_url: str) -> None:
+def test_audit_finds_lines_of_a_citizen(run: Run, database_url: str) -> None:
     async def work(c: AsyncConnection) -> None:
         await audit_log.record(c, "uid:1", "citizen.show", "citizen a")
         await audit_log.record(c, "uid:1", "alert.why", "an alert", {"citizen": "a"})

@@ -64,7 +64,7 @@ def real(config: Settings, **changes: object) -> Settings:
     return config.model_copy(update=sandbox | changes)
 
 
-async def test_all_is_well_once_every_lane_has_a_worker_and_somebody_keeps_house(
+async def test_doctor_passes_with_all_workers_and_scheduler(
     carriers: Settings,
 ) -> None:
     seen = await found(carriers)
@@ -89,7 +89,7 @@ async def test_all_is_well_once_every_lane_has_a_worker_and_somebody_keeps_house
         assert list(read_log(carriers.var, channel)) == [], "nothing was sent"
 
 
-async def test_carriers_that_are_not_there_are_named(carriers: Settings) -> None:
+async def test_doctor_names_missing_carriers(carriers: Settings) -> None:
     seen = await found(carriers.model_copy(update={"sandbox_port": 9, "sandbox_smtp_port": 9}))
     assert "does not answer" in seen["sms.1"].found
     assert "cannot be reached" in seen["email.1"].found
@@ -97,7 +97,7 @@ async def test_carriers_that_are_not_there_are_named(carriers: Settings) -> None
     assert not seen["email.1"].good
 
 
-async def test_real_carriers_with_what_nobody_has_set(carriers: Settings) -> None:
+async def test_doctor_names_unset_settings_of_real_carriers(carriers: Settings) -> None:
     seen = await found(real(carriers))
     assert "has no token" in seen["sms.1"].found
     assert not seen["mail addresses"].good
@@ -109,7 +109,7 @@ async def test_real_carriers_with_what_nobody_has_set(carriers: Settings) -> Non
     assert "must begin with mailto: or https://" in seen["push"].found
 
 
-async def test_the_public_address_is_called(
+async def test_doctor_calls_the_public_address(
     carriers: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await found(real(carriers)))["public address"].word == "note"
@@ -135,7 +135,7 @@ async def test_the_public_address_is_called(
     assert seen["public address"].word == "note"
 
 
-async def test_a_cause_is_told_once(carriers: Settings) -> None:
+async def test_doctor_reports_one_cause_once(carriers: Settings) -> None:
     gone = {"database_url": "postgresql://x@127.0.0.1:9/x", "redis_url": "redis://127.0.0.1:9"}
     seen = await found(carriers.model_copy(update=gone))
     wrong = [c.name for c in seen.values() if not c.good]
@@ -143,14 +143,14 @@ async def test_a_cause_is_told_once(carriers: Settings) -> None:
     assert {"keys", "backup", "workers", "broker"} & set(seen) == set()
 
 
-async def test_a_database_without_our_schema(carriers: Settings, empty_database_url: str) -> None:
+async def test_doctor_reports_missing_schema(carriers: Settings, empty_database_url: str) -> None:
     seen = await found(carriers.model_copy(update={"database_url": empty_database_url}))
     assert seen["database"].found == "The database has no schema yet."
     assert seen["database"].remedy == "Run `alerting migrate`."
     assert "alarms" not in seen
 
 
-async def test_what_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_doctor_gives_up_on_hanging_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alerting.cli.doctor.check.LIMIT_S", 0.05)
 
     async def never() -> str:
@@ -190,7 +190,7 @@ class Server:
         ({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, False),
     ],
 )
-async def test_old_engines_are_warned_of(info: dict[str, str], old: bool) -> None:
+async def test_doctor_warns_of_old_engines(info: dict[str, str], old: bool) -> None:
     server = await asyncio.start_server(Server(**info), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
@@ -198,7 +198,7 @@ async def test_old_engines_are_warned_of(info: dict[str, str], old: bool) -> Non
     assert isinstance(said, Note) is old, said
 
 
-def test_a_start_is_refused_where_alerts_would_reach_nobody(
+def test_start_is_refused_with_unusable_carriers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://alerting@db.example.org/alerting")
@@ -232,7 +232,7 @@ def run(monkeypatch: pytest.MonkeyPatch, carriers: Settings) -> Callable[..., tu
     return type_in
 
 
-async def test_one_message_marked_as_a_test(
+async def test_doctor_sends_one_marked_test(
     run: Callable[..., tuple[int, str]], carriers: Settings
 ) -> None:
     code, said = await asyncio.to_thread(run, "doctor", "--send-test", "+44 7700 900123")
@@ -254,7 +254,7 @@ async def test_one_message_marked_as_a_test(
     assert deliveries == (0,)
 
 
-async def test_no_test_goes_to_whoever_said_stop(
+async def test_doctor_sends_no_test_after_stop(
     run: Callable[..., tuple[int, str]], carriers: Settings
 ) -> None:
     db = Database(carriers.database_url)
@@ -274,7 +274,7 @@ async def test_no_test_goes_to_whoever_said_stop(
     assert ("doctor.send-test",) not in audited
 
 
-async def test_a_test_that_no_provider_takes(
+async def test_doctor_reports_test_refused_by_provider(
     run: Callable[..., tuple[int, str]], carriers: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for wrong in ("somebody", "+44", "@example.org"):
@@ -287,7 +287,7 @@ async def test_a_test_that_no_provider_takes(
     assert list(read_log(carriers.var, "sms")) == []
 
 
-async def test_a_container_asks_for_its_own_duties(
+async def test_container_checks_its_own_duties(
     run: Callable[..., tuple[int, str]], carriers: Settings
 ) -> None:
     code, said = await asyncio.to_thread(run, "alive", "extreme", "severe")

@@ -49,7 +49,7 @@ def said(run: Run, *words: str) -> Any:
     return json.loads(out)
 
 
-def test_create_add_remove_and_list(run: Run) -> None:
+def test_drill_create_add_remove_and_list(run: Run) -> None:
     assert said(run, "create", "lighthouse") == {"roster": "lighthouse"}
     assert run("create", "night shift") == (0, "Roster night shift is there.\n", "")
     assert said(run, "add", "lighthouse", "A-1", "A-3", "--source", "form 7") == {
@@ -70,7 +70,7 @@ def test_create_add_remove_and_list(run: Run) -> None:
     assert "2 members, 1 have left" in run("list")[1]
 
 
-def test_what_is_wrong_is_said_and_changes_nothing(run: Run) -> None:
+def test_drill_bad_input_changes_nothing(run: Run) -> None:
     run("create", "lighthouse")
     for words, says in (
         (("create", "lighthouse"), "There is a roster lighthouse already."),
@@ -85,7 +85,7 @@ def test_what_is_wrong_is_said_and_changes_nothing(run: Run) -> None:
     assert said(run, "list", "lighthouse")["members"] == []
 
 
-def test_doctor_says_that_groups_are_no_rosters(run: Run, database_url: str) -> None:
+def test_doctor_says_groups_are_no_rosters(run: Run, database_url: str) -> None:
     async def drills() -> str | Note:
         db = Database(database_url)
         async with db.begin() as connection:
@@ -100,7 +100,7 @@ def test_doctor_says_that_groups_are_no_rosters(run: Run, database_url: str) -> 
     assert asyncio.run(drills()) == "1 rosters"
 
 
-def test_doctor_notes_drills_that_go_by_the_number_that_warns() -> None:
+def test_doctor_notes_drills_from_the_alert_number() -> None:
     settings = Settings(
         carriers="real", twilio_account_sid="AC1", twilio_auth_token="t",
         twilio_from="+447700900001", twilio2_account_sid="AC2", twilio2_auth_token="t",

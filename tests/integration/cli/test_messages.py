@@ -29,7 +29,7 @@ def bare(tmp_path: Path) -> Shell:
     return Shell(tmp_path, {})
 
 
-def test_a_file_that_is_not_there(shell: Shell) -> None:
+def test_missing_file(shell: Shell) -> None:
     code, out, err = shell("submit", "none.xml")
     assert (code, out) == (2, "")
     assert err == (
@@ -38,21 +38,21 @@ def test_a_file_that_is_not_there(shell: Shell) -> None:
     )
 
 
-def test_a_file_that_is_no_alert(shell: Shell) -> None:
+def test_file_without_alert(shell: Shell) -> None:
     code, _, err = shell("submit", "-", stdin=b"<html><p>hello</p></html>")
     assert code == 2
     assert err.startswith("alerting: ")
     assert "Traceback" not in err
 
 
-def test_an_external_entity(shell: Shell) -> None:
+def test_external_entity(shell: Shell) -> None:
     evil = b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><alert>&x;</alert>'
     code, _, err = shell("submit", "-", stdin=evil)
     assert code == 2
     assert "DOCTYPE" in err
 
 
-def test_an_expired_alert_names_the_way_out(shell: Shell) -> None:
+def test_expired_alert_suggests_now(shell: Shell) -> None:
     old = (EXAMPLES / "flood.xml").read_bytes().replace(b"2026-11-01", b"2020-11-01")
     code, _, err = shell("submit", "-", stdin=old)
     assert code == 2
@@ -60,14 +60,14 @@ def test_an_expired_alert_names_the_way_out(shell: Shell) -> None:
     assert "--now" in err
 
 
-def test_no_engines_says_how_to_start_them(bare: Shell) -> None:
+def test_missing_engines_say_how_to_start(bare: Shell) -> None:
     code, _, err = bare("status", "x")
     assert code == 1
     assert "No engines run on" in err
     assert "Start `alerting up` in another terminal, or set DATABASE_URL." in err
 
 
-def test_a_database_that_does_not_answer(bare: Shell) -> None:
+def test_database_without_answer(bare: Shell) -> None:
     url = "postgresql://someone:secret@127.0.0.1:9/none"
     code, _, err = bare("citizens", "stats", DATABASE_URL=url)
     assert code == 1
@@ -76,7 +76,7 @@ def test_a_database_that_does_not_answer(bare: Shell) -> None:
     assert "alerting doctor" in err
 
 
-def test_a_taken_port_is_named_before_anything_starts(bare: Shell) -> None:
+def test_taken_port_is_named_before_start(bare: Shell) -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
@@ -97,7 +97,7 @@ def test_a_taken_port_is_named_before_anything_starts(bare: Shell) -> None:
     assert not (bare.folder / "var" / "postgres").exists()
 
 
-def test_a_wrong_setting_is_named(bare: Shell) -> None:
+def test_wrong_setting_is_named(bare: Shell) -> None:
     code, _, err = bare("status", "x", ALERTING_CHUNK_SIZE="many", ALERTING_CARRIERS="pigeons")
     assert code == 2
     assert "chunk_size" in err
@@ -105,7 +105,7 @@ def test_a_wrong_setting_is_named(bare: Shell) -> None:
     assert ".env.example" in err
 
 
-def test_an_unknown_command_and_an_unknown_alert(shell: Shell) -> None:
+def test_unknown_command_and_unknown_alert(shell: Shell) -> None:
     assert shell("fly")[0] == 2
     code, _, err = shell("sumbit", "x.xml")
     assert (code, "No such command 'sumbit'. Did you mean 'submit'?" in err) == (2, True), err
@@ -114,7 +114,7 @@ def test_an_unknown_command_and_an_unknown_alert(shell: Shell) -> None:
     assert (code, err) == (2, f"alerting: There is no alert nothing-like-it. {shown}\n")
 
 
-def test_a_mistyped_severity_is_asked_for(shell: Shell) -> None:
+def test_mistyped_severity_suggests_the_word(shell: Shell) -> None:
     mistyped = shell.folder / "mistyped.xml"
     text = (EXAMPLES / "flood.xml").read_text("utf-8")
     mistyped.write_text(text.replace(">Severe<", ">Sever<"), "utf-8")
@@ -126,7 +126,7 @@ def test_a_mistyped_severity_is_asked_for(shell: Shell) -> None:
     assert "a submission of it is refused. Did you mean Severe?" in out
 
 
-def test_the_whole_conversation_in_json(shell: Shell) -> None:
+def test_json_output_of_each_command(shell: Shell) -> None:
     code, out, _ = shell("citizens", "import", str(EXAMPLES / "citizens.csv"), "--json")
     assert (code, json.loads(out)["added"]) == (0, 4)
     code, out, _ = shell("submit", "--now", "--tell-again", "--json", str(EXAMPLES / "flood.xml"))
@@ -139,7 +139,7 @@ def test_the_whole_conversation_in_json(shell: Shell) -> None:
     assert (code, err) == (2, "alerting: There is no citizen Z-9.\n")
 
 
-def test_keys_are_shown_once_and_can_be_ended(shell: Shell) -> None:
+def test_keys_are_shown_once_and_revoked(shell: Shell) -> None:
     code, out, err = shell("keys", "create", "centre", "--right", "read", "--expires", "90d")
     key = out.strip()
     assert (code, key[:3]) == (0, "ak_")
@@ -164,7 +164,7 @@ def test_keys_are_shown_once_and_can_be_ended(shell: Shell) -> None:
     assert f"There is no right 'fly'. Use {', '.join(RIGHTS)}." in err
 
 
-def test_an_import_with_broken_rows_says_where_they_are(shell: Shell) -> None:
+def test_import_names_broken_rows(shell: Shell) -> None:
     file = shell.folder / "register.csv"
     file.write_text("ref,sms\na,+447700900001\nb,12\n", encoding="utf-8")
     code, out, err = shell("citizens", "import", "register.csv")
@@ -176,7 +176,7 @@ def test_an_import_with_broken_rows_says_where_they_are(shell: Shell) -> None:
     )
 
 
-def test_the_overview_names_every_command_and_each_runs(bare: Shell) -> None:
+def test_overview_names_every_command(bare: Shell) -> None:
     code, out, _ = bare("--help")
     assert code == 0
     for name, (_, sentence) in COMMANDS.items():
@@ -185,7 +185,7 @@ def test_the_overview_names_every_command_and_each_runs(bare: Shell) -> None:
         assert cli.get_command(None, name) is not None  # type: ignore[arg-type]
 
 
-def test_the_doctor_says_what_to_do(shell: Shell) -> None:
+def test_doctor_says_what_to_do(shell: Shell) -> None:
     code, out, _ = shell("doctor", "--json", ALERTING_CARRIERS="sandbox", ALERTING_SANDBOX_PORT="9")
     checks = {c["name"]: c for c in json.loads(out)["checks"]}
     assert code == 1
@@ -203,7 +203,7 @@ def test_the_doctor_says_what_to_do(shell: Shell) -> None:
         ("status", "x"),
     ],
 )
-def test_a_database_that_was_never_migrated(
+def test_database_without_migrations(
     bare: Shell, empty_database_url: str, words: tuple[str, ...]
 ) -> None:
     with socket.socket() as s:
@@ -220,7 +220,7 @@ def test_a_database_that_was_never_migrated(
     assert err == "alerting: The database has no schema yet. Run `alerting migrate`.\n"
 
 
-def test_migrate_makes_the_schema_and_says_so(bare: Shell, empty_database_url: str) -> None:
+def test_migrate_creates_the_schema(bare: Shell, empty_database_url: str) -> None:
     code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)
     assert (code, out) == (0, f"Schema: None → {head()}.\n")
     code, out, _ = bare("migrate", DATABASE_URL=empty_database_url)

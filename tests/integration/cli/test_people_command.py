@@ -143,7 +143,7 @@ def held(run: Run, database_url: str) -> None:
 
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("words", NEED_SOMEBODY, ids=lambda w: " ".join(w[:2]))
-def test_what_somebody_must_answer_for_is_refused_to_nobody(
+def test_command_with_accountability_needs_a_person(
     run: Run, words: tuple[str, ...], policy_file: str, monkeypatch: pytest.MonkeyPatch,
     database_url: str,
 ) -> None:  # fmt: skip
@@ -164,7 +164,7 @@ def test_what_somebody_must_answer_for_is_refused_to_nobody(
 
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("words", NEED_SOMEBODY, ids=lambda w: " ".join(w[:2]))
-def test_what_needs_a_right_is_refused_without_it(
+def test_command_needs_its_right(
     run: Run, words: tuple[str, ...], policy_file: str, database_url: str
 ) -> None:
     others = [r for r in RIGHTS if r != NEED_SOMEBODY[words]]
@@ -179,13 +179,15 @@ def test_what_needs_a_right_is_refused_without_it(
 
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("words", NEED_NOBODY, ids=lambda w: " ".join(w[:2]))
-def test_operators_work_needs_nobody(run: Run, words: tuple[str, ...], policy_file: str) -> None:
+def test_operator_command_needs_no_person(
+    run: Run, words: tuple[str, ...], policy_file: str
+) -> None:
     code, out = run(*[policy_file if w == "FILE" else w for w in words])
     assert code == NEED_NOBODY[words], out
     assert "Nobody is known" not in out
 
 
-def test_the_first_person_must_be_able_to_act_and_may_do_everything(run: Run) -> None:
+def test_first_person_must_be_able_to_act(run: Run) -> None:
     code, out = run("people", "add", "ada")
     assert (code, "Give --uid for their account on this machine, or --key" in out) == (2, True)
     added = said(run, "people", "add", "ada", "--uid", str(os.getuid()))
@@ -204,9 +206,7 @@ def test_the_first_person_must_be_able_to_act_and_may_do_everything(run: Run) ->
     assert re.search(r"^ben .* ended 20", run("people", "list")[1], re.M)
 
 
-def test_a_first_person_without_an_account_gets_a_key_and_acts_by_it(
-    run: Run, database_url: str
-) -> None:
+def test_first_person_without_account_acts_by_key(run: Run, database_url: str) -> None:
     """As in containers, where everybody has one uid."""
     token = said(run, "people", "add", "ada", "--key", "ada-1")["key"]
     assert run("silence", "end", "abcdef12")[1].startswith("This account's uid ")
@@ -232,7 +232,7 @@ def test_a_first_person_without_an_account_gets_a_key_and_acts_by_it(
     ]
 
 
-def test_a_token_in_a_settings_file_makes_nobody(
+def test_token_in_settings_file_is_no_identity(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = said(run, "people", "add", "ada", "--key", "ada-1")["key"]
@@ -242,7 +242,7 @@ def test_a_token_in_a_settings_file_makes_nobody(
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_key_is_made_with_its_limits_and_listed_with_them(run: Run, tmp_path: Path) -> None:
+def test_key_is_created_and_listed_with_limits(run: Run, tmp_path: Path) -> None:
     area = tmp_path / "area.geojson"
     area.write_text(json.dumps(AREA), encoding="utf-8")
     made = said(
@@ -278,7 +278,7 @@ def test_a_key_is_made_with_its_limits_and_listed_with_them(run: Run, tmp_path: 
         (("--sender", "a b"), "is no sender"),
     ],
 )
-def test_what_is_no_key_is_refused(run: Run, words: tuple[str, ...], fault: str) -> None:
+def test_bad_key_is_refused(run: Run, words: tuple[str, ...], fault: str) -> None:
     sender = () if "--sender" in words else ("--sender", "*")
     code, out = run("keys", "create", "k", *sender, *words)
     assert code == 2
@@ -287,7 +287,7 @@ def test_what_is_no_key_is_refused(run: Run, words: tuple[str, ...], fault: str)
 
 
 @pytest.mark.usefixtures("operator")
-def test_keys_of_nobodys_are_named_and_given_to_somebody(run: Run, database_url: str) -> None:
+def test_unassigned_keys_are_listed_and_assigned(run: Run, database_url: str) -> None:
     def found() -> str:
         (check,) = [c for c in asyncio.run(examine(load_settings())) if c.name == "keys"]
         assert check.good, "they work as before"
@@ -310,7 +310,7 @@ def test_keys_of_nobodys_are_named_and_given_to_somebody(run: Run, database_url:
     assert found() == "2 live"
 
 
-def test_whoever_starts_a_system_without_people_may_use_it(
+def test_system_without_people_is_open_to_its_owner(
     database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = Settings(database_url=database_url)

@@ -47,7 +47,7 @@ def said(run: Run, *words: str) -> Any:
     return json.loads(out)
 
 
-def test_check_needs_no_database_and_tells_every_fault(file: Callable[[str], str]) -> None:
+def test_check_needs_no_database_and_reports_every_error(file: Callable[[str], str]) -> None:
     assert bare_run("check", file("[quiet]\n")) == (0, "mine.toml is good.\n", "")
     old = file('[storm]\npreauthorised = ["dwd@example.org"]\n')
     assert "note: line 2: storm.preauthorised names" in bare_run("check", old)[1]
@@ -64,7 +64,7 @@ def test_check_needs_no_database_and_tells_every_fault(file: Callable[[str], str
     ]  # fmt: skip
 
 
-def test_check_reads_standard_input_and_files_from_elsewhere(tmp_path: Path) -> None:
+def test_check_reads_stdin_and_other_files(tmp_path: Path) -> None:
     assert bare_run("check", "-", stdin="[quiet]")[0] == 0
     path = tmp_path / "x.toml"
     path.write_bytes(b'\xef\xbb\xbf[quiet]\r\nto = "06:00"\r\n')
@@ -76,7 +76,7 @@ def test_check_reads_standard_input_and_files_from_elsewhere(tmp_path: Path) -> 
     assert "none.toml cannot be read: No such file or directory." in err
 
 
-def test_what_is_shown_can_be_set_again(run: Run, file: Callable[[str], str]) -> None:
+def test_show_output_can_be_set_again(run: Run, file: Callable[[str], str]) -> None:
     code, out, _ = run("show")
     assert code == 0
     assert out.startswith("# version 0: the default")
@@ -107,7 +107,7 @@ def test_set_history_and_rollback(run: Run, file: Callable[[str], str]) -> None:
     assert said(run, "show")["toml"] == default_toml()
 
 
-def test_a_policy_with_a_fault_is_not_set(run: Run, file: Callable[[str], str]) -> None:
+def test_set_refuses_policy_with_error(run: Run, file: Callable[[str], str]) -> None:
     for words in (("set",), ("shadow",)):
         code, _, err = run(*words, file("[quiet]\nto = 7\n"))
         assert code == 2
@@ -115,7 +115,7 @@ def test_a_policy_with_a_fault_is_not_set(run: Run, file: Callable[[str], str]) 
     assert said(run, "history") == {"versions": []}
 
 
-def test_a_shadow_runs_is_reported_and_stopped(run: Run, file: Callable[[str], str]) -> None:
+def test_shadow_starts_reports_and_stops(run: Run, file: Callable[[str], str]) -> None:
     code, _, err = run("report")
     assert code == 2
     assert "No policy has run in shadow." in err

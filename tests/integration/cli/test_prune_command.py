@@ -79,9 +79,7 @@ def left(ledger: psycopg.Connection[tuple[Any, ...]]) -> set[str]:
     return {row[0] for row in found}
 
 
-def test_a_dry_run_first_and_then_in_earnest(
-    run: Run, ledger: psycopg.Connection[tuple[Any, ...]]
-) -> None:
+def test_prune_dry_run_then_real(run: Run, ledger: psycopg.Connection[tuple[Any, ...]]) -> None:
     code, out = run("prune", "--dry-run")
     assert code == 0
     assert "ancient: 30 deliveries\n" in out
@@ -106,7 +104,7 @@ def test_a_dry_run_first_and_then_in_earnest(
     )
 
 
-def test_what_is_in_use_is_counted(run: Run, ledger: psycopg.Connection[tuple[Any, ...]]) -> None:
+def test_prune_counts_what_is_in_use(run: Run, ledger: psycopg.Connection[tuple[Any, ...]]) -> None:
     ledger.execute("update delivery set state = 'in_doubt' where id % 1024 = 25")
     code, out = run("prune")
     assert code == 0
@@ -115,7 +113,7 @@ def test_what_is_in_use_is_counted(run: Run, ledger: psycopg.Connection[tuple[An
 
 
 @pytest.mark.usefixtures("ledger")
-def test_a_pruned_alert_is_answered_for(run: Run) -> None:
+def test_pruned_alert_has_a_summary(run: Run) -> None:
     assert run("status", "old")[0] == 0
     assert run("prune")[0] == 0
     for words in (("status", "old"), ("why", "old", "A-1"), ("cancel", "old")):
@@ -126,7 +124,7 @@ def test_a_pruned_alert_is_answered_for(run: Run) -> None:
     assert run("status", "young")[0] == 0
 
 
-def test_bad_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune_refuses_bad_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("prune", "--older-than", "0")[0] == 2
     assert run("prune", "--older-than", "x")[0] == 2
     monkeypatch.setenv("ALERTING_RETENTION_DAYS", "0")
@@ -141,7 +139,7 @@ def test_bad_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "retention_days" in out.lower()
 
 
-async def test_the_scheduler_prunes_by_itself_and_not_for_ever_kept(
+async def test_scheduler_prunes_daily(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[tuple[int, str]] = []

@@ -45,7 +45,7 @@ def loaded(database_url: str, folder: Path, *words: str) -> tuple[int, set[str]]
     ],
     ids=lambda v: v[0] if isinstance(v, tuple) else "",
 )
-def test_what_only_asks_the_database(
+def test_queries_load_no_sending_packages(
     database_url: str, tmp_path: Path, words: tuple[str, ...], code: int
 ) -> None:
     found, packages = loaded(database_url, tmp_path, *words)
@@ -55,13 +55,13 @@ def test_what_only_asks_the_database(
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_cancel_loads_nothing_that_sends_or_serves(database_url: str, tmp_path: Path) -> None:
+def test_cancel_loads_no_sending_packages(database_url: str, tmp_path: Path) -> None:
     found, packages = loaded(database_url, tmp_path, "cancel", "nothing")
     assert found == 2
     assert packages & (SENDS | SERVES) == set()
 
 
 @pytest.mark.parametrize("words", [("--help",), ("--version",), ("sumbit",)])
-def test_help_loads_nothing(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_help_loads_no_packages(tmp_path: Path, words: tuple[str, ...]) -> None:
     _, packages = loaded("", tmp_path, *words)
     assert packages & (SENDS | SERVES | COMPUTES | ASKS) == set()

@@ -36,7 +36,7 @@ def said(run: Run, *words: str) -> Any:
     return json.loads(out)
 
 
-def test_add_list_and_end(run: Run) -> None:
+def test_silence_add_list_and_end(run: Run) -> None:
     made = said(
         run, "add", "event=River Flood", "geocode:UGC!~X.*", "--for", "2h", *WHY,
         "--circle", "50,8 10", "--geocode", "UGC=XXC001",
@@ -63,7 +63,7 @@ def test_add_list_and_end(run: Run) -> None:
     assert err.startswith(f"There is no silence {made['id']}")
 
 
-def test_times_may_be_given(run: Run) -> None:
+def test_silence_accepts_times(run: Run) -> None:
     start = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
     end = start + timedelta(days=7)
     made = said(
@@ -91,9 +91,7 @@ def test_times_may_be_given(run: Run) -> None:
         (("event=Flood", "--for", "2h", "--geocode", "UGC", *WHY), "Write NAME=VALUE"),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_is_silenced(
-    run: Run, words: tuple[str, ...], fault: str
-) -> None:
+def test_silence_bad_input_changes_nothing(run: Run, words: tuple[str, ...], fault: str) -> None:
     code, out, err = run("add", *words)
     assert (code, out) == (2, "")
     assert fault in err

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from alerting.store.presence import Presence
 from dispatch_harness import DispatchHarness, Recorder
 from typed import Shell
 
@@ -17,7 +18,6 @@ from alerting.clock import SystemClock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.settings import Settings
 from alerting.store.db import Database
-from alerting.store.presence import Presence
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FLOOD = str(EXAMPLES / "flood.xml")
@@ -84,7 +84,7 @@ RING = (
 )
 
 
-async def test_whoever_waits_learns_that_citizens_were_told(desk: Desk) -> None:
+async def test_wait_reports_reached_citizens(desk: Desk) -> None:
     code, out, err = await desk("submit", "--now", "--wait", FLOOD)
     assert (code, err) == (0, "")
     assert out.startswith("Accepted: alert ")
@@ -92,7 +92,7 @@ async def test_whoever_waits_learns_that_citizens_were_told(desk: Desk) -> None:
     assert "Nobody is notified of it" not in out
 
 
-async def test_whoever_waits_learns_that_nobody_was(desk: Desk, tmp_path: Path) -> None:
+async def test_wait_reports_nobody_reached(desk: Desk, tmp_path: Path) -> None:
     code, out, _ = await desk("submit", "--now", "--wait", moved(tmp_path, ring=RING))
     assert code == 1
     assert "Nobody is notified of it. Nobody is in its areas." in out
@@ -101,7 +101,7 @@ async def test_whoever_waits_learns_that_nobody_was(desk: Desk, tmp_path: Path) 
     assert "reached nobody. Nobody is in its areas." in out
 
 
-async def test_whoever_waits_learns_that_no_worker_runs(desk: Desk) -> None:
+async def test_wait_reports_missing_worker(desk: Desk) -> None:
     code, out, err = await desk("submit", "--now", "--wait", FLOOD, working=False)
     assert code == 1
     assert out.startswith("Accepted: alert ")
@@ -111,7 +111,7 @@ async def test_whoever_waits_learns_that_no_worker_runs(desk: Desk) -> None:
     assert json.loads(out)["status"]["state"] == "accepted"
 
 
-async def test_whoever_waits_learns_that_it_has_been_cancelled(desk: Desk) -> None:
+async def test_wait_reports_earlier_cancel(desk: Desk) -> None:
     once = ("submit", "--now", "--wait", "--key", "once", FLOOD)
     assert (await desk(*once))[0] == 0
     assert (await desk("cancel", "example-flood-0001", working=False))[0] == 0
@@ -121,7 +121,7 @@ async def test_whoever_waits_learns_that_it_has_been_cancelled(desk: Desk) -> No
     assert "note: It was accepted before and has been cancelled (by " in out
 
 
-async def test_what_waits_for_a_second_person_is_listed(desk: Desk, tmp_path: Path) -> None:
+async def test_list_shows_held_alerts(desk: Desk, tmp_path: Path) -> None:
     assert (await desk("list", working=False))[:2] == (0, "No alerts.\n")
     test = moved(tmp_path, event=("Storm surge: leave", "This is a test: leave"))
     code, out, _ = await desk("submit", "--now", "--wait", test, working=False)

@@ -42,7 +42,7 @@ def texts() -> list[str]:
     return made
 
 
-def test_counts_equal_those_of_twilios_calculator():
+def test_segment_counts_equal_those_of_twilio():
     package = require("sms-segments-calculator")
     batch = texts()
     run = subprocess.run(

@@ -71,7 +71,7 @@ def message(lane: Lane, valid_until: datetime | None = None) -> Outgoing:
     )
 
 
-async def test_twilio_would_take_what_the_adapter_sends(prism: str) -> None:
+async def test_create_matches_the_description(prism: str) -> None:
     channel = TwilioSms(
         TwilioConfig(
             account_sid=ACCOUNT,
@@ -99,7 +99,7 @@ async def test_twilio_would_take_what_the_adapter_sends(prism: str) -> None:
         await channel.close()
 
 
-async def test_twilio_would_answer_a_look_up(
+async def test_look_up_matches_the_description(
     prism: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -134,7 +134,7 @@ async def test_twilio_would_answer_a_look_up(
     assert set(parse_qs(urlsplit(url).query)) == {"To", "PageSize"} <= known
 
 
-async def test_what_twilio_would_refuse_is_classed(prism: str) -> None:
+async def test_refusals_of_the_description_are_classified(prism: str) -> None:
     form = {"To": "+447700900123", "From": "+447700900000", "Body": "x"}
     without_to = {k: v for k, v in form.items() if k != "To"}
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -154,7 +154,7 @@ async def test_what_twilio_would_refuse_is_classed(prism: str) -> None:
         await client.close()
 
 
-async def test_twilio_would_answer_what_the_doctor_asks(prism: str, corpus: Path) -> None:
+async def test_doctor_requests_match_the_description(prism: str, corpus: Path) -> None:
     description = json.loads((corpus / "twilio" / "twilio_api_v2010.json").read_text())
     path = "/2010-04-01/Accounts/{AccountSid}/IncomingPhoneNumbers.json"
     answer = description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]

@@ -42,7 +42,7 @@ HEALTH = {
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 
 
-def test_it_says_only_what_compose_understands() -> None:
+def test_compose_uses_known_keys_and_pinned_images() -> None:
     for key, value in COMPOSE.items():
         if not key.startswith("x-"):
             assert isinstance(value, TOP[key]), key
@@ -56,7 +56,7 @@ def test_it_says_only_what_compose_understands() -> None:
         assert not service["image"].endswith(":latest")
 
 
-def test_what_it_names_is_there() -> None:
+def test_compose_names_existing_files() -> None:
     for name, service in SERVICES.items():
         for target, how in service.get("depends_on", {}).items():
             assert how["condition"] in CONDITIONS
@@ -73,7 +73,7 @@ def test_what_it_names_is_there() -> None:
                 assert value.removeprefix("/run/secrets/") in service["secrets"]
 
 
-def test_no_service_may_do_more_than_it_needs() -> None:
+def test_services_have_minimal_privileges() -> None:
     for name, service in SERVICES.items():
         assert service["cap_drop"] == ["ALL"], name
         assert set(service.get("cap_add", [])) <= {
@@ -88,7 +88,7 @@ def test_no_service_may_do_more_than_it_needs() -> None:
             assert name == "proxy" or port.startswith("127.0.0.1:"), (name, port)
 
 
-def test_passwords_stand_in_files_alone() -> None:
+def test_passwords_are_only_in_files() -> None:
     for name, service in SERVICES.items():
         for key, value in (service.get("environment") or {}).items():
             told = {"PASS", "PASSWORD", "TOKEN", "SECRET"} & set(key.split("_"))
@@ -96,7 +96,7 @@ def test_passwords_stand_in_files_alone() -> None:
         assert "requirepass" not in " ".join(service.get("command", [])), name
 
 
-def test_the_secrets_it_tells_to_make_are_those_it_reads() -> None:
+def test_documented_secrets_are_those_in_use() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     told = "".join(line.lstrip("#") for line in text.splitlines(True) if line.startswith("#   "))
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def test_the_secrets_it_tells_to_make_are_those_it_reads() -> None:
     assert made["valkey.conf"].removeprefix("requirepass ") in made["redis_url"]
 
 
-def test_the_api_believes_the_proxy_and_nobody_else() -> None:
+def test_api_trusts_only_the_proxy() -> None:
     subnet = COMPOSE["networks"]["front"]["ipam"]["config"][0]["subnet"]
     assert SERVICES["api"]["environment"]["ALERTING_TRUSTED_PROXIES"] == subnet
     # Where Compose finds nothing else to put in, it is a network, as the server reads it.
@@ -119,7 +119,7 @@ def test_the_api_believes_the_proxy_and_nobody_else() -> None:
     assert set(SERVICES["api"]["networks"]) == {"default", "front"}
 
 
-def test_every_lane_has_a_worker_and_every_long_service_a_health_check() -> None:
+def test_every_lane_has_a_worker_and_a_health_check() -> None:
     lanes = [
         lane
         for s in SERVICES.values()
@@ -131,14 +131,14 @@ def test_every_lane_has_a_worker_and_every_long_service_a_health_check() -> None
         assert name == "migrate" or "healthcheck" in service
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_image_runs_as_unprivileged_user() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "\nUSER alerting\n" in text
     assert '--require-hashes -r "$LOCK"' in text
     assert ":latest" not in text
 
 
-def test_only_the_sandbox_has_engines_in_its_image() -> None:
+def test_only_the_sandbox_image_has_engines() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "\nARG LOCK=requirements.lock\n" in text
     locks = {
@@ -176,7 +176,7 @@ def healthy(service: dict[str, Any], env: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_each_service_runs_until_its_own_health_check_is_content(
+def test_each_service_becomes_healthy(
     name: str, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     with socket.socket() as s:

@@ -90,7 +90,7 @@ def asked(url: str, data: bytes | None = None) -> int:
         return 0
 
 
-def test_what_is_the_operators_is_not_public(proxy: tuple[str, str]) -> None:
+def test_operator_routes_are_not_public(proxy: tuple[str, str]) -> None:
     public, operators = proxy
     for path in ("/metrics", "/metrics/", "/docs", "/docs.css", "/openapi.json", "/readyz"):
         assert asked(public + path) == 404, path
@@ -99,7 +99,7 @@ def test_what_is_the_operators_is_not_public(proxy: tuple[str, str]) -> None:
         assert asked(public + path) == 200, path
 
 
-def test_a_body_has_a_limit(proxy: tuple[str, str]) -> None:
+def test_body_size_is_limited(proxy: tuple[str, str]) -> None:
     public, _ = proxy
     assert asked(f"{public}/v1/alerts", b"x" * 2_000_000) == 200
     assert asked(f"{public}/v1/alerts", b"x" * 4_000_000) in {0, 413, 502}

@@ -21,7 +21,7 @@ def run(site: Path, folder: Path, *words: str, **env: str) -> subprocess.Complet
     )
 
 
-def test_the_examples_come_along(site: Path, tmp_path: Path, database_url: str) -> None:
+def test_examples_are_included(site: Path, tmp_path: Path, database_url: str) -> None:
     there = run(site, tmp_path, "-c", "import alerting; print(alerting.__file__)").stdout
     assert there.startswith(str(site)), "the checkout would have them anyway"
     done = run(
@@ -33,7 +33,7 @@ def test_the_examples_come_along(site: Path, tmp_path: Path, database_url: str) 
     assert {path.name for path in (site / "alerting" / "example_files").iterdir()} == names
 
 
-def test_it_has_every_file_of_ours_that_is_no_code(site: Path) -> None:
+def test_every_data_file_is_included(site: Path) -> None:
     """What `package-data` forgets is missed only where it is installed."""
     ours = {
         path.relative_to(ROOT)
@@ -44,7 +44,7 @@ def test_it_has_every_file_of_ours_that_is_no_code(site: Path) -> None:
     assert {path for path in ours if not (site / path).is_file()} == set()
 
 
-def test_it_has_all_code_of_the_product_and_none_beside(site: Path) -> None:
+def test_only_the_product_is_included(site: Path) -> None:
     """Neither the laboratory nor a test."""
     packaged = {path.relative_to(site) for path in site.rglob("*.py")}
     product = {path.relative_to(ROOT) for path in (ROOT / "alerting").rglob("*.py")}
@@ -56,7 +56,7 @@ def test_it_has_all_code_of_the_product_and_none_beside(site: Path) -> None:
     assert not [path for path in site.rglob("*") if apart & set(path.relative_to(site).parts)]
 
 
-def test_it_has_what_the_product_reads_as_it_runs(site: Path) -> None:
+def test_files_read_at_run_time_are_included(site: Path) -> None:
     read = {path.name for path in (site / "alerting").rglob("*") if path.is_file()}
     assert {"policy.toml", "flood.xml", "citizens.csv", "script.py.mako"} <= read
     for suffix in (".html", ".lua", ".css", ".js"):

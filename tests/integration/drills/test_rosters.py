@@ -57,7 +57,7 @@ async def passes(db: Database) -> dict[str, bool]:
         return {e: drill_pass.fits(key, ch, e, p) for ch, e, p in await c.execute(query)}
 
 
-async def test_a_member_has_a_pass_for_each_address_until_they_leave(db: Database) -> None:
+async def test_member_has_a_pass_per_address_until_leaving(db: Database) -> None:
     await people(db, "a", "b")
     await make(db, "blue", ["a", "a"])
     await make(db, "red", ["a", "b"])
@@ -82,7 +82,7 @@ async def test_a_member_has_a_pass_for_each_address_until_they_leave(db: Databas
         ]  # fmt: skip
 
 
-async def test_who_left_comes_back_by_a_new_consent_only(db: Database) -> None:
+async def test_member_returns_only_by_new_consent(db: Database) -> None:
     await people(db, "a", "b")
     await make(db, "blue", ["a"])
     async with db.begin() as c:
@@ -99,7 +99,7 @@ async def test_who_left_comes_back_by_a_new_consent_only(db: Database) -> None:
     assert b.source == "entered by test", "whoever takes part already is left as they are"
 
 
-async def test_an_import_changes_no_membership_and_planning_finds_the_new_address(
+async def test_import_keeps_membership_and_new_address_is_found(
     db: Database,
 ) -> None:
     await people(db, "a")
@@ -131,7 +131,7 @@ async def waiting(db: Database) -> bool:
         return bool((await c.exec_driver_sql(query)).scalar())
 
 
-async def test_whoever_leaves_while_passes_are_made_has_none(db: Database) -> None:
+async def test_member_leaving_while_passes_are_made_has_none(db: Database) -> None:
     await people(db, "a")
     await make(db, "blue", ["a"])
     async with db.begin() as c:
@@ -152,7 +152,7 @@ async def test_whoever_leaves_while_passes_are_made_has_none(db: Database) -> No
     assert await passes(db) == {}
 
 
-async def test_a_citizen_who_is_gone_leaves_nothing_behind(db: Database) -> None:
+async def test_deleted_citizen_leaves_nothing_behind(db: Database) -> None:
     await people(db, "a", "b")
     await make(db, "blue", ["a", "b"])
     async with db.begin() as c:
@@ -162,13 +162,13 @@ async def test_a_citizen_who_is_gone_leaves_nothing_behind(db: Database) -> None
 
 
 @pytest.mark.parametrize("name", ["", " blue", 'a"b', "a\nb", "x" * 81])
-async def test_a_name_that_no_alert_could_bear_is_refused(db: Database, name: str) -> None:
+async def test_bad_roster_name_is_refused(db: Database, name: str) -> None:
     async with db.begin() as c:
         with pytest.raises(BadInput, match="A roster's name has"):
             await rosters.create(c, name, by="test")
 
 
-async def test_what_is_not_there_is_said_and_nothing_changes(db: Database) -> None:
+async def test_unknown_roster_or_member_changes_nothing(db: Database) -> None:
     await people(db, "a")
     await make(db, "blue", ["a"])
     for wrong in (
@@ -196,7 +196,7 @@ def rosters_add(name, refs, error, words, source=""):
 
 @pytest.mark.parametrize("msg_type", [MsgType.ALERT, MsgType.UPDATE, MsgType.CANCEL])
 @pytest.mark.parametrize("status", [Status.EXERCISE, Status.TEST])
-async def test_a_drill_names_rosters_that_are_there(
+async def test_drill_must_name_existing_rosters(
     db: Database, msg_type: MsgType, status: Status
 ) -> None:
     await people(db, "a")
@@ -213,7 +213,7 @@ async def test_a_drill_names_rosters_that_are_there(
             await rosters.require(c, replace(drill, addresses=()))
 
 
-async def test_what_is_actual_or_only_recorded_needs_no_roster(db: Database) -> None:
+async def test_actual_or_recorded_alert_needs_no_roster(db: Database) -> None:
     async with db.begin() as c:
         for alert in (
             replace(DRILL, status=Status.ACTUAL),
@@ -225,7 +225,7 @@ async def test_what_is_actual_or_only_recorded_needs_no_roster(db: Database) -> 
             await rosters.require(c, alert)
 
 
-async def test_a_drill_for_many_waits_for_a_second_person(db: Database) -> None:
+async def test_drill_for_many_is_held(db: Database) -> None:
     await people(db, "a", "b", "c")
     await make(db, "blue", ["a", "b"])
     await make(db, "red", ["b", "c"])

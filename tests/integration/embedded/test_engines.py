@@ -55,7 +55,7 @@ def alive(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_data_outlive_a_clean_stop(var: Path) -> None:
+def test_data_survives_clean_stop(var: Path) -> None:
     with engines.start(var) as e:
         write(e)
         found = engines.find(var)
@@ -66,7 +66,7 @@ def test_data_outlive_a_clean_stop(var: Path) -> None:
         assert kept(e) == (7, b"7")
 
 
-def test_data_outlive_kill_9_of_the_owner_and_the_engines_end_with_it(var: Path) -> None:
+def test_data_survives_kill_of_owner(var: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from alerting.embedded import engines\n"
         "e = engines.start(Path(sys.argv[1])); print('up', flush=True); sys.stdin.read()"
@@ -92,7 +92,7 @@ def test_data_outlive_kill_9_of_the_owner_and_the_engines_end_with_it(var: Path)
         assert c.execute("select n from kept").fetchone() == (7,)
 
 
-def test_postgres_killed_with_9_recovers_by_itself(var: Path) -> None:
+def test_postgres_recovers_after_kill(var: Path) -> None:
     with engines.start(var, with_redis=False) as e:
         with psycopg.connect(e.database_url, autocommit=True) as c:
             c.execute("create table kept as select 7 as n")
@@ -103,13 +103,13 @@ def test_postgres_killed_with_9_recovers_by_itself(var: Path) -> None:
         assert c.execute("select n from kept").fetchone() == (7,)
 
 
-def test_a_second_start_on_the_same_folder_is_refused(var: Path) -> None:
+def test_second_start_in_same_folder_is_refused(var: Path) -> None:
     busy = rf"Another process \(pid {os.getpid()}\) runs on"
     with engines.start(var, with_redis=False), pytest.raises(BadInput, match=busy):
         engines.start(var)
 
 
-def test_a_first_start_killed_half_way_leaves_nothing_in_the_way(var: Path) -> None:
+def test_killed_first_start_leaves_nothing_behind(var: Path) -> None:
     half = var / "postgres" / "new-abc" / "data"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
@@ -118,7 +118,7 @@ def test_a_first_start_killed_half_way_leaves_nothing_in_the_way(var: Path) -> N
     assert not list((var / "postgres").glob("new-*"))
 
 
-def test_a_folder_of_something_else_is_left_alone(var: Path) -> None:
+def test_foreign_folder_is_left_alone(var: Path) -> None:
     strange = var / "postgres" / "data" / "holiday.jpg"
     strange.parent.mkdir(parents=True)
     strange.write_text("x")
@@ -128,7 +128,7 @@ def test_a_folder_of_something_else_is_left_alone(var: Path) -> None:
     assert engines.find(var) is None
 
 
-def test_data_of_another_major_version_are_not_touched(var: Path) -> None:
+def test_data_of_other_major_version_is_refused(var: Path) -> None:
     data = var / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("16\n")
@@ -136,13 +136,13 @@ def test_data_of_another_major_version_are_not_touched(var: Path) -> None:
         engines.start(var)
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(Unavailable, match=r"cannot be written: Not a directory.*ALERTING_VAR"):
         engines.start(tmp_path / "file" / "var")
 
 
-def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
+def test_long_path_works_for_sockets(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / "var"
     with engines.start(deep) as e, psycopg.connect(e.database_url) as c:
         assert c.execute("select 1").fetchone() == (1,)
@@ -174,14 +174,14 @@ def test_no_other_account_reaches_the_engines(var: Path) -> None:
         os.umask(before)
 
 
-def test_folders_of_an_older_version_are_closed(var: Path) -> None:
+def test_folders_of_older_version_are_closed(var: Path) -> None:
     old = var / "redis" / "appendonlydir"
     old.mkdir(parents=True, mode=0o755)
     with engines.start(var, with_postgres=False):
         assert stat.S_IMODE((var / "redis").stat().st_mode) == 0o700
 
 
-def test_an_engine_that_dies_is_started_again_over_its_data(var: Path) -> None:
+def test_dead_engine_is_restarted_with_its_data(var: Path) -> None:
     with engines.start(var) as e, e.kept():
         write(e)
         for engine in (e.postgres, e.redis):
@@ -204,7 +204,7 @@ def answers(e: engines.Engines) -> bool:
         return False
 
 
-def test_the_server_is_the_wheels_even_with_another_on_path(
+def test_binary_of_the_wheel_is_preferred_to_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     other = tmp_path / "redis-server"
@@ -219,14 +219,14 @@ def test_the_server_is_the_wheels_even_with_another_on_path(
         embedded_redis.binary()
 
 
-def test_without_the_extra_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, var: Path) -> None:
+def test_missing_extra_starts_nothing(monkeypatch: pytest.MonkeyPatch, var: Path) -> None:
     monkeypatch.setattr(postgres, "find_spec", lambda _name: None)
     with pytest.raises(NotInstalled, match=r"alerting\[embedded\].*set DATABASE_URL"):
         engines.start(var)
     assert not var.exists()
 
 
-def test_a_platform_without_the_binaries(
+def test_unsupported_platform_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, var: Path
 ) -> None:
     empty = ModuleSpec("wheel", None, origin=str(tmp_path / "__init__.py"))

@@ -117,7 +117,7 @@ def _warm() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_document_costs_more_than_it_may(kind: str) -> None:
+def test_worst_document_stays_within_limits(kind: str) -> None:
     for run in range(RUNS):
         seed = SEED + run
         data = KINDS[kind](Random(seed))
@@ -166,7 +166,7 @@ def _repeated_in(part: str, name: str) -> str:
     return f"<{name}>{escape(part) * (30_000 // len(part))}</{name}>"
 
 
-def test_what_is_issued_is_not_refused() -> None:
+def test_issued_alerts_are_not_refused() -> None:
     """Bounds that a real warning does not keep would be worse than none."""
     corpus = os.environ.get("ALERTING_CORPUS")
     if not corpus:

@@ -202,7 +202,7 @@ def documented() -> dict[str, tuple[set[str], str]]:
 
 
 @pytest.mark.timeout(400)
-async def test_what_runs_answers_what_is_documented_drawn_and_watched(
+async def test_metrics_are_documented_and_labelled(
     scraped: dict[str, str],
 ) -> None:
     page = documented()
@@ -323,7 +323,7 @@ async def test_prometheus_reads_what_runs_and_every_rule_and_panel_has_an_answer
         assert asked.value('sum(ALERTS{severity="page",alertstate="firing"})') == []
 
 
-def test_every_rule_says_what_to_do() -> None:
+def test_every_alert_rule_has_a_runbook() -> None:
     assert len({rule["alert"] for rule in rules()}) == len(rules())
     for rule in rules():
         said = rule["annotations"]
@@ -333,7 +333,7 @@ def test_every_rule_says_what_to_do() -> None:
         assert rule["labels"]["severity"] in {"page", "ticket"}
 
 
-def test_every_metric_is_drawn_or_watched() -> None:
+def test_every_metric_is_drawn_or_alerted_on() -> None:
     used = set()
     for expression in [rule["expr"] for rule in rules()] + [
         target["expr"] for panel in panels() for target in panel["targets"]
@@ -342,7 +342,7 @@ def test_every_metric_is_drawn_or_watched() -> None:
     assert used == set(documented())
 
 
-def test_a_port_that_is_taken_stops_nothing() -> None:
+def test_taken_port_stops_nothing() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -350,7 +350,7 @@ def test_a_port_that_is_taken_stops_nothing() -> None:
             pass
 
 
-def test_a_child_has_a_port_of_its_own_and_gives_it_back() -> None:
+def test_child_has_its_own_port() -> None:
     first = free_ports(2)
     for _ in range(2):
         with exported("127.0.0.1", first, child=1):

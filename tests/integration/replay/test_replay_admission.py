@@ -146,7 +146,7 @@ async def _play(db: Database, notifier: WorkNotifier, stream: Sequence[Alert]) -
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_a_replay_takes_a_storm_as_live_intake_does(
+async def test_replay_admits_a_storm_as_live_intake_does(
     db: Database, notifier: WorkNotifier, seed: int
 ) -> None:
     stream = sorted(generate(seed, citizens=1).alerts, key=lambda a: a.sent)
@@ -157,7 +157,7 @@ async def test_a_replay_takes_a_storm_as_live_intake_does(
 
 
 @pytest.mark.parametrize("name", ["lafd-2022", "oref-2021-05", "ukraine-2022-10"])
-async def test_a_replay_takes_a_real_stream_as_live_intake_does(
+async def test_replay_admits_a_real_stream_as_live_intake_does(
     corpus: Path, db: Database, notifier: WorkNotifier, name: str
 ) -> None:
     trace = read_trace([corpus / "streams" / f"{name}.zip"])

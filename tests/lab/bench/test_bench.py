@@ -21,7 +21,7 @@ from lab.bench.verdicts import limiters
 OTHERS = {"limits", "throttled-py", "pyrate-limiter"}
 
 
-def test_verdicts_as_one_json_object(kept: Path) -> None:
+def test_verdicts_print_one_json_object(kept: Path) -> None:
     done = CliRunner().invoke(bench, ["verdicts", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     found = json.loads(done.stdout)
@@ -39,7 +39,7 @@ def test_verdicts_as_one_json_object(kept: Path) -> None:
     assert all(target["measured"] is not None for target in verdicts["targets"])
 
 
-def test_a_limiter_that_is_not_there_has_a_row_that_says_so(
+def test_missing_limiter_has_a_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gone = limiters.Limiter("no-such-limiter", "GCRA", limiters.LIMITERS[0].make)
@@ -55,7 +55,7 @@ def test_a_limiter_that_is_not_there_has_a_row_that_says_so(
     not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
     reason="there is no nginx to stand in for the provider: make bench-deps",
 )
-def test_sms_from_end_to_end_beside_the_others() -> None:
+def test_sms_end_to_end_beside_alternatives() -> None:
     done = CliRunner().invoke(bench, ["sms", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     sms = json.loads(done.stdout)["benches"]["sms"]
@@ -63,7 +63,7 @@ def test_sms_from_end_to_end_beside_the_others() -> None:
     assert all(rate > 0 for rates in sms["per_second"].values() for rate in rates)
 
 
-def test_an_unknown_name_is_told_which_there_are() -> None:
+def test_unknown_name_is_refused_with_the_known() -> None:
     done = CliRunner().invoke(bench, ["verdict"], standalone_mode=False)
     assert isinstance(done.exception, BadInput)
     assert done.exception.exit_code == 2
@@ -71,14 +71,14 @@ def test_an_unknown_name_is_told_which_there_are() -> None:
     assert "verdicts" in done.exception.remedy
 
 
-def test_nothing_is_measured_when_one_name_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_name_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.bench.verdicts.verdicts.run", lambda _: pytest.fail("it ran"))
     done = CliRunner().invoke(bench, ["verdicts", "other"], standalone_mode=False)
     assert isinstance(done.exception, BadInput)
 
 
 @pytest.mark.parametrize("name", benches.BENCHES)
-def test_every_bench_can_be_imported(name: str) -> None:
+def test_every_bench_imports(name: str) -> None:
     assert callable(benches.find(name))
     assert sys.modules[benches.BENCHES[name][0].partition(":")[0]]
 
@@ -88,7 +88,7 @@ def test_every_bench_can_be_imported(name: str) -> None:
     [(10, False, True), (9.9, False, False), (10, True, True), (10.1, True, False),
      (None, False, False), (None, True, False)],
 )  # fmt: skip
-def test_a_target_is_reached_at_its_figure(
+def test_target_is_reached_at_its_figure(
     measured: float | None, at_most: bool, reached: bool
 ) -> None:
     assert Target("speed", 10, measured, at_most).reached is reached
@@ -99,7 +99,7 @@ def test_a_target_is_reached_at_its_figure(
     not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
     reason="there is no nginx to stand in for the provider: make bench-deps",
 )
-def test_what_a_message_costs() -> None:
+def test_cost_of_a_message() -> None:
     done = CliRunner().invoke(bench, ["memory", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     memory = json.loads(done.stdout)["benches"]["memory"]
@@ -119,7 +119,7 @@ def test_what_a_message_costs() -> None:
     assert not any("pg_locks where locktype" in text for text in by_text)
 
 
-def test_an_audience_is_found_either_way() -> None:
+def test_audience_bench_finds_the_same_either_way() -> None:
     done = CliRunner().invoke(bench, ["audience", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     found = json.loads(done.stdout)["benches"]["audience"]

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @only_long
-def test_email_from_end_to_end_beside_the_others() -> None:
+def test_email_end_to_end_beside_alternatives() -> None:
     done = CliRunner().invoke(bench, ["email", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     found = json.loads(done.stdout)["benches"]["email"]
@@ -37,9 +37,7 @@ def test_email_from_end_to_end_beside_the_others() -> None:
     [(3, 4, 0), (3, 2, 0), (3, 3, 1)],
     ids=["one missing", "a stranger", "none doubled where one should be"],
 )
-def test_a_wrong_record_is_worth_no_figure(
-    tmp_path: Path, mails: int, expected: int, but: int
-) -> None:
+def test_wrong_record_yields_no_figure(tmp_path: Path, mails: int, expected: int, but: int) -> None:
     with smtp_sink(tmp_path) as sink:
         subprocess.run(
             [program("smtp-source"), "-d", "-N", "-m", str(mails), "-t", "c@example.org",

@@ -17,7 +17,7 @@ from lab.bench.report import Options
 
 
 @only_long
-def test_digests_are_made_and_settled_beside_what_is_over() -> None:
+def test_digests_are_made_beside_old_rows() -> None:
     done = CliRunner().invoke(bench, ["growth", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     found = json.loads(done.stdout)["benches"]["growth"]
@@ -32,7 +32,7 @@ class Disk(NamedTuple):
     free: int
 
 
-def test_no_more_is_filled_than_the_disk_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fill_is_limited_by_disk_space(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = growth.FULL.deliveries * fill.BYTES
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(needed // 6))
     filled: list[Size] = []

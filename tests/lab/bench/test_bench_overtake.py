@@ -52,7 +52,7 @@ def test_times_count_from_each_submission() -> None:
     assert (found.light, found.notices) == (1, 1)
 
 
-def test_a_cancel_counts_from_when_it_was_asked_for() -> None:
+def test_cancel_time_counts_from_request() -> None:
     sent, light, taken = flown()
     sent[1] = replace(sent[1], cancelled_at_s=23.0)
     taken += [Taken(23.5, 4), Taken(25.0, 3)]
@@ -63,13 +63,13 @@ def test_a_cancel_counts_from_when_it_was_asked_for() -> None:
     assert (found.light, found.notices) == (1, 1)
 
 
-def test_what_only_the_provider_knows_is_refused() -> None:
+def test_message_unknown_to_the_ledger_is_refused() -> None:
     sent, light, taken = flown()
     with pytest.raises(WorkFailed, match=r"log has 1 messages the ledger has not"):
         judge(sent, light, [*taken, Taken(23, 3)], ledger_of(taken))
 
 
-def test_a_doubled_or_missing_extreme_is_refused() -> None:
+def test_duplicated_or_missing_extreme_is_refused() -> None:
     sent, light, taken = flown()
     doubled = [*taken, Taken(23, 3)]
     with pytest.raises(WorkFailed, match="1 of an Extreme's messages"):
@@ -79,7 +79,7 @@ def test_a_doubled_or_missing_extreme_is_refused() -> None:
         judge(sent, light, missing, ledger_of(missing))
 
 
-def test_a_cancel_that_was_not_told_to_all_is_refused() -> None:
+def test_incomplete_cancel_is_refused() -> None:
     sent, light, taken = flown()
     with pytest.raises(WorkFailed, match="1 were told and 0 of the cancel"):
         judge(sent, light, taken, ledger_of(taken, by_alert={"Alert routine": 1}))
@@ -91,7 +91,7 @@ def test_doubt_is_refused() -> None:
         judge(sent, light, taken, ledger_of(taken, doubtful=2))
 
 
-def test_the_ratio_is_of_medians() -> None:
+def test_ratio_is_of_medians() -> None:
     idle = [Passage(False, (0.1, t)) for t in (1.0, 2.0, 9.0)]
     loaded = [Passage(True, (0.1, t)) for t in (3.0, 3.0, 30.0)]
     assert ratio([*idle, *loaded]) == pytest.approx(1.5)
@@ -102,7 +102,7 @@ def test_the_ratio_is_of_medians() -> None:
     not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
     reason="there is no nginx to stand in for the provider: make bench-deps",
 )
-def test_an_extreme_overtakes_and_everything_is_told_once() -> None:
+def test_extreme_overtakes_and_everything_is_sent_once() -> None:
     said: list[str] = []
     report = overtake.run(Options(quick=True, say=said.append))
     assert set(report.figures["ways"]) == {overtake.OURS, overtake.EACH}

@@ -33,7 +33,7 @@ def node(tmp_path: Path) -> Iterator[rabbit.Node]:
         yield found
 
 
-def test_fly_by_rabbitmq_emptied_and_killed_meanwhile(
+def test_overtake_with_rabbitmq_emptied_and_killed(
     node: rabbit.Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A light alert and Extremes on top of it; whoever is missed or told twice fails the flight."""

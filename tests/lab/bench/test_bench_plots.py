@@ -33,7 +33,7 @@ def plot(*arguments: str) -> Result:
     return CliRunner().invoke(bench, list(arguments), standalone_mode=False)
 
 
-def test_every_bench_has_a_plot_of_its_own(
+def test_every_bench_has_its_own_plot(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in BENCHES:
@@ -54,7 +54,7 @@ def test_every_bench_has_a_plot_of_its_own(
 
 
 @pytest.mark.parametrize("name", ["sms", "overtake"])
-def test_the_same_figures_give_the_same_bytes(
+def test_same_figures_give_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     keep(tmp_path, name, FIGURES[name])
@@ -76,7 +76,7 @@ def test_other_figures_give_another_plot(tmp_path: Path) -> None:
     assert one.read_bytes() != two.read_bytes()
 
 
-def test_what_an_older_run_kept_can_be_drawn(tmp_path: Path) -> None:
+def test_figures_of_older_runs_can_be_drawn(tmp_path: Path) -> None:
     old = copy.deepcopy({name: FIGURES[name] for name in ("overtake", "shaping")})
     for passages in old["overtake"]["ways"].values():
         for passage in passages:
@@ -88,7 +88,7 @@ def test_what_an_older_run_kept_can_be_drawn(tmp_path: Path) -> None:
     assert all(path.is_file() for path in draw(list(old), tmp_path, tmp_path / "images"))
 
 
-def test_a_run_just_made_can_be_drawn(kept: Path, tmp_path: Path) -> None:
+def test_figures_of_a_new_run_can_be_drawn(kept: Path, tmp_path: Path) -> None:
     report = verdicts.run(Options(quick=True, say=lambda _: None))
     keep(kept, "verdicts", report.to_json())
     done = plot("--plot", str(tmp_path / "images"), "--json", "verdicts")
@@ -96,9 +96,7 @@ def test_a_run_just_made_can_be_drawn(kept: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"plots": [str(tmp_path / "images" / "verdicts.png")]}
 
 
-def test_figures_that_are_missing_are_named_with_what_makes_them(
-    kept: Path, tmp_path: Path
-) -> None:
+def test_missing_figures_are_named_with_their_bench(kept: Path, tmp_path: Path) -> None:
     keep(kept, "sms", FIGURES["sms"])
     done = plot("--plot", str(tmp_path / "images"), "sms", "receipts", "scale")
     assert isinstance(done.exception, NotFound)
@@ -112,7 +110,7 @@ def test_figures_that_are_missing_are_named_with_what_makes_them(
     "text",
     ["", "[]", '{"sms": 1}', '{"sms": {}, "quick": false, "machine": {}, "commit": "", "at": ""}'],
 )
-def test_a_file_that_holds_something_else_is_to_be_made_again(kept: Path, text: str) -> None:
+def test_file_of_another_bench_is_refused(kept: Path, text: str) -> None:
     kept.mkdir()
     (kept / "sms.json").write_text(text)
     done = plot("--plot", str(kept / "images"), "sms")
@@ -121,7 +119,7 @@ def test_a_file_that_holds_something_else_is_to_be_made_again(kept: Path, text: 
     assert done.exception.remedy == "Measure again: python -m lab bench sms."
 
 
-def test_a_folder_that_cannot_be_made_is_named(kept: Path, tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_named(kept: Path, tmp_path: Path) -> None:
     keep(kept, "sms", FIGURES["sms"])
     (tmp_path / "file").touch()
     done = plot("--plot", str(tmp_path / "file" / "images"), "sms")
@@ -129,6 +127,6 @@ def test_a_folder_that_cannot_be_made_is_named(kept: Path, tmp_path: Path) -> No
     assert str(tmp_path / "file" / "images") in done.exception.detail
 
 
-def test_nothing_is_measured_and_drawn_at_once(tmp_path: Path) -> None:
+def test_measuring_and_drawing_exclude_each_other(tmp_path: Path) -> None:
     done = plot("--plot", str(tmp_path), "--quick", "sms")
     assert isinstance(done.exception, BadInput)

@@ -29,7 +29,7 @@ FLOOD = Text("Flood", "Go uphill.")
 GOOD = {"title": "Flood", "body": "Port Example\nGo uphill.", "delivery": 100}
 
 
-def test_web_push_from_end_to_end_beside_the_others() -> None:
+def test_push_end_to_end_beside_alternatives() -> None:
     done = CliRunner().invoke(bench, ["push", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     push = json.loads(done.stdout)["benches"]["push"]
@@ -69,7 +69,7 @@ def judged(
     judge(service, 100, [FLOOD])
 
 
-def test_a_message_to_each_that_each_can_read_is_right(tmp_path: Path) -> None:
+def test_judge_accepts_one_readable_message_each(tmp_path: Path) -> None:
     judged(tmp_path)
 
 
@@ -85,9 +85,7 @@ def test_a_message_to_each_that_each_can_read_is_right(tmp_path: Path) -> None:
         ({"message": []}, "is no object"),
     ],
 )
-def test_one_bad_message_spoils_the_figure(
-    tmp_path: Path, fault: dict[str, object], says: str
-) -> None:
+def test_judge_refuses_one_bad_message(tmp_path: Path, fault: dict[str, object], says: str) -> None:
     with pytest.raises(WorkFailed, match=says):
         judged(tmp_path, **fault)  # type: ignore[arg-type]
 

@@ -14,7 +14,7 @@ from lab.bench.receipts.client import Book
 
 
 @only_long
-def test_everything_runs_and_nothing_is_lost() -> None:
+def test_receipts_end_to_end_lose_nothing() -> None:
     done = CliRunner().invoke(bench, ["receipts", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     found = json.loads(done.stdout)["benches"]["receipts"]
@@ -27,7 +27,7 @@ def test_everything_runs_and_nothing_is_lost() -> None:
         assert found[rate] > 0
 
 
-def test_the_rate_leaves_out_start_and_end() -> None:
+def test_rate_omits_start_and_end() -> None:
     steady = [n / 100 for n in range(1000)]
     book = Book(list(range(1000)), steady, 0, 0, 0.0)
     assert round(book.per_second()) == 100
@@ -37,7 +37,7 @@ def test_the_rate_leaves_out_start_and_end() -> None:
     assert Book([], [], 0, 0, 0.0).per_second() == 0
 
 
-def test_the_course_holds_every_order_and_doubles() -> None:
+def test_course_has_every_order_and_duplicates() -> None:
     callbacks, ends = receipts._course(range(2000))
     assert set(ends.values()) == {"delivered", "failed"}
     assert len(callbacks) > len(set(callbacks)) > len(ends)

@@ -14,7 +14,7 @@ from lab.bench.command import bench
 from lab.bench.retention import ledger
 
 
-def test_a_ledger_is_filled_and_pruned() -> None:
+def test_ledger_is_filled_and_pruned() -> None:
     done = CliRunner().invoke(bench, ["retention", "--quick", "--json"], standalone_mode=False)
     assert done.exception is None, done.output
     found = json.loads(done.stdout)["benches"]["retention"]
@@ -40,7 +40,7 @@ def test_a_ledger_is_filled_and_pruned() -> None:
         None,
     ],
 )
-def test_the_judge_sees_what_is_missing_or_left(database_url: str, harm: str | None) -> None:
+def test_judge_finds_missing_or_remaining_rows(database_url: str, harm: str | None) -> None:
     with psycopg.connect(database_url, autocommit=True) as db:
         kept = ledger.fill(db, 30, age_days=1)
         gone = ledger.fill(db, 0, age_days=500)

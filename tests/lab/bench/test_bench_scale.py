@@ -25,26 +25,26 @@ needs_nginx = pytest.mark.skipif(
 )
 
 
-def test_a_rate_kept_and_used() -> None:
+def test_shape_of_a_rate_kept_and_used() -> None:
     taken = [Taken(n / 100, n) for n in range(1_000)]
     found = shape(taken, 2, 200)
     assert found.over == pytest.approx(0, abs=1.5)
     assert found.used == pytest.approx(100, abs=1)
 
 
-def test_a_crowded_second_is_found_wherever_it_begins() -> None:
+def test_shape_finds_a_crowded_second_anywhere() -> None:
     taken = [Taken(n / 100, n) for n in range(1_000)]
     crowd = [Taken(4.55 + n / 1_000, 1_000 + n) for n in range(50)]
     found = shape(sorted([*taken, *crowd], key=lambda t: t.at_s), 1, 100)
     assert found.over == pytest.approx(50, abs=1)
 
 
-def test_a_gap_is_not_used() -> None:
+def test_shape_counts_a_gap_as_unused() -> None:
     taken = [Taken(n / 100, n) for n in range(1_000) if not 300 <= n < 700]
     assert shape(taken, 1, 100).used == pytest.approx(50, abs=2)
 
 
-def test_missing_and_doubled_messages_are_refused() -> None:
+def test_missing_and_duplicate_messages_are_refused() -> None:
     (place,) = districts([3])
     once = Counter(place.numbers)
     judge(place, [Taken(1, 1), Taken(1, 2), Taken(1, 3)], once)
@@ -55,7 +55,7 @@ def test_missing_and_doubled_messages_are_refused() -> None:
         judge(place, [Taken(1, n) for n in (1, 2, 3)], Counter([1, 2]))
 
 
-def test_hosts_in_namespaces_reach_only_what_they_share(tmp_path: Path) -> None:
+def test_hosts_in_namespaces_are_isolated(tmp_path: Path) -> None:
     with made.hosts(2, tmp_path) as (one, other):
         if one.namespace is None or other.namespace is None:
             pytest.skip("network namespaces need root and `ip`")
@@ -73,7 +73,7 @@ def _on(host: made.Host, *command: str) -> str:
 
 @only_long
 @needs_nginx
-def test_three_hosts_send_everything_once_and_know_what_each_has_taken() -> None:
+def test_three_hosts_send_everything_once() -> None:
     report = scale.run(Options(quick=True, say=lambda _: None))
     assert all(rate > 0 for rates in report.figures["per_second"].values() for rate in rates)
     # How well the rate is used is for a quiet machine; that nothing is lost or doubled was judged.

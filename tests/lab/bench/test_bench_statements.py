@@ -20,7 +20,7 @@ from lab.bench.statements import (
 )
 
 
-def test_what_others_run_is_counted_once_and_no_value_is_written(tmp_path: Path) -> None:
+def test_statements_are_counted_once_without_values(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     server = postgres.start(tmp_path / "postgres", server_config())
     try:
@@ -57,11 +57,11 @@ def test_what_others_run_is_counted_once_and_no_value_is_written(tmp_path: Path)
         ("select 'it''s'", "select 'another'"),
     ],
 )
-def test_values_and_their_number_make_no_other_statement(one: str, other: str) -> None:
+def test_statement_is_normalised(one: str, other: str) -> None:
     assert normalised(one) == normalised(other)
 
 
-def test_what_is_short_still_tells_statements_apart() -> None:
+def test_shortened_statements_stay_distinct() -> None:
     assert shortened("select a.id, a.name, a.place, a.when from a where x", 60) == (
         "select … from a where x"
     )
@@ -75,7 +75,7 @@ def test_what_is_short_still_tells_statements_apart() -> None:
     assert shortened("x" * 61, 60) == "x" * 59 + "…"
 
 
-def test_the_dearest_are_shown_and_those_run_most() -> None:
+def test_costliest_and_most_frequent_are_shown() -> None:
     dear = [Statement(f"dear {n}", 1, 100 - n) for n in range(20)]
     often = Statement("often", 1_000, 0.5)
     found = Counted("the server's log", [*dear, often])

@@ -28,7 +28,7 @@ def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param("cancel", 3000, 3, marks=pytest.mark.alone),
     ],
 )
-def test_a_short_run_holds(var: Path, scenario: str, citizens: int, seed: int) -> None:
+def test_short_run_holds(var: Path, scenario: str, citizens: int, seed: int) -> None:
     done = CliRunner().invoke(
         chaos,
         [scenario, "--citizens", str(citizens), "--seed", str(seed), "--json"],

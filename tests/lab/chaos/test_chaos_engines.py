@@ -30,7 +30,7 @@ def running() -> Iterator[engines.Engines]:
             yield started
 
 
-def test_postgres_comes_back_with_what_was_committed(running: engines.Engines) -> None:
+def test_postgres_keeps_committed_rows_after_kill(running: engines.Engines) -> None:
     assert running.postgres is not None
     with psycopg.connect(running.database_url, autocommit=True) as c:
         c.execute("create table kept (n int)")
@@ -48,7 +48,7 @@ def test_postgres_comes_back_with_what_was_committed(running: engines.Engines) -
         assert c.execute("show track_commit_timestamp").fetchone() == ("on",)
 
 
-def test_redis_comes_back_on_its_socket(running: engines.Engines) -> None:
+def test_redis_returns_on_its_socket(running: engines.Engines) -> None:
     assert running.redis is not None
     with redis.Redis.from_url(running.redis_url) as client:
         client.set("kept", "7")
@@ -59,7 +59,7 @@ def test_redis_comes_back_on_its_socket(running: engines.Engines) -> None:
         assert client.ping()
 
 
-def test_a_kill_takes_grandchildren_along(tmp_path: Path) -> None:
+def test_kill_includes_grandchildren(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, time\n"
         "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
@@ -83,7 +83,7 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def test_a_stopped_postgres_stands_still_with_all_its_processes(running: engines.Engines) -> None:
+def test_stopped_postgres_stops_all_its_processes(running: engines.Engines) -> None:
     assert running.postgres is not None
     with psycopg.connect(running.database_url, autocommit=True) as c:
         c.execute("select 1")
@@ -99,7 +99,7 @@ def test_a_stopped_postgres_stands_still_with_all_its_processes(running: engines
         assert c.execute("select 1").fetchone() == (1,)
 
 
-async def test_presence_is_ended_and_nothing_else(running: engines.Engines) -> None:
+async def test_end_presence_ends_nothing_else(running: engines.Engines) -> None:
     other = await psycopg.AsyncConnection.connect(running.database_url, autocommit=True)
     assert await end_presence(running.database_url) == 0
     presence = Presence(running.database_url)

@@ -49,23 +49,23 @@ TWO = [line(A, 1), line(B, 2)]
 ROWS = {1: row(), 2: row()}
 
 
-def test_all_told_once_is_clean() -> None:
+def test_judge_finds_no_fault_in_one_message_each() -> None:
     j = judge(EACH, TWO, ROWS)
     assert (j.expected, j.received) == (2, 2)
     wrong = (j.lost, j.unexpected, j.duplicates, j.unflagged, j.unfinished, j.phantoms, j.denied)
     assert wrong == (0,) * 7
 
 
-def test_a_lost_one_is_found_and_so_is_a_ledger_that_claims_it() -> None:
+def test_judge_finds_lost_and_falsely_claimed() -> None:
     j = judge(EACH, TWO[:1], ROWS)
     assert (j.lost, j.phantoms) == (1, 1)
 
 
-def test_who_should_not_be_told_is_found() -> None:
+def test_judge_finds_unexpected_recipient() -> None:
     assert judge(EACH, [*TWO, line("+447700900003", 3)], ROWS).unexpected == 1
 
 
-def test_a_duplicate_counts_as_flagged_only_where_the_ledger_says_so() -> None:
+def test_judge_flags_duplicates_only_by_the_ledger() -> None:
     twice = [*TWO, line(B, 2, 5)]
     j = judge(EACH, twice, ROWS)
     assert (j.duplicates, j.unflagged) == (1, 1)
@@ -73,12 +73,12 @@ def test_a_duplicate_counts_as_flagged_only_where_the_ledger_says_so() -> None:
     assert (j.duplicates, j.unflagged, j.flagged) == (1, 0, 1)
 
 
-def test_what_is_open_and_what_is_denied_is_found() -> None:
+def test_judge_finds_unfinished_and_denied() -> None:
     j = judge(EACH, TWO, {1: row("in_doubt"), 2: row("revoked")})
     assert (j.unfinished, j.denied) == (1, 1)
 
 
-def test_another_channel_counts_where_one_is_enough() -> None:
+def test_judge_accepts_another_channel_where_one_is_enough() -> None:
     want = Wanted([frozenset({("sms", A), ("email", "a@example.org")})])
     mail = Line(AT, "email", "a@example.org", 2)
     assert want.missed([mail]) == 0
@@ -88,7 +88,7 @@ def test_another_channel_counts_where_one_is_enough() -> None:
     assert Wanted([frozenset({("sms", A)})]).missed([line(A, 1, outcome="undelivered")]) == 0
 
 
-def test_an_end_may_use_another_address_of_whom_the_alert_reached_and_of_nobody_else() -> None:
+def test_judge_accepts_end_at_another_reached_address_only() -> None:
     both = SyntheticCitizen("1", "en", 0, 0, ("push", "sms"), {"sms": A, "push": "p-1"}, {})
     neither = SyntheticCitizen("2", "en", 0, 0, ("sms",), {"sms": B}, {})
     by_push = Line(AT, "push", "p-1", 4, "delivered")
@@ -98,14 +98,14 @@ def test_an_end_may_use_another_address_of_whom_the_alert_reached_and_of_nobody_
     assert judge(want, [line(A, 3), line(B, 5)], {}).unexpected == 1
 
 
-def test_lines_go_to_their_alert_and_those_of_nobody_to_all() -> None:
+def test_judge_assigns_lines_to_their_alert() -> None:
     rows = {CHUNK_SPAN: row(), 2 * CHUNK_SPAN: row(alert=OTHER)}
     mine, other = line(A, CHUNK_SPAN), line(A, 2 * CHUNK_SPAN)
     stranger = line(A, None)
     assert of_alert([mine, other, stranger], rows, ALERT) == [mine, stranger]
 
 
-def test_the_longest_silence_after_a_fault() -> None:
+def test_judge_measures_longest_silence_after_a_fault() -> None:
     times = [after(s) for s in (0, 1, 2, 5, 6, 30)]
     assert silence_s(times, after(1.5), after(5.5)) == 3.0
     assert silence_s(times, after(2.5), after(2.6)) == pytest.approx(0.1)
@@ -118,7 +118,7 @@ def struck(s: float, target: str, chunks: set[int], processes: int = 1) -> Injec
     )
 
 
-def test_doubts_go_to_the_kill_that_left_them() -> None:
+def test_judge_assigns_doubts_to_their_kill() -> None:
     first, second = struck(1, "fast-1/0", {7}), struck(2, "fast-2/0", {8})
     redis = struck(2.5, "redis", set(), 0)
     found = [
@@ -131,7 +131,7 @@ def test_doubts_go_to_the_kill_that_left_them() -> None:
     assert (first.in_doubt, second.in_doubt, redis.in_doubt) == (10, 21, 0)
 
 
-def test_a_chunk_hit_twice_is_charged_to_each_fault_once() -> None:
+def test_judge_charges_twice_hit_chunk_once_per_fault() -> None:
     """The second hit whoever had just taken the chunk over, before anybody knew that they had."""
     first, second = struck(1, "fast-1", {7, 8}), struck(3, "fast-2/0", set())
     found = [Doubted(after(2), 7, 64), Doubted(after(2), 8, 32), Doubted(after(4), 7, 64)]
@@ -139,7 +139,7 @@ def test_a_chunk_hit_twice_is_charged_to_each_fault_once() -> None:
     assert (first.in_doubt, second.in_doubt) == (96, 64)
 
 
-def test_a_recovery_lasts_to_the_next_fault_and_not_into_the_tail() -> None:
+def test_judge_ends_recovery_at_the_next_fault() -> None:
     lines = [line(A, 1, s / 10) for s in range(100)]
     lines += [line(A, 1, 13 + s / 10) for s in range(100)]
     lines += [line(A, 1, 60)]
@@ -147,7 +147,7 @@ def test_a_recovery_lasts_to_the_next_fault_and_not_into_the_tail() -> None:
     assert recoveries([early, late, tail], lines) == [pytest.approx(0.1), 3.0, None]
 
 
-def test_sending_goes_on_after_a_fault_has_ended() -> None:
+def test_judge_measures_resumption_after_a_fault() -> None:
     lines = [line(A, 1, s) for s in range(100)]
     stopped = replace(struck(5, "postgres", set(), 0), lifted_at=after(7.5))
     assert resumed_s(stopped, lines) == 0.5
@@ -155,7 +155,7 @@ def test_sending_goes_on_after_a_fault_has_ended() -> None:
     assert resumed_s(replace(stopped, lifted_at=None), lines) is None
 
 
-def test_other_channels_are_not_silent_beside_a_silent_one() -> None:
+def test_judge_measures_other_channels_beside_a_silent_one() -> None:
     silent = Injected(
         Fault(0.1, Kind.CARRIERS, "all", 20, {"name": "silent email", "email": {}}),
         after(10),
@@ -172,13 +172,13 @@ def test_other_channels_are_not_silent_beside_a_silent_one() -> None:
     assert silence_beside_s([silent], [*sms, *ended, *mail]) == [0.5]
 
 
-def test_the_last_message_after_a_cancel() -> None:
+def test_judge_measures_last_message_after_cancel() -> None:
     assert last_after_s(after(1), [line(A, 1, 1.75)]) == 0.75
     assert last_after_s(after(1), [line(A, 1, 0.5)]) == 0.0
     assert last_after_s(None, TWO) is None
 
 
-def test_the_ledger_has_to_say_of_an_sms_what_the_carrier_says() -> None:
+def test_judge_compares_ledger_and_carrier() -> None:
     rows = {1: row("delivered"), 2: row("accepted")}
     assert disagreements(TWO, rows) == 1
     assert disagreements([line(A, 1, outcome="undelivered")], rows) == 1
@@ -209,11 +209,11 @@ def broken(of: RunContext, **kwargs: int) -> list[str]:
     return [c.name for c in criteria(of, **kwargs) if not c.holds]
 
 
-def test_a_good_course_breaks_nothing() -> None:
+def test_criteria_hold_for_a_good_run() -> None:
     assert [broken(context(name)) for name in SCENARIOS] == [[]] * len(SCENARIOS)
 
 
-def test_each_failure_breaks_its_criterion() -> None:
+def test_criteria_fail_one_by_one() -> None:
     good = context()
     over = struck(1, "fast-1/0", set())
     over.in_doubt = 3 * 64

@@ -15,7 +15,7 @@ ENGINES = {"redis", "postgres"}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_seed_reproduces_its_plan(name: str) -> None:
+def test_plan_is_reproducible_by_seed(name: str) -> None:
     plan = SCENARIOS[name].plan
     assert plan(Random(11), Parameters()) == plan(Random(11), Parameters())
     assert plan(Random(11), Parameters()) != plan(Random(12), Parameters())
@@ -23,7 +23,7 @@ def test_a_seed_reproduces_its_plan(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("seed", range(20))
-def test_faults_come_in_order_and_strike_what_there_is(name: str, seed: int) -> None:
+def test_plan_orders_faults_and_hits_what_exists(name: str, seed: int) -> None:
     scenario = SCENARIOS[name]
     faults = scenario.plan(Random(seed), Parameters(kills=30, workers=2))
     assert [f.at for f in faults] == sorted(f.at for f in faults)
@@ -53,23 +53,23 @@ def test_faults_come_in_order_and_strike_what_there_is(name: str, seed: int) -> 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_second_alert_is_sent_while_redis_stands_still(seed: int) -> None:
+def test_plan_sends_second_alert_while_redis_is_stopped(seed: int) -> None:
     faults = SCENARIOS["redis-stopped"].plan(Random(seed), Parameters())
     n = [f.kind for f in faults].index(Kind.SUBMIT)
     assert faults[n - 1].kind is Kind.STOP
     assert faults[n - 1].at == faults[n].at
 
 
-def test_mail_and_sms_are_silent_by_turns() -> None:
+def test_plan_silences_email_and_sms_alternately() -> None:
     faults = SCENARIOS["silent-provider"].plan(Random(1), Parameters())
     assert [set(f.how) - {"name"} for f in faults] == [{"email"}, {"sms"}]
 
 
-def test_fifty_kills_hit_everything() -> None:
+def test_plan_of_fifty_kills_hits_everything() -> None:
     struck = {f.name for f in SCENARIOS["kills"].plan(Random(1), Parameters(kills=50))}
     assert {"kill worker", "kill workers", "kill api", "kill redis", "kill postgres"} <= struck
 
 
-def test_an_unknown_scenario_is_bad_input() -> None:
+def test_unknown_scenario_is_bad_input() -> None:
     with pytest.raises(BadInput, match="earthquake"):
         find("earthquake")

@@ -76,14 +76,14 @@ async def say(link: Link, words: bytes, wait_s: float = 5) -> bytes:
     return await asyncio.wait_for(link[0].read(1000), wait_s)
 
 
-async def test_it_passes_on(connect: Connect) -> None:
+async def test_proxy_passes_data(connect: Connect) -> None:
     async with echoing() as (proxy, _):
         link = await connect(proxy)
         assert await say(link, b"one") == b"one"
         assert await say(link, b"two") == b"two"
 
 
-async def test_a_reset_ends_open_connections_and_takes_new_ones(connect: Connect) -> None:
+async def test_proxy_reset_ends_open_connections(connect: Connect) -> None:
     async with echoing() as (proxy, _):
         link = await connect(proxy)
         await say(link, b"one")
@@ -93,7 +93,7 @@ async def test_a_reset_ends_open_connections_and_takes_new_ones(connect: Connect
         assert await say(await connect(proxy), b"three") == b"three"
 
 
-async def test_what_stalls_arrives_later(connect: Connect) -> None:
+async def test_proxy_stall_delays_data(connect: Connect) -> None:
     async with echoing() as (proxy, heard):
         link = await connect(proxy)
         await say(link, b"one")
@@ -105,7 +105,7 @@ async def test_what_stalls_arrives_later(connect: Connect) -> None:
         assert await asyncio.wait_for(link[0].read(1000), 5) == b"two"
 
 
-async def test_half_open_connections_stay_silent_for_ever(connect: Connect) -> None:
+async def test_proxy_half_open_connections_stay_silent(connect: Connect) -> None:
     async with echoing() as (proxy, heard):
         link = await connect(proxy)
         await say(link, b"one")
@@ -119,7 +119,7 @@ async def test_half_open_connections_stay_silent_for_ever(connect: Connect) -> N
         assert await say(await connect(proxy), b"four") == b"four"
 
 
-async def test_dropped_answers_were_heard(connect: Connect) -> None:
+async def test_proxy_drops_answers_after_delivery(connect: Connect) -> None:
     async with echoing() as (proxy, heard):
         link = await connect(proxy)
         await proxy.set(Mode.DROP)
@@ -128,7 +128,7 @@ async def test_dropped_answers_were_heard(connect: Connect) -> None:
         assert heard == [b"one"]
 
 
-async def test_refused_until_passing_again_on_the_same_port(connect: Connect) -> None:
+async def test_proxy_refuses_and_resumes_on_the_same_port(connect: Connect) -> None:
     async with echoing() as (proxy, _):
         port = proxy.port
         await proxy.set(Mode.REFUSE)
@@ -139,7 +139,7 @@ async def test_refused_until_passing_again_on_the_same_port(connect: Connect) ->
         assert await say(await connect(proxy), b"one") == b"one"
 
 
-async def test_a_server_that_is_gone_is_a_reset(tmp_path: Path, connect: Connect) -> None:
+async def test_proxy_without_server_resets(tmp_path: Path, connect: Connect) -> None:
     proxy = Proxy(tmp_path / "nobody")
     await proxy.open()
     with pytest.raises(ConnectionResetError):

@@ -18,7 +18,7 @@ for line in sys.stdin:
 """
 
 
-def test_clocks_follow_the_file(tmp_path: Path) -> None:
+def test_shifted_clocks_follow_the_file(tmp_path: Path) -> None:
     (tmp_path / "tell.py").write_text(_TELL)
     by = tmp_path / "by"
     command = [sys.executable, "-m", "lab.chaos.shifted", str(by), "-m", "tell", "a-word"]

@@ -27,7 +27,7 @@ def pair() -> Iterator[Pair]:
                 found.stop()
 
 
-def test_nothing_committed_is_lost_by_a_swap_and_the_next(pair: Pair) -> None:
+def test_failover_and_failback_lose_no_commit(pair: Pair) -> None:
     old = pair.primary
     with psycopg.connect(pair.primary.url, autocommit=True) as c:
         c.execute("create table kept (n int)")

@@ -99,37 +99,37 @@ async def to_the_end(port: int, *parts: bytes, pause_s: float = 0) -> bytes:
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
 
 
-async def test_who_says_nothing_is_hung_up_on(port: int) -> None:
+async def test_silent_client_is_disconnected(port: int) -> None:
     assert await to_the_end(port) == b""
 
 
-async def test_half_a_head(port: int) -> None:
+async def test_half_a_head_times_out(port: int) -> None:
     assert (await to_the_end(port, b"GET / HTTP/1.1\r\nHost:")).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_head_of_drops(port: int) -> None:
+async def test_slow_head_times_out(port: int) -> None:
     drops = [b"GET / HTTP/1.1\r\n", *([b"A: b\r\n"] * 20)]
     heard = await to_the_end(port, *drops, pause_s=LINGER_S / 4)
     assert heard == b"" or heard.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_half_a_body(port: int) -> None:
+async def test_half_a_body_times_out(port: int) -> None:
     assert (await to_the_end(port, POST, b"12345")).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_of_drops(port: int) -> None:
+async def test_slow_body_times_out(port: int) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
     heard = await to_the_end(port, head, *([b"x"] * 40), pause_s=LINGER_S / 4)
     assert heard == b"" or heard.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_that_nobody_reads(port: int) -> None:
+async def test_unread_body_does_not_time_out(port: int) -> None:
     heard = await to_the_end(port, POST.replace(b"POST /", b"POST /unread"), b"123")
     assert heard.startswith(b"HTTP/1.1 200 ")
     assert b"408" not in heard
 
 
-async def test_a_head_without_end(port: int) -> None:
+async def test_endless_head_is_refused(port: int) -> None:
     more = b"A: " + b"x" * 10_000 + b"\r\n"
     heard = await to_the_end(port, b"GET / HTTP/1.1\r\n", *([more] * 10), pause_s=0.01)
     assert heard == b"" or heard.startswith(b"HTTP/1.1 431 ")
@@ -139,7 +139,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\
 
 
 @pytest.mark.parametrize("piece", [b"a:b\r\n" * 2_000, b"x" * 10_000], ids=["many", "one"])
-async def test_trailers_without_end(
+async def test_endless_trailers_are_cut_off(
     port: int, monkeypatch: pytest.MonkeyPatch, piece: bytes
 ) -> None:
     most, taken = 0, 0
@@ -158,21 +158,21 @@ async def test_trailers_without_end(
     assert taken < 700_000
 
 
-async def test_a_trailer_is_passed_over(port: int) -> None:
+async def test_trailer_is_skipped(port: int) -> None:
     whole = CHUNKED + b"2\r\nbc\r\n0\r\nExpires: 0\r\n\r\n"
     heard = await to_the_end(port, whole)
     assert heard.startswith(b"HTTP/1.1 200 ")
     assert heard.endswith(b"3\r\n0\r\n\r\n")
 
 
-async def test_blank_lines_between_requests_keep_no_connection(port: int) -> None:
+async def test_blank_lines_do_not_keep_a_connection(port: int) -> None:
     whole = POST + b"1234567890"
     heard = await to_the_end(port, whole, *([b"\r\n"] * 20), pause_s=LINGER_S / 4)
     # Hung up on while the drops still came, it may not hear the answer.
     assert heard == b"" or heard.count(b"HTTP/1.1 200 ") == 1
 
 
-async def test_a_good_client_keeps_its_connection(port: int) -> None:
+async def test_good_client_keeps_its_connection(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(3):
         writer.write(POST + b"1234567890")
@@ -182,7 +182,7 @@ async def test_a_good_client_keeps_its_connection(port: int) -> None:
     writer.close()
 
 
-async def test_one_network_leaves_connections_to_others(port_for_strangers: int) -> None:
+async def test_one_network_cannot_take_all_connections(port_for_strangers: int) -> None:
     kept = [await asyncio.open_connection("127.0.0.1", port_for_strangers) for _ in range(3)]
     assert await to_the_end(port_for_strangers, POST + b"1234567890") == b""
     for _, writer in kept:
@@ -197,14 +197,14 @@ async def test_one_network_leaves_connections_to_others(port_for_strangers: int)
 @pytest.mark.parametrize(
     ("address", "strange"), [("127.0.0.1", False), ("10.1.2.3", False), ("8.8.8.8", True)]
 )
-def test_who_is_a_stranger(address: str, strange: bool) -> None:
+def test_is_stranger_by_address(address: str, strange: bool) -> None:
     config = uvicorn.Config(app, http=Hasty)
     protocol = Hasty(config, ServerState(), {}, asyncio.new_event_loop())
     assert protocol._is_stranger(address) is strange
     protocol.loop.close()
 
 
-async def test_a_proxy_has_any_number(port: int) -> None:
+async def test_proxy_may_open_any_number(port: int) -> None:
     kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(6)]
     assert (await to_the_end(port, POST + b"1234567890")).startswith(b"HTTP/1.1 200 ")
     for _, writer in kept:

@@ -49,7 +49,7 @@ def body_fields(call: dict[str, Any]) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("name", FIRST)
-def test_compatible_with_the_first_description(name: str) -> None:
+def test_description_is_compatible_with_the_first(name: str) -> None:
     before, now = FIRST[name], CALLS[name]
     parameters = {f"{p['in']} {p['name']}": p["required"] for p in now.get("parameters", [])}
     assert parameters.keys() >= before["parameters"].keys()
@@ -68,7 +68,7 @@ def test_compatible_with_the_first_description(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KEYED)
-def test_every_answer_of_a_call_is_described(name: str) -> None:
+def test_every_answer_is_described(name: str) -> None:
     answers = CALLS[name]["responses"]
     assert set(answers) >= {"401", "403", "413", "422", "429", "500", "503"}
     assert ("404" in answers) or "{" not in name
@@ -99,13 +99,13 @@ def test_every_parameter_is_described(name: str) -> None:
         assert parameter.get("description"), parameter["name"]
 
 
-def test_no_example_is_of_a_call_that_is_gone() -> None:
+def test_every_example_belongs_to_a_call() -> None:
     described = {f"{name} {s}" for name, call in CALLS.items() for s in call["responses"]}
     statuses = {name.rpartition(" ")[2] for name in described}
     assert set(examples()) <= described | statuses
 
 
-def test_repeating_and_paging_are_explained() -> None:
+def test_idempotency_and_paging_are_described() -> None:
     about = description()["info"]["description"]
     for word in ("Idempotency-Key", "`next`", "`after`", "`before`", "Retry-After", PROBLEM):
         assert word in about, word

@@ -56,7 +56,7 @@ def _taken(walk: Walk, *, batch: int, longest: int) -> list[tuple[list[int], int
 
 
 @given(sizes=PARTS, seed=st.integers(0, 99), batch=st.integers(1, 20), longest=st.integers(1, 90))
-def test_everybody_comes_out_once_and_never_more_than_a_batch(
+def test_runs_yield_everybody_once_in_bounded_batches(
     sizes: list[int], seed: int, batch: int, longest: int
 ) -> None:
     walk = Walk(sizes, seed)
@@ -67,7 +67,7 @@ def test_everybody_comes_out_once_and_never_more_than_a_batch(
 
 
 @given(sizes=PARTS, seed=st.integers(0, 99), batch=st.integers(1, 20), longest=st.integers(1, 90))
-def test_memory_holds_two_runs_and_a_part_of_each(
+def test_runs_hold_two_runs_in_memory(
     sizes: list[int], seed: int, batch: int, longest: int
 ) -> None:
     out = 0
@@ -76,12 +76,12 @@ def test_memory_holds_two_runs_and_a_part_of_each(
         out += len(ids)
 
 
-def test_the_first_part_is_handed_out_before_a_second_is_looked_for() -> None:
+def test_runs_yield_first_part_before_searching_more() -> None:
     ids, met = _taken(Walk([5] * 9, seed=1), batch=10, longest=100)[0]
     assert (len(ids), met) == (5, 5)
 
 
-def test_runs_grow_to_the_longest_where_parts_are_larger_than_batches() -> None:
+def test_runs_grow_to_the_longest() -> None:
     walk = Walk([4] * 1000, seed=2)
     taken = [ids for ids, _ in _taken(walk, batch=2, longest=512)]
     falls = [n for n, (a, b) in enumerate(pairwise(taken)) if b[0] < a[-1]]
@@ -91,7 +91,7 @@ def test_runs_grow_to_the_longest_where_parts_are_larger_than_batches() -> None:
     assert len(falls) <= 16
 
 
-def test_whoever_stops_early_leaves_nothing_open() -> None:
+def test_runs_closed_early_leave_nothing_open() -> None:
     walk = Walk([5] * 9, seed=3)
 
     async def stop() -> None:

@@ -32,7 +32,7 @@ def said(found: Findings, level: str) -> str:
     return "\n".join(f"{f.where}: {f.text}" for f in found.findings if f.level == level)
 
 
-def test_a_complete_alert_has_no_findings() -> None:
+def test_check_of_complete_alert_finds_nothing() -> None:
     found = check(example())
     assert found.findings == ()
     (facts,) = found.infos
@@ -53,9 +53,7 @@ def test_a_complete_alert_has_no_findings() -> None:
         ({"expires": None}, "time", None),
     ],
 )
-def test_presence_is_decided_by_elements(
-    changes: dict[str, Any], fact: str, value: str | None
-) -> None:
+def test_facts_depend_on_elements(changes: dict[str, Any], fact: str, value: str | None) -> None:
     (facts,) = check(with_info(**changes)).infos
     assert getattr(facts, fact) == value
 
@@ -119,12 +117,12 @@ TWICE_CROSSED = Polygon(((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0
         (replace(example(), sender="Ford Control"), "warning", "which CAP forbids here"),
     ],
 )
-def test_each_weakness_is_found_and_only_there(alert: Alert, level: str, text: str) -> None:
+def test_check_finds_each_weakness(alert: Alert, level: str, text: str) -> None:
     assert text in said(check(alert), level)
     assert text not in said(check(example()), level)
 
 
-def test_an_area_nobody_is_found_by_beside_one_that_works() -> None:
+def test_check_names_unusable_area_beside_a_good_one() -> None:
     area = example().infos[0].areas[0]
     bare = replace(area, polygons=(), circles=(), geocodes=(), area_desc="Upper Ford")
     found = check(with_info(areas=(area, bare)))
@@ -132,12 +130,12 @@ def test_an_area_nobody_is_found_by_beside_one_that_works() -> None:
     assert not found.errors
 
 
-def test_a_cancel_needs_no_area() -> None:
+def test_check_of_cancel_needs_no_area() -> None:
     alert = replace(with_info(areas=()), msg_type=MsgType.CANCEL)
     assert not check(alert).errors
 
 
-def test_the_same_text_under_two_languages() -> None:
+def test_check_finds_same_text_under_two_languages() -> None:
     info = example().infos[0]
     alert = replace(example(), infos=(info, replace(info, language="cy")))
     assert "under the languages en-GB and cy" in said(check(alert), "warning")
@@ -145,18 +143,18 @@ def test_the_same_text_under_two_languages() -> None:
     assert "languages" not in said(check(again), "warning")
 
 
-def test_a_ring_across_the_antimeridian_is_simple() -> None:
+def test_check_accepts_ring_across_the_antimeridian() -> None:
     ring = Polygon(((0.0, 179.0), (0.0, -179.0), (1.0, -179.0), (1.0, 179.0), (0.0, 179.0)))
     assert check(with_area(polygons=(ring,))).findings == ()
 
 
-def test_errors_come_first() -> None:
+def test_check_lists_errors_first() -> None:
     found = check(new(expires=by(0), headline=None, areas=()))
     assert [f.level for f in found.findings] == ["error", "error", "warning", "note"]
     assert all(f.remedy for f in found.findings)
 
 
-def test_several_events_in_one_alert_are_noted() -> None:
+def test_check_notes_several_events() -> None:
     (alert,) = read(flood()).alerts
     (info,) = alert.infos
     other = replace(info, event="Wind", headline="Stay inside")
@@ -168,7 +166,7 @@ def test_several_events_in_one_alert_are_noted() -> None:
                 if "different events" in f.text]  # fmt: skip
 
 
-def test_of_the_present_is_said_what_is_ahead_or_over() -> None:
+def test_check_compares_times_with_now() -> None:
     alert = replace(with_info(effective=by(3)), msg_type=MsgType.ALERT)
     assert not check(alert).findings
     early, late = alert.sent - timedelta(hours=1), alert.sent + timedelta(days=1)
@@ -179,7 +177,7 @@ def test_of_the_present_is_said_what_is_ahead_or_over() -> None:
     assert not check(cancel, late).findings
 
 
-def test_a_watch_whose_message_ends_before_it_begins_is_no_error() -> None:
+def test_check_accepts_watch_beginning_after_expiry() -> None:
     ends = NamedValue("eventEndingTime", by(30).isoformat())
     assert not check(with_info(onset=by(9), parameters=(ends,))).errors
 
@@ -199,12 +197,12 @@ NAMES = "Floods near São Paulo and Malmö. Leave the river banks and go uphill 
         ("Leave now.", "en-GB", False),
     ],
 )
-def test_a_text_in_another_language_than_it_says(text: str, language: str, odd: bool) -> None:
+def test_check_finds_text_in_another_language(text: str, language: str, odd: bool) -> None:
     found = check(with_info(instruction=text, description=None, headline="!", language=language))
     assert ("its text hardly is" in said(found, "warning")) is odd
 
 
-def test_a_test_that_says_so_is_no_surprise() -> None:
+def test_check_accepts_marked_test() -> None:
     alert = with_info(event_codes=(NamedValue("SAME", "RWT"),))
     drill = replace(alert, status=Status.TEST, addresses=("crew",))
     assert not check(drill).findings

@@ -32,7 +32,7 @@ def ended(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_a_good_file() -> None:
+def test_check_of_good_file() -> None:
     result = run(GOOD)
     assert code(result) == 0
     assert result.stdout.splitlines() == [
@@ -45,7 +45,7 @@ def test_a_good_file() -> None:
     ]
 
 
-def test_repairs_and_findings_are_told_apart(ended: str) -> None:
+def test_check_separates_repairs_from_findings(ended: str) -> None:
     result = run(ended)
     assert code(result) == 1
     assert "    repaired  info[1]/category[1]: 'met' read as Met\n" in result.stdout
@@ -55,7 +55,7 @@ def test_repairs_and_findings_are_told_apart(ended: str) -> None:
     ) in result.stdout
 
 
-def test_an_unreadable_file_is_named_and_the_others_are_still_told(ended: str) -> None:
+def test_check_continues_after_unreadable_file(ended: str) -> None:
     result = run("/nowhere/x.xml", "-", GOOD, ended, stdin=b"hello")
     assert code(result) == 2
     assert "/nowhere/x.xml: It cannot be opened: No such file or directory." in result.stderr
@@ -64,26 +64,26 @@ def test_an_unreadable_file_is_named_and_the_others_are_still_told(ended: str) -
     assert f"{ended}: cap, 1 alert" in result.stdout
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_check_refuses_folder(tmp_path: Path) -> None:
     result = run(str(tmp_path))
     assert code(result) == 2
     assert "It cannot be opened: Is a directory." in result.stderr
 
 
-def test_standard_input() -> None:
+def test_check_reads_standard_input() -> None:
     result = run("-", stdin=flood())
     assert code(result) == 0
     assert result.stdout.startswith("-: cap, 1 alert\n")
 
 
-def test_the_size_is_limited_by_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_limits_size_by_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALERTING_MAX_ALERT_BYTES", "1000")
     result = run(GOOD)
     assert code(result) == 2
     assert "at most 1,000 are read" in result.stderr
 
 
-def test_json_is_one_object(ended: str) -> None:
+def test_check_json_is_one_object(ended: str) -> None:
     result = run("--json", GOOD, ended, "/nowhere/x.xml")
     assert code(result) == 2
     body = json.loads(result.stdout)
@@ -101,7 +101,7 @@ def test_json_is_one_object(ended: str) -> None:
     }
 
 
-def test_no_file_is_bad_usage() -> None:
+def test_check_without_file_is_bad_usage() -> None:
     result = CliRunner().invoke(cli, ["cap", "check"])
     assert result.exit_code == 2
     assert "Missing argument 'FILE…'" in result.stderr

@@ -38,7 +38,7 @@ def remarked(alert: Alert) -> str:
     return "\n".join(f"{r.where}: {r.what}" for r in alert.remarks)
 
 
-def test_a_valid_alert_is_read_whole_and_without_repair() -> None:
+def test_valid_alert_is_read_without_repair() -> None:
     alert = one()
     info = alert.infos[0]
     area = info.areas[0]
@@ -79,12 +79,12 @@ def test_a_valid_alert_is_read_whole_and_without_repair() -> None:
         ],
     ],
 )
-def test_what_the_schema_admits_is_no_repair(changes: list[tuple[str, str]]) -> None:
+def test_optional_forms_of_the_schema_are_no_repair(changes: list[tuple[str, str]]) -> None:
     alert = one(*changes)
     assert (alert.repairs, alert.remarks) == ((), ())
 
 
-def test_hour_24_is_the_next_midnight() -> None:
+def test_hour_24_is_next_midnight() -> None:
     alert = one(("2026-11-01T18:00:00+01:00", "2026-11-01T24:00:00+01:00"))
     assert alert.infos[0].expires == datetime(2026, 11, 2, tzinfo=CET)
 
@@ -117,13 +117,13 @@ def test_hour_24_is_the_next_midnight() -> None:
         ([("T18:00:00+01:00</expires>", "</expires>")], "'2026-11-01' is no time; left out"),
     ],
 )
-def test_structure_is_mended_and_noted(changes: list[tuple[str, str]], note: str) -> None:
+def test_wrong_structure_is_repaired(changes: list[tuple[str, str]], note: str) -> None:
     alert = one(*changes)
     assert note in repaired(alert)
     assert alert.infos[0].headline == "Leave the banks of the Ford now"
 
 
-def test_values_in_another_case_or_word_are_understood() -> None:
+def test_values_in_other_case_or_words_are_repaired() -> None:
     alert = one(
         (">Met<", ">Meteorological<"),
         (">Observed<", ">Very Likely<"),
@@ -157,20 +157,20 @@ def test_values_in_another_case_or_word_are_understood() -> None:
         ("Sun, 01 Nov 2026 18:00:00 +0100", datetime(2026, 11, 1, 18, tzinfo=CET)),
     ],
 )
-def test_times_in_other_forms_are_read(written: str, at: datetime) -> None:
+def test_times_in_other_forms_are_repaired(written: str, at: datetime) -> None:
     alert = one(("2026-11-01T18:00:00+01:00", written))
     assert alert.infos[0].expires == at
     assert "info[1]/expires" in repaired(alert)
 
 
-def test_times_without_offset_anywhere_are_utc() -> None:
+def test_times_without_any_offset_are_utc() -> None:
     text = flood().decode().replace("+01:00", "")
     (alert,) = read(text.encode()).alerts
     assert alert.sent == datetime(2026, 11, 1, 10, tzinfo=UTC)
     assert "sent: no offset from UTC; read as UTC" in repaired(alert)
 
 
-def test_a_buddhist_year_is_the_year_meant() -> None:
+def test_buddhist_year_is_converted() -> None:
     (alert,) = read(flood().replace(b"2026-11-01T", b"2569-11-01T")).alerts
     assert alert.sent == datetime(2026, 11, 1, 10, tzinfo=CET)
     assert "sent: year 2569 is of the Buddhist era, read as 2026" in remarked(alert)
@@ -178,13 +178,13 @@ def test_a_buddhist_year_is_the_year_meant() -> None:
     assert any("Buddhist" in f.text for f in check(alert).findings)
 
 
-def test_a_moment_no_alert_can_mean_is_left_out() -> None:
+def test_impossible_time_is_left_out() -> None:
     alert = one(("2026-11-01T18:00:00+01:00", "0001-01-01T00:00:00+00:00"))
     assert alert.infos[0].expires is None
     assert "year 1 is no time of an alert" in remarked(alert)
 
 
-def test_windows_bytes_under_a_utf_8_declaration() -> None:
+def test_windows_1252_under_utf_8_is_repaired() -> None:
     data = flood(("Lower Ford", "Café")).replace("é".encode(), b"\xe9")
     (alert,) = read(data).alerts
     assert alert.infos[0].areas[0].area_desc == "Café"
@@ -208,29 +208,29 @@ def test_declared_encodings_are_no_repair(encoding: str) -> None:
         ("Lower Ford", "Mill&#11;Ford", "Mill Ford", "references to control characters replaced"),
     ],
 )
-def test_text_that_breaks_xml_is_mended(old: str, new: str, reads: str, note: str) -> None:
+def test_malformed_text_is_repaired(old: str, new: str, reads: str, note: str) -> None:
     alert = one((old, new))
     assert alert.infos[0].areas[0].area_desc == reads
     assert f"document: {note}" in repaired(alert)
 
 
-def test_blank_before_the_declaration() -> None:
+def test_blank_before_declaration_is_repaired() -> None:
     (alert,) = read(b"\n " + flood()).alerts
     assert alert.repairs == (Repair("document", "blank before the XML declaration removed"),)
 
 
-def test_a_malformed_declaration() -> None:
+def test_malformed_declaration_is_repaired() -> None:
     alert = one(('version="1.0"', "version=1.0"))
     assert alert.repairs == (Repair("document", "malformed XML declaration ignored"),)
 
 
-def test_the_lang_attribute_names_the_language() -> None:
+def test_lang_attribute_names_the_language() -> None:
     alert = one(("<info>", '<info lang="DE">'), ("<language>en-GB</language>", ""))
     assert alert.infos[0].language == "DE"
 
 
 @pytest.mark.parametrize(("written", "read_as"), [("en_GB", "en-GB"), ("English (UK)", "und")])
-def test_a_language_that_is_no_code(written: str, read_as: str) -> None:
+def test_bad_language_code_is_repaired(written: str, read_as: str) -> None:
     alert = one((">en-GB<", f">{written}<"))
     assert alert.infos[0].language == read_as
     assert f"read as {read_as}" in repaired(alert)
@@ -246,7 +246,7 @@ def test_a_language_that_is_no_code(written: str, read_as: str) -> None:
         ("9.3,181 9.4,181 9.4,179 9.3,181", 4, "longitude beyond 180"),
     ],
 )
-def test_rings_are_understood(written: str, points: int, note: str) -> None:
+def test_rings_in_other_forms_are_repaired(written: str, points: int, note: str) -> None:
     alert = one(("54.1,-2.9 54.1,-2.8 54.2,-2.8 54.1,-2.9", written))
     (ring,) = alert.infos[0].areas[0].polygons
     assert len(ring.points) == points
@@ -259,13 +259,13 @@ def test_rings_are_understood(written: str, points: int, note: str) -> None:
 @pytest.mark.parametrize(
     "written", ["54.1,-2.9 54.1,-2.9", "somewhere", "54,1 -2,9 x", "91,181 92,182 93,183 91,181"]
 )
-def test_what_is_no_ring_is_left_out_and_said(written: str) -> None:
+def test_unusable_ring_is_left_out_with_a_remark(written: str) -> None:
     alert = one(("54.1,-2.9 54.1,-2.8 54.2,-2.8 54.1,-2.9", written))
     assert alert.infos[0].areas[0].polygons == ()
     assert "left out" in remarked(alert)
 
 
-def test_cap_1_0_pairs_and_several_pairs_in_one() -> None:
+def test_cap_1_0_pairs_are_repaired() -> None:
     alert = one(
         ("<valueName>example</valueName><value>FL</value>", "SAME=FLW"),
         (
@@ -280,7 +280,7 @@ def test_cap_1_0_pairs_and_several_pairs_in_one() -> None:
     assert "info[1]/area[1]/geocode[1]: 2 names and 2 values; paired" in repaired(alert)
 
 
-def test_missing_elements_that_a_reader_can_do_without() -> None:
+def test_missing_optional_elements_are_repaired() -> None:
     alert = one(
         ("<scope>Public</scope>", "<addresses>mill</addresses>"),
         ("<category>Met</category>", ""),
@@ -296,7 +296,7 @@ def test_missing_elements_that_a_reader_can_do_without() -> None:
     assert len(alert.repairs) == 5
 
 
-def test_repeated_texts_are_joined_and_other_repeats_dropped() -> None:
+def test_repeated_texts_are_joined() -> None:
     alert = one(
         ("</instruction>", "</instruction><instruction>Take pets.</instruction>"),
         ("</urgency>", "</urgency><urgency>Past</urgency>"),
@@ -306,7 +306,7 @@ def test_repeated_texts_are_joined_and_other_repeats_dropped() -> None:
     assert "info[1]/instruction: 2 of them where one may be; joined" in repaired(alert)
 
 
-def test_references_with_blanks_and_commas_in_names() -> None:
+def test_references_with_blanks_and_commas_are_read() -> None:
     alert = one(
         (
             "control@example.org,ford-2026-11-01-0,2026-11-01T09:00:00+01:00",
@@ -322,12 +322,12 @@ def test_references_with_blanks_and_commas_in_names() -> None:
     assert "no sender,identifier,sent: 'junk'; only the identifier kept" in remarked(alert)
 
 
-def test_a_test_said_in_the_wrong_place_is_read_where_status_agrees() -> None:
+def test_misplaced_test_status_is_read_where_consistent() -> None:
     alert = one((">Update<", ">Test<"), (">Actual<", ">Test<"))
     assert (alert.status, alert.msg_type) == (Status.TEST, MsgType.ALERT)
 
 
-def test_an_alert_made_of_faults_has_a_bounded_list_of_them() -> None:
+def test_repair_list_is_bounded() -> None:
     unknown = "".join(f"<x{n}/>" for n in range(1000))
     alert = one(("<scope>", f"{unknown}<scope>"))
     assert len(alert.repairs) == 201

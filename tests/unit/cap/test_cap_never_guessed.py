@@ -72,13 +72,13 @@ def test_two_different_values_are_refused(name: str, value: str, other: str, for
 
 
 @pytest.mark.parametrize(("name", "value", "other"), SIX)
-def test_an_attribute_that_says_otherwise_is_refused(name: str, value: str, other: str) -> None:
+def test_contradicting_attribute_is_refused(name: str, value: str, other: str) -> None:
     assert "and they differ" in refusal(flood(("<alert ", f'<alert {name.lower()}="{other}" ')))
     assert one(("<alert ", f'<alert {name}="{value}" ')).status is Status.ACTUAL
 
 
 @pytest.mark.parametrize(("name", "value", "other"), SIX)
-def test_the_same_value_twice_is_a_repair(name: str, value: str, other: str) -> None:
+def test_same_value_twice_is_a_repair(name: str, value: str, other: str) -> None:
     alert = one(beside(name, value, f"<{name}> {value} </{name}>"))
     assert [(r.where, r.what) for r in alert.repairs] == [
         (name, "2 of them where one may be; all the same")
@@ -88,7 +88,7 @@ def test_the_same_value_twice_is_a_repair(name: str, value: str, other: str) -> 
 
 @pytest.mark.parametrize(("name", "value", "other"), SIX)
 @pytest.mark.parametrize("form", ["{head}<b>{tail}</b>", "<b>{head}{tail}</b>", "{head}<b/>{tail}"])
-def test_elements_inside_are_refused(name: str, value: str, other: str, form: str) -> None:
+def test_nested_elements_are_refused(name: str, value: str, other: str, form: str) -> None:
     text = form.format(head=value[:3], tail=value[3:])
     said = refusal(flood((f"<{name}>{value}<", f"<{name}>{text}<")))
     assert f"elements inside its {name}" in said
@@ -103,7 +103,7 @@ def test_invisible_characters_are_refused(name: str, value: str, other: str, hid
 
 
 @pytest.mark.parametrize("name", ["identifier", "sender"])
-def test_invisible_characters_are_refused_in_json_too(name: str) -> None:
+def test_invisible_characters_are_refused_in_json(name: str) -> None:
     body = to_json(one())
     body[name] += "\u200b"
     assert f"in its {name}" in refusal(json.dumps(body).encode())
@@ -123,12 +123,12 @@ def test_invisible_characters_are_refused_in_json_too(name: str) -> None:
         ("scope", "Public", "Pri vate"),
     ],
 )
-def test_text_that_only_looks_like_a_word_is_none(name: str, value: str, text: str) -> None:
+def test_lookalike_words_are_refused(name: str, value: str, text: str) -> None:
     said = refusal(flood((f"<{name}>{value}<", f"<{name}>{text}<")))
     assert f"has {name} {text!r}, which is never guessed. {name} takes one of" in said
 
 
-def test_case_and_blanks_around_are_no_guess() -> None:
+def test_case_and_blanks_are_no_guess() -> None:
     alert = one((">Actual<", "> ACTUAL\n<"), (">Update<", ">update<"), (">Public<", ">pubLIC<"))
     assert (alert.status, alert.msg_type, alert.scope) == (
         Status.ACTUAL,
@@ -144,16 +144,14 @@ def test_case_and_blanks_around_are_no_guess() -> None:
 
 @pytest.mark.parametrize(("name", "value", "other"), SIX)
 @pytest.mark.parametrize("same", [True, False])
-def test_a_name_given_twice_in_json_is_refused(
-    name: str, value: str, other: str, same: bool
-) -> None:
+def test_repeated_name_in_json_is_refused(name: str, value: str, other: str, same: bool) -> None:
     text = json.dumps(to_json(one()))
     more = f'"{name}": {json.dumps(value if same else other)}'
     for twice in ("{" + more + ", " + text[1:], text[:-1] + ", " + more + "}"):
         assert f"gives {name!r} more than once. Give each name once." in refusal(twice.encode())
 
 
-def test_a_name_given_twice_anywhere_in_json_is_refused() -> None:
+def test_repeated_name_anywhere_in_json_is_refused() -> None:
     text = json.dumps(to_json(one()))
     severe = '"severity": "Extreme"'
     assert severe in text
@@ -273,7 +271,7 @@ REAL = {
 
 
 @pytest.mark.parametrize("document", UNREAL.values(), ids=UNREAL)
-def test_an_actual_alert_in_an_envelope_that_is_not_is_refused(document: str) -> None:
+def test_actual_alert_in_other_envelope_is_refused(document: str) -> None:
     try:
         reading = read(document.encode())
     except CapError as e:
@@ -285,7 +283,7 @@ def test_an_actual_alert_in_an_envelope_that_is_not_is_refused(document: str) ->
 
 
 @pytest.mark.parametrize("document", UNREAL.values(), ids=UNREAL)
-def test_what_is_not_actual_may_stand_in_any_envelope(document: str) -> None:
+def test_other_alert_in_any_envelope_is_read(document: str) -> None:
     bare = document.replace(">Actual<", ">Exercise<").replace(
         escape(">Actual<"), escape(">Exercise<")
     )
@@ -300,13 +298,13 @@ def test_what_is_not_actual_may_stand_in_any_envelope(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", REAL.values(), ids=REAL)
-def test_an_actual_alert_in_an_actual_envelope_is_read(document: str) -> None:
+def test_actual_alert_in_actual_envelope_is_read(document: str) -> None:
     reading = read(document.encode())
     assert one() in reading.alerts
     assert not reading.refused
 
 
-def test_what_stands_inside_an_alert_is_no_alert_beside_it() -> None:
+def test_alert_inside_an_alert_is_ignored() -> None:
     nested = EXERCISE.replace("</alert>", f"{ALERT}</alert>")
     (alert,) = read(f"<batch>{nested}</batch>".encode()).alerts
     assert alert.status is Status.EXERCISE
@@ -320,7 +318,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize("more", NAMED)
-def test_public_for_somebody_is_refused_where_it_is_submitted(more: str) -> None:
+def test_public_with_addresses_is_refused_on_submission(more: str) -> None:
     alert = one(beside("scope", "Public", more))
     assert (alert.scope, public_but(alert)) == (Scope.PUBLIC, alert.remarks[0])
     with pytest.raises(CapError, match=r"has scope Public, and yet .* given. Say Restricted or"):
@@ -330,7 +328,7 @@ def test_public_for_somebody_is_refused_where_it_is_submitted(more: str) -> None
     assert not any(f.level == "warning" for f in check(alert).findings)
 
 
-def test_public_for_somebody_is_remarked_in_json_too() -> None:
+def test_public_with_addresses_is_remarked_in_json() -> None:
     body: dict[str, Any] = to_json(one()) | {"addresses": ["police"]}
     (alert,) = read(json.dumps(body).encode()).alerts
     assert alert.remarks == (public_but(alert),)
@@ -340,7 +338,7 @@ def test_public_for_somebody_is_remarked_in_json_too() -> None:
 
 @pytest.mark.parametrize("scope", ["Restricted", "Private"])
 @pytest.mark.parametrize("more", NAMED)
-def test_any_other_scope_may_name_somebody(scope: str, more: str) -> None:
+def test_other_scopes_accept_addresses(scope: str, more: str) -> None:
     alert = one((">Public</scope>", f">{scope}</scope>{more}"))
     refuse_unclear(alert)
     assert not alert.remarks
@@ -348,7 +346,7 @@ def test_any_other_scope_may_name_somebody(scope: str, more: str) -> None:
 
 @pytest.mark.parametrize("noise", ["", "<x{}/>"], ids=["alone", "behind many repairs"])
 @pytest.mark.parametrize("scope", ["", "<scope/>", "<scope> </scope>"])
-def test_no_scope_is_refused_where_it_is_submitted(scope: str, noise: str) -> None:
+def test_missing_scope_is_refused_on_submission(scope: str, noise: str) -> None:
     many = "".join(noise.format(n) for n in range(300))
     alert = one(("<scope>Public</scope>", f"{many}{scope}"))
     assert alert.scope is Scope.PUBLIC
@@ -356,7 +354,7 @@ def test_no_scope_is_refused_where_it_is_submitted(scope: str, noise: str) -> No
         refuse_unclear(alert)
 
 
-def test_a_plain_alert_is_clear() -> None:
+def test_plain_alert_is_clear() -> None:
     refuse_unclear(one())
 
 
@@ -370,7 +368,7 @@ def test_a_plain_alert_is_clear() -> None:
     ],
     ids=["nested statuses", "many statuses", "many alerts", "attributes"],
 )
-def test_an_envelope_made_to_be_slow_is_not(document: str) -> None:
+def test_slow_envelope_is_read_in_time(document: str) -> None:
     start = time.process_time()
     with suppress(CapError):
         read(document.encode())

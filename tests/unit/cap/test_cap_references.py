@@ -51,7 +51,7 @@ def remarks(alert: Alert) -> str:
         f"{CENTRE},ford-1,2026-11-01 09:00:00+0100",
     ],
 )
-def test_a_triple_in_another_form_is_a_triple(written: str) -> None:
+def test_triple_in_another_form_is_read(written: str) -> None:
     for text, whole in (
         (written, (ONE,)),
         (f"{written} {LATER}", (ONE, TWO)),
@@ -85,9 +85,7 @@ def test_a_triple_in_another_form_is_a_triple(written: str) -> None:
         ("urn:oid:2.49.0.1.999.1", ("urn:oid:2.49.0.1.999.1",)),
     ],
 )
-def test_what_is_no_whole_triple_is_kept_and_costs_nothing_after_it(
-    written: str, loose: tuple[str, ...]
-) -> None:
+def test_incomplete_triple_is_kept_loose(written: str, loose: tuple[str, ...]) -> None:
     for text, whole in (
         (written, ()),
         (f"{written} {LATER}", (TWO,)),
@@ -101,12 +99,12 @@ def test_what_is_no_whole_triple_is_kept_and_costs_nothing_after_it(
 
 
 @pytest.mark.parametrize("written", [CENTRE, f"{CENTRE},", f"{CENTRE},,{AT}", "x" * 1001, ",,;"])
-def test_what_names_nothing_is_not_kept(written: str) -> None:
+def test_meaningless_reference_is_dropped(written: str) -> None:
     alert = text_of(f"{LATER} {written} {CENTRE},ford-1,{AT}")
     assert (alert.references, set(alert.loose_references) - {CENTRE}) == ((TWO, ONE), set())
 
 
-def test_the_senders_name_is_known_by_the_alert_and_by_other_triples() -> None:
+def test_sender_with_blanks_is_known_from_context() -> None:
     def read_as(text: str, sender: str = "") -> tuple[list[str], tuple[str, ...]]:
         found = lists.references(text, sender=sender)
         return [f"{r.sender}|{r.identifier}" for r in found.whole], found.loose
@@ -121,18 +119,18 @@ def test_the_senders_name_is_known_by_the_alert_and_by_other_triples() -> None:
     assert read_as(f"s@x.org, a@b,c,{AT}") == (["s@x.org|a@b,c"], ())
 
 
-def test_an_identifier_that_looks_like_a_time() -> None:
+def test_identifier_that_looks_like_a_time_is_read() -> None:
     found = lists.references(f"{CENTRE},{AT},{AT} {LATER}")
     assert [r.identifier for r in found.whole] == [AT, "ford-2"]
     assert not found.loose
 
 
-def test_elements_inside_references_are_kept_apart() -> None:
+def test_nested_elements_are_separated() -> None:
     inner = "".join(f"<reference>{CENTRE},{i},{AT}</reference>" for i in ("ford-1", "ford-2"))
     assert text_of(inner).references == (ONE, TWO)
 
 
-def test_loose_references_are_known_on_the_way_in_only() -> None:
+def test_loose_references_are_not_stored() -> None:
     alert = text_of(f"ford-1 {LATER}")
     assert alert.loose_references == ("ford-1",)
     assert b"ford-1<" not in to_xml(alert)
@@ -156,7 +154,7 @@ def in_json(*given: object) -> dict[str, Any]:
         {"identifier": "ford-1", "sent": AT},
     ],
 )
-def test_a_bare_identifier_in_json_is_kept(bare: object) -> None:
+def test_bare_identifier_in_json_is_kept(bare: object) -> None:
     alert = from_json(in_json(bare, {"sender": CENTRE, "identifier": "ford-2", "sent": AT}))
     assert (alert.references, alert.loose_references) == ((TWO,), ("ford-1",))
     assert remarks(alert) == "references: no sender and time of 'ford-1'; identifier kept"
@@ -175,7 +173,7 @@ def test_a_bare_identifier_in_json_is_kept(bare: object) -> None:
         (5, "references[0]: takes an object, not '5'"),
     ],
 )
-def test_the_binding_stays_strict(given: object, said: str) -> None:
+def test_json_binding_is_strict(given: object, said: str) -> None:
     with pytest.raises(CapError) as caught:
         from_json(in_json(given))
     assert said in str(caught.value)
@@ -194,7 +192,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_references_of_the_field(corpus: Path, case: str) -> None:
+def test_broken_references_of_the_field_are_read(corpus: Path, case: str) -> None:
     """What can be read of each is; finding the alert meant is the intake's part."""
     data = (corpus / "field/broken-references" / f"{case}-2-cancel.xml").read_bytes()
     (alert,) = read(data).alerts
@@ -204,7 +202,7 @@ def test_broken_references_of_the_field(corpus: Path, case: str) -> None:
     assert alert.loose_references == ((loose,) if loose else ())
 
 
-def test_every_reference_of_real_senders_is_a_whole_triple(corpus: Path) -> None:
+def test_references_of_real_senders_are_whole_triples(corpus: Path) -> None:
     """Each is one part of the text between two blanks, divided by its first and last comma."""
     texts = {text for data in documents(corpus) for text in written(data)}
     assert len(texts) > 1000
@@ -232,7 +230,7 @@ def written(data: bytes) -> list[str]:
 
 
 @given(st.lists(references, max_size=5), st.lists(st.sampled_from(["ford-1", f"{CENTRE},ford-2"])))
-def test_any_triples_among_loose_ones_come_back(whole: list[Reference], loose: list[str]) -> None:
+def test_triples_among_loose_ones_are_found(whole: list[Reference], loose: list[str]) -> None:
     text = " ".join([references_text(whole), *loose])
     found = lists.references(text)
     assert [(r.sender, r.identifier) for r in found.whole] == [
@@ -249,7 +247,7 @@ def test_any_triples_among_loose_ones_come_back(whole: list[Reference], loose: l
         *["2026-11-01T09:00:00Z,", "a,a b,2026-13-01T09:00:00Z "],
     ],
 )
-def test_references_made_to_be_slow_are_not(filler: str) -> None:
+def test_slow_references_are_read_in_time(filler: str) -> None:
     text = (filler * (2_000_000 // len(filler) + 1))[:2_000_000]
     for end in ("", f",{AT}", "x,"):
         start = time.process_time()

@@ -44,7 +44,7 @@ def refusal(alert: Alert) -> str:
 
 
 @pytest.mark.parametrize(("text", "points", "asked"), SEVERAL)
-def test_several_readings_are_a_question(
+def test_ambiguous_shape_is_refused_with_suggestion(
     text: str, points: tuple[tuple[float, float], ...], asked: str
 ) -> None:
     alert = one(text)
@@ -57,7 +57,7 @@ def test_several_readings_are_a_question(
     refuse_unclear(one(shapes.polygon_text(Polygon(points))))
 
 
-def test_whole_degrees_that_do_not_close_may_be_decimals() -> None:
+def test_unclosed_whole_degrees_may_be_decimals() -> None:
     text = "54,46 2,40 54,48 2,58 54,55 2,62"
     assert one(text).infos[0].areas[0].polygons[0].points[0] == (54.0, 46.0)
     assert "whole degrees, or commas for decimal points" in refusal(one(text))
@@ -73,7 +73,7 @@ def test_whole_degrees_that_do_not_close_may_be_decimals() -> None:
         "54.1,-2.9 54.1,-2.8 54.2,-2.8",
     ],
 )
-def test_one_reading_is_no_question(text: str) -> None:
+def test_unambiguous_shape_is_accepted(text: str) -> None:
     refuse_unclear(one(text))
 
 
@@ -85,19 +85,19 @@ def test_one_reading_is_no_question(text: str) -> None:
         ("91,181 92,182 93,183 91,181", "coordinates outside the Earth"),
     ],
 )
-def test_a_shape_that_cannot_be_read_is_not_left_out_of_a_submission(text: str, why: str) -> None:
+def test_unreadable_shape_is_refused_on_submission(text: str, why: str) -> None:
     assert one(text).infos[0].areas[0].polygons == ()
     assert f"polygon[1]: {why}" in refusal(one(text))
 
 
 @pytest.mark.parametrize("text", ["52.5 13.4 5", "2.4,54.4,0", "52,5 13,4 5", "52.5,13.4"])
-def test_a_circle_in_another_form_is_a_question(text: str) -> None:
+def test_circle_in_another_form_is_refused_with_suggestion(text: str) -> None:
     (alert,) = read(flood((f"<polygon>{RING}</polygon>", f"<circle>{text}</circle>"))).alerts
     assert "Write a circle as lat,lon and its radius in kilometres" in refusal(alert)
 
 
 @pytest.mark.parametrize("name", ["kml-triples", "decimal-comma"])
-def test_what_people_sent_is_refused(name: str) -> None:
+def test_field_shapes_are_refused_with_suggestion(name: str) -> None:
     if not FIELD.is_dir():
         pytest.skip("the shared corpus is not here")
     (alert,) = read((FIELD / f"{name}.xml").read_bytes()).alerts
@@ -112,14 +112,14 @@ def test_what_people_sent_is_refused(name: str) -> None:
         unique=True,
     )
 )
-def test_what_is_written_by_us_has_one_reading(points: list[tuple[int, int]]) -> None:
+def test_written_shapes_are_unambiguous(points: list[tuple[int, int]]) -> None:
     """Whole degrees too: a stored alert is read again and again."""
     ring = Polygon(tuple((float(a), float(b)) for a, b in [*points, points[0]]))
     drawn = shapes.polygon(shapes.polygon_text(ring))
     assert drawn == shapes.Drawn(ring)
 
 
-def test_json_takes_the_written_form_only() -> None:
+def test_json_accepts_the_written_form_only() -> None:
     body = to_json(one(RING))
     body["info"][0]["area"][0]["polygon"] = [SEVERAL[0][0]]
     with pytest.raises(CapError, match="KML"):
@@ -127,6 +127,6 @@ def test_json_takes_the_written_form_only() -> None:
 
 
 @pytest.mark.parametrize("text", ["if the river < 3 m", "call 1 < 2", "leave & <go"])
-def test_a_bare_sign_is_answered_with_how_to_write_it(text: str) -> None:
+def test_unescaped_sign_is_refused_with_advice(text: str) -> None:
     with pytest.raises(CapError, match="write < as &lt; and & as &amp;"):
         read(flood(("<areaDesc>Lower Ford", f"<areaDesc>{text}")))

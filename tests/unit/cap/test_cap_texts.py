@@ -31,10 +31,10 @@ def info(description: str) -> Info:
         ("plain", ["plain"]),
     ],
 )
-def test_elements_in_a_text_part_its_words(written: str, lines: list[str]) -> None:
+def test_elements_in_text_separate_words(written: str, lines: list[str]) -> None:
     found = (info(written).description or "").split("\n")
     assert [line.strip() for line in found if line.strip()] == lines
 
 
-def test_ten_thousand_elements_are_read_at_once() -> None:
+def test_ten_thousand_elements_are_read_in_time() -> None:
     assert (info("<b>x</b>" * 10_000).description or "") == "x" * 10_000

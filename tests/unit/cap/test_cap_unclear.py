@@ -38,7 +38,7 @@ def with_value(name: str, value: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "value", "question"), MISTYPED)
-def test_a_mistyped_word_is_refused_with_the_nearest(name: str, value: str, question: str) -> None:
+def test_mistyped_word_is_refused_with_suggestion(name: str, value: str, question: str) -> None:
     alert = one(with_value(name, value))
     with pytest.raises(CapError, match=rf"info\[1\]/{name}.*{value}") as caught:
         refuse_unclear(alert)
@@ -51,7 +51,7 @@ def test_a_mistyped_word_is_refused_with_the_nearest(name: str, value: str, ques
 
 
 @pytest.mark.parametrize("name", ["severity", "urgency", "certainty"])
-def test_a_missing_word_is_refused_with_the_list(name: str) -> None:
+def test_missing_word_is_refused_with_the_list(name: str) -> None:
     with pytest.raises(CapError, match=rf"{name}: missing. {name} takes one of .*Unknown"):
         refuse_unclear(one(with_value(name, "")))
     body: dict[str, Any] = to_json(one(ALERT))
@@ -60,35 +60,35 @@ def test_a_missing_word_is_refused_with_the_list(name: str) -> None:
         read(json.dumps(body).encode())
 
 
-def test_a_word_like_none_is_refused_with_the_list() -> None:
+def test_unknown_word_is_refused_with_the_list() -> None:
     with pytest.raises(CapError, match=r"'High' is not a CAP value. severity takes one of Extr"):
         refuse_unclear(one(with_value("severity", "High")))
 
 
 @pytest.mark.parametrize("name", ["sent", "onset", "expires"])
-def test_a_time_without_offset_is_refused_with_the_likely_one(name: str) -> None:
+def test_time_without_offset_is_refused_with_suggestion(name: str) -> None:
     with pytest.raises(CapError, match=r"has no offset from UTC. Did you mean 2026-11-01T12:00:00"):
         refuse_unclear(one(with_value(name, "2026-11-01T12:00:00")))
 
 
-def test_a_time_that_is_none_is_refused() -> None:
+def test_bad_time_is_refused() -> None:
     with pytest.raises(CapError, match=r"expires: 'at noon' is no time. Write it like 2026"):
         refuse_unclear(one(with_value("expires", "at noon")))
 
 
 @pytest.mark.parametrize("value", ["Unknown", "severe", "SEVERE"])
-def test_a_word_of_caps_is_clear_in_any_case(value: str) -> None:
+def test_cap_words_are_accepted_in_any_case(value: str) -> None:
     refuse_unclear(one(with_value("severity", value)))
 
 
-def test_what_is_missing_is_refused_behind_many_repairs() -> None:
+def test_missing_value_is_refused_despite_many_repairs() -> None:
     many = "".join(f"<x{n}/>" for n in range(300))
     alert = one(with_value("severity", "").replace("<info>", f"{many}<info>"))
     with pytest.raises(CapError, match="severity: missing"):
         refuse_unclear(alert)
 
 
-def test_all_that_is_unclear_is_said_at_once_and_not_without_end() -> None:
+def test_all_errors_are_reported_within_a_limit() -> None:
     worst = with_value("severity", "").replace("</info>", "<onset>x</onset>" + "</info>")
     info = worst[worst.find("<info>") : worst.find("</info>") + 7]
     with pytest.raises(CapError, match="And 15 more") as caught:
@@ -96,7 +96,7 @@ def test_all_that_is_unclear_is_said_at_once_and_not_without_end() -> None:
     assert len(str(caught.value)) < 1000
 
 
-def test_a_feed_goes_on_as_repaired_and_check_says_what_submission_refuses() -> None:
+def test_feed_is_repaired_where_submission_refuses() -> None:
     alert = one(with_value("severity", "Sever"))
     assert alert.infos[0].severity is Severity.UNKNOWN
     assert any("'Sever'; read as Unknown" in r.what for r in alert.repairs)
@@ -109,7 +109,7 @@ BROWSER = "This XML file does not appear to have any style information associate
 
 
 @pytest.mark.parametrize("before", [BROWSER, "\ufeffSaved. ", "Von: Leitstelle\n\n"])
-def test_text_before_the_xml_is_ignored_from_a_feed_and_refused_from_a_person(before: str) -> None:
+def test_text_before_xml_is_refused_on_submission_only(before: str) -> None:
     alert = one(before + ALERT)
     assert alert == Alert(**{**_fields(one(ALERT)), "repairs": alert.repairs})
     assert any("text before the XML" in r.what for r in alert.repairs)
@@ -123,7 +123,7 @@ def _fields(alert: Alert) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("before", ["EXERCISE EXERCISE EXERCISE\n", "This is a test. ", "Draft: "])
-def test_text_that_speaks_of_a_rehearsal_is_refused_from_anybody(before: str) -> None:
+def test_rehearsal_text_before_xml_is_always_refused(before: str) -> None:
     with pytest.raises(CapError, match="nobody can tell whether the alert is real"):
         read((before + ALERT).encode())
 
@@ -140,7 +140,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("response", "urgency", "severity", "certainty", "said"), CONTRADICTIONS)
-def test_contradictions_are_said(
+def test_contradictions_are_reported(
     response: str, urgency: str, severity: str, certainty: str, said: str
 ) -> None:
     text = with_value("responseType", response)

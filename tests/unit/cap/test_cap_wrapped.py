@@ -34,7 +34,7 @@ def envelope(*contents: str, status: str = "Actual") -> bytes:
     ).encode()
 
 
-def test_an_entry_gives_the_alert_inside_it_or_else_its_link() -> None:
+def test_entry_gives_its_alert_or_its_link() -> None:
     reading = read(
         feed(
             f'<link href="https://example.org/page"/><content type="text/xml">{ALERT}</content>',
@@ -49,7 +49,7 @@ def test_an_entry_gives_the_alert_inside_it_or_else_its_link() -> None:
     assert reading.links == ("https://example.org/1.cap", "https://example.org/2")
 
 
-def test_cap_elements_in_an_entry_are_a_summary_and_no_alert() -> None:
+def test_cap_elements_in_entry_are_only_a_summary() -> None:
     summary = "".join(
         f'<{name} xmlns="urn:oasis:names:tc:emergency:cap:1.2">{text}</{name}>'
         for name, text in (("identifier", "x"), ("sender", "y"), ("event", "Flood"))
@@ -58,7 +58,7 @@ def test_cap_elements_in_an_entry_are_a_summary_and_no_alert() -> None:
     assert (reading.alerts, reading.links) == ((), ("https://example.org/1",))
 
 
-def test_rss() -> None:
+def test_rss_gives_links() -> None:
     reading = read(
         b"<rss><channel><link>https://example.org/</link><item><title>x</title>"
         b"<link>https://example.org/1.xml</link></item></channel></rss>"
@@ -66,19 +66,19 @@ def test_rss() -> None:
     assert (reading.kind, reading.links) == ("feed", ("https://example.org/1.xml",))
 
 
-def test_an_alert_outside_the_entries_is_not_the_feeds() -> None:
+def test_alert_outside_entries_is_ignored() -> None:
     reading = read(f'<feed xmlns="{ATOM}">{ALERT}</feed>'.encode())
     assert (reading.alerts, reading.links) == ((), ())
 
 
-def test_an_unusable_alert_costs_neither_the_others_nor_its_link() -> None:
+def test_unusable_alert_keeps_others_and_its_link() -> None:
     reading = read(feed(f'<link href="https://example.org/1"/>{BROKEN}', ALERT))
     assert len(reading.alerts) == 1
     assert reading.links == ("https://example.org/1",)
     assert "has no status" in reading.refused[0]
 
 
-def test_an_envelope_carries_alerts_as_elements_as_text_and_as_base64() -> None:
+def test_envelope_carries_elements_text_and_base64() -> None:
     coded = base64.b64encode(flood()).decode()
     reading = read(envelope(ALERT, escape(ALERT), coded, "no alert", "YWxlcnQ="))
     assert reading.kind == "edxl"
@@ -87,13 +87,13 @@ def test_an_envelope_carries_alerts_as_elements_as_text_and_as_base64() -> None:
     assert not reading.refused
 
 
-def test_a_doctype_in_carried_text_is_refused_too() -> None:
+def test_doctype_in_carried_text_is_refused() -> None:
     bad = base64.b64encode(b"<!DOCTYPE alert []>" + ALERT.encode()).decode()
     assert read(envelope(ALERT, bad)).alerts == read(envelope(ALERT)).alerts
 
 
 @pytest.mark.parametrize("status", ["Exercise", "Test", "System"])
-def test_a_rehearsals_envelope_never_lets_an_actual_alert_out(status: str) -> None:
+def test_exercise_envelope_never_yields_actual_alert(status: str) -> None:
     reading = read(envelope(ALERT, TEST, status=status))
     assert [a.status for a in reading.alerts] == [Status.TEST]
     assert f"says Actual inside an envelope that says {status}" in reading.refused[0]
@@ -102,12 +102,12 @@ def test_a_rehearsals_envelope_never_lets_an_actual_alert_out(status: str) -> No
 
 
 @pytest.mark.parametrize("wrapped", [ALERT, ALERT.replace(":cap:1.2", ":other")])
-def test_any_other_wrapper(wrapped: str) -> None:
+def test_other_wrapper_is_read(wrapped: str) -> None:
     reading = read(f"<batch><item>{wrapped}</item><other/></batch>".encode())
     assert (reading.kind, len(reading.alerts)) == ("cap", 1)
 
 
-def test_json_is_read_as_the_binding() -> None:
+def test_json_is_read_by_the_binding() -> None:
     import json
 
     (alert,) = read(flood()).alerts

@@ -64,7 +64,7 @@ def _outgoing(channel, delivery_id, where):
 
 
 @pytest.mark.parametrize("name", ["sms", "email", "push"])
-async def test_what_an_adapter_sends_is_read_by_the_carrier(where, var, http, name):
+async def test_carriers_read_what_adapters_send(where, var, http, name):
     async with _channels(where, "http://127.0.0.1:9") as channels:
         outcome = await channels[name].send(_outgoing(name, 815, where))
     assert outcome.accepted, outcome
@@ -95,7 +95,7 @@ async def test_what_an_adapter_sends_is_read_by_the_carrier(where, var, http, na
         ("push", {"ambiguous_rate": 1}, "ambiguous"),
     ],
 )
-async def test_each_fault_is_the_error_it_stands_for(where, var, http, name, faults, error):
+async def test_each_fault_is_classified(where, var, http, name, faults, error):
     async with http.post("/sandbox/faults", json={name: faults}) as answer:
         assert answer.status == 200
     async with _channels(where, "http://127.0.0.1:9") as channels:
@@ -109,7 +109,7 @@ async def test_each_fault_is_the_error_it_stands_for(where, var, http, name, fau
     assert (2 in logged) == (error == "ambiguous")
 
 
-async def test_callbacks_carry_the_delivery_to_our_address(where, receiver):
+async def test_callbacks_carry_the_delivery_id(where, receiver):
     base = receiver.url.removesuffix("/status")
     receiver.url = f"{base}/webhooks/twilio/status"
     async with _channels(where, base) as channels:
@@ -119,7 +119,7 @@ async def test_callbacks_carry_the_delivery_to_our_address(where, receiver):
     assert all(url.endswith("?delivery=77") for url, *_ in receiver.seen)
 
 
-async def test_a_lost_answer_is_found_in_the_carriers_own_records(where, http, receiver):
+async def test_lost_answer_is_found_by_look_up(where, http, receiver):
     async with _channels(where, receiver.url.removesuffix("/status")) as channels:
         sms = channels["sms"]
         message = _outgoing("sms", 7, where)

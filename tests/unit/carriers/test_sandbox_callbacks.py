@@ -21,7 +21,7 @@ async def _faults(http, **sms):
         assert answer.status == 200, await answer.text()
 
 
-async def test_sent_and_delivered_are_signed_as_twilio_signs(http, receiver):
+async def test_callbacks_are_signed_like_twilio(http, receiver):
     await _faults(http)
     sid = await _send(http, receiver, Body="Hochwasser – jetzt räumen")
     await until(lambda: len(receiver.seen) == 2)
@@ -37,7 +37,7 @@ async def test_sent_and_delivered_are_signed_as_twilio_signs(http, receiver):
         assert "ErrorCode" not in form
 
 
-async def test_the_state_goes_on_with_its_delay(http, receiver):
+async def test_callbacks_wait_for_their_delay(http, receiver):
     await _faults(http, callback_delay_ms=600_000)
     sid = await _send(http, receiver)
     async with http.get(f"{MESSAGES}/{sid}.json", headers=AUTH) as answer:
@@ -47,7 +47,7 @@ async def test_the_state_goes_on_with_its_delay(http, receiver):
     assert receiver.seen == []
 
 
-async def test_an_undelivered_message_says_why(http, receiver, var):
+async def test_undelivered_callback_has_an_error_code(http, receiver, var):
     await _faults(http, undelivered_rate=1, undelivered_code=30005)
     await _send(http, receiver)
     await until(lambda: len(receiver.seen) == 2)
@@ -56,7 +56,7 @@ async def test_an_undelivered_message_says_why(http, receiver, var):
     assert next(read_log(var, "sms"))["outcome"] == "undelivered"
 
 
-async def test_a_message_that_outlives_its_validity_fails(http, receiver):
+async def test_message_past_validity_fails(http, receiver):
     await _faults(http, callback_delay_ms=1200)
     await _send(http, receiver, ValidityPeriod="1")
     await until(lambda: len(receiver.seen) == 2)
@@ -64,7 +64,7 @@ async def test_a_message_that_outlives_its_validity_fails(http, receiver):
     assert (form["MessageStatus"], form["ErrorCode"]) == ("failed", "30036")
 
 
-async def test_callbacks_can_come_twice_with_one_key_and_out_of_order(http, receiver):
+async def test_callbacks_repeat_and_reorder_with_same_key(http, receiver):
     await _faults(http, callback_duplicate_rate=1, callback_reorder_rate=1)
     await _send(http, receiver)
     await until(lambda: len(receiver.seen) == 4)
@@ -73,7 +73,7 @@ async def test_callbacks_can_come_twice_with_one_key_and_out_of_order(http, rece
     assert keys[0] == keys[1] != keys[2] == keys[3]
 
 
-async def test_a_receiver_that_is_down_for_a_while_gets_them_later(http, receiver, monkeypatch):
+async def test_callbacks_are_retried_while_receiver_is_down(http, receiver, monkeypatch):
     monkeypatch.setattr(callbacks, "RETRY_S", (0.01, 0.02))
     receiver.answers = [503, 429, 204]
     await _faults(http)
@@ -84,9 +84,7 @@ async def test_a_receiver_that_is_down_for_a_while_gets_them_later(http, receive
 
 
 @pytest.mark.parametrize(("answer", "tries"), [(500, 3), (403, 1)])
-async def test_a_receiver_that_never_takes_one_is_given_up(
-    http, receiver, monkeypatch, answer, tries
-):
+async def test_callbacks_are_given_up_after_retries(http, receiver, monkeypatch, answer, tries):
     monkeypatch.setattr(callbacks, "RETRY_S", (0.01, 0.02))
     receiver.answers = [answer] * tries
     await _faults(http)
@@ -95,7 +93,7 @@ async def test_a_receiver_that_never_takes_one_is_given_up(
     assert receiver.statuses == ["sent"] * tries + ["delivered"]
 
 
-async def test_nobody_at_the_other_end_does_not_hold_up_the_api(http, receiver, unused_tcp_port):
+async def test_callbacks_without_receiver_do_not_block_the_api(http, receiver, unused_tcp_port):
     await _faults(http)
     dead = f"http://127.0.0.1:{unused_tcp_port}/?delivery=1"
     for _ in range(100):

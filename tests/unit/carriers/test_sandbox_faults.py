@@ -24,12 +24,12 @@ async def _set(http: aiohttp.ClientSession, faults: object) -> dict[str, dict[st
         return shown
 
 
-async def test_none_strike_by_default(http):
+async def test_no_fault_by_default(http):
     for _ in range(20):
         assert (await _sms(http))[0] == 201
 
 
-async def test_what_is_set_is_shown_and_the_rest_stays(http):
+async def test_set_faults_are_shown_and_others_kept(http):
     await _set(http, {"sms": {"failure_rate": 0.5, "failure_code": 20429}})
     shown = await _set(http, {"sms": {"latency_ms": 5}, "push": {"gone": ["c1"]}})
     async with http.get("/sandbox/faults") as answer:
@@ -57,7 +57,7 @@ async def test_what_is_set_is_shown_and_the_rest_stays(http):
         (None, "JSON object"),
     ],
 )
-async def test_wrong_faults_are_named_and_change_nothing(http, wanted, named):
+async def test_wrong_faults_are_refused_unchanged(http, wanted, named):
     before = await _set(http, {"push": {"failure_rate": 0.25}})
     headers = {"Content-Type": "application/json"}
     async with http.post("/sandbox/faults", data=json.dumps(wanted), headers=headers) as answer:
@@ -76,40 +76,40 @@ async def test_wrong_faults_are_named_and_change_nothing(http, wanted, named):
         (b"{}", "text/plain", 415),
     ],
 )
-async def test_what_is_not_json_is_refused(http, body, kind, status):
+async def test_bad_json_is_refused(http, body, kind, status):
     headers = {"Content-Type": kind}
     async with http.post("/sandbox/faults", data=body, headers=headers) as answer:
         assert answer.status == status
 
 
-async def test_a_failure_is_answered_and_not_logged(http, var):
+async def test_failure_is_answered_and_not_logged(http, var):
     await _set(http, {"sms": {"failure_rate": 1, "failure_status": 500, "failure_code": 20500}})
     status, error = await _sms(http)
     assert (status, error["code"]) == (500, 20500)
     assert list(read_log(var, "sms")) == []
 
 
-async def test_the_opted_out_are_refused(http):
+async def test_opted_out_numbers_are_refused(http):
     await _set(http, {"sms": {"opted_out": [FORM["To"]]}})
     status, error = await _sms(http)
     assert (status, error["code"]) == (400, 21610)
 
 
-async def test_a_lost_answer_leaves_the_message_in_the_log(http, var):
+async def test_lost_answer_keeps_the_message_logged(http, var):
     await _set(http, {"sms": {"ambiguous_rate": 1}, "push": {"ambiguous_rate": 1}})
     with pytest.raises(aiohttp.ClientConnectionError):
         await _sms(http)
     assert len(list(read_log(var, "sms"))) == 1
 
 
-async def test_a_lost_push_answer_leaves_the_message_in_the_log(http, pusher, var):
+async def test_lost_push_answer_keeps_the_message_logged(http, pusher, var):
     await _set(http, {"push": {"ambiguous_rate": 1}})
     with pytest.raises(aiohttp.ClientConnectionError):
         await pusher.push()
     assert len(list(read_log(var, "push"))) == 1
 
 
-async def test_above_the_rate_the_answer_says_when_to_come_back(http, pusher, var):
+async def test_rate_limit_answers_with_retry_after(http, pusher, var):
     await _set(http, {"sms": {"rate_limit_per_s": 0.001}, "push": {"rate_limit_per_s": 0.001}})
     assert (await _sms(http))[0] == 201
     async with http.post(f"{MESSAGES}.json", data=FORM, headers=AUTH) as answer:
@@ -122,7 +122,7 @@ async def test_above_the_rate_the_answer_says_when_to_come_back(http, pusher, va
     assert len(list(read_log(var, "sms"))) == 1
 
 
-def test_the_same_seed_strikes_the_same():
+def test_same_seed_gives_the_same_faults():
     def rolls(seed: int) -> list[bool]:
         desk = Desk()
         desk.change({"seed": seed})
@@ -132,7 +132,7 @@ def test_the_same_seed_strikes_the_same():
     assert 230 < sum(rolls(7)) < 370
 
 
-def test_a_rate_of_zero_rolls_no_dice():
+def test_rate_of_zero_draws_no_number():
     one, two = Desk(), Desk()
     for _ in range(5):
         assert not one.strikes(0)

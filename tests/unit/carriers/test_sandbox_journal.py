@@ -20,7 +20,7 @@ async def journal(var):
     await journal.close()
 
 
-async def test_everyone_who_waits_is_on_the_disk_when_let_go(var, journal):
+async def test_append_returns_after_sync(var, journal):
     async def put(n: int) -> None:
         await journal.append(b'{"n":%d}\n' % n)
         assert any(line["n"] == n for line in read_log(var, "sms"))
@@ -44,7 +44,7 @@ async def test_one_sync_serves_many(var, journal, monkeypatch):
     assert 1 <= syncs < 50
 
 
-async def test_a_line_torn_by_a_kill_is_cut_off_at_the_next_start(var):
+async def test_torn_line_is_cut_off_at_start(var):
     path = log_path(var, "sms")
     path.parent.mkdir(parents=True)
     path.write_bytes(b'{"n":1}\n{"n":2}\n{"n":3' + b"x" * 200_000)
@@ -57,7 +57,7 @@ async def test_a_line_torn_by_a_kill_is_cut_off_at_the_next_start(var):
     assert path.read_bytes() == b'{"n":1}\n{"n":2}\n{"n":4}\n'
 
 
-async def test_a_log_of_one_torn_line_becomes_empty(var):
+async def test_log_of_one_torn_line_becomes_empty(var):
     path = log_path(var, "push")
     path.parent.mkdir(parents=True)
     path.write_bytes(b'{"n":')
@@ -67,7 +67,7 @@ async def test_a_log_of_one_torn_line_becomes_empty(var):
     assert path.read_bytes() == b""
 
 
-async def test_a_failed_write_tells_everyone_and_leaves_nothing(var, journal, monkeypatch):
+async def test_failed_write_is_reported_and_rolled_back(var, journal, monkeypatch):
     await journal.append(b'{"n":1}\n')
 
     def full(_file: int) -> None:
@@ -83,7 +83,7 @@ async def test_a_failed_write_tells_everyone_and_leaves_nothing(var, journal, mo
     assert [line["n"] for line in read_log(var, "sms")] == [1, 3]
 
 
-async def test_who_stops_waiting_disturbs_nobody(var, journal):
+async def test_cancelled_append_disturbs_nobody(var, journal):
     waiting = [asyncio.create_task(journal.append(b"{}\n")) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[1].cancel()
@@ -101,7 +101,7 @@ async def test_two_writers_never_share_a_log(var, journal):
     assert len(list(read_log(var, "sms"))) == 1
 
 
-async def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+async def test_unwritable_folder_is_named(tmp_path):
     (tmp_path / "var").write_text("a file")
     journal = Journal(log_path(tmp_path / "var", "sms"))
     with pytest.raises(BadInput, match="cannot be written"):
@@ -112,18 +112,18 @@ async def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("last_bytes", "expected"), [(8, [3]), (9, [3]), (16, [2, 3]), (99, [1, 2, 3])]
 )
-def test_the_end_of_a_log_can_be_read_alone(var, last_bytes, expected):
+def test_tail_of_a_log_is_read_alone(var, last_bytes, expected):
     path = log_path(var, "sms")
     path.parent.mkdir(parents=True)
     path.write_bytes(b'{"n":1}\n{"n":2}\n{"n":3}\n')
     assert [line["n"] for line in read_log(var, "sms", last_bytes=last_bytes)] == expected
 
 
-def test_a_log_that_was_never_written_is_empty(var):
+def test_missing_log_is_empty(var):
     assert list(read_log(var, "email")) == []
 
 
-def test_a_line_no_carrier_wrote_is_named(var):
+def test_foreign_line_is_named(var):
     path = log_path(var, "sms")
     path.parent.mkdir(parents=True)
     path.write_bytes(b'{"n":1}\n\0\0\0\n{"n":3}\n')

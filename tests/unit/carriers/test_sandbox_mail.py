@@ -40,7 +40,7 @@ async def _send(where, mail=None, *, sender="b+815@bounce.example.org", to=("c7@
     )
 
 
-async def test_a_mail_is_read_and_logged(where, var):
+async def test_mail_is_parsed_and_logged(where, var):
     await _send(where)
     (line,) = read_log(var, "email")
     assert line["to"] == "c7@example.org"
@@ -51,7 +51,7 @@ async def test_a_mail_is_read_and_logged(where, var):
     assert "alerts@example.org" in line["sender"]
 
 
-async def test_the_envelope_tells_the_delivery_where_the_message_id_does_not(where, var):
+async def test_delivery_id_comes_from_the_envelope(where, var):
     await _send(where, _mail(**{"Message-ID": "<x@example.org>"}), sender="b+4@bounce.example.org")
     await _send(where, _mail(**{"Message-ID": ""}), sender="a@example.org")
     assert [line["ref"] for line in read_log(var, "email")] == [4, None]
@@ -62,7 +62,7 @@ async def test_every_recipient_has_a_line(where, var):
     assert [line["to"] for line in read_log(var, "email")] == ["c1@example.org", "c2@example.org"]
 
 
-async def test_a_mail_outside_the_standard_is_still_taken(where, var):
+async def test_non_standard_mail_is_accepted(where, var):
     raw = (
         b"Subject: =?x-none?q?caf=E9?=\r\nContent-Type: text/plain; charset=x-none\r\n\r\n\xff\r\n"
     )
@@ -80,7 +80,7 @@ async def _faults(http, **email):
         assert answer.status == 200, await answer.text()
 
 
-async def test_an_unknown_mailbox_is_refused_alone(where, http, var):
+async def test_unknown_mailbox_is_refused_alone(where, http, var):
     await _faults(http, unknown=["C8@Example.org"])
     errors, _ = await _send(where, to=("c7@example.org", "c8@example.org"))
     assert errors["c8@example.org"].code == 550
@@ -88,7 +88,7 @@ async def test_an_unknown_mailbox_is_refused_alone(where, http, var):
     assert [line["to"] for line in read_log(var, "email")] == ["c7@example.org"]
 
 
-async def test_greylisting_turns_strangers_away_for_a_while(where, http, var):
+async def test_greylisting_defers_unknown_senders(where, http, var):
     await _faults(http, greylist_s=0.3)
     with pytest.raises(aiosmtplib.SMTPRecipientsRefused) as refused:
         await _send(where)
@@ -100,7 +100,7 @@ async def test_greylisting_turns_strangers_away_for_a_while(where, http, var):
     assert len(list(read_log(var, "email"))) == 1
 
 
-async def test_a_failing_server_says_its_reply_and_keeps_nothing(where, http, var):
+async def test_failing_server_keeps_nothing(where, http, var):
     await _faults(http, failure_rate=1, failure_reply="554 5.7.1 Not wanted here")
     with pytest.raises(aiosmtplib.SMTPDataError) as refused:
         await _send(where)
@@ -108,7 +108,7 @@ async def test_a_failing_server_says_its_reply_and_keeps_nothing(where, http, va
     assert list(read_log(var, "email")) == []
 
 
-async def test_a_lost_answer_leaves_the_mail_in_the_log(where, http, var):
+async def test_lost_answer_keeps_the_mail_logged(where, http, var):
     await _faults(http, ambiguous_rate=1)
     with pytest.raises((aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPReadTimeoutError)):
         await _send(where)

@@ -28,13 +28,13 @@ async def _page(http: aiohttp.ClientSession, **query: str) -> str:
         return await answer.text()
 
 
-async def test_an_empty_page_says_what_to_do(http):
+async def test_empty_page_says_what_to_do(http):
     page = await _page(http)
     assert "alerting submit" in page
     assert '<article class="phone"' not in page
 
 
-async def test_the_page_shows_each_channel_on_the_citizens_phone(http, pusher, where):
+async def test_page_shows_each_channel_on_one_phone(http, pusher, where):
     await _sms(http, To="+999000000007")
     await pusher.push("c7", {"title": "Flood in the valley", "body": "Leave now"})
     page = await _page(http)
@@ -43,7 +43,7 @@ async def test_the_page_shows_each_channel_on_the_citizens_phone(http, pusher, w
         assert text in page
 
 
-async def test_a_text_can_never_become_markup(http, pusher):
+async def test_page_escapes_markup(http, pusher):
     hostile = '<script>alert(1)</script>" onload="x'
     await _sms(http, Body=hostile)
     await pusher.push("c7", {"title": hostile, "body": hostile, "lang": '"><img src=x>'})
@@ -55,7 +55,7 @@ async def test_a_text_can_never_become_markup(http, pusher):
         assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
 
 
-async def test_the_page_takes_nothing_from_elsewhere(http):
+async def test_page_is_self_contained(http):
     class Links(HTMLParser):
         found: list[str]
 
@@ -84,7 +84,7 @@ async def _next(stream: aiohttp.ClientResponse) -> dict[str, object]:
     raise AssertionError("The stream ended.")
 
 
-async def test_a_message_reaches_an_open_page(http):
+async def test_page_receives_new_messages(http):
     async with http.get("/sandbox/events?since=0") as stream:
         assert stream.content_type == "text/event-stream"
         first = await _next(stream)
@@ -97,7 +97,7 @@ async def test_a_message_reaches_an_open_page(http):
     assert event["totals"]["accepted"]["sms"] == 1
 
 
-async def test_a_burst_is_a_handful_of_events(http):
+async def test_page_merges_a_burst_into_few_events(http):
     async with http.get("/sandbox/events?since=0") as stream:
         await _next(stream)
         await asyncio.gather(*[_sms(http, To=f"+999{n:09d}") for n in range(300)])
@@ -109,7 +109,7 @@ async def test_a_burst_is_a_handful_of_events(http):
     assert len(shown) == screens.FRONT
 
 
-async def test_a_searched_phone_is_shown_and_watched(http):
+async def test_page_shows_a_searched_phone(http):
     for n in range(12):
         await _sms(http, To=f"+999{n:09d}")
     assert "+999000000011" not in await _page(http)
@@ -123,7 +123,7 @@ async def test_a_searched_phone_is_shown_and_watched(http):
     assert [p["id"] for p in event["phones"]] == ["+999000000011"]
 
 
-async def test_clearing_wipes_the_phones_and_not_the_log(http, var):
+async def test_clear_wipes_phones_but_not_the_log(http, var):
     await _sms(http)
     async with http.get("/sandbox/events?since=1") as stream:
         await _next(stream)
@@ -135,12 +135,12 @@ async def test_clearing_wipes_the_phones_and_not_the_log(http, var):
     assert len(list(read_log(var, "sms"))) == 1
 
 
-async def test_a_page_of_an_earlier_run_starts_again(http):
+async def test_page_of_earlier_run_starts_again(http):
     async with http.get("/sandbox/events?since=12345") as stream:
         assert (await _next(stream))["cleared"] is True
 
 
-async def test_health_counts(http):
+async def test_health_has_counts(http):
     await _sms(http)
     async with http.post(f"{MESSAGES}.json", data={}, headers=AUTH) as answer:
         assert answer.status == 400
@@ -157,7 +157,7 @@ def _push(to: str, title: str, tag: str) -> Received:
     )  # fmt: skip
 
 
-def test_a_notification_replaces_the_one_with_its_tag():
+def test_notification_replaces_the_one_with_its_tag():
     phones = Phones()
     for title, tag in (("one", "a"), ("other", "b"), ("two", "a"), ("three", ""), ("four", "")):
         phones.show(_push("c1", title, tag))
@@ -166,7 +166,7 @@ def test_a_notification_replaces_the_one_with_its_tag():
     assert phone.replaced["a"] == 1
 
 
-def test_only_so_much_is_kept(monkeypatch):
+def test_history_is_bounded(monkeypatch):
     monkeypatch.setattr(screens, "_PHONES", 20)
     phones = Phones()
     for n in range(100):
@@ -197,5 +197,5 @@ def test_only_so_much_is_kept(monkeypatch):
         ("c42@example.com", "c42@example.com"),
     ],
 )
-def test_a_citizens_addresses_share_a_phone(to, phone):
+def test_addresses_of_a_citizen_share_a_phone(to, phone):
     assert phone_of(to) == phone

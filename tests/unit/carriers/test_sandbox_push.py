@@ -11,7 +11,7 @@ from carrier_client import Pusher, b64url, unb64url
 from alerting.embedded.carriers import PUSH_SEED, read_log, subscription
 
 
-async def test_a_message_is_decrypted_and_logged(pusher, var, where):
+async def test_push_is_decrypted_and_logged(pusher, var, where):
     answer = await pusher.push(
         "c7",
         {
@@ -34,7 +34,7 @@ async def test_a_message_is_decrypted_and_logged(pusher, var, where):
     assert answer.headers["Location"].endswith(line["id"])
 
 
-async def test_what_is_not_json_is_shown_as_it_is(pusher, var):
+async def test_push_without_json_is_shown_as_it_is(pusher, var):
     for clear in (b"plain words", b"[1]", b'{"title": 3, "delivery": true}', b"\xff", b"[" * 3900):
         answer = await pusher.push(body=pusher.encrypted("c7", clear))
         assert answer.status == 201
@@ -60,7 +60,7 @@ async def test_what_is_not_json_is_shown_as_it_is(pusher, var):
         ({"Authorization": "Bearer abc"}, (), 401),
     ],
 )
-async def test_a_request_outside_the_protocol_is_refused(pusher, var, headers, without, status):
+async def test_push_outside_the_protocol_is_refused(pusher, var, headers, without, status):
     answer = await pusher.push(without=without, **headers)
     assert answer.status == status
     assert list(read_log(var, "push")) == []
@@ -76,12 +76,12 @@ async def test_a_request_outside_the_protocol_is_refused(pusher, var, headers, w
         {"exp": None},
     ],
 )
-async def test_a_token_must_name_this_service_and_a_day_at_most(pusher, var, claims):
+async def test_push_token_must_name_audience_and_expiry(pusher, var, claims):
     assert (await pusher.push(Authorization=pusher.vapid(**claims))).status == 403
     assert list(read_log(var, "push")) == []
 
 
-async def test_a_token_signed_by_another_key_is_refused(pusher):
+async def test_push_token_signed_by_another_key_is_refused(pusher):
     foreign = Pusher(pusher.http, pusher.base)
     token = foreign.vapid().partition(", k=")[0]
     key = pusher.vapid().partition(", k=")[2]
@@ -90,7 +90,7 @@ async def test_a_token_signed_by_another_key_is_refused(pusher):
     assert (await pusher.push(Authorization=f"{token}, k={key}")).status == 403
 
 
-async def test_a_body_for_another_phone_or_torn_is_refused(pusher, var):
+async def test_push_body_for_another_phone_is_refused(pusher, var):
     sealed = pusher.encrypted("c8", b"{}")
     bad = [sealed, b"", b"\0" * 20, sealed[:-1], sealed[:40], sealed[:86], b"\0" * 86 + sealed]
     for body in bad:
@@ -99,14 +99,14 @@ async def test_a_body_for_another_phone_or_torn_is_refused(pusher, var):
     assert list(read_log(var, "push")) == []
 
 
-async def test_4096_bytes_are_the_most(pusher):
+async def test_push_of_4096_bytes_is_the_largest(pusher):
     room = 3993  # RFC 8291 §4: 4096 less the header, the delimiter and the tag
     assert (await pusher.push(body=pusher.encrypted("c7", b"x" * room))).status == 201
     assert (await pusher.push(body=pusher.encrypted("c7", b"x" * (room + 1)))).status == 413
     assert (await pusher.push(body=b"x" * 100_000)).status == 413
 
 
-async def test_a_gone_subscription_answers_as_settled(pusher, http):
+async def test_push_to_gone_subscription_answers_as_set(pusher, http):
     for status in (404, 410):
         faults = {"push": {"gone": ["c7"], "gone_status": status}}
         async with http.post("/sandbox/faults", json=faults) as answer:
@@ -115,7 +115,7 @@ async def test_a_gone_subscription_answers_as_settled(pusher, http):
         assert (await pusher.push("c8")).status == 201
 
 
-def test_a_subscription_is_the_same_wherever_it_is_made():
+def test_subscription_is_deterministic():
     first = subscription("http://127.0.0.1:8090/", PUSH_SEED, "c1")
     assert first == subscription("http://127.0.0.1:8090", PUSH_SEED.encode(), "c1")
     endpoint, keys = first

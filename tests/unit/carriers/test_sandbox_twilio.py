@@ -13,7 +13,7 @@ from carrier_client import AUTH, FORM, MESSAGES
 from alerting.embedded.carriers import SANDBOX_ACCOUNT, read_log
 
 
-async def test_an_accepted_message_is_a_queued_resource_and_a_line_in_the_log(http, var):
+async def test_accepted_message_is_queued_and_logged(http, var):
     form = FORM | {"StatusCallback": "http://127.0.0.1:9/status?delivery=4711"}
     async with http.post(f"{MESSAGES}.json", data=form, headers=AUTH) as answer:
         assert answer.status == 201
@@ -40,7 +40,7 @@ async def test_an_accepted_message_is_a_queued_resource_and_a_line_in_the_log(ht
     assert datetime.fromisoformat(line["at"]).tzinfo is not None
 
 
-async def test_a_messaging_service_accepts_before_it_chooses_a_number(http, var):
+async def test_messaging_service_accepts_before_choosing_a_number(http, var):
     service = "MG" + "0" * 32
     form = {"To": FORM["To"], "MessagingServiceSid": service, "Body": "é" * 100 + "ж"}
     async with http.post(f"{MESSAGES}.json", data=form, headers=AUTH) as answer:
@@ -61,7 +61,7 @@ async def test_a_messaging_service_accepts_before_it_chooses_a_number(http, var)
         {"Authorization": "Basic \u00e9"},
     ],
 )
-async def test_without_the_accounts_token_nothing_is_taken(http, var, headers):
+async def test_wrong_account_token_is_refused(http, var, headers):
     async with http.post(f"{MESSAGES}.json", data=FORM, headers=headers) as answer:
         assert answer.status == 401
         assert "Basic" in answer.headers["WWW-Authenticate"]
@@ -92,7 +92,7 @@ async def test_without_the_accounts_token_nothing_is_taken(http, var, headers):
         ({"ValidityPeriod": "soon"}, 400, 21624),
     ],
 )
-async def test_what_twilio_refuses_is_refused_with_its_code(http, var, change, status, code):
+async def test_bad_messages_are_refused_with_twilio_codes(http, var, change, status, code):
     form = {k: v for k, v in (FORM | change).items() if v is not None}
     async with http.post(f"{MESSAGES}.json", data=form, headers=AUTH) as answer:
         error = await answer.json()
@@ -106,7 +106,7 @@ async def test_what_twilio_refuses_is_refused_with_its_code(http, var, change, s
 @pytest.mark.parametrize(
     "change", [{"Body": "x" * 1600}, {"ValidityPeriod": "36000"}, {"From": "Alerts"}]
 )
-async def test_the_limits_themselves_are_taken(http, change):
+async def test_messages_at_the_limits_are_accepted(http, change):
     async with http.post(f"{MESSAGES}.json", data=FORM | change, headers=AUTH) as answer:
         assert answer.status == 201
 
@@ -145,7 +145,7 @@ async def test_messages_can_be_looked_up(http):
     assert await _list(http, PageSize="2", Page="1") == [first]
 
 
-async def test_a_page_names_the_next_one(http):
+async def test_page_links_to_the_next(http):
     sids = [await _post(http) for _ in range(3)]
     query = {"PageSize": "2", "To": FORM["To"]}
     async with http.get(f"{MESSAGES}.json", params=query, headers=AUTH) as answer:
@@ -159,7 +159,7 @@ async def test_a_page_names_the_next_one(http):
         assert answer.status == 400
 
 
-async def test_an_unknown_account_is_not_found(http):
+async def test_unknown_account_is_404(http):
     path = MESSAGES.replace(SANDBOX_ACCOUNT, "AC" + "0" * 32)
     async with http.post(f"{path}.json", data=FORM, headers=AUTH) as answer:
         assert answer.status == 404

@@ -97,20 +97,20 @@ def fields(action: str = "failed", status: str = "5.1.1", diagnosis: str = "") -
         ("Action: FAILED\nStatus: 5.1.1", Bounce("failed", "5.1.1")),
     ],
 )  # fmt: skip
-def test_a_report_is_read(block: str, bounce: Bounce) -> None:
+def test_dsn_is_read(block: str, bounce: Bounce) -> None:
     assert read(dsn(block)) == bounce
 
 
-def test_a_report_of_many_counts_what_reached_somebody() -> None:
+def test_dsn_of_many_recipients_counts_any_success() -> None:
     assert read(dsn(fields(), fields("delivered", "2.0.0"))).status == "delivered"
     assert read(dsn(fields("delayed", "4.4.1"), fields())) == Bounce("failed", "5.1.1")
 
 
-def test_a_report_without_its_name_is_one_by_its_part() -> None:
+def test_dsn_without_report_type_is_found_by_its_part() -> None:
     assert read(dsn(fields(), kind="multipart/mixed")) == Bounce("failed", "5.1.1")
 
 
-def test_a_report_inside_what_is_quoted_is_not_about_this_mail() -> None:
+def test_dsn_inside_a_quoted_mail_is_ignored() -> None:
     inner = dsn(fields())
     answer = (
         b"Subject: What is this?\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n"
@@ -136,7 +136,7 @@ def test_a_report_inside_what_is_quoted_is_not_about_this_mail() -> None:
         ("", ""),
     ],
 )  # fmt: skip
-def test_what_reports_nothing_costs_nothing(head: str, body: str) -> None:
+def test_mail_without_report_is_ignored(head: str, body: str) -> None:
     bounce = read(f"{head}\n\n{body}\n".encode())
     assert bounce == Bounce(NO_REPORT)
     assert reports.read("email", bounce.status, bounce.code) is None
@@ -154,7 +154,7 @@ def test_what_reports_nothing_costs_nothing(head: str, body: str) -> None:
         b"Sorry, no mailbox here by that name. (#5.1.1)\r\n",
     ],
 )
-def test_older_forms_fail_the_delivery_and_spare_the_address(mail: bytes) -> None:
+def test_older_formats_fail_the_delivery_but_keep_the_address(mail: bytes) -> None:
     bounce = read(mail)
     assert bounce == Bounce("failed")
     assert reports.read("email", bounce.status, bounce.code) == reports.Report(DeliveryState.FAILED)
@@ -183,12 +183,12 @@ def test_older_forms_fail_the_delivery_and_spare_the_address(mail: bytes) -> Non
         ("nonsense", UNREACHABLE),
     ],
 )
-def test_only_a_word_about_the_address_itself_can_cost_it(code: str, error: object) -> None:
+def test_classify_suspends_only_for_the_address_itself(code: str, error: object) -> None:
     assert classify(code) is error
 
 
 @given(code=st.from_regex(r"([45]\d\d )?[245]\.\d{1,3}\.\d{1,3}", fullmatch=True))
-def test_nothing_of_policy_or_for_now_suspends(code: str) -> None:
+def test_classify_never_suspends_for_policy_or_temporary(code: str) -> None:
     kind, subject, _ = code.split(" ")[-1].split(".")
     if kind != "5" or subject not in ("1", "2"):
         assert not classify(code).suspend
@@ -197,13 +197,13 @@ def test_nothing_of_policy_or_for_now_suspends(code: str) -> None:
 @given(
     mail=st.binary(max_size=400) | st.text(max_size=400).map(lambda t: t.encode("utf-8", "replace"))
 )
-def test_garbage_says_nothing(mail: bytes) -> None:
+def test_garbage_is_not_a_report(mail: bytes) -> None:
     bounce = read(mail)
     assert bounce.status == NO_REPORT or b"qmail" in mail or b"failed" in mail.lower()
 
 
 @given(at=st.integers(0, len(dsn(fields()))), junk=st.binary(max_size=30))
-def test_a_damaged_report_never_breaks_the_reader(at: int, junk: bytes) -> None:
+def test_damaged_report_is_survived(at: int, junk: bytes) -> None:
     whole = dsn(fields(diagnosis="smtp; 550 5.1.1 unknown"))
     for mail in (whole[:at], whole[:at] + junk + whole[at:]):
         bounce = read(mail)
@@ -220,7 +220,7 @@ def test_deep_and_large_mails_are_survived() -> None:
     assert read(large) == Bounce("failed", "5.1.1")
 
 
-def test_a_return_address_names_its_delivery_and_no_other() -> None:
+def test_verp_address_names_only_its_delivery() -> None:
     verp = Verp(KEY, DOMAIN)
     address = verp.address(4711)
     assert address.endswith(f"@{DOMAIN}")
@@ -245,7 +245,7 @@ def test_a_return_address_names_its_delivery_and_no_other() -> None:
 
 
 @given(st.binary(max_size=100), st.integers(1, 2**63 - 1))
-def test_a_tag_is_the_standard_librarys_hmac_in_base_32(key: bytes, delivery_id: int) -> None:
+def test_verp_tag_is_hmac_in_base32(key: bytes, delivery_id: int) -> None:
     # Addresses are out there for days: one made by another version has to be known again.
     said = b"bounce" + delivery_id.to_bytes(8, "big")
     tag = base64.b32encode(hmac.digest(key, said, hashlib.sha256)[:10]).decode().lower()

@@ -81,7 +81,7 @@ def message(channel: str, rendering: Rendering, **changes: Any) -> Outgoing:
 @pytest.mark.parametrize("status", [Status.EXERCISE, Status.TEST])
 @pytest.mark.parametrize("language", sorted(table()))
 @pytest.mark.parametrize("own", [None, "Übung: leak at the works", "exercise – leak"])
-def test_a_drill_with_its_pass_goes_through_in_every_language(
+def test_drill_with_pass_is_sent_in_every_language(
     channel: str, status: Status, language: str, own: str | None
 ) -> None:
     wall = Wall(Behind(channel))
@@ -107,7 +107,7 @@ def test_a_drill_with_its_pass_goes_through_in_every_language(
         lambda m: replace(m, lane=Lane.ROUTINE, drill_pass=b""),
     ],
 )
-def test_without_a_pass_that_fits_nothing_goes_through(
+def test_drill_without_matching_pass_is_refused(
     channel: str, spoil: Callable[[Outgoing], Outgoing]
 ) -> None:
     wall = Wall(Behind(channel))
@@ -122,9 +122,7 @@ def test_without_a_pass_that_fits_nothing_goes_through(
 
 @pytest.mark.parametrize("channel", names())
 @pytest.mark.parametrize("headline", ["Flooding is imminent", "Exercised by floods", "Testing"])
-def test_a_drill_that_reads_like_a_real_alert_does_not_go_through(
-    channel: str, headline: str
-) -> None:
+def test_drill_that_reads_like_a_real_alert_is_refused(channel: str, headline: str) -> None:
     wall = Wall(Behind(channel))
     real = rendered(alert({"headline": headline, "sender_name": headline}), channel)
     outcome = wall.send(message(channel, real))
@@ -134,13 +132,13 @@ def test_a_drill_that_reads_like_a_real_alert_does_not_go_through(
 
 @pytest.mark.parametrize("channel", names())
 @pytest.mark.parametrize("severity", list(Severity))
-def test_what_is_actual_needs_no_pass(channel: str, severity: Severity) -> None:
+def test_actual_alert_needs_no_pass(channel: str, severity: Severity) -> None:
     wall = Wall(Behind(channel))
     real = message(channel, rendered(ALERT, channel), lane=lane_of(alert({"severity": severity})))
     assert wall.send(replace(real, drill=False, drill_pass=b"")).accepted
 
 
-def test_who_can_be_asked_still_can() -> None:
+def test_look_up_passes_through() -> None:
     quiet = walled(Behind("sms"), KEY, lambda *_: None)
     able = walled(Looking("sms"), KEY, lambda *_: None)
     assert not isinstance(quiet, CanLookUp)
@@ -151,7 +149,7 @@ def test_who_can_be_asked_still_can() -> None:
 
 
 @pytest.mark.parametrize("real", [True, False])
-def test_no_channel_is_built_without_it(real: bool) -> None:
+def test_every_channel_is_wrapped(real: bool) -> None:
     """Whichever adapter there will be: what the registry hands out refuses before it is open."""
     refused: list[tuple[str, str]] = []
     settings = Settings(

@@ -62,7 +62,7 @@ tokens = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=
     token=tokens,
     delivery_id=st.integers(1, 2**63 - 1),
 )
-def test_any_text_and_token_come_back_as_they_went_in(
+def test_build_preserves_any_text_and_token(
     subject: str, before: str, after: str, html: str, token: str, delivery_id: int
 ) -> None:
     made = rendering(
@@ -82,7 +82,7 @@ def test_any_text_and_token_come_back_as_they_went_in(
 
 
 @given(st.lists(tokens, min_size=2, max_size=5, unique=True))
-def test_nothing_of_one_citizen_is_in_anothers_mail(them: list[str]) -> None:
+def test_build_keeps_citizens_apart(them: list[str]) -> None:
     builder = MailBuilder(IDENTITY)
     made = rendering(html=f'<a href="{LEAVE_MARK}">x</a>')
     for number, token in enumerate(them):
@@ -116,7 +116,7 @@ def test_nothing_of_one_citizen_is_in_anothers_mail(them: list[str]) -> None:
         "बाढ़ की चेतावनी",
     ],
 )
-def test_every_script_survives(script: str) -> None:
+def test_build_preserves_every_script(script: str) -> None:
     long = f"{script} " * 40
     made = rendering(subject=long.strip(), text=f"{long}\n{LEAVE_MARK}\n", html=f"<p>{long}</p>")
     mail = build(outgoing(made))
@@ -125,7 +125,7 @@ def test_every_script_survives(script: str) -> None:
     assert mail.text("html") == f"<p>{long}</p>"
 
 
-def test_the_same_rendering_is_encoded_once() -> None:
+def test_build_encodes_the_same_rendering_once() -> None:
     builder = MailBuilder(IDENTITY)
     one = build(outgoing(rendering(), delivery_id=1), builder)
     # Equal, though another object: renderings come from the database anew with every chunk.
@@ -141,13 +141,13 @@ def test_the_same_rendering_is_encoded_once() -> None:
     ("lane", "importance"),
     [(Lane.EXTREME, "high"), (Lane.SEVERE, "high"), (Lane.ROUTINE, None), (Lane.DRILL, None)],
 )
-def test_only_grave_lanes_are_marked_important(lane: Lane, importance: str | None) -> None:
+def test_build_marks_only_severe_lanes_as_important(lane: Lane, importance: str | None) -> None:
     builder = MailBuilder(IDENTITY)
     build(outgoing(rendering(), lane=Lane.ROUTINE), builder)
     assert build(outgoing(rendering(), lane=lane), builder).parsed["Importance"] == importance
 
 
-def test_versions_of_one_event_share_a_reference() -> None:
+def test_references_are_shared_by_versions_of_an_event() -> None:
     def references(thread: str, subject: str) -> str | None:
         return build(outgoing(rendering(subject=subject), thread=thread)).parsed["References"]
 
@@ -156,7 +156,7 @@ def test_versions_of_one_event_share_a_reference() -> None:
     assert references("", "Flood") is None
 
 
-def test_header_values_cannot_become_headers() -> None:
+def test_build_refuses_header_injection() -> None:
     identity = MailIdentity(
         "a@agency.example", "Agency\r\nBcc: x", "agency.example", "https://x", "l"
     )
@@ -170,18 +170,18 @@ def test_header_values_cannot_become_headers() -> None:
         MailBuilder(identity).build(outgoing(made), to="a@b\r\nX: y", date=DATE)
 
 
-def test_a_subject_that_looks_encoded_is_shown_as_it_is() -> None:
+def test_subject_that_looks_encoded_is_shown_as_it_is() -> None:
     subject = "=?utf-8?q?Not_this?= Flood"
     assert build(outgoing(rendering(subject=subject))).parsed["Subject"] == subject
 
 
-def test_a_text_only_rendering_has_one_part() -> None:
+def test_text_only_rendering_has_one_part() -> None:
     parts = [p.get_content_type() for p in build(outgoing(rendering())).parsed.walk()]
     assert parts == ["multipart/alternative", "text/plain"]
 
 
 @given(st.text(st.sampled_from(".=a é"), max_size=300).map(clean), st.text("./=a", max_size=200))
-def test_no_line_begins_with_a_dot_wherever_dots_fall(text: str, token: str) -> None:
+def test_no_line_begins_with_a_dot(text: str, token: str) -> None:
     made = rendering(text=f"{text}\n.\n..\n{LEAVE_MARK}\n.{text}")
     mail = build(outgoing(made, unsubscribe_token=token))
     link = f"https://alerts.agency.example/u/{quote(token, safe='')}"

@@ -63,7 +63,7 @@ C, A, M, R, D, B = Stage
         (R, 354, "what", PROVIDER_DOWN),
     ],
 )
-def test_replies(stage: Stage, reply: int, text: str, error: ErrorClass) -> None:
+def test_classify_each_reply(stage: Stage, reply: int, text: str, error: ErrorClass) -> None:
     assert classify(stage, reply, text) is error
 
 
@@ -72,12 +72,12 @@ def test_replies(stage: Stage, reply: int, text: str, error: ErrorClass) -> None
     st.integers(400, 499),
     st.from_regex(r"(4\.\d{1,3}\.\d{1,3})? ?[a-z]*", fullmatch=True),
 )
-def test_a_temporary_reply_is_always_retried(stage: Stage, reply: int, text: str) -> None:
+def test_classify_temporary_reply_as_retryable(stage: Stage, reply: int, text: str) -> None:
     assert classify(stage, reply, text).retryable
 
 
 @given(st.sampled_from(Stage), st.integers(-1, 999), st.text(max_size=60))
-def test_any_reply_has_a_class(stage: Stage, reply: int, text: str) -> None:
+def test_classify_any_reply(stage: Stage, reply: int, text: str) -> None:
     error = classify(stage, reply, text)
     assert ERROR_CLASSES[error.code] is error
     # Only what speaks of an address may cost a citizen theirs.
@@ -85,12 +85,12 @@ def test_any_reply_has_a_class(stage: Stage, reply: int, text: str) -> None:
 
 
 @given(st.sampled_from(Stage), st.integers(500, 599), st.integers(0, 99))
-def test_policy_against_us_never_costs_a_citizen_their_address(
+def test_classify_never_suspends_for_policy_against_us(
     stage: Stage, reply: int, detail: int
 ) -> None:
     assert not classify(stage, reply, f"5.7.{detail} no").suspend
 
 
-def test_the_ledger_keeps_codes_and_no_words() -> None:
+def test_provider_code_keeps_codes_without_words() -> None:
     assert provider_code(550, "5.1.1 <citizen@example.org> unknown") == "550 5.1.1"
     assert provider_code(550, "<citizen@example.org> unknown") == "550"

@@ -18,12 +18,12 @@ PROMISED = {
 PLACEHOLDERS = {"until": "{time}", "since": "{time}", "sent": "{time}", "issued_by": "{sender}"}
 
 
-def test_every_promised_language_is_there() -> None:
+def test_every_promised_language_exists() -> None:
     assert set(table()) >= PROMISED
 
 
 @pytest.mark.parametrize("tag", sorted(table()))
-def test_every_word_is_there_and_holds_its_placeholder_once(tag: str) -> None:
+def test_every_phrase_exists_with_its_placeholder_once(tag: str) -> None:
     for name, text in asdict(table()[tag]).items():
         assert text.strip()
         if name != "colon":
@@ -35,13 +35,13 @@ def test_every_word_is_there_and_holds_its_placeholder_once(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", sorted(table()))
-def test_words_that_must_differ_do(tag: str) -> None:
+def test_different_words_differ(tag: str) -> None:
     words = table()[tag]
     kinds = [words.exercise, words.test, words.cancelled, words.updated, words.all_clear]
     assert len({k.casefold() for k in [*kinds, words.ended]}) == 6
 
 
-def test_no_language_borrows_anothers_sentences() -> None:
+def test_languages_do_not_share_sentences() -> None:
     for name in ("exercise_note", "test_note", "cancel_note", "leave", "what_to_do", "until"):
         texts = [getattr(words, name) for words in table().values()]
         assert len(set(texts)) == len(texts), name
@@ -61,16 +61,16 @@ def test_no_language_borrows_anothers_sentences() -> None:
         ("", "", "en"),
     ],
 )
-def test_which_words_a_reader_gets(language: str, fallback: str, found: str) -> None:
+def test_phrases_by_language_and_fallback(language: str, fallback: str, found: str) -> None:
     assert phrases(language, fallback) is table()[found]
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_any_language_gets_words(language: str, fallback: str) -> None:
+def test_phrases_for_any_language(language: str, fallback: str) -> None:
     assert phrases(language, fallback).language in table()
 
 
-def test_directions() -> None:
+def test_direction_of_language() -> None:
     assert {tag for tag in table() if direction(tag) == "rtl"} == {"ar", "he"}
     assert direction("fa-IR") == "rtl"
     assert direction("") == "ltr"

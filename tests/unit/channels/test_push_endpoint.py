@@ -21,7 +21,7 @@ from alerting.errors import BadInput
         ("https://xn--bcher-kva.example/x", "https://xn--bcher-kva.example"),
     ],
 )
-def test_public_https_endpoints_are_taken(url, origin):
+def test_check_endpoint_accepts_public_https(url, origin):
     assert check_endpoint(url) == origin
 
 
@@ -85,7 +85,7 @@ def test_public_https_endpoints_are_taken(url, origin):
         "https://-push.example.org/x",
     ],
 )
-def test_everything_else_is_refused_without_repeating_the_address(url):
+def test_check_endpoint_refuses_everything_else(url):
     with pytest.raises(BadInput, match="refused") as caught:
         check_endpoint(url)
     assert url == "" or url not in str(caught.value)
@@ -101,7 +101,7 @@ PIECES = ["8.8.8.8", "127.0.0.1", "[::1]", "push.example.org", "inside", ".", ":
     st.lists(st.sampled_from([*PIECES, "/", "?", "@", ";", "&", "=", "%40", "%2f", "[", "]"])),
 )
 @example("https://push.example.org", ["?", "@", "127.0.0.1"])
-def test_who_was_checked_is_who_is_called(start, rest):
+def test_checked_origin_is_the_one_called(start, rest):
     url = start + "".join(rest)
     try:
         origin = check_endpoint(url)
@@ -112,7 +112,7 @@ def test_who_was_checked_is_who_is_called(start, rest):
     assert (called.port, called.user) == (443, None)
 
 
-def test_an_allow_list_takes_only_its_origins():
+def test_allow_list_accepts_only_its_origins():
     allowed = ("https://updates.example.org",)
     assert check_endpoint("https://updates.example.org/x", allowed_origins=allowed) == allowed[0]
     for url in ("https://other.example.org/x", "https://updates.example.org.evil.example/x"):
@@ -128,14 +128,14 @@ def test_an_allow_list_takes_only_its_origins():
         ("http://[::1]:8090/push/1", "http://[::1]:8090"),
     ],
 )
-def test_the_sandbox_on_this_machine_is_taken_only_when_allowed(url, origin):
+def test_loopback_is_accepted_only_when_allowed(url, origin):
     assert check_endpoint(url, allow_loopback_http=True) == origin
     with pytest.raises(BadInput):
         check_endpoint(url)
 
 
 @pytest.mark.parametrize("url", ["http://10.0.0.1:80/x", "http://push.example.org/x"])
-def test_allowing_this_machine_allows_no_other_over_http(url):
+def test_loopback_allowed_still_refuses_other_http(url):
     with pytest.raises(BadInput):
         check_endpoint(url, allow_loopback_http=True)
 
@@ -164,13 +164,13 @@ class Answering(AbstractResolver):
         self.closed = True
 
 
-async def test_a_name_that_leads_inside_is_not_called():
+async def test_resolver_refuses_private_addresses():
     resolver = PublicResolver(inner=Answering("127.0.0.1", "10.0.0.5", "::ffff:10.0.0.5"))
     with pytest.raises(OSError, match="no public address"):
         await resolver.resolve("push.example.org", 443)
 
 
-async def test_of_mixed_answers_only_the_public_ones_are_kept():
+async def test_resolver_keeps_only_public_addresses():
     inner = Answering("10.0.0.5", "8.8.8.8")
     resolver = PublicResolver(inner=inner)
     kept = await resolver.resolve("push.example.org", 443)
@@ -179,7 +179,7 @@ async def test_of_mixed_answers_only_the_public_ones_are_kept():
     assert inner.closed
 
 
-async def test_this_machine_is_kept_where_the_sandbox_is():
+async def test_resolver_keeps_loopback_when_allowed():
     resolver = PublicResolver(allow_loopback=True, inner=Answering("127.0.0.1", "10.0.0.5"))
     kept = await resolver.resolve("localhost", 8090)
     assert [r["host"] for r in kept] == ["127.0.0.1"]

@@ -36,7 +36,7 @@ def claims(header, origin=ORIGIN):
     )
 
 
-def test_a_token_verifies_and_names_origin_end_and_contact():
+def test_token_verifies_with_origin_expiry_and_contact():
     vap, _ = signer()
     assert claims(vap.authorization(ORIGIN)) == {
         "aud": ORIGIN,
@@ -45,7 +45,7 @@ def test_a_token_verifies_and_names_origin_end_and_contact():
     }
 
 
-def test_a_token_is_used_until_half_its_life_is_over():
+def test_token_is_reused_for_half_its_life():
     vap, clock = signer()
     first = vap.authorization(ORIGIN)
     clock.advance(vapid.TOKEN_LIFE_S / 2 - 1)
@@ -62,7 +62,7 @@ def test_each_origin_has_its_own_token():
     assert claims(vap.authorization(ORIGIN))["aud"] == ORIGIN
 
 
-def test_endless_new_origins_do_not_fill_the_memory(monkeypatch):
+def test_token_cache_is_bounded(monkeypatch):
     monkeypatch.setattr(vapid, "MAX_ORIGINS", 3)
     vap, _ = signer()
     for number in range(10):
@@ -71,7 +71,7 @@ def test_endless_new_origins_do_not_fill_the_memory(monkeypatch):
     assert len(vap._tokens) <= 3
 
 
-def test_generated_keys_differ_and_have_a_public_half_of_87_characters():
+def test_generated_keys_differ():
     assert vapid.generate() != PEM
     assert len(vapid.public_key(PEM)) == 87
     assert vapid.public_key(PEM) == vapid.public_key(PEM)
@@ -84,13 +84,13 @@ def test_generated_keys_differ_and_have_a_public_half_of_87_characters():
         ec.generate_private_key(ec.SECP384R1()),
     ],
 )
-def test_keys_of_another_kind_are_refused(key):
+def test_keys_of_other_types_are_refused(key):
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(BadInput, match="subscribe anew"):
         vapid.public_key(pem)
 
 
-def test_a_key_under_a_password_is_refused():
+def test_encrypted_key_is_refused():
     pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")
     )

@@ -16,7 +16,7 @@ SANDBOX = Sandbox("127.0.0.1", 8025, 2525, "AC" + "0" * 32, "token")
 
 
 @pytest.mark.parametrize("spec", registry.specs(), ids=lambda s: s.name)
-def test_providers_are_as_their_channel_is_described(spec: ChannelSpec) -> None:
+def test_providers_match_their_channel_spec(spec: ChannelSpec) -> None:
     setup = Setup(Settings(), generate(), b"k" * 32, SANDBOX)
     providers = spec.providers(setup)
     assert providers
@@ -26,28 +26,28 @@ def test_providers_are_as_their_channel_is_described(spec: ChannelSpec) -> None:
         assert provider.channel.can_be_silent == spec.can_be_silent
 
 
-def test_order_is_that_of_the_specs_and_every_place_is_taken_once() -> None:
+def test_order_is_that_of_the_specs() -> None:
     assert [s.name for s in registry.specs()] == list(registry.names())
     assert len({s.order for s in registry.specs()}) == len(registry.specs())
 
 
-def test_a_channel_that_does_not_exist_is_refused_with_those_that_do() -> None:
+def test_unknown_channel_is_refused_with_the_known() -> None:
     with pytest.raises(BadInput, match="Use push, sms or email"):
         registry.spec("fax")
 
 
-def test_a_row_of_a_channel_that_is_gone_harms_nobody() -> None:
+def test_removed_channel_is_harmless() -> None:
     """The ledger outlives a channel that a later release drops."""
     assert reports.read("fax", "delivered", "") is None
     assert not registry.can_be_silent("fax")
     assert "5550" not in registry.masked("fax", "+4477009005550")
 
 
-def test_only_segments_cost_more_than_one() -> None:
+def test_only_sms_segments_cost_more_than_one() -> None:
     costs = {s.name: s.cost(Rendering(s.name, "en", "", "word " * 100)) for s in registry.specs()}
     assert costs == {"push": 1, "sms": 4, "email": 1}
 
 
-def test_a_replay_counts_as_waking_what_wakes() -> None:
+def test_replay_wakes_match_the_specs() -> None:
     """The judge of a replay shares nothing with the channels, so it has a list of its own."""
     assert {s.name for s in registry.specs() if s.wakes} == WAKING

@@ -48,7 +48,7 @@ def first_words(made: Rendering) -> tuple[str, ...]:
         ("", "EXERCISE"),
     ],
 )
-def test_an_exercise_says_so_first_in_the_citizens_language(
+def test_drill_begins_with_exercise_in_reader_language(
     channel: str, language: str, word: str
 ) -> None:
     for msg_type in (MsgType.ALERT, MsgType.UPDATE, MsgType.CANCEL):
@@ -60,7 +60,7 @@ def test_an_exercise_says_so_first_in_the_citizens_language(
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("status", [Status.TEST, Status.SYSTEM, Status.DRAFT])
 @pytest.mark.parametrize("info_no", [0, -1])
-def test_whatever_is_not_actual_says_so(channel: str, status: Status, info_no: int) -> None:
+def test_non_actual_alert_says_so(channel: str, status: Status, info_no: int) -> None:
     made = rendered(alert(status=status, note="Weekly"), channel, "fi", info_no=info_no)
     for text in first_words(made):
         assert text.startswith("TESTI")
@@ -68,14 +68,14 @@ def test_whatever_is_not_actual_says_so(channel: str, status: Status, info_no: i
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_an_actual_alert_is_never_called_a_drill(channel: str) -> None:
+def test_actual_alert_never_says_drill(channel: str) -> None:
     made = rendered(alert(), channel)
     drill_words = {w for p in table().values() for w in (p.exercise, p.test)}
     assert not [w for w in drill_words if w in f"{made.subject} {made.text} {made.html}"]
 
 
 @pytest.mark.parametrize("language", sorted(table()))
-def test_a_drill_says_at_the_end_that_nothing_need_be_done(language: str) -> None:
+def test_drill_ends_with_no_action_needed(language: str) -> None:
     """However long its texts are, what a push service takes of it ends so."""
     long = {"instruction": "Gehen Sie nach Hause und schließen Sie die Fenster. " * 100}
     for info in ({}, long, {"instruction": "危険" * 4000}):
@@ -90,7 +90,7 @@ def test_a_drill_says_at_the_end_that_nothing_need_be_done(language: str) -> Non
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_a_drill_word_in_the_senders_headline_is_not_doubled(channel: str) -> None:
+def test_drill_word_in_headline_is_not_doubled(channel: str) -> None:
     which = alert({"headline": "Exercise - Flooding"}, status=Status.EXERCISE)
     title = first_words(rendered(which, channel))[0]
     source = " (Example River Agency)" if channel == "sms" else ""
@@ -108,7 +108,7 @@ def test_a_drill_word_in_the_senders_headline_is_not_doubled(channel: str) -> No
         ({"urgency": Urgency.PAST}, MsgType.ALERT, "Beendet: "),
     ],
 )
-def test_a_later_version_says_what_it_is(
+def test_later_version_begins_with_its_kind(
     channel: str, info: dict[str, object], msg_type: MsgType, word: str
 ) -> None:
     made = rendered(alert(info, msg_type=msg_type), channel, "de")
@@ -116,7 +116,7 @@ def test_a_later_version_says_what_it_is(
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_a_cancel_does_not_repeat_the_instruction_of_what_is_over(channel: str) -> None:
+def test_cancel_does_not_repeat_the_instruction(channel: str) -> None:
     made = rendered(alert(msg_type=MsgType.CANCEL), channel)
     assert "higher ground" not in f"{made.text} {made.html}"
     assert "until" not in made.text
@@ -126,14 +126,14 @@ def test_a_cancel_does_not_repeat_the_instruction_of_what_is_over(channel: str) 
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_a_cancel_that_says_the_danger_passed_keeps_its_own_guidance(channel: str) -> None:
+def test_cancel_that_is_over_keeps_its_own_guidance(channel: str) -> None:
     over = {"urgency": Urgency.PAST, "instruction": "You may return home."}
     assert "You may return home." in rendered(alert(over, msg_type=MsgType.CANCEL), channel).text
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("note", [None, "The dyke holds."])
-def test_a_cancel_without_infos(channel: str, note: str | None) -> None:
+def test_cancel_without_infos(channel: str, note: str | None) -> None:
     which = alert(msg_type=MsgType.CANCEL, note=note)
     made = rendered(which, channel, "it", info_no=-1, area_no=-1)
     assert first_words(made)[0].startswith("Annullata: ")
@@ -142,13 +142,13 @@ def test_a_cancel_without_infos(channel: str, note: str | None) -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_no_headline_means_the_event(channel: str) -> None:
+def test_headline_falls_back_to_event(channel: str) -> None:
     made = rendered(alert({"headline": None, "event": "River flood"}), channel)
     assert "River flood" in first_words(made)[0]
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_markup_is_flattened_and_control_characters_are_gone(channel: str) -> None:
+def test_markup_and_control_characters_are_removed(channel: str) -> None:
     info = {
         "headline": "<b>Flood</b>\r\nBcc: x\x00\u202e &amp; storm",
         "instruction": "<p>Leave.</p><ul><li>Wind &lt;50</li></ul><script>alert(1)</script>",
@@ -163,7 +163,7 @@ def test_markup_is_flattened_and_control_characters_are_gone(channel: str) -> No
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_times_are_in_the_senders_offset(channel: str) -> None:
+def test_times_are_in_the_sender_offset(channel: str) -> None:
     assert "18:00 (UTC+1)" in rendered(alert(), channel).text
     later = rendered(alert({"expires": SENT.replace(day=5)}), channel, "de").text
     assert "5. Nov" in later
@@ -171,14 +171,14 @@ def test_times_are_in_the_senders_offset(channel: str) -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_numbers_that_name_nothing_are_safe(channel: str) -> None:
+def test_unknown_info_and_area_numbers_are_safe(channel: str) -> None:
     for info_no, area_no in ((5, 0), (0, 9), (0, -1), (-1, 3)):
         assert rendered(alert(), channel, info_no=info_no, area_no=area_no).text
     bare = {"areas": (), "sender_name": None, "description": None, "instruction": None}
     assert "agency.example" in rendered(alert(bare), channel).text
 
 
-def test_an_unknown_channel_is_refused() -> None:
+def test_unknown_channel_is_refused() -> None:
     with pytest.raises(BadInput, match="Use push, sms or email"):
         rendered(alert(), "fax")
 
@@ -194,7 +194,7 @@ def test_an_unknown_channel_is_refused() -> None:
     msg_type=st.sampled_from(MsgType),
     info_no=st.sampled_from([0, -1]),
 )
-def test_no_language_and_no_text_makes_it_fail(
+def test_any_language_and_text_renders(
     language: str,
     text_language: str,
     headline: str,
@@ -228,7 +228,7 @@ def test_no_language_and_no_text_makes_it_fail(
         assert len(made.subject) <= 60
 
 
-def test_push_says_source_place_guidance_and_time() -> None:
+def test_push_has_source_place_guidance_and_time() -> None:
     made = rendered(alert(), "push", area_no=1)
     assert made.subject == "Flooding is imminent"
     assert made.text == (
@@ -238,7 +238,7 @@ def test_push_says_source_place_guidance_and_time() -> None:
     assert (made.html, made.link, made.language) == ("", LINK, "en-GB")
 
 
-def test_a_long_push_is_cut_at_words_and_keeps_its_time() -> None:
+def test_long_push_is_cut_at_words_with_its_time() -> None:
     long = {"headline": "Very long headline " * 10, "instruction": "word " * 500}
     made = rendered(alert(long), "push")
     assert made.subject == "Very long headline Very long headline Very long headline…"

@@ -30,7 +30,7 @@ def alerts(corpus: Path) -> list[Alert]:
     return found
 
 
-def test_every_real_alert_renders_and_fits(corpus: Path) -> None:
+def test_every_corpus_alert_renders_and_fits(corpus: Path) -> None:
     builder = MailBuilder(IDENTITY)
     seen = 0
     for alert in alerts(corpus):

@@ -13,7 +13,7 @@ from alerting.channels.text.texts import LEAVE_MARK
 from alerting.domain.alert import Area, Status
 
 
-def test_the_text_says_everything() -> None:
+def test_text_part_is_complete() -> None:
     assert rendered(ALERT, "email", area_no=1).text == (
         "Flooding is imminent\n\n"
         "Issued by Example River Agency\n"
@@ -30,7 +30,7 @@ def test_the_text_says_everything() -> None:
     )
 
 
-def test_an_exercise_explains_itself_in_the_first_line() -> None:
+def test_drill_is_explained_in_the_first_line() -> None:
     made = rendered(alert(status=Status.EXERCISE), "email", "fr")
     assert made.subject == "EXERCICE (rien à faire) : Flooding is imminent"
     assert made.text.splitlines()[0] == (
@@ -40,7 +40,7 @@ def test_an_exercise_explains_itself_in_the_first_line() -> None:
     assert body.text_content().split()[0] == "EXERCICE"
 
 
-def test_an_exercise_says_so_at_the_end_as_well() -> None:
+def test_drill_is_repeated_at_the_end() -> None:
     made = rendered(alert(status=Status.EXERCISE), "email", "fr")
     last = "EXERCICE – Ceci est un exercice. Il n’y a aucun danger réel. Vous n’avez rien à faire."
     assert made.text.endswith(f"{LEAVE_MARK}\n\n{last}\n")
@@ -49,7 +49,7 @@ def test_an_exercise_says_so_at_the_end_as_well() -> None:
     assert body.text_content().count(last) == 2
 
 
-def test_the_page_is_readable_by_machines_and_holds_nothing_from_outside() -> None:
+def test_html_is_accessible_and_self_contained() -> None:
     made = rendered(alert({"description": "First.\nSecond.\n\nThird."}), "email")
     page = lxml_html.fromstring(made.html)
     assert page.get("lang") == "en"
@@ -71,7 +71,7 @@ def test_the_page_is_readable_by_machines_and_holds_nothing_from_outside() -> No
 @pytest.mark.parametrize(
     ("language", "direction"), [("ar", "rtl"), ("he-IL", "rtl"), ("ja", "ltr")]
 )
-def test_the_direction_is_the_languages(language: str, direction: str) -> None:
+def test_direction_follows_the_language(language: str, direction: str) -> None:
     page = lxml_html.fromstring(rendered(ALERT, "email", language).html)
     assert page.get("dir") == direction
     # The sender's English inside an Arabic frame finds its own direction.
@@ -95,7 +95,7 @@ def test_only_web_addresses_become_links() -> None:
     assert "javascript:alert(1)" in made.text
 
 
-def test_nobody_else_places_the_leave_link() -> None:
+def test_leave_link_marker_cannot_be_injected() -> None:
     made = rendered(
         alert({"description": f"Click {LEAVE_MARK} [[leave-[[leave-link]]link]]"}), "email"
     )
@@ -103,7 +103,7 @@ def test_nobody_else_places_the_leave_link() -> None:
     assert made.html.count(LEAVE_MARK) == 1
 
 
-def test_many_areas_are_cut_with_the_citizens_own_first() -> None:
+def test_many_areas_are_cut_after_the_own_area() -> None:
     areas = tuple(Area(f"Place {n}") for n in range(500))
     text = rendered(alert({"areas": areas}), "email", area_no=444).text
     assert "Where: Place 444, Place 0, Place 1," in text
@@ -111,6 +111,6 @@ def test_many_areas_are_cut_with_the_citizens_own_first() -> None:
     assert f"Place {MAX_AREAS}," not in text
 
 
-def test_an_onset_already_past_is_not_said() -> None:
+def test_past_onset_is_not_mentioned() -> None:
     text = rendered(alert({"onset": SENT - timedelta(hours=1)}), "email").text
     assert "\nExpected from " not in text

@@ -40,7 +40,7 @@ def text(which: Alert, channel: str, language: str, *, still: bool = False) -> s
 
 
 @pytest.mark.parametrize("language", ["ar", "he", "el", "uk", "bg", "hi", "ja"])
-def test_an_english_sms_keeps_its_encoding_and_its_guidance(language: str) -> None:
+def test_english_sms_keeps_encoding_and_guidance(language: str) -> None:
     made = text(alert({"instruction": INSTRUCTION * 2}), "sms", language).strip()
     assert measure(made).encoding == "GSM-7"
     assert INSTRUCTION in made
@@ -48,14 +48,14 @@ def test_an_english_sms_keeps_its_encoding_and_its_guidance(language: str) -> No
 
 
 @pytest.mark.parametrize("language", ["fr", "es", "de", "tr"])
-def test_words_that_cost_nothing_are_the_citizens(language: str) -> None:
+def test_citizen_words_are_used_when_free(language: str) -> None:
     made = text(alert(), "sms", language)
     assert made.strip().startswith("Example River Agency")
     assert "More: " not in made
     assert measure(made.strip()).encoding == "GSM-7"
 
 
-def test_words_that_would_have_guidance_cut_are_the_alerts() -> None:
+def test_alert_words_are_used_where_guidance_would_be_cut() -> None:
     """Both are in GSM-7; the citizen's words are the longer ones."""
     for length in range(300, 440):
         which = alert({"instruction": "a " * (length // 2) + "end."})
@@ -64,7 +64,7 @@ def test_words_that_would_have_guidance_cut_are_the_alerts() -> None:
             assert "end." in text(which, "sms", "fi")
 
 
-def test_mail_and_push_have_room_for_the_citizens_words() -> None:
+def test_email_and_push_use_citizen_words() -> None:
     for channel in ("email", "push"):
         assert "Чинне до:" in text(alert(), channel, "uk")
 
@@ -72,9 +72,7 @@ def test_mail_and_push_have_room_for_the_citizens_words() -> None:
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("language", sorted(table()))
 @pytest.mark.parametrize("false_alarm", [True, False])
-def test_our_cancel_is_in_the_citizens_language(
-    channel: str, language: str, false_alarm: bool
-) -> None:
+def test_our_cancel_is_in_citizen_language(channel: str, language: str, false_alarm: bool) -> None:
     words = table()[language]
     notice = notice_of(
         [alert({"event": "Debris flow"})],
@@ -97,14 +95,14 @@ def test_our_cancel_is_in_the_citizens_language(
         assert not [w for w in ("Cancelled", "false alarm", "There is no danger") if w in made]
 
 
-def test_what_others_call_a_notice_is_none_unless_it_cancels() -> None:
+def test_foreign_notice_counts_only_when_it_cancels() -> None:
     notice = notice_of([alert()], now=SENT, reason="", false_alarm=True, valid_s=3600)
     made = text(replace(notice, msg_type=MsgType.UPDATE, references=()), "sms", "de")
     assert "Cancelled (false alarm)" in made
 
 
 @pytest.mark.parametrize("language", sorted(table()))
-def test_the_note_of_anothers_cancel_is_in_the_citizens_language(language: str) -> None:
+def test_note_of_foreign_cancel_is_in_citizen_language(language: str) -> None:
     made = text(alert(msg_type=MsgType.CANCEL), "sms", language)
     assert fold(table()[language].cancel_note) in fold(made)
 
@@ -112,7 +110,7 @@ def test_the_note_of_anothers_cancel_is_in_the_citizens_language(language: str) 
 @pytest.mark.parametrize("language", sorted(table()))
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("status", [Status.EXERCISE, Status.TEST])
-def test_a_drill_begins_and_ends_with_saying_that_nothing_need_be_done(
+def test_drill_begins_and_ends_with_no_action_needed(
     language: str, channel: str, status: Status
 ) -> None:
     words = table()[language]
@@ -128,7 +126,7 @@ def test_a_drill_begins_and_ends_with_saying_that_nothing_need_be_done(
         assert made.endswith(note)
 
 
-def test_a_correction_begins_with_the_word_for_it() -> None:
+def test_correction_begins_with_its_word() -> None:
     for channel in CHANNELS:
         made = text(alert({"language": "de"}, msg_type=MsgType.UPDATE), channel, "de")
         assert made.lstrip().startswith("Aktualisiert: ")
@@ -139,7 +137,7 @@ def test_a_correction_begins_with_the_word_for_it() -> None:
         assert "Example River Agency" in made
 
 
-def test_impact_is_said_where_it_costs_no_segment() -> None:
+def test_impact_is_added_where_it_costs_no_segment() -> None:
     dam = "The dam above the valley is failing. Water reaches the town within the hour."
     info = {"instruction": f"{INSTRUCTION} Wait there."}
     without = text(alert(info | {"description": None}), "sms", "en").strip()
@@ -153,7 +151,7 @@ def test_impact_is_said_where_it_costs_no_segment() -> None:
         assert text(alert(info | {"description": none_the_worse}), "sms", "en").strip() == without
 
 
-def test_no_impact_of_what_is_over() -> None:
+def test_impact_of_ended_danger_is_omitted() -> None:
     """An all-clear often comes with the description of the alert that it ends."""
     over = {"description": "The dam fails.", "response_types": (ResponseType.ALL_CLEAR,)}
     made = text(alert(over | {"instruction": "Go home."}, msg_type=MsgType.UPDATE), "sms", "en")
@@ -161,7 +159,7 @@ def test_no_impact_of_what_is_over() -> None:
     assert "dam" not in made
 
 
-def test_a_digest_of_english_lines_keeps_its_encoding() -> None:
+def test_digest_in_english_keeps_encoding() -> None:
     parts = [
         Part(alert({"headline": h, "areas": (Area("North"),)}), 0, 0, SHORT_LINK)
         for h in ("Ice on roads", "Wind")
@@ -172,7 +170,7 @@ def test_a_digest_of_english_lines_keeps_its_encoding() -> None:
         assert "Valid until 18:00" in made.text
 
 
-def test_a_digest_of_drills_says_at_both_ends_of_each_line_what_it_is() -> None:
+def test_digest_of_drills_marks_both_ends_of_each_line() -> None:
     which = alert(status=Status.TEST)
     made = render_digest([Part(which, 0, 0, SHORT_LINK)] * 2, channel="push", language="en")
     for line in made.text.splitlines():

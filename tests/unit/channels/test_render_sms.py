@@ -20,7 +20,7 @@ def fits(text: str) -> bool:
     return size.count <= MAX_SEGMENTS[size.encoding]
 
 
-def test_source_hazard_place_guidance_time_link() -> None:
+def test_order_is_source_hazard_place_guidance_time_link() -> None:
     assert rendered(alert(), "sms").text == (
         "Example River Agency: Flooding is imminent. Exampleton centre. "
         "Go to higher ground now. The Example river has left its banks. "
@@ -28,14 +28,14 @@ def test_source_hazard_place_guidance_time_link() -> None:
     )
 
 
-def test_what_the_headline_says_already_is_not_said_twice() -> None:
+def test_words_of_the_headline_are_not_repeated() -> None:
     headline = "Example River Agency: flooding in Exampleton centre"
     assert rendered(alert({"headline": headline}), "sms").text.startswith(
         f"{headline}. Go to higher ground now."
     )
 
 
-def test_long_guidance_is_cut_at_a_word_and_time_and_link_stay_whole() -> None:
+def test_long_guidance_is_cut_but_time_and_link_stay() -> None:
     text = rendered(alert({"instruction": "Move upstairs, then wait. " * 60}), "sms").text
     assert measure(text).encoding == "GSM-7"
     assert measure(text).count == 3
@@ -43,18 +43,18 @@ def test_long_guidance_is_cut_at_a_word_and_time_and_link_stay_whole() -> None:
     assert measure(text).units > 430, "the room is used"
 
 
-def test_typography_costs_nothing_where_the_rest_is_gsm() -> None:
+def test_typography_is_simplified_where_that_keeps_gsm7() -> None:
     text = rendered(alert({"headline": "“Flooding” – don’t wait…"}), "sms").text
     assert '"Flooding" - don\'t wait...' in text
     assert measure(text).encoding == "GSM-7"
 
 
-def test_typography_stays_where_it_would_gain_nothing() -> None:
+def test_typography_is_kept_where_nothing_is_gained() -> None:
     text = rendered(alert({"headline": "“Повінь” – не чекайте"}), "sms", "uk").text
     assert "“Повінь” – не чекайте" in text
 
 
-def test_our_own_words_drop_accents_only_where_that_keeps_gsm() -> None:
+def test_own_words_drop_accents_only_to_keep_gsm7() -> None:
     plain = alert({"headline": "Powodz", "instruction": "Na gore."}, status=Status.EXERCISE)
     text = rendered(plain, "sms", "pl").text
     assert text.startswith("CWICZENIA (nic nie trzeba robic): ")
@@ -80,7 +80,7 @@ def test_long_hebrew_stays_within_its_segments() -> None:
     assert text.endswith(f"{LINK} תרגיל (אין צורך לעשות דבר).")
 
 
-def test_long_headlines_and_areas_leave_room_for_guidance() -> None:
+def test_long_headline_and_areas_leave_room_for_guidance() -> None:
     info = {"headline": "Повінь наближається " * 12, "areas": (Area("Прикладівський район " * 9),)}
     text = rendered(alert(info | {"instruction": "Ідіть на пагорб негайно."}), "sms", "uk").text
     assert "Ідіть на пагорб негайно." in text
@@ -98,7 +98,7 @@ def test_every_language_fits_and_ends_with_the_link(language: str) -> None:
 
 
 @given(st.integers(0, 700), st.sampled_from(["a", "ї", "漢"]))
-def test_any_link_is_whole_or_left_out(length: int, letter: str) -> None:
+def test_link_is_whole_or_left_out(length: int, letter: str) -> None:
     link = f"https://example.org/{'x' * length}"
     info = {"headline": letter * 400, "instruction": letter * 2000}
     text = rendered(alert(info), "sms", link=link).text
@@ -107,10 +107,10 @@ def test_any_link_is_whole_or_left_out(length: int, letter: str) -> None:
     assert text.strip()
 
 
-def test_a_sentence_that_ends_gets_no_second_stop() -> None:
+def test_sentence_end_is_not_doubled() -> None:
     text = rendered(alert({"headline": "Flood!", "instruction": "Leave. (Now.)"}), "sms").text
     assert "Flood! Exampleton centre. Leave. (Now.)" in text
 
 
-def test_without_a_link_there_is_none() -> None:
+def test_no_link_leaves_no_label() -> None:
     assert "More" not in rendered(alert(), "sms", link="").text

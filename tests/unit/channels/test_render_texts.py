@@ -50,7 +50,7 @@ from alerting.channels.text.times import full, offset, short
         ("🌊", "🌊"),
     ],
 )
-def test_clean(text: str | None, plain: str) -> None:
+def test_clean_removes_markup(text: str | None, plain: str) -> None:
     assert clean(text) == plain
 
 
@@ -72,9 +72,7 @@ def test_clean(text: str | None, plain: str) -> None:
         ("See https://example.org/x", "", "See https://example.org/x"),
     ],
 )
-def test_the_danger_comes_before_pages_to_read(
-    instruction: str, description: str, first: str
-) -> None:
+def test_danger_first_orders_texts(instruction: str, description: str, first: str) -> None:
     assert danger_first(clean(instruction), clean(description)) == first
 
 
@@ -92,7 +90,7 @@ def test_the_danger_comes_before_pages_to_read(
         ("", []),
     ],
 )
-def test_sentences(text: str, parts: list[str]) -> None:
+def test_sentences_splits_text(text: str, parts: list[str]) -> None:
     assert sentences(text) == parts
 
 
@@ -105,7 +103,7 @@ def test_sentences_lose_no_word(text: str) -> None:
 
 
 @given(st.text())
-def test_clean_is_printable_and_stable_in_shape(text: str) -> None:
+def test_clean_is_printable_and_stable(text: str) -> None:
     plain = clean(text)
     assert plain == plain.strip()
     assert LEAVE_MARK not in plain
@@ -131,19 +129,19 @@ def test_clip_cuts_at_words_and_keeps_characters_whole() -> None:
     assert clip("a👍🏽b", 3) == "a…"
 
 
-def test_fold() -> None:
+def test_fold_drops_accents() -> None:
     assert fold("ÜBUNG Więcej TATBİKAT Zakończono’ Ł") == "UBUNG Wiecej TATBIKAT Zakonczono' L"
 
 
 @pytest.mark.parametrize(
     ("minutes", "text"), [(0, "UTC"), (60, "UTC+1"), (-210, "UTC-3:30"), (345, "UTC+5:45")]
 )
-def test_offset(minutes: int, text: str) -> None:
+def test_offset_is_written(minutes: int, text: str) -> None:
     at = datetime(2026, 1, 1, tzinfo=timezone(timedelta(minutes=minutes)))
     assert offset(at) == text
 
 
-def test_the_day_is_said_only_when_it_is_another() -> None:
+def test_short_names_the_day_only_when_it_differs() -> None:
     at = datetime(2026, 11, 4, 0, 30, tzinfo=timezone(timedelta(hours=1)))
     # 23:10 UTC on the 3rd is already the 4th where the sender is.
     assert short(at, "de", seen_from=datetime(2026, 11, 3, 23, 10, tzinfo=UTC)) == "00:30 (UTC+1)"
@@ -153,7 +151,7 @@ def test_the_day_is_said_only_when_it_is_another() -> None:
 
 
 @pytest.mark.parametrize("language", [*sorted(table()), "no", "de-LS", "zh-TW", "", "xx", "🦆"])
-def test_every_language_writes_times(language: str) -> None:
+def test_full_writes_times_in_every_language(language: str) -> None:
     at = datetime(2026, 11, 4, 18, 30, tzinfo=UTC)
     for text in (short(at, language, seen_from=at), full(at, language)):
         assert "30" in text
@@ -166,14 +164,14 @@ def test_every_language_writes_times(language: str) -> None:
     ["<a href=http://x>", "<li ", "<li" + " " * 500, "[[leave-", "link]]", " **a", "[a](http://",
      "&#" + "9" * 5_000 + ";", "<script", "<!--", "&amp;", "a"],
 )  # fmt: skip
-def test_a_text_without_end_is_cut_and_read(part: str) -> None:
+def test_endless_text_is_cut(part: str) -> None:
     text = clean("Leave now. " + part * (200_000 // len(part)))
     assert text.startswith("Leave now.")
     assert len(text) <= MOST_CHARACTERS
     assert LEAVE_MARK not in text
 
 
-def test_a_mark_made_of_marks_is_no_mark() -> None:
+def test_nested_leave_mark_is_removed() -> None:
     half, rest = LEAVE_MARK[:7], LEAVE_MARK[7:]
     assert clean("x" + half * 3 + rest * 3 + "y") == "xy"
 
@@ -190,5 +188,5 @@ def test_a_mark_made_of_marks_is_no_mark() -> None:
         ("wind <50 km/h, a<b and c>d, <x>", "wind <50 km/h, a<b and c>d, <x>"),
     ],
 )  # fmt: skip
-def test_elements(text: str, plain: str) -> None:
+def test_clean_separates_elements(text: str, plain: str) -> None:
     assert clean(text) == plain

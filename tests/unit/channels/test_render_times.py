@@ -30,7 +30,7 @@ def text(which: Alert, channel: str, language: str = "en-GB", time_zone: str = "
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_times_are_the_citizens_without_an_offset(channel: str) -> None:
+def test_times_of_citizen_have_no_offset(channel: str) -> None:
     made = text(ALERT, channel, time_zone="Europe/London")
     assert "17:00" in made
     assert "18:00" not in made
@@ -42,9 +42,7 @@ def test_times_are_the_citizens_without_an_offset(channel: str) -> None:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("unknown", ["", "UTC", "Nowhere/Atall", "nö", "../etc/passwd"])
-def test_an_unknown_zone_leaves_the_senders_time_with_its_offset(
-    channel: str, unknown: str
-) -> None:
+def test_unknown_zone_falls_back_to_sender_offset(channel: str, unknown: str) -> None:
     assert "18:00 (UTC+1)" in text(ALERT, channel, time_zone=unknown)
 
 
@@ -61,26 +59,26 @@ def test_an_unknown_zone_leaves_the_senders_time_with_its_offset(
         ("en-AU", "6:00\u202fpm"),
     ],
 )
-def test_the_clock_of_the_country(language: str, clock: str) -> None:
+def test_clock_follows_the_country(language: str, clock: str) -> None:
     at = datetime(2026, 11, 4, 18, tzinfo=UTC)
     assert short(at, language, seen_from=at, zone=zone_of("Atlantic/Reykjavik")) == clock
 
 
-def test_the_date_is_said_where_the_day_is_another_for_the_citizen() -> None:
+def test_date_is_shown_when_the_local_day_differs() -> None:
     sent, end = datetime(2026, 11, 3, 20, tzinfo=UTC), datetime(2026, 11, 3, 23, 30, tzinfo=UTC)
     assert short(end, "de", seen_from=sent, zone=zone_of("Europe/London")) == "23:30"
     assert short(end, "de", seen_from=sent, zone=zone_of("Europe/Berlin")) == "Mi., 4. Nov., 00:30"
     assert short(end, "de", seen_from=sent, zone=zone_of("Asia/Tokyo")) == "08:30"
 
 
-def test_the_year_is_said_where_it_is_far() -> None:
+def test_year_is_shown_when_far_away() -> None:
     zone = zone_of("Europe/London")
     assert short(SENT + timedelta(days=300), "en", seen_from=SENT, zone=zone) == "Mon 30 Aug, 12:00"
     far = short(SENT.replace(year=2062), "en", seen_from=SENT, zone=zone)
     assert far == "Fri, 3 Nov 2062, 11:00"
 
 
-def test_the_hour_that_comes_twice_says_which() -> None:
+def test_repeated_hour_shows_its_offset() -> None:
     zone = zone_of("Europe/Berlin")
     first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
     assert short(first, "de", seen_from=first, zone=zone) == "02:30 (UTC+2)"
@@ -88,7 +86,7 @@ def test_the_hour_that_comes_twice_says_which() -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_the_end_of_the_event_is_said_where_it_is_known(channel: str) -> None:
+def test_end_of_event_is_shown_when_known(channel: str) -> None:
     ends = NamedValue("eventEndingTime", (SENT + timedelta(hours=9)).isoformat())
     made = text(alert({"parameters": (ends,)}), channel, time_zone="Europe/Berlin")
     assert "Valid until" in made
@@ -108,12 +106,12 @@ def test_the_end_of_the_event_is_said_where_it_is_known(channel: str) -> None:
         ),
     ],
 )
-def test_an_event_ending_time_that_says_nothing_is_passed_over(value: str, until: str) -> None:
+def test_unusable_event_end_is_ignored(value: str, until: str) -> None:
     which = alert({"parameters": (NamedValue("eventEndingTime", value),)})
     assert until in text(which, "sms", time_zone="Europe/Berlin")
 
 
-def test_the_end_of_the_event_moves_with_the_other_times() -> None:
+def test_event_end_moves_with_other_times() -> None:
     ends = NamedValue("eventEndingTime", (SENT + timedelta(hours=9)).isoformat())
     moved = sent_now(alert({"parameters": (ends,)}), SENT + timedelta(days=1))
     assert "Valid until 21:00" in text(moved, "sms", time_zone="Europe/Berlin")
@@ -121,15 +119,13 @@ def test_the_end_of_the_event_moves_with_the_other_times() -> None:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("late_h", [0, 3])
-def test_a_message_that_ends_before_its_danger_begins_names_no_end(
-    channel: str, late_h: int
-) -> None:
+def test_message_ending_before_onset_shows_no_end(channel: str, late_h: int) -> None:
     onset = (INFO.expires or SENT) + timedelta(hours=late_h)
     assert "until" not in text(alert({"onset": onset}), channel)
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_a_watch_for_tomorrow_whose_message_ends_today(channel: str, corpus: Path) -> None:
+def test_watch_for_tomorrow_shows_the_event_end(channel: str, corpus: Path) -> None:
     data = (corpus / "field/expires-before-onset/fire-weather-watch.xml").read_bytes()
     which = read(data).alerts[0]
     made = text(which, channel, "en-US", "America/Chicago")

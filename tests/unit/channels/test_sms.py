@@ -69,7 +69,7 @@ async def send(script, sent=None, **changes):
         return await channel.send(sent or message()), far.seen
 
 
-async def test_a_message_is_handed_over_as_twilio_asks():
+async def test_send_posts_form_as_twilio_expects():
     outcome, seen = await send(
         CREATED,
         message(valid_until=NOW + timedelta(minutes=10)),
@@ -114,14 +114,14 @@ async def test_a_message_is_handed_over_as_twilio_asks():
         ),
     ],
 )
-async def test_each_lane_speaks_with_its_sender(lane, changes, field, value):
+async def test_send_uses_sender_of_the_lane(lane, changes, field, value):
     _, [request] = await send(CREATED, message(lane=lane), **changes)
     assert request.form[field] == value
     assert len({"From", "MessagingServiceSid"} & request.form.keys()) == 1
 
 
 @pytest.mark.parametrize("lane", Lane)
-async def test_a_drill_speaks_with_its_own_sender_whatever_its_lane(lane):
+async def test_send_of_drill_uses_the_drill_sender(lane):
     own = {"senders": {Lane.EXTREME: "+447700900009", Lane.DRILL: "+447700900008"}}
     _, seen = await send(CREATED, message(lane=lane, drill=True), **own)
     assert seen[0].form["From"] == "+447700900008"
@@ -130,7 +130,7 @@ async def test_a_drill_speaks_with_its_own_sender_whatever_its_lane(lane):
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_an_account_has_the_senders_of_its_settings(first):
+def test_account_takes_senders_from_settings(first):
     name = "twilio" if first else "twilio2"
     settings = Settings(
         **{
@@ -144,7 +144,7 @@ def test_an_account_has_the_senders_of_its_settings(first):
     )  # fmt: skip
 
 
-async def test_a_lane_without_a_sender_calls_nobody():
+async def test_send_without_sender_calls_nobody():
     outcome, seen = await send(CREATED, default_sender="", senders={Lane.EXTREME: "+447700900009"})
     assert (outcome.error, outcome.provider_code) == (OUR_FAULT, "no-sender")
     assert not seen
@@ -159,18 +159,18 @@ async def test_a_lane_without_a_sender_calls_nobody():
         (timedelta(days=3), "36000"),
     ],
 )
-async def test_the_queue_holds_a_message_no_longer_than_it_is_valid(life, validity):
+async def test_validity_period_follows_the_expiry(life, validity):
     _, [request] = await send(CREATED, message(valid_until=NOW + life))
     assert request.form["ValidityPeriod"] == validity
 
 
-async def test_without_an_end_or_a_callback_neither_is_sent():
+async def test_send_without_expiry_or_callback_omits_both():
     _, [request] = await send(CREATED)
     assert request.form.keys() == {"To", "From", "Body"}
 
 
 @pytest.mark.parametrize("life_s", [-5, 0, 0.9])
-async def test_a_message_past_its_validity_is_never_sent(life_s):
+async def test_send_after_expiry_calls_nobody(life_s):
     outcome, seen = await send(CREATED, message(valid_until=NOW + timedelta(seconds=life_s)))
     assert outcome.error is TOO_LATE
     assert not seen
@@ -197,7 +197,7 @@ async def test_a_message_past_its_validity_is_never_sent(life_s):
         (500, 20500, AMBIGUOUS),
     ],
 )
-async def test_a_refusal_is_classed_by_its_code(status, code, error):
+async def test_refusal_is_classified_by_code(status, code, error):
     body = {"code": code, "message": f"about {NUMBER}", "more_info": "", "status": status}
     outcome, seen = await send(Reply(status, json.dumps(body).encode()))
     assert (outcome.error, outcome.provider_code) == (error, str(code))
@@ -220,7 +220,7 @@ async def test_a_refusal_is_classed_by_its_code(status, code, error):
         (504, AMBIGUOUS),
     ],
 )
-async def test_a_refusal_without_a_code_is_classed_by_its_status(status, body, error):
+async def test_refusal_without_code_is_classified_by_status(status, body, error):
     outcome, seen = await send(Reply(status, body, {"Location": "/elsewhere"}))
     assert (outcome.error, outcome.provider_code) == (error, str(status))
     assert len(seen) == 1
@@ -230,7 +230,7 @@ async def test_a_refusal_without_a_code_is_classed_by_its_status(status, body, e
     ("header", "wait_s"),
     [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("999999", 3600.0), ("soon", None), ("nan", None)],
 )
-async def test_the_wait_a_provider_asks_for_is_passed_on(header, wait_s):
+async def test_retry_after_is_returned(header, wait_s):
     outcome, _ = await send(Reply(429, b"", {"Retry-After": header}))
     assert outcome.retry_after_s == wait_s
 
@@ -250,13 +250,13 @@ async def test_the_wait_a_provider_asks_for_is_passed_on(header, wait_s):
         b'{"sid": "SM1", "body": "' + b"x" * 100_000 + b'"}',
     ],
 )
-async def test_a_success_that_cannot_be_read_may_have_been_taken(body):
+async def test_unreadable_success_is_ambiguous(body):
     outcome, seen = await send(Reply(201, body))
     assert (outcome.error, outcome.provider_code) == (AMBIGUOUS, "malformed")
     assert len(seen) == 1
 
 
-async def test_a_message_created_as_failed_is_not_accepted():
+async def test_message_created_as_failed_is_not_accepted():
     created = {"sid": "SM5", "status": "failed", "error_code": 30005}
     outcome, _ = await send(Reply(201, json.dumps(created).encode()))
     assert outcome.error is DEAD_ADDRESS
@@ -266,19 +266,19 @@ async def test_a_message_created_as_failed_is_not_accepted():
 @pytest.mark.parametrize(
     ("script", "code"), [(RESET, "disconnect"), (SILENCE, "timeout"), (HALF, "malformed")]
 )
-async def test_an_answer_lost_after_handing_over_is_in_doubt_and_never_repeated(script, code):
+async def test_lost_answer_is_ambiguous_and_not_retried(script, code):
     outcome, seen = await send(script, timeout_s=PATIENCE_S)
     assert (outcome.error, outcome.provider_code) == (AMBIGUOUS, code)
     assert len(seen) == 1
 
 
-async def test_a_provider_that_cannot_be_connected_has_taken_nothing(unused_tcp_port):
+async def test_connection_failure_is_provider_down(unused_tcp_port):
     async with sms(f"http://127.0.0.1:{unused_tcp_port}") as channel:
         outcome = await channel.send(message())
     assert (outcome.error, outcome.provider_code) == (PROVIDER_DOWN, "connect")
 
 
-async def test_a_failed_tls_handshake_has_handed_over_nothing():
+async def test_tls_failure_is_provider_down():
     async with provider(CREATED) as far:
         async with sms(far.url.replace("http:", "https:")) as channel:
             outcome = await channel.send(message())
@@ -286,7 +286,7 @@ async def test_a_failed_tls_handshake_has_handed_over_nothing():
         assert not far.seen
 
 
-async def test_a_message_that_never_got_a_connection_has_not_been_taken():
+async def test_timeout_waiting_for_pool_is_not_ambiguous():
     async with (
         provider(SILENCE, silence_s=PATIENCE_S) as far,
         sms(far.url, concurrency=1, timeout_s=PATIENCE_S) as channel,
@@ -303,7 +303,7 @@ async def test_many_messages_share_the_pool():
     assert [o.delivery_id for o in outcomes if o.accepted] == list(range(50))
 
 
-async def test_a_closed_channel_can_be_opened_again():
+async def test_closed_channel_can_be_reopened():
     async with provider(CREATED) as far, sms(far.url) as channel:
         await channel.close()
         with pytest.raises(RuntimeError, match="before it was opened"):
@@ -313,7 +313,7 @@ async def test_a_closed_channel_can_be_opened_again():
 
 
 @pytest.mark.parametrize("script", [CREATED, Reply(400, b'{"code":21211}'), RESET])
-async def test_neither_number_nor_text_nor_token_is_logged_or_shown(script, caplog):
+async def test_number_text_and_token_are_never_logged(script, caplog):
     caplog.set_level(logging.DEBUG)
     outcome, _ = await send(script)
     shown = caplog.text + repr(outcome) + repr(config("http://127.0.0.1:1"))
@@ -329,7 +329,7 @@ async def test_neither_number_nor_text_nor_token_is_logged_or_shown(script, capl
         ({"base_url": "api.twilio.com"}, "ALERTING_TWILIO_BASE_URL"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_with_their_names(changes, says):
+def test_bad_settings_are_refused_by_name(changes, says):
     base = {"account_sid": SID, "auth_token": "secret"}
     with pytest.raises(BadInput, match=says):
         TwilioSms(TwilioConfig(**{**base, **changes}))

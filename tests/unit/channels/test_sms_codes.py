@@ -26,31 +26,31 @@ POLICY = {
 
 
 @pytest.mark.parametrize(("code", "error"), [(c, e) for e, codes in POLICY.items() for c in codes])
-def test_a_code_of_the_policy_has_its_class(code, error):
+def test_classify_code_of_the_policy(code, error):
     assert classify(code) is error
     assert classify(str(code)) is error
 
 
-def test_only_account_and_sender_errors_stop_the_provider():
+def test_classify_stops_provider_only_for_account_errors():
     stops = {code for code, row in CODES.items() if row.error.fault is Fault.OURS}
     per_destination = {21408, 21608, 21610, 21211, 21612, 21614, 30003, 30004, 30007, 30034}
     assert not stops & per_destination
 
 
 @pytest.mark.parametrize("code", [21999, 0, "", "abc", -1, "²", 99999])
-def test_an_unknown_code_neither_suspends_nor_stops_nor_repeats(code):
+def test_classify_unknown_code_is_harmless(code):
     error = classify(code)
     assert error is REFUSED_CONTENT
     assert not error.suspend
     assert not error.retryable
 
 
-def test_an_unknown_network_report_counts_as_unreachable():
+def test_classify_unknown_network_report_as_unreachable():
     assert classify(30999) is UNREACHABLE
     assert classify("63999") is UNREACHABLE
 
 
-def test_every_code_has_a_meaning_in_one_sentence():
+def test_every_code_has_a_one_sentence_meaning():
     for code, row in CODES.items():
         assert row.meaning.endswith("."), code
         assert len(row.meaning) < 80, code
@@ -72,5 +72,5 @@ def test_every_code_has_a_meaning_in_one_sentence():
         ("", None),
     ],
 )
-def test_a_callback_status_says_what_it_proves(status, state):
+def test_callback_state_of_status(status, state):
     assert callback_state(status) is state

@@ -53,9 +53,7 @@ class Recorder(AsyncHttpClient):
     st.none() | st.integers(1, 36_000),
     st.sampled_from(["", CALLBACK]),
 )
-async def test_every_message_of_a_text_is_asked_for_as_the_sdk_does(
-    messages, text, sender, validity_s, callback
-):
+async def test_request_equals_that_of_the_sdk(messages, text, sender, validity_s, callback):
     posted, sdk = Posted(), Recorder()
     ours = Creates(
         TwilioTransport(posted, "http://127.0.0.1:9", SID, TOKEN), SID, TOKEN, callback=callback
@@ -80,7 +78,7 @@ async def test_every_message_of_a_text_is_asked_for_as_the_sdk_does(
         assert headers.items() <= posted.headers.items()
 
 
-async def test_only_so_many_texts_are_remembered():
+async def test_text_cache_is_bounded():
     ours = Creates(
         TwilioTransport(Posted(), "http://127.0.0.1:9", SID, TOKEN), SID, TOKEN, callback=""
     )

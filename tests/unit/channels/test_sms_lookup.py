@@ -66,7 +66,7 @@ async def look_up(script: Reply | str, **changes: Any) -> Outcome | None:
         return await channel.look_up(message(), since=SINCE)
 
 
-async def test_twilio_is_asked_for_the_number_alone() -> None:
+async def test_look_up_queries_the_number_only() -> None:
     async with provider(page(resource())) as far, sms(far.url) as channel:
         assert isinstance(channel, CanLookUp)
         found = await channel.look_up(message(), since=SINCE)
@@ -88,7 +88,7 @@ async def test_twilio_is_asked_for_the_number_alone() -> None:
         {"messaging_service_sid": SERVICE, "from": "+447700900999"},
     ],
 )
-async def test_another_message_is_not_taken_for_it(change: dict[str, Any]) -> None:
+async def test_look_up_ignores_other_messages(change: dict[str, Any]) -> None:
     assert await look_up(page(resource(**change))) is None
 
 
@@ -102,13 +102,13 @@ async def test_another_message_is_not_taken_for_it(change: dict[str, Any]) -> No
         {"date_created": None},
     ],
 )
-async def test_what_twilio_changed_is_still_the_same(change: dict[str, Any]) -> None:
+async def test_look_up_matches_text_changed_by_twilio(change: dict[str, Any]) -> None:
     found = await look_up(page(resource(**change)))
     assert found is not None
     assert found.accepted
 
 
-async def test_the_sender_of_a_service_is_the_service() -> None:
+async def test_look_up_matches_messaging_service() -> None:
     ours = resource(messaging_service_sid=SERVICE, **{"from": "+447700900777"})
     found = await look_up(page(ours), default_sender="", messaging_service=SERVICE)
     assert found is not None
@@ -116,7 +116,7 @@ async def test_the_sender_of_a_service_is_the_service() -> None:
     assert await look_up(page(resource()), default_sender="") is None
 
 
-async def test_a_message_taken_and_refused_later_is_so_reported() -> None:
+async def test_look_up_reports_later_failure() -> None:
     found = await look_up(page(resource(status="undelivered", error_code=30005)))
     assert found is not None
     assert found.error is not None
@@ -125,7 +125,7 @@ async def test_a_message_taken_and_refused_later_is_so_reported() -> None:
     )  # fmt: skip
 
 
-async def test_of_several_tries_the_one_that_got_through_counts() -> None:
+async def test_look_up_prefers_the_successful_try() -> None:
     tries = [
         resource("SM3", 3, status="failed", error_code=30008),
         resource("SM2", 2, status="delivered"),
@@ -136,7 +136,7 @@ async def test_of_several_tries_the_one_that_got_through_counts() -> None:
     assert found == Outcome(41, provider_ref="SM2")
 
 
-async def test_every_page_is_read_until_the_messages_are_too_old() -> None:
+async def test_look_up_reads_pages_until_too_old() -> None:
     asked: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -176,13 +176,13 @@ async def test_every_page_is_read_until_the_messages_are_too_old() -> None:
         Reply(500, b'{"code": 20500}'), Reply(401, b'{"code": 20003}'),
     ],
 )  # fmt: skip
-async def test_without_a_whole_answer_nothing_is_known(script: Reply | str) -> None:
+async def test_look_up_fails_on_incomplete_answer(script: Reply | str) -> None:
     with pytest.raises(CannotLookUp) as e:
         await look_up(script)
     assert NUMBER not in str(e.value)
 
 
-async def test_nobody_there_is_no_answer(unused_tcp_port: int) -> None:
+async def test_look_up_fails_without_connection(unused_tcp_port: int) -> None:
     async with sms(f"http://127.0.0.1:{unused_tcp_port}") as channel:
         with pytest.raises(CannotLookUp):
             await channel.look_up(message(), since=SINCE)

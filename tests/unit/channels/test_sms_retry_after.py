@@ -21,5 +21,5 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
         ("tomorrow", None),
     ],
 )
-def test_seconds_and_dates_are_read(value, wait_s):
+def test_retry_after_accepts_seconds_and_dates(value, wait_s):
     assert retry_after_s(value, NOW) == wait_s

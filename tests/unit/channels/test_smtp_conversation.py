@@ -33,14 +33,14 @@ async def say(wire: Wire, offers: Offers = TOGETHER) -> Answer:
         )
 
 
-async def test_an_envelope_is_one_flight_and_the_text_and_the_next_mail_wait_their_turn() -> None:
+async def test_pipelined_envelope_precedes_text() -> None:
     relay = Relay()
     wire = over(relay)
     assert [await say(wire), await say(wire)] == [TAKEN, TAKEN]
     assert relay.heard == [b"".join(ENVELOPE), TEXT] * 2
 
 
-async def test_without_the_offer_each_command_awaits_its_answer() -> None:
+async def test_without_pipelining_each_command_waits() -> None:
     relay = Relay()
     wire = over(relay)
     assert [await say(wire, ONE_BY_ONE), await say(wire, ONE_BY_ONE)] == [TAKEN, TAKEN]
@@ -59,7 +59,7 @@ async def test_without_the_offer_each_command_awaits_its_answer() -> None:
         ),
     ],
 )
-async def test_what_the_relay_offers_is_used(offers: Offers, to: str, expected: bytes) -> None:
+async def test_offered_extensions_are_used(offers: Offers, to: str, expected: bytes) -> None:
     relay = Relay()
     await deliver(over(relay), offers, sender="b@example.org", to=to, mail=MAIL)
     assert relay.heard[:2] == [expected, f"RCPT TO:<{to}>\r\n".encode()]
@@ -71,7 +71,7 @@ NO, LATER, WRONG_ORDER = b"550 5.1.1 No such user", b"450 4.2.1 Busy", b"503 5.5
 @pytest.mark.parametrize("offers", [TOGETHER, ONE_BY_ONE])
 @pytest.mark.parametrize("no", [NO, LATER])
 @pytest.mark.parametrize("stage", [Stage.MAIL, Stage.RCPT, Stage.DATA])
-async def test_the_first_refusal_decides_and_the_next_mail_goes(
+async def test_first_refusal_decides_and_next_mail_is_sent(
     stage: Stage, no: bytes, offers: Offers
 ) -> None:
     # As servers do: what follows a refusal is out of order.
@@ -87,9 +87,7 @@ async def test_the_first_refusal_decides_and_the_next_mail_goes(
 
 @pytest.mark.parametrize("last", [b"554 5.5.1 No valid recipients", b"503 x", b"250 2.0.0 Ok"])
 @pytest.mark.parametrize("mail", [b"250 Ok", b"451 4.3.0 Later"])
-async def test_a_text_asked_for_without_a_recipient_is_sent_empty_and_decides_nothing(
-    mail: bytes, last: bytes
-) -> None:
+async def test_data_accepted_without_recipient_is_sent_empty(mail: bytes, last: bytes) -> None:
     relay = Relay(mail=[mail], rcpt=[NO], text=[last])
     wire = over(relay)
     refused = await say(wire)
@@ -101,7 +99,7 @@ async def test_a_text_asked_for_without_a_recipient_is_sent_empty_and_decides_no
     assert [text for text in relay.taken if text] == [MAIL]
 
 
-async def test_a_recipient_taken_without_a_sender_is_not_sent_an_empty_mail() -> None:
+async def test_recipient_accepted_without_sender_closes_connection() -> None:
     relay = Relay(mail=[LATER])
     wire = over(relay)
     assert (await say(wire)).stage is Stage.MAIL
@@ -112,7 +110,7 @@ async def test_a_recipient_taken_without_a_sender_is_not_sent_an_empty_mail() ->
 @pytest.mark.parametrize("end", [DROP, b"421 4.3.2 Shutting down", b"what?"])
 @pytest.mark.parametrize("offers", [TOGETHER, ONE_BY_ONE])
 @pytest.mark.parametrize("stage", [Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.BODY])
-async def test_a_connection_that_ends_at_any_answer(
+async def test_connection_lost_at_any_reply_is_unheard(
     stage: Stage, offers: Offers, end: bytes
 ) -> None:
     relay = Relay(**{"text" if stage is Stage.BODY else stage.value: [end]})
@@ -129,7 +127,7 @@ async def test_a_connection_that_ends_at_any_answer(
 
 
 @pytest.mark.parametrize("end", [DROP, b"421 4.3.2 Shutting down", b"250 Ok", b"what?"])
-async def test_a_refusal_heard_stands_however_the_connection_ends(end: bytes) -> None:
+async def test_refusal_stands_after_connection_loss(end: bytes) -> None:
     relay = Relay(rcpt=[NO], data=[end])
     wire = over(relay)
     assert await say(wire) == Answer(Stage.RCPT, Reply(550, "5.1.1 No such user"))
@@ -147,7 +145,7 @@ async def test_a_refusal_heard_stands_however_the_connection_ends(end: bytes) ->
         {"data": [b"354 Go on"], "rset": [b"500 What?"]},
     ],
 )
-async def test_a_connection_that_may_remember_an_envelope_is_closed(
+async def test_connection_with_stale_envelope_is_closed(
     answers: dict[str, list[bytes]],
 ) -> None:
     wire = over(Relay(**{"rcpt": [NO], "data": [WRONG_ORDER]} | answers))
@@ -165,7 +163,7 @@ async def test_a_connection_that_may_remember_an_envelope_is_closed(
         {"data": [b"354 Go on\n250 Ok"]},
     ],
 )
-async def test_replies_out_of_order_end_the_connection_before_any_text(
+async def test_replies_out_of_order_close_before_any_text(
     answers: dict[str, list[bytes]],
 ) -> None:
     relay = Relay(**answers)
@@ -177,20 +175,20 @@ async def test_replies_out_of_order_end_the_connection_before_any_text(
     assert relay.taken == []
 
 
-async def test_a_goodbye_behind_the_last_answer_takes_nothing_back() -> None:
+async def test_goodbye_after_last_reply_changes_nothing() -> None:
     wire = over(Relay(text=[b"250 2.0.0 Ok\n421 4.7.0 Enough mails"]))
     assert await say(wire) == Answer(Stage.BODY, Reply(250, "2.0.0 Ok"))
     assert not wire.open
 
 
-async def test_a_relay_closing_right_behind_its_354_was_told_no_text() -> None:
+async def test_close_after_354_sends_no_text() -> None:
     relay = Relay(data=[b"354 Go on\n421 4.3.2 Shutting down"])
     assert await say(over(relay)) == Answer(Stage.DATA, None)
     assert relay.heard == [b"".join(ENVELOPE)]
 
 
 @pytest.mark.parametrize("silent", [Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.BODY])
-async def test_silence_ends_the_step_it_falls_in(silent: Stage) -> None:
+async def test_timeout_ends_at_its_step(silent: Stage) -> None:
     relay = Relay(**{"text" if silent is Stage.BODY else silent.value: [SILENCE]})
     relay.silence_s = 60
     wire = over(relay)
@@ -209,7 +207,7 @@ yes = st.sampled_from([None, b"250-2.1.0 Ok\n250 indeed", b"250", b"250-\n250 "]
     data=st.sampled_from([None, b"354-Go\n354 on"]) | answers,
     text=yes | answers,
 )
-async def test_pieces_change_nothing(
+async def test_fragmented_replies_change_nothing(
     cuts: list[int],
     mail: bytes | None,
     rcpt: bytes | None,

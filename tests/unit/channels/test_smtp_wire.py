@@ -26,7 +26,7 @@ THREE = b"MAIL\r\nRCPT\r\nDATA\r\n"
         (b"250 \xff\r\n", Reply(250, "\udcff")),
     ],
 )
-def test_replies_as_servers_write_them(said: bytes, reply: Reply) -> None:
+def test_take_reply_reads_server_replies(said: bytes, reply: Reply) -> None:
     for whole in range(len(said)):
         assert take_reply(bytearray(said[:whole])) is None
     buffer = bytearray(said + b"354 next")
@@ -35,20 +35,20 @@ def test_replies_as_servers_write_them(said: bytes, reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("said", [b"\r\n", b"25\r\n", b"ok\r\n", b"2 50 ok\r\n", b"250-a\r\nb\r\n"])
-def test_what_is_no_reply(said: bytes) -> None:
+def test_take_reply_refuses_bad_replies(said: bytes) -> None:
     with pytest.raises(ValueError, match="three digits"):
         take_reply(bytearray(said))
 
 
 @given(cuts=st.lists(st.integers(1, 20), max_size=60))
-async def test_three_replies_in_any_pieces(cuts: list[int]) -> None:
+async def test_take_reply_accepts_any_fragments(cuts: list[int]) -> None:
     relay = Relay(cuts, rcpt=[b"550-5.1.1 No\n550 such user"])
     replies = await Wire(relay, timeout_s=60).ask(THREE, 3)
     assert [r.code for r in replies] == [250, 550, 354]
     assert replies[1].text == "5.1.1 No\nsuch user"
 
 
-async def test_what_nobody_asked_for_closes() -> None:
+async def test_unsolicited_reply_closes() -> None:
     relay = Relay()
     wire = Wire(relay, timeout_s=60)
     assert await wire.ask(b"RSET\r\n") == [Reply(250, "2.0.0 Ok")]
@@ -59,7 +59,7 @@ async def test_what_nobody_asked_for_closes() -> None:
 
 
 @pytest.mark.parametrize("endless", [b"250 " + b"x" * 40_000, b"250-x\n" * 10_000 + b"250 x"])
-async def test_a_reply_without_an_end_is_not_kept(endless: bytes) -> None:
+async def test_endless_reply_closes(endless: bytes) -> None:
     relay = Relay([1000] * 100, rset=[endless])
     wire = Wire(relay, timeout_s=60)
     assert await wire.ask(b"RSET\r\n") == []
@@ -85,7 +85,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def test_each_reply_has_its_own_time() -> None:
+def test_each_reply_has_its_own_timeout() -> None:
     async def slow() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Ahead)
@@ -107,7 +107,7 @@ def test_each_reply_has_its_own_time() -> None:
     in_moved_time(slow())
 
 
-def test_a_connection_nobody_asks_anything_may_be_silent_for_long() -> None:
+def test_idle_connection_may_be_silent() -> None:
     async def idle() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Ahead)

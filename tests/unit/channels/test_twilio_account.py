@@ -30,7 +30,7 @@ def config(base_url: str, **changes: Any) -> TwilioConfig:
     )
 
 
-async def test_an_account_and_each_of_its_numbers(tmp_path: Path) -> None:
+async def test_examine_account_and_each_number(tmp_path: Path) -> None:
     settings = Settings(var=tmp_path / "var", sandbox_port=0, sandbox_smtp_port=0)
     async with serving(settings) as carriers:
         ours = config(
@@ -59,13 +59,13 @@ async def test_an_account_and_each_of_its_numbers(tmp_path: Path) -> None:
         (SILENCE, r"does not answer \(timeout\)"),
     ],
 )
-async def test_what_is_no_account_to_send_by(script: Reply | str, words: str) -> None:
+async def test_examine_refuses_unusable_account(script: Reply | str, words: str) -> None:
     async with provider(script, silence_s=60) as twilio:
         with pytest.raises(WorkFailed, match=words):
             await examine(config(twilio.url), timeout_s=60)
 
 
-async def test_a_trial_account_is_told() -> None:
+async def test_examine_reports_trial_account() -> None:
     body = {
         "status": "active",
         "type": "Trial",
@@ -77,6 +77,6 @@ async def test_a_trial_account_is_told() -> None:
         assert (await examine(config(twilio.url), timeout_s=60)).trial
 
 
-async def test_nobody_answers() -> None:
+async def test_examine_without_answer_fails() -> None:
     with pytest.raises(WorkFailed, match=r"127\.0\.0\.1:9 does not answer \(connect\)"):
         await examine(config("http://127.0.0.1:9"), timeout_s=60)

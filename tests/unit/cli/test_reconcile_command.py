@@ -22,7 +22,7 @@ SINCE = ("--since", "2026-11-01T06:00:00Z")
         (("--no-stops", "--mail-log", "FILE"), None, "cannot be read"),
     ],
 )
-def test_a_wrong_file_is_said_where_no_engine_answers(
+def test_wrong_file_is_named_before_any_engine_is_asked(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: tuple[str, ...],

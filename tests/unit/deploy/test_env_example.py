@@ -11,20 +11,20 @@ from alerting.settings import Settings, load_settings
 ROOT = Path(__file__).parents[3]
 
 
-def test_every_setting_is_explained_and_none_is_made_up() -> None:
+def test_every_setting_is_listed() -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     listed = set(re.findall(r"^#([A-Z][A-Z0-9_]*)=", text, re.M))
     assert listed == set(Settings().to_environment())
 
 
-def test_the_defaults_it_shows_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listed_defaults_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     for name, value in re.findall(r"^#(ALERTING_[A-Z0-9_]*)=(.+)$", text, re.M):
         monkeypatch.setenv(name, value)
     assert load_settings() == Settings()
 
 
-def test_a_secret_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_secret_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret\n", encoding="utf-8")
     # Set first, so that it is taken back after the test.
     monkeypatch.setenv("ALERTING_TWILIO_AUTH_TOKEN", "")
@@ -37,7 +37,7 @@ def test_a_secret_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         load_settings()
 
 
-def test_settings_survive_the_way_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_round_trip_through_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     own = Settings(window=7, push_origins=("https://a.example.org", "https://b.example.org"))
     for name, value in own.to_environment().items():
         monkeypatch.setenv(name, value)
@@ -59,5 +59,5 @@ def test_settings_survive_the_way_to_another_process(monkeypatch: pytest.MonkeyP
         ("redis+socket:///redis.sock?virtual_host=3", "redis+socket:///redis.sock?virtual_host=3"),
     ],
 )
-def test_celery_is_told_of_its_broker_in_its_own_words(ours: str, celerys: str) -> None:
+def test_celery_gets_its_broker_url_form(ours: str, celerys: str) -> None:
     assert Settings(broker_url=ours).to_environment()["BROKER_URL"] == celerys

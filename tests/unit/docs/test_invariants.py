@@ -32,19 +32,19 @@ def cited(text: str) -> set[int]:
     return {int(n) for found in _CITED.finditer(text) for n in re.findall(r"\d+", found[0])}
 
 
-def test_all_are_there_in_order() -> None:
+def test_all_invariants_are_listed_in_order() -> None:
     assert list(parts()) == list(NUMBERS)
 
 
 @pytest.mark.parametrize("no", NUMBERS)
-def test_what_holds_it_exists(no: int) -> None:
+def test_cited_code_exists(no: int) -> None:
     files = line_of(no, "Held by")
     assert files
     assert [f for f in files if not (ROOT / f).is_file()] == []
 
 
 @pytest.mark.parametrize("no", NUMBERS)
-def test_what_tests_it_exists(no: int) -> None:
+def test_cited_tests_exist(no: int) -> None:
     tests = line_of(no, "Tested by")
     assert tests
     for one in tests:
@@ -53,7 +53,7 @@ def test_what_tests_it_exists(no: int) -> None:
         assert name in names_in(ROOT / file), one
 
 
-def test_code_cites_only_what_the_page_says_it_holds() -> None:
+def test_code_cites_invariants_that_name_it() -> None:
     files = {no: line_of(no, "Held by") for no in NUMBERS}
     wrong = [
         f"{file} cites invariant {no}"
@@ -64,7 +64,7 @@ def test_code_cites_only_what_the_page_says_it_holds() -> None:
     assert wrong == []
 
 
-def test_tests_and_pages_cite_only_what_is_there() -> None:
+def test_tests_and_pages_cite_existing_invariants() -> None:
     here = Path(__file__)
     paths = [*(p for p in (ROOT / "tests").rglob("*.py") if p != here), *every_page()]
     wrong = [

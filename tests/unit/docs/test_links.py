@@ -27,7 +27,7 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
     assert broken == []
 
 
-def test_every_page_is_linked_to() -> None:
+def test_every_page_is_linked() -> None:
     linked = {
         (page.parent / urlsplit(target).path).resolve()
         for page in every_page()

@@ -24,7 +24,7 @@ S = DeliveryState
         (WorkState, work_state.TRANSITIONS),
     ],
 )
-def test_every_state_has_its_row_and_none_becomes_itself(
+def test_every_state_has_a_row_without_itself(
     kind: type[StrEnum], table: dict[Any, frozenset[Any]]
 ) -> None:
     assert list(table) == list(kind)
@@ -44,7 +44,7 @@ def test_ends_are_final_and_settled() -> None:
 
 
 @given(st.lists(st.sampled_from(list(S)), max_size=12))
-def test_no_walk_un_tells_a_citizen(steps: list[DeliveryState]) -> None:
+def test_notified_state_never_becomes_unsent(steps: list[DeliveryState]) -> None:
     """Whoever may have been told never counts as unsent again."""
     at, told = S.PLANNED, False
     for step in steps:
@@ -55,6 +55,6 @@ def test_no_walk_un_tells_a_citizen(steps: list[DeliveryState]) -> None:
             assert at in NOTIFIED | {S.FAILED}
 
 
-def test_doubt_counts_as_told() -> None:
+def test_in_doubt_counts_as_notified() -> None:
     assert S.IN_DOUBT in NOTIFIED
     assert S.PLANNED not in NOTIFIED

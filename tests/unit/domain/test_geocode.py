@@ -41,7 +41,7 @@ def meets(asked: str, held: str) -> bool:
         ("Ward=Upper Ford", "ward=upper ford"),
     ],
 )
-def test_spellings_and_codes_within_codes_meet(asked: str, held: str) -> None:
+def test_meets_spellings_and_nested_codes(asked: str, held: str) -> None:
     assert meets(asked, held)
 
 
@@ -62,11 +62,11 @@ def test_spellings_and_codes_within_codes_meet(asked: str, held: str) -> None:
         ("Ward=3 Mill Lane", "Ward=3"),
     ],
 )
-def test_other_codes_do_not(asked: str, held: str) -> None:
+def test_meets_no_other_codes(asked: str, held: str) -> None:
     assert not meets(asked, held)
 
 
-def test_a_long_list_is_bounded() -> None:
+def test_ranges_are_bounded() -> None:
     assert len(ranges(NamedValue("SAME", " ".join(f"{n:06}" for n in range(1000))))) == 1001
     assert len(ranges(NamedValue("SAME", "1 " * 1_000_000))) == 1
 
@@ -89,7 +89,7 @@ def test_a_long_list_is_bounded() -> None:
         ("UGC=TXC001", "UGC=TXZ001", False),
     ],
 )
-def test_what_lies_in_what_other_codes_name(older: str, newer: str, held: bool) -> None:
+def test_named_by_nested_codes(older: str, newer: str, held: bool) -> None:
     parts = (older.partition("="), newer.partition("="))
     mine, theirs = (NamedValue(name, value) for name, _, value in parts)
     assert named_by([mine], [theirs]) is held

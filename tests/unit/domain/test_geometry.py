@@ -32,14 +32,14 @@ def covered(shape: shapely.Geometry, lat: float, lon: float) -> bool:
 SQUARE = [(0.0, 0.0), (0.0, 2.0), (2.0, 2.0), (2.0, 0.0), (0.0, 0.0)]
 
 
-def test_the_edge_belongs_to_the_area() -> None:
+def test_edge_belongs_to_the_area() -> None:
     shape = ring_shape(SQUARE)
     assert holds(shape, 0, 1)
     assert holds(shape, 2, 2)
     assert not holds(shape, 2.0001, 1)
 
 
-def test_a_hole_drawn_through_a_seam_stays_a_hole() -> None:
+def test_hole_through_a_seam_stays_a_hole() -> None:
     outer = [(0.0, 0.0), (0.0, 9.0), (9.0, 9.0), (9.0, 0.0), (0.0, 0.0)]
     inner = [(3.0, 3.0), (6.0, 3.0), (6.0, 6.0), (3.0, 6.0), (3.0, 3.0)]
     shape = ring_shape([*outer, *inner, (0.0, 0.0)])
@@ -54,11 +54,11 @@ def test_both_lobes_of_a_bow_tie_count() -> None:
     assert holds(shape, 1, 1.7)
 
 
-def test_a_ring_drawn_twice_is_not_empty() -> None:
+def test_ring_drawn_twice_is_not_empty() -> None:
     assert holds(ring_shape([*SQUARE, *SQUARE[1:]]), 1, 1)
 
 
-def test_the_antimeridian_is_no_wall() -> None:
+def test_shape_crosses_the_antimeridian() -> None:
     shape = ring_shape(
         [(-20.0, 178.0), (-20.0, -178.0), (-15.0, -178.0), (-15.0, 178.0), (-20.0, 178.0)]
     )
@@ -69,13 +69,13 @@ def test_the_antimeridian_is_no_wall() -> None:
     assert not holds(shape, -17, 177)
 
 
-def test_a_ring_without_area_still_means_the_people_on_it() -> None:
+def test_ring_without_area_holds_its_line() -> None:
     shape = ring_shape([(1.0, 1.0), (1.0, 2.0), (1.0, 1.0), (1.0, 1.0)])
     assert holds(shape, 1, 1.5)
     assert covered(shape, 1, 1.5)
 
 
-def test_a_circle_over_a_pole_is_covered() -> None:
+def test_circle_over_a_pole_is_covered() -> None:
     shape = circle_shape(89.9, 0, 100)
     assert holds(shape, 89.5, 179)
     assert covered(shape, 89.5, 179)
@@ -84,7 +84,7 @@ def test_a_circle_over_a_pole_is_covered() -> None:
 @given(
     st.floats(-80, 80), st.floats(-180, 180), st.floats(0, 400), st.floats(0, 360), st.floats(0, 1)
 )
-def test_nobody_in_a_circle_is_missed(
+def test_circle_misses_nobody(
     lat: float, lon: float, radius_km: float, bearing: float, share: float
 ) -> None:
     """A point within the radius, found by walking there, lies in the shape and in the cover."""
@@ -116,7 +116,7 @@ coordinate = st.tuples(
     st.sampled_from([0.001, 0.05, 1.0, 8.0]),
     st.lists(coordinate, min_size=5, max_size=5),
 )
-def test_the_cover_never_rules_anybody_out(
+def test_cover_misses_nobody(
     ring: list[tuple[float, float]],
     centre: tuple[float, float],
     size: float,
@@ -137,7 +137,7 @@ def test_the_cover_never_rules_anybody_out(
 
 
 @given(st.floats(-65, 65), st.floats(-179, 179), st.floats(1, 50_000))
-def test_distance_to_a_square_is_the_walk_to_its_edge(lat: float, lon: float, m: float) -> None:
+def test_distance_to_a_square_is_to_its_edge(lat: float, lon: float, m: float) -> None:
     assume(abs(lat) + 1 < 66)
     shape = ring_shape(
         [(lat, lon), (lat, lon + 0.5), (lat + 0.5, lon + 0.5), (lat + 0.5, lon), (lat, lon)]
@@ -155,7 +155,7 @@ def scribble(seed: int, count: int) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("count", [5, 8, 12, 40, 100, 800, 5_000])
-def test_a_scribbled_ring_holds_all_that_it_winds_around(count: int) -> None:
+def test_tangled_ring_holds_all_it_winds_around(count: int) -> None:
     points = scribble(count, count)
     shape = ring_shape(points)
     ring = np.array(points)
@@ -169,7 +169,7 @@ def test_a_scribbled_ring_holds_all_that_it_winds_around(count: int) -> None:
     assert shape.within(shapely.MultiPoint(ring[:, ::-1]).convex_hull.buffer(1e-9))
 
 
-def test_a_coast_in_detail_is_no_hull() -> None:
+def test_detailed_coast_is_not_replaced_by_its_hull() -> None:
     turn = np.linspace(0, 2 * np.pi, 20_001)
     reach = 2 + 0.5 * np.sin(40 * turn)
     coast = np.column_stack((50 + reach * np.sin(turn), 8 + reach * np.cos(turn)))
@@ -178,7 +178,7 @@ def test_a_coast_in_detail_is_no_hull() -> None:
     assert shape.area < 0.95 * shape.convex_hull.area
 
 
-def test_of_many_crossing_shapes_the_hull_holds_all() -> None:
+def test_many_crossing_shapes_become_their_hull() -> None:
     rows = [shapely.box(0, n / 100, 9, n / 100 + 0.001) for n in range(400)]
     columns = [shapely.box(n / 50, 0, n / 50 + 0.001, 4) for n in range(400)]
     assert tangled([*rows, *columns])
@@ -186,14 +186,14 @@ def test_of_many_crossing_shapes_the_hull_holds_all() -> None:
     assert all(whole.covers(s) for s in (*rows, *columns))
 
 
-def test_neighbours_and_copies_are_united_as_they_are() -> None:
+def test_neighbours_and_copies_are_united_exactly() -> None:
     cells = [shapely.box(x, y, x + 1, y + 1) for x in range(20) for y in range(0, 20, 2)]
     assert not tangled(cells)
     assert union(cells * 5).area == pytest.approx(200)
 
 
 @pytest.mark.parametrize("metres", [10.0, 500.0, 50_000.0])
-def test_what_is_grown_holds_all_within_reach(metres: float) -> None:
+def test_grown_shape_holds_all_within_reach(metres: float) -> None:
     turn = np.linspace(0, 2 * np.pi, 5_001)
     reach = 0.2 + 0.05 * np.sin(60 * turn)
     points = np.column_stack((50 + reach * np.sin(turn), 8 + reach * np.cos(turn)))

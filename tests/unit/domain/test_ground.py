@@ -64,13 +64,13 @@ def alert(*areas: Area, msg_type: MsgType = MsgType.ALERT) -> Alert:
         (Area("words only"), "it names no area"),
     ],
 )
-def test_an_alert_keeps_to_a_ground_or_it_is_said_why_not(area: Area, why: str) -> None:
+def test_outside_says_why_alert_exceeds_the_ground(area: Area, why: str) -> None:
     found = beyond(alert(area), OWN)
     assert found.startswith(why)
     assert bool(found) == bool(why)
 
 
-def test_every_area_counts_and_no_area_is_nothing_known() -> None:
+def test_outside_counts_every_area() -> None:
     inside = Area("in", polygons=(square(0, 0, 1, 1),))
     outside = Area("out", polygons=(square(3, 3, 4, 4),))
     assert beyond(alert(inside, outside), OWN) == "area 2 of info 1 lies outside"
@@ -79,7 +79,7 @@ def test_every_area_counts_and_no_area_is_nothing_known() -> None:
     assert limited.outside(alert(msg_type=MsgType.ACK)) == "", "nobody is sent it"
 
 
-def test_an_area_over_the_antimeridian() -> None:
+def test_outside_works_across_the_antimeridian() -> None:
     fiji = read_geojson(
         {
             "type": "MultiPolygon",
@@ -112,13 +112,13 @@ def test_an_area_over_the_antimeridian() -> None:
         {"type": "Polygon", "coordinates": [[[*point, 12.5] for point in RING]]},
     ],
 )  # fmt: skip
-def test_geojson_in_its_usual_forms_is_read(document: dict[str, Any]) -> None:
+def test_geojson_in_usual_forms_is_read(document: dict[str, Any]) -> None:
     found = read_geojson(document)
     assert found.equals(OWN)
     assert read_geojson(to_geojson(found)).equals(OWN)
 
 
-def test_several_parts_and_holes_stay() -> None:
+def test_geojson_keeps_parts_and_holes() -> None:
     hole = [[0.5, 0.5], [1, 0.5], [1, 1], [0.5, 0.5]]
     found = read_geojson({"type": "MultiPolygon", "coordinates": [[RING, hole], [FAR]]})
     assert found.area == pytest.approx(4 - 0.125 + 0.5)
@@ -142,6 +142,6 @@ def test_several_parts_and_holes_stay() -> None:
         ({"type": "Polygon", "coordinates": [[[0, 0]] * (MAX_POINTS + 1)]}, "more than 5,000"),
     ],
 )  # fmt: skip
-def test_what_is_no_area_is_refused_with_what_is_wrong(document: Any, words: str) -> None:
+def test_geojson_that_is_no_area_is_refused(document: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         read_geojson(document)

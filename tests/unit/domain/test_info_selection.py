@@ -39,14 +39,14 @@ def alert(*infos: Info, msg_type: MsgType = MsgType.UPDATE) -> Alert:
 
 
 @given(st.sets(st.integers(0, 14), min_size=1), st.integers(15, 20))
-def test_a_number_says_which_infos_and_fits_the_ledger(nos: set[int], count: int) -> None:
+def test_together_encodes_infos_in_a_smallint(nos: set[int], count: int) -> None:
     one = alert(*(info(f"e{n}") for n in range(count)))
     number = together(sorted(nos))
     assert -(2**15) <= number < 2**15
     assert numbers(one, number) == sorted(nos)
 
 
-def test_numbers_of_nothing_say_nothing() -> None:
+def test_together_of_nothing_or_too_many_is_the_first() -> None:
     one = alert(info("Wind"))
     assert [info_for(one, no) for no in (-1, -2, -3, 1, 99)] == [None] * 5
     assert info_for(one, 0) is one.infos[0]
@@ -55,7 +55,7 @@ def test_numbers_of_nothing_say_nothing() -> None:
     assert together([3, 17]) == 3
 
 
-def test_the_gravest_live_danger_leads_and_the_others_follow() -> None:
+def test_most_severe_info_leads_the_others() -> None:
     water = info("Boil water", Severity.MODERATE, expires=NOON + timedelta(hours=9))
     wind = info("Wind", headline="Stay inside!", response_types=(ResponseType.SHELTER,))
     both = info_for(alert(water, wind), together([1, 0]))
@@ -67,7 +67,7 @@ def test_the_gravest_live_danger_leads_and_the_others_follow() -> None:
     assert info_for(alert(water, replace(wind, expires=None)), together([1, 0])).expires is None  # type: ignore[union-attr]
 
 
-def test_what_is_over_adds_its_words_and_does_not_end_the_other() -> None:
+def test_ended_info_adds_text_but_keeps_expiry() -> None:
     wind = info("Wind", Severity.MODERATE)
     over = info(
         "Surge",
@@ -86,7 +86,7 @@ def test_what_is_over_adds_its_words_and_does_not_end_the_other() -> None:
     assert both.headline == "Wind. The surge is over"
 
 
-def test_each_goes_in_the_lane_of_what_they_are_told() -> None:
+def test_lane_follows_the_selected_infos() -> None:
     one = alert(info("Dam", Severity.EXTREME), info("Rain", Severity.MINOR),
                 info("Fog", Severity.EXTREME, urgency=Urgency.PAST))  # fmt: skip
     assert lane_of(one) is Lane.EXTREME

@@ -45,18 +45,18 @@ def test_severity_chooses_the_lane(severity: Severity, lane: Lane) -> None:
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ACTUAL])
-def test_whatever_is_not_actual_is_a_drill(status: Status) -> None:
+def test_non_actual_is_drill(status: Status) -> None:
     assert lane_of(an_alert(Severity.EXTREME, status=status)) is Lane.DRILL
 
 
-def test_the_end_of_a_danger_does_not_travel_as_the_danger() -> None:
+def test_end_of_danger_is_routine() -> None:
     alert = an_alert(Severity.EXTREME)
     over = replace(alert.infos[0], response_types=(ResponseType.ALL_CLEAR,))
     assert lane_of(replace(alert, infos=(over,))) is Lane.ROUTINE
     assert lane_of(replace(alert, infos=(over, alert.infos[0]))) is Lane.EXTREME
 
 
-def test_a_cancel_hurries_but_not_before_a_live_extreme() -> None:
+def test_cancel_of_extreme_is_severe() -> None:
     assert lane_of(an_alert(Severity.EXTREME, msg_type=MsgType.CANCEL)) is Lane.SEVERE
 
 

@@ -36,36 +36,36 @@ def info(
         ([], "de", ""),
     ],
 )
-def test_best_language(available: list[str], wanted: str, best: str) -> None:
+def test_best_language_of_available(available: list[str], wanted: str, best: str) -> None:
     assert best_language(available, wanted) == best
 
 
-def test_best_info_keeps_the_numbers_it_was_given() -> None:
+def test_best_info_keeps_given_numbers() -> None:
     assert best_info([(4, info("en-US")), (7, info("uk"))], "uk-UA") == 7
     assert best_info([], "uk") == -1
 
 
-def test_a_warning_is_not_hidden_behind_a_lighter_one_or_an_end() -> None:
+def test_best_info_prefers_severe_over_minor_or_ended() -> None:
     over = info("en", Severity.EXTREME, urgency=Urgency.PAST)
     assert best_info([(0, over), (1, info("en", Severity.MINOR))], "en") == 1
     assert best_info([(0, info("en", Severity.MINOR)), (1, info("en"))], "en") == 1
 
 
-def test_the_same_language_beats_a_graver_text_nobody_can_read() -> None:
+def test_best_info_prefers_same_language_over_severity() -> None:
     assert best_info([(0, info("ja", Severity.EXTREME)), (1, info("fi"))], "fi") == 1
 
 
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=6), st.text(max_size=8))
-def test_any_text_serves_as_a_tag(available: list[str], wanted: str) -> None:
+def test_any_text_is_a_tag(available: list[str], wanted: str) -> None:
     assert best_language(available, wanted) in available
     assert primary(wanted) == primary(wanted.upper()) or not wanted.isascii()
 
 
 @pytest.mark.parametrize("tag", ["en", "zh-Hant-TW", "es-419", "x"])
-def test_well_formed(tag: str) -> None:
+def test_well_formed_tags(tag: str) -> None:
     assert well_formed(tag)
 
 
 @pytest.mark.parametrize("tag", ["", "en_US", "en\r\nX: y", 'en" onload="', "en-", "en\n"])
-def test_not_well_formed(tag: str) -> None:
+def test_malformed_tags(tag: str) -> None:
     assert not well_formed(tag)

@@ -16,7 +16,7 @@ PATTERN = st.text(alphabet="ab*?", max_size=6)
 ADA, ZOE = uuid4(), uuid4()
 
 
-def test_a_right_that_is_not_had_is_named_with_who_lacks_it() -> None:
+def test_missing_right_is_named() -> None:
     with pytest.raises(Forbidden, match="key:gauges does not have the right 'approve'") as refused:
         Principal("key:gauges", rights=frozenset({"submit"})).require("approve")
     assert (refused.value.http_status, refused.value.exit_code) == (403, 2)
@@ -34,7 +34,7 @@ def test_a_right_that_is_not_had_is_named_with_who_lacks_it() -> None:
         ((), "a@example.org", False),
     ],
 )
-def test_senders_are_patterns_without_regard_to_case(
+def test_senders_are_case_insensitive_patterns(
     senders: tuple[str, ...], sender: str, speaks: bool
 ) -> None:
     assert Principal("key:x", senders=senders).speaks_for(sender) is speaks
@@ -43,9 +43,7 @@ def test_senders_are_patterns_without_regard_to_case(
 
 
 @given(PATTERN, PATTERN, st.text(alphabet="ab", max_size=6))
-def test_what_is_limited_to_another_speaks_for_nobody_more(
-    mine: str, theirs: str, sender: str
-) -> None:
+def test_limits_of_another_are_never_exceeded(mine: str, theirs: str, sender: str) -> None:
     limited = Principal("key:x", senders=(mine,)).limited_to(Principal("p", senders=(theirs,)))
     if limited.speaks_for(sender):
         assert fnmatchcase(sender, mine)
@@ -66,12 +64,12 @@ def test_what_is_limited_to_another_speaks_for_nobody_more(
         ("A@X", "a@x", True),
     ],
 )
-def test_a_pattern_within_another(narrow: str, wide: str, within: bool) -> None:
+def test_pattern_within_pattern(narrow: str, wide: str, within: bool) -> None:
     more = Principal("key:x", senders=(narrow,)).exceeds(Principal("person:a", senders=(wide,)))
     assert more == ("" if within else f"the sender {narrow!r}")
 
 
-def test_what_exceeds_another_is_told_and_cut() -> None:
+def test_excess_is_reported_and_cut() -> None:
     ada = Principal(
         "person:ada",
         rights=frozenset({"submit"}),
@@ -114,7 +112,7 @@ def test_what_exceeds_another_is_told_and_cut() -> None:
         ),
     ],
 )  # fmt: skip
-def test_who_may_be_one_person(one: Principal, other: Principal, same: bool) -> None:
+def test_may_be_the_same_person(one: Principal, other: Principal, same: bool) -> None:
     assert one.may_be(other) is same
     assert other.may_be(one) is same
 
@@ -130,5 +128,5 @@ def test_who_may_be_one_person(one: Principal, other: Principal, same: bool) -> 
         ("scheduler", {"scheduler"}),
     ],
 )
-def test_a_policy_knows_a_principal_by_these_names(actor: str, names: set[str]) -> None:
+def test_names_known_to_a_policy(actor: str, names: set[str]) -> None:
     assert set(Principal(actor).names) == names

@@ -39,18 +39,18 @@ words = st.lists(
         ("Çéèùìò\r\n\f", Segments("GSM-7", 10, 1)),
     ],
 )
-def test_a_text_is_measured_as_networks_do(text, segments):
+def test_measure_equals_networks(text, segments):
     assert measure(text) == segments
 
 
-def test_the_alphabet_is_complete():
+def test_gsm_alphabet_is_complete():
     assert len(GSM_BASIC) == 127  # the 128th is the escape itself
     assert len(GSM_EXTENSION) == 10
     assert not GSM_BASIC & GSM_EXTENSION
 
 
 @given(any_text | gsm)
-def test_no_pair_is_split_and_no_segment_is_overfull(text):
+def test_measure_splits_no_pair_and_overfills_no_segment(text):
     found = measure(text)
     pairs = GSM_EXTENSION if found.encoding == "GSM-7" else {c for c in text if ord(c) > 0xFFFF}
     whole, part = (160, 153) if found.encoding == "GSM-7" else (70, 67)
@@ -65,7 +65,7 @@ def test_no_pair_is_split_and_no_segment_is_overfull(text):
 
 
 @given(any_text, st.characters())
-def test_more_text_is_never_cheaper(text, more):
+def test_measure_never_falls_with_more_text(text, more):
     assert measure(text + more).count >= measure(text).count
 
 
@@ -81,29 +81,29 @@ def test_more_text_is_never_cheaper(text, more):
         ("Größe à Århus", "Größe à Århus"),
     ],
 )
-def test_typography_becomes_its_look_alike(text, expected):
+def test_plain_replaces_typography(text, expected):
     assert plain(text) == expected
     assert measure(plain(text)).encoding == "GSM-7"
 
 
 @pytest.mark.parametrize("text", ["Łódź", "مرحبا می‌روم", "水 😀👩‍🚒", "São Conceição", "turn 90°"])
-def test_letters_scripts_and_emoji_stay(text):
+def test_plain_keeps_letters_scripts_and_emoji(text):
     assert plain(text) == text
 
 
 @given(any_text)
-def test_plain_is_settled_after_one_pass_and_never_costs_an_encoding(text):
+def test_plain_is_idempotent(text):
     once = plain(text)
     assert plain(once) == once
     if measure(unicodedata.normalize("NFC", text)).encoding == "GSM-7":
         assert measure(once).encoding == "GSM-7"
 
 
-def test_a_text_that_fits_is_left_alone():
+def test_shorten_keeps_text_that_fits():
     assert shorten("Leave now.", LINK, 1) == "Leave now."
 
 
-def test_a_long_text_is_cut_at_a_word_and_stays_gsm_7():
+def test_shorten_cuts_at_a_word_in_gsm7():
     text = "Flood warning for Exampleton. Move to high ground at once, and help others. " * 5
     short = shorten(text, LINK, 1)
     assert measure(short) == Segments("GSM-7", measure(short).units, 1)
@@ -114,32 +114,32 @@ def test_a_long_text_is_cut_at_a_word_and_stays_gsm_7():
     assert measure(short).units > 140
 
 
-def test_a_text_in_another_script_ends_with_one_ellipsis_sign():
+def test_shorten_uses_one_ellipsis_in_ucs2():
     short = shorten("Наводнение в долине. " * 20, LINK, 2)
     assert short.endswith(f"… {LINK}")
     assert measure(short).count == 2
 
 
-def test_a_script_without_spaces_is_cut_between_characters():
+def test_shorten_cuts_between_characters_without_spaces():
     short = shorten("洪水警报" * 60, LINK, 2)
     assert measure(short) == Segments("UCS-2", 134, 2)
 
 
 @pytest.mark.parametrize("cluster", ["e\u0301\u0302", "👩‍🚒", "👍🏽", "❤️"])
-def test_what_belongs_together_is_not_torn(cluster):
+def test_shorten_keeps_clusters_whole(cluster):
     short = shorten("x" * 30 + cluster * 100, "", 2)
     kept = short.removesuffix("…")[30:]
     assert kept == cluster * (len(kept) // len(cluster))
 
 
-def test_a_link_that_leaves_no_room_is_left_out():
+def test_shorten_drops_a_link_without_room():
     long_link = "https://alerts.example.org/" + "x" * 200
     assert shorten("Leave now. " * 30, long_link, 1).startswith("Leave now.")
     assert "https" not in shorten("Leave now. " * 30, long_link, 1)
 
 
 @given(any_text | gsm | words, st.sampled_from(["", LINK]), st.integers(1, 6))
-def test_a_shortened_text_always_fits_and_says_what_it_said(text, link, segments):
+def test_shorten_always_fits(text, link, segments):
     short = shorten(text, link, segments)
     assert measure(short).count <= segments
     assert bool(short) == bool(text.strip())
@@ -150,7 +150,7 @@ def test_a_shortened_text_always_fits_and_says_what_it_said(text, link, segments
 
 
 @given(st.lists(st.text(st.sampled_from("abé€ж水😀"), min_size=1, max_size=12), min_size=1))
-def test_little_room_is_wasted(some):
+def test_shorten_wastes_little_room(some):
     text = " ".join(some * 500)
     short = shorten(text, LINK, 3)
     kept = len(short.removesuffix(f" {LINK}").removesuffix("...").removesuffix("…"))

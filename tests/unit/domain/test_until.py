@@ -45,11 +45,11 @@ def ending(value: str) -> tuple[NamedValue, ...]:
         ({"parameters": ending("tonight")}, NOON),
     ],
 )
-def test_the_end_of_a_danger(changes: dict[str, object], until: datetime | None) -> None:
+def test_until_is_the_end_of_the_danger(changes: dict[str, object], until: datetime | None) -> None:
     assert replace(INFO, **changes).until == until  # type: ignore[arg-type]
 
 
-def test_it_moves_with_the_alert() -> None:
+def test_until_moves_with_the_alert() -> None:
     info = replace(INFO, parameters=ending("2026-03-01T16:00:00-05:00"))
     alert = Alert("a", "met@example.org", NOON, Status.ACTUAL, MsgType.ALERT, Scope.PUBLIC)
     moved = sent_now(replace(alert, infos=(info,)), NOON + timedelta(days=30))

@@ -20,14 +20,14 @@ async def eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
+async def test_dead_child_is_restarted(tmp_path: Path) -> None:
     code = "import sys; open(sys.argv[1], 'a').write('x'); sys.exit(1)"
     starts = tmp_path / "starts"
     async with Supervisor([Spec("c", python(code, starts))], quiet=True):
         await eventually(lambda: starts.exists() and len(starts.read_text()) >= 2)
 
 
-async def test_lines_come_behind_their_name(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_lines_are_prefixed_with_the_name(capsys: pytest.CaptureFixture[str]) -> None:
     code = "print('hello', flush=True); import time; time.sleep(60)"
     seen = ""
 
@@ -40,7 +40,7 @@ async def test_lines_come_behind_their_name(capsys: pytest.CaptureFixture[str]) 
         await eventually(said)
 
 
-async def test_children_end_in_reverse_order(tmp_path: Path) -> None:
+async def test_children_stop_in_reverse_order(tmp_path: Path) -> None:
     code = (
         "import signal, sys\n"
         "def end(*_):\n open(sys.argv[1], 'a').write(sys.argv[2]); sys.exit()\n"
@@ -53,7 +53,7 @@ async def test_children_end_in_reverse_order(tmp_path: Path) -> None:
     assert ended.read_text() == "cba"
 
 
-async def test_a_child_that_will_not_end_is_killed(tmp_path: Path) -> None:
+async def test_unresponsive_child_is_killed(tmp_path: Path) -> None:
     code = (
         "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "open(sys.argv[1], 'w'); time.sleep(600)"

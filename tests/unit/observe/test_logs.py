@@ -26,7 +26,7 @@ def fail(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_no_address_reaches_a_line(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_address_is_logged(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure("INFO", form)
     log = logger("test")
     # Not written out, because a traceback shows lines of source.
@@ -55,7 +55,7 @@ def fail_with(words: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_no_value_begins_a_line_of_its_own(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_value_can_forge_a_line(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure("INFO", form)
     forged = "x\n2026-11-27T00:00:00Z [info     ] FAKE\r\x1b[2J"
     logger("test").info("request.failed", route=forged)

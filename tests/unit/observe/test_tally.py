@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY, generate_latest
 from alerting.observe.tally import Tally, Timings
 
 
-def test_tallies_are_read_as_prometheus_clients_own() -> None:
+def test_tally_exports_like_the_prometheus_client() -> None:
     tally = Tally("alerting_test_things", "Things", ("kind",))
     timings = Timings("alerting_test_seconds", "Times", ("kind",), (0.1, 1))
     try:
@@ -29,7 +29,7 @@ def test_tallies_are_read_as_prometheus_clients_own() -> None:
     assert "# TYPE alerting_test_things_total counter" in lines
 
 
-def test_a_name_is_taken_once() -> None:
+def test_duplicate_name_is_refused() -> None:
     tally = Tally("alerting_test_once", "Things", ())
     try:
         with pytest.raises(ValueError, match="Duplicated"):

@@ -13,13 +13,13 @@ from alerting.start import require_fit
 
 
 @pytest.mark.skipif(OPENTELEMETRY, reason="the packages are here")
-def test_a_collector_without_the_packages_is_refused() -> None:
+def test_collector_without_packages_is_refused() -> None:
     for refuse in (require, lambda url: require_fit(Settings(otlp_endpoint=url))):
         with pytest.raises(BadInput, match=r"Install alerting\[otel\]"):
             refuse("http://127.0.0.1:4318")
 
 
-def test_without_a_collector_a_span_is_nothing() -> None:
+def test_span_without_collector_is_a_no_op() -> None:
     require("")
     with traced("", "alerting-test"), span("work", lane="extreme"):
         pass
@@ -28,7 +28,7 @@ def test_without_a_collector_a_span_is_nothing() -> None:
 
 
 @needs_opentelemetry
-def test_spans_arrive_with_their_attributes_and_no_message() -> None:
+def test_spans_have_attributes_and_no_message() -> None:
     with collecting() as collector:
         with traced(collector.url, "alerting-test"):
             with span("intake", bytes=3):

@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Folder:
 FIRST = an_alert("first", headline="Flood")
 
 
-def test_a_danger_its_rewording_its_rise_and_its_end(folder: Folder) -> None:
+def test_danger_rewording_escalation_and_end(folder: Folder) -> None:
     more: dict[str, Any] = {"headline": "Flood", "description": "It has rained."}
     again = an_alert("again", at_s=600, to=(FIRST,), **more)
     same = an_alert("same", at_s=900, to=(FIRST, again), lasts_s=5000, **more)
@@ -93,7 +93,7 @@ def test_a_danger_its_rewording_its_rise_and_its_end(folder: Folder) -> None:
     assert folder.lines[0]["area"] == "district=D1"
 
 
-def test_who_never_heard_of_it_is_told_by_an_update_that_grows(folder: Folder) -> None:
+def test_update_that_grows_reaches_new_area(folder: Folder) -> None:
     both = (Area("one", geocodes=(HERE,)), Area("two", geocodes=(THERE,)))
     grown = an_alert("grown", at_s=600, to=(FIRST,), areas=both, headline="Flood")
     cancel = an_alert("cancel", at_s=1200, to=(grown,), kind=MsgType.CANCEL, areas=both)
@@ -104,7 +104,7 @@ def test_who_never_heard_of_it_is_told_by_an_update_that_grows(folder: Folder) -
     assert told["cancel", "district=D1"] == told["cancel", "district=D2"] == "SEND"
 
 
-def test_only_what_is_for_the_public_concerns_it(folder: Folder) -> None:
+def test_only_public_alerts_are_played(folder: Folder) -> None:
     drill = an_alert("drill", at_s=1, status=Status.EXERCISE)
     ack = an_alert("ack", at_s=2, kind=MsgType.ACK)
     found = folder.play(FIRST, drill, ack)
@@ -112,7 +112,7 @@ def test_only_what_is_for_the_public_concerns_it(folder: Folder) -> None:
     assert [i for i, _, _ in folder.decisions] == ["first"]
 
 
-def test_a_quiet_night_ends_in_one_digest(folder: Folder) -> None:
+def test_quiet_night_ends_in_one_digest(folder: Folder) -> None:
     folder.policy.write_text('[quiet]\nfrom = "11:00"\nto = "13:00"\nslots = ["13:30"]\n')
     one = an_alert("one", severity=Severity.MINOR, event="Dust")
     two = an_alert("two", at_s=60, severity=Severity.MINOR, event="Roadworks", lasts_s=7000)
@@ -134,7 +134,7 @@ def test_extreme_interrupts_at_any_hour(folder: Folder) -> None:
     assert found["state_changes_missed"] == 0
 
 
-def test_a_busy_hour_is_spread_by_the_budget(folder: Folder) -> None:
+def test_busy_hour_is_limited_by_the_budget(folder: Folder) -> None:
     alerts = [
         an_alert(str(n), at_s=n * 60, severity=Severity.MODERATE, event=event, sender=f"{n}@x")
         for n, event in enumerate(("Dust", "Roadworks", "Power cut", "Missing child", "Smoke"))
@@ -148,7 +148,7 @@ def test_a_busy_hour_is_spread_by_the_budget(folder: Folder) -> None:
     assert sum(found[k] for k in ("sent", "silent", "digested", "dropped")) == 5
 
 
-def test_a_citizens_own_register(folder: Folder) -> None:
+def test_own_register_is_used(folder: Folder) -> None:
     register = folder.path / "c.csv"
     register.write_text("ref,time_zone,quiet,geocodes\nanna,Asia/Tokyo,20:00-23:00,district=D1\n")
     lesser = an_alert("lesser", severity=Severity.MODERATE, lasts_s=86_400)
@@ -158,7 +158,7 @@ def test_a_citizens_own_register(folder: Folder) -> None:
     assert (line["citizen"], line["decision"]) == ("anna", "DIGEST")
 
 
-def test_grouping_is_judged_where_the_truth_is_known(folder: Folder) -> None:
+def test_grouping_is_scored_where_truth_is_known(folder: Folder) -> None:
     truth = folder.path / "known.jsonl"
     again = an_alert("again", at_s=600, to=(FIRST,))
     other = an_alert("other", at_s=20 * 86_400)
@@ -171,7 +171,7 @@ def test_grouping_is_judged_where_the_truth_is_known(folder: Folder) -> None:
     assert folder.play(FIRST)["grouping"] is None
 
 
-def test_three_populations_in_one_object_and_one_table(folder: Folder) -> None:
+def test_three_populations_share_one_report(folder: Folder) -> None:
     (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
     args = [str(folder.alerts), "--channels", "push,sms,mixed"]
     done = CliRunner().invoke(replay, [*args, "--json"], standalone_mode=False)
@@ -185,13 +185,13 @@ def test_three_populations_in_one_object_and_one_table(folder: Folder) -> None:
     assert [r.split(" | ")[1] for r in rows] == ["push", "sms", "mixed"]
 
 
-def test_detail_is_of_one_replay(folder: Folder) -> None:
+def test_detail_needs_a_single_replay(folder: Folder) -> None:
     (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
     with pytest.raises(AlertingError, match="one replay"):
         folder.run("--channels", "push,sms")
 
 
-def test_each_path_with_a_register_of_its_own(folder: Folder) -> None:
+def test_each_path_has_its_own_register(folder: Folder) -> None:
     target = folder.path / "storm"
     CliRunner().invoke(storm, [str(target), "--citizens", "10"], standalone_mode=False)
     done = CliRunner().invoke(replay, [str(target), "--each", "--json"], standalone_mode=False)
@@ -199,7 +199,7 @@ def test_each_path_with_a_register_of_its_own(folder: Folder) -> None:
     assert (found["trace"], found["citizens"]) == ("storm", 10)
 
 
-def test_a_person_reads_tables_and_what_was_refused(folder: Folder) -> None:
+def test_plain_output_has_tables_and_refusals(folder: Folder) -> None:
     (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
     (folder.alerts / "b.xml").write_bytes(b"<torn")
     picture = folder.path / "p.png"
@@ -223,7 +223,7 @@ def test_a_person_reads_tables_and_what_was_refused(folder: Folder) -> None:
         ("none",),
     ],
 )
-def test_a_missing_file_exits_2(folder: Folder, words: tuple[str, ...]) -> None:
+def test_missing_file_exits_2(folder: Folder, words: tuple[str, ...]) -> None:
     (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
     with pytest.raises(AlertingError) as caught:
         folder.run(*words)
@@ -231,14 +231,14 @@ def test_a_missing_file_exits_2(folder: Folder, words: tuple[str, ...]) -> None:
     assert "none" in str(caught.value)
 
 
-def test_a_bad_policy_names_its_line(folder: Folder) -> None:
+def test_bad_policy_names_its_line(folder: Folder) -> None:
     (folder.alerts / "a.xml").write_bytes(to_xml(FIRST))
     folder.policy.write_text("[quiet]\nfrom = 25\n")
     with pytest.raises(AlertingError, match="line 2"):
         folder.run()
 
 
-def test_the_storm_is_written_and_played(folder: Folder) -> None:
+def test_storm_is_written_and_played(folder: Folder) -> None:
     target = folder.path / "storm"
     done = CliRunner().invoke(
         storm, [str(target), "--seed", "5", "--citizens", "100"], standalone_mode=False

@@ -53,7 +53,7 @@ def some_figures() -> Figures:
     return figures
 
 
-def test_every_delivery_is_counted_once_and_a_digest_interrupts_once() -> None:
+def test_deliveries_are_counted_once() -> None:
     found = some_figures().to_json()
     counts = [found[k] for k in ("sent", "silent", "digested", "dropped")]
     assert counts == [1, 1, 1, 2]
@@ -73,19 +73,19 @@ def test_every_delivery_is_counted_once_and_a_digest_interrupts_once() -> None:
     }
 
 
-def test_days_count_that_had_a_delivery_or_an_interruption() -> None:
+def test_days_without_delivery_are_not_counted() -> None:
     days = some_figures().to_json()["per_citizen_day"]
     assert days["before"] == {"mean": pytest.approx(5 / 3, abs=1e-4), "p95": 3.7, "max": 4}
     assert days["after"] == {"mean": pytest.approx(2 / 3, abs=1e-4), "p95": 1.0, "max": 1}
 
 
-def test_nothing_at_all_is_no_reduction() -> None:
+def test_nothing_is_no_reduction() -> None:
     found = Figures().to_json()
     assert found["reduction"] == 0
     assert found["per_citizen_day"]["before"] == {"mean": 0, "p95": 0, "max": 0}
 
 
-def test_a_line_of_detail_and_an_outcome_that_comes_later(tmp_path: Path) -> None:
+def test_detail_line_with_late_outcome(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     detail = Detail(path, ["anna", "bert"])
     waiting = [a_delivery(Action.DIGEST, citizen=n % 2) for n in range(4)]
@@ -125,12 +125,12 @@ def test_a_line_of_detail_and_an_outcome_that_comes_later(tmp_path: Path) -> Non
     }
 
 
-def test_detail_that_cannot_be_written(tmp_path: Path) -> None:
+def test_detail_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be written"):
         Detail(tmp_path / "none" / "d.jsonl", [])
 
 
-def test_the_picture_is_a_png_of_some_size(tmp_path: Path) -> None:
+def test_plot_is_a_png(tmp_path: Path) -> None:
     for name, figures in (("some", some_figures()), ("none", Figures())):
         path = tmp_path / f"{name}.png"
         plot(figures, path, title="A day")
@@ -143,7 +143,7 @@ def test_the_picture_is_a_png_of_some_size(tmp_path: Path) -> None:
         plot(Figures(), tmp_path / "none" / "x.png", title="A day")
 
 
-def test_pairs_of_messages() -> None:
+def test_pairs_are_scored() -> None:
     right = judge_grouping([("e1", "a"), ("e1", "a"), ("e2", None), ("e3", None)])
     assert (right.precision, right.recall, right.pairs) == (1.0, 1.0, 1)
     # Two unknowns in one event are a claim, and a wrong one: each is on its own.

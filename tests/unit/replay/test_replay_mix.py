@@ -41,7 +41,7 @@ def _people(alerts: tuple[Alert, ...]) -> list[Citizen]:
     return generated(alerts).citizens
 
 
-def test_a_mix_gives_citizens_their_channels_by_turns() -> None:
+def test_mix_assigns_channels_in_turn() -> None:
     people = Population([Citizen(str(n)) for n in range(7)])
     theirs = [c.channels for c in with_channels(people, "mixed").citizens]
     assert theirs[:5] == [("push",), ("sms",), ("email",), ("push", "sms"), ("sms", "email")]
@@ -49,13 +49,13 @@ def test_a_mix_gives_citizens_their_channels_by_turns() -> None:
     assert {c.channels for c in with_channels(people, "sms").citizens} == {("sms",)}
 
 
-def test_a_list_of_mixes() -> None:
+def test_mixes_are_parsed() -> None:
     assert mixes("push, sms,push") == ["push", "sms"]
     with pytest.raises(BadInput, match="no mix of channels 'fax'"):
         mixes("push,fax")
 
 
-def test_a_register_has_channels_of_its_own(tmp_path: Path) -> None:
+def test_register_keeps_its_own_channels(tmp_path: Path) -> None:
     register = tmp_path / "c.csv"
     register.write_text(
         "ref,channels,sms,email,consent,geocodes\n"
@@ -67,7 +67,7 @@ def test_a_register_has_channels_of_its_own(tmp_path: Path) -> None:
     assert theirs == {"anna": ("email", "sms"), "bert": ("email",), "cleo": ("push",)}
 
 
-async def test_what_is_to_be_silent_reaches_nobody_by_sms() -> None:
+async def test_silent_message_reaches_nobody_by_sms() -> None:
     assert CAN_BE_SILENT["push"]
     assert not CAN_BE_SILENT["sms"]
     push = await _played(FIRST, MORE, channels=("push",))
@@ -77,7 +77,7 @@ async def test_what_is_to_be_silent_reaches_nobody_by_sms() -> None:
     assert sms.figures.outcomes[Outcome.SENT] >= 1
 
 
-async def test_extreme_and_ends_go_by_every_channel_and_interrupt_once() -> None:
+async def test_extreme_and_ends_interrupt_once_on_every_channel() -> None:
     severe = await _played(FIRST, channels=("push", "sms"))
     assert severe.figures.outcomes == {Outcome.SENT: 1}
     extreme = an_alert("extreme", severity=Severity.EXTREME)
@@ -88,7 +88,7 @@ async def test_extreme_and_ends_go_by_every_channel_and_interrupt_once() -> None
     assert both.findings.missed.total() == 0
 
 
-async def test_mail_interrupts_nobody() -> None:
+async def test_email_interrupts_nobody() -> None:
     result = await _played(FIRST, channels=("email",))
     assert result.figures.outcomes == {Outcome.SENT: 1}
     assert (result.figures.rung_without_throttle, result.figures.interruptions) == (0, 0)

@@ -107,7 +107,7 @@ MODERATE = an_alert("moderate", severity=Severity.MODERATE)
 # What the judge could not see before: each is a fault that was found on the product.
 
 
-def test_two_earthquakes_by_two_agencies_are_two() -> None:
+def test_oracle_separates_two_earthquakes() -> None:
     small = an_alert("small", severity=Severity.EXTREME, event="Earthquake M5.1")
     great = an_alert(
         "great", at_s=7200, severity=Severity.EXTREME, event="Earthquake M7.4", sender="b@x"
@@ -121,7 +121,7 @@ def test_two_earthquakes_by_two_agencies_are_two() -> None:
     assert _missed([(small, SEND), (great, SILENT)]) == ["begin"]
 
 
-def test_a_reversed_headline_must_be_heard() -> None:
+def test_oracle_demands_reversed_headline() -> None:
     go = an_alert("go", headline="Avalanche: GO TO THE VALLEY FLOOR now")
     other = "Avalanche: LEAVE THE VALLEY FLOOR now"
     leave = an_alert("leave", at_s=600, to=(go,), lasts_s=5 * 3600, headline=other)
@@ -134,7 +134,7 @@ def test_a_reversed_headline_must_be_heard() -> None:
     assert _missed([(go, SEND), (leave, SILENT)], "email") == []
 
 
-def test_guidance_counts_wherever_it_stands() -> None:
+def test_oracle_reads_guidance_in_any_field() -> None:
     north = an_alert("north", instruction=None, description="Go to the school on the NORTH bank.")
     south = an_alert(
         "south", at_s=60, to=(north,), instruction=None, headline="Flood, says north",
@@ -146,7 +146,7 @@ def test_guidance_counts_wherever_it_stands() -> None:
     assert _missed([(FIRST, SEND), (more, DROP)], "sms") == []
 
 
-def test_an_extension_must_be_heard_before_the_end_they_were_told() -> None:
+def test_oracle_demands_extension_before_the_old_end() -> None:
     longer = an_alert("first", at_s=1800, to=(FIRST,), lasts_s=12 * 3600)
     for outcome, at_s, expected in (
         (Outcome.SENT, 5 * 3600, ({}, {})),
@@ -162,7 +162,7 @@ def test_an_extension_must_be_heard_before_the_end_they_were_told() -> None:
     assert _missed([(FIRST, SEND), (longer, SILENT)], "sms") == ["extension"]
 
 
-def test_many_extensions_are_answered_by_one_message_and_an_end_makes_them_moot() -> None:
+def test_oracle_accepts_one_message_for_many_extensions() -> None:
     steps = [(FIRST, SEND)]
     for no in range(1, 5):
         longer = an_alert("first", at_s=no * 600, to=(FIRST,), lasts_s=(6 + no) * 3600)
@@ -173,7 +173,7 @@ def test_many_extensions_are_answered_by_one_message_and_an_end_makes_them_moot(
     assert _missed([*steps, (its_end("end", at_s=3600, to=(FIRST,)), SEND)], "sms") == []
 
 
-def test_the_same_alert_read_twice_does_not_undo_what_is_heard_of_the_first() -> None:
+def test_oracle_ignores_repeated_reading() -> None:
     longer = an_alert("longer", at_s=600, to=(MODERATE,), severity=Severity.MODERATE)
     day = Day("sms")
     day.told(MODERATE, SEND)
@@ -183,14 +183,14 @@ def test_the_same_alert_read_twice_does_not_undo_what_is_heard_of_the_first() ->
     assert day.missed == []
 
 
-def test_an_end_that_the_sender_names_apart_is_the_end_they_were_told() -> None:
+def test_oracle_accepts_end_named_separately() -> None:
     ending = (NamedValue("eventEndingTime", (NOON + timedelta(hours=9)).isoformat()),)
     first = an_alert("first", parameters=ending)
     renewed = an_alert("first", at_s=3600, to=(first,), lasts_s=7 * 3600, parameters=ending)
     assert _missed([(first, SEND), (renewed, DROP)], "sms") == []
 
 
-def test_an_earlier_onset_must_be_heard_before_it() -> None:
+def test_oracle_demands_earlier_onset_before_it() -> None:
     first = an_alert("first", onset=_at(5 * 3600), urgency=Urgency.EXPECTED)
     sooner = an_alert(
         "first", at_s=600, to=(first,), lasts_s=6 * 3600 - 600, onset=_at(7200),
@@ -203,7 +203,7 @@ def test_an_earlier_onset_must_be_heard_before_it() -> None:
     assert _missed([(first, SEND), (soon, SILENT)]) == ["earlier onset"]
 
 
-def test_higher_certainty_must_be_heard() -> None:
+def test_oracle_demands_higher_certainty() -> None:
     possible = an_alert("first", certainty=Certainty.POSSIBLE)
     seen = an_alert("first", at_s=60, to=(possible,), lasts_s=6 * 3600 - 60)
     day = Day("sms")
@@ -214,7 +214,7 @@ def test_higher_certainty_must_be_heard() -> None:
     assert _missed([(FIRST, SEND), (likely, DROP)], "push") == ["extension"]
 
 
-def test_a_first_alert_lost_in_quiet_hours_is_missed() -> None:
+def test_oracle_finds_first_alert_lost_in_quiet_hours() -> None:
     day = Day("sms")
     delivery = day.told(MODERATE, Action.DIGEST, reason=Reason.QUIET_HOURS)
     day.later(delivery, Outcome.EXPIRED, 6 * 3600, Reason.QUIET_HOURS)
@@ -231,7 +231,7 @@ def _faults(day: Day) -> tuple[Any, Any]:
 # What a change is.
 
 
-def test_a_dropped_first_alert_is_missed() -> None:
+def test_oracle_finds_dropped_first_alert() -> None:
     assert _missed([(FIRST, DROP)]) == ["begin"]
     assert _missed([(FIRST, SEND)]) == []
     assert _missed([(FIRST, SILENT)]) == ["begin"]
@@ -251,7 +251,7 @@ def test_a_dropped_first_alert_is_missed() -> None:
         ({"instruction": "Go 2 floors upstairs."}, "text", True),
     ],
 )
-def test_a_dropped_change_is_missed(change: dict[str, Any], name: str, loud: bool) -> None:
+def test_oracle_finds_dropped_change(change: dict[str, Any], name: str, loud: bool) -> None:
     update = an_alert("first", at_s=600, to=(FIRST,), lasts_s=6 * 3600 - 600, **change)
     assert _missed([(FIRST, SEND), (update, DROP)]) == [name]
     assert _missed([(FIRST, SEND), (update, SEND)]) == []
@@ -268,7 +268,7 @@ def test_a_dropped_change_is_missed(change: dict[str, Any], name: str, loud: boo
         {"description": "It has rained."},
     ],
 )
-def test_what_reads_the_same_is_no_change(same: dict[str, Any]) -> None:
+def test_oracle_ignores_unchanged_text(same: dict[str, Any]) -> None:
     update = an_alert("first", at_s=600, to=(FIRST,), lasts_s=6 * 3600 - 600, **same)
     day = Day()
     day.told(FIRST, SEND)
@@ -278,7 +278,7 @@ def test_what_reads_the_same_is_no_change(same: dict[str, Any]) -> None:
     assert (found.unchanged, found.needless, found.needless_share) == (1, 1, 1.0)
 
 
-def test_what_was_told_before_and_is_so_again_need_not_be_heard() -> None:
+def test_oracle_ignores_return_to_known_text() -> None:
     other = an_alert("m", at_s=60, to=(MODERATE,), severity=Severity.MODERATE)
     back = an_alert(
         "moderate", at_s=120, to=(MODERATE, other), severity=Severity.MODERATE, lasts_s=21_480
@@ -287,7 +287,7 @@ def test_what_was_told_before_and_is_so_again_need_not_be_heard() -> None:
     assert _missed([(MODERATE, SEND), (other, DROP), (back, DROP)], "sms") == []
 
 
-def test_an_area_entered_is_a_change() -> None:
+def test_oracle_demands_entered_area() -> None:
     grown = an_alert("first", at_s=600, to=(FIRST,), lasts_s=6 * 3600 - 600)
     for spots, expected in ((1, []), (3, [("area entered", "text-only")])):
         day = Day()
@@ -296,7 +296,7 @@ def test_an_area_entered_is_a_change() -> None:
         assert day.missed == expected
 
 
-def test_a_dropped_end_is_missed_by_those_who_were_told() -> None:
+def test_oracle_finds_dropped_end() -> None:
     over = an_alert("over", at_s=600, to=(FIRST,), lasts_s=0)
     for end in (
         its_end("end", at_s=600, to=(FIRST,)),
@@ -314,21 +314,21 @@ def test_a_dropped_end_is_missed_by_those_who_were_told() -> None:
         assert _missed([(FIRST, SEND), (end, SILENT)], "email") == []
 
 
-def test_an_end_for_whom_it_was_not_even_considered_is_missed() -> None:
+def test_oracle_finds_unplanned_end() -> None:
     day = Day()
     day.told(FIRST, SEND)
     day.oracle.played(its_end("end", at_s=600, to=(FIRST,)))
     assert day.missed == [("end", "not planned")]
 
 
-def test_an_end_may_come_after_the_danger_ran_out_but_not_days_after() -> None:
+def test_oracle_demands_late_end_only_for_a_while() -> None:
     late = its_end("late", at_s=7 * 3600, to=(FIRST,))
     assert _missed([(FIRST, SEND), (late, DROP)]) == ["end"]
     too_late = its_end("too late", at_s=40 * 3600, to=(FIRST,))
     assert _missed([(FIRST, SEND), (too_late, DROP)]) == []
 
 
-def test_who_hears_of_an_end_for_whom_it_goes_on_hears_wrong() -> None:
+def test_oracle_finds_wrong_end() -> None:
     day = Day(inside={1})
     day.told(FIRST, SEND)
     day.told(FIRST, SEND, citizen=1)
@@ -338,7 +338,7 @@ def test_who_hears_of_an_end_for_whom_it_goes_on_hears_wrong() -> None:
     assert day.findings.wrong_ends == 1
 
 
-def test_a_danger_that_begins_again_is_news_again() -> None:
+def test_oracle_demands_danger_that_begins_again() -> None:
     end = its_end("end", at_s=600, to=(FIRST,))
     again = an_alert("again", at_s=1200, to=(FIRST, end))
     assert _missed([(FIRST, SEND), (end, SEND), (again, DROP)]) == ["begin"]
@@ -349,7 +349,7 @@ def test_a_danger_that_begins_again_is_news_again() -> None:
 # What is one danger.
 
 
-def test_word_for_word_the_same_is_nothing_new_but_a_siren_after_five_minutes_is() -> None:
+def test_oracle_demands_repeated_siren_after_five_minutes() -> None:
     again = replace(FIRST, identifier="again", sent=_at(600))
     reworded = an_alert("reworded", at_s=600)
     assert _missed([(FIRST, SEND), (again, DROP)]) == []
@@ -364,7 +364,7 @@ def test_word_for_word_the_same_is_nothing_new_but_a_siren_after_five_minutes_is
     assert _missed([(EXTREME, SEND), (lasting[0], SILENT), (lasting[2], SEND)], "sms") == []
 
 
-def test_one_danger_by_incidents_by_truth_and_by_an_identifier_used_again() -> None:
+def test_oracle_identifies_danger_by_incident_truth_or_name() -> None:
     other = an_alert("other", at_s=60, sender="b@x", lasts_s=6 * 3600 - 60)
     flood = replace(FIRST, incidents=("flood-1",))
     assert _missed([(FIRST, SEND), (other, DROP)]) == ["begin"]
@@ -378,7 +378,7 @@ def test_one_danger_by_incidents_by_truth_and_by_an_identifier_used_again() -> N
     assert _missed([(FIRST, SEND), (rolling, DROP)]) == ["text"]
 
 
-def test_another_agency_counts_for_what_nobody_has_said() -> None:
+def test_oracle_counts_other_agency_for_news_only() -> None:
     def missed(**more: Any) -> list[str]:
         lasts_s = more.pop("lasts_s", 5 * 3600)
         copy = an_alert("copy", at_s=60, sender="b@x", lasts_s=lasts_s, **more)
@@ -394,7 +394,7 @@ def test_another_agency_counts_for_what_nobody_has_said() -> None:
     assert missed(lasts_s=12 * 3600) == ["extension"]
 
 
-def test_extreme_by_another_agency_may_come_silently_within_five_minutes() -> None:
+def test_oracle_accepts_silent_extreme_of_another_agency() -> None:
     for at_s, action, expected in (
         (240, SILENT, []),
         (240, DROP, ["begin"]),
@@ -409,7 +409,7 @@ def test_extreme_by_another_agency_may_come_silently_within_five_minutes() -> No
     assert _missed([(EXTREME, SEND), (more, SILENT)]) == ["begin"]
 
 
-def test_an_end_waits_while_another_agency_says_it_goes_on() -> None:
+def test_oracle_lets_end_wait_for_another_agency() -> None:
     end = its_end("end", at_s=600, to=(FIRST,))
 
     def missed(last: Action, **weaker: Any) -> list[str]:
@@ -430,7 +430,7 @@ def test_an_end_waits_while_another_agency_says_it_goes_on() -> None:
 # When and how it is heard.
 
 
-def test_grave_changes_are_late_after_a_minute_and_lesser_ones_while_in_force_are_not() -> None:
+def test_oracle_counts_severe_changes_late_after_a_minute() -> None:
     for alert, at_s, late in ((FIRST, 30, 0), (FIRST, 600, 1), (MODERATE, 5 * 3600, 0)):
         day = Day()
         day.later(day.told(alert, DEFER), Outcome.SENT, at_s)
@@ -438,7 +438,7 @@ def test_grave_changes_are_late_after_a_minute_and_lesser_ones_while_in_force_ar
         assert (found.missed.total(), found.late.total()) == (0, late)
 
 
-def test_what_waits_is_judged_by_its_end() -> None:
+def test_oracle_judges_waiting_by_its_outcome() -> None:
     for outcome, at_s, expected in (
         (Outcome.SENT, 3600, []),
         (Outcome.SILENT, 3600, []),
@@ -454,13 +454,13 @@ def test_what_waits_is_judged_by_its_end() -> None:
         assert [reason for _, reason in day.missed] == expected, (outcome, at_s)
 
 
-def test_what_waits_for_ever_is_missed() -> None:
+def test_oracle_finds_endless_waiting() -> None:
     day = Day()
     day.told(MODERATE, DEFER)
     assert day.missed == [("begin", "never settled")]
 
 
-def test_a_newer_version_makes_up_for_the_one_it_replaced_when_it_is_told() -> None:
+def test_oracle_accepts_newer_version_instead() -> None:
     lesser = an_alert("lesser", at_s=600, to=(MODERATE,), severity=Severity.MINOR)
     for outcome, expected in ((Outcome.DIGESTED, 0), (Outcome.EXPIRED, 2)):
         day = Day()
@@ -471,7 +471,7 @@ def test_a_newer_version_makes_up_for_the_one_it_replaced_when_it_is_told() -> N
         assert day.findings.missed.total() == expected
 
 
-def test_a_danger_that_came_and_went_while_it_waited_is_missed_unless_its_end_is_told() -> None:
+def test_oracle_finds_danger_that_passed_while_waiting() -> None:
     for action, expected in ((DROP, 1), (SILENT, 0)):
         day = Day(inside={0})
         first = day.told(MODERATE, Action.DIGEST)
@@ -480,7 +480,7 @@ def test_a_danger_that_came_and_went_while_it_waited_is_missed_unless_its_end_is
         assert day.findings.missed.total() == expected
 
 
-def test_one_channel_that_wakes_is_enough_and_mail_is_not() -> None:
+def test_oracle_accepts_any_waking_channel_but_email() -> None:
     for channels, by, expected in (
         (("push", "sms"), {"push": SILENT, "sms": SEND}, 0),
         (("sms", "email"), {"sms": DROP, "email": SEND}, 1),
@@ -493,7 +493,7 @@ def test_one_channel_that_wakes_is_enough_and_mail_is_not() -> None:
         assert day.findings.missed.total() == expected, channels
 
 
-def test_faults_are_told_apart_by_severity_and_channels() -> None:
+def test_oracle_groups_faults_by_severity_and_channel() -> None:
     day = Day("sms", "email")
     day.told(EXTREME, DROP, reason=Reason.COVERED)
     (fault,) = day.findings.missed
@@ -503,14 +503,14 @@ def test_faults_are_told_apart_by_severity_and_channels() -> None:
     assert row["examples"] == [{"identifier": "extreme", "citizen": "anna"}]
 
 
-def test_what_had_expired_when_it_was_sent_changes_nothing() -> None:
+def test_oracle_ignores_messages_expired_when_sent() -> None:
     gone = an_alert("gone", lasts_s=0, severity=Severity.EXTREME)
     day = Day()
     day.told(gone, DROP)
     assert (day.findings.changes.total(), day.findings.unchanged) == (0, 0)
 
 
-def test_quiet_hours_hold_for_all_below_severe() -> None:
+def test_oracle_counts_quiet_hour_violations_below_severe() -> None:
     def violations(*steps: Step, channel: str = "push") -> int:
         day = Day(channel, quiet=(0.0, 3600.0), inside={0})
         for alert, action in steps:
@@ -531,7 +531,7 @@ def test_quiet_hours_hold_for_all_below_severe() -> None:
     assert day.findings.quiet_hour_violations == 2
 
 
-def test_each_citizen_has_their_own_story() -> None:
+def test_oracle_keeps_citizens_apart() -> None:
     day = Day()
     day.told(FIRST, SEND, citizen=0)
     day.told(FIRST, DROP, citizen=1)
@@ -540,7 +540,7 @@ def test_each_citizen_has_their_own_story() -> None:
     assert list(found.examples.values()) == [[("first", 1)]]
 
 
-def test_threads_that_become_one_are_one() -> None:
+def test_oracle_merges_threads() -> None:
     other = an_alert("other", at_s=60, event="Storm surge")
     both = an_alert("other", at_s=120, to=(FIRST, other), lasts_s=6 * 3600 - 60)
     end = its_end("end", at_s=180, to=(both,))

@@ -22,7 +22,7 @@ SQUARE = Polygon(((54.0, 2.0), (54.0, 3.0), (55.0, 3.0), (55.0, 2.0), (54.0, 2.0
 DISC = Circle(10.0, 20.0, 5.0)
 
 
-def test_one_citizen_for_each_geocode_and_for_each_shape_without_one() -> None:
+def test_one_citizen_per_geocode_and_bare_shape() -> None:
     alerts = [
         an_alert("a", areas=(Area("one", geocodes=(HERE, THERE)), Area("two", circles=(DISC,)))),
         an_alert("b", areas=(Area("three", polygons=(SQUARE,), geocodes=(HERE,)),)),
@@ -37,7 +37,7 @@ def test_one_citizen_for_each_geocode_and_for_each_shape_without_one() -> None:
     assert len(people) == 4
 
 
-def test_every_generated_citizen_of_real_alerts_is_found(corpus: Path) -> None:
+def test_generated_citizens_of_real_alerts_are_found(corpus: Path) -> None:
     """Whatever shape real senders draw, the one who stands for it is concerned by it."""
     alerts = [p.alert for p in read_trace(real_files(corpus)).played]
     # A cancel goes to those who were told, wherever it says it applies.
@@ -49,7 +49,7 @@ def test_every_generated_citizen_of_real_alerts_is_found(corpus: Path) -> None:
     assert {c.name for no, c in enumerate(population.citizens) if no not in met} == set()
 
 
-def test_the_index_finds_whom_the_zones_hold(corpus: Path) -> None:
+def test_index_equals_brute_force(corpus: Path) -> None:
     """Against every citizen asked one by one, without an index."""
     alerts = [p.alert for p in read_trace([corpus / "corpus" / "kde_fpas"]).played]
     people = generated(alerts).citizens
@@ -70,7 +70,7 @@ def test_the_index_finds_whom_the_zones_hold(corpus: Path) -> None:
         assert concern.inside(alert) == expected, alert.identifier
 
 
-def test_the_info_area_and_places_that_apply() -> None:
+def test_matching_info_area_and_places() -> None:
     area = Area("the square", polygons=(SQUARE,))
     alert = an_alert("a", areas=(Area("elsewhere", circles=(DISC,)), area))
     citizens = [
@@ -83,7 +83,7 @@ def test_the_info_area_and_places_that_apply() -> None:
     assert (both.citizen, both.places) == (2, 0b10)
 
 
-def test_a_cancel_concerns_whom_its_thread_concerned() -> None:
+def test_cancel_concerns_those_of_its_thread() -> None:
     first = an_alert("a")
     update = an_alert("b", at_s=60, to=(first,), areas=(Area("two", geocodes=(THERE,)),))
     cancel = an_alert("c", at_s=120, to=(update,), kind=MsgType.CANCEL, areas=())
@@ -101,7 +101,7 @@ def test_a_cancel_concerns_whom_its_thread_concerned() -> None:
     assert concern.of(other, "other", partly=False)[0] == []
 
 
-def test_a_register(tmp_path: Path) -> None:
+def test_register_is_read_with_refusals(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     path.write_text(
         "ref,language,time_zone,quiet,lat,lon,radius_m,geocodes\n"
@@ -132,7 +132,7 @@ def test_a_register(tmp_path: Path) -> None:
         ("ref\n\n,\n", "No line"),
     ],
 )
-def test_a_register_nobody_can_be_read_from(tmp_path: Path, text: str, says: str) -> None:
+def test_unreadable_register_is_refused(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "c.csv"
     path.write_text(text)
     with pytest.raises(BadInput, match=says):

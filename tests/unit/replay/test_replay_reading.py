@@ -21,7 +21,7 @@ def _names(paths: list[Path], **more: Path) -> list[str]:
     return [p.alert.identifier for p in read_trace(paths, **more).played]
 
 
-def test_a_folder_plays_by_sent_then_by_file_name(tmp_path: Path) -> None:
+def test_folder_plays_by_sent_then_file_name(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "9.xml").write_bytes(to_xml(FIRST))
     (tmp_path / "deep" / "z.cap").write_bytes(to_xml(SECOND))
@@ -29,7 +29,7 @@ def test_a_folder_plays_by_sent_then_by_file_name(tmp_path: Path) -> None:
     assert _names([tmp_path]) == ["a", "c", "b"]
 
 
-def test_a_zip_with_its_truth_and_a_readme(tmp_path: Path) -> None:
+def test_zip_with_truth_and_readme(tmp_path: Path) -> None:
     path = tmp_path / "day.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("README", "Not an alert.")
@@ -45,7 +45,7 @@ def test_a_zip_with_its_truth_and_a_readme(tmp_path: Path) -> None:
     assert not trace.truth.knows("in/2.xml", "b")
 
 
-def test_a_feed_keeps_its_own_order_for_ties(tmp_path: Path) -> None:
+def test_feed_keeps_its_order_for_ties(tmp_path: Path) -> None:
     entries = b"".join(
         b"<entry><content>" + to_xml(a).partition(b"?>")[2] + b"</content></entry>"
         for a in (THIRD, SECOND, FIRST)
@@ -60,7 +60,7 @@ def test_a_feed_keeps_its_own_order_for_ties(tmp_path: Path) -> None:
     ]
 
 
-def test_garbage_is_counted_and_costs_nobody_else(tmp_path: Path) -> None:
+def test_garbage_is_counted_alone(tmp_path: Path) -> None:
     (tmp_path / "1.xml").write_bytes(b"\x00\xff garbage")
     (tmp_path / "2.xml").write_bytes(b"<alert><identifier>torn")
     (tmp_path / "3.xml").write_bytes(to_xml(FIRST))
@@ -73,25 +73,25 @@ def test_garbage_is_counted_and_costs_nobody_else(tmp_path: Path) -> None:
     assert trace.ignored == 1
 
 
-def test_a_file_asked_for_by_name_is_read_whatever_its_name(tmp_path: Path) -> None:
+def test_named_file_is_read_whatever_its_extension(tmp_path: Path) -> None:
     path = tmp_path / "alert.txt"
     path.write_bytes(to_xml(FIRST))
     assert _names([path]) == ["a"]
 
 
-def test_the_same_alert_in_two_paths_is_played_twice(tmp_path: Path) -> None:
+def test_same_alert_in_two_paths_is_played_twice(tmp_path: Path) -> None:
     for name in ("1.xml", "2.xml"):
         (tmp_path / name).write_bytes(to_xml(FIRST))
     assert _names([tmp_path / "1.xml", tmp_path / "2.xml"]) == ["a", "a"]
 
 
 @pytest.mark.parametrize("name", ["none.xml", "none.zip", "none"])
-def test_a_missing_path(tmp_path: Path, name: str) -> None:
+def test_missing_path_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match="cannot be read: No such file"):
         read_trace([tmp_path / name])
 
 
-def test_a_broken_zip(tmp_path: Path) -> None:
+def test_broken_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(BadInput, match="no readable zip"):
         read_trace([tmp_path / "x.zip"])
@@ -103,7 +103,7 @@ def test_nothing_readable_says_why(tmp_path: Path) -> None:
         read_trace([tmp_path])
 
 
-def test_a_bad_truth_names_its_line(tmp_path: Path) -> None:
+def test_bad_truth_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "1.xml").write_bytes(to_xml(FIRST))
     truth = tmp_path / "mine.jsonl"
     truth.write_text('{"identifier": "a", "incident": "x"}\n{"identifier": "b"}\n')
@@ -111,7 +111,7 @@ def test_a_bad_truth_names_its_line(tmp_path: Path) -> None:
         read_trace([tmp_path / "1.xml"], truth=truth)
 
 
-def test_real_files_of_every_kind(corpus: Path) -> None:
+def test_real_files_of_every_kind_are_read(corpus: Path) -> None:
     trace = read_trace([corpus / "corpus"])
     assert len(trace.played) > 1000
     sent = [p.alert.sent for p in trace.played]
@@ -119,9 +119,7 @@ def test_real_files_of_every_kind(corpus: Path) -> None:
     assert any("xee" in r.file for r in trace.refused)
 
 
-def test_more_files_than_may_be_played_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_FILES", 2)
     for name in "ab":
         (tmp_path / f"{name}.xml").write_bytes(to_xml(FIRST))
@@ -131,7 +129,7 @@ def test_more_files_than_may_be_played_are_refused(
         read_trace([tmp_path])
 
 
-def test_a_file_too_large_is_named_and_not_read(
+def test_too_large_file_is_named_and_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MAX_BYTES", 5_000)

@@ -18,7 +18,7 @@ from alerting.replay.storm_trace import generate, write
 from alerting.replay.trace import read_trace
 
 
-def test_one_seed_makes_one_storm_down_to_the_bytes(tmp_path: Path) -> None:
+def test_storm_is_reproducible_by_seed(tmp_path: Path) -> None:
     for name in ("a.zip", "b.zip"):
         write(generate(7), tmp_path / name)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
@@ -27,7 +27,7 @@ def test_one_seed_makes_one_storm_down_to_the_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_a_storm_holds(seed: int) -> None:
+def test_storm_has_every_kind_of_message(seed: int) -> None:
     storm = generate(seed)
     alerts = storm.alerts
     assert len(alerts) == 40
@@ -48,7 +48,7 @@ def test_what_a_storm_holds(seed: int) -> None:
     assert all(read(to_xml(a)).alerts == (a,) for a in alerts)
 
 
-def test_every_citizen_inside_is_concerned_and_some_outside_are_not(tmp_path: Path) -> None:
+def test_storm_concerns_everybody_inside(tmp_path: Path) -> None:
     write(generate(3), tmp_path / "storm")
     trace = read_trace([tmp_path / "storm"])
     population = from_register(tmp_path / "storm" / "citizens.csv")
@@ -65,7 +65,7 @@ def test_every_citizen_inside_is_concerned_and_some_outside_are_not(tmp_path: Pa
     assert sum(counts.values()) / len(counts) > 20
 
 
-def test_a_zip_reads_as_its_folder(tmp_path: Path) -> None:
+def test_storm_zip_equals_its_folder(tmp_path: Path) -> None:
     write(generate(3), tmp_path / "storm")
     write(generate(3), tmp_path / "storm.zip")
     folder, packed = (read_trace([tmp_path / name]) for name in ("storm", "storm.zip"))
@@ -75,7 +75,7 @@ def test_a_zip_reads_as_its_folder(tmp_path: Path) -> None:
         assert set(archive.namelist()) == {p.name for p in (tmp_path / "storm").iterdir()}
 
 
-def test_no_two_storms_are_mixed(tmp_path: Path) -> None:
+def test_two_storms_are_never_mixed(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("here before")
     with pytest.raises(BadInput, match="is not empty"):
         write(generate(1), tmp_path)
