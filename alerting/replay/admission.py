@@ -1,7 +1,6 @@
-"""Admission: each alert of a trace as live intake would take it. Its rules are that intake's own.
+"""Admission: takes each alert of a trace by the rules of live intake.
 
-Whoever would be asked to approve an alert says yes at once: when that person would have answered,
-nobody knows.
+An alert that needs approval is approved at once: when a person would have approved it is unknown.
 """
 
 from __future__ import annotations
@@ -26,13 +25,15 @@ _RIGHTS = frozenset({"read"})
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What became of an alert as it came.
+    """The result of admitting one alert.
 
-    source: its state is SUPERSEDED where a newer version was here first. held: why a second person
-    would have been asked; empty where none. ended: older alerts of the thread that it ends. rest:
-    those that an end leaves in force for people outside its areas. merged: events that this alert's
-    references show to be one with its own. unsure: a coordinator would be asked whether it is of
-    another event too.
+    Attributes:
+        source: The alert as taken; its state is SUPERSEDED when a newer version came first.
+        held: Why a second person would have been asked; empty when none would.
+        ended: Older alerts of the thread that it ends.
+        rest: Alerts that an end leaves in force for people outside its areas.
+        merged: Events that its references show to be one with its own.
+        unsure: Whether a coordinator would be asked if it belongs to another event too.
     """
 
     source: Source
@@ -44,9 +45,10 @@ class Admitted:
 
 
 class Admission:
-    """Takes alerts in the order they were sent.
+    """Admits alerts in the order they were sent.
 
-    waits: True while something of an alert has still to be told.
+    Args:
+        waits: Returns True while a delivery of the alert waits.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Admission:
         self._citizens = PastCitizens(concern)
 
     async def admit(self, alert: Alert, expires_at: datetime) -> Admitted:
-        """Find an alert's thread and event, and what it ends; it is known to those that follow."""
+        """Find the alert's thread and event and what it ends, and remember it for later alerts."""
         past, now, same = self._past, alert.sent, self._policy.same_event
         principal = Principal(f"key:{alert.sender}", rights=_RIGHTS)
         found = await place(past, alert, same, principal, now=now)
@@ -70,7 +72,7 @@ class Admission:
             again = await place(
                 past, found.alert, same, principal, now=now, mine=found.signature, approved=True
             )
-            # What it only resembles was found before.
+            # Events it only resembles were found before.
             if again.joined:
                 found = again
                 past.join(found.joined, found.thread_id)

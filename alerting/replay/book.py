@@ -1,4 +1,4 @@
-"""The book of a replay: each delivery, from its decision to its end, told to all who keep count."""
+"""Records each delivery of a replay, from its decision to its outcome, wherever it is counted."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from alerting.replay.replay_delivery import WAKING, Delivery, Outcome
 from alerting.replay.result import Figures
 
 _WAITS = "waits"
-#: Room for any outcome, so that it can be written over when a wait ends.
+#: Space for any outcome, to be overwritten when a wait ends.
 _ROOM = max(len(f'"{o}"') for o in (*Outcome, _WAITS))
 
 
 class Detail:
-    """Writes to a file; lines stand in the order the deliveries were judged.
+    """Writes one line of JSON per alert and citizen, in the order of the decisions.
 
-    The outcome of what waits is written into its line when it is known, so that memory holds one
-    number for each delivery that waits, however long the file. Raises BadInput where the file
-    cannot be written or is no ordinary one.
+    The outcome of a delivery that waits is written into its line later, so that memory holds one
+    number per waiting delivery, however long the file.
+
+    Raises:
+        BadInput: When the file cannot be written or is not a regular file.
     """
 
     def __init__(self, path: Path, names: list[str]) -> None:
@@ -43,7 +45,7 @@ class Detail:
         self._file.close()
 
     def judged(self, delivery: Delivery, outcome: Outcome | None) -> None:
-        """Write a delivery's line; where it waits, without an outcome, that follows."""
+        """Write a delivery's line; without an outcome it waits, and `settled` completes it."""
         alert, info = delivery.alert, delivery.info
         line = json.dumps(
             {
@@ -73,16 +75,17 @@ class Detail:
         self._file.write(f'"{_WAITS}"'.ljust(_ROOM).encode() + b"}\n")
 
     def settled(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Write what became of a delivery that waited into its line."""
+        """Write the outcome of a delivery that waited into its line."""
         self._file.seek(self._waiting.pop(delivery))
         self._file.write(f'"{outcome}"'.ljust(_ROOM).encode())
         self._file.seek(0, 2)
 
 
 class Book:
-    """Keeps figures, oracle and detail in step.
+    """Passes each decision and outcome to the figures, the oracle and the detail file.
 
-    day: the calendar day of an instant on a citizen's own clock, as a number.
+    Args:
+        day: Returns the calendar day of an instant, on a citizen's own clock, as a number.
     """
 
     def __init__(
@@ -96,19 +99,23 @@ class Book:
         self._oracle = oracle
         self._detail = detail
         self._day = day
-        #: Whom the alert at hand would have woken.
+        #: Citizens the current alert would have interrupted without a throttle.
         self._would_wake: set[int] = set()
-        #: Whom an alert has woken at the instant at hand.
+        #: Pairs of alert and citizen interrupted at the current instant.
         self._woken: set[tuple[int, int]] = set()
         self._woken_at: datetime | None = None
 
     def played(self, alert: Alert, incident: str | None) -> None:
-        """Note an alert before any of its deliveries. incident: what it is about in truth."""
+        """Record an alert before any of its deliveries.
+
+        Args:
+            incident: What the alert is really about, if known.
+        """
         self._would_wake.clear()
         self._oracle.played(alert, incident)
 
     def judged(self, delivery: Delivery, outcome: Outcome | None) -> None:
-        """Note a decision; what it settles at once is settled with its outcome."""
+        """Record a decision, and the outcome when it is carried out at once."""
         at = delivery.alert.sent
         rings = delivery.wakes and delivery.citizen not in self._would_wake
         if rings:
@@ -121,13 +128,17 @@ class Book:
             self._settle(delivery, outcome, at, str(delivery.reason))
 
     def settled(self, delivery: Delivery, outcome: Outcome, at: datetime, reason: str) -> None:
-        """Note the end of a delivery that waited. reason: of the last decision on it."""
+        """Record the outcome of a delivery that waited.
+
+        Args:
+            reason: The reason of its last decision.
+        """
         if self._detail is not None:
             self._detail.settled(delivery, outcome)
         self._settle(delivery, outcome, at, reason)
 
     def digest_sent(self, citizen: int, channel: str, most_severe: Severity, at: datetime) -> None:
-        """Note a digest; each delivery in it is settled on its own."""
+        """Record a digest; each delivery in it is recorded by itself."""
         wakes = channel in WAKING
         self._figures.digest_sent(citizen, most_severe, self._day(citizen, at), rings=wakes)
         if wakes:
@@ -140,7 +151,7 @@ class Book:
         self._oracle.settled(delivery, outcome, at, reason)
 
     def _first(self, delivery: Delivery, at: datetime) -> bool:
-        """True where no other channel has woken the citizen for the alert at this instant."""
+        """True when no other channel has interrupted the citizen for the alert at this instant."""
         if at != self._woken_at:
             self._woken_at = at
             self._woken.clear()

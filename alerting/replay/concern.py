@@ -1,4 +1,4 @@
-"""Which citizens an alert concerns: the live path's zones, asked through an index of places."""
+"""Finds the citizens an alert concerns, by the live path's zones and an index of their places."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from alerting.replay.replay_delivery import Concerned
 class Concern:
     """Answers for one alert after another, in the order they were sent.
 
-    An end concerns whoever its event concerned, as in the live path; whether they were told is for
-    the throttle to know.
+    An end concerns everyone its event concerned, as in the live path; whether they were notified is
+    for the throttle to decide.
     """
 
     def __init__(self, population: Population) -> None:
@@ -50,25 +50,27 @@ class Concern:
                 bit = geocode_bit(numbered[g])
                 self._by_geocode[key_of(g)].append((no, bit, 1 << spot, g))
         self._keys = sorted(self._by_geocode)
-        #: The citizens each event has concerned, with the area they were in.
+        #: The citizens each event has concerned, with their area.
         self._events: dict[Hashable, dict[int, str]] = {}
-        #: Intake asks for the same alert more than once.
+        #: Intake asks several times for the same alert.
         self._last: tuple[Alert, list[Concerned]] | None = None
 
     def merge(self, event: Hashable, into: Hashable) -> None:
-        """Two events have turned out to be one."""
+        """Join two events that have turned out to be one."""
         moved = self._events.pop(event, {})
         self._events[into] = moved | self._events.get(into, {})
 
     def inside(self, alert: Alert) -> set[int]:
-        """The citizens an alert's own areas hold."""
+        """The citizens in the alert's own areas."""
         return {c.citizen for c in self._in_area(alert)}
 
     def of(self, alert: Alert, event: Hashable, *, partly: bool) -> tuple[list[Concerned], bool]:
-        """Everyone the alert concerns, by ascending number; and whether it speaks for all of them.
+        """Everyone the alert concerns, by ascending number, and whether it speaks for all of them.
 
-        partly: it is an end, and other alerts of its danger stand for people outside its areas.
-        Where its areas hold nobody of those concerned it speaks for all the same.
+        Args:
+            partly: The alert is an end, and other alerts of its danger remain in force for people
+                outside its areas. When its areas contain nobody concerned, it speaks for all
+                anyway.
         """
         known = self._events.setdefault(event, {})
         found = self._in_area(alert)
@@ -133,7 +135,7 @@ class Concern:
                 yield from self._by_geocode[key]
 
     def _touched(self, zones: Zones) -> list[tuple[int, int]]:
-        """(zone, place) of every place that touches a zone."""
+        """A pair (zone, place) for every place that touches a zone."""
         if not zones.zones or not len(self._lats):
             return []
         reach = grown(zones.reach, self._widest_m)

@@ -1,7 +1,7 @@
-"""The ledger of a replay, in memory: which alerts concerned each citizen, and what they were told.
+"""The ledger of a replay, in memory: which alerts concerned each citizen, and which reached them.
 
-It answers as the live path's ledger does (`alerting.dispatch.evaluation.history`), so that the same
-rules see the same facts.
+It answers as the live ledger does (`alerting.dispatch.evaluation.history`), so that the same rules
+see the same facts.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from alerting.throttle.assess import Past
 from alerting.throttle.hazard import hazard_of
 from alerting.throttle.phase import Phase
 
-#: How long after its end an alert may still bear on another: the longest a policy compares.
+#: How long after its end an alert can still affect a decision: the longest a policy compares.
 KEPT = timedelta(days=14)
-#: A hazard's latest other alerts; more never matter to one decision.
+#: The number of other alerts of a hazard that one decision considers, the latest first.
 _MOST = 200
 
 
 @dataclass(slots=True, eq=False)
 class Source:
-    """An alert as it stands. `state` moves when its thread goes on or is cancelled.
+    """An alert and its current state, which changes when its thread goes on or is cancelled.
 
-    alert: as it is taken: one that bears a known name is an update. order_at: by which the versions
-    of its thread are ordered. over: an end ended it, at `over_at`. finished_at: when all of it had
-    been told; None while something of it waits.
+    Attributes:
+        alert: As intake takes it: one that reuses a known name is an update.
+        order_at: Orders the versions of a thread.
+        over: Whether an end ended it, at `over_at`.
+        finished_at: When its last delivery was final; None while one waits.
     """
 
     no: int
@@ -51,7 +53,7 @@ class Source:
 
     @property
     def ends(self) -> bool:
-        """All of it says that a danger is over."""
+        """True when all of it says that a danger is over."""
         return self.alert.ends
 
     def __post_init__(self) -> None:
@@ -61,7 +63,7 @@ class Source:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One alert of one citizen, as the ledger would have it."""
+    """One alert of one citizen, as the live ledger would hold it."""
 
     source: Source
     phase: Phase
@@ -74,7 +76,11 @@ class Entry:
     _past: Past | None = None
 
     def tell(self, at: datetime, *, silent: bool, partly: bool = False) -> None:
-        """It reached the citizen; partly: as an end while another alert went on."""
+        """Record that it reached the citizen.
+
+        Args:
+            partly: As an end, while another alert of the danger went on.
+        """
         self.silent = silent and (self.silent or not self.notified)
         self.at = self.at if self.notified else at
         self.notified, self.waits = True, False
@@ -82,7 +88,7 @@ class Entry:
         self._past = None
 
     def wait(self, waits: bool) -> None:
-        """It is held back and may yet reach them, or no longer."""
+        """Record whether it waits and may still reach the citizen."""
         self.waits, self._past = waits, None
 
     def past(self) -> Past:
@@ -107,7 +113,7 @@ class Entry:
 
 
 class Ledger:
-    """Grows with every delivery; what can bear on nothing any more is forgotten."""
+    """Holds every citizen's entries, and forgets those that can no longer affect a decision."""
 
     def __init__(self) -> None:
         self._citizens: dict[int, _Citizen] = {}
@@ -119,14 +125,14 @@ class Ledger:
             kept.by_hazard.setdefault(hazard, []).append(entry)
 
     def merge(self, event: Hashable, into: Hashable) -> None:
-        """Two events have turned out to be one."""
+        """Join two events that have turned out to be one."""
         for kept in self._citizens.values():
             moved = kept.by_event.pop(event, None)
             if moved is not None:
                 kept.by_event.setdefault(into, []).extend(moved)
 
     def known(self, citizen: int, source: Source, now: datetime) -> tuple[list[Past], list[Past]]:
-        """The citizen's past that bears on an alert: of its event, and of others of its hazards."""
+        """The citizen's past alerts of the same event, and those of other events of its hazards."""
         kept = self._citizens.get(citizen)
         if kept is None:
             return [], []
@@ -145,13 +151,13 @@ class _Citizen:
     forgot_at: datetime | None = None
 
     def others(self, source: Source, now: datetime) -> list[Entry]:
-        """The latest of other events for a hazard of this alert that have not ended."""
+        """The latest alerts of other events, for a hazard of this alert, that have not ended."""
         found: dict[Entry, None] = {}
         for hazard in source.hazards:
             entries = self.by_hazard.get(hazard)
             if entries is None:
                 continue
-            # All of a thread in force, so that a danger that was ended is known to be over.
+            # Keep all of a thread in force, so that an ended danger is known to be over.
             in_force = {e.source.thread for e in entries if e.source.expires_at > now}
             entries[:] = [e for e in entries if e.source.thread in in_force]
             for e in entries[-_MOST:]:
@@ -160,7 +166,7 @@ class _Citizen:
         return list(found)[-_MOST:]
 
     def forget(self, now: datetime) -> None:
-        """Look once in a day of the trace, not for every alert."""
+        """Drop what is long over; at most once per day of the trace."""
         if self.forgot_at is not None and now - self.forgot_at < timedelta(days=1):
             return
         self.forgot_at = now

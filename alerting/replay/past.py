@@ -1,6 +1,6 @@
-"""Past: the alerts of a trace that came before, and its citizens, as intake asks for them.
+"""The earlier alerts of a trace, and its citizens, behind the interfaces that intake uses.
 
-See `alerting.dispatch.placement.earlier`. All alerts that are played are Actual and public.
+See `alerting.dispatch.placement.earlier`. All alerts of a replay are Actual and public.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Words:
         self._most = most
         self._pool = Pool()
         self._newest: deque[_Kept] = deque()
-        #: By alert the event that its words are counted for.
+        #: The event for which each alert's words are counted.
         self._counted: dict[_Kept, Hashable] = {}
         self._lent: list[_Kept] = []
 
@@ -49,14 +49,14 @@ class _Words:
             self._forget(self._newest.popleft())
 
     def merge(self, event: Hashable, into: Hashable) -> None:
-        """Two events have turned out to be one."""
+        """Join two events that have turned out to be one."""
         self._take_back()
         for kept in [k for k in self._newest if self._counted[k] == event]:
             self._forget(kept)
             self._count(kept, into)
 
     def beside(self, alike: Iterable[_Kept]) -> Pool:
-        """Their words with those of the newest, until this is asked again."""
+        """The pool of their words and those of the newest; valid until the next call."""
         self._take_back()
         self._lent = [k for k in alike if k not in self._counted]
         for kept in self._lent:
@@ -79,14 +79,15 @@ class _Words:
 class PastAlerts:
     """`EarlierAlerts` of a trace; grows with each alert that is kept.
 
-    waits: True while something of an alert has still to be told.
+    Args:
+        waits: Returns True while a delivery of the alert waits.
     """
 
     def __init__(self, waits: Callable[[Source], bool]) -> None:
         self._waits = waits
         self._by_no: dict[Hashable, _Kept] = {}
         self._by_name: dict[Name, list[_Kept]] = defaultdict(list)
-        #: Alerts by a name they refer to: one may come after the update that names it.
+        #: Alerts by the names they reference: an alert may arrive after its update.
         self._referring: dict[Name, list[_Kept]] = defaultdict(list)
         self._by_sender: dict[str, list[_Kept]] = defaultdict(list)
         self._of_thread: dict[Hashable, list[Source]] = defaultdict(list)
@@ -101,7 +102,7 @@ class PastAlerts:
         return len(self._by_no)
 
     def source(self, no: Hashable) -> Source:
-        """The alert of this number."""
+        """The alert with this number."""
         return self._by_no[no].source
 
     def new_id(self, new: Alert) -> Hashable:
@@ -164,7 +165,7 @@ class PastAlerts:
     async def issued(
         self, principal: Principal, sender: str, *, since: datetime, until: datetime
     ) -> Issued:
-        # A trace knows no keys: each sender is taken for a machine with a key of its own.
+        # A trace has no keys: each sender counts as a machine with its own key.
         times = self._issued[sender]
         count = bisect_left(times, until) - bisect_left(times, since)
         return Issued(count, count)
@@ -188,7 +189,7 @@ class PastAlerts:
         self._of_event[into] += moved
 
     def keep(self, source: Source, signature: Signature) -> None:
-        """Note an alert before the next one comes."""
+        """Remember an alert before the next one comes."""
         kept = _Kept(source, signature)
         self._by_no[source.no] = kept
         self._by_name[name_of(source.alert.triple)].append(kept)
@@ -218,7 +219,7 @@ class PastCitizens:
         return len(self._concern.inside(alert))
 
     async def unknown_codes(self, alert: Alert, *, least: int) -> Sequence[NamedValue]:
-        # Named in notes, and nobody reads those of a replay.
+        # They are only reported in notes, which a replay does not show.
         return ()
 
 

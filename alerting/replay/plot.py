@@ -1,4 +1,4 @@
-"""One picture of a replay: how often citizens were interrupted in a day, and by which reasons."""
+"""One picture of a replay: interruptions per citizen and day, and deliveries by reason."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from alerting.domain.decision import Action
 from alerting.errors import BadInput
 from alerting.replay.result import Figures
 
-# Okabe and Ito's orange and blue: told apart by every kind of colour vision, and in grey.
+# Okabe and Ito's orange and blue: distinguishable with any colour vision, and in grey.
 _BEFORE, _AFTER = "#E69F00", "#0072B2"
 _MOST_BARS = 25
 
 
 def plot(figures: Figures, path: Path, *, title: str) -> None:
-    """Write a PNG (or what the suffix of `path` names). Raises BadInput where it cannot be written.
+    """Write a PNG, or the format named by the suffix of `path`.
 
-    Left: the share of citizens' days with at least so many interruptions, with every message sent
-    and with the throttle. Right: deliveries by the reason of their decision.
+    Left: the share of citizens' days with at least N interruptions, without and with the throttle.
+    Right: deliveries by the reason of their decision.
+
+    Raises:
+        BadInput: When it cannot be written.
     """
     figure = Figure(figsize=(13, 5.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
@@ -48,13 +51,13 @@ def _days(axes: Any, before: NDArray[np.int64], after: NDArray[np.int64]) -> Non
     ):
         if not len(counts):
             continue
-        # Only where the share changes: a year of alerts is no longer than its busiest day.
+        # Only where the share changes: a year of alerts needs no more points than its busiest day.
         levels, days = np.unique(counts, return_counts=True)
         at_least = days[::-1].cumsum()[::-1] / len(counts) * 100
         shown = levels > 0
         if not shown.any():
             continue
-        # Each number of interruptions owns the half step to both sides of it.
+        # A step extends half a unit to both sides of its number.
         edges = np.concatenate(([0.5], levels[shown] + 0.5, levels[shown][-1:] + 0.5))
         shares = np.concatenate((at_least[shown][:1], at_least[shown], [0]))
         mean = f"{label}: mean {counts.mean():.2f}, p95 {np.percentile(counts, 95):.0f}, "

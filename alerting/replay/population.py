@@ -1,4 +1,8 @@
-"""Who lives through a replay: citizens, their channels, and the time on their own clocks."""
+"""The citizens of a replay, their channels, and the time on their own clocks.
+
+Clocks use only the citizen's record and the policy's defaults, not the throttle: the oracle must
+not learn from the throttle whether a quiet hour was violated.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +33,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Citizen:
-    """One citizen; `name` is the register's key, or the place a generated one stands for.
+    """One citizen.
 
-    time_zone: None for the policy's.
-    quiet: local hours in which only grave alerts may sound; None for the policy's. channels: in
-    their order.
+    Attributes:
+        name: The register's key, or the place that a generated citizen stands for.
+        time_zone: None for the policy's.
+        quiet: Local hours in which only high-priority alerts may interrupt; None for the policy's.
+        channels: In order of preference.
     """
 
     name: str
@@ -47,15 +53,14 @@ class Citizen:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Citizens by number; `refused` says which lines of a register could not be used and why."""
+    """Citizens by number; `refused` gives the reason for each unusable line of a register."""
 
     citizens: list[Citizen]
     refused: list[str] = field(default_factory=list)
 
 
 def generated(alerts: Iterable[Alert]) -> Population:
-    """One citizen for each distinct geocode, and where an area has none, one inside each distinct
-    polygon or circle."""
+    """One citizen per distinct geocode, and per distinct shape of an area without geocodes."""
     geocodes: dict[NamedValue, None] = {}
     shapes: dict[Polygon | Circle, None] = {}
     for alert in alerts:
@@ -86,8 +91,10 @@ def _inside(shape: Polygon | Circle) -> Place:
 def from_register(path: Path) -> Population:
     """The citizens of a register's CSV file, as `alerting citizens import` reads it.
 
-    A bad line is set aside with its reason. Raises BadInput for a file that cannot be read or has
-    a wrong header, or where no line can be used.
+    A bad line is skipped and listed with its reason.
+
+    Raises:
+        BadInput: When the file cannot be read, has a wrong header or has no usable line.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -142,7 +149,7 @@ def _rows(lines: csv.DictReader[str]) -> tuple[list[Citizen], list[str]]:
 
 
 def _channels(row: RegisterRow) -> tuple[str, ...]:
-    """Those of the citizen's usable addresses in their order; push for who has no address."""
+    """The channels of the citizen's usable addresses, in order; push without any address."""
     theirs = [a.channel for a in row.addresses if a.consent and a.verified]
     if not row.addresses:
         theirs = list(row.channels) or ["push"]
@@ -150,12 +157,12 @@ def _channels(row: RegisterRow) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sorted(theirs, key=order.index)))
 
 
-#: As the live path has it of each channel (`providers.failover`).
+#: Whether each channel can be silent, as in the live path (`providers.failover`).
 CAN_BE_SILENT: dict[str, bool] = {s.name: s.can_be_silent for s in registry.specs()}
 
 _MIXED = (("push",), ("sms",), ("email",), ("push", "sms"), ("sms", "email"))
 
-#: What each citizen of a population has, in their order, by turns.
+#: The channels of each mix, assigned to the citizens in rotation.
 MIXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "push": (("push",),),
     "sms": (("sms",),),
@@ -164,7 +171,11 @@ MIXES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def mixes(words: str) -> list[str]:
-    """The mixes of a list such as `push,sms,mixed`. Raises BadInput for one there is none of."""
+    """The mixes named in a list such as `push,sms,mixed`.
+
+    Raises:
+        BadInput: For an unknown mix.
+    """
     names = list(dict.fromkeys(w.strip() for w in words.split(",")))
     for name in names:
         if name not in MIXES:
@@ -175,8 +186,7 @@ def mixes(words: str) -> list[str]:
 
 
 def with_channels(population: Population, mix: str) -> Population:
-    """The same citizens with the channels of a mix: the first citizen has the first of it, and so
-    on, over and over."""
+    """The same citizens, with the channels of a mix assigned in rotation."""
     turns = MIXES[mix]
     citizens = [
         replace(c, channels=turns[no % len(turns)]) for no, c in enumerate(population.citizens)
@@ -185,12 +195,12 @@ def with_channels(population: Population, mix: str) -> Population:
 
 
 def used(channels: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
-    """Those an alert goes out by: all, or the first in the citizen's order (`dispatch.plan`)."""
+    """The channels an alert goes out by: all, or the first in order (`dispatch.plan`)."""
     return channels if every else channels[:1]
 
 
 class Clocks:
-    """Tells the time of every citizen of a population; without their own zone, the policy's."""
+    """The local time of every citizen of a population; the policy's time zone is the default."""
 
     def __init__(self, population: Population, policy: Policy) -> None:
         default = policy.quiet.start, policy.quiet.end
@@ -198,7 +208,7 @@ class Clocks:
             _zone(c.time_zone or policy.quiet.time_zone) for c in population.citizens
         ]
         self._quiet: list[tuple[time, time]] = [c.quiet or default for c in population.citizens]
-        # Most questions are about the same instant for many citizens of one zone.
+        # Most calls are for the same instant and many citizens of one time zone.
         self._at: datetime | None = None
         self._locals: dict[tzinfo, datetime] = {}
 
@@ -207,8 +217,7 @@ class Clocks:
         return self._local(citizen, at).toordinal()
 
     def quiet(self, citizen: int, at: datetime, until: datetime) -> bool:
-        """True within the citizen's quiet hours, where they are over before `until`; equal times
-        mean that there are none."""
+        """True in the citizen's quiet hours, if these end before `until`; equal times mean none."""
         start, end = self._quiet[citizen]
         now = self._local(citizen, at)
         night = start <= now.time() < end if start <= end else not end <= now.time() < start

@@ -1,4 +1,4 @@
-"""What a replay knows of one delivery: an alert, a citizen it concerns, and what became of it."""
+"""One delivery of a replay: an alert, a citizen it concerns, and its outcome."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from alerting.domain.alert import Alert, Info, Severity
 from alerting.domain.decision import Action, Reason
 from alerting.domain.info_selection import info_for
 
-#: Channels that wake people; nobody is woken by mail.
+#: Channels that can interrupt people; email does not.
 WAKING = frozenset({"push", "sms"})
 
 
 class Outcome(StrEnum):
-    """How a delivery ended for its citizen."""
+    """The outcome of a delivery for its citizen."""
 
-    #: It reached them as loud as its channel is.
+    #: It reached and interrupted them, if its channel can.
     SENT = "sent"
     #: It reached them without interrupting.
     SILENT = "silent"
     #: It reached them inside a digest.
     DIGESTED = "digested"
-    #: They never got it: the decision said so.
+    #: Not sent: the decision was to drop it.
     DROPPED = "dropped"
-    #: They never got it: it was to be silent, which its channel cannot be.
+    #: Not sent: it had to be silent, which its channel cannot be.
     RECORDED = "recorded"
-    #: They never got it: its time ran out while it waited.
+    #: Not sent: it expired while it waited.
     EXPIRED = "expired"
-    #: They never got it: another alert took its place while it waited.
+    #: Not sent: another alert superseded it while it waited.
     SUPERSEDED = "superseded"
 
     @property
@@ -44,10 +44,11 @@ _REACHED = frozenset({Outcome.SENT, Outcome.SILENT, Outcome.DIGESTED})
 class Concerned:
     """One citizen an alert concerns.
 
-    info_no, area_no: what of the alert applies to them; -1 where none does (a cancel's notice).
-    places: which of the citizen's places and geocodes are hit, as the live path's bits. spots: the
-    same with a bit of its own for each. area: the geocode hit as `name=value`, or the area's
-    description.
+    Attributes:
+        info_no, area_no: The info and area that apply; -1 when none does (the notice of a cancel).
+        places: The bits of the citizen's places and geocodes that are hit, as in the live path.
+        area: The geocode hit, as `name=value`, or the area's description.
+        spots: Like `places`, with a distinct bit for each.
     """
 
     citizen: int
@@ -60,9 +61,10 @@ class Concerned:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """An alert for one citizen by one channel, and what was first decided.
+    """An alert for one citizen by one channel, and its first decision.
 
-    event, thread, state_before, state_after: the throttle's words, for whoever reads the detail.
+    Attributes:
+        event, thread, state_before, state_after: The throttle's terms, for the detail file.
     """
 
     alert: Alert
@@ -89,7 +91,7 @@ class Delivery:
 
     @property
     def ends(self) -> bool:
-        """True where it says that a danger is over or was none."""
+        """True when it says that a danger is over or never existed."""
         return self.alert.ends if self.info is None else self.alert.ends_in(self.info)
 
     @property

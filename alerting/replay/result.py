@@ -20,8 +20,13 @@ from alerting.replay.trace import Trace
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """pairs: of messages of one incident. found: those put into one event. claimed: pairs put into
-    one event, rightly or not."""
+    """How well messages were grouped into events, judged against known incidents.
+
+    Attributes:
+        pairs: Pairs of messages of one incident.
+        found: Those of them in one event.
+        claimed: All pairs in one event, rightly or not.
+    """
 
     pairs: int
     found: int
@@ -29,12 +34,12 @@ class Grouping:
 
     @property
     def precision(self) -> float | None:
-        """The share of claimed pairs that are right; None where none was claimed."""
+        """The share of claimed pairs that are right; None without claimed pairs."""
         return self.found / self.claimed if self.claimed else None
 
     @property
     def recall(self) -> float | None:
-        """The share of true pairs that were found; None where there is none."""
+        """The share of true pairs that were found; None without true pairs."""
         return self.found / self.pairs if self.pairs else None
 
     def to_json(self) -> dict[str, Any]:
@@ -46,7 +51,7 @@ class Grouping:
 
 
 def judge_grouping(messages: Iterable[tuple[Hashable, str | None]]) -> Grouping:
-    """Judge (event, incident) of each message; a message without an incident is on its own."""
+    """Compare the event of each message with its incident; None is an incident of its own."""
     events: Counter[Hashable] = Counter()
     incidents: Counter[str] = Counter()
     both: Counter[tuple[Hashable, str]] = Counter()
@@ -75,11 +80,11 @@ _COUNTED = {
 
 @dataclass(slots=True)
 class Figures:
-    """Counts as they come; a citizen's day is a calendar day on their own clock.
+    """Running counts; a citizen's day is a calendar day on their own clock.
 
-    `interruptions` are alerts that interrupted a citizen, by however many channels at one instant,
-    and digests, one each; mail interrupts nobody. Every delivery is one of sent, silent, digested
-    and dropped; the dropped include what expired or was replaced while it waited.
+    `interruptions` counts alerts that interrupted a citizen, once for all channels at one instant,
+    and digests, one each; email interrupts nobody. Every delivery counts as sent, silent, digested
+    or dropped; dropped includes deliveries that expired or were superseded while they waited.
     """
 
     messages: int = 0
@@ -103,7 +108,8 @@ class Figures:
     def judged(self, delivery: Delivery, day: int, *, rings: bool) -> None:
         """Count a delivery as a dispatcher without a throttle would have made it, on that day.
 
-        rings: it would interrupt its citizen, and no other channel does at that instant.
+        Args:
+            rings: It would interrupt the citizen, and no other channel does at that instant.
         """
         self.deliveries += 1
         self.by_decision[(delivery.action, delivery.reason)] += 1
@@ -113,7 +119,7 @@ class Figures:
             self._before[(delivery.citizen, day)] += 1
 
     def settled(self, delivery: Delivery, outcome: Outcome, day: int, *, rings: bool) -> None:
-        """Count what became of a delivery."""
+        """Count the outcome of a delivery."""
         self.outcomes[outcome] += 1
         counted = self._severity(delivery.severity)
         if outcome is not Outcome.SENT:
@@ -124,7 +130,7 @@ class Figures:
             self._after[(delivery.citizen, day)] += 1
 
     def digest_sent(self, citizen: int, most_severe: Severity, day: int, *, rings: bool) -> None:
-        """Count a digest: one interruption, whatever it holds."""
+        """Count a digest as one interruption, whatever it contains."""
         self.digests += 1
         if not rings:
             return
@@ -141,7 +147,7 @@ class Figures:
 
     @property
     def reduction(self) -> float:
-        """The share of interruptions a citizen was spared; 0 where there were none to spare."""
+        """The share of interruptions the throttle prevented; 0 without any."""
         without = self.rung_without_throttle
         return 1 - self.interruptions / without if without else 0.0
 
@@ -153,7 +159,7 @@ class Figures:
         return reasons
 
     def per_citizen_day(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Interruptions of every citizen on every day that had any, before and after."""
+        """Interruptions per citizen and day with any, before and after throttling."""
         days = self._before.keys() | self._after.keys()
         before = np.array([self._before[d] for d in days], dtype=np.int64)
         after = np.array([self._after[d] for d in days], dtype=np.int64)
@@ -201,8 +207,12 @@ def _spread(counts: NDArray[np.int64]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a replay. grouping: None where nothing is known of incidents. channels: the mix
-    of channels its citizens had; `own` for those of the population as it came."""
+    """The result of a replay.
+
+    Attributes:
+        grouping: None when no incidents are known.
+        channels: The citizens' mix of channels; `own` for the population's own.
+    """
 
     trace: Trace
     population: Population

@@ -1,8 +1,8 @@
-"""Run: play a trace before the live path's desk on a simulated clock, sending nothing.
+"""Plays a trace through the live path's rules on a simulated clock, sending nothing.
 
-Every alert is submitted at the instant it was sent. Whoever must approve, approves at once; no
-channel fails; every citizen consents. Each channel of a citizen is judged by itself, as in the live
-path; what is to be silent does not go by one that cannot.
+Every alert is submitted at the instant it was sent. Approval comes at once, no channel fails, and
+every citizen consents. Each channel of a citizen is evaluated by itself, as in the live path; a
+silent message does not go by a channel that cannot be silent.
 """
 
 from __future__ import annotations
@@ -54,11 +54,14 @@ async def replay(
     detail: Path | None = None,
     progress: Callable[[int], None] = lambda _played: None,
 ) -> Result:
-    """Decide every alert of a trace for every citizen it concerns, and sum up.
+    """Decide every alert of a trace for every citizen it concerns, and return the totals.
 
-    channels: what the citizens' mix of channels is called. default_expiry_s: how long an alert
-    without an end is in force. all_channels_lanes: lanes that go by every channel of a citizen.
-    detail: where a line for each delivery goes. progress: hears how many alerts have been played.
+    Args:
+        channels: The name of the citizens' mix of channels.
+        default_expiry_s: How long an alert without an end is in force.
+        all_channels_lanes: Lanes that use every channel of a citizen.
+        detail: Where to write a line per delivery.
+        progress: Called with the number of alerts played.
     """
     began = wall.monotonic()
     clocks = Clocks(population, policy)
@@ -89,7 +92,7 @@ async def replay(
 
 
 class _Run:
-    """One replay under way."""
+    """One replay in progress."""
 
     def __init__(
         self,
@@ -114,13 +117,13 @@ class _Run:
         self._ledger = Ledger()
         self._waiting = Waiting()
         self._admission = Admission(policy, self._concern, self._waiting.holds)
-        #: Each alert as it was sent, and what it was taken for.
+        #: Each alert as sent, and as intake took it.
         self._submitted: dict[Reference, tuple[Alert, Source]] = {}
-        #: The incident of each message of which anything is known.
+        #: The incident of each message, where one is known.
         self._incidents: list[tuple[Source, str | None]] = []
 
     async def play(self, played: Played) -> None:
-        """Let everything happen that is due before an alert, then the alert."""
+        """Process everything due before an alert, then the alert."""
         alert = played.alert
         await self._until(alert.sent)
         self._clock.at = alert.sent
@@ -133,11 +136,11 @@ class _Run:
             await self._public(played)
 
     async def drain(self) -> None:
-        """Let everything happen that still waits."""
+        """Process everything that still waits."""
         await self._until(None)
 
     def grouped(self) -> list[tuple[Hashable, str | None]]:
-        """Event, as it was known in the end, and incident of each message with a known truth."""
+        """The final event and the incident of each message whose incident is known."""
         return [(source.event, incident) for source, incident in self._incidents]
 
     async def _until(self, now: datetime | None) -> None:
@@ -192,7 +195,7 @@ class _Run:
     async def _decided(
         self, source: Source, subjects: Sequence[Subject]
     ) -> list[list[tuple[str, Phase, Evaluated]]]:
-        """For each subject what was decided for each channel that the alert goes by."""
+        """For each subject, the decision for each channel the alert uses."""
         numbers: dict[str, list[int]] = defaultdict(list)
         for n, s in enumerate(subjects):
             lane = lane_for(source.alert, s.info_no)
@@ -207,7 +210,7 @@ class _Run:
         return decided
 
     def _duplicate(self, played: Played, before: Alert, first: Source) -> None:
-        """An alert of the same name came before: as on submission, it is known or refused."""
+        """An alert of the same name came before: as at intake, it is a duplicate or refused."""
         alert = played.alert
         if replace(alert, repairs=()) != replace(before, repairs=()):
             why = f"{alert.sender} sent another {alert.identifier} at that time."
@@ -231,14 +234,14 @@ class _Run:
         return incident
 
     def _end(self, source: Source, state: AlertState, now: datetime, *, by: Source) -> None:
-        """A newer version has come: what of the older one still waits goes to nobody."""
+        """A newer version has come: deliveries of the older one that wait are superseded."""
         source.state = state
         source.over, source.over_at = by.alert.ends, now if by.alert.ends else None
         for pending in self._waiting.revoke(source):
             self._book.settled(pending.delivery, Outcome.SUPERSEDED, now, pending.reason)
 
     def _carry_out(self, pending: Pending, decision: Decision, now: datetime) -> None:
-        """Do to memory and queue what a decision says; the book is the caller's."""
+        """Apply a decision to ledger and queue; the caller records it."""
         if _at_once(decision, pending.delivery.channel) is Outcome.RECORDED:
             return
         pending.reason = str(decision.reason)
@@ -254,7 +257,7 @@ class _Run:
                 self._waiting.digest(pending, until)
 
     async def _again(self, due: Due) -> None:
-        """Judge anew what was deferred, with what its citizens know by now."""
+        """Decide deferred deliveries again, with what their citizens know by now."""
         first = due.items[0]
         source, channel = first.source, first.delivery.channel
         subjects = [self._subject(p.delivery.concerned, source, due.at) for p in due.items]
@@ -269,7 +272,7 @@ class _Run:
             self._carry_out(pending, j.decision, due.at)
 
     def _digest(self, due: Due) -> None:
-        """Send one citizen's digest, if anything in it still tells them something."""
+        """Send one citizen's digest, if anything in it is still news."""
         first = due.items[0].delivery
         alive, gone = select_pending(due.items, self._ledger, due.at)
         if alive:
@@ -278,7 +281,7 @@ class _Run:
         for pending in alive:
             pending.entry.tell(due.at, silent=False)
             self._book.settled(pending.delivery, Outcome.DIGESTED, due.at, pending.reason)
-        # What the digest says already is dropped after it was said.
+        # An item that the digest already covers is dropped after the digest was sent.
         for pending, outcome in gone:
             pending.entry.wait(False)
             self._book.settled(pending.delivery, outcome, due.at, pending.reason)
@@ -351,7 +354,7 @@ def _delivery(
 
 
 def _at_once(decision: Decision, channel: str) -> Outcome | None:
-    """What a decision that is carried out at once comes to; None for what waits."""
+    """The outcome of a decision that is carried out at once; None for one that waits."""
     match decision.action:
         case Action.SEND:
             return Outcome.SENT

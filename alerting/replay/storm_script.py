@@ -1,4 +1,4 @@
-"""What happens on the day of the storm, and in which words."""
+"""The script of the stormy day: what happens, and how each agency words it."""
 
 from __future__ import annotations
 
@@ -52,10 +52,14 @@ class Danger:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One alert. `change` says what it is there for.
+    """One alert of the script.
 
-    thread: where an agency has more than one about a danger. size: of the area, 1 at first.
-    advice: which of the danger's instructions. late_h: how much later than sent it arrives.
+    Attributes:
+        change: Why it is issued.
+        thread: Distinguishes several threads of an agency about one danger.
+        size: Of the area, 1 at first.
+        advice: Which of the danger's instructions it has.
+        late_h: How much later than sent it arrives.
     """
 
     at_h: float
@@ -82,7 +86,7 @@ def _voices(**more: str) -> dict[str, str]:
 
 ENDINGS = {"en": "All clear: {event} is over.", "fr": "Fin d'alerte : {event} est terminé."}
 
-#: What updates are mostly made of.
+#: Typical changes of wording in updates.
 NOTES = {
     "en": (
         "This information is checked every hour.",
@@ -167,7 +171,7 @@ DANGERS: Mapping[str, Danger] = {
 
 #: In the order of `at_h` within each thread; forty alerts.
 STEPS: tuple[Step, ...] = (
-    # The storm: expected at first, grave after six hours, over after fourteen.
+    # The storm: expected at first, severe after six hours, over after fourteen.
     Step(0.0, "wind", WEATHER, "new"),
     Step(0.2, "wind", WEATHER, "translation", languages=("fr",), thread="weather-fr"),
     Step(0.5, "wind", CIVIL, "copy"),
@@ -175,7 +179,7 @@ STEPS: tuple[Step, ...] = (
     Step(2.5, "wind", WEATHER, "text", late_h=5),
     Step(3.0, "wind", CIVIL, "text"),
     Step(3.5, "wind", WEATHER, "text"),
-    Step(6.0, "wind", WEATHER, "graver", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(6.0, "wind", WEATHER, "raised", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
     Step(
         6.2,
         "wind",
@@ -188,7 +192,7 @@ STEPS: tuple[Step, ...] = (
         "weather-fr",
         advice=1,
     ),
-    Step(6.5, "wind", CIVIL, "graver", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
+    Step(6.5, "wind", CIVIL, "raised", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
     Step(7.0, "wind", TOWN, "copy", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
     Step(7.5, "wind", FIRE, "copy", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
     Step(8.5, "wind", WEATHER, "text", SEVERE, IMMEDIATE, (SHELTER,), advice=1),
@@ -204,18 +208,18 @@ STEPS: tuple[Step, ...] = (
     Step(7.2, "flood", CIVIL, "new", SEVERE, EXPECTED, (PREPARE,)),
     Step(7.8, "flood", TOWN, "copy", SEVERE, EXPECTED, (PREPARE,)),
     Step(8.8, "flood", CIVIL, "text", SEVERE, EXPECTED, (PREPARE,)),
-    Step(9.5, "flood", CIVIL, "graver", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
+    Step(9.5, "flood", CIVIL, "raised", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
     Step(9.8, "flood", POLICE, "copy", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
     Step(10.4, "flood", FIRE, "copy", EXTREME, IMMEDIATE, (EVACUATE,), advice=1),
     Step(11.0, "flood", CIVIL, "grown", EXTREME, IMMEDIATE, (EVACUATE,), advice=1, size=1.4),
     Step(17.0, "flood", CIVIL, "end", size=1.4),
-    # Smoke when all that is over.
+    # Smoke after all that is over.
     Step(18.2, "smoke", FIRE, "new", EXTREME, IMMEDIATE, (SHELTER,), ("en", "fr")),
     Step(18.6, "smoke", POLICE, "copy", EXTREME, IMMEDIATE, (SHELTER,)),
     Step(19.0, "smoke", FIRE, "text", EXTREME, IMMEDIATE, (SHELTER,), ("en", "fr")),
     Step(19.6, "smoke", FIRE, "grown", EXTREME, IMMEDIATE, (SHELTER,), ("en", "fr"), size=1.5),
     Step(23.0, "smoke", FIRE, "end", languages=("en", "fr"), size=1.5),
-    # What else is said on such a day.
+    # Other alerts of such a day.
     Step(4.0, "missing", POLICE, "new"),
     Step(4.5, "missing", TOWN, "copy"),
     Step(5.0, "missing", POLICE, "text"),

@@ -1,9 +1,9 @@
 """A storm trace: one day on which five agencies warn one region of the same few dangers.
 
-Generated from a seed and made up throughout: the coast, the agencies and the citizens are fiction.
-It holds what drowns people in practice: every agency words and redraws the same danger anew,
-updates mostly change the wording, translations come as separate alerts. Written as files it is CAP,
-the register of its citizens, and what each message is about.
+Generated from a seed and fictional throughout: coast, agencies and citizens. It shows what causes
+alert fatigue: every agency words and redraws the same danger, updates mostly change the wording,
+translations are separate alerts. As files it is CAP, the register of its citizens, and the incident
+of each message.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ CODE = "example-district"
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """alerts in the order they arrive, and for each what it is about; None: nothing else.
+    """Alerts in the order they arrive, and the incident of each; None: unrelated to any other.
 
-    citizens: rows of a register, ready for its CSV file.
+    Attributes:
+        citizens: Rows of a register, ready for its CSV file.
     """
 
     alerts: list[Alert]
@@ -56,7 +57,7 @@ class Storm:
 
 
 def generate(seed: int, *, citizens: int = 500) -> Storm:
-    """Forty alerts within 24 hours and the citizens of their region; one seed, one storm."""
+    """Forty alerts within 24 hours and the citizens of their region, the same for the same seed."""
     rng = random.Random(seed)  # noqa: S311 - a repeatable day, no secret
     start = datetime(2026, 3, 4, tzinfo=UTC) + timedelta(minutes=rng.randrange(24 * 60))
     town = _Town(rng)
@@ -68,7 +69,7 @@ def generate(seed: int, *, citizens: int = 500) -> Storm:
         thread = notified.setdefault((step.danger, step.thread or step.agency), [])
         alert = _alert(no, step, danger, sent, thread, town)
         thread.append(alert)
-        # A late one was written in time and stood in some queue since.
+        # A late one was written in time and has waited in a queue since.
         arrives = sent + timedelta(hours=step.late_h)
         incident = None if danger.status is not Status.ACTUAL else step.danger
         arrivals.append((arrives, alert, incident))
@@ -117,7 +118,7 @@ def _info(
     text = danger.texts[language]
     headline = ENDINGS[language].format(event=text.event) if step.ends else text.event
     note = NOTES[language][no % len(NOTES[language])]
-    # Each agency has its own way to say the same.
+    # Each agency words the same danger in its own way.
     description = text.voices[step.agency].format(place=area.area_desc)
     return Info(
         language=language,
@@ -149,7 +150,7 @@ class _Town:
         self._district = rng.randrange(_GRID * _GRID)
 
     def area(self, step: Step, danger: Danger) -> Area:
-        """The danger's area as this agency draws it: nearly, never quite, the same."""
+        """The danger's area as this agency draws it: nearly the same, never exactly."""
         jitter = self._jitter(step.agency)
         if danger.place == "region":
             return Area("Windward Coast", polygons=(self._box(0, 0, 1, 1, jitter),))
@@ -188,7 +189,7 @@ class _Town:
         }
 
     def _jitter(self, agency: str) -> float:
-        """How far off this agency's map is, in degrees; always the same for one agency."""
+        """The error of this agency's map in degrees, constant per agency."""
         return (sum(agency.encode()) % 7 - 3) * 0.0008
 
     def _at(self, y: float, x: float) -> tuple[float, float]:
@@ -203,15 +204,18 @@ class _Town:
 
 CITIZENS = "citizens.csv"
 
-#: The earliest date a zip can hold; with any other the same storm would make different zips.
+#: The earliest date a zip can hold; the current time would make each zip different.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write(storm: Storm, target: Path) -> int:
-    """Write the storm to a folder, or to a zip where `target` ends in .zip; one storm, one content.
+    """Write the storm to a folder, or to a zip if `target` ends in .zip; always the same bytes.
 
-    Returns how many files there are. Raises BadInput for a folder that holds something already, so
-    that no two storms are mixed, and where nothing can be written.
+    Returns the number of files.
+
+    Raises:
+        BadInput: For a folder that is not empty, so that no two storms are mixed, or when nothing
+            can be written.
     """
     files = _files(storm)
     try:

@@ -1,6 +1,6 @@
-"""Folders, zips, feeds and single files become one trace: alerts in the order they were sent.
+"""Reads folders, zips, feeds and single files into one trace: alerts in the order they were sent.
 
-Which incident each message is about is known from a `truth.jsonl` beside them.
+A `truth.jsonl` beside them says which incident each message is about.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from alerting.cap import CapError, read
 from alerting.domain.alert import Alert
 from alerting.errors import BadInput
 
-#: The file that holds it beside the messages.
+#: The name of the file with the incidents.
 TRUTH = "truth.jsonl"
 
 
 @dataclass(slots=True)
 class Truth:
-    """Incidents by file name and by identifier; a file's own line goes before its identifier's."""
+    """Incidents by file name and by identifier; a line for the file takes precedence."""
 
     by_file: dict[str, str | None] = field(default_factory=dict)
     by_identifier: dict[str, str | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """True where it names any incident at all."""
+        """True when it names any incident."""
         return any(v is not None for v in (*self.by_file.values(), *self.by_identifier.values()))
 
     def update(self, other: Truth) -> None:
@@ -41,7 +41,7 @@ class Truth:
         return PurePath(file).name in self.by_file or identifier in self.by_identifier
 
     def incident(self, file: str, identifier: str) -> str | None:
-        """The incident of a message; None where it is on its own or nothing is known of it."""
+        """The incident of a message; None when it has none of its own or none is known."""
         name = PurePath(file).name
         if name in self.by_file:
             return self.by_file[name]
@@ -49,9 +49,10 @@ class Truth:
 
 
 def read_truth(name: str, data: bytes) -> Truth:
-    """Read `truth.jsonl`: one object a line with `identifier` (or `file`) and `incident`.
+    """Read `truth.jsonl`: one object per line with `identifier` (or `file`) and `incident`.
 
-    Raises BadInput naming the line that is none.
+    Raises:
+        BadInput: Naming the invalid line.
     """
     truth = Truth()
     for number, line in enumerate(data.splitlines(), 1):
@@ -73,7 +74,7 @@ def read_truth(name: str, data: bytes) -> Truth:
     return truth
 
 
-#: A file so named is taken for CAP, whatever it holds; any other only where it begins like XML.
+#: A file with such a name counts as CAP; any other only if it begins like XML.
 _SUFFIXES = frozenset({".xml", ".cap", ".atom", ".rss", ".json", ".edxl", ".edxlde"})
 
 #: A feed of a whole country is larger than any single alert may be.
@@ -85,7 +86,7 @@ _MOST_FILES = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One alert and the file it stood in."""
+    """One alert and the file it came from."""
 
     alert: Alert
     file: str
@@ -101,7 +102,7 @@ class Refused:
 
 @dataclass(slots=True)
 class Trace:
-    """Everything read. `ignored` counts the files that are no CAP and do not claim to be."""
+    """Everything read. `ignored` counts the files that neither are nor claim to be CAP."""
 
     played: list[Played] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -117,19 +118,20 @@ class Trace:
 class _File:
     name: str
     size: int
-    #: One at a time is in memory. Raises what the system or the zip says.
+    #: Reads the content; only one file is in memory at a time.
     load: Callable[[], bytes]
-    #: Named on the command line, so that it is read whatever its name.
+    #: Named on the command line, so it is read whatever its name.
     asked_for: bool = False
 
 
 def read_trace(paths: list[Path], *, truth: Path | None = None) -> Trace:
     """Read every alert under `paths`: folders, zips, feeds, envelopes and single CAP files.
 
-    Alerts come in the order of `sent`; ties in that of the paths, then of the file names, then as
-    they stand in their file. What cannot be read is listed and skipped; nothing is fetched, so a
-    feed's bare links are listed too. Raises BadInput for a missing path, a broken zip, or where
-    not one alert could be read.
+    Alerts are ordered by `sent`, then by path, file name and position in the file. Unreadable ones
+    are listed and skipped. Nothing is fetched, so the bare links of a feed are listed too.
+
+    Raises:
+        BadInput: For a missing path, a broken zip, or when no alert could be read.
     """
     trace = Trace()
     with ExitStack() as opened:
@@ -151,7 +153,7 @@ def read_trace(paths: list[Path], *, truth: Path | None = None) -> Trace:
             f"Not one CAP alert could be read from {', '.join(map(str, paths))}.{first}",
             remedy="Name a folder, a zip, a feed or a file that holds CAP.",
         )
-    # Stable: what was sent at the same instant keeps the order it was read in.
+    # Stable: alerts sent at the same instant keep the order of reading.
     trace.played.sort(key=lambda p: p.alert.sent)
     return trace
 
@@ -198,14 +200,14 @@ def _unreadable(path: Path, error: OSError) -> BadInput:
 
 
 def _take(file: _File, trace: Trace) -> None:
-    """Add one file's alerts to the trace, or say why there are none."""
+    """Add one file's alerts to the trace, or the reason why there are none."""
     if file.size > _MAX_BYTES:
         trace.refused.append(Refused(file.name, "The file is too large."))
         return
     try:
         data = file.load()
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as e:
-        # A torn, encrypted or oddly packed member does not cost the others.
+        # A damaged, encrypted or unsupported member does not affect the others.
         trace.refused.append(Refused(file.name, f"It cannot be unpacked: {e}."))
         return
     if Path(file.name).name == TRUTH:

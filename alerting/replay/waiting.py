@@ -1,4 +1,4 @@
-"""What waits in a replay: deferred deliveries and digests, on the simulated clock."""
+"""The queue of a replay: deferred deliveries and digests, on the simulated clock."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ from alerting.throttle.evaluator import Subject
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A delivery that waits. deferrals: how often it was put off. expires_at: the end of what the
-    citizen would be told. reason: why it waits."""
+    """A delivery that waits.
+
+    Attributes:
+        expires_at: The end of the danger it is about, for this citizen.
+        reason: Why it waits.
+        deferrals: How often it was deferred.
+    """
 
     delivery: Delivery
     source: Source
@@ -31,8 +36,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What falls due at one instant: deliveries of one alert, round and channel, or one
-    digest."""
+    """Deliveries due at one instant: of one alert, round and channel, or of one digest."""
 
     at: datetime
     digest: bool
@@ -40,7 +44,7 @@ class Due:
 
 
 class Waiting:
-    """A queue by time; what falls due together comes in the order it was put in."""
+    """A queue ordered by time, then by insertion."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, int, Hashable]] = []
@@ -49,18 +53,18 @@ class Waiting:
         self._numbers = count()
 
     def defer(self, pending: Pending, until: datetime) -> None:
-        """Judge it again then."""
+        """Decide the delivery again at `until`."""
         pending.deferrals += 1
         key = ("again", until, pending.source.no, pending.deferrals, pending.delivery.channel)
         self._put(key, pending, until)
 
     def digest(self, pending: Pending, slot_at: datetime) -> None:
-        """Put it into its citizen's digest."""
+        """Add the delivery to its citizen's digest."""
         delivery = pending.delivery
         self._put(("digest", slot_at, delivery.citizen, delivery.channel), pending, slot_at)
 
     def due(self, now: datetime | None) -> Due | None:
-        """The next that is due by `now`; without a `now`, the next at all; None where none is."""
+        """The next item due by `now`, or at any time if `now` is None; None when nothing is due."""
         while self._heap and (now is None or self._heap[0][0] <= now):
             at, _, key = heapq.heappop(self._heap)
             items = [p for p in self._groups.pop(key) if self._is_open(p)]
@@ -71,11 +75,11 @@ class Waiting:
         return None
 
     def holds(self, source: Source) -> bool:
-        """True while something of an alert waits."""
+        """True while a delivery of the alert waits."""
         return source in self._open
 
     def revoke(self, source: Source) -> list[Pending]:
-        """Everything of an alert that still waits, which then waits no longer."""
+        """Remove and return all waiting deliveries of an alert."""
         return sorted(
             self._open.pop(source, ()), key=lambda p: (p.delivery.citizen, p.delivery.channel)
         )
@@ -107,7 +111,7 @@ _OUTCOMES = {
 def select_pending(
     items: Sequence[Pending], ledger: Ledger, now: datetime
 ) -> tuple[list[Pending], list[tuple[Pending, Outcome]]]:
-    """The items that go into the digest, and how the others ended."""
+    """The items that go into the digest, and the outcome of the others."""
     held = {
         n: HeldItem(
             key=n,

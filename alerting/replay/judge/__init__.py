@@ -1,5 +1,5 @@
-"""The judge: what citizens should have been told, worked out from the raw alerts alone.
+"""The judge: what citizens should have been told, derived from the raw alerts alone.
 
-It imports nothing of the throttle, takes none of its words for an event or a thread, and so can
-find it wrong. `oracle` is the way in and its docstring the definition.
+It imports nothing of the throttle and uses none of its events or threads, so that it can find it
+wrong. Start at `oracle`, whose docstring is the definition.
 """

@@ -8,14 +8,14 @@ from alerting.domain.alert import Severity
 from alerting.replay.judge.dangers import Change, Danger, Kind, Voice
 from alerting.replay.judge.said import Said
 
-#: What must be heard at once may take so long.
+#: The time limit for a change that must be heard at once.
 AT_ONCE = timedelta(minutes=1)
-#: Who is told without a sound of something sooner is taken to see it so much later.
+#: How long after a silent message a citizen is assumed to notice it.
 NOTICED = timedelta(hours=1)
 
 SEVERE = Severity.SEVERE.rank
 
-#: A kind, and whether it must interrupt where it is Severe or Extreme.
+#: A kind, and whether it must interrupt when Severe or Extreme.
 Found = list[tuple[Kind, bool]]
 
 
@@ -29,10 +29,11 @@ def changes_of(
     identifier: str,
     now: datetime,
 ) -> list[Change]:
-    """The changes that a version which says `voice.said` makes.
+    """The changes made by a version that says `voice.said`.
 
-    before: what the thread said until now where it was in force, else None. spots: the citizen's
-    places it holds.
+    Args:
+        before: What the thread said until now; None when it was not in force.
+        spots: The citizen's places it contains.
     """
     said = voice.said
     others = danger.in_force(now, but=voice)
@@ -61,12 +62,12 @@ def changes_of(
     if told_end is not None and said.end > told_end and (Kind.BEGIN, True) not in found:
         extension = danger.has_open(Kind.EXTENSION)
         if extension is None:
-            # Who was told that it ends about now must hear at once where it is grave.
+            # A citizen told that it ends about now must hear at once if it is severe.
             late, grave = told_end <= now, said.rank <= SEVERE
             deadline = said.until if late and not grave else max(told_end, now + AT_ONCE)
             add((Kind.EXTENSION,), deadline, loud=late and grave)
         elif extension.voice is voice and said.end > extension.said.end:
-            # Put off further: one message that names the newest end is enough.
+            # Extended again: one message with the newest end is enough.
             extension.said, extension.no, extension.rank = said, no, min(extension.rank, rank)
     return [c for c in made if not _known(danger, c, now)]
 
@@ -82,11 +83,11 @@ def _version(danger: Danger, voice: Voice, old: Said, others: list[Voice]) -> Fo
     if new.urgency != old.urgency:
         found.append((Kind.URGENCY, new.urgency < old.urgency))
     if new.certainty != old.certainty:
-        # Surer matters at once where there is no time left to wait.
+        # Higher certainty matters at once when there is no time left to wait.
         found.append((Kind.CERTAINTY, new.certainty < old.certainty and new.urgency == 0))
     if new.responses != old.responses:
         found.append((Kind.RESPONSE, bool(new.responses - old.responses)))
-    # A translation words everything anew. Who was told by another thread never read the old text.
+    # A translation rewords everything; who was notified by another thread never read the old text.
     read = voice.told is not None or not danger.told
     if read and new.language == old.language and new.text != old.text:
         found.append((Kind.TEXT, True))
@@ -94,7 +95,7 @@ def _version(danger: Danger, voice: Voice, old: Said, others: list[Voice]) -> Fo
 
 
 def _joined(new: Said, others: list[Voice]) -> Found:
-    """Another thread of a danger in force: it counts for what nobody has said yet."""
+    """A further thread of a danger in force: only what nobody has said yet counts."""
     found: Found = []
     if new.rank < min(v.said.rank for v in others):
         found.append((Kind.SEVERITY, True))
@@ -121,6 +122,6 @@ def _earlier(voice: Voice, before: Said, now: datetime) -> bool:
 
 
 def _known(danger: Danger, change: Change, now: datetime) -> bool:
-    """True where the citizen knows it by another thread."""
+    """True when the citizen knows it from another thread."""
     told = danger.told_by_others(now, but=change.voice)
     return any(change.covered_by(said, danger.told_spots) for said in told)

@@ -11,12 +11,12 @@ from alerting.domain.alert import Alert, Reference
 from alerting.replay.judge.grouping import Links, Node, node_of
 from alerting.replay.judge.said import NO_END, Said
 
-#: How long after a danger ran out its end is still news.
+#: How long after a danger expired its end is still news.
 END_IS_NEWS = timedelta(days=1)
 
 
 class Kind(StrEnum):
-    """What changes for a citizen, in the order of weight."""
+    """What changes for a citizen, most important first."""
 
     BEGIN = "begin"
     END = "end"
@@ -37,8 +37,13 @@ _TIMED = frozenset({Kind.END, Kind.ONSET, Kind.EXTENSION})
 
 @dataclass(slots=True, eq=False)
 class Voice:
-    """One thread of a danger. said: its newest version. told: the version that reached the citizen
-    last; None where none did since it began. rang_at: when one last interrupted them."""
+    """One thread of a danger.
+
+    Attributes:
+        said: Its newest version.
+        told: The last version that reached the citizen; None when none did since it began.
+        rang_at: When a version last interrupted them.
+    """
 
     threads: list[Node]
     said: Said
@@ -50,18 +55,18 @@ class Voice:
     rang_at: datetime | None = None
 
     def in_force(self, now: datetime) -> bool:
-        """True also at the very instant of its end, when many senders issue the next version."""
+        """True also at the instant of its end, when many senders issue the next version."""
         return not self.ended and now <= self.said.until
 
     def goes_on_from(self, end: Alert) -> bool:
-        """True where a version of the instant of an end, or later, says that it goes on.
+        """True when a version issued at or after an end says that the danger goes on.
 
-        A version that the end refers to is before it, whatever its time.
+        A version that the end references precedes it, whatever its time.
         """
         return self.latest.sent >= end.sent and self.latest not in end.references
 
     def take_in(self, other: Voice) -> None:
-        """Go on as two threads that have become one; the newer version counts."""
+        """Merge a thread that has become one with this; the newer version counts."""
         self.threads += other.threads
         if other.no > self.no:
             self.said, self.latest, self.no = other.said, other.latest, other.no
@@ -74,10 +79,13 @@ class Voice:
 
 @dataclass(slots=True, eq=False)
 class Change:
-    """Something that a citizen must hear.
+    """Something a citizen must hear.
 
-    no: of the alert that makes it. rank: the gravity it is reported under. loud: only what
-    interrupts counts. lost: why the delivery that should have said it did not.
+    Attributes:
+        rank: The severity it is reported under.
+        no: The number of the alert that makes it.
+        loud: Whether only an interruption counts.
+        lost: Why the delivery that should have said it did not.
     """
 
     kinds: tuple[Kind, ...]
@@ -93,19 +101,20 @@ class Change:
 
     @property
     def lasting(self) -> bool:
-        """True where it may be heard as long as its danger is in force."""
+        """True when it may be heard as long as its danger is in force."""
         return not self.loud and not _TIMED & set(self.kinds)
 
     def answered_by(self, voice: Voice, said: Said, spots: int, no: int) -> bool:
-        """True where who hears this has heard of the change."""
+        """True when hearing this answers the change."""
         if voice is self.voice:
             return no >= self.no
         return self.covered_by(said, spots)
 
     def covered_by(self, said: Said, spots: int) -> bool:
-        """True where another thread of the danger says all of it.
+        """True when another thread of the danger says all of it.
 
-        No two word it alike: the new text of a change that the other told of is its own wording.
+        No two threads use the same words: a changed text that the other thread told is its own
+        wording.
         """
         kinds = [k for k in self.kinds if k is not Kind.TEXT]
         return bool(kinds) and all(_says(kind, said, self, spots) for kind in kinds)
@@ -134,8 +143,13 @@ def _says(kind: Kind, said: Said, change: Change, spots: int) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Danger:
-    """spots: the citizen's places it holds. told_spots: those at which they were told of it. open:
-    changes not heard yet."""
+    """One danger for one citizen.
+
+    Attributes:
+        spots: The citizen's places it contains.
+        told_spots: The places for which they were notified.
+        open: Changes not heard yet.
+    """
 
     voices: list[Voice] = field(default_factory=list)
     spots: int = 0
@@ -150,7 +164,7 @@ class Danger:
         return any(v.told is not None for v in self.voices)
 
     def told_end(self) -> datetime | None:
-        """The latest end the citizen was told; None where they were told of nothing."""
+        """The latest end the citizen was told; None when they were not notified."""
         ends = [v.told.end for v in self.voices if v.told is not None and not v.ended]
         return max(ends, default=None)
 
@@ -167,11 +181,11 @@ class Danger:
 
     @property
     def over_at(self) -> datetime:
-        """When the last of it runs out."""
+        """When the last of its threads expires."""
         return max((v.said.until for v in self.voices), default=NO_END)
 
     def take_in(self, other: Danger) -> None:
-        """Go on as two dangers that have become one."""
+        """Merge a danger that has become one with this."""
         self.voices += other.voices
         self.open += other.open
         self.spots |= other.spots
@@ -179,7 +193,7 @@ class Danger:
 
 
 class Dangers:
-    """Grows with every alert; two dangers become one when a later alert shows them to be."""
+    """All dangers of all citizens; two are merged when a later alert shows them to be one."""
 
     def __init__(self) -> None:
         self._links = Links()
@@ -194,7 +208,7 @@ class Dangers:
             self._merge(gone, into)
 
     def find(self, citizen: int, node: Node) -> tuple[Danger | None, Voice | None]:
-        """The citizen's danger of an alert, and its thread's voice in it."""
+        """The citizen's danger that an alert belongs to, and the alert's thread in it."""
         danger = self._by_danger.get(self._links.danger(node), {}).get(citizen)
         if danger is None:
             return None, None
@@ -209,14 +223,14 @@ class Dangers:
         return danger, mine[0] if mine else None
 
     def begin(self, citizen: int, node: Node) -> Danger:
-        """A danger of an alert that the citizen has none of yet."""
+        """Begin a danger for a citizen who has none of this alert yet."""
         danger = Danger()
         self._of.setdefault(citizen, []).append(danger)
         self._by_danger.setdefault(self._links.danger(node), {})[citizen] = danger
         return danger
 
     def join(self, citizen: int, node: Node, voice: Voice) -> Danger | None:
-        """The danger of a voice, which an alert is from now on a thread of for the citizen."""
+        """Make an alert part of the danger of a thread, for this citizen; return that danger."""
         danger, _ = self.find(citizen, voice.threads[0])
         voice.threads.append(node)
         if danger is not None:
@@ -224,11 +238,11 @@ class Dangers:
         return danger
 
     def worded(self, citizen: int, voice: Voice) -> None:
-        """Note what a voice says to a citizen now."""
+        """Record what a thread says to a citizen now."""
         self._wordings[citizen, voice.said.words] = voice
 
     def said_already(self, citizen: int, said: Said, now: datetime) -> Voice | None:
-        """Who has said this very thing to the citizen, and it is in force."""
+        """The thread in force that has said exactly this to the citizen, if any."""
         voice = self._wordings.get((citizen, said.words))
         if voice is None or not voice.in_force(now) or voice.said.words != said.words:
             return None
@@ -238,7 +252,7 @@ class Dangers:
         return self._of.get(citizen, [])
 
     def of_thread(self, alert: Alert) -> dict[int, tuple[Danger, Voice]]:
-        """By citizen, where the alert's thread speaks of something not ended."""
+        """By citizen, the danger and thread of the alert that have not ended."""
         node = node_of(alert.triple)
         mine: dict[int, tuple[Danger, Voice]] = {}
         for citizen in self._by_danger.get(self._links.danger(node), {}):
@@ -248,7 +262,7 @@ class Dangers:
         return mine
 
     def forget(self, now: datetime) -> Iterator[tuple[int, Danger]]:
-        """What is long over, by citizen; looked for once in a day of the trace."""
+        """Remove and yield what is long over, by citizen; at most once per day of the trace."""
         if self._forgot_at is not None and now - self._forgot_at < timedelta(days=1):
             return
         self._forgot_at = now

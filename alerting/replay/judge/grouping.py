@@ -1,4 +1,4 @@
-"""Which alerts are of one thread and of one danger, by what their senders say and nothing else."""
+"""Which alerts belong to one thread and one danger, by what their senders say and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Node = tuple[str, ...]
 
 
 class _Groups:
-    """Things that turn out to be one, whatever the order in which that is learnt."""
+    """Disjoint sets that are joined as links become known."""
 
     def __init__(self) -> None:
         self._above: dict[Node, Node] = {}
@@ -20,14 +20,14 @@ class _Groups:
         return node in self._above
 
     def root(self, node: Node) -> Node:
-        """The group a node is of; a node never seen is one of its own."""
+        """The set a node is in; a new node is a set of its own."""
         self._above.setdefault(node, node)
         while (above := self._above[node]) != node:
             self._above[node] = node = self._above[above]
         return node
 
     def join(self, node: Node, other: Node) -> Node | None:
-        """Make two groups one; returns the group that is gone, None where they were one before."""
+        """Join two sets; return the one that is gone, None if they were one already."""
         mine, theirs = self.root(node), self.root(other)
         if mine == theirs:
             return None
@@ -36,13 +36,13 @@ class _Groups:
 
 
 class Links:
-    """Grows with every alert.
+    """Links each alert to earlier ones.
 
-    A thread is joined by `references`, and by a sender that uses an identifier again. A reference
-    whose instant fits no alert seen so far means the newest of that sender and identifier, since
-    senders often get the instant wrong; where there is none it stands for an alert never seen, and
-    joins those who name it alike. A danger is joined by threads, by `incidents`, and by the
-    incident that the stream's truth names.
+    A thread is joined by `references`, and by a sender that reuses an identifier. A reference whose
+    time fits no known alert means the newest of that sender and identifier, because senders often
+    get the time wrong; without one it stands for an unknown alert, and joins those that reference
+    it alike. A danger is joined by threads, by `incidents`, and by the incident in the trace's
+    truth.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Links:
         self._newest: dict[tuple[str, str], Node] = {}
 
     def place(self, alert: Alert, incident: Hashable | None = None) -> list[tuple[Node, Node]]:
-        """Take an alert in. Returns pairs of dangers: one that is gone, and what it is now."""
+        """Add an alert; return the dangers that were joined, each with the one it is now."""
         own = node_of(alert.triple)
         sender = alert.sender.casefold()
         named = [self._named(r) for r in alert.references]
@@ -87,6 +87,6 @@ class Links:
 
 
 def node_of(reference: Reference) -> Node:
-    """What stands for an alert among links; a sender counts without case."""
+    """The node of an alert; the case of a sender does not count."""
     sent = reference.sent.astimezone(UTC).isoformat()
     return reference.sender.casefold(), reference.identifier, sent

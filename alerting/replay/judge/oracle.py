@@ -1,36 +1,37 @@
-"""Follows every danger for every citizen, and says which of its changes they did not hear.
+"""Follows every danger for every citizen, and reports the changes they did not hear.
 
-**One danger** are the alerts linked by `references`, by a sender's use of one identifier again, by
-`incidents`, or by the stream's own truth. Besides, a sender who says word for word what is in force
-for the citizen already says nothing new, unless it is Extreme and Immediate and the last message
-that interrupted them is more than five minutes old: then it is a new salvo.
+**One danger** is the set of alerts linked by `references`, by a sender's reuse of an identifier, by
+`incidents`, or by the trace's own truth. In addition, a sender who repeats word for word what is in
+force for the citizen says nothing new, unless it is Extreme and Immediate and the last message that
+interrupted them is more than five minutes old: then it is a new salvo.
 
-**A change** is, for a citizen whom the alert holds:
+**A change** is, for a citizen in the alert's area:
 
 - begin: nothing of the danger is in force for them;
 - severity, urgency class (Immediate and Expected are one), certainty class (Observed and Likely are
   one), response types, and the text, which is headline (else event) and instruction (else
   description), compared within one language and without case, punctuation and layout;
-- area entered: it holds another of their places;
+- area entered: it contains another of their places;
 - extension: it ends later than they were told; earlier onset: it begins earlier than they know;
-- end: by Cancel, AllClear, Past or an Update that is over at issue, where they were told of the
-  danger, up to a day after it ran out, and nothing as grave of it goes on.
+- end: by Cancel, AllClear, Past or an Update that is over at issue, if they were notified of the
+  danger, up to a day after it expired, and nothing as severe of it goes on.
 
-Another thread of the danger changes only what nobody has said: graver, more urgent, surer, a
-response that moves people, a later end. What an alert that had expired when sent says is nothing.
+Another thread of the danger changes only what nobody has said: more severe, more urgent, more
+certain, a response that moves people, a later end. An alert that had expired when sent says
+nothing.
 
-**When it must be heard.** Begin, rise of severity or urgency, added responses, text, area and end,
-where Severe or Extreme, must interrupt within a minute; so must higher certainty where there is no
-time left. An extension must be heard before the end they were told, or where that is past and it is
-Severe or Extreme at once; an earlier onset before it (an hour before where silently). All else must
-be heard while the danger is in force, an end within a day. Mail wakes nobody: it counts as silent,
-but is all that can be asked for whoever has nothing else. An Extreme alert may come silently within
+**When it must be heard.** Begin, a rise of severity or urgency, added responses, text, area and end
+must interrupt within a minute if Severe or Extreme; so must higher certainty when no time is left.
+An extension must be heard before the end they were told, or at once if that is past and it is
+Severe or Extreme; an earlier onset before it (an hour before if silent). Everything else must be
+heard while the danger is in force, an end within a day. Email interrupts nobody: it counts as
+silent, but is enough for a citizen who has nothing else. An Extreme alert may come silently within
 five minutes of another that interrupted and said at least as much. A later message of the thread
-makes up for an earlier one; so does another thread's that says it.
+makes up for an earlier one; so does one of another thread that says it.
 
-A change never heard so is **missed**; heard after its time it is **late**. A **quiet-hour
-violation** is an interruption in the citizen's quiet hours when neither what it says nor the danger
-it ends is Severe or Extreme, and it would still have been in force when they were over.
+A change never heard is **missed**; heard after its time it is **late**. A **quiet-hour violation**
+is an interruption in the citizen's quiet hours when neither what it says nor the danger it ends is
+Severe or Extreme, and it would still have been in force when they were over.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from alerting.replay.judge.oracle_findings import Fault, Findings
 from alerting.replay.judge.said import NO_END, Said, said_by
 from alerting.replay.replay_delivery import WAKING, Delivery, Outcome
 
-#: So long after an interruption what says no more need not interrupt.
+#: How long after an interruption an alert that says no more need not interrupt.
 ECHO = timedelta(minutes=5)
 
 _EXTREME = Severity.EXTREME.rank
@@ -58,8 +59,14 @@ _GONE = frozenset({Outcome.EXPIRED, Outcome.SUPERSEDED})
 
 @dataclass(slots=True, eq=False)
 class _Case:
-    """One alert for one citizen. about: the voices an end ends. rank: how grave, for an end the
-    danger's. void: it was over when it was sent. waking: a channel that wakes has had its word."""
+    """One alert for one citizen.
+
+    Attributes:
+        rank: Its severity; for an end, that of the danger.
+        about: The threads that an end ends.
+        void: It was over when it was sent.
+        waking: A channel that can interrupt has been heard.
+    """
 
     said: Said
     spots: int
@@ -75,11 +82,13 @@ class _Case:
 
 
 class Oracle:
-    """Watches deliveries in the order they are judged, and each outcome as it is known.
+    """Observes deliveries in the order they are decided, and each outcome when it is known.
 
-    quiet: says whether an instant lies in a citizen's quiet hours. inside: the citizens whom an
-    alert's own areas hold. channels: a citizen's, in their order. default_expiry: how long an alert
-    without an end is in force.
+    Args:
+        quiet: Whether an instant lies in a citizen's quiet hours.
+        inside: The citizens in an alert's own areas.
+        channels: A citizen's channels, in order.
+        default_expiry: How long an alert without an end is in force.
     """
 
     def __init__(
@@ -97,17 +106,21 @@ class Oracle:
         self._dangers = Dangers()
         self._rang: dict[int, list[tuple[datetime, Said]]] = {}
         self._waiting: dict[Delivery, _Case] = {}
-        # The alert at hand.
+        # The current alert.
         self._no = -1
         self._alert: Alert | None = None
         self._said: dict[int, Said] = {}
         self._cases: dict[int, _Case] = {}
-        #: Whom that alert's end is for, and has no delivery for yet.
+        #: The citizens that alert ends a danger for, without a delivery yet.
         self._owed: dict[int, tuple[Danger, Voice]] = {}
         self.findings = Findings()
 
     def played(self, alert: Alert, incident: Hashable | None = None) -> None:
-        """Note an alert before any of its deliveries. incident: what it is about in truth."""
+        """Record an alert before any of its deliveries.
+
+        Args:
+            incident: What the alert is really about, if known.
+        """
         self._unplanned()
         for citizen, danger in self._dangers.forget(alert.sent):
             self._default_on(citizen, danger)
@@ -120,7 +133,7 @@ class Oracle:
             self._owed = self._ended_for(alert)
 
     def judged(self, delivery: Delivery) -> bool:
-        """Note a delivery as it is first decided; True where its alert changes something."""
+        """Record a delivery's first decision; True when its alert changes something."""
         if self._alert is not delivery.alert:
             self.played(delivery.alert)
         case = self._cases.get(delivery.citizen)
@@ -137,7 +150,11 @@ class Oracle:
     def settled(
         self, delivery: Delivery, outcome: Outcome, at: datetime, reason: str | None = None
     ) -> None:
-        """Note what became of a delivery that was noted before. reason: of the last decision."""
+        """Record the outcome of a delivery.
+
+        Args:
+            reason: The reason of its last decision.
+        """
         case = self._waiting.pop(delivery)
         citizen = delivery.citizen
         if outcome is Outcome.EXPIRED:
@@ -162,12 +179,12 @@ class Oracle:
                 c.lost = f"{why}, {outcome}" if outcome in _GONE and why != outcome else why
 
     def digest_sent(self, citizen: int, most_severe: Severity, at: datetime) -> None:
-        """Note that a digest interrupted a citizen."""
+        """Record that a digest interrupted a citizen."""
         if most_severe.rank > SEVERE and self._quiet(citizen, at, NO_END):
             self.findings.quiet_hour_violations += 1
 
     def finish(self) -> Findings:
-        """The findings, once every delivery is settled."""
+        """The findings, once every delivery has its outcome."""
         self._unplanned()
         for case in self._waiting.values():
             for c in case.changes:
@@ -177,7 +194,7 @@ class Oracle:
             self._default_on(citizen, danger)
         return self.findings
 
-    # What is so, whatever was decided.
+    # The facts, whatever was decided.
 
     def _case(self, delivery: Delivery) -> _Case:
         alert, concerned = delivery.alert, delivery.concerned
@@ -237,7 +254,7 @@ class Oracle:
         case.danger, case.voice, case.changes = danger, voice, made
 
     def _ending(self, case: _Case, delivery: Delivery) -> None:
-        """Dangers end: that of the thread, else what the sender calls by the same name."""
+        """Dangers end: that of the thread, else those the sender gives the same name."""
         alert, citizen, now = delivery.alert, delivery.citizen, delivery.alert.sent
         danger, own = self._dangers.find(citizen, node_of(alert.triple))
         case.danger, case.voice = danger, own
@@ -260,14 +277,14 @@ class Oracle:
                 case.changes.append(change)
 
     def _end(self, danger: Danger, voice: Voice, case: _Case, alert: Alert) -> Change | None:
-        """End a voice; the change that is to be heard, if any."""
+        """End a thread; return the change that must be heard, if any."""
         now = alert.sent
         stood = voice.in_force(now)
         told = danger.told
         rank = min(voice.said.rank, voice.said.rank if voice.told is None else voice.told.rank)
         case.rank = min(case.rank, rank)
         voice.ended = True
-        # What was to be known of it matters no more, but that it was.
+        # What was still to be heard of it no longer matters, except that it began.
         danger.open = [
             c
             for c in danger.open
@@ -283,7 +300,7 @@ class Oracle:
         )
 
     def _void(self, danger: Danger, voice: Voice, made: list[Change], now: datetime) -> None:
-        """Drop what need not be heard any more, as the citizen was told what now is so again."""
+        """Drop changes that need not be heard: what the citizen was told is true again."""
         back = voice.told is not None and voice.told.words == voice.said.words
         told_end = danger.told_end()
         own = {Kind.BEGIN, Kind.ENTERED, Kind.ONSET, Kind.EXTENSION}
@@ -301,9 +318,9 @@ class Oracle:
         made[:] = [c for c in made if not moot(c)]
 
     def _ended_for(self, alert: Alert) -> dict[int, tuple[Danger, Voice]]:
-        """For whom an end says that the danger of its thread is over.
+        """The citizens for whom an end says that the danger of its thread is over.
 
-        An end speaks for its own areas, or where these hold nobody of the thread's, for all.
+        An end speaks for its own areas, or for everyone if these contain nobody of the thread's.
         """
         mine = self._dangers.of_thread(alert)
         here = self._inside(alert) & mine.keys() if mine else frozenset()
@@ -314,7 +331,7 @@ class Oracle:
         }
 
     def _unplanned(self) -> None:
-        """The last alert is an end that was never even considered for some it was for."""
+        """The last alert is an end that was never considered for some citizens it was for."""
         alert, owed = self._alert, self._owed
         self._owed = {}
         for danger, voice in owed.values():
@@ -327,10 +344,10 @@ class Oracle:
                 self.findings.changes[_SEVERITIES[change.rank]] += 1
                 danger.open.append(change)
 
-    # What became of it.
+    # The outcomes.
 
     def _hear(self, citizen: int, case: _Case, at: datetime, *, loud: bool) -> int:
-        """The citizen hears of a danger; returns how many changes that answers."""
+        """The citizen hears of a danger; returns the number of changes that answers."""
         danger, voice, said = case.danger, case.voice, case.said
         if danger is None or voice is None:
             return 0
@@ -396,7 +413,7 @@ class Oracle:
 
 
 def _salvo(voice: Voice, said: Said, now: datetime) -> bool:
-    """True where what is said again is no echo: who heard the last one may be out again."""
+    """True when a repetition is no echo: citizens who heard the last may be outside again."""
     if said.rank > _EXTREME or not said.at_once:
         return False
     return voice.rang_at is None or now - voice.rang_at > ECHO

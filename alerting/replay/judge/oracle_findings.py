@@ -1,4 +1,4 @@
-"""What the judge found: what citizens did not hear, or too late, and what they need not have."""
+"""What the oracle found: changes that citizens missed or heard late, and needless interruptions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from alerting.domain.alert import Severity
 
 
 class Fault(NamedTuple):
-    """One kind of change that was missed or late. channels: of the citizen, in their order. reason:
-    why the delivery did not go, and what became of it."""
+    """One kind of change that was missed or late.
+
+    Attributes:
+        channels: The citizen's, in order.
+        reason: Why the delivery was not sent, and its outcome.
+    """
 
     severity: Severity
     channels: str
@@ -20,17 +24,22 @@ class Fault(NamedTuple):
     reason: str
 
 
-#: So many examples of each kind of fault are kept.
+#: The number of examples kept per kind of fault.
 _EXAMPLES = 3
 
 
 @dataclass(slots=True)
 class Findings:
-    """changes: by severity. missed: never heard in a way that counts. late: heard after it
-    mattered. expired: deliveries whose time ran out while they waited.
+    """Counts of what citizens heard and did not hear.
 
-    unchanged: alerts that changed nothing for a citizen. needless: those of them that interrupted
-    and made up for nothing. wrong_ends: ends that reached a citizen for whom the danger went on.
+    Attributes:
+        changes: By severity.
+        missed: Never heard in a way that counts.
+        late: Heard after it mattered.
+        expired: Deliveries that expired while they waited.
+        unchanged: Alerts that changed nothing for a citizen.
+        needless: Those of them that interrupted and made up for nothing.
+        wrong_ends: Ends that reached a citizen for whom the danger went on.
     """
 
     changes: Counter[Severity] = field(default_factory=Counter)
@@ -41,7 +50,7 @@ class Findings:
     needless: int = 0
     wrong_ends: int = 0
     quiet_hour_violations: int = 0
-    #: The first few of each kind: identifier and citizen, for whoever asks.
+    #: The first few of each kind, as identifier and citizen.
     examples: dict[Fault, list[tuple[str, int]]] = field(default_factory=dict)
 
     def miss(self, fault: Fault, identifier: str, citizen: int) -> None:
@@ -54,11 +63,15 @@ class Findings:
 
     @property
     def needless_share(self) -> float:
-        """Of what changed nothing, the share that interrupted."""
+        """The share of unchanged alerts that interrupted."""
         return self.needless / self.unchanged if self.unchanged else 0.0
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
-        """As an object. names: of the citizens by number."""
+        """The findings as an object.
+
+        Args:
+            names: The citizens' names by number.
+        """
         missed, late = _severities(self.missed), _severities(self.late)
         return {
             "state_changes": self.changes.total(),

@@ -1,4 +1,4 @@
-"""What one info of an alert says to whoever reads it."""
+"""What one info of an alert says to its readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import lru_cache
 from alerting.domain.alert import Alert, Certainty, Info, ResponseType, Severity, Urgency
 from alerting.domain.language import primary
 
-#: An end that no time is given for is later than any that is.
+#: Stands for an end that is not stated; later than any other.
 NO_END = datetime.max.replace(tzinfo=UTC)
 
 _URGENCY = {
@@ -47,11 +47,14 @@ _MINUS = re.compile(r"(?<!\w)[-\u2212](?=\d)")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """rank, urgency, certainty: classes; 0 is the gravest, the most urgent, the surest.
+    """The content of an info in comparable form.
 
-    text: headline and guidance as they are read, without case, punctuation and layout. end: the
-    end that is named, to the minute. until: how long it is in force. onset: None where none is
-    named.
+    Attributes:
+        rank, urgency, certainty: Classes; 0 is the most severe, most urgent, most certain.
+        text: Headline and guidance without case, punctuation and layout.
+        end: The stated end, to the minute.
+        until: How long it is in force.
+        onset: None when none is stated.
     """
 
     sender: str
@@ -69,7 +72,7 @@ class Said:
 
     @property
     def words(self) -> tuple[object, ...]:
-        """Equal where a reader learns nothing else but times."""
+        """Equal when a reader learns nothing new except times."""
         return (
             self.sender,
             self.rank,
@@ -86,7 +89,7 @@ class Said:
         return self.responses & _MOVING
 
     def as_much_as(self, other: Said) -> bool:
-        """True where it is as grave and as urgent and asks for all that the other asks for."""
+        """True when it is as severe and urgent, and asks for all that the other asks for."""
         return (
             self.rank <= other.rank
             and self.urgency <= other.urgency
@@ -95,8 +98,11 @@ class Said:
 
 
 def said_by(alert: Alert, info: Info | None, *, default: timedelta) -> Said:
-    """What an alert says by one info; without one it is a notice. default: how long an info without
-    an end is in force."""
+    """What an alert says by one info; without an info it is a notice.
+
+    Args:
+        default: How long an info without an end is in force.
+    """
     sender = alert.sender.casefold()
     if info is None:
         until = alert.sent + default
@@ -107,7 +113,7 @@ def said_by(alert: Alert, info: Info | None, *, default: timedelta) -> Said:
     ending = _event_ending(info)
     stated = ending or info.expires
     if ending is None and stated is not None and info.onset is not None and stated <= info.onset:
-        stated = None  # a message that expires before its danger begins names no end of it
+        stated = None  # a message that expires before its danger begins does not state its end
     ends = [t for t in (ending, info.expires) if t is not None]
     return Said(
         sender=sender,
@@ -129,7 +135,7 @@ def said_by(alert: Alert, info: Info | None, *, default: timedelta) -> Said:
 
 
 def _event_ending(info: Info) -> datetime | None:
-    """`eventEndingTime`, where a sender says it apart from the end of the message."""
+    """`eventEndingTime`, if the sender states it apart from the end of the message."""
     for p in info.parameters:
         if p.name.casefold() == "eventendingtime":
             try:
@@ -141,7 +147,7 @@ def _event_ending(info: Info) -> datetime | None:
 
 
 class _Letters(dict[int, int | None]):
-    """Letters, marks and digits stay; what has no width goes; all else is a blank."""
+    """Keeps letters, marks and digits, drops what has no width, and turns the rest into blanks."""
 
     def __missing__(self, code: int) -> int | None:
         kind = unicodedata.category(chr(code))
@@ -155,7 +161,7 @@ _LETTERS = _Letters()
 
 @lru_cache(maxsize=8192)
 def plain(text: str | None) -> str:
-    """A text without case, punctuation, markup and layout; a sign before a number stays."""
+    """A text without case, punctuation, markup and layout; the sign of a number stays."""
     if not text:
         return ""
     text = _TAG.sub(" ", html.unescape(text))
