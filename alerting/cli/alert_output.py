@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from alerting.audience import FEW
 from alerting.bootstrap import Runtime
 from alerting.cli.transaction import acting
 from alerting.dispatch.intake.foresee import Hears
 from alerting.dispatch.intake.preview import preview
-from alerting.dispatch.intake.previewed import FEW, Preview, sentence
+from alerting.dispatch.intake.previewed import Preview, sentence
 from alerting.dispatch.status import AlertStatus, status
 from alerting.domain.alert import Scope
 from alerting.domain.alert_state import AlertState

@@ -13,7 +13,7 @@ from alerting.cli.transaction import do
 from alerting.store import audit_log as store
 from alerting.store.admin import audit_chain
 from alerting.store.admin.audit_chain import Head, Verified
-from alerting.store.alerts.stored_alerts import stored_alerts
+from alerting.store.alerts import stored_alerts
 from alerting.store.audit_log import Entry
 
 

@@ -13,7 +13,7 @@ from alerting.cli.common import shown
 from alerting.cli.transaction import actor, do
 from alerting.errors import WorkFailed
 from alerting.settings import settings
-from alerting.store import audit_log as audit
+from alerting.store import audit_log
 from alerting.store.admin import stored_alarms as alarm_store
 from alerting.store.admin.stored_alarms import Alarm
 from alerting.store.work.presence import DUTIES, on_duty, this_host
@@ -86,7 +86,7 @@ def close(alarm: int, as_json: bool) -> int:
     async def run(connection: AsyncConnection) -> Alarm:
         by = await actor(connection)
         found = await alarm_store.close_one(connection, alarm, by=by)
-        await audit.record(connection, by, "alarm.close", str(alarm))
+        await audit_log.record(connection, by, "alarm.close", str(alarm))
         return found
 
     found = do(run)

@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from alerting.store.presence import Presence
 from dispatch_harness import DispatchHarness, Recorder
 from typed import Shell
 
 from alerting.audience.importing import import_file
-from alerting.cli import follow
+from alerting.cli import alert_output
 from alerting.clock import SystemClock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.settings import Settings
 from alerting.store.db import Database
+from alerting.store.work.presence import Presence
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FLOOD = str(EXAMPLES / "flood.xml")
@@ -60,7 +60,7 @@ async def desk(
         {name: Recorder(name) for name in ("sms", "email", "push")},
         [],
     )
-    monkeypatch.setattr(follow, "PERIOD_S", 0.02)
+    monkeypatch.setattr(alert_output, "PERIOD_S", 0.02)
     shell = Shell(tmp_path, {"DATABASE_URL": database_url, "REDIS_URL": redis_url})
     yield Desk(shell, harness)
     await harness.close()

@@ -14,7 +14,7 @@ from alerting.cap import from_json, read, to_xml
 from alerting.dispatch.intake.submit import Submitted
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Severity
 from alerting.domain.principal import Principal, internal
-from alerting.store.alerts.stored_alerts import stored_alerts, stored_events
+from alerting.store.alerts import stored_alerts, stored_events
 from alerting.store.schema import citizen, place
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
