@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerting.api import (
-    alarms,
+    alarm_routes,
     alerts,
     audit,
     events,
@@ -69,7 +69,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
     )
     app.state.rates = Rates(settings)
     problems.install(app)
-    ours = (webhooks, alerts, alarms, events, silences, policy, audit, health, reference)
+    ours = (webhooks, alerts, alarm_routes, events, silences, policy, audit, health, reference)
     for router in (*(part.router for part in ours), *pages):
         app.include_router(router)
     app.add_middleware(webhooks.ReportsFirst)

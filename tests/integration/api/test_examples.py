@@ -185,7 +185,7 @@ async def problems(
         patched.setattr(rate, "_burst_s", -1.0)
         await story.ask(429, "GET", "/v1/alerts")
     with monkeypatch.context() as patched:
-        patched.setattr("alerting.api.alarms.alarms.open_alarms", lambda _: 1 / 0)
+        patched.setattr("alerting.api.alarm_routes.alarms.open_alarms", lambda _: 1 / 0)
         await story.ask(500, "GET", "/v1/alarms")
     with monkeypatch.context() as patched:
         patched.setattr(served.runtime.db, "_engine", lost(served))
