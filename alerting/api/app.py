@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerting.api import (
     alarm_routes,
-    alerts,
+    alert_routes,
     audit,
     events,
     health,
@@ -69,7 +69,17 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
     )
     app.state.rates = Rates(settings)
     problems.install(app)
-    ours = (webhooks, alerts, alarm_routes, events, silences, policy, audit, health, reference)
+    ours = (
+        webhooks,
+        alert_routes,
+        alarm_routes,
+        events,
+        silences,
+        policy,
+        audit,
+        health,
+        reference,
+    )
     for router in (*(part.router for part in ours), *pages):
         app.include_router(router)
     app.add_middleware(webhooks.ReportsFirst)
