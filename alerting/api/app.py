@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from alerting.api import (
     alarm_routes,
     alert_routes,
-    audit,
+    audit_routes,
     events,
     health,
     policy,
@@ -76,7 +76,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         events,
         silences,
         policy,
-        audit,
+        audit_routes,
         health,
         reference,
     )
