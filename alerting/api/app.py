@@ -16,7 +16,7 @@ from alerting.api import (
     alert_routes,
     audit_routes,
     event_routes,
-    health,
+    health_routes,
     policy,
     problems,
     reference,
@@ -77,7 +77,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         silences,
         policy,
         audit_routes,
-        health,
+        health_routes,
         reference,
     )
     for router in (*(part.router for part in ours), *pages):
