@@ -20,7 +20,7 @@ from alerting.api import (
     policy_routes,
     problems,
     reference,
-    silences,
+    silence_routes,
     webhooks,
 )
 from alerting.api.access import Rates
@@ -74,7 +74,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         alert_routes,
         alarm_routes,
         event_routes,
-        silences,
+        silence_routes,
         policy_routes,
         audit_routes,
         health_routes,
