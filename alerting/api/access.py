@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import QueryParams
 
-from alerting.api.rates import AtOnce, Rate, caller
+from alerting.api.rate_limits import AtOnce, Rate, caller
 from alerting.bootstrap import Runtime
 from alerting.errors import BadInput, NotAllowed
 from alerting.settings import Settings

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerting.api.problems import answer
-from alerting.api.rates import Rate, caller
+from alerting.api.rate_limits import Rate, caller
 from alerting.errors import AlertingError, BadInput, NotFound
 
 #: Largest body, in bytes, of a path without a limit of its own.

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from alerting.api.rates import network
+from alerting.api.rate_limits import network
 
 #: Seconds for the head of a request, from its first byte or from connecting; and the most bytes of
 #: head, trailers and chunk framing together.

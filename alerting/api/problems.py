@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from alerting.api.rates import Rate, TooMany, caller
+from alerting.api.rate_limits import Rate, TooMany, caller
 from alerting.bootstrap import Runtime
 from alerting.errors import RECORDED, AlertingError, Forbidden, NotMigrated, Unavailable
 from alerting.observe.logs import logger

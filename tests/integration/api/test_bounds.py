@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from alerting.api.access import Requires
 from alerting.api.bounds import USUAL_BYTES, Bounded
-from alerting.api.rates import Rate, TooMany, network
+from alerting.api.rate_limits import Rate, TooMany, network
 from alerting.domain.principal import RIGHTS, internal
 from alerting.store.admin import api_keys
 

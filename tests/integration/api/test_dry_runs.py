@@ -11,7 +11,7 @@ import pytest
 from served import Served
 from sqlalchemy import text
 
-from alerting.api.rates import Rate
+from alerting.api.rate_limits import Rate
 from alerting.domain.principal import internal
 from alerting.store.admin import api_keys
 
