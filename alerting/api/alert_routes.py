@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from alerting.api.access import Keyed, Rates, Requires, RuntimeDep
 from alerting.api.described import answers
 from alerting.api.models.explanation import WhyAnswer
-from alerting.api.models.preview import SubmissionPreview
+from alerting.api.models.preview_models import SubmissionPreview
 from alerting.api.models.progress import AlertPage, AlertProgress, DeliveryPage
 from alerting.api.models.submission import Cancellation, Submission
 from alerting.cap import from_json, to_xml
