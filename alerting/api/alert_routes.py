@@ -12,7 +12,7 @@ from alerting.api.described import answers
 from alerting.api.models.explanation import WhyAnswer
 from alerting.api.models.preview_models import SubmissionPreview
 from alerting.api.models.progress import AlertPage, AlertProgress, DeliveryPage
-from alerting.api.models.submission import Cancellation, Submission
+from alerting.api.models.submission_models import Cancellation, Submission
 from alerting.cap import from_json, to_xml
 from alerting.dispatch.evaluation.explain import explain
 from alerting.dispatch.intake.approve import approve as approve_alert

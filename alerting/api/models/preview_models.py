@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from alerting.api.models.submission import RepairMade
+from alerting.api.models.submission_models import RepairMade
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 
