@@ -11,7 +11,7 @@ import click
 
 from alerting.addresses import database_url
 from alerting.channels.email.bounce_report import MAX_BYTES
-from alerting.dispatch.bounces import receipt_of, return_addresses
+from alerting.dispatch.bounce_intake import receipt_of, return_addresses
 from alerting.errors import BadInput
 from alerting.observe.logs import configure, logger
 from alerting.settings import Settings, settings

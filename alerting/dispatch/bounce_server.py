@@ -12,7 +12,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from alerting.channels.email import bounce_report as bounces
 from alerting.channels.email.verp import Verp
-from alerting.dispatch.bounces import receipt_of
+from alerting.dispatch.bounce_intake import receipt_of
 from alerting.observe.logs import logger
 from alerting.store.ledger.receipt_intake import Intake
 

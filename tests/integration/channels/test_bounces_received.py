@@ -23,8 +23,8 @@ from alerting.channels.base import Outgoing, Rendering
 from alerting.channels.email.bounce_report import MAX_BYTES
 from alerting.channels.email.smtp_email import SmtpConfig, SmtpEmail
 from alerting.channels.email.verp import Verp
+from alerting.dispatch.bounce_intake import return_addresses
 from alerting.dispatch.bounce_server import receiving
-from alerting.dispatch.bounces import return_addresses
 from alerting.dispatch.receipts import apply_receipts
 from alerting.domain.lane import Lane
 from alerting.embedded.carriers.server import Where, serving
