@@ -21,7 +21,7 @@ from typing import Any
 
 from alerting.channels.base import Rendering
 from alerting.channels.render import render
-from alerting.dispatch.intake.notice import notice_of
+from alerting.dispatch.intake.cancel_notice import notice_of
 from alerting.domain.alert import (
     Alert,
     Area,

@@ -18,7 +18,7 @@ from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.evaluation.chunk_evaluator import ended_as
 from alerting.dispatch.intake.accept import accept, lock_submission
 from alerting.dispatch.intake.authority import authorise, authorise_end
-from alerting.dispatch.intake.notice import notice_of
+from alerting.dispatch.intake.cancel_notice import notice_of
 from alerting.dispatch.intake.repeats import repeated
 from alerting.dispatch.intake.submission import Request, Submitted, prepare
 from alerting.dispatch.intake.submit import read_one

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alerting.channels.text.phrases import phrases
-from alerting.dispatch.intake.notice import notice_of
+from alerting.dispatch.intake.cancel_notice import notice_of
 from alerting.domain.alert import Alert, Info, MsgType, ResponseType, Severity, Urgency
 from alerting.errors import BadInput
 

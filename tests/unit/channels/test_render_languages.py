@@ -13,7 +13,7 @@ from alerting.channels.render import render
 from alerting.channels.render_digest import Part, render_digest
 from alerting.channels.text.phrases import table
 from alerting.channels.text.texts import fold
-from alerting.dispatch.intake.notice import notice_of
+from alerting.dispatch.intake.cancel_notice import notice_of
 from alerting.domain.alert import Alert, Area, MsgType, ResponseType, Status
 from alerting.domain.segments import measure
 
