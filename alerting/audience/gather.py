@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.audience import cover
+from alerting.audience import h3_cover
 from alerting.audience.zones import Zones
 from alerting.domain.citizen import geocode_bit, place_bit
 from alerting.domain.geocode import KeyRange, ranges
@@ -77,7 +77,7 @@ class Hits:
 async def ground(driver: Driver, zones: Zones) -> Ground:
     """Where to look for the citizens of the zones."""
     widest_m = await candidates.widest_radius_m(driver)
-    lows, highs = cover.ranges(grown(zones.reach, widest_m))
+    lows, highs = h3_cover.ranges(grown(zones.reach, widest_m))
     meant: dict[KeyRange, int] = {}
     for code, no in zones.geocodes():
         for keys in ranges(code):

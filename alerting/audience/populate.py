@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from alerting.audience.cover import RESOLUTION
+from alerting.audience.h3_cover import RESOLUTION
 from alerting.audience.synthetic import CHANNELS, SHARES
 from alerting.audience.towns import found_towns
 from alerting.errors import Conflict

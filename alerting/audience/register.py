@@ -15,7 +15,7 @@ from functools import lru_cache
 from zoneinfo import available_timezones
 
 from alerting.audience.bad_row import BadRow
-from alerting.audience.cover import cell_of
+from alerting.audience.h3_cover import cell_of
 from alerting.channels import registry
 from alerting.channels.spec import BadAddress
 from alerting.domain.language import well_formed

@@ -12,7 +12,7 @@ from random import Random
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.audience import cover
+from alerting.audience import h3_cover
 from alerting.audience.find import recipients_of
 from alerting.audience.gather import Ground, ground, of_citizens
 from alerting.audience.zones import Zones
@@ -75,7 +75,7 @@ async def _by_place(
     """Citizens with a place near the areas, and how many each stands for."""
     met: set[int] = set()
     total = sum(high - low + 1 for low, high in zip(where.lows, where.highs, strict=True))
-    least = min(1.0, cover.CELL_SPAN * _CELLS / total) if total else 1.0
+    least = min(1.0, h3_cover.CELL_SPAN * _CELLS / total) if total else 1.0
     for share in sorted({max(share, least) for share in _SHARES}):
         ranges = thinned(where.lows, where.highs, share, dice)
         # Of very many, the first in a random order.

@@ -14,7 +14,7 @@ import numpy as np
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.audience.cover import cell_of
+from alerting.audience.h3_cover import cell_of
 from alerting.audience.towns import found_towns
 from alerting.store.citizens import citizen_rows
 from alerting.store.citizens.citizen_rows import Table

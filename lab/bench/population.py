@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting import examples
-from alerting.audience.cover import cells_of
+from alerting.audience.h3_cover import cells_of
 from alerting.cap import read, to_xml
 from alerting.dispatch.evaluation import policies
 from alerting.domain.alert import Area, Polygon, Severity

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sizes import size
 
-from alerting.audience.cover import cell_of
 from alerting.audience.find import count, find
+from alerting.audience.h3_cover import cell_of
 from alerting.domain.alert import (
     Alert,
     Area,

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from shapely import box
 
 from alerting.audience import populate as populating
-from alerting.audience.cover import cell_of
+from alerting.audience.h3_cover import cell_of
 from alerting.audience.populate import people
 from alerting.cli.citizen_commands import citizens
 from alerting.errors import AlertingError

@@ -12,7 +12,7 @@ from databases import emptying, with_dependents
 from dispatch_harness import DispatchHarness, Recorder
 from sizes import size
 
-from alerting.audience.cover import cell_of
+from alerting.audience.h3_cover import cell_of
 from alerting.cap import called_a_test, read, to_xml
 from alerting.dispatch.evaluation import policies
 from alerting.domain.alert import Alert, MsgType

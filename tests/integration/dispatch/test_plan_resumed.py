@@ -17,7 +17,7 @@ from sizes import size
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.audience.cover import cell_of
+from alerting.audience.h3_cover import cell_of
 from alerting.cap import from_json, read, to_xml
 from alerting.clock import ManualClock
 from alerting.dispatch.broker import WorkNotifier

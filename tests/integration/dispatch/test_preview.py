@@ -14,7 +14,7 @@ import pytest
 from dispatch_harness import DispatchHarness
 from sqlalchemy import delete, func, insert, select, text, update
 
-from alerting.audience.cover import cell_of
+from alerting.audience.h3_cover import cell_of
 from alerting.cap import read, to_xml
 from alerting.dispatch.evaluation import silences
 from alerting.dispatch.intake import foresee as foreseeing

@@ -9,7 +9,7 @@ import pytest
 from dispatch_harness import DispatchHarness
 from sqlalchemy import delete, select, update
 
-from alerting.audience.cover import cell_of
+from alerting.audience.h3_cover import cell_of
 from alerting.cap import from_json, read, to_xml
 from alerting.dispatch.intake.submit import Submitted
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Severity

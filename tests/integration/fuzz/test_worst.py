@@ -21,7 +21,7 @@ import shapely
 from sizes import size
 from worst import KINDS, MOST_BYTES, document
 
-from alerting.audience import cover
+from alerting.audience import h3_cover
 from alerting.audience.zones import Zones
 from alerting.cap import from_json, read, to_json
 from alerting.channels.render import render
@@ -70,7 +70,7 @@ def succession(alert: Alert) -> None:
 
 def planning(alert: Alert) -> None:
     zones = Zones(from_json(to_json(alert)))
-    cover.ranges(grown(zones.reach, 500.0))
+    h3_cover.ranges(grown(zones.reach, 500.0))
     zones.geocodes()
 
 

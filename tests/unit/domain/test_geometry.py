@@ -8,7 +8,7 @@ import shapely
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from alerting.audience import cover
+from alerting.audience import h3_cover
 from alerting.domain.geometry import (
     circle_shape,
     distance_km,
@@ -25,8 +25,8 @@ def holds(shape: shapely.Geometry, lat: float, lon: float) -> bool:
 
 
 def covered(shape: shapely.Geometry, lat: float, lon: float) -> bool:
-    cell = cover.cell_of(lat, lon)
-    return any(low <= cell <= high for low, high in zip(*cover.ranges(shape), strict=True))
+    cell = h3_cover.cell_of(lat, lon)
+    return any(low <= cell <= high for low, high in zip(*h3_cover.ranges(shape), strict=True))
 
 
 SQUARE = [(0.0, 0.0), (0.0, 2.0), (2.0, 2.0), (2.0, 0.0), (0.0, 0.0)]
@@ -129,10 +129,10 @@ def test_cover_misses_nobody(
 
     points = [place(p) for p in ring]
     shape = ring_shape([*points, points[0]])
-    lows, highs = cover.ranges(shape)
+    lows, highs = h3_cover.ranges(shape)
     for lat, lon in [*map(place, probes), *points]:
         if holds(shape, lat, lon):
-            cell = cover.cell_of(lat, lon)
+            cell = h3_cover.cell_of(lat, lon)
             assert any(low <= cell <= high for low, high in zip(lows, highs, strict=True))
 
 
