@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alerting.channels.text import times
+from alerting.channels.text import local_times
 from alerting.channels.text.phrases import Phrases, phrases
 from alerting.channels.text.sentences import danger_first
 from alerting.channels.text.texts import clean, one_line
@@ -70,12 +70,12 @@ class Content:
         """`Valid until 18:00`; empty where nobody says when."""
         if self.until is None:
             return ""
-        time = times.short(self.until, self.locale, seen_from=self.sent, zone=self.zone)
+        time = local_times.short(self.until, self.locale, seen_from=self.sent, zone=self.zone)
         return self.words.until.format(time=time)
 
     def full_time(self, phrase: str, at: datetime) -> str:
         """A phrase with its time in full."""
-        return phrase.format(time=times.full(at, self.locale, zone=self.zone))
+        return phrase.format(time=local_times.full(at, self.locale, zone=self.zone))
 
     @property
     def sender_in_title(self) -> bool:
@@ -150,7 +150,7 @@ def gather(
     return Content(
         words=words,
         locale=language if understood else words.language,
-        zone=times.zone_of(time_zone),
+        zone=local_times.zone_of(time_zone),
         text_language=text_language if well_formed(text_language) else words.language,
         over=over,
         drill=drill,

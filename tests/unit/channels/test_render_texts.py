@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerting.channels.text.local_times import full, offset, short
 from alerting.channels.text.phrases import table
 from alerting.channels.text.sentences import danger_first, sentences
 from alerting.channels.text.texts import LEAVE_MARK, MOST_CHARACTERS, clean, clip, fold, one_line
-from alerting.channels.text.times import full, offset, short
 
 
 @pytest.mark.parametrize(

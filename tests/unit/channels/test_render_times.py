@@ -10,7 +10,7 @@ from render_examples import ALERT, INFO, LINK, SENT, alert
 
 from alerting.cap import read
 from alerting.channels.render import render
-from alerting.channels.text.times import full, short, zone_of
+from alerting.channels.text.local_times import full, short, zone_of
 from alerting.domain.alert import Alert, NamedValue
 from alerting.domain.retime import sent_now
 
