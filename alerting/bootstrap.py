@@ -171,7 +171,7 @@ class Runtime:
     def evaluator(self, policies: PolicyCache, budget: Budget) -> ChunkEvaluator:
         """Evaluates chunks with the citizens' budgets that all workers share."""
         from alerting.dispatch.evaluation.chunk_evaluator import ChunkEvaluator
-        from alerting.throttle.budget.memory import MemoryBudget
+        from alerting.throttle.budget.memory_budget import MemoryBudget
 
         return ChunkEvaluator(
             self.db,

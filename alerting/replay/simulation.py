@@ -31,7 +31,7 @@ from alerting.replay.result import Figures, Result, judge_grouping
 from alerting.replay.trace import Played, Refused, Trace
 from alerting.replay.waiting import Due, Pending, Waiting, select_pending
 from alerting.throttle.assess import Assessment
-from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.budget.memory_budget import MemoryBudget
 from alerting.throttle.evaluator import AlertEvaluator, Evaluated, Subject, limits_of
 from alerting.throttle.phase import Phase
 from alerting.throttle.policy.parse import Policy

@@ -50,7 +50,7 @@ from alerting.store.schema import outbox
 from alerting.store.work import queues
 from alerting.store.work.outbox import PLAN, Work
 from alerting.throttle.budget import Budget
-from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.budget.memory_budget import MemoryBudget
 
 
 @dataclass

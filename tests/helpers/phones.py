@@ -19,7 +19,7 @@ from alerting.providers.failover import Routes
 from alerting.providers.rate.limiter import RateLimiter
 from alerting.providers.rate.memory import MemoryRateStore
 from alerting.providers.rate.senders import SenderRates
-from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.budget.memory_budget import MemoryBudget
 
 
 class Phones:

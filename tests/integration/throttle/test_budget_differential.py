@@ -13,7 +13,7 @@ from sizes import size
 from alerting.domain.alert import Severity
 from alerting.embedded.engines import Engines
 from alerting.throttle.budget import Ask, ClassLimit, Limits
-from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.budget.memory_budget import MemoryBudget
 from alerting.throttle.budget.redis import RedisBudget, connect
 
 

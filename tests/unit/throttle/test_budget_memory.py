@@ -11,7 +11,7 @@ from sizes import size
 
 from alerting.domain.alert import Severity
 from alerting.throttle.budget import BUCKET
-from alerting.throttle.budget.memory import MemoryBudget
+from alerting.throttle.budget.memory_budget import MemoryBudget
 
 
 def test_memory_keeps_no_more_than_two_days() -> None:
