@@ -221,7 +221,7 @@ class Runtime:
         from alerting.providers.rate.limiter import RateLimiter
         from alerting.providers.rate.redis import RedisRateStore
         from alerting.providers.rate.senders import SenderRates
-        from alerting.throttle.budget.redis import connect
+        from alerting.throttle.budget.redis_budget import connect
 
         async with AsyncExitStack() as stack:
             alarms = Alarms(self.db)

@@ -20,7 +20,7 @@ from alerting.observe.tracing import traced
 from alerting.settings import Settings
 from alerting.store.work.presence import Presence
 from alerting.throttle.budget import Answer, Ask, Budget, Limits
-from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.redis_budget import RedisBudget, connect
 
 
 class CountedBudget(Budget):

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from alerting.domain.alert import Severity
 from alerting.throttle.budget import Answer, Ask, Budget, ClassLimit, Limits, Window
 from alerting.throttle.budget.memory_budget import MemoryBudget
-from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.redis_budget import RedisBudget, connect
 
 #: 10 minutes between any two; 6 Moderate, 3 Minor and 1 routine a day.
 LIMITS = Limits(600, ClassLimit(1, 6), ClassLimit(1, 3), ClassLimit(1, 1))

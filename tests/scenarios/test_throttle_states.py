@@ -52,7 +52,7 @@ from alerting.store.citizens import directory
 from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import Database, raw
 from alerting.store.schema import address, citizen
-from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.redis_budget import RedisBudget, connect
 
 EMPTIED = with_dependents("citizen", "alert", "delivery", "digest_item", "roster", "suppression")
 START = datetime(2026, 11, 24, 19, tzinfo=UTC)

@@ -21,7 +21,7 @@ from redis import Redis
 from alerting.domain.alert import Severity
 from alerting.embedded.wait import until
 from alerting.throttle.budget import BUCKET, Ask, ClassLimit, Limits
-from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.redis_budget import RedisBudget, connect
 from alerting.throttle.budget.wire import EPOCH, SHARD
 from lab.bench.report import Options, Report, Table, Target
 from lab.bench.stubs.server import Server, Work, server

@@ -35,7 +35,7 @@ from alerting.settings import Settings
 from alerting.store.ledger import delivery_queries, receipt_intake
 from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import outbox
-from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.redis_budget import RedisBudget, connect
 
 #: A subscription that its own keys can never work for: the adapter says so and calls nobody.
 DEAD = '{"endpoint": "https://push.example.org/x", "keys": {"p256dh": "p", "auth": "a"}}'

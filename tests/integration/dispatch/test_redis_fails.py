@@ -22,7 +22,7 @@ from alerting.domain.principal import internal
 from alerting.embedded import redis as embedded
 from alerting.store.alerts import stored_alerts
 from alerting.throttle.budget import Answer, Ask, Limits
-from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.redis_budget import RedisBudget, connect
 
 TIMEOUT_S = 0.05
 FOR_EVER_S = 3600.0

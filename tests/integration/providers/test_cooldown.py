@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from alerting.errors import Unavailable
 from alerting.providers.cooldown import CooldownStore
-from alerting.throttle.budget.redis import connect
+from alerting.throttle.budget.redis_budget import connect
 
 
 @pytest.fixture

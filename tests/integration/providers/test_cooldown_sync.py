@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from alerting.errors import Unavailable
 from alerting.providers.breaker import FRESH_S, Breaker, Ending, Limits, State
 from alerting.providers.cooldown import CooldownStore, CooldownSync
-from alerting.throttle.budget.redis import connect
+from alerting.throttle.budget.redis_budget import connect
 
 LIMITS = Limits(cooldown_s=20)
 

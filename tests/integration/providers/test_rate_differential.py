@@ -14,7 +14,7 @@ from alerting.embedded.engines import Engines
 from alerting.providers.rate.contract import Rate
 from alerting.providers.rate.memory import MemoryRateStore
 from alerting.providers.rate.redis import RedisRateStore
-from alerting.throttle.budget.redis import connect
+from alerting.throttle.budget.redis_budget import connect
 
 
 @dataclass

@@ -23,7 +23,7 @@ from alerting.providers.rate import redis as rate_redis
 from alerting.providers.rate.contract import HEADROOM, MICRO, Grant, Rate
 from alerting.providers.rate.limiter import RateLimiter
 from alerting.providers.rate.redis import RedisRateStore
-from alerting.throttle.budget.redis import connect
+from alerting.throttle.budget.redis_budget import connect
 
 RATE = Rate(1_000)
 EXTREME, ROUTINE = Lane.EXTREME, Lane.ROUTINE

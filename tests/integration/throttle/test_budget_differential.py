@@ -14,7 +14,7 @@ from alerting.domain.alert import Severity
 from alerting.embedded.engines import Engines
 from alerting.throttle.budget import Ask, ClassLimit, Limits
 from alerting.throttle.budget.memory_budget import MemoryBudget
-from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.redis_budget import RedisBudget, connect
 
 
 @dataclass(frozen=True)

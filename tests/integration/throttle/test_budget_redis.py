@@ -30,7 +30,7 @@ from alerting.embedded import redis
 from alerting.embedded.redis import Redis as Server
 from alerting.errors import Unavailable
 from alerting.throttle.budget import Ask
-from alerting.throttle.budget.redis import RedisBudget, connect
+from alerting.throttle.budget.redis_budget import RedisBudget, connect
 from alerting.throttle.budget.wire import CALL, SPANS, plan
 
 #: Longer than any test lasts.
