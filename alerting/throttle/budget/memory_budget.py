@@ -22,7 +22,7 @@ from alerting.throttle.budget import (
     Limits,
     class_of,
 )
-from alerting.throttle.budget.rules import ADMIT, RECORD_BYTES, UNTOUCHED, Rules, paid_off_at
+from alerting.throttle.budget.budget_rules import ADMIT, RECORD_BYTES, UNTOUCHED, Rules, paid_off_at
 from alerting.throttle.budget.wire import answer_of
 
 #: Expired entries are kept for this much longer, so that a clock that steps back still finds them.
