@@ -10,14 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from alerting.throttle.policy.errors import (
-    PolicyRefused,
-    Problem,
-    key_lines,
-    line_of,
-    problems_of,
-    read_toml,
-)
 from alerting.throttle.policy.model import (
     DAY_S,
     Allowance,
@@ -27,6 +19,14 @@ from alerting.throttle.policy.model import (
     Rates,
     policy_type,
     within,
+)
+from alerting.throttle.policy.policy_errors import (
+    PolicyRefused,
+    Problem,
+    key_lines,
+    line_of,
+    problems_of,
+    read_toml,
 )
 
 __all__ = [

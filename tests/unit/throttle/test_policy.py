@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.errors import BadInput
-from alerting.throttle.policy.errors import key_lines
 from alerting.throttle.policy.model import Policy, bounds, field_at, keys_of
 from alerting.throttle.policy.parse import (
     PolicyRefused,
@@ -18,6 +17,7 @@ from alerting.throttle.policy.parse import (
     old_words,
     parse_policy,
 )
+from alerting.throttle.policy.policy_errors import key_lines
 
 #: As it is with the channels of the default file.
 POLICY = type(default_policy())
