@@ -40,7 +40,7 @@ from alerting.domain.principal import internal
 from alerting.providers.breaker import Limits
 from alerting.providers.failover import Routes
 from alerting.providers.rate.limiter import RateLimiter
-from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.memory_rates import MemoryRateStore
 from alerting.providers.rate.senders import SenderRates
 from alerting.settings import Settings
 from alerting.store.alerts import stored_alerts

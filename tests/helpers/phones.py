@@ -17,7 +17,7 @@ from alerting.dispatch.rates import by_policy
 from alerting.domain.lane import Lane
 from alerting.providers.failover import Routes
 from alerting.providers.rate.limiter import RateLimiter
-from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.memory_rates import MemoryRateStore
 from alerting.providers.rate.senders import SenderRates
 from alerting.throttle.budget.memory_budget import MemoryBudget
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from alerting.domain.lane import Lane
 from alerting.providers.rate.contract import Grant, Rate
 from alerting.providers.rate.limiter import RateLimiter
-from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.memory_rates import MemoryRateStore
 
 T = TypeVar("T")
 

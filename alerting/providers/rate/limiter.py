@@ -20,7 +20,7 @@ from alerting.domain.lane import Lane
 from alerting.errors import Unavailable
 from alerting.observe.logs import logger
 from alerting.providers.rate.contract import HIGH, Grant, Rate, RateStore
-from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.memory_rates import MemoryRateStore
 
 log = logger(__name__)
 

@@ -12,7 +12,7 @@ from sizes import size
 from alerting.domain.lane import Lane
 from alerting.embedded.engines import Engines
 from alerting.providers.rate.contract import Rate
-from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.memory_rates import MemoryRateStore
 from alerting.providers.rate.redis import RedisRateStore
 from alerting.throttle.budget.redis_budget import connect
 

@@ -13,7 +13,7 @@ from alerting.domain.lane import Lane
 from alerting.errors import Unavailable
 from alerting.providers.rate.contract import HEADROOM, Grant, Rate
 from alerting.providers.rate.limiter import ALONE_SHARE, TIMEOUT_HIGH_S, RateLimiter
-from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.memory_rates import MemoryRateStore
 
 RATE = Rate(100)
 

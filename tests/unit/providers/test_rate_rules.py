@@ -17,7 +17,7 @@ from alerting.providers.rate.contract import (
     Grant,
     Rate,
 )
-from alerting.providers.rate.memory import MemoryRateStore
+from alerting.providers.rate.memory_rates import MemoryRateStore
 
 RATE = Rate(1_000)
 
