@@ -219,7 +219,7 @@ class Runtime:
         from alerting.providers.failover import Routes
         from alerting.providers.penalty import REVIEW_EVERY_S, Penalties
         from alerting.providers.rate.limiter import RateLimiter
-        from alerting.providers.rate.redis import RedisRateStore
+        from alerting.providers.rate.redis_rates import RedisRateStore
         from alerting.providers.rate.senders import SenderRates
         from alerting.throttle.budget.redis_budget import connect
 

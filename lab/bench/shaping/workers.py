@@ -14,7 +14,7 @@ import uvloop
 from alerting.domain.lane import Lane
 from alerting.providers.rate.contract import Rate
 from alerting.providers.rate.limiter import RateLimiter
-from alerting.providers.rate.redis import RedisRateStore
+from alerting.providers.rate.redis_rates import RedisRateStore
 from alerting.throttle.budget.redis_budget import connect
 from lab.bench.shaping.sink import ANSWER, ASK
 from lab.bench.stubs.server import for_limits

@@ -13,7 +13,7 @@ from alerting.domain.lane import Lane
 from alerting.embedded.engines import Engines
 from alerting.providers.rate.contract import Rate
 from alerting.providers.rate.memory_rates import MemoryRateStore
-from alerting.providers.rate.redis import RedisRateStore
+from alerting.providers.rate.redis_rates import RedisRateStore
 from alerting.throttle.budget.redis_budget import connect
 
 

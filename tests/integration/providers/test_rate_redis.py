@@ -19,10 +19,10 @@ from alerting.domain.lane import Lane
 from alerting.embedded import redis
 from alerting.embedded.redis import Redis as Server
 from alerting.errors import Unavailable
-from alerting.providers.rate import redis as rate_redis
+from alerting.providers.rate import redis_rates as rate_redis
 from alerting.providers.rate.contract import HEADROOM, MICRO, Grant, Rate
 from alerting.providers.rate.limiter import RateLimiter
-from alerting.providers.rate.redis import RedisRateStore
+from alerting.providers.rate.redis_rates import RedisRateStore
 from alerting.throttle.budget.redis_budget import connect
 
 RATE = Rate(1_000)
