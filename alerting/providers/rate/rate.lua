@@ -1,6 +1,6 @@
 -- A provider's rate, shared by all workers: one reservation, or one report, atomically.
 --
--- The rules are those of memory.py, checked by a differential test; contract.py explains the
+-- The rules are those of memory_rates.py, checked by a differential test; contract.py explains the
 -- constants. A call that is retried because its reply was lost reserves twice: capacity is lost,
 -- and the rate is kept.
 --
