@@ -139,4 +139,4 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("alert.html")
+    return environment.get_template("alert_mail.html")
