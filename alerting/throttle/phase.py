@@ -17,9 +17,8 @@ from alerting.domain.alert import (
 )
 from alerting.domain.info_selection import info_for
 from alerting.domain.language import primary
-from alerting.throttle.events.canon import text_hash
 from alerting.throttle.hazard import hazard_of
-from alerting.throttle.reading import words_read
+from alerting.throttle.reading import text_hash, words_read
 
 #: Responses that ask nothing of a citizen.
 _IDLE = frozenset({ResponseType.NONE, ResponseType.ALL_CLEAR})
