@@ -65,8 +65,10 @@ class Bar:
 
 
 async def follow(db: Database, alert_id: UUID, *, quiet: bool = False) -> AlertStatus:
-    """Wait until the alert's deliveries are final, it is held, or no worker runs that could
-    continue it; a bar on a terminal shows the progress."""
+    """Wait until the deliveries are final, the alert is held, or no worker can continue it.
+
+    A bar on a terminal shows the progress.
+    """
     alone = 0
     with Bar(quiet=quiet) as bar:
         while True:

@@ -19,7 +19,7 @@ from alerting.store.audit_log import Entry
 
 @click.group()
 def audit() -> None:
-    """Who did what to what."""
+    """Show who did what, and whether the record was changed."""
 
 
 @audit.command("list")

@@ -1,4 +1,4 @@
-"""`alerting cap`: look at CAP documents without sending anything."""
+"""`alerting cap`: check and write CAP documents without sending anything."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Checked:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """One file: what it held, or why it could not be read."""
+    """One file: its alerts, or why it could not be read."""
 
     file: str
     reading: Reading | None

@@ -1,5 +1,4 @@
-"""`alerting cap new`: write a CAP document to review and submit, with the error-prone parts filled
-in."""
+"""`alerting cap new`: write a CAP document to review and submit."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from alerting.store.db import Database
 
 @click.group()
 def citizens() -> None:
-    """The directory of citizens."""
+    """Manage the directory of citizens."""
 
 
 @citizens.command("import")
@@ -68,8 +68,7 @@ def import_(file: Path, errors: Path | None, dry_run: bool, as_json: bool) -> in
 @click.argument("ref")
 @common.as_json
 def show(ref: str, as_json: bool) -> int:
-    """Show how the citizen with the register's key REF is reached, and which addresses cannot be
-    used.
+    """Show how the citizen REF (their register key) is reached, and which addresses are unusable.
 
     Endpoints are masked. The audit log records who looked.
     """

@@ -31,7 +31,7 @@ def span(text: str) -> timedelta:
     """A duration like 90m, 2h or 3d.
 
     Raises:
-        BadInput
+        BadInput: When it is none.
     """
     found = re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII)
     if found is None:
@@ -40,10 +40,10 @@ def span(text: str) -> timedelta:
 
 
 def instant(text: str, option: str) -> datetime:
-    """The time with its offset given to `option`.
+    """The time, with its offset, given to `option`.
 
     Raises:
-        BadInput
+        BadInput: When it is none.
     """
     try:
         at = datetime.fromisoformat(text)

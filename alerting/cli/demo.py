@@ -1,4 +1,4 @@
-"""`alerting demo`: the whole way of an alert on this machine, in under a minute."""
+"""`alerting demo`: an alert from submission to delivery on this machine, in under a minute."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ from alerting.settings import Settings, settings
 @common.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Show the processes' own lines.")
 def demo(citizens: int, seed: int, alert: Path, as_json: bool, verbose: bool) -> int:
-    """Send an example alert to synthetic citizens over stand-in carriers and judge the result.
+    """Send an example alert to synthetic citizens over stand-in carriers and check the result.
 
-    Starts everything on engines of its own below var/demo, and ends it again. Exits 0 when every
-    citizen in the area, and nobody else, was told exactly once by the carriers' own logs.
+    Starts everything on engines of its own below var/demo, and stops it again. The exit code is 0
+    when, by the carriers' own logs, every citizen in the area and nobody else was notified exactly
+    once.
     """
     try:
         example = alert.read_bytes()
@@ -44,7 +45,7 @@ def demo(citizens: int, seed: int, alert: Path, as_json: bool, verbose: bool) ->
     own = settings()
     config = demo_settings(own)
     configure("INFO" if verbose else "ERROR", own.log_format)
-    # Every run starts from nothing: what an earlier one left would be sent again.
+    # Every run starts from nothing: what an earlier run left would be sent again.
     shutil.rmtree(config.var, ignore_errors=True)
     result = asyncio.run(
         _demo(config, example, citizens=citizens, seed=seed, as_json=as_json, verbose=verbose)

@@ -14,12 +14,12 @@ from alerting.store.citizens import roster_rows as store
 
 @click.group()
 def drill() -> None:
-    """Drills: alerts that are not real, and who takes part in them."""
+    """Manage drills, alerts that are not real, and who takes part in them."""
 
 
 @drill.group()
 def roster() -> None:
-    """Rosters: the only people that an exercise or test reaches, each by their own consent."""
+    """Manage rosters: a drill reaches only their members, each with their own consent."""
 
 
 @roster.command()

@@ -61,7 +61,7 @@ def alive(duties: tuple[str, ...]) -> int:
 @common.as_json
 @click.pass_context
 def alarms(context: click.Context, as_json: bool) -> int:
-    """Show what is wrong now. Exits 1 while anything is."""
+    """Show what is wrong now. The exit code is 1 while anything is."""
     if context.invoked_subcommand is not None:
         return 0
     found = do(alarm_store.open_alarms)

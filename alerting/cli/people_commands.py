@@ -59,7 +59,7 @@ def read_area(file: str | None) -> BaseGeometry | None:
     """The area in a GeoJSON file.
 
     Raises:
-        BadInput
+        BadInput: When the file cannot be read or holds no area.
     """
     if file is None:
         return None

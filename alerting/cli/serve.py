@@ -134,7 +134,7 @@ async def _keep_pruned(runtime: Runtime, days: int) -> None:
 
 
 async def _keep_stop_list(runtime: Runtime, path: str) -> None:
-    """Write the stop list, at most a second after somebody says stop."""
+    """Write the stop list, at most a second after somebody unsubscribes."""
     if not path:
         return
     stop_list = StopList(runtime.db, Path(path))

@@ -1,4 +1,4 @@
-"""`alerting event` and `alerting silence`: what coordinators tell the throttle."""
+"""`alerting event` and `alerting silence`: what coordinators decide about the throttle."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def event() -> None:
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
 @common.as_json
 def questions(limit: int, as_json: bool) -> int:
-    """Show open questions about events; until they are answered nothing is withheld because of
-    them."""
+    """Show open questions about events; until they are answered they withhold nothing."""
     found = do(lambda c: stored_events.open_questions(c, limit=limit))
     if as_json:
         rows = [asdict(q) for q in found]

@@ -75,7 +75,8 @@ def do_as(right: str, work: Callable[[AsyncConnection, Principal], Awaitable[T]]
     """Run `work` in one transaction, as the acting principal.
 
     Raises:
-        NotAllowed: ; Forbidden without `right`.
+        NotAllowed: When nobody is identified.
+        Forbidden: Without `right`.
     """
 
     async def run(connection: AsyncConnection) -> T:

@@ -72,7 +72,7 @@ async def _up(config: Settings) -> None:
 
 
 async def _first_person(config: Settings) -> None:
-    """When there is no person yet, make the user who starts the system one with every right."""
+    """Make the user who starts the system a person with every right, if there is no person yet."""
     uid = os.getuid()
     db = Database(database_url(config))
     try:
@@ -98,11 +98,13 @@ def phones_url(config: Settings) -> str:
 
 @asynccontextmanager
 async def running(config: Settings, *, quiet: bool = False) -> AsyncIterator[Supervisor]:
-    """Start everything and run the block when it is ready; stop everything, engines last,
-    afterwards.
+    """Start everything, run the block when it is ready, and stop everything, engines last.
 
-    Raises BadInput before anything starts when a port is taken, another process has the folder or
-    an engine is not installed, Unavailable when something does not become ready.
+    Raises:
+        BadInput: Before anything starts, when a port is taken, another process uses the folder or
+        an
+            engine is not installed.
+        Unavailable: When something does not become ready.
     """
     engines.require(with_postgres=config.embedded_database, with_redis=config.embedded_redis)
     _check_ports(config)

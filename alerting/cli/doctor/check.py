@@ -17,8 +17,12 @@ ANSWER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of one check. When it is not good, a part needed for sending fails and `remedy`
-    says what to do; with a good result the remedy is advice."""
+    """The result of one check.
+
+    Attributes:
+        good: False when a part needed for sending fails.
+        remedy: What to do about a failure; with a good result, advice.
+    """
 
     name: str
     good: bool

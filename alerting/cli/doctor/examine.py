@@ -33,8 +33,7 @@ _ASKED: dict[str, Asked] = {
 
 
 async def examine(config: Settings) -> list[Check]:
-    """Run every check. A check that depends on a failed one is skipped: a cause is reported
-    once."""
+    """Run every check; one that depends on a failed one is skipped, so one cause is named once."""
     checks = [Check("python", True, platform.python_version())]
     if config.embedded_database:
         checks.append(await look("embedded PostgreSQL", _path(postgres.binaries)))
@@ -44,7 +43,7 @@ async def examine(config: Settings) -> list[Check]:
         idle = f"none runs on {config.var}/"
         checks.append(Check("engines", True, idle, "`alerting up` starts them."))
         checks += services.ports(config)
-        # Nothing of the sandbox works without them.
+        # Nothing of the sandbox works without the engines.
         return checks + (await _carriers(config, None, idle=True))
     database, redis = await asyncio.gather(_database(config), _redis(config))
     vapid = await _vapid(config) if database[0].good else None

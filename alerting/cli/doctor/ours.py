@@ -1,4 +1,4 @@
-"""What the database says about this installation: who works, who may act, what is open."""
+"""What the database says about this installation: duties, keys, backups, alarms and rosters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from alerting.store.work.presence import DUTIES, SCHEDULER, OnDuty, on_duty
 
 
 async def workers(connection: AsyncConnection) -> str:
-    """Raise AlertingError when a lane has no worker, or no maintenance runs."""
+    """Name the processes on duty.
+
+    Raises:
+        AlertingError: When a lane has no worker, or no maintenance runs.
+    """
     found = await on_duty(connection)
     missing = [duty for duty in DUTIES if not any(f.duty == duty for f in found)]
     if not missing:
@@ -73,7 +77,7 @@ async def alarms(connection: AsyncConnection) -> str:
 
 
 async def drills(connection: AsyncConnection) -> str | Note:
-    """A note, not a fault: groups that an older version used for drills are no rosters."""
+    """Count rosters; a note if an older version used groups of the register for drills."""
     count = len(await roster_rows.names(connection))
     if await roster_rows.only_groups(connection):
         return Note(

@@ -45,7 +45,12 @@ _OFF_S = 2.0
 
 
 async def database(connection: AsyncConnection) -> str | Note:
-    """Raises Unavailable where the schema is not one that this version works with."""
+    """Ask PostgreSQL for its version and schema.
+
+    Raises:
+        AlertingError: When the schema is not one that this version works with, or the server is too
+            old.
+    """
     driver = await raw(connection)
     await revision.refuse_older(driver)
     there = await connection.run_sync(current)
@@ -122,7 +127,7 @@ def _broker(url: str) -> str:
 
 
 def ports(config: Settings) -> list[Check]:
-    """Whether the ports of `alerting up` are free."""
+    """Check that the ports of `alerting up` are free."""
     wanted = {"ALERTING_PORT": config.port}
     if config.carriers == "sandbox":
         wanted["ALERTING_SANDBOX_PORT"] = config.sandbox_port
@@ -141,7 +146,7 @@ def _free(name: str, host: str, port: int) -> Check:
 
 
 def looks(config: Settings, sandbox: Sandbox | None, vapid: bytes | None) -> dict[str, Look]:
-    """What to check, by name.
+    """The checks of the providers and the public address, by name.
 
     Args:
         sandbox: The stand-in carriers, when those are used.
@@ -186,8 +191,7 @@ async def _carriers(config: Settings) -> str | Note:
 
 
 async def _public_address(config: Settings) -> str | Note:
-    """The address where citizens and Twilio connect. It may be out of reach from here all the
-    same."""
+    """Ask the address where citizens and Twilio connect; it may be unreachable from here only."""
     url = config.public_url
     if on_loopback(urlsplit(url).hostname or ""):
         return Note(url, "Nobody else reaches this machine by that name.")

@@ -25,17 +25,20 @@ _TEXT = (
     "to do. TEST."
 )
 
-#: No provider keeps it longer.
+#: How long a provider may keep it.
 _VALID = timedelta(minutes=10)
 
 
 async def send_test(config: Settings, address: str) -> str:
-    """Send one message, marked as a test, to a phone number or mail address.
+    """Send one message, marked as a test, to a phone number or email address; return the answer.
 
     It goes by the channel's first provider, as an alert would, and is in no alert's ledger; the
-    audit log records who sent it and by which provider. Returns the provider's answer. Raises
-    BadInput for an address of neither kind, one whose owner said stop or a channel without
-    settings; WorkFailed when the provider did not accept it.
+    audit log records who sent it and by which provider.
+
+    Raises:
+        BadInput: For an address of neither kind, one whose owner unsubscribed, or a channel without
+            settings.
+        WorkFailed: When the provider did not accept it.
     """
     channel, endpoint = _reached_by(address)
     async with Runtime.open(config) as runtime:
@@ -77,7 +80,11 @@ async def _refuse_stopped(connection: AsyncConnection, endpoint: Endpoint) -> No
 
 
 def _reached_by(address: str) -> tuple[str, str]:
-    """The channel whose address a person typed, and its endpoint. Raises BadInput."""
+    """The channel that an address typed by a person belongs to, and its endpoint.
+
+    Raises:
+        BadInput: When it belongs to none.
+    """
     for spec in registry.specs():
         if spec.is_typed_as is not None and spec.is_typed_as(address):
             try:
