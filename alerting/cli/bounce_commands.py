@@ -11,8 +11,8 @@ import click
 
 from alerting.addresses import database_url
 from alerting.channels.email.bounce_report import MAX_BYTES
+from alerting.cli.common import listen
 from alerting.dispatch.bounce_intake import receipt_of, return_addresses
-from alerting.errors import BadInput
 from alerting.observe.logs import configure, logger
 from alerting.settings import Settings, settings
 from alerting.store.db import Database
@@ -41,7 +41,7 @@ def serve() -> int:
     configure(config.log_level, config.log_format)
     import uvloop
 
-    with _listen(config) as listener:
+    with listen(config.bounce_host, config.bounce_port, "ALERTING_BOUNCE_PORT") as listener:
         uvloop.run(_serve(config, listener))
     return 0
 
@@ -93,19 +93,3 @@ async def _pipe(config: Settings, recipient: str, mail: bytes) -> int:
         return 0
     finally:
         await db.close()
-
-
-def _listen(config: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.bounce_host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((config.bounce_host, config.bounce_port))
-    except OSError as e:
-        listener.close()
-        raise BadInput(
-            f"Port {config.bounce_port} on {config.bounce_host} cannot be used: {e.strerror}.",
-            remedy="Stop what listens there, or set ALERTING_BOUNCE_PORT to another port.",
-        ) from e
-    listener.setblocking(False)
-    return listener

@@ -1,8 +1,9 @@
-"""Options, times, durations and the progress bar that all commands share."""
+"""Options, times, durations, sockets and the progress bar that all commands share."""
 
 from __future__ import annotations
 
 import re
+import socket
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -60,6 +61,29 @@ def instant(text: str, option: str) -> datetime:
 def shown(at: datetime) -> str:
     """An instant to the minute, with its time zone."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def listen(host: str, port: int, setting: str) -> socket.socket:
+    """A socket bound to this address, which does not block.
+
+    Args:
+        setting: The name of the setting that gives the port.
+
+    Raises:
+        BadInput: When the address cannot be used.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as e:
+        listener.close()
+        raise BadInput(
+            f"Port {port} on {host} cannot be used: {e.strerror}.",
+            remedy=f"Stop what listens there, or set {setting} to another port.",
+        ) from e
+    listener.setblocking(False)
+    return listener
 
 
 def progress(*, quiet: bool, done: ProgressColumn | None = None) -> Progress:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from pathlib import Path
 
 import click
@@ -19,6 +18,7 @@ from alerting.audience.stop_list import StopList
 from alerting.background import background_task
 from alerting.bootstrap import Runtime
 from alerting.citizen import router as citizen_pages
+from alerting.cli.common import listen
 from alerting.cli.transaction import do
 from alerting.errors import BadInput
 from alerting.observe.exporter import exported
@@ -46,7 +46,7 @@ def serve() -> int:
     config = settings()
     configure(config.log_level, config.log_format)
     require_fit(config)
-    listener = _listen(config)
+    listener = listen(config.host, config.port, "ALERTING_PORT")
     do(_fits)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -83,20 +83,6 @@ def scheduler() -> int:
 async def _fits(connection: AsyncConnection) -> None:
     """Raise Unavailable with a readable message; uvicorn would print a traceback."""
     await refuse_older(await raw(connection))
-
-
-def _listen(config: Settings) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((config.host, config.port))
-    except OSError as e:
-        listener.close()
-        raise BadInput(
-            f"Port {config.port} on {config.host} cannot be used: {e.strerror}.",
-            remedy="Stop what listens there, or set ALERTING_PORT to another port.",
-        ) from e
-    return listener
 
 
 async def _run_maintenance(config: Settings) -> None:
