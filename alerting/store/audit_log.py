@@ -1,4 +1,4 @@
-"""Who did what to what, kept beside what it changed."""
+"""Who did what to what, written beside the change itself."""
 
 from __future__ import annotations
 
@@ -22,19 +22,23 @@ async def record(
     subject: str,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Write one line in the transaction of the change itself: both stand or neither.
+    """Write one line in the transaction of the change, so that both are committed or neither.
 
-    actor: `person:NAME`, `person:NAME key:KEY`, `key:KEY` for a machine, `uid:NUMBER` for
-    operator's work by nobody known, `citizen` or `scheduler`. subject: the id of an alert for all
-    that is done to it. detail never holds an address, a token or a message's text, but the reason
-    that somebody gave.
+    `detail` never holds an address, a token or a message's text; it may hold the reason that a
+    person gave.
+
+    Args:
+        actor: `person:NAME`, `person:NAME key:KEY`, `key:KEY` for a machine, `uid:NUMBER` for an
+            operator who is no known person, `citizen` or `scheduler`.
+        subject: The id of the alert for everything that is done to an alert.
     """
     values = {"actor": actor, "action": action, "subject": subject, "detail": detail or {}}
     await connection.execute(insert(audit).values(_storable(values)))
 
 
 def _storable(value: Any) -> Any:
-    """The same without what PostgreSQL keeps in no text: people's words may hold anything."""
+    """The same without characters that PostgreSQL cannot store: people's words may contain
+    anything."""
     if isinstance(value, str):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
     if isinstance(value, dict):
@@ -46,7 +50,11 @@ def _storable(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line. seq, hash: None until it is sealed (`store.audit_chain`)."""
+    """One line.
+
+    Attributes:
+        seq, hash: None until it is sealed (`store.audit_chain`).
+    """
 
     id: int
     at: datetime
@@ -96,11 +104,14 @@ async def page(
     before: int | None = None,
     limit: int = 100,
 ) -> list[Entry]:
-    """The lines that fit everything given, the newest first.
+    """The lines that match everything given, newest first.
 
-    subjects: any of these; `citizen REF` also finds what names that citizen in its detail. actor:
-    `person:ada` also finds what she did by a key of hers. action: `key` finds all whose names begin
-    with `key.`. before: only lines with a lower id.
+    Args:
+        subjects: Any of these; `citizen REF` also finds lines that name that citizen in their
+            detail.
+        actor: `person:ada` also finds what she did by a key of hers.
+        action: `key` finds all whose names begin with `key.`.
+        before: Only lines with a lower id.
     """
     query = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if subjects:

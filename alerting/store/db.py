@@ -124,8 +124,10 @@ class Database:
     async def begin(self, *, patient: bool = False) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed when the block ends, rolled back when it raises.
 
-        patient: its statements may take minutes, as looking for all citizens of an area does.
         Raises Unstorable for a value that PostgreSQL takes never, however often it is asked.
+
+        Args:
+            patient: Its statements may take minutes, as looking for all citizens of an area does.
         """
         closings = self._closings
         connection = self._engine.connect()

@@ -1,4 +1,4 @@
-"""How long a statement may take where somebody waits for the answer."""
+"""A time limit for statements whose answer somebody waits for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def limit_statements(connection: AsyncConnection, timeout_ms: int) -> None:
-    """End any statement of this transaction that takes longer from now on: it raises an error that
-    `took_too_long` knows."""
+    """Limit every later statement of this transaction: one that takes longer fails with an error
+    that `took_too_long` recognises."""
     await connection.execute(text(f"set local statement_timeout = {timeout_ms:d}"))
 
 

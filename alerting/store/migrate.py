@@ -1,4 +1,4 @@
-"""Brings a database to this version's schema, once, whoever starts first."""
+"""Upgrades a database to this version's schema; of several processes that start, one does it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _WORKS_WITH = re.compile(r"works with (\d{4})")
 
 
 def migrate(database_url: str) -> tuple[str | None, str]:
-    """Upgrade the schema to the newest revision this version knows, one start at a time.
+    """Upgrade the schema to this version's newest revision, one process at a time.
 
     Workers of the version before may go on sending meanwhile. Returns (revision before, revision
-    now). A newer schema that this version works with is left alone. Raises Unavailable when
+    now). A newer schema that this version works with is left as it is. Raises Unavailable when
     PostgreSQL does not answer, WorkFailed when the schema is newer and this version does not work
-    with it: nothing is changed.
+    with it; nothing is changed then.
     """
     config = _config()
     engine = create_engine(
@@ -98,7 +98,8 @@ def _oldest(connection: Connection) -> str:
 
 
 def _take_turn(connection: Connection) -> None:
-    """Wait for the migration lock, without a transaction: building an index waits for those."""
+    """Wait for the migration lock, without a transaction: building an index waits for
+    transactions."""
     taking = text("select pg_try_advisory_lock(:lock)")
     while not connection.execute(taking, {"lock": LOCK}).scalar():
         connection.commit()

@@ -1,10 +1,10 @@
-"""States in SQL: what a statement may move is read from the tables of `domain`.
+"""States in SQL, generated from the transition tables of `domain`.
 
-D, A and W are the states of deliveries, of alerts and of work, short enough for a line of SQL.
+D, A and W are the states of deliveries, of alerts and of work.
 
 `delivery_from`, `alert_from` and `work_from` give the states that a statement moves to another one,
-in brackets; all that may become it, or the ones named. They raise ValueError where the table does
-not have such a move, so that a module whose SQL breaks the table cannot be imported.
+in brackets: all that may become it, or the ones named. They raise ValueError for a move that the
+table does not have, so that a module whose SQL breaks the table cannot be imported.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def settles(old: str, new: str) -> str:
 
 
 def moves(*to: D) -> tuple[list[str], list[str]]:
-    """All moves of deliveries to one of these states: their beginnings, and their ends."""
+    """All transitions of deliveries to one of these states: their sources, and their targets."""
     pairs = [(old.value, new.value) for new in to for old in sources(delivery.TRANSITIONS, new)]
     return [old for old, _ in pairs], [new for _, new in pairs]
 

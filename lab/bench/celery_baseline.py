@@ -25,8 +25,9 @@ PROCESSES = 8
 def seconds(folder: Path, task: str, provider: str, recipients: Sequence[str], text: str) -> float:
     """How long `baselines.celery_each` takes to send this text to all of them by its task.
 
-    provider: the address the task calls. The first recipient gets one message more, which warms
-    the worker up before the clock starts.
+    Args:
+        provider: The address the task calls. The first recipient gets one message more, which warms
+            the worker up before the clock starts.
     """
     with (
         engines.start(folder / "var") as running,

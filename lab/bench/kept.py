@@ -19,7 +19,12 @@ from alerting.errors import BadInput, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a bench found, and where. found: as `Report.to_json` has it. at: ISO 8601."""
+    """What a bench found, and where.
+
+    Attributes:
+        found: As `Report.to_json` has it.
+        at: ISO 8601.
+    """
 
     name: str
     found: dict[str, Any]

@@ -16,8 +16,12 @@ COLUMNS = ("way", "messages a second", "rounds", "ours beside it")
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way of doing the job. run: does it for so many messages and returns how many a second;
-    raises WorkFailed where one is missing or doubled: then no figure is worth anything."""
+    """One way of doing the job.
+
+    Attributes:
+        run: Does it for so many messages and returns how many a second; raises WorkFailed where one
+            is missing or doubled: then no figure is worth anything.
+    """
 
     name: str
     messages: int

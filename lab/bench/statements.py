@@ -76,7 +76,8 @@ def uncounted(database_url: str) -> str:
 def counted(database_url: str, log: Path) -> Iterator[Counted]:
     """Fill the yielded Counted when the block ends, with what was run by others meanwhile.
 
-    log: where the server writes, which was started with `server_config`.
+    Args:
+        log: Where the server writes, which was started with `server_config`.
     """
     found = Counted()
     with psycopg.connect(uncounted(database_url), autocommit=True) as db:

@@ -74,7 +74,8 @@ async def machine(
 ) -> AsyncIterator[Settings]:
     """Engines and one worker group over `settings.var`; yields the settings with their URLs.
 
-    postgres_config: see `embedded.postgres.start`.
+    Args:
+        postgres_config: See `embedded.postgres.start`.
     """
     with engines.start(settings.var, postgres_config=postgres_config) as running:
         urls = {

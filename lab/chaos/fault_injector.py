@@ -32,8 +32,11 @@ _ENGINES = ("redis", "postgres")
 class Injected:
     """A fault as it happened.
 
-    lines: messages in the carriers' logs then. processes: sending processes it ended or stopped.
-    chunks: those they had leased. lifted_at: when it was taken back.
+    Attributes:
+        lines: Messages in the carriers' logs then.
+        processes: Sending processes it ended or stopped.
+        chunks: Those they had leased.
+        lifted_at: When it was taken back.
     """
 
     fault: Fault
@@ -49,8 +52,12 @@ class Injected:
 class FaultInjector:
     """Strikes a running system.
 
-    lines: says how far the alert is. cancel: ends it by REST. submit: sends a second one by REST.
-    calm: the carriers' faults that belong to the run itself. shifts: see `system.running`.
+    Args:
+        lines: Says how far the alert is.
+        cancel: Ends it by REST.
+        submit: Sends a second one by REST.
+        calm: The carriers' faults that belong to the run itself.
+        shifts: See `system.running`.
     """
 
     def __init__(

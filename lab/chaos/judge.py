@@ -39,11 +39,13 @@ class Row:
 class Judgement:
     """By the carriers' logs, of one alert:
 
-    lost: wanted and reached by no address that counts. unexpected: told and not wanted. duplicates:
-    beyond the first to an address; unflagged are those whose deliveries the ledger does not call
-    possible duplicates. By the ledger: flagged deliveries, unfinished ones, accepted ones that no
-    carrier knows of (phantoms), and what a carrier has though the ledger calls it never sent
-    (denied).
+    Attributes:
+        lost: Wanted and reached by no address that counts.
+        unexpected: Told and not wanted.
+        duplicates: Beyond the first to an address; unflagged are those whose deliveries the ledger
+            does not call possible duplicates. By the ledger: flagged deliveries, unfinished ones,
+            accepted ones that no carrier knows of (phantoms), and what a carrier has though the
+            ledger calls it never sent (denied).
     """
 
     expected: int

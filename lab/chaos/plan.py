@@ -48,8 +48,9 @@ class Kind(StrEnum):
 class Fault:
     """Something that is done once so much of the alert has gone out.
 
-    at: share of the expected messages, 0 to 1, in the carriers' logs. for_s: seconds until it is
-    taken back; 0 where there is nothing to take back.
+    Attributes:
+        at: Share of the expected messages, 0 to 1, in the carriers' logs.
+        for_s: Seconds until it is taken back; 0 where there is nothing to take back.
     """
 
     at: float
@@ -78,7 +79,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What may be chosen about a plan. workers: children in a group."""
+    """What may be chosen about a plan.
+
+    Attributes:
+        workers: Children in a group.
+    """
 
     kills: int = 50
     absent_s: float = 60.0

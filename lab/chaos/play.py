@@ -40,7 +40,11 @@ _SLOWEST = 200
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """A second alert, sent while a fault lasts. answered_s: until submitting it was answered."""
+    """A second alert, sent while a fault lasts.
+
+    Attributes:
+        answered_s: Until submitting it was answered.
+    """
 
     alert_id: UUID
     want: court.Wanted

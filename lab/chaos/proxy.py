@@ -29,7 +29,8 @@ class Mode(StrEnum):
 class Proxy:
     """Listens on a free loopback port and passes everything to `server` until told otherwise.
 
-    server: a host and port, or the path of a unix socket. Lives on one event loop.
+    Args:
+        server: A host and port, or the path of a unix socket. Lives on one event loop.
     """
 
     def __init__(self, server: tuple[str, int] | Path) -> None:

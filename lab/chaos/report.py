@@ -32,10 +32,12 @@ class Criterion:
 class Report:
     """One scenario's run.
 
-    planned: faults in the plan; those that struck are in `struck`, each with its recovery in
-    `recovery_s`: the longest time all carriers were without a message from then to the next
-    fault. in_doubt_elsewhere: deliveries in doubt that no killed or stopped worker accounts for.
-    providers: deliveries by who was called last.
+    Attributes:
+        planned: Faults in the plan; those that struck are in `struck`, each with its recovery in
+            `recovery_s`: the longest time all carriers were without a message from then to the next
+            fault.
+        in_doubt_elsewhere: Deliveries in doubt that no killed or stopped worker accounts for.
+        providers: Deliveries by who was called last.
     """
 
     scenario: str

@@ -37,7 +37,11 @@ _HALF = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What to run. progress: told how many messages of how many, faults of how many."""
+    """What to run.
+
+    Attributes:
+        progress: Told how many messages of how many, faults of how many.
+    """
 
     name: str
     scenario: Scenario
@@ -77,7 +81,11 @@ def second_of(alert: Alert, run_config: RunConfig, now: datetime) -> Alert:
 async def town_of(
     runtime: Runtime, alert: Alert, push_base: str, run_config: RunConfig
 ) -> list[SyntheticCitizen]:
-    """The citizens, stored. push_base: where their push service is."""
+    """The citizens, stored.
+
+    Args:
+        push_base: Where their push service is.
+    """
     area = shapely.union_all(
         [ring_shape(p.points) for i in alert.infos for a in i.areas for p in a.polygons]
     )

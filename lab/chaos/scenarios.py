@@ -20,16 +20,22 @@ Plan = Callable[[Random, Parameters], list[Fault]]
 class Scenario:
     """One way of hurting the system.
 
-    span_s: how long the alert is made to take, by slow carriers, so that the faults fall into it;
-    longer where the parameters ask for more (`span_per_kill_s`, `span_per_absence`). proxied:
-    places with a proxy before them. calm: what the carriers do all the time. silence_s: no longer
-    may all carriers be without a message after a fault; None where that is not judged.
-    settings: others than the usual ones. undoubled: not even a flagged duplicate may come.
-    cancelled, receipts: what is judged above the usual. shifted: workers' clocks can be put
-    forward. two_companies: SMS and mail have a second provider each, and there is no push.
-    resume_s: the longest time from the end of a fault to the next message. beside_s: while a
-    channel is silent, no other may be without a message for longer. second_alert: one is sent
-    while a fault lasts, and judged. standby: PostgreSQL has one that takes over.
+    Attributes:
+        span_s: How long the alert is made to take, by slow carriers, so that the faults fall into
+            it; longer where the parameters ask for more (`span_per_kill_s`, `span_per_absence`).
+        proxied: Places with a proxy before them.
+        calm: What the carriers do all the time.
+        silence_s: No longer may all carriers be without a message after a fault; None where that is
+            not judged.
+        settings: Others than the usual ones.
+        undoubled: Not even a flagged duplicate may come.
+        cancelled, receipts: What is judged above the usual.
+        shifted: Workers' clocks can be put forward.
+        two_companies: SMS and mail have a second provider each, and there is no push.
+        resume_s: The longest time from the end of a fault to the next message.
+        beside_s: While a channel is silent, no other may be without a message for longer.
+        second_alert: One is sent while a fault lasts, and judged.
+        standby: PostgreSQL has one that takes over.
     """
 
     sentence: str

@@ -19,8 +19,9 @@ _READY_S = 30.0
 class Pair:
     """A primary and the standby that has everything the primary has committed.
 
-    folder: where the data of each new standby go. Stop the first primary yourself; `stop` ends
-    every standby, promoted or not.
+    Args:
+        folder: Where the data of each new standby go. Stop the first primary yourself; `stop` ends
+            every standby, promoted or not.
     """
 
     def __init__(self, primary: Postgres, folder: Path, config: Mapping[str, str]) -> None:

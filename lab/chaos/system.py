@@ -104,10 +104,12 @@ async def running(
 ) -> AsyncIterator[System]:
     """Everything started and ready inside the block; ended, engines last, when it is left.
 
-    proxied: of PLACES, those with a proxy before them. shifts: the folder whose files put workers'
-    clocks forward, None for clocks that are right. second: of a second company for SMS and mail,
-    with its own folder and ports; workers then go by their settings for real carriers. standby:
-    PostgreSQL has one, and `database` is proxied.
+    Args:
+        proxied: Of PLACES, those with a proxy before them.
+        shifts: The folder whose files put workers' clocks forward, None for clocks that are right.
+        second: Of a second company for SMS and mail, with its own folder and ports; workers then go
+            by their settings for real carriers.
+        standby: PostgreSQL has one, and `database` is proxied.
     """
     async with AsyncExitStack() as stack:
         started = stack.enter_context(engines.start(config.var, postgres_config=_POSTGRES))

@@ -31,8 +31,12 @@ _FIRST_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SecondAlert:
-    """How the alert went that was sent while a fault lasted. answered_s: until its submission was
-    answered. first_s: until its first message; None where there was none."""
+    """How the alert went that was sent while a fault lasted.
+
+    Attributes:
+        answered_s: Until its submission was answered.
+        first_s: Until its first message; None where there was none.
+    """
 
     judgement: Judgement
     answered_s: float
@@ -43,10 +47,13 @@ class SecondAlert:
 class RunContext:
     """What the criteria look at.
 
-    resumed_s: for each fault, from its end to the next message. silence_beside_s: while some
-    channels were silent, the longest silences of the others. second: None where no second alert
-    was sent. window, channels: a process has at most a window open on each channel. chunks: work
-    left open. cancel_s: from the cancel's commit to the alert's last message.
+    Attributes:
+        resumed_s: For each fault, from its end to the next message.
+        silence_beside_s: While some channels were silent, the longest silences of the others.
+        second: None where no second alert was sent.
+        window, channels: A process has at most a window open on each channel.
+        chunks: Work left open.
+        cancel_s: From the cancel's commit to the alert's last message.
     """
 
     scenario: Scenario

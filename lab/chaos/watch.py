@@ -22,8 +22,9 @@ _NUMBERED = re.compile(r"\[[^\]]*\]|0x[0-9a-f]+|\d+")
 class Line:
     """One message a carrier took.
 
-    ref: our delivery's id, None where the carrier saw none. outcome: what the carrier made of it
-    later, `delivered` where it does not say.
+    Attributes:
+        ref: Our delivery's id, None where the carrier saw none.
+        outcome: What the carrier made of it later, `delivered` where it does not say.
     """
 
     at: datetime
@@ -34,7 +35,11 @@ class Line:
 
 
 class CarrierLogs:
-    """All carriers' logs below these folders, read on and on. push_base: of push endpoints."""
+    """All carriers' logs below these folders, read on and on.
+
+    Args:
+        push_base: Of push endpoints.
+    """
 
     def __init__(self, folders: Sequence[Path], push_base: str) -> None:
         self._paths = {log_path(folder, c): c for folder in folders for c in CARRIERS}
@@ -68,7 +73,8 @@ class CarrierLogs:
 def silence_s(times: Sequence[datetime], since: datetime, until: datetime) -> float | None:
     """The longest time without a message between two instants; None where none came after.
 
-    times: in order. A silence counts as far as it lies between the two.
+    Args:
+        times: In order. A silence counts as far as it lies between the two.
     """
     first = bisect_right(times, since)
     last, longest = since, 0.0

@@ -40,8 +40,10 @@ _REMEMBERED = timedelta(days=90)
 class ApiKey:
     """A key as it may be shown: everything but the secret.
 
-    principal: who acts by it, with what both the key and its person may. person: whose it is, None
-    for a machine's. unassigned: it is from before keys belonged to anybody.
+    Attributes:
+        principal: Who acts by it, with what both the key and its person may.
+        person: Whose it is, None for a machine's.
+        unassigned: It is from before keys belonged to anybody.
     """
 
     prefix: str
@@ -68,9 +70,12 @@ async def create(
 ) -> str:
     """Make a key and return it whole, for the only time.
 
-    owner: whose it is; a machine's where nobody's. What is not said of senders and statuses is as
-    its owner has it; a machine's key has all statuses. Raises Forbidden, BadInput for what its
-    owner may not, Conflict when the name is taken.
+    Senders and statuses that are not given are those of its owner; a machine's key has all
+    statuses. Raises Forbidden, BadInput for rights that its owner does not have, Conflict when the
+    name is taken.
+
+    Args:
+        owner: Whose it is; None for a machine's key.
     """
     by.require("people")
     known = owner.principal if owner is not None else None
@@ -117,8 +122,8 @@ async def create(
 async def verify(connection: AsyncConnection, key: str) -> ApiKey:
     """The key's record.
 
-    Raises NotAllowed for one that is malformed, unknown, wrong, revoked or expired, and where its
-    person has ended.
+    Raises NotAllowed for one that is malformed, unknown, wrong, revoked or expired, and for a key
+    of a person who has ended.
     """
     kind, _, rest = key.partition("_")
     prefix, _, secret = rest.partition("_")
@@ -159,10 +164,11 @@ async def every(connection: AsyncConnection) -> list[ApiKey]:
 async def assign(
     connection: AsyncConnection, name: str, *, owner: Person | None, by: Principal
 ) -> ApiKey:
-    """Say whose a key from before is: a person's, or where nobody is named a machine's.
+    """Set the owner of a key that has none: a person, or a machine where nobody is named.
 
-    It may from then on do no more than its owner; a machine's no longer approves. What was done by
-    it before is theirs as well. Raises Forbidden, NotFound, Conflict for a key that has an owner.
+    From then on it may do no more than its owner, and a machine's key no longer approves. What was
+    done by it before counts as done by the owner. Raises Forbidden, NotFound, Conflict for a key
+    that has an owner.
     """
     by.require("people")
     query = select(api_key).where(api_key.c.name == name, api_key.c.revoked_at.is_(None))
@@ -191,11 +197,14 @@ async def assign(
 async def rotate(
     connection: AsyncConnection, name: str, *, by: Principal, expires_at: datetime | None = None
 ) -> str:
-    """Make a live key anew and return it whole, for the only time; the old one ends at once.
+    """Replace the secret of a live key and return the new key whole, for the only time; the old one
+    ends at once.
 
-    Everything else about it stays. expires_at: its new end, where one is given. Who had seen the
-    old one still counts as having seen it. Raises Forbidden, BadInput, NotFound when no live key
-    has that name.
+    Everything else about it stays. Who had seen the old one still counts as having seen it. Raises
+    Forbidden, BadInput, NotFound when no live key has that name.
+
+    Args:
+        expires_at: Its new end; None to keep the old one.
     """
     by.require("people")
     await _require_to_come(connection, expires_at)
@@ -226,8 +235,8 @@ async def revoke(connection: AsyncConnection, name: str, *, by: Principal) -> No
 
 
 async def end_all(connection: AsyncConnection, *, actor: str) -> list[str]:
-    """End every live key, after a restore: some had been revoked since the backup. Returns their
-    names."""
+    """Revoke every live key, after a restore: some had been revoked since the backup. Returns
+    their names."""
     query = (
         update(api_key)
         .where(api_key.c.revoked_at.is_(None))
@@ -243,7 +252,7 @@ async def end_all(connection: AsyncConnection, *, actor: str) -> list[str]:
 
 
 def _within(name: str, values: dict[str, Any], area: BaseGeometry | None, owner: Principal) -> None:
-    """Raises BadInput where a key would do what its owner may not."""
+    """Raises BadInput where a key would have rights that its owner does not have."""
     asked = Principal(
         owner.actor,
         rights=frozenset(values["rights"]),
@@ -259,7 +268,8 @@ def _within(name: str, values: dict[str, Any], area: BaseGeometry | None, owner:
 
 
 async def _done_before(connection: AsyncConnection, actor: str, person_id: UUID) -> None:
-    """Make what a key did theirs whose it is: nobody approves what they submitted by it."""
+    """Ascribe what a key did to its owner, so that they do not approve what they submitted by
+    it."""
     recent = func.now() - _REMEMBERED
     await connection.execute(
         update(alert)
@@ -281,7 +291,7 @@ async def _require_to_come(connection: AsyncConnection, expires_at: datetime | N
 
 
 def _draw() -> tuple[str, dict[str, Any]]:
-    """A new key, and what is kept of it."""
+    """A new key, and the columns to store of it."""
     prefix, secret = secrets.token_hex(5), secrets.token_hex(32)
     return f"ak_{prefix}_{secret}", {"prefix": prefix, "sha256": _digest(secret)}
 

@@ -1,8 +1,8 @@
-"""The chain of the audit: a line is sealed with a hash of itself and of the one before it.
+"""The chain of the audit: each line is sealed with a hash of itself and of the line before it.
 
-Writers wait for nobody: a duty of house-keeping seals what they have committed, in the order in
-which it finds it. Whoever can write to the database can make the whole chain anew; so the last
-hash goes to the log, and what was noted elsewhere tells.
+Writers never wait: a maintenance duty seals the committed lines, in the order in which it finds
+them. Whoever can write to the database can rebuild the whole chain, so the last hash is also
+logged; a copy kept elsewhere shows a rebuilt chain.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last line that is sealed."""
+    """The last sealed line."""
 
     seq: int = 0
     hash: bytes = _BEGINNING
@@ -42,7 +42,7 @@ class Head:
 
     @staticmethod
     def parse(text: str) -> Head:
-        """Raises BadInput."""
+        """Read a head as it is printed. Raises BadInput."""
         seq, _, digest = text.partition(":")
         try:
             head = Head(int(seq), bytes.fromhex(digest))
@@ -66,7 +66,11 @@ class Broken:
 
 @dataclass(slots=True)
 class Verified:
-    """What a look at the whole chain found. unsealed: lines that are not in it yet."""
+    """The result of verifying the whole chain.
+
+    Attributes:
+        unsealed: Number of lines that are not in it yet.
+    """
 
     sealed: int = 0
     unsealed: int = 0
@@ -75,8 +79,8 @@ class Verified:
 
 
 async def seal(connection: AsyncConnection, *, limit: int) -> tuple[int, Head]:
-    """Add up to `limit` lines to the chain, in one process at a time; returns how many, and the
-    head after the last of them."""
+    """Add up to `limit` lines to the chain, in one process at a time. Returns how many, and the
+    new head."""
     query = select(audit).where(audit.c.seq.is_(None)).order_by(audit.c.id).limit(limit)
     rows = [entry(row) for row in await connection.execute(query)]
     if not rows:
@@ -96,7 +100,11 @@ async def seal(connection: AsyncConnection, *, limit: int) -> tuple[int, Head]:
 
 
 async def verify(connection: AsyncConnection, *, noted: Head | None = None) -> Verified:
-    """Look at every line of the chain. noted: a head from outside, which must still be in it."""
+    """Verify every line of the chain.
+
+    Args:
+        noted: A head that was kept elsewhere and must still be in the chain.
+    """
     found = Verified()
     at_noted: bytes | None = None
     async for line in _sealed(connection):

@@ -1,7 +1,7 @@
 """Policies as stored: every text ever set, with who set it, when and why. Nothing is overwritten.
 
-At most one version is live and at most one runs in shadow beside it. What a text means is not
-known here; whoever puts one has read it first.
+At most one version is live and at most one runs in shadow beside it. Texts are not parsed here;
+callers validate them first.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class StoredPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ShadowRow:
-    """How often two policies answered so: `count` deliveries of `alerts` alerts."""
+    """A pair of answers by two policies, and how many deliveries (`count`) of how many alerts
+    had it."""
 
     live_verdict: str
     live_reason: str
@@ -89,8 +90,8 @@ async def history(connection: AsyncConnection, *, limit: int = 100) -> list[Stor
 async def newest_of_others(
     connection: AsyncConnection, principal: Principal
 ) -> StoredPolicy | None:
-    """The newest version that was live and that certainly somebody else than this principal made:
-    see `Principal.may_be`. None where there is none."""
+    """The newest version that was once live and certainly set by somebody other than this
+    principal (see `Principal.may_be`); None where there is none."""
     c = policy.c
     mine = [c.changed_by == principal.actor]
     if principal.persons:
@@ -119,10 +120,12 @@ async def put(
     note: str = "",
     action: str | None = None,
 ) -> StoredPolicy:
-    """Make a text the live or the shadow policy; what was becomes past.
+    """Make a text the live or the shadow policy; the one before becomes past.
 
-    The text that already has that role is left as it is and returned.
-    action: what the audit says was done; `policy.set` or `policy.shadow` where not given.
+    A text that already has that role is left as it is and returned.
+
+    Args:
+        action: The action in the audit; empty for `policy.set` or `policy.shadow`.
     """
     await _lock_writers(connection)
     sha256 = hashlib.sha256(toml.encode()).digest()
@@ -149,7 +152,7 @@ async def put(
 
 
 async def clear(connection: AsyncConnection, role: Role, *, by: Principal, action: str) -> bool:
-    """Leave a role to nobody; False where nobody had it."""
+    """Leave a role without a policy; False where it had none."""
     await _lock_writers(connection)
     before = await current(connection, role)
     if before is None:
@@ -165,9 +168,10 @@ async def add_shadow_counts(
     alert_id: UUID,
     counts: Mapping[tuple[str, str, str, str], int],
 ) -> None:
-    """Add to how often two policies answered so for an alert.
+    """Add to the counts of how two policies answered for an alert.
 
-    counts: deliveries by (live verdict, live reason, shadow verdict, shadow reason).
+    Args:
+        counts: Deliveries by (live verdict, live reason, shadow verdict, shadow reason).
     """
     if not counts:
         return
@@ -188,7 +192,7 @@ async def add_shadow_counts(
 
 
 async def shadow_report(connection: AsyncConnection, version: int) -> list[ShadowRow]:
-    """How often a version in shadow answered otherwise than the live one, most often first."""
+    """How often a version in shadow answered differently from the live one, most often first."""
     p = policy_shadow.c
     names = (p.live_verdict, p.live_reason, p.shadow_verdict, p.shadow_reason)
     total = func.sum(p.count).label("total")
@@ -212,7 +216,7 @@ async def shadow_report(connection: AsyncConnection, version: int) -> list[Shado
 
 
 async def last_shadow(connection: AsyncConnection) -> StoredPolicy | None:
-    """The version in shadow, else the last one that was and met an alert."""
+    """The version in shadow, else the last one that was in shadow during an alert."""
     met = select(policy_shadow.c.version).where(policy_shadow.c.version == policy.c.version)
     query = (
         select(*_FIELDS)
@@ -228,5 +232,5 @@ async def _retire(connection: AsyncConnection, role: Role) -> None:
 
 
 async def _lock_writers(connection: AsyncConnection) -> None:
-    """Let changes pass one after another; readers never wait."""
+    """Serialise changes; readers never wait."""
     await connection.execute(text("lock table policy in share row exclusive mode"))

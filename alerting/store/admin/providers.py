@@ -1,4 +1,4 @@
-"""Providers: how well each delivers what it accepts, and how much it is avoided for that."""
+"""Providers: how well each delivers the messages it accepts, and its penalty."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _NOT_THEIRS = [
 
 @dataclass(frozen=True, slots=True)
 class Well:
-    """How a provider did of late; see `providers.penalty.Record`."""
+    """A provider's recent results; see `providers.penalty.Record`."""
 
     name: str
     channel: str
@@ -73,7 +73,7 @@ _FIELDS = [provider.c[name] for name in Standing.__slots__]
 async def how_well(
     connection: AsyncConnection, channels: list[str], *, now: datetime, span_s: float, late_s: float
 ) -> list[Well]:
-    """How each provider of these channels did within the last `span_s`."""
+    """Each provider's results within the last `span_s` seconds, for these channels."""
     driver = await raw(connection)
     async with driver.cursor(row_factory=class_row(Well)) as cursor:
         await cursor.execute(
@@ -91,7 +91,7 @@ async def how_well(
 
 
 async def standings(connection: AsyncConnection) -> dict[str, Standing]:
-    """Every provider that has ever been avoided, by name."""
+    """Every provider that has ever had a penalty, by name."""
     rows = await connection.execute(select(*_FIELDS))
     return {row.name: Standing(**row._mapping) for row in rows}
 
@@ -99,7 +99,7 @@ async def standings(connection: AsyncConnection) -> dict[str, Standing]:
 async def set_penalty(
     connection: AsyncConnection, name: str, channel: str, penalty: int, reason: str, *, at: datetime
 ) -> None:
-    """Avoid a provider so much from now on."""
+    """Set a provider's penalty."""
     values = {"penalty": penalty, "reason": reason, "changed_at": at}
     query = insert(provider).values(name=name, channel=channel, **values)
     await connection.execute(query.on_conflict_do_update(index_elements=["name"], set_=values))

@@ -1,4 +1,4 @@
-"""Secrets this system makes for itself and shares between its processes."""
+"""Secrets that this system makes for itself and shares between its processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ BOUNCE_KEY = "bounce"
 
 
 async def find(connection: AsyncConnection, name: str) -> bytes | None:
-    """The secret's value; None before anybody has asked for it."""
+    """The secret's value; None before it was made."""
     value = await connection.scalar(select(secret.c.value).where(secret.c.name == name))
     return None if value is None else bytes(value)
 
 
 async def get_or_create(connection: AsyncConnection, name: str, make: Callable[[], bytes]) -> bytes:
-    """The secret's value; the first caller's `make` decides it, for ever and for everybody."""
+    """The secret's value. The first call for a name stores what `make` returns, for all
+    processes."""
     query = select(secret.c.value).where(secret.c.name == name)
     value = await connection.scalar(query)
     if value is None:

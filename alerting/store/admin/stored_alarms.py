@@ -1,4 +1,4 @@
-"""Alarms: what an operator must look at, one line for each thing that is wrong."""
+"""Alarms: what an operator must look at, one line for each fault."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ OF_ALERTS = (HELD, REACHED_NOBODY)
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One thing that is, or was, wrong. count: how often it was seen."""
+    """A fault that is open, or was.
+
+    Attributes:
+        count: How often it was seen.
+    """
 
     id: int
     kind: str
@@ -75,7 +79,7 @@ _FIELDS = [alarm.c[name] for name in Alarm.__slots__]
 
 
 async def open_(connection: AsyncConnection, kind: str, subject: str, sentence: str) -> bool:
-    """Open an alarm, or note that it was seen again; True when it is new."""
+    """Open an alarm, or count one that is open already; True when it is new."""
     new = insert(alarm).values(kind=kind, subject=subject, sentence=sentence)
     query = new.on_conflict_do_update(
         index_elements=["kind", "subject"],
@@ -86,7 +90,7 @@ async def open_(connection: AsyncConnection, kind: str, subject: str, sentence: 
 
 
 async def is_open(connection: AsyncConnection, kind: str, subject: str) -> bool:
-    """Whether this very thing is wrong now."""
+    """True while there is an open alarm of this kind and subject."""
     query = select(alarm.c.id).where(
         alarm.c.kind == kind, alarm.c.subject == subject, alarm.c.closed_at.is_(None)
     )
@@ -94,7 +98,7 @@ async def is_open(connection: AsyncConnection, kind: str, subject: str) -> bool:
 
 
 async def close(connection: AsyncConnection, kind: str, subject: str, *, by: str) -> bool:
-    """Close an alarm because what was wrong is right again; False when none was open."""
+    """Close an alarm because its fault is gone; False when none was open."""
     query = (
         update(alarm)
         .where(alarm.c.kind == kind, alarm.c.subject == subject, alarm.c.closed_at.is_(None))
@@ -104,7 +108,7 @@ async def close(connection: AsyncConnection, kind: str, subject: str, *, by: str
 
 
 async def close_of(connection: AsyncConnection, alert_ids: Collection[UUID], *, by: str) -> None:
-    """Close what is open of these alerts: they wait for nobody any more."""
+    """Close the open alarms of these alerts, which no longer wait for a person."""
     if alert_ids:
         await connection.execute(
             update(alarm)
@@ -118,8 +122,11 @@ async def close_of(connection: AsyncConnection, alert_ids: Collection[UUID], *, 
 
 
 async def close_one(connection: AsyncConnection, alarm_id: int, *, by: str) -> Alarm:
-    """Close an alarm by its number, as somebody who has seen to it; closed before, it stays as it
-    was. Raises NotFound, Conflict for one that tells of an alert that is still held."""
+    """Close an alarm by its number, in the name of whoever dealt with it. One that is closed
+    already stays as it is.
+
+    Raises NotFound, and Conflict for the alarm of an alert that is still held.
+    """
     query = select(*_FIELDS).where(alarm.c.id == alarm_id)
     row = (await connection.execute(query.with_for_update())).first()
     if row is None:
@@ -144,10 +151,10 @@ async def _is_held(connection: AsyncConnection, alert_id: UUID) -> bool:
 
 
 async def open_of_held(connection: AsyncConnection) -> None:
-    """Open the alarm of every alert that is held and has none open, whatever became of it.
+    """Open an alarm for every held alert that has none open.
 
-    Whoever was told of the alert before is not told again. One that somebody is changing is left
-    for the next time.
+    People who were notified of the alert before are not notified again. An alert that is locked is
+    left for the next call.
     """
     of_alert = (alarm.c.kind == HELD) & (alarm.c.subject == cast(alert.c.id, Text))
     is_open = select(alarm.c.id).where(of_alert, alarm.c.closed_at.is_(None)).exists()
@@ -167,11 +174,12 @@ async def open_of_held(connection: AsyncConnection) -> None:
 
 
 async def next_unnotified(connection: AsyncConnection) -> Alarm | None:
-    """The open alarm of a held alert that approvers are to hear of next, locked for this
-    transaction; None where they have heard of all. Those that another holds are left to it.
+    """The next open alarm of a held alert that approvers must be notified of, locked for this
+    transaction; None where there is none. Alarms that another transaction holds are left out.
 
-    The graver lane comes first. Within a lane it is the turn of whoever's alerts they were told of
-    least within a day, so that one who has many held does not keep others waiting.
+    The higher lane comes first. Within a lane, the submitter whose alerts approvers were notified
+    of least within a day comes first, so that one submitter with many held alerts does not delay
+    the others.
     """
     other, others = alarm.alias(), alert.alias()
     notified = (
@@ -198,17 +206,17 @@ async def next_unnotified(connection: AsyncConnection) -> Alarm | None:
 
 
 def _alert_of(table: FromClause) -> ColumnElement[UUID]:
-    """The alert an alarm tells of; the subjects of other kinds are no ids."""
+    """The alert of an alarm; subjects of other kinds are no ids."""
     return case((table.c.kind == HELD, cast(table.c.subject, Uuid)))
 
 
 def _whose(table: FromClause) -> ColumnElement[str]:
-    """Who submitted an alert: a person, by whatever key, or a machine."""
+    """Who submitted an alert: a person by any of their keys, or a machine."""
     return func.coalesce(cast(table.c.submitted_person, Text), table.c.submitted_by)
 
 
 async def mark_notified(connection: AsyncConnection, alarm_id: int) -> None:
-    """Note that those who are to act on an alarm were told."""
+    """Note that approvers were notified of an alarm."""
     await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(rung_at=func.now()))
 
 
@@ -219,7 +227,7 @@ async def forget_closed(connection: AsyncConnection, *, before: datetime, limit:
 
 
 async def open_alarms(connection: AsyncConnection, *, limit: int = 200) -> list[Alarm]:
-    """What is wrong now, the newest first."""
+    """The open alarms, newest first."""
     query = (
         select(*_FIELDS)
         .where(alarm.c.closed_at.is_(None))
@@ -230,7 +238,7 @@ async def open_alarms(connection: AsyncConnection, *, limit: int = 200) -> list[
 
 
 async def open_by_kind(connection: AsyncConnection) -> dict[str, int]:
-    """How many are open of each kind."""
+    """The number of open alarms of each kind."""
     query = (
         select(alarm.c.kind, func.count().label("n"))
         .where(alarm.c.closed_at.is_(None))

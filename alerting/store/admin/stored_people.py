@@ -1,4 +1,4 @@
-"""People: who may act. A person is ended, never deleted, for the audit names them."""
+"""People: who may act. A person is ended, never deleted, because the audit names them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PATTERN = re.compile(r"[^\s\[\]]{1,200}")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may act, and as what. `uid` is their account on this machine."""
+    """Somebody who may act, and with which rights. `uid` is their account on this machine."""
 
     id: UUID
     name: str
@@ -51,9 +51,9 @@ async def add(
     area: BaseGeometry | None = None,
     uid: int | None = None,
 ) -> Person:
-    """Add a person. Only the first needs nobody who adds them, and may then add others.
+    """Add a person. The first is added by nobody and may add others.
 
-    Raises Forbidden, BadInput for what cannot be, Conflict for a name or uid that is taken.
+    Raises Forbidden, BadInput for invalid values, Conflict for a name or uid that is taken.
     """
     await _lock_writers(connection)
     first = by is None and not await anybody(connection)
@@ -80,7 +80,8 @@ async def add(
 
 
 async def end(connection: AsyncConnection, name: str, *, by: Principal) -> None:
-    """End a person and revoke their keys, at once and for good; the uid is free for another.
+    """End a person and revoke their keys, at once and for good; the uid may be given to another
+    person.
 
     Raises Forbidden, NotFound, and Conflict for the last one who may add people.
     """
@@ -102,7 +103,7 @@ async def end(connection: AsyncConnection, name: str, *, by: Principal) -> None:
 
 
 async def every(connection: AsyncConnection) -> list[Person]:
-    """Everybody there is or was, oldest first."""
+    """All present and former people, oldest first."""
     rows = await connection.execute(select(person).order_by(person.c.created_at, person.c.name))
     return [_person(row) for row in rows]
 
@@ -172,7 +173,7 @@ def checked(
 
 
 def _area(document: dict[str, Any] | None) -> BaseGeometry | None:
-    """Few have one; the others do not wait for what computes with it."""
+    """The area's shape. Imported late: few have one, and shapely is slow to import."""
     if document is None:
         return None
     from alerting.domain.ground import read_geojson
@@ -212,5 +213,5 @@ def _person(row: Row[Any]) -> Person:
 
 
 async def _lock_writers(connection: AsyncConnection) -> None:
-    """Let changes of who there is pass one after another; readers never wait."""
+    """Serialise changes; readers never wait."""
     await connection.execute(text("lock table person in share row exclusive mode"))

@@ -20,7 +20,7 @@ from alerting.store.schema import silence
 class StoredSilence:
     """One silence. `matchers`: objects with field, op and value; `area`: CAP's area in JSON.
 
-    It holds from `starts_at` to `ends_at`, or to `ended_at` where somebody ended it before.
+    It applies from `starts_at` to `ends_at`, or to `ended_at` where somebody ended it earlier.
     """
 
     id: UUID
@@ -53,7 +53,7 @@ async def add(
     comment: str,
     by: str,
 ) -> StoredSilence:
-    """Write a silence that has been checked."""
+    """Write a validated silence."""
     values: dict[str, Any] = {
         "id": silence_id,
         "matchers": matchers,
@@ -70,8 +70,8 @@ async def add(
     return _stored(row)
 
 
-async def standing(connection: AsyncConnection, now: datetime) -> list[StoredSilence]:
-    """Those that hold or are to come, oldest first."""
+async def in_force(connection: AsyncConnection, now: datetime) -> list[StoredSilence]:
+    """The silences that apply now or later, oldest first."""
     query = (
         select(*_FIELDS)
         .where(silence.c.ends_at > now, silence.c.ended_at.is_(None))
@@ -83,7 +83,7 @@ async def standing(connection: AsyncConnection, now: datetime) -> list[StoredSil
 async def every(
     connection: AsyncConnection, *, now: datetime, over: bool = False, limit: int = 1000
 ) -> list[StoredSilence]:
-    """Those that hold or will hold, and with `over` those of the past too; newest first."""
+    """The silences that apply now or later, with `over` past ones too; newest first."""
     query = select(*_FIELDS).order_by(silence.c.created_at.desc(), silence.c.id).limit(limit)
     if not over:
         query = query.where(silence.c.ends_at > now, silence.c.ended_at.is_(None))
@@ -91,9 +91,9 @@ async def every(
 
 
 async def end(connection: AsyncConnection, name: str, *, by: str, now: datetime) -> StoredSilence:
-    """End a silence at once. `name` is its id or the beginning of it, at least six characters.
+    """End a silence at once. `name` is its id or at least the first six characters of it.
 
-    Raises NotFound where none that is not over has it, BadInput where several do.
+    Raises NotFound where no silence in force has it, BadInput where several do.
     """
     if not re.fullmatch(r"[0-9a-f-]{6,36}", name.lower()):
         raise BadInput(f"{name[:80]!r} is no silence's id.", remedy="`alerting silence list`.")

@@ -1,4 +1,4 @@
-"""Listing: alerts page by page, newest first, without looking at their deliveries."""
+"""Alerts page by page, newest first, without reading their deliveries."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from alerting.store.schema import alert
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One alert of a list. severities, events: of its infos, in order. document: the alert as CAP
-    in JSON, where it was asked for."""
+    """One alert of a list.
+
+    Attributes:
+        severities, events: Of its infos, in order.
+        document: The alert as CAP in JSON, where it was asked for.
+    """
 
     id: UUID
     sender: str
@@ -62,11 +66,14 @@ async def rows(
     limit: int,
     documents: bool = False,
 ) -> list[Row]:
-    """Up to `limit` alerts, those sent last first.
+    """Up to `limit` alerts, the last sent first.
 
-    states: in one of these; all where none is given. sender: in any case of its letters. since,
-    until: sent from and before then. after: `sent_at` and `id` of the last one seen. documents:
-    with their documents, which may be large.
+    Args:
+        states: Only alerts in one of these; empty for all.
+        sender: Only this sender's, in any case.
+        since, until: Only alerts sent at or after `since` and before `until`.
+        after: `sent_at` and `id` of the last alert of the page before.
+        documents: Include documents, which may be large.
     """
     query = select(*_FIELDS, *([alert.c.document] if documents else []))
     if states:
@@ -88,7 +95,7 @@ async def rows(
 
 
 async def held(connection: AsyncConnection) -> dict[str, int]:
-    """How many alerts wait for a second person, by status."""
+    """The number of alerts that wait for approval, by status."""
     query = (
         select(alert.c.status, func.count().label("n"))
         .where(alert.c.state == AlertState.HELD.value)

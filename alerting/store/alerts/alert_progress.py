@@ -18,7 +18,7 @@ from alerting.store.schema import LIVE, OPEN, UNFINISHED, alert, outbox
 async def set_state(
     connection: AsyncConnection, alert_id: UUID, state: AlertState, **values: Any
 ) -> bool:
-    """Move an alert; False when it has gone on meanwhile and stays as it is."""
+    """Move an alert to `state`; False when its state no longer allows that."""
     query = (
         update(alert)
         .where(alert.c.id == alert_id, alert.c.state.in_(sources(TRANSITIONS, state)))
@@ -40,7 +40,7 @@ async def others_open(connection: AsyncConnection, stored: StoredAlert) -> int:
 
 
 async def mark_planned(connection: AsyncConnection, alert_id: UUID) -> None:
-    """Note that the whole audience is in the ledger."""
+    """Note that the ledger holds the whole audience."""
     await connection.execute(
         update(alert).where(alert.c.id == alert_id).values(planned_at=func.now())
     )
@@ -82,7 +82,7 @@ async def complete_if_done(connection: AsyncConnection, alert_id: UUID) -> bool:
 
 
 async def unfinished(connection: AsyncConnection, *, limit: int) -> list[UUID]:
-    """Alerts whose work is all done but whose end was not written (a worker died just there).
+    """Alerts whose work is all done but whose end was not written, because a worker died just then.
 
     Also those that ended before any work was made for them.
     """
@@ -100,15 +100,15 @@ async def unfinished(connection: AsyncConnection, *, limit: int) -> list[UUID]:
 
 
 def _open_work() -> Select[Any]:
-    """The work of `alert` that is still to be done, calling back what was not sent included."""
+    """The open work of `alert`, including chunks that are still called back."""
     of_alert = select(outbox.c.alert_id).where(text(OPEN)).subquery()
     return select(of_alert.c.alert_id).where(of_alert.c.alert_id == alert.c.id)
 
 
 async def expire(connection: AsyncConnection, *, now: datetime, limit: int) -> list[UUID]:
-    """End live alerts whose time has run out before everyone was told; returns which.
+    """Expire live alerts whose time has run out before everybody was notified; returns their ids.
 
-    One that somebody is changing is left for the next time.
+    An alert that is locked is left for the next call.
     """
     over = (
         select(alert.c.id)

@@ -25,8 +25,8 @@ async def remembered(
 async def remember(
     connection: AsyncConnection, owner: str, key: str, request_hash: bytes, alert_id: UUID
 ) -> None:
-    """Bind an idempotency key to its alert, in the transaction that stores the alert; what it was
-    bound to before is forgotten."""
+    """Bind an idempotency key to its alert, in the transaction that stores the alert. An earlier
+    binding is replaced."""
     values = {"request_hash": request_hash, "alert_id": alert_id}
     new = insert(idempotency).values(owner=owner, key=key, **values)
     await connection.execute(

@@ -1,4 +1,4 @@
-"""Issued: how many alerts somebody has sent, of one sender and in all."""
+"""How many alerts somebody has issued, for one sender and in all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GOES = (AlertState.ACCEPTED, AlertState.DELIVERING, AlertState.COMPLETED)
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Alerts that somebody submitted: under one sender's name, and under any."""
+    """Numbers of alerts that somebody submitted: for one sender, and for all senders."""
 
     of_sender: int
     in_all: int
@@ -31,9 +31,9 @@ async def issued(
     since: datetime,
     until: datetime,
 ) -> Issued:
-    """How many Actual alerts of a person, by whatever key, or of a machine were let go.
+    """Count the Actual alerts of a person, by any of their keys, or of a machine that went out.
 
-    What is held, was recorded, or ended before anybody was told of it does not count.
+    Held and recorded alerts, and those that ended before anybody was notified, do not count.
     """
     query = select(func.count().filter(alert.c.sender == sender), func.count()).where(
         _of(principal),
@@ -47,7 +47,7 @@ async def issued(
 
 
 async def waiting(connection: AsyncConnection, principal: Principal) -> int:
-    """How many alerts of a person, by whatever key, or of a machine are held."""
+    """The number of held alerts of a person, by any of their keys, or of a machine."""
     query = select(func.count()).where(
         _of(principal),
         # The first is what the index of live alerts has.

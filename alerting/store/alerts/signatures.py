@@ -1,5 +1,5 @@
-"""What is compared of each alert, kept beside it: to work it out again costs as much as reading a
-large alert, for every one of the last hundreds and in every process."""
+"""Signatures of alerts, which are compared to find one event. Stored, because computing one
+costs as much as reading a large alert, and every process compares hundreds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alerting.store.schema import alert_signature
 
 
 async def keep(connection: AsyncConnection, bodies: Mapping[UUID, bytes], *, version: int) -> None:
-    """Keep these, in place of what an earlier version kept."""
+    """Store these, replacing those of an earlier version of the program."""
     if not bodies:
         return
     rows = [{"alert_id": a, "version": version, "body": body} for a, body in bodies.items()]
@@ -28,7 +28,7 @@ async def keep(connection: AsyncConnection, bodies: Mapping[UUID, bytes], *, ver
 async def kept(
     connection: AsyncConnection, alert_ids: Sequence[UUID], *, version: int
 ) -> dict[UUID, bytes]:
-    """What this version kept of these alerts."""
+    """The stored signatures of these alerts that this version of the program made."""
     if not alert_ids:
         return {}
     query = select(alert_signature.c.alert_id, alert_signature.c.body).where(

@@ -1,4 +1,5 @@
-"""Alerts as stored: written once, then only their progress moves."""
+"""Alerts as stored. An alert is written once; later only its progress changes
+(`alert_progress`)."""
 
 from __future__ import annotations
 
@@ -29,10 +30,13 @@ _LISTED = 10
 class StoredAlert:
     """One alert and how far it has come.
 
-    order_at: by which the versions of its thread are ordered. ends: all of it says that a danger is
-    over. ended_by: the alert that ended or replaced it. end_any: it may end alerts of other
-    senders. document: the alert as CAP in JSON. pruned_at: when its deliveries were deleted because
-    they were old.
+    Attributes:
+        order_at: By which the versions of its thread are ordered.
+        ends: All of it says that a danger is over.
+        ended_by: The alert that ended or replaced it.
+        end_any: It may end alerts of other senders.
+        document: The alert as CAP in JSON.
+        pruned_at: When its deliveries were deleted because they were old.
     """
 
     id: UUID
@@ -70,20 +74,21 @@ class StoredAlert:
 
     @cached_property
     def alert(self) -> Alert:
-        """What it says: parsed when first asked for, unless whoever made this object had it."""
+        """The parsed document: parsed on first use, unless whoever made this object had it
+        parsed."""
         # lxml comes with it, and whoever only lists alerts does without.
         from alerting.cap import from_json
 
         return from_json(self.document)
 
     def carrying(self, said: Alert) -> Self:
-        """The same, with what its document says, which is then not parsed."""
+        """The same object with its parsed document, which is then not parsed again."""
         # As `cached_property` writes it.
         self.__dict__["alert"] = said
         return self
 
     def but(self, **values: Any) -> Self:
-        """The same with other progress. It carries what this one has parsed."""
+        """A copy with other progress. A parsed document is carried over."""
         other = replace(self, **values)
         return other.carrying(self.alert) if "alert" in self.__dict__ else other
 
@@ -109,7 +114,7 @@ class StoredAlert:
 
     @property
     def submitter(self) -> Principal:
-        """Who submitted it: their identity, without what they may do."""
+        """The identity of whoever submitted it, without rights."""
         return Principal(
             self.submitted_by, self.submitted_person, holders=frozenset(self.submitted_holders)
         )
@@ -133,9 +138,11 @@ async def get(
     lock: bool = False,
     document: dict[str, Any] | None = None,
 ) -> StoredAlert | None:
-    """One alert; with `lock` nobody else changes it before the transaction ends.
+    """One alert; with `lock` no other transaction changes it before this one ends.
 
-    document: the alert's own, where it is known: it never changes, and is not read again.
+    Args:
+        document: The alert's document where the caller has it. It never changes, so it is not read
+            again.
     """
     query = select(*(_FIELDS if document is None else _BUT_DOCUMENT)).where(alert.c.id == alert_id)
     if lock:
@@ -159,14 +166,14 @@ async def select_alerts(
 
 
 async def get_many(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> list[StoredAlert]:
-    """Those of these alerts that are there, the newest first."""
+    """The alerts with these ids, newest first."""
     if not alert_ids:
         return []
     return await select_alerts(connection, alert.c.id.in_(alert_ids), limit=len(alert_ids))
 
 
 async def by_reference(connection: AsyncConnection, triple: Reference) -> StoredAlert | None:
-    """The alert that CAP names by (sender, identifier, sent)."""
+    """The alert that a CAP reference (sender, identifier, sent) names."""
     query = select(*_FIELDS).where(
         alert.c.sender == triple.sender,
         alert.c.identifier == triple.identifier,
@@ -177,8 +184,8 @@ async def by_reference(connection: AsyncConnection, triple: Reference) -> Stored
 
 
 async def finished(connection: AsyncConnection, alert_ids: Collection[UUID]) -> list[StoredAlert]:
-    """Those of these alerts, without their documents, that were to tell of a real danger and have
-    come to their end by themselves."""
+    """Those of these alerts, without their documents, that announced a real danger and were
+    completed or expired."""
     query = select(*_BUT_DOCUMENT).where(
         alert.c.id.in_(alert_ids),
         alert.c.status == Status.ACTUAL,
@@ -192,7 +199,8 @@ async def finished(connection: AsyncConnection, alert_ids: Collection[UUID]) -> 
 
 
 async def resolve(connection: AsyncConnection, name: str) -> UUID:
-    """The id a person means: our id, or the CAP identifier of the newest alert that bears it.
+    """The id of the alert that a name means: our id, or the CAP identifier of the newest alert that
+    has it.
 
     Real alerts come before exercises and tests of the same name. Raises NotFound when there is
     none, BadInput with a list of them when several senders use the identifier.
@@ -200,11 +208,11 @@ async def resolve(connection: AsyncConnection, name: str) -> UUID:
     return _one_sender(name, await _named(connection, name))[0].id
 
 
-async def standing(connection: AsyncConnection, name: str) -> list[UUID]:
-    """The alerts that a person means who ends them by a name, the newest first.
+async def live_of_name(connection: AsyncConnection, name: str) -> list[UUID]:
+    """The alerts to end when a person gives a name, newest first.
 
-    Our id means one alert; a CAP identifier every live alert that bears it, or where none is live
-    the newest. Raises NotFound, and BadInput as `resolve` does.
+    An id of ours names one alert; a CAP identifier every live alert that has it, or the newest
+    where none is live. Raises NotFound, and BadInput as `resolve` does.
     """
     found = await _named(connection, name)
     live = [one for one in found if one.state not in ENDED and not one.ends]
@@ -213,8 +221,8 @@ async def standing(connection: AsyncConnection, name: str) -> list[UUID]:
 
 
 async def _named(connection: AsyncConnection, name: str) -> list[StoredAlert]:
-    """The alert of this id, else those of this CAP identifier, newest first; real ones alone where
-    there are any. Raises NotFound."""
+    """The alert with this id, else those with this CAP identifier, newest first; only real ones
+    where there are any. Raises NotFound."""
     try:
         found = await get(connection, UUID(name))
     except ValueError:
@@ -249,7 +257,7 @@ def _one_sender(name: str, found: Sequence[StoredAlert]) -> Sequence[StoredAlert
 
 
 async def add(connection: AsyncConnection, said: Alert, **values: Any) -> StoredAlert:
-    """Write a new alert that says this, and what it refers to; returns it as it is stored."""
+    """Write a new alert and its references; returns it as stored."""
     query = insert(alert).values(**values).returning(*_BUT_DOCUMENT)
     row = (await connection.execute(query)).one()
     if said.references:

@@ -1,4 +1,4 @@
-"""Events: threads that tell of one danger, and the questions whether they do."""
+"""Events: threads about one danger, and open questions whether threads belong together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _JUDGE_AGAIN = f"""
 
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
-    """Whether an alert tells of an event; answer: empty while open, `merged` or `apart`."""
+    """Whether an alert belongs to an event. `answer` is empty while open, then `merged` or
+    `apart`."""
 
     id: int
     alert_id: UUID
@@ -54,7 +55,7 @@ async def candidates(
     since: datetime,
     limit: int,
 ) -> list[StoredAlert]:
-    """The newest alerts that share a block with a new one, and its status and scope."""
+    """The newest alerts of a new one's status and scope that share a block with it."""
     if not blocks:
         return []
     return await select_alerts(
@@ -115,7 +116,7 @@ _ALERTS = {"identifier", "sender"}
 
 
 async def join(connection: AsyncConnection, alert_id: UUID, other_id: UUID, *, by: str) -> UUID:
-    """Say that two alerts tell of one event; returns the event.
+    """Declare that two alerts are about one event; returns the event.
 
     Raises NotFound, and Conflict for a real alert and an exercise, or for two scopes.
     """
@@ -137,9 +138,9 @@ async def join(connection: AsyncConnection, alert_id: UUID, other_id: UUID, *, b
 
 
 async def part(connection: AsyncConnection, alert_id: UUID, *, by: str) -> UUID:
-    """Make an alert's thread an event of its own; returns it.
+    """Make an alert's thread an event of its own; returns the event.
 
-    Raises NotFound, and Conflict where the thread is all there is of the event.
+    Raises NotFound, and Conflict where the event has no other thread.
     """
     row = (
         await connection.execute(
@@ -186,7 +187,7 @@ async def _event(connection: AsyncConnection, alert_id: UUID) -> tuple[UUID, str
 
 
 async def _judge_ends_again(connection: AsyncConnection, event_id: UUID) -> None:
-    """Let ends that wait for what else stood of this event be judged at once."""
+    """Evaluate waiting ends of this event at once."""
     waiting = select(alert.c.id).where(alert.c.event_id == event_id, alert.c.ends).scalar_subquery()
     driver = await raw(connection)
     await driver.execute(_JUDGE_AGAIN, {"event": event_id, "span": CHUNK_SPAN})

@@ -44,14 +44,14 @@ def _named(names: Sequence[Name]) -> ColumnElement[bool]:
 
 
 def _class(of: Alert) -> ColumnElement[bool]:
-    """Of the same status and scope: nothing else shares a thread with it."""
+    """Condition: of the same status and scope. Nothing else shares a thread with an alert."""
     return (alert.c.status == of.status.value) & (alert.c.scope == of.scope.value)
 
 
 async def known(
     connection: AsyncConnection, new: Alert, names: Sequence[Name]
 ) -> list[Version[UUID]]:
-    """The alerts of a new one's status and scope that bear one of these names, or refer to one."""
+    """The alerts of a new one's status and scope that have one of these names, or refer to one."""
     refers_to = tuple_(
         func.lower(alert_reference.c.identifier), func.lower(alert_reference.c.sender)
     )
@@ -107,7 +107,8 @@ async def _references(
 async def across(
     connection: AsyncConnection, new: Alert, names: Sequence[Name]
 ) -> list[tuple[str, str, str, str]]:
-    """(sender, identifier, status, scope) of the alerts of these names in another class."""
+    """(sender, identifier, status, scope) of alerts with these names but another status or
+    scope."""
     if not names:
         return []
     query = (
@@ -119,7 +120,7 @@ async def across(
 
 
 async def of_sender(connection: AsyncConnection, new: Alert, *, now: datetime) -> list[StoredAlert]:
-    """The alerts of a new one's sender, status and scope whose danger stands, newest first."""
+    """The alerts of a new one's sender, status and scope whose danger is in force, newest first."""
     return await select_alerts(
         connection,
         func.lower(alert.c.sender) == new.sender.lower(),
@@ -131,7 +132,7 @@ async def of_sender(connection: AsyncConnection, new: Alert, *, now: datetime) -
 
 
 def _stands() -> list[ColumnElement[bool]]:
-    """What an end could end."""
+    """Condition: an end could end it."""
     return [
         alert.c.msg_type.in_(["Alert", "Update"]),
         ~alert.c.ends,
@@ -143,10 +144,10 @@ def _stands() -> list[ColumnElement[bool]]:
 async def newer(
     connection: AsyncConnection, thread_id: UUID, than: datetime, *, limit: int = 50
 ) -> list[StoredAlert]:
-    """The versions of a thread that come after `than` and are for citizens.
+    """The versions of a thread after `than` that are for citizens.
 
-    A held end that names an alert counts: what it is about must not go out meanwhile. A version
-    that ran out before it was let go does not.
+    A held end that names an alert counts: the alert must not go out meanwhile. A version that
+    expired before it was approved does not.
     """
     return await select_alerts(
         connection,
@@ -182,7 +183,7 @@ async def live(
 async def standing(connection: AsyncConnection, thread_ids: Collection[UUID]) -> list[StoredAlert]:
     """The versions of threads that a Cancel would end, newest first; held ones too.
 
-    Not those whose deliveries were pruned: whom they reached is not known any more.
+    Without those whose deliveries were pruned: nobody knows any more who was notified of them.
     """
     return await select_alerts(
         connection, alert.c.thread_id.in_(thread_ids), *_stands(), limit=_STANDING
@@ -192,7 +193,7 @@ async def standing(connection: AsyncConnection, thread_ids: Collection[UUID]) ->
 async def in_event(
     connection: AsyncConnection, event_id: UUID, *, but: Collection[UUID], now: datetime
 ) -> list[StoredAlert]:
-    """The alerts of an event that are in force, were let go, and belong to other threads."""
+    """The alerts of an event that are in force, were approved, and belong to other threads."""
     return await select_alerts(
         connection,
         alert.c.event_id == event_id,
@@ -212,7 +213,11 @@ async def end(
     *,
     by: UUID | None = None,
 ) -> None:
-    """Move alerts to `state`; what has ended stays as it is. by: the alert that ends them."""
+    """Move alerts to `state`; alerts that have ended stay as they are.
+
+    Args:
+        by: The alert that ends them.
+    """
     if alert_ids:
         await connection.execute(
             update(alert)
@@ -222,7 +227,7 @@ async def end(
 
 
 async def lock(connection: AsyncConnection, names: Collection[str]) -> None:
-    """Let transactions that name the same pass one after another; held until this one ends."""
+    """Serialise transactions that name the same alerts; the locks are held until this one ends."""
     keys = sorted(
         int.from_bytes(hashlib.blake2b(n.encode(), digest_size=8).digest(), "big", signed=True)
         for n in names
@@ -234,7 +239,7 @@ async def lock(connection: AsyncConnection, names: Collection[str]) -> None:
 
 
 async def join(connection: AsyncConnection, thread_ids: Collection[UUID], *, into: UUID) -> None:
-    """Make the alerts of other threads versions of one."""
+    """Move the alerts of other threads into one thread."""
     others = [t for t in thread_ids if t != into]
     if others:
         await connection.execute(

@@ -1,7 +1,8 @@
-"""Whom the indexes cannot rule out: places in ranges of cells, holders of geocodes, members.
+"""Citizens whom an index finds for an area: places in ranges of cells, holders of geocodes,
+members.
 
-Nothing here is sorted, so that the first are there at once however many there are. A citizen is met
-at each of their places and geocodes; `audience.gather` sees to it that they count once.
+Nothing is sorted, so the first rows come at once however many there are. A citizen appears once for
+each of their places and geocodes; `audience.gather` counts them once.
 """
 
 from __future__ import annotations
@@ -107,7 +108,11 @@ class Among:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Places as columns of equal length. lats, lons: degrees."""
+    """Places as columns of equal length.
+
+    Attributes:
+        lats, lons: Degrees.
+    """
 
     citizen_ids: NDArray[np.int64]
     nos: NDArray[np.int64]
@@ -147,7 +152,7 @@ def _places(rows: Sequence[tuple[Any, ...]]) -> Places:
 
 
 async def see_one_moment(driver: Driver) -> None:
-    """Let this transaction see everything as it was at one moment; called before any statement."""
+    """Give this transaction one snapshot for all its statements; called before any of them."""
     await driver.execute("set transaction isolation level repeatable read")
 
 
@@ -159,9 +164,10 @@ async def in_cells(
     among: Among | None,
     first: int,
 ) -> AsyncGenerator[Places]:
-    """Every place in the ranges of cells, `first` of them, then more and more at a time.
+    """Every place in the ranges of cells: `first` of them, then larger batches.
 
-    among: None for everybody's.
+    Args:
+        among: None for everybody's.
     """
     values: dict[str, Any] = {"lows": list(lows), "highs": list(highs)}
     query, values = _only(among, _IN_CELLS, values)
@@ -213,14 +219,14 @@ async def other_places(
 async def held(
     driver: Driver, geocodes: Sequence[KeyRange], citizen_ids: Iterable[int]
 ) -> list[tuple[int, int, int]]:
-    """What `holders` would say of these citizens, with the number of the geocode among all that
-    the citizen has, from 0."""
+    """The rows of `holders` for these citizens, with the number of the geocode among all of the
+    citizen's, from 0."""
     values = _geocodes(geocodes) | {"ids": int8s(citizen_ids)}
     return await (await driver.execute(_HELD, values)).fetchall()
 
 
 async def unheld(driver: Driver, geocodes: Sequence[KeyRange], *, least: int) -> set[int]:
-    """The places in `geocodes`, from 0, of those that hold fewer than `least` geocodes."""
+    """The positions in `geocodes`, from 0, of those that fewer than `least` have a geocode in."""
     values = _geocodes(geocodes) | {"least": least}
     rows = await (await driver.execute(_UNHELD, values)).fetchall()
     return {no - 1 for (no,) in rows}
@@ -234,11 +240,11 @@ async def count(
     *,
     unless_below: int,
 ) -> int:
-    """How many citizens have a place or geocode among these, as far as it matters.
+    """The number of citizens with a place or geocode among these; exact only where it matters.
 
-    Where not even their places and geocodes together are more than `unless_below` it is those that
-    are counted, which is much quicker and may be too many, though never more than that. Of very
-    many only some are counted; the answer is then too small, and more than `unless_below`.
+    Where places and geocodes together are not more than `unless_below`, they are counted instead of
+    citizens: that is much quicker, and too high at most up to that number. A very large audience is
+    counted in part; the answer is then too low, and above `unless_below`.
     """
     values: dict[str, Any] = {"lows": list(lows), "highs": list(highs), **_geocodes(geocodes)}
     values["limit"] = unless_below + 1
@@ -263,7 +269,7 @@ async def widest_radius_m(driver: Driver) -> float:
 
 
 def _only(among: Among | None, query: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A query of everybody's, for some."""
+    """A query over everybody, restricted to some."""
     if among is None:
         return query, values
     return query + among.condition, values | {"among": list(among.names)}
@@ -276,7 +282,7 @@ def _geocodes(geocodes: Sequence[KeyRange]) -> dict[str, Any]:
 async def _stream(
     driver: Driver, name: str, query: str, values: dict[str, Any], *, first: int
 ) -> AsyncGenerator[list[Any]]:
-    """The rows through a server-side cursor, `first` of them, then more and more at a time."""
+    """The rows through a server-side cursor: `first` of them, then larger batches."""
     size = first
     async with driver.cursor(name=name, binary=True) as cursor:
         await cursor.execute(query, values)

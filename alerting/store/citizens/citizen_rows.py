@@ -1,4 +1,4 @@
-"""Rows of new citizens, written by COPY under ids that are taken beforehand."""
+"""Rows of new citizens, written by COPY with ids taken beforehand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alerting.store.db import raw
 
 
 class Table(StrEnum):
-    """What is written to, and the columns of a row in their order."""
+    """A table to write to, and the columns of a row in order."""
 
     CITIZEN = "citizen (id, ref, language, channels)"
     PLACE = "place (citizen_id, no, name, lat, lon, cell)"
@@ -45,13 +45,13 @@ async def write(
 
 
 async def write_lines(connection: AsyncConnection, table: Table, lines: Iterable[str]) -> None:
-    """The same of lines in COPY's text format: faster, for values that need no escape."""
+    """Write rows that are lines of COPY's text format: faster, for values that need no escape."""
     async with (await raw(connection)).cursor() as cursor, cursor.copy(table.copying) as copy:
         await copy.write("".join(lines))
 
 
 async def numbered(connection: AsyncConnection, prefix: str) -> tuple[int, int | None]:
-    """How many citizens have another `ref` than `prefix` and a number, and the highest number."""
+    """The number of citizens whose `ref` is not `prefix` and a number, and the highest number."""
     cursor = await (await raw(connection)).execute(
         """select count(*) filter (where ref !~ %(form)s),
                   max(substring(ref from %(form)s)::int8) from citizen""",
@@ -62,14 +62,14 @@ async def numbered(connection: AsyncConnection, prefix: str) -> tuple[int, int |
 
 
 async def analyze(connection: AsyncConnection) -> None:
-    """Let PostgreSQL learn how the rows are spread."""
+    """Update PostgreSQL's statistics of the tables."""
     await (await raw(connection)).execute(f"analyze {_TABLES}")
 
 
 async def vacuum(database_url: str) -> None:
-    """The same, and make indexes answer alone: else each look at one is confirmed in the table.
+    """Update statistics and the visibility map, so that index-only scans need not visit the table.
 
-    On a connection of its own, for it cannot be done within a transaction.
+    On a connection of its own: it cannot run within a transaction.
     """
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute(f"vacuum analyze {_TABLES}")

@@ -1,4 +1,4 @@
-"""The directory of citizens: who they are, how they are reached, where they want to be warned."""
+"""The directory of citizens: their addresses, quiet hours and consent."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ _CONTACTS = """
 async def contacts(
     driver: Driver, citizen_ids: Iterable[int], order: Sequence[str]
 ) -> list[Contact]:
-    """The addresses of each citizen in the order they want them, citizens by id.
+    """The addresses of each citizen in the citizen's order, citizens by id.
 
-    order: of the channels a citizen did not rank, which come last.
+    Args:
+        order: Of the channels that a citizen did not rank, which come last.
     """
     cursor = driver.cursor(binary=True)
     await cursor.execute(_CONTACTS, (int8s(citizen_ids), list(order)))
@@ -48,7 +49,7 @@ async def contacts(
 
 
 class Hours(NamedTuple):
-    """When a citizen wants no interruption; "" and None for the policy's."""
+    """A citizen's quiet hours; "" and None for the policy's."""
 
     time_zone: str
     quiet_from: time | None
@@ -67,14 +68,18 @@ async def hours(driver: Driver, citizen_ids: Iterable[int]) -> dict[int, Hours]:
 
 @dataclass(frozen=True, slots=True)
 class Reachable:
-    """What a link to an address is about. left: its owner said stop."""
+    """The address that a link names.
+
+    Attributes:
+        left: Its owner has opted out.
+    """
 
     endpoint: Endpoint
     left: bool
 
 
 async def reachable(connection: AsyncConnection, address_id: int) -> Reachable:
-    """The endpoint of one address, and whether its owner left. Raises NotFound."""
+    """The endpoint of one address, and whether its owner has opted out. Raises NotFound."""
     query = select(address.c.channel, address.c.endpoint, address.c.withdrawn_at).where(
         address.c.id == address_id
     )
@@ -85,7 +90,7 @@ async def reachable(connection: AsyncConnection, address_id: int) -> Reachable:
 
 
 async def leave(connection: AsyncConnection, address_id: int, *, actor: str) -> Endpoint:
-    """Write to the endpoint of this address no more, by any row. Raises NotFound."""
+    """Stop messages to the endpoint of this address, in every row that has it. Raises NotFound."""
     endpoint = (await reachable(connection, address_id)).endpoint
     await suppressions.stop(
         connection,
@@ -98,8 +103,8 @@ async def leave(connection: AsyncConnection, address_id: int, *, actor: str) -> 
 
 
 async def come_back(connection: AsyncConnection, address_id: int, *, actor: str) -> AddressState:
-    """Take back what `leave` did, and a stop said in any other way; returns what now stands
-    against the address. Raises NotFound."""
+    """Undo `leave`, and a stop by any other way; returns the address as it is now. Raises
+    NotFound."""
     endpoint = (await reachable(connection, address_id)).endpoint
     await suppressions.start(
         connection, [endpoint], actor=actor, revive=False, subject=f"address {address_id}"
@@ -109,7 +114,7 @@ async def come_back(connection: AsyncConnection, address_id: int, *, actor: str)
 
 
 class AddressState(NamedTuple):
-    """One address, and all that stands against using it."""
+    """One address, and everything that speaks against using it."""
 
     id: int
     channel: str
@@ -122,7 +127,7 @@ class AddressState(NamedTuple):
 
     @property
     def used(self) -> bool:
-        """True where messages are sent to it."""
+        """True when messages are sent to it."""
         return self.consent and self.verified and self.suspended_reason is None
 
 
@@ -158,10 +163,12 @@ async def _states(connection: AsyncConnection, which: ColumnElement[bool]) -> li
 
 
 async def suspend(connection: AsyncConnection, by_reason: Mapping[str, Sequence[int]]) -> None:
-    """Stop using addresses that a provider calls dead, until they are verified anew.
+    """Suspend addresses that a provider calls dead, until they are verified again.
 
-    What a provider says has left is a stop like any other: of the endpoint, in every row.
-    by_reason: ids of addresses by the code of the provider's error.
+    An endpoint whose owner, by the provider's word, has opted out is suppressed in every row.
+
+    Args:
+        by_reason: Ids of addresses by the code of the provider's error.
     """
     # Suppressions come first: see there.
     for reason, address_ids in sorted(by_reason.items(), key=lambda r: r[0] != _LEFT):
@@ -178,7 +185,7 @@ async def suspend(connection: AsyncConnection, by_reason: Mapping[str, Sequence[
 
 
 async def in_groups(connection: AsyncConnection, citizen_id: int, groups: Collection[str]) -> bool:
-    """Whether a citizen is in one of these closed groups."""
+    """True when a citizen is in one of these closed groups."""
     query = select(citizen.c.id).where(
         citizen.c.id == citizen_id, citizen.c.groups.bool_op("&&")(cast(list(groups), ARRAY(Text)))
     )

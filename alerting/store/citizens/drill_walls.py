@@ -1,7 +1,7 @@
-"""What each of the walls around drills asks the database.
+"""The queries of the walls around drills.
 
 Four queries that share nothing, on purpose: a fault in one of them must not be a hole in another.
-Those that look at an alert look at its own document. None is asked for an Actual alert.
+Those that read an alert read its own document. None is asked about an Actual alert.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class RegisterPlace:
 
 @dataclass(frozen=True, slots=True)
 class RegisterRow:
-    """One citizen as the register has them; `hash` changes when anything of it does."""
+    """One citizen as in the register; `hash` changes with any of their data."""
 
     ref: str
     language: str
@@ -60,10 +60,12 @@ class RegisterRow:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a batch did, in citizens.
+    """What a batch changed, in numbers of citizens.
 
-    came_back: endpoints that are still suppressed because a carrier said so, and that the register
-    says were verified and agreed to again. The caller gives them back (`suppressions.start`).
+    Attributes:
+        came_back: Endpoints that are still suppressed because a carrier said so, and that the
+            register says were verified and agreed to again. The caller gives them back
+            (`suppressions.start`).
     """
 
     added: int
@@ -158,10 +160,10 @@ _CAME_BACK = """
 
 
 async def merge(driver: psycopg.AsyncConnection[Any], rows: Sequence[RegisterRow]) -> Merged:
-    """Bring the directory to what `rows` say, in the caller's transaction.
+    """Change the directory to what `rows` say, in the caller's transaction.
 
-    Who said stop is not written to, whichever row has their endpoint, however it is spelt. A ref
-    that comes twice in one batch must have been refused before.
+    A suppressed endpoint is not written to, in any row and any spelling. Callers refuse a ref that
+    comes twice in one batch.
     """
     await driver.execute(_TEMPORARY)
     async with driver.cursor() as cursor:

@@ -1,7 +1,7 @@
-"""What came in from citizens, so that nothing that comes twice is done twice.
+"""Messages that came in from citizens, so that none takes effect twice.
 
-Kept for ever, for a few bytes each: a message is signed without a time, and whoever has a copy of
-one could stop or start somebody's messages with it as soon as it was forgotten.
+Kept for ever, at a few bytes each: a message is signed without a time, so a copy of it could be
+replayed as soon as it was forgotten.
 """
 
 from __future__ import annotations

@@ -23,8 +23,13 @@ from alerting.store.schema import address, citizen, roster, roster_member, roste
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One roster. members: who takes part now. left: who did and does no longer. unready:
-    addresses of members that no drill can be sent to before it is planned anew."""
+    """One roster.
+
+    Attributes:
+        members: Who takes part now.
+        left: Who did and does no longer.
+        unready: Addresses of members that no drill can be sent to before it is planned anew.
+    """
 
     name: str
     members: int

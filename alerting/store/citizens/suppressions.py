@@ -114,7 +114,8 @@ async def stop(
 ) -> None:
     """Write to none of these endpoints again, by whosever row. Said twice it changes nothing.
 
-    subject: what the audit says that it was about; empty for the channels.
+    Args:
+        subject: What the audit says that it was about; empty for the channels.
     """
     values = await _values(connection, endpoints)
     if not values["keys"]:
@@ -142,8 +143,10 @@ async def start(
 ) -> int:
     """Take back what `stop` did; returns how many addresses may be written to again.
 
-    Consent comes back where the register has it, nowhere else. revive: addresses that a provider
-    called dead are tried again too.
+    Consent comes back where the register has it, nowhere else.
+
+    Args:
+        revive: Addresses that a provider called dead are tried again too.
     """
     values = await _values(connection, endpoints)
     if not values["keys"]:

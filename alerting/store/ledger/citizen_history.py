@@ -54,10 +54,13 @@ _NOTIFIED = [s.value for s in NOTIFIED]
 class Earlier:
     """One earlier alert that concerned a citizen, whatever number of deliveries it made.
 
-    notified: it reached them or may have, by itself or in a digest. sure: nobody doubts it. silent:
-    without interrupting; None where they were not told. waits: it was held back and may yet be
-    sent. open: it was not sent yet, or may be on its way.
-    partly: it is an end, sent while another alert of the event went on.
+    Attributes:
+        notified: It reached them or may have, by itself or in a digest.
+        sure: Nobody doubts it.
+        silent: Without interrupting; None where they were not told.
+        waits: It was held back and may yet be sent.
+        open: It was not sent yet, or may be on its way.
+        partly: It is an end, sent while another alert of the event went on.
     """
 
     citizen_id: int

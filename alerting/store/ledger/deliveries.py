@@ -62,11 +62,14 @@ class OpenDelivery(NamedTuple):
 
     A row of `_JUDGED`, in its order; a tuple, because a worker makes thousands a second.
 
-    due_at: when a deferred one is to be decided again. already_told: its endpoint has the alert, or
-    may have, for another citizen who shares it. provider: who was last called. follows: the
-    delivery by another channel that did not reach the citizen. waits: another chunk's delivery to
-    the same endpoint goes first; only when that has gone, or is withheld, is this one decided.
-    resend: in doubt since the database was restored, and to be sent again in any lane.
+    Attributes:
+        due_at: When a deferred one is to be decided again.
+        already_told: Its endpoint has the alert, or may have, for another citizen who shares it.
+        provider: Who was last called.
+        follows: The delivery by another channel that did not reach the citizen.
+        waits: Another chunk's delivery to the same endpoint goes first; only when that has gone, or
+            is withheld, is this one decided.
+        resend: In doubt since the database was restored, and to be sent again in any lane.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""The ledger as people read it: an alert's deliveries, one citizen's, and what they add up to."""
+"""The ledger as people read it: an alert's deliveries, one citizen's, and totals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def page(
 async def of_citizen(
     connection: AsyncConnection, alert_id: UUID, ref: str
 ) -> tuple[int, list[dict[str, Any]]] | None:
-    """One citizen, by the register's key, and their deliveries of one alert; None without such a
+    """One citizen, by the register's key, and their deliveries of one alert; None for an unknown
     citizen."""
     driver = await raw(connection)
     async with driver.cursor(row_factory=dict_row) as cursor:
@@ -58,7 +58,7 @@ async def of_citizen(
 
 
 async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str, str, str, int]]:
-    """How many deliveries stand where: rows of (channel, state, reason, count)."""
+    """The number of deliveries in each state: rows of (channel, state, reason, count)."""
     if await tallies.is_tallied(connection, alert_id):
         return await tallies.counts(connection, alert_id)
     driver = await raw(connection)
@@ -74,10 +74,10 @@ async def counts(connection: AsyncConnection, alert_id: UUID) -> list[tuple[str,
 
 
 async def next_due(connection: AsyncConnection, alert_id: UUID) -> datetime | None:
-    """When the first deferred delivery is due; None where one is within a minute, or none is.
+    """When the first deferred delivery is due; None where one is due within a minute, or none is
+    deferred.
 
-    For an alert all of whose open deliveries are deferred: each waits with its chunk, or for its
-    citizen's digest.
+    For an alert whose open deliveries are all deferred.
     """
     driver = await raw(connection)
     cursor = await driver.execute(
@@ -101,7 +101,7 @@ async def next_due(connection: AsyncConnection, alert_id: UUID) -> datetime | No
 async def pruned_counts(
     connection: AsyncConnection, alert_id: UUID
 ) -> list[tuple[str, str, str, int]]:
-    """The same of deliveries that were pruned, which is all that is left of them."""
+    """The same for pruned deliveries, of which only the totals are left."""
     driver = await raw(connection)
     cursor = await driver.execute(
         """select channel, state, reason, count from pruned_delivery

@@ -1,4 +1,4 @@
-"""What waits for citizens' digests, and which delivery carried it in the end."""
+"""Items that wait for citizens' digests, and the delivery that carried each."""
 
 from __future__ import annotations
 
@@ -78,9 +78,10 @@ Place = tuple[datetime, int]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """All that is due of some citizens, by citizen.
+    """The due items of some citizens, by citizen.
 
-    next_place: where to look on; None where nothing more is due.
+    Attributes:
+        next_place: Where to continue; None where nothing more is due.
     """
 
     items: list[DueItem]
@@ -89,7 +90,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class DueItem:
-    """An item whose slot has come, as its deferred delivery stands."""
+    """An item whose slot has come, with the state of its deferred delivery."""
 
     delivery_id: int
     citizen_id: int
@@ -112,7 +113,7 @@ class Carried:
 
 
 async def add(connection: AsyncConnection, items: Sequence[Item]) -> None:
-    """Note what waits, in the transaction that defers it."""
+    """Add items, in the transaction that defers their deliveries."""
     if not items:
         return
     driver = await raw(connection)
@@ -133,9 +134,9 @@ async def add(connection: AsyncConnection, items: Sequence[Item]) -> None:
 async def due(
     connection: AsyncConnection, *, now: datetime, after: Place | None, limit: int
 ) -> Due:
-    """Everything due of the citizens of the first `limit` items that are due after a place.
+    """Everything due for the citizens of the first `limit` items that are due after a place.
 
-    What of it is no longer deferred is forgotten.
+    Items whose delivery is no longer deferred are deleted.
     """
     driver = await raw(connection)
     slot_at, delivery_id = after or _START
@@ -153,7 +154,7 @@ async def due(
 
 
 async def assign(connection: AsyncConnection, carriers: Mapping[int, int]) -> None:
-    """Say which delivery carries each item: {item's delivery id: digest's delivery id}."""
+    """Record which delivery carries each item: {item's delivery id: digest's delivery id}."""
     if not carriers:
         return
     driver = await raw(connection)
@@ -168,9 +169,9 @@ async def assign(connection: AsyncConnection, carriers: Mapping[int, int]) -> No
 async def carried(
     connection: AsyncConnection, chunk_id: int, size: int
 ) -> dict[int, list[Carried]]:
-    """What each digest of a chunk carries, the gravest lane's and newest first.
+    """What each digest of a chunk carries, the highest lane first, then the newest.
 
-    What was called back since it was assigned is not carried; a digest may be left with nothing.
+    Items called back since they were assigned are left out; a digest may be left empty.
     """
     driver = await raw(connection)
     cursor = await driver.execute(
@@ -192,10 +193,10 @@ async def carried(
 async def record_carried_outcomes(
     connection: AsyncConnection, *, now: datetime, chunks: int
 ) -> tuple[int, list[int]]:
-    """End every item of up to `chunks` chunks of digests as the digest that carries it ended.
+    """Give every item of up to `chunks` chunks of digests the outcome of its digest.
 
-    Items of a digest that did not go out because the alert that led it had ended wait anew.
-    Returns how many chunks, and the items that did not arrive.
+    Items of a digest that did not go out because its leading alert had ended wait for the next
+    digest. Returns how many chunks, and the items that were not delivered.
     """
     driver = await raw(connection)
     cursor = await driver.execute(

@@ -1,7 +1,7 @@
-"""Whom the alerts of an event reached, or may have: the audience of its end.
+"""The audience of an end: everybody who was notified of the event, or may have been.
 
-While an end is accepted, providers may still be called for the last windows of what it ends.
-Whoever is in such a window counts as told; the throttle waits until it is known.
+While an end is accepted, providers may still be called for the last windows of the alerts it ends.
+Citizens in such a window count as notified; the throttle waits until the outcome is known.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _NOTIFIED_OF = f"""
 
 @dataclass(frozen=True, slots=True)
 class NotifiedAddress:
-    """One address that was told, or may have been."""
+    """One address that was notified, or may have been."""
 
     citizen_id: int
     address_id: int
@@ -89,10 +89,10 @@ def _values(event_id: UUID, thread_id: UUID, end: UUID = _NONE) -> dict[str, Any
 async def notified(
     connection: AsyncConnection, end: StoredAlert, *, batch: int
 ) -> AsyncGenerator[list[NotifiedAddress]]:
-    """Who was told of the event of an end, and not yet that all of it is over, by citizen.
+    """Who was notified of the event of an end, and not yet of its end, by citizen.
 
-    Streams through a server-side cursor, so that memory stays flat; a citizen's addresses are
-    never split over two batches.
+    Streams through a server-side cursor, so that memory stays flat; a citizen's addresses are never
+    split over two batches.
     """
     driver = await raw(connection)
     async with driver.cursor(name="told", row_factory=class_row(NotifiedAddress)) as cursor:
@@ -128,9 +128,10 @@ async def count(
 async def kept_back(
     connection: AsyncConnection, event_id: UUID, thread_id: UUID, standing: Sequence[UUID]
 ) -> dict[UUID, int]:
-    """For each of these alerts that stand, how many citizens will not hear an end of this thread.
+    """For each of these alerts in force, the number of citizens whom it keeps from an end of this
+    thread.
 
-    A citizen counts at each alert that has a delivery for them, whether it told or spared them.
+    A citizen counts for each alert that has a delivery for them, whether that was sent or withheld.
     """
     if not standing:
         return {}

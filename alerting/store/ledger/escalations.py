@@ -1,4 +1,4 @@
-"""Escalations: which chunks are looked at for people they did not reach, and when."""
+"""Escalations: which chunks are checked for citizens who were not notified, and when."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _LOOK_NOW = """
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A chunk, finished or still open, whose deliveries are to be looked at."""
+    """A chunk, finished or still open, whose deliveries must be checked."""
 
     id: int
     alert_id: UUID
@@ -63,8 +63,8 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What is known of a chunk's arrival: accepted before the wait and not reported on, reported,
-    and when the next of what is open or accepted will have had its time."""
+    """The receipts of a chunk: how many deliveries were accepted before the wait without a
+    report, how many were reported, and when the wait of the next open or accepted one ends."""
 
     silent: int
     arrived: int
@@ -72,9 +72,9 @@ class Reports:
 
 
 async def next_due(connection: AsyncConnection, *, now: datetime) -> Due | None:
-    """The first chunk whose time to look has come, locked for this transaction.
+    """The first chunk whose check is due, locked for this transaction.
 
-    One that another holds at the moment is left for later.
+    A chunk that another transaction holds is left for later.
     """
     query = (
         select(outbox.c.id, outbox.c.alert_id, outbox.c.lane, outbox.c.channel, outbox.c.size)
@@ -99,16 +99,15 @@ async def is_due(
 
 
 async def look_again(connection: AsyncConnection, chunk_id: int, at: datetime | None) -> None:
-    """Set when a chunk is looked at next; None for never."""
+    """Set when a chunk is checked next; None for never."""
     await connection.execute(update(outbox).where(outbox.c.id == chunk_id).values(check_at=at))
 
 
 async def look_now(connection: AsyncConnection, delivery_ids: Sequence[int]) -> list[int]:
-    """Have the chunks of these deliveries looked at in the next round, open ones too; for digests
-    those of what they carried.
+    """Have the chunks of these deliveries checked in the next round, open ones too; for digests
+    those of the items they carried.
 
-    Returns the deliveries whose chunks somebody is writing at this moment: nobody waits for them,
-    so ask again for these.
+    Returns the deliveries whose chunks are locked by a writer; the caller asks again for these.
     """
     if not delivery_ids:
         return []
@@ -122,7 +121,7 @@ async def look_now(connection: AsyncConnection, delivery_ids: Sequence[int]) -> 
 
 
 async def reports(connection: AsyncConnection, chunk: Due, wait: Wait) -> Reports:
-    """What is known of a chunk's arrival."""
+    """The receipts of a chunk so far."""
     driver = await raw(connection)
     first = chunk.id * CHUNK_SPAN
     async with driver.cursor(row_factory=class_row(Reports)) as cursor:

@@ -1,4 +1,4 @@
-"""Settlements: what became of deliveries, written in bulk."""
+"""Outcomes of deliveries, written in bulk."""
 
 from __future__ import annotations
 
@@ -51,11 +51,13 @@ _KIND = (
 
 
 class OutcomeRow(NamedTuple):
-    """What became of one delivery. A tuple, because a worker makes thousands a second.
+    """The outcome of one delivery. A tuple, because a worker makes thousands a second.
 
-    tried: 1 when the provider was called. silent: it was not to interrupt. due_at: when a deferred
-    one is decided again; without it the delivery waits for its citizen's digest. The ledger keeps
-    it: what waited on purpose is late only after that.
+    Attributes:
+        tried: 1 when the provider was called.
+        silent: It must not interrupt.
+        due_at: When a deferred one is evaluated again; None when it waits for its citizen's digest.
+            It is kept in the ledger: a delivery deferred on purpose is late only after it.
     """
 
     delivery_id: int
@@ -77,7 +79,7 @@ async def record_outcomes(
     """Write outcomes and decisions in bulk.
 
     A row that a receipt has moved on meanwhile keeps its state and gains only the details: states
-    move forward. Settling as PLANNED records a refusal that will be tried again.
+    move forward. PLANNED records a refusal that will be retried.
     """
     rows = list(outcome_rows)
     if rows:
@@ -87,8 +89,8 @@ async def record_outcomes(
 def outcome_statements(
     outcome_rows: Sequence[OutcomeRow], *, now: datetime, work_id: int, fence: int
 ) -> tuple[str, dict[str, Any]]:
-    """What `settle` says to PostgreSQL, for a transaction that is sent off without waiting for the
-    proof that the work is still ours: it then changes nothing where it is not."""
+    """The statements of `record_outcomes`, for a pipeline that does not wait for the proof of
+    the lease: they change nothing where another worker holds the work."""
     return _RECORD_HELD, _values(outcome_rows, now) | {"work": work_id, "fence": fence}
 
 

@@ -1,4 +1,4 @@
-"""What planning writes into the ledger, and what it finds there of a planner before it."""
+"""What planning writes into the ledger, and what it finds of an earlier planner."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _END = b"\xff\xff"
 
 
 class NewDelivery(NamedTuple):
-    """A delivery to be planned. follows: the one by another channel that did not reach them."""
+    """A delivery to write.
+
+    Attributes:
+        follows: The delivery by another channel that was not delivered.
+    """
 
     citizen_id: int
     address_id: int
@@ -100,9 +104,9 @@ def _same_width(
 async def planned(
     connection: AsyncConnection, alert_id: UUID, citizen_ids: Sequence[int]
 ) -> list[int]:
-    """Those of the citizens for whom the ledger has a delivery of this alert, digests aside.
+    """Those of the citizens for whom the ledger has a delivery of this alert, without digests.
 
-    A digest bears the name of one of the alerts in it, also for those whom that one does not
+    A digest's row names one of the alerts in it, also for citizens whom that alert does not
     concern.
     """
     driver = await raw(connection)
@@ -115,7 +119,7 @@ async def planned(
 
 
 async def count_planned(connection: AsyncConnection, alert_id: UUID) -> int:
-    """For how many citizens the ledger has a delivery of this alert, digests aside."""
+    """The number of citizens for whom the ledger has a delivery of this alert, without digests."""
     driver = await raw(connection)
     cursor = await driver.execute(
         """select count(distinct d.citizen_id) from outbox o

@@ -1,8 +1,8 @@
-"""What of the ledger may go, and its going: whole events, their newest chunks first.
+"""Deleting old deliveries: whole events, their newest chunks first.
 
-An event is marked as pruned in one transaction; its rows go in small ones after it, so that an
-interrupted prune is found by its mark and gone on with. Newest first, because a delivery that was
-spared as a copy rests on an earlier one: whatever remains has what it rests on.
+An event is marked as pruned in one transaction and its rows are deleted in small ones after it, so
+that an interrupted prune is found by its mark and continued. Newest first, because a delivery that
+was withheld as a copy refers to an earlier one, which must outlive it.
 """
 
 from __future__ import annotations
@@ -78,9 +78,13 @@ _FORGET = """
 
 @dataclass(frozen=True, slots=True)
 class OldEvent:
-    """An event that ended long ago. identifier, began_at: of its first alert. busy: some of its
-    work is not done or a receipt of it not applied; whether its deliveries are settled is another
-    question (`in_use`)."""
+    """An event that ended long ago.
+
+    Attributes:
+        identifier, began_at: Of its first alert.
+        busy: Some of its work is not done or a receipt of it not applied; whether its deliveries
+            are settled is another question (`in_use`).
+    """
 
     event_id: UUID
     alerts: int
@@ -154,11 +158,11 @@ async def in_use(connection: AsyncConnection, chunks: Sequence[tuple[int, int]])
 async def mark(
     connection: AsyncConnection, event_id: UUID, *, cutoff: datetime, now: datetime
 ) -> list[UUID]:
-    """Call an event's alerts pruned from now on; none when something of it is in use again, or
-    another has done it.
+    """Mark an event's alerts as pruned; empty when something of it is in use again, or another
+    prune has marked it.
 
-    Its alerts are locked first, so that what changes them waits or is seen. Marked before, an
-    alert keeps its time.
+    Its alerts are locked first, so that changes wait or are seen. An alert marked before keeps its
+    time.
     """
     driver = await raw(connection)
     await driver.execute(
@@ -177,8 +181,7 @@ async def mark(
 
 
 async def left_over(connection: AsyncConnection) -> dict[UUID, int]:
-    """The alerts that were marked and still have rows, each with its deliveries: a prune was
-    interrupted."""
+    """The marked alerts that still have rows, each with its deliveries: a prune was interrupted."""
     driver = await raw(connection)
     cursor = await driver.execute(
         f"""select o.alert_id, sum(o.size)::int8 from outbox o join alert a on a.id = o.alert_id
@@ -189,10 +192,11 @@ async def left_over(connection: AsyncConnection) -> dict[UUID, int]:
 
 
 async def erase(connection: AsyncConnection, alert_ids: Sequence[UUID], *, chunks: int) -> Erased:
-    """Delete the newest `chunks` rows of work of marked alerts with everything that hangs on them.
+    """Delete the newest `chunks` rows of work of marked alerts with everything that depends on
+    them.
 
-    What the deliveries add up to is kept by alert, channel, state and reason. Called after
-    `take_turn` in the same transaction.
+    Totals of deliveries are kept by alert, channel, state and reason. Called after `take_turn` in
+    the same transaction.
     """
     driver = await raw(connection)
     cursor = await driver.execute(

@@ -33,7 +33,7 @@ class NewReceipt:
 
 
 async def add(connection: AsyncConnection, receipts: Sequence[NewReceipt]) -> None:
-    """Keep them; one that came before is the same receipt and is kept once."""
+    """Store them. A repeated receipt is stored once."""
     if receipts:
         driver = await raw(connection)
         await driver.execute(
@@ -49,10 +49,10 @@ async def add(connection: AsyncConnection, receipts: Sequence[NewReceipt]) -> No
 
 
 class Intake:
-    """Keeps receipts many at a time. `keep` returns when its receipt is durable.
+    """Stores receipts in batches. `keep` returns when its receipt is durable.
 
-    While one batch is written the next gathers, so a burst costs few transactions and a lone
-    receipt waits for nobody. Bound to the event loop it is used on.
+    While one batch is written the next gathers, so a burst costs few transactions and a single
+    receipt never waits. Bound to the event loop it is used on.
     """
 
     def __init__(self, db: Database) -> None:
@@ -61,7 +61,7 @@ class Intake:
         self._writing: asyncio.Task[None] | None = None
 
     async def keep(self, receipt: NewReceipt) -> None:
-        """Store one receipt. Raises what the database raised: the provider then tries again."""
+        """Store one receipt. Raises the database's error, on which the provider retries."""
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((receipt, kept))
         if self._writing is None or self._writing.done():

@@ -1,4 +1,4 @@
-"""Receipts that wait to be applied, and the moves of deliveries that they make."""
+"""Receipts that wait to be applied, and the transitions of deliveries they cause."""
 
 from __future__ import annotations
 
@@ -62,7 +62,11 @@ class Receipt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What a receipt says became of its delivery. reason: the ledger's, for a failure."""
+    """The new state of a delivery by a receipt.
+
+    Attributes:
+        reason: The ledger's reason, for a failure.
+    """
 
     receipt: Receipt
     state: DeliveryState
@@ -77,7 +81,7 @@ class Moved(NamedTuple):
 
 
 async def take(connection: AsyncConnection, *, limit: int) -> list[Receipt]:
-    """The first `limit` receipts that wait, in the order they came, locked for this transaction."""
+    """The first `limit` waiting receipts, oldest first, locked for this transaction."""
     driver = await raw(connection)
     rows = await (await driver.execute(_TAKE, {"limit": limit})).fetchall()
     return [Receipt(*row) for row in rows]
@@ -86,7 +90,8 @@ async def take(connection: AsyncConnection, *, limit: int) -> list[Receipt]:
 async def hold(
     connection: AsyncConnection, delivery_ids: Collection[int]
 ) -> tuple[set[int], set[int]]:
-    """Lock deliveries: those that are ours now, and those that another is writing."""
+    """Lock deliveries: returns those that are locked now, and those that another transaction
+    holds."""
     driver = await raw(connection)
     wanted = {"ids": sorted(delivery_ids)}
     held = {row[0] for row in await (await driver.execute(_LOCK, wanted)).fetchall()}
@@ -98,10 +103,10 @@ async def hold(
 
 
 async def move(connection: AsyncConnection, wanted: Sequence[Move]) -> list[Moved]:
-    """Make the moves the table of transitions allows, one a delivery; returns those made.
+    """Make the transitions that the table allows, one for each delivery; returns those made.
 
-    A receipt that names a provider's reference moves only the try that bears it, unless it proves
-    delivery.
+    A receipt with a provider's reference moves only the attempt with that reference, unless it
+    proves delivery.
     """
     driver = await raw(connection)
     cursor = await driver.execute(
@@ -122,5 +127,5 @@ async def move(connection: AsyncConnection, wanted: Sequence[Move]) -> list[Move
 
 
 async def applied(connection: AsyncConnection, receipt_ids: Sequence[int]) -> None:
-    """Note that nothing more is to be done about these receipts."""
+    """Mark these receipts as applied."""
     await (await raw(connection)).execute(_APPLIED, {"ids": list(receipt_ids)})

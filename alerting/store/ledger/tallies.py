@@ -1,7 +1,7 @@
-"""Tallies: how many deliveries of an alert stand where, without looking at one of them.
+"""Tallies: the number of an alert's deliveries in each state, without reading the deliveries.
 
-Triggers on `delivery` note each change, whoever writes it (revision 0012); `add_up` folds the notes
-into sums. An alert of before that revision is counted from its deliveries (`delivery_queries`).
+Triggers on `delivery` write each change (revision 0012); `add_up` folds the changes into totals. An
+alert from before that revision is counted from its deliveries (`delivery_queries`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ async def is_tallied(connection: AsyncConnection, alert_id: UUID) -> bool:
 
 
 async def counts(connection: AsyncConnection, alert_id: UUID) -> list[Count]:
-    """How many deliveries of an alert stand where, exactly."""
+    """The exact number of an alert's deliveries in each state."""
     found: dict[tuple[str, str, str], int] = defaultdict(int)
     for channel, state, reason, _, count in await _tally(connection, alert_id):
         found[channel, state, reason] += count
@@ -88,7 +88,7 @@ async def latencies(connection: AsyncConnection, alert_id: UUID) -> list[Latency
 
 
 async def with_open(connection: AsyncConnection, alert_ids: Collection[UUID]) -> set[UUID]:
-    """Those of these alerts that have deliveries which are not settled."""
+    """Those of these alerts that have unsettled deliveries."""
     driver = await raw(connection)
     settled = sorted(SETTLED)
     cursor = await driver.execute(_WITH_OPEN, {"alerts": list(alert_ids), "settled": settled})
@@ -96,15 +96,16 @@ async def with_open(connection: AsyncConnection, alert_ids: Collection[UUID]) ->
 
 
 async def any_notified(connection: AsyncConnection, alert_id: UUID) -> bool:
-    """True where the sums have somebody who was told, or may have been. Notes are not looked at."""
+    """True when, by the totals, somebody was notified or may have been. Changes that are not
+    added up yet do not count."""
     driver = await raw(connection)
     row = await (await driver.execute(_ANY_NOTIFIED, (alert_id, sorted(NOTIFIED)))).fetchone()
     return bool(row and row[0])
 
 
 async def add_up(connection: AsyncConnection, *, limit: int) -> tuple[int, list[UUID]]:
-    """Fold up to `limit` notes into the sums; returns how many, and the alerts they were of. One
-    at a time per database."""
+    """Fold up to `limit` changes into the totals; returns how many, and the alerts they were of.
+    One at a time in a database."""
     driver = await raw(connection)
     row = await (await driver.execute(_ADD_UP, {"limit": limit})).fetchone()
     count, empty, changed = row or (0, None, None)

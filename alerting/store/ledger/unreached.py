@@ -1,4 +1,4 @@
-"""Unreached: whom a chunk did not reach, and by which channel each of them is told next."""
+"""Citizens whom a chunk did not reach, and the next channel for each of them."""
 
 from __future__ import annotations
 
@@ -113,8 +113,9 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 class Wait:
     """How long a delivery may take before it counts as not reached; `wait_s` 0 is for ever.
 
-    reporting: the channels whose providers report what arrived. order: of the channels a citizen
-    did not rank, which come last.
+    Attributes:
+        reporting: The channels whose providers report what arrived.
+        order: Of the channels a citizen did not rank, which come last.
     """
 
     now: datetime
@@ -130,7 +131,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One citizen's next channel. follows: the delivery that did not reach them."""
+    """One citizen's next channel.
+
+    Attributes:
+        follows: The delivery that was not delivered.
+    """
 
     follows: int
     citizen_id: int
@@ -144,17 +149,19 @@ class Step:
 async def steps(
     connection: AsyncConnection, chunk_id: int, size: int, wait: Wait, *, believe_silence: bool
 ) -> list[Step]:
-    """The next channel of each citizen of the chunk who was not reached, one a citizen.
+    """The next channel of each citizen of the chunk who was not reached, one for each citizen.
 
-    It is the first usable channel, in the citizen's order, by which nobody has tried yet. Not
-    reached is whose delivery failed, whose address may not be used, and whose delivery no provider
-    has accepted within the wait: it may still arrive later, and the citizen then hears twice. So is
-    whoever was not told because another citizen of the same endpoint was, when that one was not
-    reached or not told in the end. What waits on purpose, for the morning or a digest, and what may
-    still arrive in time keep a citizen from the next channel.
+    It is the first usable channel, in the citizen's order, that has not been tried. A citizen is
+    not reached when their delivery failed, when the address may not be used, or when no provider
+    has accepted the delivery within the wait; should it still arrive, the citizen is notified
+    twice. So is a citizen whose delivery was withheld for another citizen of the same endpoint,
+    when that one was not reached either. A delivery that is deferred on purpose, for the morning or
+    a digest, or that may still arrive in time keeps the citizen from the next channel. None for an
+    alert that has ended.
 
-    believe_silence: what was accepted before the wait and not reported since did not arrive
-    either. None for an alert that has ended.
+    Args:
+        believe_silence: Deliveries accepted before the wait and not reported since count as not
+            delivered.
     """
     driver = await raw(connection)
     async with driver.cursor(row_factory=class_row(Step)) as cursor:
@@ -167,9 +174,8 @@ async def steps(
 async def next_look(
     connection: AsyncConnection, chunk_id: int, size: int, wait: Wait
 ) -> datetime | None:
-    """When a chunk that a worker gives back is to be looked at: at once where somebody was not
-    reached for good, else when the first of what is open or accepted has had its time; None where
-    nothing more can be learnt of it."""
+    """When a chunk that a worker releases is checked: at once where a delivery failed for good,
+    else when the wait of the first open or accepted one ends; None where nothing can change."""
     driver = await raw(connection)
     values = _values(chunk_id, size, wait, open_before=_NEVER, silent_before=_NEVER)
     row = await (await driver.execute(_NEXT, values)).fetchone()

@@ -1,7 +1,7 @@
-"""What is written under a claim: the proof that it is still ours, and how the work ends.
+"""What is written under a claim: the proof of the lease, and how the work ends.
 
-Each names the fence of the claim. Whoever was stopped past their lease finds it outdated and
-writes nothing (`Fenced`).
+Each statement names the fence of the claim. A worker that was stopped past its lease finds it
+outdated and writes nothing (`Fenced`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STATE = "select state from alert where id = %s"
 
 
 class Fenced(Exception):
-    """Another worker has taken this work over; what was about to be written must not be."""
+    """Another worker has claimed this work; the write must not happen."""
 
 
 def _after(delay_s: float) -> ColumnElement[Any]:
@@ -58,9 +58,9 @@ async def hold(
     window_to: int | None = None,
     tries: int | None = None,
 ) -> AlertState:
-    """Prove the lease is still ours, extend it and set what is given; returns the alert's state.
+    """Prove the lease, extend it and set the given columns; returns the alert's state.
 
-    The row stays locked to the end of the transaction, so what is written beside it is fenced.
+    The row stays locked to the end of the transaction, so whatever is written beside it is fenced.
     Raises Fenced when another worker has taken over.
     """
     driver = await raw(connection)
@@ -81,8 +81,11 @@ async def commit_batch_and_open_next(
     window: tuple[int, int],
     now: datetime,
 ) -> AlertState:
-    """Settle what the last window brought and open the next, as `hold` and `settle` do, in a single
-    round trip; returns the alert's state. Raises Fenced, and nothing is written then."""
+    """Record the outcomes of the last window and open the next, as `hold` and `record_outcomes` do,
+    in a single round trip; returns the alert's state.
+
+    Raises Fenced, and nothing is written then.
+    """
     values = {
         "cursor": None,
         "window_from": window[0],
@@ -124,8 +127,11 @@ async def _proven(
 async def finish(
     connection: AsyncConnection, work: Work, *, check_at: datetime | None = None
 ) -> None:
-    """Mark the row done. check_at: when to see who was not reached; a look that was asked for at
-    once stays. Raises Fenced."""
+    """Mark the row as done. Raises Fenced.
+
+    Args:
+        check_at: When to check for citizens not reached; a check that was asked for at once stays.
+    """
     query = _mine(work).values(
         state=W.DONE,
         done_at=func.now(),
@@ -145,11 +151,13 @@ async def release(
     cursor: int,
     check_at: datetime | None = None,
 ) -> None:
-    """Give the row back in good order, to go on at `cursor` after `delay_s`. Raises Fenced.
+    """Release the row in good order, to continue at `cursor` after `delay_s`. Raises Fenced.
 
-    check_at: when to see who was not reached, unless an earlier look is due.
-    The delay is counted by PostgreSQL's clock, which says what is due: a worker whose own clock is
-    behind must not find it due at once.
+    The delay is counted by PostgreSQL's clock, which decides what is due: for a worker whose own
+    clock is behind it must not be due at once.
+
+    Args:
+        check_at: When to check for citizens not reached, unless an earlier check is due.
     """
     query = _mine(work).values(
         state=W.READY,
@@ -171,9 +179,10 @@ async def release(
 async def abandon(
     connection: AsyncConnection, work: Work, *, delay_s: float, counts: bool = True
 ) -> None:
-    """Give the row back after a fault, its open window kept: what is in it is in doubt.
+    """Release the row after a fault with its window open: what is in it is in doubt.
 
-    counts: the fault may be of the row's own making, and counts against it.
+    Args:
+        counts: The row may have caused the fault, so it counts as a failed try of the row.
     """
     query = _mine(work).values(
         state=W.READY,
@@ -187,8 +196,8 @@ async def abandon(
 
 
 async def poison(connection: AsyncConnection, work: Work) -> None:
-    """Set aside a row that keeps ending its workers, so that the rest goes on. Whom a chunk did not
-    reach by then is looked for at once. Raises Fenced."""
+    """Set aside a row that keeps killing its workers, so that the rest continues. Citizens of a
+    chunk who were not notified by then are checked at once. Raises Fenced."""
     check_at = AT_ONCE if work.kind == "deliver" and not work.digest else None
     query = _mine(work).values(
         state=W.POISONED, lease_until=None, done_at=func.now(), check_at=check_at

@@ -1,4 +1,4 @@
-"""Whose turn a duty of house-keeping is: one process at a time does each."""
+"""Maintenance duties: one process at a time does each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOCK = 0x73776570
 
 
 async def take(connection: AsyncConnection, no: int) -> tuple[datetime, bool]:
-    """PostgreSQL's time, and whether this transaction may do the duty of that number."""
+    """PostgreSQL's time, and whether this transaction holds the lock of the duty."""
     query = select(
         func.clock_timestamp(),
         and_(

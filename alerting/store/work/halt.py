@@ -1,9 +1,9 @@
-"""Call back what an ended alert has not sent yet.
+"""Calling back what an ended alert has not sent yet.
 
-An alert's state is what workers go by: they read it before each window. Its rows follow in two
-steps. `stop`, in the transaction that ends the alert, takes its chunks out of the workers' hands;
-`call_back`, right after and in small transactions, settles their deliveries as revoked. Between
-the two a chunk is `done` without a `done_at`.
+Workers go by an alert's state, which they read before each window. Its rows follow in two steps.
+`stop`, in the transaction that ends the alert, takes its chunks away from workers; `call_back`,
+right after and in small transactions, settles their deliveries as revoked. Between the two a chunk
+is `done` without a `done_at`.
 
 Outbox rows are locked before alert rows, as workers do.
 """
@@ -31,10 +31,10 @@ _ENDS = [A.CANCELLED.value, A.SUPERSEDED.value]
 async def stop(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> bool:
     """Take the open work of these alerts away from workers; True when a provider is being called.
 
-    Planning ends. A chunk that nobody has touched, or that is between two windows, is sent no
-    further: whoever holds it is fenced. A chunk inside a window keeps its owner, who alone knows
-    what came of it and stops before the next one. Call it just before the alerts' state is set
-    and the transaction ends: workers wait for both.
+    Planning ends. A chunk that is not claimed, or is between two windows, is sent no further: its
+    worker is fenced. A chunk inside a window keeps its worker, who alone knows the outcome and
+    stops before the next window. Called just before the alerts' state is set and the transaction
+    ends, because workers wait for both.
     """
     if not alert_ids:
         return False
@@ -84,7 +84,8 @@ async def call_back(
     """Settle the unsent deliveries of up to `chunks` stopped chunks as revoked; returns how many
     chunks. What may have been sent stays in doubt, and its chunk open.
 
-    reasons: the ledger's reason by the state that ended the alert.
+    Args:
+        reasons: The ledger's reason by the state that ended the alert.
     """
     driver = await raw(connection)
     cursor = await driver.execute(
@@ -141,7 +142,8 @@ async def call_back_deferred(
     limit: int,
     now: datetime,
 ) -> int:
-    """Revoke what of these alerts waits for citizens' digests; returns how many were looked at."""
+    """Revoke the deliveries of these alerts that wait for citizens' digests; returns how many
+    were checked."""
     driver = await raw(connection)
     cursor = await driver.execute(
         f"""with gone as (

@@ -2,7 +2,7 @@
 
 A row waits in the queue of its lane and channel, in the order of its `rank`. A claim raises the
 row's fence; every later write names it (`claims`). A row that waits for a time, such as a retry,
-has no rank until that time has come.
+has no rank until then.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Work:
 
     @property
     def first(self) -> bool:
-        """True for ends and cancels, which go before everything else of their lane."""
+        """True for ends and cancels, which come before everything else of their lane."""
         return self.rank < 0
 
 
@@ -65,8 +65,10 @@ class Ranks:
     grows with the number of chunks that the alert has queued, so a small alert completes soon
     beside a large one, and the large one still progresses.
 
-    first: the alert is an end or a cancel. others: how many other alerts of the same tenant are
-    open; its first chunk is queued that much further back.
+    Attributes:
+        first: The alert is an end or a cancel.
+        others: How many other alerts of the same tenant are open; its first chunk is queued that
+            much further back.
     """
 
     first: bool = False
@@ -118,7 +120,7 @@ _CHUNK = f"""
 async def add_plan(
     connection: AsyncConnection, alert_id: UUID, lane: Lane, *, first: bool = False
 ) -> int:
-    """Write the intent to plan an alert, in the transaction that stores it; returns its id.
+    """Write the plan of an alert, in the transaction that stores the alert; returns its id.
 
     A tenant's second plan waits for the first of every other tenant.
     """
@@ -142,11 +144,13 @@ async def add_chunks(
     digest: bool = False,
     look_after_s: float = 0,
 ) -> list[int]:
-    """Write one chunk row per (channel, size); returns their ids in the same order.
+    """Write one chunk row for each (channel, size); returns their ids in the same order.
 
-    ranks: of the alert's chunks before; without it they join their queue near the front.
-    digest: they are of digests, and `alert_id` leads them. look_after_s: when to look for people
-    not reached, though nobody may have taken a chunk by then; 0 for never.
+    Args:
+        ranks: Of the alert's earlier chunks; None to join the queues near the front.
+        digest: They carry digests, and `alert_id` is the leading alert.
+        look_after_s: When to check for citizens not reached, even if no worker has taken the chunk
+            by then; 0 for never.
     """
     driver = await raw(connection)
     ids = []
@@ -177,7 +181,7 @@ async def add_chunks(
 
 
 async def waiting(connection: AsyncConnection) -> list[tuple[str, int, float]]:
-    """What is open, by lane: (lane, rows, seconds the oldest due row has waited)."""
+    """Open work by lane: (lane, rows, seconds the oldest due row has waited)."""
     age = func.extract("epoch", func.now() - func.min(outbox.c.not_before))
     query = (
         select(outbox.c.lane, func.count(), func.greatest(age, 0))

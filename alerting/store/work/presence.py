@@ -1,12 +1,12 @@
-"""Presence: other workers can see at once that one has died, without waiting for its leases.
+"""Presence: other workers see at once that one has died, without waiting for its leases.
 
-A living worker holds an advisory lock on a connection of its own. PostgreSQL lets go of it the
-moment the connection ends, which a kill -9 does. A worker that has only lost this connection takes
-the lock again at once, so whoever looks for the dead looks several times. A worker that is only
-stopped keeps its lock; its work is taken over when the lease runs out.
+A living worker holds an advisory lock on a connection of its own. PostgreSQL releases it the moment
+the connection ends, also by kill -9. A worker that has only lost this connection takes the lock
+again at once, so a worker counts as dead only after several looks. A worker that is stopped keeps
+its lock; its work is taken over when the lease expires.
 
-Beside it every process shares one lock for each of its duties, by which `alerting doctor` sees
-whether each lane has a worker, and a container whether its own is there.
+Every process also shares a lock for each of its duties, by which `alerting doctor` sees whether
+each lane has a worker, and a container whether its own is there.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _ON_DUTY = """
 
 @dataclass(frozen=True, slots=True)
 class OnDuty:
-    """So many processes of one host do this: a lane's name, or SCHEDULER."""
+    """The number of processes on one host that do this: a lane's name, or SCHEDULER."""
 
     duty: str
     host: str
@@ -76,10 +76,10 @@ class _Watched(WatchedConnection):
 
 
 class Presence:
-    """One process's sign of life. `owner` is the name a worker claims work by.
+    """One process's sign of life. `owner` is the name it claims work by.
 
-    duties: which of DUTIES it does. A scheduler claims no work, and is no worker to those who count
-    them.
+    Args:
+        duties: Which of DUTIES it does. A scheduler claims no work and does not count as a worker.
     """
 
     def __init__(self, database_url: str, duties: Collection[str] = ()) -> None:
@@ -135,15 +135,15 @@ _ANYBODY = """
 
 
 async def anybody(connection: AsyncConnection) -> bool:
-    """Whether any worker shows presence."""
+    """True while any worker shows presence."""
     row = await (await (await raw(connection)).execute(_ANYBODY, (CLASS,))).fetchone()
     return bool(row and row[0])
 
 
 async def absent(db: Database) -> set[str]:
-    """The owners of leased work that showed presence and show it no longer.
+    """Owners of leased work that showed presence and no longer do.
 
-    One of them may be alive and about to show it again: its connection alone was cut, or PostgreSQL
+    One of them may be alive and about to show it again: only its connection was cut, or PostgreSQL
     has just started.
     """
     async with db.pipelined() as driver:
@@ -152,7 +152,7 @@ async def absent(db: Database) -> set[str]:
 
 
 async def on_duty(connection: AsyncConnection) -> list[OnDuty]:
-    """Who does what at this moment, by duty and host."""
+    """The processes alive now, by duty and host."""
     driver = await raw(connection)
     rows = await driver.execute(_ON_DUTY, (_DUTY_CLASS,))
     return [

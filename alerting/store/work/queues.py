@@ -1,4 +1,5 @@
-"""Queues: which work a worker gets next, the rows of the outbox claimed in the order of ranks."""
+"""Queues: which work a worker gets next. Rows of the outbox are claimed in the order of their
+ranks."""
 
 from __future__ import annotations
 
@@ -86,7 +87,7 @@ Room = tuple[Lane, str, float]
 
 
 async def claim(db: Database, room: Sequence[Room], *, owner: str, lease_s: float) -> list[Work]:
-    """Take the first row of each of these queues that has one, in one round trip."""
+    """Claim the first row of each of these queues, in one round trip."""
     values = {
         "lanes": [lane.value for lane, _, _ in room],
         "channels": [channel for _, channel, _ in room],
@@ -103,7 +104,7 @@ async def claim(db: Database, room: Sequence[Room], *, owner: str, lease_s: floa
 async def claim_one(
     connection: AsyncConnection, outbox_id: int, *, owner: str, lease_s: float
 ) -> Work | None:
-    """Take this row, whatever its place; None when it is done or in another worker's hands."""
+    """Claim this row, whatever its rank; None when it is done or leased."""
     driver = await raw(connection)
     cursor = await driver.execute(
         f"""update outbox set state = '{W.LEASED}', owner = %(owner)s, fence = fence + 1,
@@ -123,8 +124,8 @@ def _work(row: psycopg.rows.TupleRow) -> Work:
 
 
 async def smaller_waits(db: Database, plan: Work, *, enough: int) -> bool:
-    """True where the alert of this plan has `enough` chunks or more queued, and an alert of its
-    lane that has fewer is to be told."""
+    """True when the alert of this plan has `enough` chunks or more queued while an alert of its
+    lane with fewer waits to be sent."""
     async with db.pipelined() as driver:
         rows = await driver.execute(
             _SMALLER, {"alert": plan.alert_id, "lane": plan.lane.value, "enough": enough}
@@ -141,11 +142,12 @@ async def recover(
     held: Collection[int] = (),
     fresh_s: float = 0.0,
 ) -> list[int]:
-    """Free what is leased by the owners that are gone, what outlived its lease, and what is leased
-    by `own` but not among the rows it holds: the answer to that claim was lost.
+    """Free work leased by dead owners, work with expired leases, and work leased by `own` that is
+    not among the rows it holds: the reply to that claim was lost.
 
-    fresh_s: a lease that has longer to go is too young for that. PostgreSQL may carry this out
-    long after it was asked, when `own` holds more.
+    Args:
+        fresh_s: A lease with longer to go is not freed as lost. PostgreSQL may run this long after
+            it was asked, when `own` holds more.
     """
     values = {"gone": list(gone), "own": own, "held": list(held), "fresh_s": fresh_s}
     async with db.pipelined() as driver:

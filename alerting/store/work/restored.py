@@ -1,8 +1,8 @@
-"""A database that was restored from a backup: knowing it, and making it fit to send again.
+"""A database restored from a backup: recognising it, and making it fit to send again.
 
-Every database notes where it is when its first work is claimed. A dump carries that note along, so
-a database that stands elsewhere was restored from one. PostgreSQL itself then refuses every claim
-(see revision 0003), whichever version's worker asks.
+Every database notes its place when its first work is claimed. A dump carries that note along, so a
+database in another place was restored from one. PostgreSQL itself then refuses every claim
+(revision 0003), from workers of any version.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IS_HOME = literal_column(
 
 
 def reconciling(database_url: str) -> str:
-    """The address under which work may be claimed before the database is fit for workers."""
+    """The key under which work may be claimed before workers may."""
     joint = "&" if "?" in database_url else "?"
     return f"{database_url}{joint}options=-calerting.reconciling%3Don"
 
@@ -38,7 +38,7 @@ async def is_home(connection: AsyncConnection) -> bool:
 
 
 async def make_home(connection: AsyncConnection) -> None:
-    """Let workers send from this database."""
+    """Allow workers to send from this database."""
     await connection.execute(
         text(
             """insert into secret (name, value) values ('home', alerting_home())
@@ -48,7 +48,7 @@ async def make_home(connection: AsyncConnection) -> None:
 
 
 async def workers_present(connection: AsyncConnection) -> int:
-    """How many workers are at work on this database."""
+    """The number of workers connected to this database."""
     query = """select count(*) from pg_locks where locktype = 'advisory' and classid = :class
                and granted and database =
                  (select oid from pg_database where datname = current_database())"""
@@ -56,7 +56,7 @@ async def workers_present(connection: AsyncConnection) -> int:
 
 
 async def known_below(connection: AsyncConnection, since: datetime) -> int:
-    """The outbox id above which the backup knows nothing, also when called a second time."""
+    """The outbox id above which the backup knows nothing; the same on a second call."""
     query = """
         select coalesce(
           min(before + 1) filter (where created_at > :since and id - before >= :skipped),
@@ -67,7 +67,7 @@ async def known_below(connection: AsyncConnection, since: datetime) -> int:
 
 
 async def skip_numbers(connection: AsyncConnection) -> None:
-    """Never again give out a number that work made after the dump may have had."""
+    """Never assign a number again that work made after the dump may have had."""
     await connection.execute(
         text(
             """select setval(pg_get_serial_sequence('outbox', 'id'),
@@ -78,7 +78,7 @@ async def skip_numbers(connection: AsyncConnection) -> None:
 
 
 async def free(connection: AsyncConnection) -> None:
-    """Take all open work from its owners, who are gone, and let it be due."""
+    """Take all open work from its dead owners and make it due."""
     await connection.execute(
         text(
             f"""update outbox set state = '{W.READY}', fence = fence + 1, lease_until = null,
@@ -91,7 +91,7 @@ async def free(connection: AsyncConnection) -> None:
 
 
 async def open_work(connection: AsyncConnection, kind: str) -> list[int]:
-    """The ids of open rows of one kind, the gravest lane first."""
+    """The ids of open rows of one kind, the highest lane first."""
     query = f"""select id from outbox where kind = :kind and state = '{W.READY}'
                order by array_position(array['extreme','severe'], lane), id"""  # noqa: S608
     return [row.id for row in await connection.execute(text(query), {"kind": kind})]

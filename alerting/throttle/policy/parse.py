@@ -48,9 +48,13 @@ _MAX_QUIET_S = 16 * 3600
 def parse_policy(text: str, *, name: str = "policy", rates: Rates | None = None) -> Policy:
     """Read a policy; keys that are left out have their defaults.
 
-    name: what the file is called in errors. rates: the channels there are, each with its rate where
-    the policy names none; None for those of the default policy's own file. Raises PolicyRefused (a
-    BadInput) with all faults at once, each with its line, its key and what to write instead.
+    Raises PolicyRefused (a BadInput) with all faults at once, each with its line, its key and what
+    to write instead.
+
+    Args:
+        name: What the file is called in errors.
+        rates: The channels there are, each with its rate where the policy names none; None for
+            those of the default policy's own file.
     """
     if len(text) > MAX_CHARACTERS:
         what = f"this has {len(text):,} characters, more than {MAX_CHARACTERS:,}."

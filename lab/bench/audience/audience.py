@@ -80,7 +80,9 @@ def run(options: Options) -> Report:
 class Land:
     """Where everybody lives, as drawn and not as stored: what is found is held against it.
 
-    numbers: for each place its citizen. towns: centres (lon, lat), the largest first.
+    Attributes:
+        numbers: For each place its citizen.
+        towns: Centres (lon, lat), the largest first.
     """
 
     numbers: NDArray[np.int64]

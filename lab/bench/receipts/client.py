@@ -37,7 +37,8 @@ class Callback(NamedTuple):
 class Job:
     """Where to post what: each is posted until it is answered with a 2xx.
 
-    url: of the callback, signed as it stands there. A callback's number is its place.
+    Attributes:
+        url: Of the callback, signed as it stands there. A callback's number is its place.
     """
 
     url: str

@@ -71,7 +71,11 @@ QUICK = Sizes(40, 200, 2_000, 300)
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where everything is. settings: as each process reads them."""
+    """Where everything is.
+
+    Attributes:
+        settings: As each process reads them.
+    """
 
     settings: Settings
     folder: Path

@@ -11,7 +11,11 @@ from lab.bench.report import Report, Table, Target
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """What the kill cost. lost: answered with a 2xx and not in the table."""
+    """What the kill cost.
+
+    Attributes:
+        lost: Answered with a 2xx and not in the table.
+    """
 
     answered_before: int
     broken: int
@@ -22,7 +26,11 @@ class Killed:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Callbacks taken and applied at once. late_s: from the last answer until none waited."""
+    """Callbacks taken and applied at once.
+
+    Attributes:
+        late_s: From the last answer until none waited.
+    """
 
     callbacks: int
     deliveries: int

@@ -100,7 +100,8 @@ def size(db: psycopg.Connection[Any]) -> Bytes:
 def judge(db: psycopg.Connection[Any], *, kept: dict[UUID, int], pruned: dict[UUID, int]) -> None:
     """Raise WorkFailed unless exactly what is old is gone, and its sums are right.
 
-    kept, pruned: each alert's deliveries.
+    Args:
+        kept, pruned: Each alert's deliveries.
     """
     for name, count in (("deliveries", "*"), ("receipts", "r.id")):
         rows = db.execute(

@@ -41,8 +41,12 @@ _DAYS = 400
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One filling and, but for the last, its prune. fill_s: seconds it took. steps_s: what each
-    transaction of the prune took."""
+    """One filling and, but for the last, its prune.
+
+    Attributes:
+        fill_s: Seconds it took.
+        steps_s: What each transaction of the prune took.
+    """
 
     fill_s: float
     filled: Bytes

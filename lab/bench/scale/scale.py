@@ -69,7 +69,12 @@ QUICK = Sizes(400, 1, 150, 3)
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What one run of hosts did. segments: of each message; all are the same. apart: by what."""
+    """What one run of hosts did.
+
+    Attributes:
+        segments: Of each message; all are the same.
+        apart: By what.
+    """
 
     seconds: float
     taken: list[Taken]

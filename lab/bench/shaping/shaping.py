@@ -33,8 +33,10 @@ WAYS = {
 class Sizes:
     """How much is measured.
 
-    busy: how many of the workers have something to send. storm_s: before, during and after the
-    storm. after: what the provider then takes, as a part of the rate.
+    Attributes:
+        busy: How many of the workers have something to send.
+        storm_s: Before, during and after the storm.
+        after: What the provider then takes, as a part of the rate.
     """
 
     workers: int
@@ -51,7 +53,11 @@ QUICK = Sizes(2, (2,), 200, 1.2, (0.5, 0.2, 1.5), (1.0,))
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way with so many of the workers at work. each_second: what arrived in it."""
+    """One way with so many of the workers at work.
+
+    Attributes:
+        each_second: What arrived in it.
+    """
 
     way: str
     busy: int

@@ -18,9 +18,10 @@ from alerting.embedded import redis
 class Work:
     """What was done between the beginning and the end of a `measured` block.
 
-    cpu_s: what the server itself used, which bounds what one core can do whoever asks.
-    script_s: each script's own time in the server, ascending; scripts of less than 20 µs are left
-    out.
+    Attributes:
+        cpu_s: What the server itself used, which bounds what one core can do whoever asks.
+        script_s: Each script's own time in the server, ascending; scripts of less than 20 µs are
+            left out.
     """
 
     wall_s: float = 0.0

@@ -253,7 +253,7 @@ def alerts(draw: st.DrawFn) -> Alert:
 @given(alerts(), alerts())
 def test_likeness_is_symmetric_and_bounded(one: Alert, other: Alert) -> None:
     there, back = compare(one, other), compare(other, one)
-    assert there.verdict is back.verdict
+    assert there.match is back.match
     assert there.score == pytest.approx(back.score)
     assert 0 <= there.score <= 1
     if one.status is not other.status:
@@ -294,7 +294,7 @@ def test_sure_match_precedes_unsure() -> None:
     candidates = [("gale", signature(gale)), ("storm", signature(storm))]
     found = best_match(signature(storm_too), candidates, pool)
     assert found is not None
-    assert (found[0], found[1].verdict) == ("storm", Match.SURE)
+    assert (found[0], found[1].match) == ("storm", Match.SURE)
     assert best_match(signature(storm_too), [], pool) is None
 
 
