@@ -275,7 +275,7 @@ async def cancel(
     """End an alert and every live version of it, and notify exactly those it reached."""
     how = how or CancelRequest()
     async with run.db.begin() as connection:
-        alert_id, *also = await stored_alerts.standing(connection, alert)
+        alert_id, *also = await stored_alerts.live_of_name(connection, alert)
     done = await cancel_alert(
         run.db,
         alert_id,

@@ -173,7 +173,7 @@ def _pairs(geocodes: Sequence[str]) -> list[dict[str, str]]:
 async def _next(kind: Kind, name: str, said: dict[str, Any]) -> Alert:
     async with Runtime.open(settings()) as runtime, runtime.db.begin() as connection:
         named = await stored_alerts.get_many(
-            connection, await stored_alerts.standing(connection, name)
+            connection, await stored_alerts.live_of_name(connection, name)
         )
         live = await threads.standing(connection, {one.thread_id for one in named})
         now = runtime.clock.now()

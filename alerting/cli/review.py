@@ -134,7 +134,7 @@ def cancel(
         async with Runtime.open(config) as runtime:
             async with runtime.db.begin() as connection:
                 principal = await acting(connection)
-                alert_id, *also = await stored_alerts.standing(connection, alert)
+                alert_id, *also = await stored_alerts.live_of_name(connection, alert)
             done = await cancel_alert(
                 runtime.db,
                 alert_id,

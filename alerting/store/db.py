@@ -43,7 +43,7 @@ def driver_url(database_url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
-#: A statement that has not ended after so long never will: the way to PostgreSQL is cut without a
+#: A statement that has not ended after this time never will: the way to PostgreSQL is cut without a
 #: word. One that may take long has more time.
 SILENT_S = 12.0
 PATIENT_S = 300.0
@@ -80,7 +80,7 @@ class WatchedConnection(psycopg.AsyncConnection[Any]):
             s.shutdown(socket.SHUT_RDWR)
 
 
-#: What every session asks of PostgreSQL and of the network. A worker that stands still inside a
+#: What every session asks of PostgreSQL and of the network. A worker that is stopped inside a
 #: transaction must not keep its locks; a peer that is gone is noticed.
 _SESSION = {
     "connect_timeout": 5,

@@ -19,11 +19,11 @@ from sqlalchemy.pool import NullPool
 from alerting.errors import Unavailable, WorkFailed
 from alerting.store.db import driver_url
 
-#: Taken for the length of a migration, so that two starting at once take turns.
+#: Held during a migration, so that of two processes one waits.
 LOCK = 0x616C6572
 
 
-#: How often a start that waits for another's migration looks again.
+#: How often a process that waits for another's migration looks again.
 _TURN_S = 0.2
 
 _WORKS_WITH = re.compile(r"works with (\d{4})")

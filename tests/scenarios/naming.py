@@ -19,7 +19,7 @@ async def call_off(
         alert_id, also = name, list[UUID]()
     else:
         async with harness.db.begin() as c:
-            alert_id, *also = await stored_alerts.standing(c, name)
+            alert_id, *also = await stored_alerts.live_of_name(c, name)
     done = await cancel(
         harness.db,
         alert_id,

@@ -67,7 +67,7 @@ async def add(
 async def standing(connection: AsyncConnection, now: datetime) -> tuple[Silence, ...]:
     """The silences in force or to come. One that can no longer be read does not count."""
     found = []
-    for stored in await stored_silences.standing(connection, now):
+    for stored in await stored_silences.in_force(connection, now):
         try:
             found.append(_read(stored))
         except BadInput as e:

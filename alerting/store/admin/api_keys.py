@@ -26,10 +26,10 @@ from alerting.store.work.restored import IS_HOME
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-#: What a key has whose maker names no right.
+#: The rights of a key that is made without any.
 USUAL_RIGHTS = ("submit", "read")
 
-#: What no machine may: what one machine sends, a person lets go.
+#: Rights that no machine has: what a machine submits, a person approves.
 _PERSONS_ONLY = frozenset({"approve", "people"})
 
 #: The storm brake looks back no further (`storm.history_s`).
@@ -106,7 +106,7 @@ async def create(
     values |= drawn
     values |= {
         "person_id": person_id,
-        # Whoever made it has seen it, and so has whoever has seen the key it was made by.
+        # Its maker has seen it, and so has everybody who has seen the key that made it.
         "holders": sorted(by.persons - {person_id}),
         "unassigned": False,
         "expires_at": expires_at,

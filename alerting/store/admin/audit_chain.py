@@ -26,7 +26,7 @@ _BEGINNING = bytes(32)
 #: Lines read at a time.
 _BATCH = 1000
 
-#: Breaks that are told apart; of more it is enough to know that there are.
+#: Breaks that are listed; of more only the fact is reported.
 _MOST = 100
 
 

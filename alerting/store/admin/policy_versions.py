@@ -176,7 +176,7 @@ async def add_shadow_counts(
     if not counts:
         return
     names = ("live_verdict", "live_reason", "shadow_verdict", "shadow_reason")
-    # In one order for all workers, so that none waits for one that waits for it.
+    # In the same order in all workers, so that no two wait for each other.
     rows = [
         {"version": version, "alert_id": alert_id, "count": n, **dict(zip(names, key, strict=True))}
         for key, n in sorted(counts.items())

@@ -29,7 +29,7 @@ async def get_or_create(connection: AsyncConnection, name: str, make: Callable[[
         await connection.execute(
             insert(secret).values(name=name, value=make()).on_conflict_do_nothing()
         )
-        # Another process may have been first: what stands in the table counts.
+        # Another process may have been first: the value in the table counts.
         value = await connection.scalar(query)
     if value is None:
         raise RuntimeError(f"the secret {name!r} was neither found nor stored")

@@ -33,10 +33,10 @@ from alerting.store.schema import LIVE, alarm, alert
 #: An alert waits for a second person.
 HELD = "alert-held"
 
-#: A real alert came to its end, and nobody heard it.
+#: A real alert was completed, and nobody was notified of it.
 REACHED_NOBODY = "reached-nobody"
 
-#: Alerts that approvers heard of within this time make their submitter's next ones wait.
+#: Notifications of approvers within this time put their submitter's next alerts behind others'.
 _NOTIFIED_LATELY = timedelta(days=1)
 
 #: The kinds whose subject is an alert, and which end with it.

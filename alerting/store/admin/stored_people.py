@@ -21,7 +21,7 @@ from alerting.store.schema import api_key, person
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-#: A name in the audit is one word, and what it is of stands before a colon.
+#: A name in the audit is one word, after its kind and a colon.
 _NAME = re.compile(r"[^\s:]{1,100}")
 
 #: `[` would begin a class of characters.

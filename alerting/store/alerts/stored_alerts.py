@@ -20,9 +20,9 @@ from alerting.domain.principal import Principal
 from alerting.errors import BadInput, NotFound
 from alerting.store.schema import alert, alert_reference
 
-#: At most so many alerts with one identifier are read.
+#: How many alerts with one identifier are read at most.
 _OF_ONE_NAME = 1000
-#: At most so many alerts are listed where an identifier fits several.
+#: How many alerts are listed where an identifier names several.
 _LISTED = 10
 
 
@@ -76,7 +76,7 @@ class StoredAlert:
     def alert(self) -> Alert:
         """The parsed document: parsed on first use, unless whoever made this object had it
         parsed."""
-        # lxml comes with it, and whoever only lists alerts does without.
+        # It imports lxml, which processes that only list alerts do not need.
         from alerting.cap import from_json
 
         return from_json(self.document)

@@ -1,4 +1,4 @@
-"""Stops as they are told from one database to another: those that a restored dump does not know."""
+"""Stops as one database passes them to another: those that a restored dump does not know."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEARN = """
 
 
 class Change(NamedTuple):
-    """A suppression as it stands since `at`."""
+    """A suppression as it is since `at`."""
 
     channel: str
     key: bytes

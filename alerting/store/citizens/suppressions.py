@@ -1,4 +1,4 @@
-"""Suppressions: endpoints whose owners said stop, whoever's rows they stand in.
+"""Suppressions: endpoints whose owners opted out, in every row that has them.
 
 A suppression is of an endpoint, in any spelling. Who writes one marks every address of it in the
 same transaction, and the import marks those that come later; so planner and sender look at the

@@ -1,4 +1,4 @@
-"""What citizens were told before: the ledger read by citizen instead of by alert."""
+"""Earlier notifications of citizens: the ledger read by citizen instead of by alert."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _LISTED = 300
 
 _EARLIER = f"""
     select d.citizen_id, d.alert_id, min(d.info_no) as info_no, bit_or(d.places) as places,
-           bool_or(w.told) as notified,
-           bool_or(w.told and not (d.state = '{D.IN_DOUBT}' or d.reason = 'in-doubt')) as sure,
-           bool_and(d.silent) filter (where w.told) as silent,
+           bool_or(w.notified) as notified,
+           bool_or(w.notified and not (d.state = '{D.IN_DOUBT}' or d.reason = 'in-doubt')) as sure,
+           bool_and(d.silent) filter (where w.notified) as silent,
            bool_or(d.state = '{D.DEFERRED}') as waits,
            bool_or(d.state = '{D.PLANNED}') as open,
            bool_or(d.reason = 'partly-ended') as partly,
@@ -37,9 +37,9 @@ _EARLIER = f"""
     join delivery d on d.citizen_id = c.id {{which}}
     left join digest_item i on i.delivery_id = d.id
     left join delivery carrier on carrier.id = i.digest_id
-    cross join lateral (select d.reason = 'digested' or d.state = any(%(told)s)
+    cross join lateral (select d.reason = 'digested' or d.state = any(%(notified)s)
                                or d.state = '{D.FAILED}' and d.reason = 'in-doubt'
-                               or coalesce(carrier.state = any(%(told)s), false)) as w(told)
+                               or coalesce(carrier.state = any(%(notified)s), false)) as w(notified)
     group by d.citizen_id, d.alert_id"""  # noqa: S608
 
 
@@ -57,7 +57,7 @@ class Earlier:
     Attributes:
         notified: It reached them or may have, by itself or in a digest.
         sure: Nobody doubts it.
-        silent: Without interrupting; None where they were not told.
+        silent: Without interrupting; None where they were not notified.
         waits: It was held back and may yet be sent.
         open: It was not sent yet, or may be on its way.
         partly: It is an end, sent while another alert of the event went on.
@@ -141,10 +141,10 @@ async def _briefs(connection: AsyncConnection, query: Select[Any]) -> list[Brief
 async def earlier(
     connection: AsyncConnection, citizen_ids: Sequence[int], alert_ids: Sequence[UUID]
 ) -> list[Earlier]:
-    """What each citizen was told, or was to be told, by these alerts."""
+    """The deliveries of these alerts to each citizen, those still planned included."""
     if not citizen_ids or not alert_ids:
         return []
-    values = {"citizens": list(citizen_ids), "alerts": list(alert_ids), "told": _NOTIFIED}
+    values = {"citizens": list(citizen_ids), "alerts": list(alert_ids), "notified": _NOTIFIED}
     few = len(alert_ids) <= _LISTED
     which = "and d.alert_id = any(%(alerts)s)" if few else _OF_MANY
     driver = await raw(connection)

@@ -33,8 +33,8 @@ _JUDGED = f"""
            coalesce(a.suspended_reason, '') as suspended_reason,
            coalesce(c.language, 'en') as language, coalesce(c.time_zone, '') as time_zone,
            c.quiet_from, c.quiet_to,
-           coalesce(twin.told, false) as already_told,
-           d.provider, d.follows, coalesce(twin.first, false) as waits,
+           coalesce(shared.notified, false) as already_told,
+           d.provider, d.follows, coalesce(shared.first, false) as waits,
            d.possible_duplicate and d.reason = '{RESTORED}' as resend
     from delivery d
     left join address a on a.id = d.address_id
@@ -42,7 +42,7 @@ _JUDGED = f"""
     left join lateral (
       select bool_or(t.state in ('{D.ACCEPTED}','{D.DELIVERED}')
                      or t.state = '{D.IN_DOUBT}'
-                        and (t.id < d.id or d.state <> '{D.IN_DOUBT}')) as told,
+                        and (t.id < d.id or d.state <> '{D.IN_DOUBT}')) as notified,
              bool_or(t.id < d.id and t.id / %(span)s <> d.id / %(span)s
                      and (t.state = '{D.PLANNED}'
                           or t.state = '{D.DEFERRED}' and t.due_at <= %(now)s)
@@ -51,19 +51,19 @@ _JUDGED = f"""
         on t.citizen_id = other.citizen_id and t.address_id = other.id
       where other.endpoint = a.endpoint and other.channel = a.channel and other.id <> a.id
         and other.consent and other.verified and other.suspended_reason is null
-        and t.alert_id = d.alert_id) twin on true
+        and t.alert_id = d.alert_id) shared on true
 """  # noqa: S608
 
 _OPEN = f"{_JUDGED} where d.id >= %(first)s and d.id < %(end)s and {_IS_OPEN} order by d.id"
 
 
 class OpenDelivery(NamedTuple):
-    """A delivery still to be decided or sent, with what stands about its address right now.
+    """An open delivery, with the current state of its address.
 
     A row of `_JUDGED`, in its order; a tuple, because a worker makes thousands a second.
 
     Attributes:
-        due_at: When a deferred one is to be decided again.
+        due_at: When a deferred one is evaluated again.
         already_told: Its endpoint has the alert, or may have, for another citizen who shares it.
         provider: Who was last called.
         follows: The delivery by another channel that did not reach the citizen.

@@ -28,8 +28,8 @@ _RECORD = f"""
       where {_CARRIED_BY} and c.state = any(%(ended)s)
       returning i.delivery_id, c.state, c.reason)
     update delivery d set settled_at = %(now)s,
-      state = case when e.state = any(%(told)s) then '{D.SUPPRESSED}' else e.state end,
-      reason = case when e.state = any(%(told)s) then 'digested' else e.reason end
+      state = case when e.state = any(%(notified)s) then '{D.SUPPRESSED}' else e.state end,
+      reason = case when e.state = any(%(notified)s) then 'digested' else e.reason end
     from ended e where d.id = e.delivery_id
       and d.state in {delivery_from(D.SUPPRESSED, D.DEFERRED)}
     returning d.id, d.state"""  # noqa: S608 - nothing from outside
@@ -211,7 +211,7 @@ async def record_carried_outcomes(
         span = {"first": chunk_id * CHUNK_SPAN, "end": chunk_id * CHUNK_SPAN + size}
         await driver.execute(_WAIT_ANEW, span)
         cursor = await driver.execute(
-            _RECORD, span | {"now": now, "told": _NOTIFIED, "ended": _ENDED}
+            _RECORD, span | {"now": now, "notified": _NOTIFIED, "ended": _ENDED}
         )
         unreached += [
             id_ for id_, state in await cursor.fetchall() if state == DeliveryState.FAILED

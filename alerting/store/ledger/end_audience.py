@@ -21,22 +21,22 @@ from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN
 from alerting.store.states import D, W
 
-#: Who was told, or may have been: by itself, in a digest, or where no receipt ever said.
-_REACHED = f"""(d.state = any(%(told)s) or d.reason = 'digested'
+#: Who was notified, or may have been: by a message, in a digest, or without any receipt.
+_REACHED = f"""(d.state = any(%(notified)s) or d.reason = 'digested'
                or d.state = '{D.FAILED}' and d.reason = 'in-doubt')"""
 
-#: What an end ends may still be on its way: in an open window, or where the alert goes on for
-#: people elsewhere.
+#: Deliveries of an ended alert that may still be sent: in an open window, or where the alert
+#: continues for people elsewhere.
 _ON_ITS_WAY = f"""(d.state = '{D.PLANNED}' and a.thread_id = %(thread)s and o.state <> '{W.DONE}'
                   and (not a.state = any(%(ended)s)
                        or d.id >= o.id * %(span)s + o.window_from
                           and d.id < o.id * %(span)s + o.window_to))"""
 
-#: Each address with when its citizen was last told of a danger and that all of it was over. Who
-#: was told of something that this very end ends is never left out. `order by` and `limit` keep
+#: Each address with when its citizen was last notified of a danger and that all of it was over. Who
+#: was notified of something that this very end ends is never left out. `order by` and `limit` keep
 #: PostgreSQL from going through the whole ledger.
 _NOTIFIED_OF = f"""
-    with told as (
+    with notified as (
       select d.citizen_id, d.address_id, d.channel, bool_or(not a.ends) as danger,
              max(w.at) filter (where not a.ends) as danger_at,
              max(w.at) filter (where d.reason = 'ended') as over_at,
@@ -53,7 +53,7 @@ _NOTIFIED_OF = f"""
     known as (
       select *, max(danger_at) over w as last_danger_at, max(over_at) over w as last_over_at,
              bool_or(mine) over w as any_mine
-      from told window w as (partition by citizen_id))
+      from notified window w as (partition by citizen_id))
     select k.citizen_id, k.address_id, k.channel, coalesce(c.language, 'en') as language
     from known k left join citizen c on c.id = k.citizen_id
     where k.danger and (k.any_mine or k.last_over_at is null
@@ -81,7 +81,7 @@ def _values(event_id: UUID, thread_id: UUID, end: UUID = _NONE) -> dict[str, Any
         "thread": thread_id,
         "end": end,
         "span": CHUNK_SPAN,
-        "told": [s.value for s in NOTIFIED],
+        "notified": [s.value for s in NOTIFIED],
         "ended": [s.value for s in ENDED],
     }
 
@@ -95,7 +95,7 @@ async def notified(
     split over two batches.
     """
     driver = await raw(connection)
-    async with driver.cursor(name="told", row_factory=class_row(NotifiedAddress)) as cursor:
+    async with driver.cursor(name="notified", row_factory=class_row(NotifiedAddress)) as cursor:
         query = f"{_NOTIFIED_OF} order by k.citizen_id, k.address_id"
         await cursor.execute(query, _values(end.event_id, end.thread_id, end.id))
         held: list[NotifiedAddress] = []

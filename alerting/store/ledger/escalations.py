@@ -17,7 +17,7 @@ from alerting.store.ledger.unreached import Wait
 from alerting.store.schema import CHUNK_SPAN, outbox
 from alerting.store.states import D
 
-#: A look that was asked for, which comes before all that were planned.
+#: The time of a check that was asked for; it comes before all planned ones.
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 _REPORTS = f"""
@@ -33,7 +33,7 @@ _REPORTS = f"""
         then greatest(d.planned_at, d.due_at) end as late_at) r
     where d.id >= %(first)s and d.id < %(end)s"""  # noqa: S608
 
-#: What a digest carried, which counts as told since the digest was accepted.
+#: Deliveries that a digest carried; they count as accepted with the digest.
 _CARRIED = f"""
     select c.id, d.id from delivery c join outbox o on o.id = c.id / {CHUNK_SPAN} and o.digest
     join delivery d on d.citizen_id = c.citizen_id and d.address_id = c.address_id

@@ -12,7 +12,7 @@ from alerting.domain.delivery import SETTLED, DeliveryState
 from alerting.store.db import int8s, raw
 from alerting.store.states import D, W, among, settles
 
-#: What the outcomes of one window have in common is sent once; nearly all of them end alike.
+#: Values that the outcomes of one window share are sent once; nearly all end alike.
 _RECORD = f"""
     update delivery d set
       state = case when {settles("d.state", "k.state")} then k.state else d.state end,
@@ -39,7 +39,7 @@ _RECORD = f"""
       on k.no = r.kind
     where d.id = r.id"""  # noqa: S608
 
-#: The same for whoever still holds the chunk.
+#: The same, only where the worker still holds the chunk.
 _RECORD_HELD = f"""{_RECORD}
       and exists (select from outbox o
                   where o.id = %(work)s and o.fence = %(fence)s and o.state = '{W.LEASED}')"""

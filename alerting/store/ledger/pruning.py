@@ -29,11 +29,11 @@ LOCK = 0x7072756E
 _FINAL = [s.value for s in ENDED | {A.COMPLETED}]
 _OPEN = [s.value for s in UNSETTLED]
 
-#: Nothing more is to come of an alert: ended, finished, and run out for as long as is kept.
+#: Alerts without any work left: ended, finished, and expired before the cutoff.
 _OVER = f"""(a.state = any(%(final)s) and (a.finished_at is not null or a.state = '{A.RECORDED}')
     and greatest(a.submitted_at, a.expires_at, a.finished_at) < %(cutoff)s)"""
 
-#: Work that somebody will still do: a chunk to send or to call back, or to look at once more.
+#: Open work: a chunk to send, to call back, or to check once more.
 _WORK = f"""
     select from alert v join outbox o on o.alert_id = v.id
     where v.event_id = a.event_id
@@ -221,7 +221,7 @@ async def erase(connection: AsyncConnection, alert_ids: Sequence[UUID], *, chunk
         await driver.execute(
             "delete from digest_item where delivery_id >= %(first)s and delivery_id < %(end)s", span
         )
-    # Last, as whoever applies a late receipt does it: deliveries first, then their chunks.
+    # Last, in the order in which late receipts lock: deliveries first, then their chunks.
     ids = [chunk_id for chunk_id, _ in rows]
     await driver.execute(
         "delete from outbox where id = any(%s) and id < (select max(id) from outbox)", (ids,)

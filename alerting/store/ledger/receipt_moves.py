@@ -24,7 +24,7 @@ _LOCK = """
 
 _THERE = "select id from delivery where id = any(%(ids)s)"
 
-#: A delivery report applies whichever attempt it names; a failure only to the attempt it names.
+
 _MOVE = f"""
     update delivery d set
       state = r.state, code = r.code,
@@ -43,7 +43,7 @@ _MOVE = f"""
 
 _APPLIED = "update receipt set applied_at = now() where id = any(%(ids)s)"
 
-#: What a receipt may say became of a delivery.
+#: States that a receipt may report.
 REPORTED = (D.ACCEPTED, D.FAILED, D.DELIVERED)
 _FROM, _TO = moves(*REPORTED)
 

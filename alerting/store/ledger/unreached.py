@@ -27,9 +27,9 @@ def _may_reach(d: str) -> str:
 
 #: SQL: another citizen's delivery to the same endpoint reached it, or may still do so.
 _TWIN_MAY_REACH = f"""exists (
-    select from address twin join delivery t
-      on t.citizen_id = twin.citizen_id and t.address_id = twin.id
-    where twin.endpoint = mine.endpoint and twin.channel = mine.channel and twin.id <> mine.id
+    select from address shared join delivery t
+      on t.citizen_id = shared.citizen_id and t.address_id = shared.id
+    where shared.endpoint = mine.endpoint and shared.channel = mine.channel and shared.id <> mine.id
       and t.alert_id = d.alert_id and {_may_reach("t")})"""
 
 
@@ -52,7 +52,7 @@ _UNREACHED = f"""(d.state = '{D.FAILED}'
       or d.reason = '{Reason.ALREADY_TOLD}' and exists (
         select from address mine where mine.id = d.address_id and not {_TWIN_MAY_REACH})))"""
 
-#: With those of the chunk go their twins, wherever they are: who was to hear by the same endpoint.
+#: The chunk's deliveries, and those to the same endpoints in any chunk.
 _STEPS = f"""
     with gone as (
       select d.id, d.alert_id, d.citizen_id, d.address_id, d.info_no, d.area_no, d.places

@@ -28,10 +28,10 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 from alerting.store.schema.table_parts import holders, instant, metadata
 from alerting.store.states import A, alert_from, among
 
-#: SQL: an alert that may still be sent or let go.
+#: SQL: an alert that may still be sent or approved.
 LIVE = f"state in {alert_from(A.EXPIRED)}"
 
-#: SQL: an alert whose end is still to be written.
+#: SQL: an alert whose end is not written yet.
 UNFINISHED = f"finished_at is null and state <> '{A.RECORDED}'"
 
 # A thread or an event is Actual, an exercise or a test, and of one scope. The foreign keys of

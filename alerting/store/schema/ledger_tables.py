@@ -50,7 +50,7 @@ delivery = Table(
     instant("accepted_at"),
     instant("settled_at"),
     Index(None, "citizen_id", "alert_id"),
-    # Once only, whoever finds it first.
+    # Followed once only, by whichever process is first.
     Index(
         "ix_delivery_follows", "follows", unique=True, postgresql_where=text("follows is not null")
     ),
@@ -103,8 +103,8 @@ def _tally() -> list[Column[Any]]:
     ]
 
 
-# How many deliveries of an alert stand where: the sums, and what is to be added to them. Triggers
-# on `delivery` write the latter (see revision 0012), a duty of the house adds them up.
+# The number of an alert's deliveries in each state: totals, and changes not added up yet. Triggers
+# on `delivery` write the changes (see revision 0012), a maintenance duty adds them up.
 delivery_tally = Table(
     "delivery_tally",
     metadata,

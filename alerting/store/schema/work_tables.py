@@ -85,7 +85,7 @@ outbox = Table(
     Index("ix_outbox_of_alert", "alert_id", "id", postgresql_where=text(OPEN)),
     # How providers did of late.
     Index("ix_outbox_done_at", "done_at", postgresql_where=text("kind = 'deliver'")),
-    # Digests that went out, or did not, whose items wait to hear of it.
+    # Finished digests whose items have no outcome yet.
     Index(
         "ix_outbox_ended",
         "done_at",

@@ -22,7 +22,7 @@ from alerting.store.schema import outbox
 from alerting.store.states import W
 from alerting.store.work.outbox import Work
 
-# Once for every window of sends, hence in plain SQL: to build a query took longer than to run it.
+# Runs for every window of sends, hence plain SQL: building a query took longer than running it.
 _HOLD = f"""
     update outbox set
       lease_until = now() + make_interval(secs => %(lease_s)s),
@@ -67,8 +67,8 @@ async def hold(
     values = {"cursor": cursor, "window_from": window_from, "window_to": window_to, "tries": tries}
     proof = {"id": work.id, "fence": work.fence, "lease_s": lease_s}
     held = await driver.execute(_HOLD, values | proof)
-    # A statement of its own: the one above may have waited for a cancel, and would say how the
-    # alert stood before.
+    # A statement of its own: the one above may have waited for a cancel, and would see the alert's
+    # state from before it.
     return await _proven(work, held, await driver.execute(_STATE, (work.alert_id,)))
 
 
@@ -90,7 +90,7 @@ async def commit_batch_and_open_next(
         "cursor": None,
         "window_from": window[0],
         "window_to": window[1],
-        # Only claims in a row that bring nothing count against a chunk.
+        # Only consecutive claims without any outcome count against a chunk.
         "tries": 1 if outcome_rows else None,
     }
     proof = {"id": work.id, "fence": work.fence, "lease_s": lease_s}
@@ -163,7 +163,7 @@ async def release(
         state=W.READY,
         lease_until=None,
         owner="",
-        # Counts claims that ended without a word, so that a chunk that kills workers is found.
+        # Counts claims whose worker vanished, so that a chunk that kills workers is found.
         tries=0,
         cursor=cursor,
         not_before=_after(delay_s),

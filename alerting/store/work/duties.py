@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-#: Duties share it, each with a lock of its own beside it. Programs of before hold it alone for a
-#: round, and must not make the same digests.
+#: All duties share this lock, each with an exclusive one of its own. Earlier versions of the
+#: program hold it exclusively for a round, and must not make the same digests.
 LOCK = 0x73776570
 
 

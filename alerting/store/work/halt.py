@@ -39,7 +39,7 @@ async def stop(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> bool:
     if not alert_ids:
         return False
     driver = await raw(connection)
-    # A planner at work is waited for, so that no chunk comes after those taken below.
+    # Waits for a planner at work, so that no chunk is written after those taken below.
     await driver.execute(
         f"""update outbox set state = '{W.DONE}', fence = fence + 1, lease_until = null, owner = '',
                   done_at = now()
@@ -69,7 +69,7 @@ async def stop(connection: AsyncConnection, alert_ids: Sequence[UUID]) -> bool:
     )
     await driver.execute("update outbox set not_before = now() where id = any(%s)", (calling,))
     if rows:
-        # One that was finished may have got work since: whom one channel did not reach.
+        # A finished alert may have new work: citizens whom one channel did not reach.
         await driver.execute(
             "update alert set finished_at = null where id = any(%s) and finished_at is not null"
             " and id in (select alert_id from outbox where id = any(%s))",

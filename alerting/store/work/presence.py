@@ -36,7 +36,7 @@ CLASS = 0x6C697665
 #: The first half of the locks for duties; the second is the place in DUTIES.
 _DUTY_CLASS = 0x64757479
 
-#: What the connections of all of them are called, before their host.
+#: The name of these connections in PostgreSQL, before the host.
 _NAME = "alerting on "
 
 SCHEDULER = "scheduler"

@@ -13,7 +13,7 @@ from alerting.store.db import Database, raw
 from alerting.store.states import W, work_from
 from alerting.store.work.outbox import FIRST, FRONT, Work
 
-#: What has become due joins the queue near its front: it has waited once already.
+#: Due rows join the queue near its front: they have waited once already.
 _WAKE = f"""
     update outbox o set rank = case when a.ends then %(ahead)s
         else {FRONT.format(lane="o.lane", channel="o.channel")} + 1 end
@@ -42,7 +42,7 @@ _CLAIM = f"""
     {_TAKE}"""  # noqa: S608
 
 #: Looks at the newest rows: what another alert has queued came while this one was planned. Of two
-#: only the one that has more queued stands aside.
+#: only the one with more queued yields.
 _SMALLER = f"""
     with own as (select count(*) as n from (
       select from outbox where alert_id = %(alert)s and state = '{W.READY}' limit 1000) as q)
@@ -57,8 +57,8 @@ _SMALLER = f"""
         limit 1000) as q))
       and (select n from own) >= %(enough)s"""  # noqa: S608
 
-#: What a dead or stopped worker held, and what was claimed without the worker learning of it. What
-#: a window holds stays marked.
+#: Rows that a dead or stopped worker held, and rows claimed by a reply that was lost. Their
+#: windows stay open.
 _RECOVER = f"""
     update outbox set state = '{W.READY}', rank = null, owner = '', lease_until = null
     where id in (

@@ -265,7 +265,7 @@ async def test_identifier_that_looks_like_an_id_is_found(
     submitted = await said(harness, replace(saying(harness, flood), identifier=name))
     async with harness.db.begin() as c:
         assert await stored_alerts.resolve(c, name) == submitted.alert_id
-        assert await stored_alerts.standing(c, name) == [submitted.alert_id]
+        assert await stored_alerts.live_of_name(c, name) == [submitted.alert_id]
 
 
 async def test_ambiguous_name_lists_real_alerts_without_tests(

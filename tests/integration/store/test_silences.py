@@ -47,7 +47,7 @@ async def test_expired_or_ended_silences_are_not_listed(db: Database) -> None:
     async with db.begin() as c:
         await stored_silences.end(c, str(ended.id), by="cli:b", now=NOW)
     async with db.begin() as c:
-        standing = {s.id for s in await stored_silences.standing(c, NOW)}
+        standing = {s.id for s in await stored_silences.in_force(c, NOW)}
         listed = {s.id for s in await stored_silences.every(c, now=NOW)}
         everything = {s.id for s in await stored_silences.every(c, now=NOW, over=True)}
     assert standing == listed == {holds.id, comes.id}
@@ -75,7 +75,7 @@ async def test_ambiguous_prefix_ends_nothing(db: Database) -> None:
     async with db.begin() as c:
         with pytest.raises(BadInput, match="Several silences begin with abcdef"):
             await stored_silences.end(c, "abcdef", by="cli:b", now=NOW)
-        assert len(await stored_silences.standing(c, NOW)) == 2
+        assert len(await stored_silences.in_force(c, NOW)) == 2
 
 
 @pytest.mark.parametrize("name", ["", "abc", "%%%%%%%%", "x" * 36, "a" * 37, "abcdef\0"])
