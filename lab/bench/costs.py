@@ -68,7 +68,7 @@ def read(database_url: str, redis_url: str) -> Costs:
 
 
 def worker_peak_mb() -> float:
-    """The most memory that a worker process of ours has ever had resident."""
+    """The most memory that a worker process of the product has ever had resident."""
     peaks = [_peak_mb(pid) for pid in descendants(os.getpid()) if _program(pid) == "workers"]
     return max(peaks, default=0.0)
 

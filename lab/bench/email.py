@@ -22,7 +22,7 @@ from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from lab.bench import celery_baseline
 from lab.bench.report import Options, Report, Target
-from lab.bench.rounds import OURS, Rounds, Way, measure
+from lab.bench.rounds import SUBJECT, Rounds, Way, measure
 from lab.bench.stubs.sink import Sink, program, smtp_sink
 from lab.bench.whole_way import machine, send_one, town
 
@@ -36,7 +36,8 @@ WORKERS = 3
 #: Connections of each of ours, of the sixteen at once, and of smtp-source.
 SESSIONS = 16
 
-#: A mail of ours is about so long, its headers and both parts with it; smtp-source sends as much.
+#: About the size of the product's mails, headers and both parts included; smtp-source sends the
+#: same.
 MAIL_BYTES = 2_600
 TEXT = "Port Example Emergency Centre: leave the waterfront now. Go uphill on foot.\n" * 25
 
@@ -44,20 +45,20 @@ TEXT = "Port Example Emergency Centre: leave the waterfront now. Go uphill on fo
 def run(options: Options) -> Report:
     """Measure in rounds, each way once in a round. Raises WorkFailed where a mail is missing or
     doubled, in the relay's own record or in the ledger: then no figure is worth anything."""
-    ours, each, rounds = (300, 60, 1) if options.quick else (50_000, 2_000, 3)
+    subject, each, rounds = (300, 60, 1) if options.quick else (50_000, 2_000, 3)
     ways = [
-        Way(OURS, ours, _ours),
+        Way(SUBJECT, subject, _subject),
         Way(TASK, each, _task),
         Way(MANY, each, partial(_module, "smtp_each", str(SESSIONS))),
         Way(ONE, each, partial(_module, "smtp_each", "1")),
-        Way(SOURCE, ours, _source),
+        Way(SOURCE, subject, _source),
     ]
     if _apprise():
         ways.insert(-1, Way(APPRISE, each // 2, partial(_module, "apprise_mail")))
     return _report(measure(ways, rounds, options.say), ways)
 
 
-def _ours(count: int) -> float:
+def _subject(count: int) -> float:
     citizens = town(count, "email", seed=1)
 
     async def once(folder: Path, sink: Sink) -> float:
@@ -127,7 +128,7 @@ def _source(count: int) -> float:
 
 
 def _judge(sink: Sink, expected: set[str], *, but: int = 0) -> None:
-    """Every mail once in the relay's own record, `but` so many."""
+    """Every mail must be once in the relay's own record, except `but` of them."""
     taken = sink.taken()
     doubled = sum(n - 1 for n in taken.values())
     if taken.keys() != expected or doubled != but:
@@ -154,7 +155,7 @@ def _report(rounds: Rounds, ways: Sequence[Way]) -> Report:
         ],
         figures={"per_second": rounds.of, "messages": {w.name: w.messages for w in ways}},
         notes=[
-            f"aiosmtplib {version('aiosmtplib')}; Postfix's smtp-sink stands in, without TLS for "
+            f"aiosmtplib {version('aiosmtplib')}; Postfix's smtp-sink is the stub, without TLS for "
             f"all. {WORKERS} worker processes of ours with {SESSIONS} connections each, "
             f"{celery_baseline.PROCESSES} of the tasks', one of each other; smtp-source keeps "
             f"{SESSIONS} connections.",

@@ -81,7 +81,7 @@ def unfit(path: Path, name: str) -> BadInput:
 
 
 def where() -> dict[str, object]:
-    """The machine, and the code where it stands in a repository."""
+    """The machine, and the commit where the code is a repository."""
     git = shutil.which("git")
     root = Path(__file__).parents[2]
     commit = ""

@@ -1,4 +1,4 @@
-"""Citizens for benches: districts far apart, each with so many citizens who have one number each.
+"""Citizens for benches: districts far apart, each of given size, whose citizens have one number each.
 
 A citizen's id is the number behind +999, so that a provider's log and the ledger can be held
 against one another without a look at the directory.
@@ -96,7 +96,7 @@ async def settle_down(connection: AsyncConnection, everywhere: Sequence[District
         bounds = {"first": d.first, "last": d.first + d.count - 1}
         await driver.execute(
             """insert into citizen (id, ref, language, channels)
-               select n, 'crowd-' || n, 'en', '{sms}'
+               select n, 'bench-' || n, 'en', '{sms}'
                from generate_series(%(first)s::int8, %(last)s) as n""",
             bounds,
         )

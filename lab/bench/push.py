@@ -27,7 +27,7 @@ from alerting.channels.render import render
 from alerting.errors import WorkFailed
 from alerting.settings import Settings
 from lab.bench.report import Options, Report, Target
-from lab.bench.rounds import OURS, Rounds, Way, measure
+from lab.bench.rounds import SUBJECT, Rounds, Way, measure
 from lab.bench.stubs.push_phones import Text, judge, subscribe
 from lab.bench.stubs.push_service import PushService, push_service
 from lab.bench.whole_way import machine, send_one, town
@@ -39,16 +39,18 @@ def run(options: Options) -> Report:
     """Measure in rounds, each way once in a round. Raises WorkFailed where a message is missing or
     doubled, in the push service's log or in the ledger, or where a citizen could not read it:
     then no figure is worth anything."""
-    ours, loop, bare, rounds = (300, 200, 300, 1) if options.quick else (50_000, 2_000, 50_000, 3)
+    subject, loop, bare, rounds = (
+        (300, 200, 300, 1) if options.quick else (50_000, 2_000, 50_000, 3)
+    )
     ways = (
-        Way(OURS, ours, _ours),
+        Way(SUBJECT, subject, _subject),
         Way(LOOP, loop, partial(_baseline, "pywebpush_loop")),
         Way(BARE, bare, partial(_baseline, "bare_push", at_once=64)),
     )
     return _report(measure(ways, rounds, options.say), ways)
 
 
-def _ours(count: int) -> float:
+def _subject(count: int) -> float:
     with _service(count) as (folder, service):
         citizens = [
             replace(citizen, endpoints={"push": endpoint}, keys=keys)
@@ -61,7 +63,7 @@ def _ours(count: int) -> float:
             # Only the sandbox's settings let the channel speak to this machine, and without TLS.
             carriers="sandbox",
             public_url="http://127.0.0.1:9",
-            # Nothing comes back from nginx, and nobody shall be told another way for that.
+            # nginx sends no receipts, and that must not start another channel.
             receipt_severe_s=0,
         )
 
@@ -92,7 +94,7 @@ def _baseline(module: str, count: int, *, at_once: int | None = None) -> float:
 
 @contextmanager
 def _service(count: int) -> Iterator[tuple[Path, PushService]]:
-    """A folder and a push service, judged when it has ended: so many messages, once each."""
+    """A folder and a push service; at the end each of its messages must be there once."""
     alert = read(examples.FLOOD.read_bytes()).alerts[0]
     texts = [Text(i.headline or "", i.instruction or "") for i in alert.infos]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -128,7 +130,7 @@ def _report(rounds: Rounds, ways: Sequence[Way]) -> Report:
         ],
         figures={"per_second": rounds.of, "messages": {w.name: w.messages for w in ways}},
         notes=[
-            f"{versions}; nginx stands in, over plain HTTP for all. Two worker processes of ours, "
+            f"{versions}; nginx is the stub, plain HTTP for all. Two workers of the product, "
             "one of each loop; 64 requests at once in each process but pywebpush's, which has one.",
             "No two citizens share a key. One message in a hundred was decrypted and its sender "
             "verified.",

@@ -1,4 +1,5 @@
-"""Several ways of one job, measured in turn, round by round, and put beside ours."""
+"""Several ways to do one job, measured alternately, round by round, and compared with the
+product."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from lab.bench.report import Table
 
 #: The way every other is put beside.
-OURS = "ours"
+SUBJECT = "ours"
 
 COLUMNS = ("way", "messages a second", "rounds", "ours beside it")
 
@@ -19,7 +20,7 @@ class Way:
     """One way of doing the job.
 
     Attributes:
-        run: Does it for so many messages and returns how many a second; raises WorkFailed where one
+        run: Sends this many messages and returns how many a second; raises WorkFailed where one
             is missing or doubled: then no figure is worth anything.
     """
 
@@ -38,8 +39,8 @@ class Rounds:
         return statistics.median(self.of[name])
 
     def beside(self, name: str) -> float:
-        """How many times as fast ours is."""
-        return self.median(OURS) / self.median(name)
+        """The product's rate as a multiple of it."""
+        return self.median(SUBJECT) / self.median(name)
 
     def table(self, title: str) -> Table:
         rows: list[tuple[str, ...]] = [

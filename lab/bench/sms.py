@@ -18,14 +18,14 @@ from pathlib import Path
 from alerting.errors import WorkFailed
 from lab.bench import celery_baseline
 from lab.bench.report import Options, Report, Target
-from lab.bench.rounds import OURS, Rounds, Way, measure
+from lab.bench.rounds import SUBJECT, Rounds, Way, measure
 from lab.bench.stubs.twilio import TwilioStub, settings_for, twilio
 from lab.bench.whole_way import machine, send_one, town
 
-#: About as long as ours.
+#: About as long as the product's.
 TEXT = "Port Example Emergency Centre: Storm surge: leave the waterfront now. Go uphill on foot."
 
-#: Of ours. One more than processors: while one waits for its commit the others send.
+#: Of the product. One more than processors: while one waits for its commit the others send.
 WORKERS = 3
 
 EACH, BARE = "a Celery task a message", "bare aiohttp loop"
@@ -34,12 +34,14 @@ EACH, BARE = "a Celery task a message", "bare aiohttp loop"
 def run(options: Options) -> Report:
     """Measure in rounds, each way once in a round. Raises WorkFailed where a message is missing or
     doubled, in the provider's log or in the ledger: then no figure is worth anything."""
-    ours, each, bare, rounds = (300, 60, 300, 1) if options.quick else (100_000, 5_000, 100_000, 3)
-    ways = (Way(OURS, ours, _ours), Way(EACH, each, _each), Way(BARE, bare, _bare))
+    subject, each, bare, rounds = (
+        (300, 60, 300, 1) if options.quick else (100_000, 5_000, 100_000, 3)
+    )
+    ways = (Way(SUBJECT, subject, _subject), Way(EACH, each, _each), Way(BARE, bare, _bare))
     return _report(measure(ways, rounds, options.say), ways)
 
 
-def _ours(count: int) -> float:
+def _subject(count: int) -> float:
     citizens = town(count, "sms", seed=1)
 
     async def once(folder: Path, stub: TwilioStub) -> float:
@@ -100,7 +102,7 @@ def _report(rounds: Rounds, ways: Sequence[Way]) -> Report:
         ],
         figures={"per_second": rounds.of, "messages": {w.name: w.messages for w in ways}},
         notes=[
-            f"twilio {sdk}, celery {celery}, aiohttp {http}; nginx stands in. "
-            f"{WORKERS} worker processes of ours, eight of the other's, one of the loop's.",
+            f"twilio {sdk}, celery {celery}, aiohttp {http}; nginx is the stub. "
+            f"{WORKERS} worker processes of the product, eight of the task's, one of the loop's.",
         ],
     )

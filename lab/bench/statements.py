@@ -55,7 +55,7 @@ class Counted:
 
 
 def server_config() -> dict[str, str]:
-    """What a server that is to be counted on is started with. No value is ever logged."""
+    """Settings that a server needs to count statements. No value is ever logged."""
     library = postgres.binaries().parent / "lib" / "postgresql" / f"{_VIEW}.so"
     if library.exists():
         return {"shared_preload_libraries": _VIEW}

@@ -1,4 +1,5 @@
-"""The whole way on this machine: citizens, an alert, workers, a stand-in, and what came of it."""
+"""The whole way on this machine: citizens, an alert, workers, a stub of the provider, and the
+outcome."""
 
 from __future__ import annotations
 

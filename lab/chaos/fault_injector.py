@@ -50,13 +50,13 @@ class Injected:
 
 
 class FaultInjector:
-    """Strikes a running system.
+    """Injects faults into a running system.
 
     Args:
-        lines: Says how far the alert is.
+        lines: The number of messages so far.
         cancel: Ends it by REST.
         submit: Sends a second one by REST.
-        calm: The carriers' faults that belong to the run itself.
+        base_faults: Faults of the carriers during the whole run.
         shifts: See `system.running`.
     """
 
@@ -67,14 +67,14 @@ class FaultInjector:
         lines: Callable[[], int],
         cancel: Callable[[], Any],
         submit: Callable[[], Any],
-        calm: Mapping[str, Any],
+        base_faults: Mapping[str, Any],
         shifts: Path,
     ) -> None:
         self._system = system
         self._lines = lines
         self._cancel = cancel
         self._submit = submit
-        self._calm = calm
+        self._base_faults = base_faults
         self._shifts = shifts
         self._lifting: list[asyncio.Task[None]] = []
 
@@ -126,7 +126,7 @@ class FaultInjector:
                 faults = {k: v for k, v in fault.how.items() if k != "name"}
                 await self._carriers(_companies(system)[fault.target], faults)
                 if fault.for_s:
-                    self._later(struck, self.calm)
+                    self._later(struck, self.restore_carriers)
             case Kind.CLOCK:
                 struck = self._begin(fault)
                 self._shift(fault.target, fault.how["by_s"])
@@ -150,9 +150,9 @@ class FaultInjector:
         while self._lifting:
             await self._lifting.pop()
 
-    async def calm(self) -> None:
+    async def restore_carriers(self) -> None:
         """Leave the carriers with nothing but what belongs to the run."""
-        await self._carriers(self._system.carriers, self._calm, anew=True)
+        await self._carriers(self._system.carriers, self._base_faults, anew=True)
 
     async def _carriers(
         self, companies: Sequence[Settings], faults: Mapping[str, Any], *, anew: bool = False

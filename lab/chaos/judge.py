@@ -1,4 +1,4 @@
-"""The judge: who should have been told, what the carriers say, and whether the ledger agrees."""
+"""Compares what the carriers took with who had to be notified and with the ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEVER = ("suppressed", "expired", "revoked")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A delivery as the ledger has it at the end."""
+    """A delivery in the ledger at the end of the run."""
 
     alert_id: UUID
     state: str
@@ -37,15 +37,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """By the carriers' logs, of one alert:
+    """What the carriers' logs and the ledger say of one alert.
 
     Attributes:
-        lost: Wanted and reached by no address that counts.
-        unexpected: Told and not wanted.
-        duplicates: Beyond the first to an address; unflagged are those whose deliveries the ledger
-            does not call possible duplicates. By the ledger: flagged deliveries, unfinished ones,
-            accepted ones that no carrier knows of (phantoms), and what a carrier has though the
-            ledger calls it never sent (denied).
+        lost: Citizens who had to be notified and were not, at any address that counts.
+        unexpected: Addresses that were notified and should not have been.
+        duplicates: Messages beyond the first to an address.
+        unflagged: Those of them whose deliveries the ledger does not flag as possible duplicates.
+        flagged: Deliveries that the ledger flags as possible duplicates.
+        unfinished: Deliveries without a final state.
+        phantoms: Deliveries accepted by the ledger that no carrier has.
+        denied: Deliveries never sent by the ledger that a carrier has.
+        held: Deliveries that ended in doubt.
     """
 
     expected: int
@@ -63,11 +66,11 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Whom an alert has to reach.
+    """Whom an alert has to notify.
 
     Attributes:
         any_of: One address of each set, or all of a set where none of them works.
-        may: What else it may reach.
+        may: Other addresses that it may notify.
     """
 
     any_of: Sequence[frozenset[Told]]
@@ -78,7 +81,7 @@ class Wanted:
         return self.may.union(*self.any_of)
 
     def missed(self, lines: Iterable[Line]) -> int:
-        """How many sets were not reached by these messages."""
+        """The number of sets that these messages did not notify."""
         tried, arrived = set(), set()
         for line in lines:
             tried.add((line.channel, line.to))
@@ -87,25 +90,29 @@ class Wanted:
         return sum(1 for some in self.any_of if some.isdisjoint(arrived) and not some <= tried)
 
 
-def wanted(alert: Alert, town: Sequence[SyntheticCitizen], *, all_channels: bool) -> Wanted:
-    """Every address of everyone in the area; or, where one channel is enough and others follow
-    when it fails, any address of each."""
-    told = expected_audience(alert, town, all_channels=all_channels)
+def wanted(alert: Alert, citizens: Sequence[SyntheticCitizen], *, all_channels: bool) -> Wanted:
+    """Every address of everyone in the area. Where one channel is enough and others follow when
+    it fails, any address of each citizen."""
+    expected = expected_audience(alert, citizens, all_channels=all_channels)
     if all_channels:
-        return Wanted([frozenset({t}) for t in sorted(told)])
+        return Wanted([frozenset({t}) for t in sorted(expected)])
     return Wanted(
-        [frozenset(c.endpoints.items()) for c in town if not told.isdisjoint(c.endpoints.items())]
+        [
+            frozenset(c.endpoints.items())
+            for c in citizens
+            if not expected.isdisjoint(c.endpoints.items())
+        ]
     )
 
 
 def wanted_of_end(lines: Iterable[Line], citizens: Iterable[SyntheticCitizen]) -> Wanted:
-    """Every address that an alert reached by these lines. Its end may use another address of the
-    same citizen, whose message a cancel stopped between planning and the call; never one of a
-    citizen whom nothing reached."""
+    """Every address that these lines notified. The end may use another address of the same
+    citizen, whose message a cancel stopped between planning and the call; never one of a citizen
+    who was not notified."""
     reached = {(line.channel, line.to) for line in lines}
     theirs = (frozenset(c.endpoints.items()) for c in citizens)
     return Wanted(
-        [frozenset({told}) for told in sorted(reached)],
+        [frozenset({address}) for address in sorted(reached)],
         frozenset().union(*(each for each in theirs if not reached.isdisjoint(each))),
     )
 
@@ -120,7 +127,7 @@ async def ledger(database_url: str) -> dict[int, Row]:
 
 
 async def unfinished_chunks(database_url: str) -> int:
-    """Rows of the outbox that wait, are worked on, or were set aside."""
+    """The number of rows of the outbox that wait, are worked on, or were set aside."""
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         cursor = await connection.execute("select count(*) from outbox where state <> 'done'")
         row = await cursor.fetchone()
@@ -128,7 +135,7 @@ async def unfinished_chunks(database_url: str) -> int:
 
 
 def of_alert(lines: Iterable[Line], rows: Mapping[int, Row], alert_id: UUID) -> list[Line]:
-    """The lines of one alert. A line whose delivery nobody knows belongs to every alert."""
+    """The lines of one alert. A line with an unknown delivery belongs to every alert."""
     chunks = {
         delivery_id // CHUNK_SPAN for delivery_id, r in rows.items() if r.alert_id == alert_id
     }
@@ -140,19 +147,19 @@ def of_alert(lines: Iterable[Line], rows: Mapping[int, Row], alert_id: UUID) -> 
 
 
 def judge(want: Wanted, lines: Sequence[Line], rows: Mapping[int, Row]) -> Judgement:
-    """Compare the lines and ledger rows of one alert with who had to be told."""
+    """Compare the lines and ledger rows of one alert with who had to be notified."""
     refs: dict[Told, list[int | None]] = defaultdict(list)
     for line in lines:
         refs[line.channel, line.to].append(line.ref)
     allowed = want.addresses
-    doubled = {told: found for told, found in refs.items() if len(found) > 1}
+    doubled = {address: found for address, found in refs.items() if len(found) > 1}
     taken = {line.ref for line in lines}
     final = {state.value for state in SETTLED}
     return Judgement(
         expected=len(want.any_of),
         received=len(lines),
         lost=want.missed(lines),
-        unexpected=sum(1 for told in refs if told not in allowed),
+        unexpected=sum(1 for address in refs if address not in allowed),
         duplicates=sum(len(found) - 1 for found in doubled.values()),
         unflagged=sum(
             len(found) - 1

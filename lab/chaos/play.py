@@ -22,17 +22,17 @@ from alerting.settings import Settings
 from alerting.store.admin import api_keys
 from alerting.store.alerts import stored_alerts
 from alerting.store.db import AWAY
-from lab.chaos import judge as court
+from lab.chaos import judge
 from lab.chaos.client import Client
 from lab.chaos.fault_injector import FaultInjector, Injected
-from lab.chaos.run_config import RunConfig, alert_of, calm_of, second_of, town_of
+from lab.chaos.run_config import RunConfig, alert_of, base_faults_of, citizens_of, second_of
 from lab.chaos.system import System
 from lab.chaos.watch import CarrierLogs, Line, ProcessLines
 
 _TICK_S = 0.05
-#: After so long without a message nothing is under way any more.
+#: After this time without a message nothing is in flight any more.
 _QUIET_S = 2.0
-#: A run that takes so many times its span, at no more than so many messages a second, is stuck.
+#: A run that takes this many times its span, at no more than this many messages a second, is stuck.
 _STUCK = 4.0
 _STUCK_S = 120.0
 _SLOWEST = 200
@@ -47,7 +47,7 @@ class Second:
     """
 
     alert_id: UUID
-    want: court.Wanted
+    want: judge.Wanted
     submitted_at: datetime
     answered_s: float
 
@@ -63,12 +63,12 @@ class Play:
         *,
         runtime_settings: Settings,
         alert: Alert,
-        town: Sequence[SyntheticCitizen],
+        citizens: Sequence[SyntheticCitizen],
         client: Client,
     ) -> None:
         self._system, self._run_config = system, run_config
         self._runtime_settings = runtime_settings
-        self.alert, self._town = alert, town
+        self.alert, self._citizens = alert, citizens
         self.want = self._wanted(alert)
         self._client = client
         self.logs = CarrierLogs([c.var for c in system.carriers], system.push_base)
@@ -79,7 +79,7 @@ class Play:
             lines=lambda: len(self.logs.lines),
             cancel=self._cancel,
             submit=self._submit,
-            calm=calm_of(run_config, self.want),
+            base_faults=base_faults_of(run_config, self.want),
             shifts=shifts,
         )
         self.struck: list[Injected] = []
@@ -100,7 +100,7 @@ class Play:
         config = system.config.model_copy(update=known)
         async with Runtime.open(config) as runtime:
             alert = alert_of(example, run_config, runtime.clock.now())
-            town = await town_of(runtime, alert, system.push_base, run_config)
+            citizens = await citizens_of(runtime, alert, system.push_base, run_config)
             async with runtime.db.begin() as connection:
                 key = await api_keys.create(
                     connection, "chaos", api_keys.USUAL_RIGHTS, senders=("*",), by=internal("chaos")
@@ -113,13 +113,13 @@ class Play:
             shifts,
             runtime_settings=config,
             alert=alert,
-            town=town,
+            citizens=citizens,
             client=Client(f"http://{config.local_host}:{config.port}", key),
         )
 
     async def go(self) -> None:
         """Submit, strike, and wait until all is settled or it is clear that it never will be."""
-        await self._injector.calm()
+        await self._injector.restore_carriers()
         self.alert_id = await self._client.submit(self.alert)
         striking = asyncio.create_task(self._strike())
         ending = asyncio.create_task(self._settled())
@@ -149,7 +149,7 @@ class Play:
         """When the cancel took effect; None where there was none."""
         if self.notice_id is None:
             return None
-        return await court.committed_at(self._system.database_url, self.notice_id)
+        return await judge.committed_at(self._system.database_url, self.notice_id)
 
     async def _strike(self) -> None:
         for fault in self._plan:
@@ -172,7 +172,7 @@ class Play:
                         found = [await stored_alerts.get(connection, i) for i in ids]
                         done = all(a is not None and a.finished_at is not None for a in found)
                         if done and self._run_config.scenario.receipts:
-                            done = await court.receipts_open(connection) == 0
+                            done = await judge.receipts_open(connection) == 0
                         self._ended = done
                 await asyncio.sleep(0.25)
 
@@ -189,13 +189,13 @@ class Play:
         self.second = Second(alert_id, self._wanted(alert), at, answered_s)
         return {"alert": str(alert_id), "answered_s": round(answered_s, 3)}
 
-    def _wanted(self, alert: Alert) -> court.Wanted:
+    def _wanted(self, alert: Alert) -> judge.Wanted:
         every = lane_of(alert) in self._runtime_settings.all_channels_lanes
-        return court.wanted(alert, self._town, all_channels=every)
+        return judge.wanted(alert, self._citizens, all_channels=every)
 
-    def wanted_of_end(self, lines: Sequence[Line]) -> court.Wanted:
+    def wanted_of_end(self, lines: Sequence[Line]) -> judge.Wanted:
         """Whom the alert's end has to reach, by what the carriers have of the alert."""
-        return court.wanted_of_end(lines, self._town)
+        return judge.wanted_of_end(lines, self._citizens)
 
     def _quiet(self) -> bool:
         lines = self.logs.lines

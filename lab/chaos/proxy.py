@@ -27,7 +27,7 @@ class Mode(StrEnum):
 
 
 class Proxy:
-    """Listens on a free loopback port and passes everything to `server` until told otherwise.
+    """Listens on a free loopback port and passes everything to `server` until a fault is set.
 
     Args:
         server: A host and port, or the path of a unix socket. Lives on one event loop.
@@ -127,7 +127,7 @@ class Proxy:
 
 
 class _Link:
-    """A client's connection and ours to the server for it."""
+    """A client's connection and the proxy's own to the server."""
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self._client = client

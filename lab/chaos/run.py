@@ -10,7 +10,7 @@ from datetime import datetime
 
 from alerting.demo.run import demo_settings
 from alerting.settings import Settings
-from lab.chaos import judge as court
+from lab.chaos import judge
 from lab.chaos.play import Play, Second
 from lab.chaos.report import Report
 from lab.chaos.run_config import RunConfig
@@ -48,8 +48,8 @@ async def run(own: Settings, example: bytes, run_config: RunConfig) -> Report:
     ) as system:
         play = await Play.open(system, example, run_config, shifts)
         await play.go()
-        rows = await court.ledger(system.database_url)
-        chunks = await court.unfinished_chunks(system.database_url)
+        rows = await judge.ledger(system.database_url)
+        chunks = await judge.unfinished_chunks(system.database_url)
         cancel = await play.cancel_committed()
     # Read once more when everything has ended: a message that came even now counts.
     play.logs.read_on()
@@ -79,13 +79,13 @@ def _report(
     run_config: RunConfig,
     config: Settings,
     play: Play,
-    ledger: Mapping[int, court.Row],
+    ledger: Mapping[int, judge.Row],
     chunks: int,
     cancelled_at: datetime | None,
     seconds: float,
 ) -> Report:
     scenario = run_config.scenario
-    lines = court.of_alert(play.logs.lines, ledger, play.alert_id)
+    lines = judge.of_alert(play.logs.lines, ledger, play.alert_id)
     rows = {i: r for i, r in ledger.items() if r.alert_id == play.alert_id}
     struck, want = play.struck, play.want
     recovery_s = recoveries(struck, lines)
@@ -94,11 +94,11 @@ def _report(
     cancel_s = last_after_s(cancelled_at, lines)
     if play.notice_id is not None:
         want = play.wanted_of_end(lines)
-        lines = court.of_alert(play.logs.lines, ledger, play.notice_id)
+        lines = judge.of_alert(play.logs.lines, ledger, play.notice_id)
         rows = {i: r for i, r in ledger.items() if r.alert_id == play.notice_id}
     processes = play.system_lines
     elsewhere = attribute(processes.doubted, struck)
-    judgement = court.judge(want, lines, rows)
+    judgement = judge.judge(want, lines, rows)
     providers = Counter(r.provider for r in rows.values() if r.provider)
     context = RunContext(
         scenario=scenario,
@@ -137,12 +137,12 @@ def _report(
     )
 
 
-def _second_alert(second: Second, play: Play, ledger: Mapping[int, court.Row]) -> SecondAlert:
-    lines = court.of_alert(play.logs.lines, ledger, second.alert_id)
+def _second_alert(second: Second, play: Play, ledger: Mapping[int, judge.Row]) -> SecondAlert:
+    lines = judge.of_alert(play.logs.lines, ledger, second.alert_id)
     rows = {i: r for i, r in ledger.items() if r.alert_id == second.alert_id}
     first_at = min((line.at for line in lines), default=None)
     return SecondAlert(
-        court.judge(second.want, lines, rows),
+        judge.judge(second.want, lines, rows),
         second.answered_s,
         None if first_at is None else (first_at - second.submitted_at).total_seconds(),
     )

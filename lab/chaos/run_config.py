@@ -1,4 +1,4 @@
-"""What is to be run, and the alert and citizens it is run with."""
+"""The configuration of a run: its scenario, its alert and its citizens."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def second_of(alert: Alert, run_config: RunConfig, now: datetime) -> Alert:
     return sent_now(second, now)
 
 
-async def town_of(
+async def citizens_of(
     runtime: Runtime, alert: Alert, push_base: str, run_config: RunConfig
 ) -> list[SyntheticCitizen]:
     """The citizens, stored.
@@ -93,7 +93,7 @@ async def town_of(
     def make_push(name: str) -> tuple[str, Mapping[str, str]]:
         return subscription(push_base, PUSH_SEED, name)
 
-    town = await asyncio.to_thread(
+    citizens = await asyncio.to_thread(
         generate,
         run_config.citizens,
         area,
@@ -102,10 +102,10 @@ async def town_of(
         languages=LANGUAGES,
     )
     if run_config.scenario.two_companies:
-        town = [_without_push(c) for c in town]
+        citizens = [_without_push(c) for c in citizens]
     async with runtime.db.begin() as connection:
-        await store(connection, town)
-    return town
+        await store(connection, citizens)
+    return citizens
 
 
 def _without_push(citizen: SyntheticCitizen) -> SyntheticCitizen:
@@ -116,7 +116,7 @@ def _without_push(citizen: SyntheticCitizen) -> SyntheticCitizen:
     )
 
 
-def calm_of(run_config: RunConfig, want: Wanted) -> dict[str, Any]:
+def base_faults_of(run_config: RunConfig, want: Wanted) -> dict[str, Any]:
     """The carriers slow enough for each channel to take the alert's span, and the scenario's own
     faults.
 
@@ -129,6 +129,6 @@ def calm_of(run_config: RunConfig, want: Wanted) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for channel, count in Counter(channel for channel, _ in want.addresses).items():
         found[channel] = {"latency_ms": round(1000 * min(at_once * span_s / count, slowest_s))}
-    for channel, faults in run_config.scenario.calm.items():
+    for channel, faults in run_config.scenario.base_faults.items():
         found[channel] = found.get(channel, {}) | faults
     return found

@@ -105,10 +105,10 @@ def receipts(dice: Random, _: Parameters) -> list[Fault]:
 
 
 def restart(dice: Random, _: Parameters) -> list[Fault]:
-    turn = ["fast-1", "fast-2", "bulk", "scheduler", "api", "fast-1", "fast-2"]
+    order = ["fast-1", "fast-2", "bulk", "scheduler", "api", "fast-1", "fast-2"]
     return [
         Fault(at, Kind.RESTART, name)
-        for at, name in zip(spread(dice, len(turn)), turn, strict=True)
+        for at, name in zip(spread(dice, len(order)), order, strict=True)
     ]
 
 
@@ -121,7 +121,7 @@ def clock(dice: Random, _: Parameters) -> list[Fault]:
 
 
 def redis_stopped(dice: Random, _: Parameters) -> list[Fault]:
-    """The second alert is sent while Redis stands still."""
+    """The second alert is sent while Redis is stopped."""
     stops = [Fault(at, Kind.STOP, "redis", dice.uniform(4, 6)) for at in spread(dice, 4)]
     with_second = dice.randrange(len(stops))
     return [
@@ -142,7 +142,7 @@ def postgres_stopped(dice: Random, _: Parameters) -> list[Fault]:
 
 
 def presence(dice: Random, _: Parameters) -> list[Fault]:
-    """Once, and as fast as they come back, by turns."""
+    """Once, and as fast as they come back, alternately."""
     again = {"name": "again and again", "every_s": 0.3}
     once = {"name": "once", "every_s": 0.1}
     return [

@@ -24,7 +24,7 @@ class Scenario:
         span_s: How long the alert is made to take, by slow carriers, so that the faults fall into
             it; longer where the parameters ask for more (`span_per_kill_s`, `span_per_absence`).
         proxied: Places with a proxy before them.
-        calm: What the carriers do all the time.
+        base_faults: Faults of the carriers during the whole run.
         silence_s: No longer may all carriers be without a message after a fault; None where that is
             not judged.
         settings: Others than the usual ones.
@@ -46,7 +46,7 @@ class Scenario:
     span_per_kill_s: float = 0.0
     span_per_absence: float = 0.0
     proxied: tuple[str, ...] = ()
-    calm: Mapping[str, Any] = field(default_factory=dict)
+    base_faults: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     silence_s: float | None = None
     undoubled: bool = False
@@ -100,7 +100,7 @@ SCENARIOS: dict[str, Scenario] = {
     "receipts": Scenario(
         "receipts come late, doubled and in the wrong order while their takers die", plans.receipts,
         citizens=10_000, span_s=20, severity=Severity.SEVERE, receipts=True,
-        calm={
+        base_faults={
             "sms": {
                 "callback_delay_ms": 1500, "callback_jitter_ms": 3000,
                 "callback_duplicate_rate": 0.3, "callback_reorder_rate": 0.3,
@@ -117,13 +117,13 @@ SCENARIOS: dict[str, Scenario] = {
         citizens=10_000, span_s=40, shifted=True, undoubled=True,
     ),
     "redis-stopped": Scenario(
-        "Redis stands still again and again, and a second alert comes", plans.redis_stopped,
+        "Redis is stopped again and again, and a second alert comes", plans.redis_stopped,
         # Small windows: a carrier answers soon and the alert takes its time all the same.
         citizens=3_000, span_s=40, settings={"window": 4},
         silence_s=2.0, undoubled=True, second_alert=True,
     ),
     "postgres-stopped": Scenario(
-        "PostgreSQL stands still for seconds", plans.postgres_stopped,
+        "PostgreSQL is stopped for seconds", plans.postgres_stopped,
         citizens=10_000, span_s=20, resume_s=2.0, undoubled=True,
     ),
     "presence": Scenario(

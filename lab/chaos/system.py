@@ -28,10 +28,10 @@ from lab.chaos.watch import ProcessLines
 #: How long a process may take to come back before the run is given up.
 READY_S = 60.0
 
-#: So that it can be told when a cancel was committed.
+#: Needed to know when a cancel was committed.
 _POSTGRES = {"track_commit_timestamp": "on"}
 
-#: What a proxy can stand in front of.
+#: Servers that a proxy can be placed in front of.
 PLACES = ("redis", "database", "http", "smtp")
 
 
@@ -54,7 +54,7 @@ class System:
 
     @property
     def carriers(self) -> list[Settings]:
-        """Of each stand-in company, the preferred first."""
+        """Of each stub company, the preferred first."""
         return [self.config, *([self.second] if self.second else [])]
 
     @property

@@ -168,12 +168,12 @@ def criteria(context: RunContext, *, disagree: int | None = None) -> list[Criter
     over = max((s.in_doubt - most * s.processes for s in context.struck if s.processes), default=0)
     found = [
         Criterion("lost", 0, j.lost),
-        Criterion("told who should not be", 0, j.unexpected),
+        Criterion("notified and not expected", 0, j.unexpected),
         Criterion("unflagged duplicates", 0, j.unflagged),
         Criterion("deliveries without an end", 0, j.unfinished),
         Criterion("work left open", 0, context.chunks + context.stuck),
         Criterion("accepted and unknown to the carriers", 0, j.phantoms),
-        Criterion("told and denied by the ledger", 0, j.denied),
+        Criterion("notified and denied by the ledger", 0, j.denied),
         Criterion("in doubt beyond the window", 0, max(0, over)),
         Criterion("faults that did not strike", 0, context.planned - len(context.struck)),
     ]

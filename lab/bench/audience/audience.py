@@ -49,7 +49,7 @@ def run(options: Options) -> Report:
     either has not found exactly those who live there: then no figure is worth anything."""
     count = 20_000 if options.quick else 10_000_000
     rounds = 1 if options.quick else 3
-    ours: list[Mapping[str, float]] = []
+    subject: list[Mapping[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with engines.start(folder / "var") as running:
@@ -70,10 +70,10 @@ def run(options: Options) -> Report:
             for no, area in enumerate(areas[:-1]):
                 expected = land.inside(area)
                 options.say(f"Planning for {len(expected):,} of them …")
-                ours.append(_ours(folder, settings, no, area, expected))
+                subject.append(_subject(folder, settings, no, area, expected))
             options.say("The plain way …")
             plain = _plain(running.database_url, areas[-1], land.inside(areas[-1]))
-    return _report(ours, plain, count=count, settled_s=settled_s)
+    return _report(subject, plain, count=count, settled_s=settled_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ async def _settle(database_url: str, count: int) -> None:
     await db.close()
 
 
-def _ours(
+def _subject(
     folder: Path,
     settings: Settings,
     no: int,
@@ -192,17 +192,17 @@ def _alert(no: int, area: shapely.Polygon) -> bytes:
 
 
 def _report(
-    ours: Sequence[Mapping[str, float]],
+    subject: Sequence[Mapping[str, float]],
     plain: Mapping[str, float],
     *,
     count: int,
     settled_s: float,
 ) -> Report:
-    worst = {name: max(o[name] for o in ours) for name in ours[0]}
+    worst = {name: max(o[name] for o in subject) for name in subject[0]}
     rows: list[tuple[str, ...]] = [
         (f"ours, area {n + 1}", f"{o['citizens']:,}", f"{o['first_s']:.2f}", f"{o['all_s']:.1f}",
          f"{o['cpu_s'] / o['citizens'] * 1e6:.1f}", f"{o['before_mb']:.0f}", f"{o['peak_mb']:.0f}")
-        for n, o in enumerate(ours)
+        for n, o in enumerate(subject)
     ]  # fmt: skip
     rows.append(("box and points", f"{plain['citizens']:,}", f"{plain['first_s']:.2f}",
                  f"{plain['all_s']:.1f}", "–", "–", "–"))  # fmt: skip
@@ -213,7 +213,7 @@ def _report(
             Target("all planned, the slowest", 30.0, worst["all_s"], True, "s"),
             Target("memory of the planner", 200.0, worst["peak_mb"], True, "MB"),
         ],
-        figures={"citizens": count, "settled_s": settled_s, "ours": [dict(o) for o in ours],
+        figures={"citizens": count, "settled_s": settled_s, "ours": [dict(o) for o in subject],
                  "plain": dict(plain)},
         notes=[f"The directory was filled in {settled_s:,.0f} s.",
                "Both write a row for each citizen found; ours also chooses addresses, language "

@@ -1,1 +1,2 @@
-"""The same job done the usual way, written as fairly as we can, to be measured beside ours."""
+"""The same jobs done the usual way, written as fairly as we can: what the product is compared
+with."""

@@ -15,7 +15,7 @@ import uvloop
 
 
 async def post(url: str, count: int, concurrency: int, text: str) -> float:
-    """Post so many messages; returns the seconds it took."""
+    """Post `count` messages; returns the seconds it took."""
     path = f"{url}/2010-04-01/Accounts/AC{'0' * 32}/Messages.json"
     headers = {
         "Content-Type": "application/x-www-form-urlencoded",

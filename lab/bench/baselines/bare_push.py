@@ -36,15 +36,15 @@ def encrypt(clear: bytes, p256dh: str, auth: str) -> bytes:
     """The body of one request."""
     theirs, secret = urlsafe_b64decode(p256dh + "="), urlsafe_b64decode(auth + "==")
     key = ec.generate_private_key(_CURVE)
-    ours = _point(key)
+    subject = _point(key)
     agreed = key.exchange(_ECDH, ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, theirs))
     mixed = hmac.digest(secret, agreed, "sha256")
-    material = hmac.digest(mixed, b"WebPush: info\0" + theirs + ours + b"\1", "sha256")
+    material = hmac.digest(mixed, b"WebPush: info\0" + theirs + subject + b"\1", "sha256")
     salt = os.urandom(16)
     root = hmac.digest(salt, material, "sha256")
     aes = hmac.digest(root, b"Content-Encoding: aes128gcm\0\1", "sha256")[:16]
     nonce = hmac.digest(root, b"Content-Encoding: nonce\0\1", "sha256")[:12]
-    return salt + b"\0\0\x10\0A" + ours + AESGCM(aes).encrypt(nonce, clear + b"\2", None)
+    return salt + b"\0\0\x10\0A" + subject + AESGCM(aes).encrypt(nonce, clear + b"\2", None)
 
 
 def authorization(pem: bytes, origin: str) -> str:

@@ -40,7 +40,7 @@ _held: dict[str, Any] = {}
 
 
 class _Elsewhere(TwilioHttpClient):  # type: ignore[misc]  # the SDK carries no types
-    """Twilio's own client with its pool of connections, told to call another address."""
+    """Twilio's own client with its pool of connections, set to call another address."""
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
         path = url.partition("://")[2].partition("/")[2]

@@ -1,7 +1,7 @@
-"""One Celery task a message, graver ones first by Celery's own priorities on Redis.
+"""One Celery task a message, more severe ones first by Celery's own priorities on Redis.
 
-kombu keeps a list for each step of priority and takes from the gravest that has something. A
-worker reserves only what it works on, or light tasks would be in its hands already. For the rest
+kombu keeps a list for each step of priority and takes from the highest that has a message. A
+worker reserves only what it works on, or it would hold minor tasks already. For the rest
 the shape of `celery_each`. Run by `celery -A lab.bench.baselines.celery_lanes worker`.
 """
 

@@ -46,7 +46,7 @@ def plan(database_url: str, wkt: str) -> dict[str, float]:
                 (south, north, west, east),
             )
             for citizen_id, lon, lat in cursor:
-                # Who has two places is told once; it takes memory for everybody.
+                # A citizen with two places is notified once; that takes memory for everybody.
                 if citizen_id not in met and area.intersects(shapely.Point(lon, lat)):
                     met.add(citizen_id)
                     hits.append(citizen_id)

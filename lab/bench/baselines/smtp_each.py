@@ -16,7 +16,7 @@ import uvloop
 
 
 async def post(port: int, count: int, at_once: int, text: str) -> float:
-    """Send so many mails; returns the seconds it took."""
+    """Send `count` mails; returns the seconds it took."""
     numbers = iter(range(count))
 
     async def worker() -> None:

@@ -102,9 +102,9 @@ async def _send(settings: Settings, everywhere: Sequence[District], options: Opt
             alert_id = await record_outcomes(runtime, data)
             seconds = time.perf_counter() - start
             after = await asyncio.to_thread(costs.read, *urls)
-            told = await accepted(runtime, alert_id)
-            if told != district.count:
-                raise WorkFailed(f"The ledger has {told:,} accepted of {district.count:,}.")
+            sent = await accepted(runtime, alert_id)
+            if sent != district.count:
+                raise WorkFailed(f"The ledger has {sent:,} accepted of {district.count:,}.")
             peak_mb = costs.worker_peak_mb()
             sent.append(Sent(district.count, seconds, after.since(before), peak_mb))
     return sent

@@ -15,7 +15,7 @@ from lab.bench.statements import Counted, Statement, counted, server_config, sho
 from lab.bench.statements import uncounted as unseen
 from lab.bench.whole_way import accepted, machine, record_outcomes, warm
 
-#: Of a table's rows: so many that took most time, and with them those that are run most.
+#: Rows of a table: this many that took most time, and those that are run most.
 _DEAREST, _MOST_RUN = 10, 5
 
 _SHOWN = 84
@@ -41,9 +41,9 @@ async def count(settings: Settings, everywhere: Sequence[District]) -> Counted:
                 data = district.alert(Severity.SEVERE, f"counted-{district.no}")
                 with counted(config.database_url, log) as found:
                     alert_id = await record_outcomes(runtime, data)
-                told = await accepted(runtime, alert_id)
-                if told != district.count:
-                    raise WorkFailed(f"The ledger has {told:,} accepted of {district.count:,}.")
+                sent = await accepted(runtime, alert_id)
+                if sent != district.count:
+                    raise WorkFailed(f"The ledger has {sent:,} accepted of {district.count:,}.")
     return found
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from alerting.errors import BadInput
 from lab.bench.kept import Kept
 
-#: Okabe and Ito's, told apart by every kind of colour vision; and by their lightness in grey.
+#: Okabe and Ito's, distinct for every kind of colour vision, and by lightness in grey.
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#767676", "#222222"
 
 #: What is only for comparison.
@@ -46,7 +46,7 @@ def style() -> Any:
 
 
 def figure(height: float) -> Figure:
-    """An empty one, so many inches high."""
+    """An empty figure of this height in inches."""
     made = Figure(figsize=(_INCHES, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(made)
     return made

@@ -42,14 +42,14 @@ def shaping(kept: Kept) -> tuple[Figure, str]:
     axes = made.subplots()
     axes.axvline(100, color=BLACK, linewidth=1)
     for n, row in enumerate(rows):
-        ours = row["way"] == "shared"
+        subject = row["way"] == "shared"
         fullest = 100 + row["over_percent"]
         seconds = [100 * taken / rate for taken in row.get("each_second", [])]
         axes.plot(seconds, [n + 0.3] * len(seconds), ".", color=GREY, markersize=3.5, mew=0)
-        axes.plot(row["used_percent"], n, "o", color=BLUE if ours else ORANGE, markersize=7)
+        axes.plot(row["used_percent"], n, "o", color=BLUE if subject else ORANGE, markersize=7)
         axes.plot(fullest, n, "|", color=BLACK, markersize=11, mew=1.8)
         beside(axes, n, f"{row['used_percent']:.1f} % used, fullest {fullest:.1f} %")
-        if ours:
+        if subject:
             axes.fill_betweenx([n - 0.5, n + 0.5], reach(used), 100 + reach(most), color="#DCEBF5",
                                linewidth=0, zorder=0)  # fmt: skip
     workers = found["workers"]

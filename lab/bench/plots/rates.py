@@ -1,4 +1,4 @@
-"""Plots of how much is done in a second: bars by way, and ours beside each of the others."""
+"""Plots of how much is done in a second: bars by way, the product and its baselines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lab.bench.plots.frame import (
     reach_words,
     thousands,
 )
-from lab.bench.rounds import OURS
+from lab.bench.rounds import SUBJECT
 
 _ROW, _REST = 0.42, 1.35
 _BAR = 0.62
@@ -30,7 +30,7 @@ _BAR = 0.62
 #: The name of a target → the row of the receipts' plot it is for.
 _RECEIPTS = {"callbacks taken a second": 0, "receipts applied a second while more are taken": 2}
 
-#: What is to be reached in a row, and how that is put.
+#: The target of a row, and its label.
 Marks: TypeAlias = Mapping[int, tuple[float, str]]
 _NO_MARKS: Marks = {}
 
@@ -48,19 +48,19 @@ def push(kept: Kept) -> tuple[Figure, str]:
 
 
 def _ways(kept: Kept, medium: str, things: str) -> tuple[Figure, str]:
-    """Left the rates, right how many times as fast ours is, with what it has to reach."""
+    """Left the rates, right the product's ratio to each baseline, with the target."""
     rates: Mapping[str, list[float]] = kept.found["per_second"]
-    ways = sorted(rates, key=lambda way: (way != OURS, -statistics.median(rates[way])))
+    ways = sorted(rates, key=lambda way: (way != SUBJECT, -statistics.median(rates[way])))
     made = figure(_REST + _ROW * len(ways))
     left, right = made.subplots(1, 2, sharey=True, width_ratios=(5, 3))
-    _bars(left, [(way, rates[way]) for way in ways], {OURS})
+    _bars(left, [(way, rates[way]) for way in ways], {SUBJECT})
     left.set_xlabel(f"{things} a second: median, spread")
-    ours = statistics.median(rates[OURS])
-    ratios = {n: ours / statistics.median(rates[n]) for n in ways if n != OURS}
+    subject = statistics.median(rates[SUBJECT])
+    ratios = {n: subject / statistics.median(rates[n]) for n in ways if n != SUBJECT}
     # A target of a way ends with its name.
     targets = {n: t for n in ratios for t in kept.found["targets"] if t["name"].endswith(n)}
     _ratios(right, ways, ratios, targets)
-    count = kept.found["messages"][OURS]
+    count = kept.found["messages"][SUBJECT]
     return made, f"{medium} to {count:,} citizens, end to end, beside other ways"
 
 
@@ -106,14 +106,17 @@ def scale(kept: Kept) -> tuple[Figure, str]:
 
 
 def _bars(
-    axes: Any, rows: Sequence[tuple[str, Sequence[float]]], ours: set[str], marks: Marks = _NO_MARKS
+    axes: Any,
+    rows: Sequence[tuple[str, Sequence[float]]],
+    subject: set[str],
+    marks: Marks = _NO_MARKS,
 ) -> None:
     medians = [statistics.median(found) for _, found in rows]
     axes.barh(
         range(len(rows)),
         medians,
         height=_BAR,
-        color=[BLUE if name in ours else LIGHT for name, _ in rows],
+        color=[BLUE if name in subject else LIGHT for name, _ in rows],
     )
     for n, (_, found) in enumerate(rows):
         if len(found) > 1:
@@ -167,7 +170,7 @@ def _ratios(
 
 
 def _mark(axes: Any, value: float, row: int, words: str) -> None:
-    """A line across a row's bar at what is to be reached."""
+    """A line across a row's bar at its target."""
     axes.plot([value, value], [row - 0.36, row + 0.36], color=BLACK, linewidth=1.6)
     axes.annotate(
         words, (value, row - 0.36), (0, 1), textcoords="offset points",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from lab.bench.kept import Kept
 from lab.bench.plots.frame import BLACK, BLUE, LIGHT, ORANGE, figure, names, reach, reach_words
 
-#: When so many had been taken, of what an older run kept.
+#: Times by number of messages, in figures that an older run kept.
 _SHARES = {"first_s": 0, "p50_s": 50, "p90_s": 90, "p99_s": 99, "last_s": 100}
 
 
@@ -26,19 +26,19 @@ def audience(kept: Kept) -> tuple[Figure, str]:
     )
     both = made.subplots(1, 2, sharey=True)
     for axes, (key, label, target) in zip(both, panels, strict=True):
-        ours = [float(o[key]) for o in found["ours"]]
-        middle, plain = statistics.median(ours), float(found["plain"][key])
+        subject = [float(o[key]) for o in found["ours"]]
+        middle, plain = statistics.median(subject), float(found["plain"][key])
         axes.barh([0, 1], [middle, plain], height=0.55, color=[BLUE, LIGHT])
-        spread = [[middle - min(ours)], [max(ours) - middle]]
+        spread = [[middle - min(subject)], [max(subject) - middle]]
         axes.errorbar(middle, 0, xerr=spread, color=BLACK, capsize=3, linewidth=1)
-        for n, (value, right) in enumerate(((middle, max(ours)), (plain, plain))):
+        for n, (value, right) in enumerate(((middle, max(subject)), (plain, plain))):
             axes.annotate(f"{value:.{2 if value < 10 else 1}f} s", (right, n), (5, 0),
                           textcoords="offset points", va="center")  # fmt: skip
         asked = reach(target)
         axes.axvline(asked, color=BLACK, linewidth=1.2, linestyle="--")
         axes.annotate(reach_words(target), (asked, -0.5), (0, 2), textcoords="offset points",
                       ha="center", va="bottom", fontsize=7.5)  # fmt: skip
-        axes.set_xlim(0, 1.3 * max(*ours, plain, asked))
+        axes.set_xlim(0, 1.3 * max(*subject, plain, asked))
         names(axes, ["ours", "a box and points"])
         axes.set_xlabel(label)
         axes.grid(visible=True, axis="x")

@@ -27,21 +27,21 @@ _TARGETS = {"dense, a second": 0, "sparse anywhere": 2, "sparse one of each": 3}
 
 def verdicts(kept: Kept) -> tuple[Figure, str]:
     """By wall clock and by the server's processor, on a logarithmic axis."""
-    ours = kept.found["ours"]
-    rivals = [row for row in kept.found["rivals"] if row["installed"]]
-    rivals.sort(key=lambda row: -row["per_s"])
-    rows = [*ours, *rivals]
+    subject = kept.found["ours"]
+    baselines = [row for row in kept.found["rivals"] if row["installed"]]
+    baselines.sort(key=lambda row: -row["per_s"])
+    rows = [*subject, *baselines]
     made = figure(1.5 + 0.3 * len(rows))
     axes = made.subplots()
     axes.set_xscale("log")
     for n, row in enumerate(rows):
         wall, core = row["per_s"], row["per_core_s"]
-        colour = BLUE if n < len(ours) else GREY
+        colour = BLUE if n < len(subject) else GREY
         if core:
             axes.plot([wall, core], [n, n], color="#CCCCCC", linewidth=1.5, zorder=1)
             axes.plot(core, n, "D", color=ORANGE, markersize=5)
         axes.plot(wall, n, "o", color=colour, markersize=6)
-        words = f"{wall:,}" if n == 0 else f"{wall:,}, dense {ours[0]['per_s'] / wall:.1f}×"
+        words = f"{wall:,}" if n == 0 else f"{wall:,}, dense {subject[0]['per_s'] / wall:.1f}×"
         beside(axes, n, words)
     for value, n in _asked(kept):
         axes.plot([value, value], [n - 0.4, n + 0.4], color=BLACK, linewidth=1.6)
@@ -68,7 +68,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def _asked(kept: Kept) -> list[tuple[float, int]]:
-    """What is to be reached, and in which row."""
+    """The target, and its row."""
     return [
         (reach(target), n)
         for target in kept.found["targets"]

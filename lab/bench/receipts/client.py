@@ -38,7 +38,7 @@ class Job:
     """Where to post what: each is posted until it is answered with a 2xx.
 
     Attributes:
-        url: Of the callback, signed as it stands there. A callback's number is its place.
+        url: Of the callback, as it is signed. A callback's number is its place.
     """
 
     url: str

@@ -21,7 +21,7 @@ from alerting.store.schema import receipt
 
 
 def create_app(config: Settings) -> FastAPI:
-    """The same path, signature and table as ours; the same server runs it."""
+    """The product's path, signature and table; the same server runs it."""
     db = Database(config.database_url)
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
 """Signed status callbacks at the real API: how many a second, none lost by kill -9, and applied.
 
 A carrier posts from a process of its own and keeps the list of those that were answered, which is
-the judge: what it was told yes for must be in the table. Everything, the carrier and PostgreSQL
+the judge: what it got a 2xx for must be in the table. Everything, the carrier and PostgreSQL
 too, shares this machine.
 """
 
@@ -60,7 +60,7 @@ class Sizes:
     """How many callbacks each part posts, and about how many deliveries the last does."""
 
     plain: int
-    ours: int
+    subject: int
     killed: int
     deliveries: int
 
@@ -128,12 +128,12 @@ def run(options: Options) -> Report:
                 plain = post(machine, _simple(sizes.plain, "plain"))
             say("The API …")
             with machine.serving(*API):
-                ours = post(machine, _simple(sizes.ours, "ours"))
+                subject = post(machine, _simple(sizes.subject, "ours"))
             say("The API, killed by kill -9 in the middle and started again …")
             killed = _killed(machine, sizes.killed)
             say(f"The API and the scheduler, {sizes.deliveries:,} deliveries …")
             applied = _applied(machine, sizes.deliveries)
-    return report(plain, ours, killed, applied)
+    return report(plain, subject, killed, applied)
 
 
 @contextmanager

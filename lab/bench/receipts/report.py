@@ -40,15 +40,15 @@ class Applied:
     wrong: int
 
 
-def report(plain: Book, ours: Book, killed: Killed, applied: Applied) -> Report:
-    rate, other = ours.per_second(), plain.per_second()
-    refused = plain.refused + ours.refused
+def report(plain: Book, subject: Book, killed: Killed, applied: Applied) -> Report:
+    rate, other = subject.per_second(), plain.per_second()
+    refused = plain.refused + subject.refused
     figures = {
         "cpus": os.cpu_count(),
         "plain_per_s": round(other),
         "ours_per_s": round(rate),
         "ratio": round(rate / other, 2) if other else None,
-        "carrier_cpu_s": round(ours.cpu_s, 2),
+        "carrier_cpu_s": round(subject.cpu_s, 2),
         "refused": refused,
         "kill": {
             "answered_before": killed.answered_before,

@@ -1,7 +1,7 @@
 """What pruning costs, and whether the ledger then stops growing.
 
 A ledger is filled, grows old, is pruned and filled again, twice: what PostgreSQL has on disk after
-each filling is what counts. Beside it stand a young alert and an old one with something in doubt,
+each filling is what counts. Beside it are a young alert and an old one with something in doubt,
 which must lose nothing.
 """
 

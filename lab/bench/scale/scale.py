@@ -2,7 +2,7 @@
 
 Each host is a network namespace with a home and a folder of its own, so that whatever a worker, the
 API or the scheduler kept to itself would be missed by the others. On one machine they also share
-its processors, so throughput shows that hosts do not stand in one another's way, not that more of
+its processors, so throughput shows that hosts do not hinder one another, not that more of
 them do more.
 """
 
@@ -109,7 +109,7 @@ def run(options: Options) -> Report:
 
 
 async def send(count: int, citizens: int, *, rate: float = 0.0, for_s: float = 0.0) -> Sent:
-    """One alert by so many hosts; where a rate is given, to as many as it lasts for."""
+    """One alert sent by this many hosts; with a rate, to as many citizens as the rate allows."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with hosts(count, folder) as everywhere:

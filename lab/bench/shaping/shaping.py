@@ -53,7 +53,7 @@ QUICK = Sizes(2, (2,), 200, 1.2, (0.5, 0.2, 1.5), (1.0,))
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way with so many of the workers at work.
+    """One way with this many workers at work.
 
     Attributes:
         each_second: What arrived in it.
@@ -222,12 +222,12 @@ def _report(
     fairness: float,
     shares: dict[int, int],
 ) -> Report:
-    ours = [r for r in rows if r.way == "shared"]
+    subject = [r for r in rows if r.way == "shared"]
     recovered = [s.recovered_s for s in storms]
     slowest = None if None in recovered else max(r for r in recovered if r is not None)
     targets = [
-        Target("over the rate in any second", 1, max(r.over_percent for r in ours), True, "%"),
-        Target("of the rate used", 95, min(r.used_percent for r in ours), unit="%"),
+        Target("over the rate in any second", 1, max(r.over_percent for r in subject), True, "%"),
+        Target("of the rate used", 95, min(r.used_percent for r in subject), unit="%"),
         Target("to 90 % of what the provider takes after a storm", 10, slowest, True, "s"),
         Target("Jain's index of eight tenants, one from every worker", 0.95, fairness),
     ]

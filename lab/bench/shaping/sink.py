@@ -43,7 +43,7 @@ class Arrival:
 
 
 def listen(answer: Connection, phases: Sequence[Phase]) -> None:
-    """A process: tells its port, serves until it is told to end, tells all arrivals."""
+    """A process that sends its port, serves until it is asked to end, and sends all arrivals."""
     found: list[tuple[float, tuple[int, int, bool]]] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)

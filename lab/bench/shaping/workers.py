@@ -35,7 +35,7 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one worker does: send for its tenants, for so long."""
+    """One worker: sends for its tenants, for a given time."""
 
     worker: int
     workers: int

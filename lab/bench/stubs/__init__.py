@@ -1,1 +1,1 @@
-"""What stands in for providers, relays, hosts and engines, as fast as this machine allows."""
+"""Stubs of providers, relays, hosts and engines, as fast as this machine allows."""

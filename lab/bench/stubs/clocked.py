@@ -1,4 +1,4 @@
-"""A stand-in for Twilio that notes when it took each message: nginx, which answers 201 at once.
+"""A stub of Twilio that logs the time of each message: nginx, which answers 201 at once.
 
 Its log has the instant of each request by its own clock, to the millisecond; nothing of ours
 touches it.
@@ -27,7 +27,7 @@ class Taken:
 
 
 class Clocked:
-    """A running stand-in. `port` is the same on every address it listens on."""
+    """A running stub. `port` is the same on every address it listens on."""
 
     def __init__(self, port: int, log: Path) -> None:
         self.port = port

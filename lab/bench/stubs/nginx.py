@@ -1,4 +1,4 @@
-"""nginx for as long as a block lasts, to stand in for a provider without being the limit."""
+"""nginx while a block lasts: a stub of a provider that is never the bottleneck."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def serving(folder: Path, port: int, http: str) -> Iterator[None]:
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         raise Unavailable(
-            "There is no nginx to stand in for the provider.", remedy="Run `make bench-deps`."
+            "There is no nginx for the stub of the provider.", remedy="Run `make bench-deps`."
         )
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "nginx.conf"

@@ -1,4 +1,4 @@
-"""Ports of the loopback address for stand-ins."""
+"""Ports of the loopback address for stubs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stand-in for a browser's push service that is no limit: nginx, which answers 201 and logs.
+"""A stub of a browser's push service, never the bottleneck: nginx, which answers 201 and logs.
 
 It logs the path and the size of every message, and one in a hundred whole, for the bench to read
 as the phone would.

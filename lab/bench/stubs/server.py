@@ -19,7 +19,7 @@ class Work:
     """What was done between the beginning and the end of a `measured` block.
 
     Attributes:
-        cpu_s: What the server itself used, which bounds what one core can do whoever asks.
+        cpu_s: Processor time of the server itself, the limit of one core for any client.
         script_s: Each script's own time in the server, ascending; scripts of less than 20 µs are
             left out.
     """

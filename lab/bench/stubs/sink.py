@@ -1,4 +1,4 @@
-"""A stand-in for a mail relay that is no limit: Postfix's smtp-sink, which keeps what it took."""
+"""A stub of a mail relay, never the bottleneck: Postfix's smtp-sink, which keeps every mail."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if found is None:
         raise Unavailable(
-            f"There is no {name} to stand in for a mail relay.", remedy="Run `make bench-deps`."
+            f"There is no {name} for the stub of a mail relay.", remedy="Run `make bench-deps`."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""A stand-in for Twilio that is no limit: nginx, which answers 201 and logs what it was sent."""
+"""A stub of Twilio that is never the bottleneck: nginx, which answers 201 and logs each request."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def answering(folder: Path, hosts: Sequence[str], port: int, *, log: Path, entry
 
 
 def settings_for(url: str, **more: Any) -> Settings:
-    """Settings of a system that sends its SMS to a stand-in at this address."""
+    """Settings of a system that sends its SMS to a stub at this address."""
     values: dict[str, Any] = {
         "carriers": "real",
         "twilio_base_url": url,
@@ -88,7 +88,7 @@ def settings_for(url: str, **more: Any) -> Settings:
         "twilio_auth_token": SecretStr("x"),
         "twilio_from": "+447700900000",
         "public_url": "http://127.0.0.1:9",
-        # Nothing comes back from nginx, and nobody shall be told another way for that.
+        # nginx sends no receipts, and that must not start another channel.
         "receipt_severe_s": 0,
     }
     return Settings(**values | more)

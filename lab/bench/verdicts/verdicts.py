@@ -85,10 +85,10 @@ def run(options: Options) -> Report:
     sizes = QUICK if options.quick else FULL
     with server() as own:
         memory = _fill(own, sizes, options.say)
-        ours = asyncio.run(_ours(own, sizes, options.say))
+        subject = asyncio.run(_subject(own, sizes, options.say))
         own.client.flushall()
-        rivals = list(_rivals(own, sizes, options.say))
-        return _report(own.version, sizes, memory, ours, rivals)
+        baselines = list(_baselines(own, sizes, options.say))
+        return _report(own.version, sizes, memory, subject, baselines)
 
 
 def _fill(own: Server, sizes: Sizes, say: Callable[[str], None]) -> dict[str, float]:
@@ -117,7 +117,7 @@ async def _alert_everyone(url: str, citizens: int) -> None:
             await budget.ask("everyone", _asks(range(first, first + BATCH)), LIMITS)
 
 
-async def _ours(own: Server, sizes: Sizes, say: Callable[[str], None]) -> list[Row]:
+async def _subject(own: Server, sizes: Sizes, say: Callable[[str], None]) -> list[Row]:
     chance = random.Random(1)  # noqa: S311
     people = range(sizes.citizens)
     buckets = range(0, min(SHARD, sizes.citizens), BUCKET)
@@ -161,7 +161,7 @@ async def _all(
     await asyncio.gather(*(one_after_another() for _ in range(in_flight)))
 
 
-def _rivals(own: Server, sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
+def _baselines(own: Server, sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
     for limiter in LIMITERS:
         who = f"{limiter.package} {limiter.version or ''}".strip()
         if limiter.version is None:
@@ -201,12 +201,12 @@ def _by_thousand(keys: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _report(
-    version: str, sizes: Sizes, memory: dict[str, float], ours: list[Row], rivals: list[Row]
+    version: str, sizes: Sizes, memory: dict[str, float], subject: list[Row], baselines: list[Row]
 ) -> Report:
-    dense, _, wide, each = ours
-    best = max((r.per_s for r in rivals if r.per_s), default=None)
-    best_core = max((r.per_core_s for r in rivals if r.per_core_s), default=None)
-    p99 = [r.work.script_ms(0.99) for r in ours if r.work]
+    dense, _, wide, each = subject
+    best = max((r.per_s for r in baselines if r.per_s), default=None)
+    best_core = max((r.per_core_s for r in baselines if r.per_core_s), default=None)
+    p99 = [r.work.script_ms(0.99) for r in subject if r.work]
     targets = [
         Target("dense, a second of one Redis core", 300_000, dense.per_core_s),
         Target("sparse anywhere, a second of one Redis core", 80_000, wide.per_core_s),
@@ -218,7 +218,7 @@ def _report(
         Target("the same, by server processor", 10, _over(dense.per_core_s, best_core), unit="×"),
         Target(f"memory at {sizes.citizens:,} citizens", 250, memory["together_mb"], True, "MB"),
     ]  # fmt: skip
-    rows = [_cells(row, dense) for row in (*ours, *rivals)]
+    rows = [_cells(row, dense) for row in (*subject, *baselines)]
     columns = ("who", "how", "verdicts/s", "per server core", "script p50", "p99", "dense is")
     held = (
         f"{memory['together_mb']:,} MB with {sizes.citizens:,} citizens: budgets "
@@ -233,12 +233,12 @@ def _report(
             "redis": version,
             "cpus": os.cpu_count(),
             "memory": memory,
-            "ours": [r.to_json() for r in ours],
-            "rivals": [r.to_json() for r in rivals],
+            "ours": [r.to_json() for r in subject],
+            "rivals": [r.to_json() for r in baselines],
             "best_rival_per_s": _rounded(best),
             "best_rival_per_core_s": _rounded(best_core),
         },
-        notes=[held, *(f"{r.who}, {r.how}: {r.note}." for r in rivals if r.note)],
+        notes=[held, *(f"{r.who}, {r.how}: {r.note}." for r in baselines if r.note)],
     )
 
 
