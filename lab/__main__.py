@@ -1,4 +1,4 @@
-"""`python -m lab`: the laboratory's commands, with exit codes as the product's have them."""
+"""`python -m lab`: the laboratory's commands, with the product's exit codes."""
 
 from __future__ import annotations
 

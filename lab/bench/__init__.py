@@ -1,6 +1,6 @@
-"""Benches: what this system does in a second, measured on this machine beside what others do.
+"""Benches: the product's throughput on this machine, compared with other programs.
 
-A bench is a function that takes `Options` and gives a `Report`. Its engines are its own and end
+A bench is a function that takes `Options` and returns a `Report`. Its engines are its own and end
 with it.
 """
 
@@ -66,7 +66,7 @@ BENCHES = {
 
 
 def find(name: str) -> Bench:
-    """The bench of this name. Raises NotFound naming those there are."""
+    """The bench of this name. Raises NotFound, which lists the names."""
     if name not in BENCHES:
         raise NotFound(f"There is no bench {name}.", remedy=f"There are: {', '.join(BENCHES)}.")
     module, _, function = BENCHES[name][0].partition(":")

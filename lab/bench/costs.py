@@ -1,4 +1,4 @@
-"""What work cost: processor seconds by program, bytes and transactions, read before and after."""
+"""The cost of work: processor seconds by program, bytes and transactions, read before and after."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Costs:
 
 
 def read(database_url: str, redis_url: str) -> Costs:
-    """What this process's descendants and its engines have used so far."""
+    """The cost so far of this process's descendants and its engines."""
     cpu_s: dict[str, float] = defaultdict(float)
     for pid in descendants(os.getpid()):
         name = _program(pid)
@@ -68,7 +68,7 @@ def read(database_url: str, redis_url: str) -> Costs:
 
 
 def worker_peak_mb() -> float:
-    """The most memory that a worker process of the product has ever had resident."""
+    """The highest peak of resident memory among the product's worker processes."""
     peaks = [_peak_mb(pid) for pid in descendants(os.getpid()) if _program(pid) == "workers"]
     return max(peaks, default=0.0)
 
@@ -98,7 +98,7 @@ def _program(pid: int) -> str:
 
 
 def _cpu_s(pid: int) -> float:
-    """Its own processor seconds and those of its children that have ended."""
+    """Processor seconds of the process and of its children that have ended."""
     fields = _stat(pid)
     return sum(map(int, fields[11:15])) * _TICK_S if fields else 0.0
 

@@ -43,8 +43,11 @@ TEXT = "Port Example Emergency Centre: leave the waterfront now. Go uphill on fo
 
 
 def run(options: Options) -> Report:
-    """Measure in rounds, each way once in a round. Raises WorkFailed where a mail is missing or
-    doubled, in the relay's own record or in the ledger: then no figure is worth anything."""
+    """Measure in rounds, each way once in a round.
+
+    Raises WorkFailed where a mail is missing or doubled, in the relay's own record or in the
+    ledger: no figure is valid then.
+    """
     subject, each, rounds = (300, 60, 1) if options.quick else (50_000, 2_000, 3)
     ways = [
         Way(SUBJECT, subject, _subject),

@@ -19,7 +19,7 @@ from alerting.errors import BadInput, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a bench found, and where.
+    """The figures of a bench's last run, with machine and commit.
 
     Attributes:
         found: As `Report.to_json` has it.
@@ -45,8 +45,8 @@ def write(folder: Path, name: str, found: dict[str, Any], *, quick: bool) -> Pat
 def read(folder: Path, names: Sequence[str]) -> list[Kept]:
     """The figures of these benches.
 
-    Raises NotFound where there are none of one of them, BadInput where a file holds something
-    else; either names the command that makes it.
+    Raises NotFound where one of them has none, BadInput where a file is no file of figures; both
+    name the command that makes it.
     """
     missing = [name for name in names if not (folder / f"{name}.json").is_file()]
     if missing:
@@ -73,7 +73,7 @@ def _read(path: Path, name: str) -> Kept:
 
 
 def unfit(path: Path, name: str) -> BadInput:
-    """The error for a file that lacks what this version writes."""
+    """The error for a file without what this version writes."""
     return BadInput(
         f"{path} does not hold the figures of {name} as this version keeps them.",
         remedy=f"Measure again: python -m lab bench {name}.",

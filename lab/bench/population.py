@@ -1,4 +1,4 @@
-"""Citizens for benches: districts far apart, each of given size, whose citizens have one number each.
+"""Citizens for benches: districts far apart, of given size, whose citizens have one number each.
 
 A citizen's id is the number behind +999, so that a provider's log and the ledger can be held
 against one another without a look at the directory.

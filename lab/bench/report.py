@@ -21,7 +21,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure to reach. Without `measured` it could not be judged."""
+    """A figure to reach. Without `measured` it was not measured."""
 
     name: str
     reach: float

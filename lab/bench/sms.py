@@ -83,7 +83,8 @@ def _bare(count: int) -> float:
 
 
 def _judge(stub: TwilioStub, expected: set[str]) -> None:
-    """Every message once in the provider's log, but the one that warmed a worker up."""
+    """Raises WorkFailed unless every message is once in the provider's log, except the one that
+    warmed a worker up."""
     taken = Counter(stub.taken())
     doubled = sum(n - 1 for n in taken.values())
     if taken.keys() != expected or doubled > 1:

@@ -127,8 +127,8 @@ def normalised(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """What tells a normalised statement from others, in so many characters: where it looks, rather
-    than what it takes from there."""
+    """A normalised statement cut to `most` characters, from where it differs from others: the
+    tables rather than the columns."""
     for pattern in (r"select ", r"update [^=]{,40}? set \w+ ?(?==)"):
         head = re.match(pattern, text, re.I)
         tail = _clause(text, head.end()) if head else None

@@ -47,7 +47,7 @@ class Done:
 def town(
     count: int, channel: str, *, seed: int, make_push: MakePush | None = None
 ) -> list[SyntheticCitizen]:
-    """So many citizens inside the example's area, each reached by this one channel."""
+    """`count` citizens inside the example's area, each with an address of this one channel."""
     alert = read(examples.FLOOD.read_bytes()).alerts[0]
     rings = [p.points for i in alert.infos for a in i.areas for p in a.polygons]
     area = shapely.union_all([ring_shape(r) for r in rings])
@@ -137,7 +137,7 @@ async def record_outcomes(runtime: Runtime, data: bytes) -> UUID:
 
 
 async def accepted(runtime: Runtime, alert_id: UUID) -> int:
-    """How many of its deliveries the ledger has as accepted."""
+    """The number of its deliveries that the ledger has as accepted."""
     async with runtime.db.begin(patient=True) as connection:
         found: AlertStatus = await status(connection, alert_id)
     return sum(c.accepted for c in found.channels.values())

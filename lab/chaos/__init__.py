@@ -1,1 +1,2 @@
-"""Chaos: a whole system of its own is hurt while an alert goes out, and the carriers judge it."""
+"""Chaos: faults are injected into a whole system while an alert goes out, and the carriers' logs
+are compared with the ledger."""

@@ -1,4 +1,4 @@
-"""What the faults ask of PostgreSQL while an alert goes out."""
+"""Queries of the faults to PostgreSQL while an alert goes out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def claimed_by(database_url: str, pids: Sequence[int]) -> frozenset[int]:
 
 
 async def end_presence(database_url: str) -> int:
-    """End every connection that shows a worker's presence; returns how many, none when PostgreSQL
+    """End every connection that shows a worker's presence; returns how many, 0 when PostgreSQL
     is away."""
     try:
         async with await psycopg.AsyncConnection.connect(

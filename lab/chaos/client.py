@@ -17,7 +17,8 @@ _TRIES = 30
 
 
 class Client:
-    """One API key at one address. What got no answer is sent again under the same key."""
+    """One API key at one address. A request without an answer is sent again with the same
+    idempotency key."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = f"{url}/v1/alerts"

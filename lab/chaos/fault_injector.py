@@ -1,4 +1,4 @@
-"""The fault injector: carries out one fault and notes what it hit and when."""
+"""The fault injector: injects one fault and records what it hit and when."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _ENGINES = ("redis", "postgres")
 
 @dataclass(slots=True)
 class Injected:
-    """A fault as it happened.
+    """A fault that was injected.
 
     Attributes:
-        lines: Messages in the carriers' logs then.
-        processes: Sending processes it ended or stopped.
-        chunks: Those they had leased.
-        lifted_at: When it was taken back.
+        lines: Messages in the carriers' logs at that time.
+        processes: The number of sending processes it ended or stopped.
+        chunks: Chunks that these had leased.
+        lifted_at: When the fault was lifted.
     """
 
     fault: Fault
@@ -79,8 +79,10 @@ class FaultInjector:
         self._lifting: list[asyncio.Task[None]] = []
 
     async def strike(self, fault: Fault) -> Injected:
-        """Do it; what has to be taken back later is, by itself. Raises Unavailable when the
-        system does not come back so far that it can be struck at all."""
+        """Inject a fault; one that lasts is lifted by itself.
+
+        Raises Unavailable when the system does not recover far enough for the fault.
+        """
         system = self._system
         match fault.kind:
             case Kind.KILL if fault.target in _ENGINES:
@@ -146,12 +148,12 @@ class FaultInjector:
         return struck
 
     async def lifted(self) -> None:
-        """Return when everything that was to be taken back is."""
+        """Return when every fault that lasts is lifted."""
         while self._lifting:
             await self._lifting.pop()
 
     async def restore_carriers(self) -> None:
-        """Leave the carriers with nothing but what belongs to the run."""
+        """Leave the carriers with the faults of the whole run only."""
         await self._carriers(self._system.carriers, self._base_faults, anew=True)
 
     async def _carriers(
@@ -170,7 +172,7 @@ class FaultInjector:
         return Injected(fault, _now(), self._lines())
 
     async def _signal(self, fault: Fault, sig: signal.Signals) -> Injected:
-        """Signal a child alone, or a process with all its children, as a machine's end would."""
+        """Signal a child alone, or a process with all its children, as when a machine fails."""
         pid = await self._system.pid(fault.target)
         alone = "/" in fault.target
         hit = [pid] if alone else child.children(pid) if fault.target in GROUPS else []
@@ -202,7 +204,7 @@ class FaultInjector:
         await asyncio.to_thread(pair.renew)
 
     async def _back(self, name: str, old: int) -> None:
-        """Wait until a process has ended and is there again with its children."""
+        """Wait until a process has ended and is running again with its children."""
         try:
             async with asyncio.timeout(READY_S):
                 while self._system.supervisor.pid(name) == old:  # noqa: ASYNC110

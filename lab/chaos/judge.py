@@ -175,9 +175,9 @@ def judge(want: Wanted, lines: Sequence[Line], rows: Mapping[int, Row]) -> Judge
 
 
 async def committed_at(database_url: str, alert_id: UUID) -> datetime:
-    """When the transaction that stored an alert was committed, by PostgreSQL's own note.
+    """When the transaction that stored an alert was committed, by PostgreSQL's own record.
 
-    References are written with their alert and never again, so theirs is the transaction.
+    References are written with their alert and never changed, so their transaction is the alert's.
     """
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         cursor = await connection.execute(
@@ -193,7 +193,7 @@ async def committed_at(database_url: str, alert_id: UUID) -> datetime:
 
 
 async def receipts_open(connection: AsyncConnection) -> int:
-    """SMS whose last receipt has not come or has not been applied."""
+    """The number of SMS whose last receipt has not come or is not applied."""
     count = await connection.scalar(
         text("select count(*) from delivery where channel = 'sms' and state = 'accepted'")
     )

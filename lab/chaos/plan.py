@@ -1,4 +1,5 @@
-"""A plan: which faults come when. Made from a seed alone, so that a run can be repeated."""
+"""A plan: the faults of a run and when each comes. Made from a seed alone, so that a run can be
+repeated."""
 
 from __future__ import annotations
 
@@ -46,11 +47,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is done once so much of the alert has gone out.
+    """A fault that is injected once a share of the alert has gone out.
 
     Attributes:
         at: Share of the expected messages, 0 to 1, in the carriers' logs.
-        for_s: Seconds until it is taken back; 0 where there is nothing to take back.
+        for_s: Seconds until it is lifted; 0 for a fault that does not last.
     """
 
     at: float
@@ -79,7 +80,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What may be chosen about a plan.
+    """What can be chosen about a plan.
 
     Attributes:
         workers: Children in a group.
@@ -98,12 +99,12 @@ def spread(dice: Random, count: int) -> Iterator[float]:
 
 
 def child(dice: Random, workers: int) -> str:
-    """One worker child of those that send."""
+    """One of the worker children that send."""
     return f"{dice.choice(SENDING)}/{dice.randrange(workers)}"
 
 
 def kills(dice: Random, parameters: Parameters) -> list[Fault]:
-    """SIGKILL for everything there is, workers most often."""
+    """SIGKILL for every process, workers most often."""
     found = []
     for at in spread(dice, parameters.kills):
         target = dice.choices(

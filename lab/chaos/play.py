@@ -1,4 +1,4 @@
-"""The play: the alert on its way, the faults that strike it, and its end."""
+"""The play: the alert in flight, the faults injected meanwhile, and its end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Second:
 
 
 class Play:
-    """The alert on its way, and the faults that strike it."""
+    """The alert in flight, and the faults injected meanwhile."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Play:
         )
 
     async def go(self) -> None:
-        """Submit, strike, and wait until all is settled or it is clear that it never will be."""
+        """Submit, inject, and wait until everything is settled or never will be."""
         await self._injector.restore_carriers()
         self.alert_id = await self._client.submit(self.alert)
         striking = asyncio.create_task(self._strike())
@@ -146,7 +146,7 @@ class Play:
         return self._system.lines
 
     async def cancel_committed(self) -> datetime | None:
-        """When the cancel took effect; None where there was none."""
+        """When the cancel took effect; None without one."""
         if self.notice_id is None:
             return None
         return await judge.committed_at(self._system.database_url, self.notice_id)
@@ -162,7 +162,7 @@ class Play:
         await self._injector.lifted()
 
     async def _settled(self) -> None:
-        """Set `_ended` when the ledger calls the alert, and its cancel, done."""
+        """Set `_ended` when the ledger has the alert, and its cancel, as done."""
         async with Runtime.open(self._runtime_settings) as runtime:
             while True:
                 with suppress(*AWAY):
@@ -194,7 +194,7 @@ class Play:
         return judge.wanted(alert, self._citizens, all_channels=every)
 
     def wanted_of_end(self, lines: Sequence[Line]) -> judge.Wanted:
-        """Whom the alert's end has to reach, by what the carriers have of the alert."""
+        """Whom the alert's end has to notify, by the carriers' logs of the alert."""
         return judge.wanted_of_end(lines, self._citizens)
 
     def _quiet(self) -> bool:

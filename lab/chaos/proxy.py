@@ -1,4 +1,4 @@
-"""A TCP proxy that hurts what passes: resets, stalls, silence, answers that never arrive."""
+"""A TCP proxy that injects faults: resets, stalls, silence, lost answers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Proxy:
             await asyncio.wait(self._links.values())
 
     async def set(self, mode: Mode) -> None:
-        """Treat from now on what passes as `mode` says."""
+        """From now on, handle traffic as `mode` says."""
         if self._mode is Mode.REFUSE and mode is not Mode.REFUSE:
             await self.open()
         self._mode = mode
@@ -69,7 +69,7 @@ class Proxy:
             self.reset()
 
     def aim(self, server: tuple[str, int] | Path) -> None:
-        """Lead to another server from now on; open connections to the old one are reset."""
+        """From now on, connect to another server; open connections to the old one are reset."""
         self._server = server
         self.reset()
 

@@ -1,4 +1,4 @@
-"""What a run showed: numbers, whether each of them holds, and how to have it again."""
+"""The result of a run: its figures, whether each criterion holds, and the command to repeat it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab.chaos.judge import Judgement
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """`measured` may be `at_most` so much; None was not measured and does not hold."""
+    """`measured` may be at most `at_most`; None was not measured and fails."""
 
     name: str
     at_most: float
@@ -62,11 +62,11 @@ class Report:
 
     @property
     def in_doubt(self) -> list[int]:
-        """For each fault that ended or stopped workers."""
+        """Deliveries left in doubt by each fault that ended or stopped workers."""
         return [s.in_doubt for s in self.struck if s.processes]
 
     def recoveries(self) -> dict[str, list[float]]:
-        """Seconds by the name of the fault."""
+        """Seconds of recovery by the name of the fault."""
         found: dict[str, list[float]] = defaultdict(list)
         for struck, s in zip(self.struck, self.recovery_s, strict=True):
             if s is not None:

@@ -1,4 +1,4 @@
-"""Run one scenario: start a system, send an alert, strike while it goes out, judge."""
+"""Run one scenario: start a system, send an alert, inject faults while it goes out, judge."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from lab.chaos.verdict import (
 
 
 async def run(own: Settings, example: bytes, run_config: RunConfig) -> Report:
-    """Play the scenario in a folder of its own below `own.var`, emptied before.
+    """Run the scenario in a folder of its own below `own.var`, emptied before.
 
-    Raises WorkFailed or Unavailable when the system could not be brought so far that it can be
-    judged at all; whatever else goes wrong is in the report.
+    Raises WorkFailed or Unavailable when the system did not come far enough to be judged; every
+    other failure is in the report.
     """
     begun = time.monotonic()
     config = _settings(own, run_config)
@@ -71,7 +71,7 @@ def _settings(own: Settings, run_config: RunConfig) -> Settings:
 
 
 def _second(config: Settings) -> Settings:
-    """Another company on this machine, with its own logs and ports."""
+    """A second stub company on this machine, with its own logs and ports."""
     return demo_settings(config).model_copy(update={"var": config.var / "second"})
 
 

@@ -37,10 +37,10 @@ _HALF = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What to run.
+    """The configuration of a run.
 
     Attributes:
-        progress: Told how many messages of how many, faults of how many.
+        progress: Called with (messages, expected messages, faults, planned faults).
     """
 
     name: str
@@ -53,7 +53,7 @@ class RunConfig:
 
 
 def alert_of(example: bytes, run_config: RunConfig, now: datetime) -> Alert:
-    """The example as this run sends it."""
+    """The example alert with the changes of this run."""
     alert = sent_now(read(example).alerts[0], now)
     infos = tuple(replace(i, severity=run_config.scenario.severity) for i in alert.infos)
     return replace(alert, identifier=f"chaos-{run_config.name}-{run_config.seed}", infos=infos)
@@ -109,7 +109,7 @@ async def citizens_of(
 
 
 def _without_push(citizen: SyntheticCitizen) -> SyntheticCitizen:
-    """Push services are whose the phone is: there is never a second."""
+    """A push service belongs to the phone, so there is never a second one."""
     channels = tuple(c for c in citizen.channels if c != "push")
     return replace(
         citizen, channels=channels, endpoints={c: citizen.endpoints[c] for c in channels}

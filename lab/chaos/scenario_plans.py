@@ -1,4 +1,4 @@
-"""Which faults each scenario has, and when. The dice decide what the scenario leaves open."""
+"""The faults of each scenario, and when they come. Chance decides what the scenario leaves open."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def provider(dice: Random, parameters: Parameters) -> list[Fault]:
 
 
 def failover(dice: Random, parameters: Parameters) -> list[Fault]:
-    """Only the first of two companies is hurt."""
+    """Faults of the first of two companies only."""
 
     def ill(at: float, name: str, sms: dict[str, Any], email: dict[str, Any]) -> Fault:
         return Fault(at, Kind.CARRIERS, "first", 5, {"name": name, "sms": sms, "email": email})
@@ -132,7 +132,7 @@ def redis_stopped(dice: Random, _: Parameters) -> list[Fault]:
 
 
 def postgres_stopped(dice: Random, _: Parameters) -> list[Fault]:
-    """For less than anybody waits, for longer than presence waits, for longer than any does."""
+    """For less than any timeout, for longer than presence's, for longer than any."""
     seconds = [dice.uniform(1, 3), dice.uniform(6, 8), dice.uniform(13, 15)]
     dice.shuffle(seconds)
     return [
@@ -176,7 +176,7 @@ def silent_provider(dice: Random, _: Parameters) -> list[Fault]:
 
 
 def short(dice: Random, parameters: Parameters) -> list[Fault]:
-    """Something of everything that ends quickly."""
+    """One fault of each kind that ends quickly."""
     faults: list[tuple[Kind, str, float, dict[str, Any]]] = [
         (Kind.KILL, child(dice, parameters.workers), 0.0, {}),
         (Kind.FLUSH, "redis", 0.0, {}),

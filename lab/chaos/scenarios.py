@@ -1,4 +1,4 @@
-"""The scenarios: each a plan made from a seed, and what has to hold above the usual."""
+"""The scenarios: each a plan made from a seed, and its criteria beyond the usual ones."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def find(name: str) -> Scenario:
-    """Raises BadInput naming those there are."""
+    """The scenario of this name. Raises BadInput, which lists the names."""
     if name not in SCENARIOS:
         raise BadInput(
             f"There is no scenario {name!r}.", remedy=f"Choose from {', '.join(SCENARIOS)}."

@@ -36,7 +36,7 @@ class Shift:
 
 
 def install(shift: Shift) -> None:
-    """Put this process's clocks forward from now on; `time.monotonic` never is."""
+    """Shift this process's clocks from now on; `time.monotonic` never is."""
     right = time.time
 
     def now(_: SystemClock) -> datetime:

@@ -1,4 +1,4 @@
-"""A PostgreSQL with a synchronous standby beside it, and the swap of the two."""
+"""A PostgreSQL with a synchronous standby, and failover from one to the other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pair:
         self.renew()
 
     def renew(self) -> None:
-        """Make a standby from the primary's data, and have the primary wait for it from now on."""
+        """Make a standby from the primary's data; from now on the primary waits for it."""
         folder = self._folder / f"standby-{len(self._standbys) + 1}"
         folder.mkdir(parents=True)
         done = subprocess.run(
@@ -52,7 +52,7 @@ class Pair:
             )
 
     def swap(self, *, kill: bool) -> None:
-        """End the primary and promote the standby. `kill`: by SIGKILL, else cleanly."""
+        """End the primary and promote the standby. With `kill` by SIGKILL, else cleanly."""
         if kill:
             self.primary.kill()
         else:

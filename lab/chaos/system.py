@@ -1,4 +1,4 @@
-"""A whole system to be hurt, in a folder of its own, with proxies where they are wanted."""
+"""A whole system for faults, in a folder of its own, with proxies where they are wanted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLACES = ("redis", "database", "http", "smtp")
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Running. `config` names the real addresses, without any proxy between."""
+    """A running system. `config` has the real addresses, without proxies."""
 
     config: Settings
     engines: Engines
@@ -54,17 +54,17 @@ class System:
 
     @property
     def carriers(self) -> list[Settings]:
-        """Of each stub company, the preferred first."""
+        """The carriers of each stub company, the preferred first."""
         return [self.config, *([self.second] if self.second else [])]
 
     @property
     def push_base(self) -> str:
-        """Where the workers find the push service."""
+        """The push service's address for workers."""
         port = self.proxies["http"].port if "http" in self.proxies else self.config.sandbox_port
         return f"http://{self.config.local_host}:{port}"
 
     async def pid(self, name: str) -> int:
-        """A process, or the child `group/number`. Waits for one that is just being restarted."""
+        """The id of a process, or of the child `group/number`. Waits for one that is restarting."""
         group, _, number = name.partition("/")
         async with _in_time(f"{name} to run"):
             while True:
@@ -89,7 +89,7 @@ class System:
 
 
 def sandbox_url(carriers: Settings) -> str:
-    """Where carriers take their orders."""
+    """The carriers' control address."""
     return f"http://{carriers.local_host}:{carriers.sandbox_port}/sandbox"
 
 
@@ -102,7 +102,7 @@ async def running(
     second: Settings | None = None,
     standby: bool = False,
 ) -> AsyncIterator[System]:
-    """Everything started and ready inside the block; ended, engines last, when it is left.
+    """A system that is started and ready inside the block; ended, engines last, after it.
 
     Args:
         proxied: Of PLACES, those with a proxy before them.
@@ -167,7 +167,7 @@ def _specs(
     shifts: Path | None,
     second: Settings | None,
 ) -> list[Spec]:
-    """Carriers and API where they are; everything reaches the others through the proxies."""
+    """Carriers and API at their own addresses; everything connects through the proxies."""
     database_url, redis_url = started.database_url, started.redis_url
     if "database" in proxies:
         database_url = _through(proxies)

@@ -1,4 +1,4 @@
-"""The verdict on a run: what is counted, to which fault it belongs, and what has to hold."""
+"""The verdict on a run: the figures, the fault that caused each, and the criteria."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FIRST_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SecondAlert:
-    """How the alert went that was sent while a fault lasted.
+    """The second alert, which was sent while a fault lasted.
 
     Attributes:
         answered_s: Until its submission was answered.
@@ -45,7 +45,7 @@ class SecondAlert:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What the criteria look at.
+    """The figures that criteria use.
 
     Attributes:
         resumed_s: For each fault, from its end to the next message.
@@ -147,7 +147,7 @@ def last_after_s(committed_at: datetime | None, lines: Sequence[Line]) -> float 
 
 
 def disagreements(lines: Sequence[Line], rows: Mapping[int, Row]) -> int:
-    """SMS whose state in the ledger is not what the carrier made of it."""
+    """The number of SMS whose state in the ledger differs from the carrier's."""
     says = {"delivered": "delivered", "undelivered": "failed", "failed": "failed"}
     count = 0
     for line in lines:
@@ -159,9 +159,9 @@ def disagreements(lines: Sequence[Line], rows: Mapping[int, Row]) -> int:
 
 
 def criteria(context: RunContext, *, disagree: int | None = None) -> list[Criterion]:
-    """Everything that has to hold in this scenario.
+    """All criteria of this scenario.
 
-    A process that dies leaves at most a window on each channel in doubt.
+    A process that dies leaves at most one window for each channel in doubt.
     """
     j, scenario = context.judgement, context.scenario
     most = context.window * context.channels

@@ -1,4 +1,5 @@
-"""What can be seen from outside: the carriers' logs as they grow, and the processes' own lines."""
+"""What can be observed from outside: the carriers' logs as they grow, and the processes' own
+output."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Line:
 
 
 class CarrierLogs:
-    """All carriers' logs below these folders, read on and on.
+    """All carriers' logs below these folders, read as they grow.
 
     Args:
         push_base: Of push endpoints.
@@ -48,7 +49,7 @@ class CarrierLogs:
         self.lines: list[Line] = []
 
     def read_on(self) -> int:
-        """Take up what has been written since; returns how many messages there are now."""
+        """Read what has been written since; returns the number of messages."""
         for path, channel in self._paths.items():
             try:
                 file = path.open("rb")

@@ -1,8 +1,8 @@
 """The audience of an area: a polygon that holds one in ten of ten million citizens, who live in
-towns of very unequal size, some with two places.
+towns of very different size, some with two places.
 
-Beside it the same by a box in SQL and a test of each point in Python, as one writes it without a
-spatial index.
+Compared with a box in SQL and a test of each point in Python, the usual way without a spatial
+index.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ _SEED = 1
 
 
 def run(options: Options) -> Report:
-    """Fill a directory, plan an alert to a tenth of it in either way. Raises WorkFailed where
-    either has not found exactly those who live there: then no figure is worth anything."""
+    """Fill a directory and plan an alert to a tenth of it by either way.
+
+    Raises WorkFailed where a way does not find exactly the citizens of the area: no figure is valid
+    then.
+    """
     count = 20_000 if options.quick else 10_000_000
     rounds = 1 if options.quick else 3
     subject: list[Mapping[str, float]] = []
@@ -99,7 +102,8 @@ class Land:
         return cls(numbers, lats, lons, towns.centres[np.argsort(-towns.shares)])
 
     def area(self, no: int) -> shapely.Polygon:
-        """Many corners around the town of this rank, as wide as to hold the wanted part of all."""
+        """A polygon of many corners around the town of this rank, wide enough to hold the wanted
+        share of citizens."""
         lon, lat = self.towns[no]
         squeeze = math.cos(math.radians(lat))
         far = np.hypot((self.lons - lon) * squeeze, self.lats - lat)
@@ -112,7 +116,7 @@ class Land:
         return shapely.Polygon(corners)
 
     def inside(self, area: shapely.Polygon) -> NDArray[np.int64]:
-        """The numbers of everybody with a place in it, ascending."""
+        """The numbers of all citizens with a place in it, ascending."""
         west, south, east, north = area.bounds
         box = (
             (self.lons >= west) & (self.lons <= east) & (self.lats >= south) & (self.lats <= north)
@@ -157,7 +161,7 @@ def _plain(
 
 
 def _judge(database_url: str, table: str, expected: NDArray[np.int64]) -> None:
-    """Each of the expected once, and nobody besides."""
+    """Raises WorkFailed unless each expected citizen was found once and nobody else."""
     with psycopg.connect(database_url) as db, db.cursor(binary=True) as cursor:
         cursor.execute(
             "select substring(c.ref from 'synthetic-(.*)')::int8"  # noqa: S608 - ours

@@ -1,8 +1,7 @@
-"""The planner alone, in a process of its own, so that its memory is seen by itself.
+"""The planner in a process of its own, so that its memory is measured alone.
 
-Run as `python -m lab.bench.audience.plan FILE` with the settings in the environment: submits
-the alert, plans it as a worker would, and prints the seconds and megabytes as JSON. Nothing is
-sent.
+Run as `python -m lab.bench.audience.plan FILE` with the settings in the environment: submits the
+alert, plans it as a worker would, and prints the seconds and megabytes as JSON. Nothing is sent.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ _FIRST = "select exists (select from outbox where alert_id = :id and kind = 'del
 
 
 def peak_mb() -> float:
-    """The most this program has had resident.
+    """The peak resident memory of this program.
 
-    Not by getrusage, which counts what the process held that started it.
+    Not by getrusage, which includes the memory of the process that started it.
     """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):

@@ -48,7 +48,7 @@ def encrypt(clear: bytes, p256dh: str, auth: str) -> bytes:
 
 
 def authorization(pem: bytes, origin: str) -> str:
-    """Who we are, for every message to this push service."""
+    """The VAPID header, the same for every message to this push service."""
     key = load_pem_private_key(pem, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the key is not of an elliptic curve")

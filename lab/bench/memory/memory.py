@@ -1,7 +1,7 @@
-"""What a message costs, from ten thousand citizens to a million: processor, bytes, memory.
+"""The cost of a message, from ten thousand citizens to a million: processor, bytes, memory.
 
-One system, one alert after the other, each larger than the last; all of it on this machine, with
-nginx in Twilio's place. There is no other to compare with: the small alerts are the measure.
+One system, one alert after the other, each larger than the last; all on this machine, with nginx as
+the stub of Twilio. The baseline is the smallest alert.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TO = re.compile(r"(?:^|&)To=%2B999(\d+)", re.M)
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One alert: to how many, how long, at what cost."""
+    """One alert: its number of citizens, its seconds and its cost."""
 
     citizens: int
     seconds: float
@@ -59,8 +59,11 @@ class Sent:
 
 
 def run(options: Options) -> Report:
-    """Send them all. Raises WorkFailed where a message is missing or doubled, in the provider's
-    log or in the ledger: then no figure is worth anything."""
+    """Send all alerts.
+
+    Raises WorkFailed where a message is missing or doubled, in the provider's log or in the ledger:
+    no figure is valid then.
+    """
     sizes = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -111,7 +114,7 @@ async def _send(settings: Settings, everywhere: Sequence[District], options: Opt
 
 
 def _judge(stub: TwilioStub, expected: int) -> None:
-    """Every number once in the provider's log."""
+    """Raises WorkFailed unless every number is once in the provider's log."""
     taken = Counter(map(int, _TO.findall(stub.log.read_text(encoding="ascii"))))
     if taken.keys() != set(range(1, expected + 1)) or taken.total() != expected:
         raise WorkFailed(f"The provider took {len(taken):,} of {expected:,}, not each once.")

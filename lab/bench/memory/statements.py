@@ -1,4 +1,5 @@
-"""The SQL statements of 1,000 deliveries, counted on a machine of its own after all is measured."""
+"""The SQL statements of 1,000 deliveries, counted on engines of their own after everything is
+measured."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ _SHOWN = 84
 
 
 async def count(settings: Settings, everywhere: Sequence[District]) -> Counted:
-    """What the workers ran for the last district's alert; those before it warm them up.
+    """The statements that workers ran for the last district's alert; earlier ones warm them up.
 
     Raises WorkFailed where the ledger lacks a message.
     """
@@ -48,7 +49,7 @@ async def count(settings: Settings, everywhere: Sequence[District]) -> Counted:
 
 
 def chosen(found: Counted) -> list[Statement]:
-    """Those that took most time, and those that were run most."""
+    """The statements that took most time, and those that ran most often."""
     most_run = sorted(found.statements, key=lambda s: -s.calls)[:_MOST_RUN]
     return [s for n, s in enumerate(found.statements) if n < _DEAREST or s in most_run]
 

@@ -1,4 +1,4 @@
-"""What all plots of benches share: size, colours, title, small print, and how they are written."""
+"""What all plots of benches share: size, colours, title, small print, and writing the file."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _STYLE: dict[Any, Any] = {
     "hatch.linewidth": 0.6,
 }
 
-#: So many colours are enough for flat areas and the edges of letters.
+#: Enough colours for flat areas and the edges of letters.
 _COLOURS = 64
 
 
 def style() -> Any:
-    """A context in which nothing of the reader's own settings of matplotlib shows."""
+    """A context without the reader's own settings of matplotlib."""
     return matplotlib.style.context(["default", _STYLE])
 
 
@@ -97,7 +97,7 @@ def reach_words(target: Mapping[str, Any]) -> str:
 
 
 def beside(axes: Any, row: float, words: str) -> None:
-    """Write to the right of a row, outside of what is drawn."""
+    """Write to the right of a row, outside the plot."""
     axes.annotate(
         words, (1, row), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
         va="center", fontsize=8, annotation_clip=False,
@@ -105,13 +105,13 @@ def beside(axes: Any, row: float, words: str) -> None:
 
 
 def legend(axes: Any, columns: int) -> None:
-    """Above what is drawn, with one meaning a column where there is room."""
+    """A legend above the plot, with a column for each meaning where there is room."""
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, frameon=False, fontsize=8,
                 columnspacing=1.2, handletextpad=0.4, borderaxespad=0)  # fmt: skip
 
 
 def names(axes: Any, words: Sequence[str], size: float = 9) -> None:
-    """A row for each, from above; what they hold is drawn at 0, 1, 2 …"""
+    """A labelled row for each name, from the top; their values are drawn at 0, 1, 2 …"""
     axes.set_yticks(range(len(words)), words, fontsize=size)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(words) - 0.5, -0.5)

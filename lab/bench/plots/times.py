@@ -16,7 +16,8 @@ _SHARES = {"first_s": 0, "p50_s": 50, "p90_s": 90, "p99_s": 99, "last_s": 100}
 
 
 def audience(kept: Kept) -> tuple[Figure, str]:
-    """Left the first chunk, right all of them; ours has the spread of its districts."""
+    """Left the seconds to the first chunk, right to all of them; the product's with the spread
+    of its districts."""
     found = kept.found
     targets = {t["name"].partition(",")[0]: t for t in found["targets"]}
     made = figure(1.95)
@@ -80,7 +81,7 @@ def overtake(kept: Kept) -> tuple[Figure, str]:
 
 
 def _targets(kept: Kept) -> Sequence[dict[str, Any]]:
-    """That of the first attempt, and that of p99 beside idle."""
+    """The targets of the first attempt and of p99 against idle."""
     (first,) = (t for t in kept.found["targets"] if t["name"].startswith("to the first attempt"))
     (beside,) = (t for t in kept.found["targets"] if t["name"].startswith("p99"))
     return first, beside

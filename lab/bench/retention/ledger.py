@@ -64,7 +64,7 @@ class Bytes:
 
 
 def fill(db: psycopg.Connection[Any], deliveries: int, *, age_days: int) -> UUID:
-    """An alert that ended `days` ago, with its deliveries by SMS, all delivered."""
+    """An alert that ended `age_days` ago, with its deliveries by SMS, all delivered."""
     alert_id = uuid4()
     db.execute(_ALERT, {"id": alert_id, "age": age_days})
     for start in range(0, deliveries, CHUNK):

@@ -138,7 +138,8 @@ def _settings(url: str) -> Settings:
 async def _on(
     common: Shared, everywhere: Sequence[Host], place: District, rate: float
 ) -> tuple[float, Counter[int]]:
-    """Send to a district; the seconds until all was in the ledger, and what that says."""
+    """Send to a district; the seconds until the ledger had everything, and what else was
+    measured."""
     specs = [h.workers(_LANES, common.seen_from(h)) for h in everywhere]
     apis: list[Spec] = []
     if len(everywhere) > 2 and rate:

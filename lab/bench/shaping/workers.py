@@ -81,7 +81,7 @@ class _Divided:
 
 
 class _Rejecting:
-    """Ask; when rejected ask again a little later."""
+    """Asks, and asks again a little later when rejected."""
 
     def __init__(self, limiter: Any, item: Any) -> None:
         self._limiter = limiter

@@ -101,7 +101,7 @@ class Shared:
 
 @contextmanager
 def hosts(count: int, folder: Path) -> Iterator[list[Host]]:
-    """So many hosts while the block lasts; their namespaces end with it, or with this process."""
+    """`count` hosts while the block lasts; their namespaces end with it, or with this process."""
     allowed = _allowed()
     with ExitStack() as stack:
         found = []

@@ -32,7 +32,7 @@ class Text:
 
 
 def subscribe(url: str, count: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """So many subscriptions at the push service there, no two with the same keys."""
+    """`count` subscriptions at the push service, each with keys of its own."""
     for n in range(1, count + 1):
         yield subscription(url, _SEED, f"c{n}")
 

@@ -49,7 +49,7 @@ _HTTP = """
 
 @dataclass(frozen=True, slots=True)
 class TwilioStub:
-    """Where it listens, and what it has taken."""
+    """The address of the stub, and the messages it has taken."""
 
     url: str
     log: Path
