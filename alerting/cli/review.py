@@ -24,6 +24,7 @@ from alerting.domain.alert import Status
 from alerting.domain.alert_state import AlertState
 from alerting.settings import settings
 from alerting.store.alerts import stored_alerts
+from alerting.store.alerts.stored_alerts import StoredAlert
 
 
 @click.command("list")
@@ -135,6 +136,7 @@ def cancel(
             async with runtime.db.begin() as connection:
                 principal = await acting(connection)
                 alert_id, *also = await stored_alerts.live_of_name(connection, alert)
+                stored = await stored_alerts.get(connection, alert_id)
             done = await cancel_alert(
                 runtime.db,
                 alert_id,
@@ -148,7 +150,7 @@ def cancel(
                 idempotency_key=key,
                 valid_s=config.default_expiry_s,
             )
-            click.echo(json.dumps(done.to_json(), indent=2) if as_json else _words(done))
+            click.echo(json.dumps(done.to_json(), indent=2) if as_json else _words(done, stored))
             if not done.dry_run:
                 await revoke_all(runtime.db, runtime.clock, done.ended)
 
@@ -156,15 +158,20 @@ def cancel(
     return 0
 
 
-def _words(done: Cancelled) -> str:
+def _words(done: Cancelled, stored: StoredAlert | None) -> str:
+    # By an id nobody sees that it is the wrong alert.
+    what = f"alert {done.alert_id}"
+    if stored is not None:
+        events = ", ".join(dict.fromkeys(info["event"] for info in stored.infos))
+        what += f" ({events or 'no event'}: {stored.identifier} of {stored.sender})"
     if done.dry_run and done.ended:
         theirs = _notified(done, "would be")
-        return f"Would cancel alert {done.alert_id}. {theirs} Nothing was changed."
+        return f"Would cancel {what}. {theirs} Nothing was changed."
     if done.notice is None or not done.notice.created:
         how = f"{done.state} {done.reason}".strip()
         return f"Already ended: alert {done.alert_id} ({how}). Nothing was sent."
     theirs = f" Their notice is alert {done.notice.alert_id}." if done.citizens else ""
-    return f"Cancelled: alert {done.alert_id}. {_notified(done, 'are')}{theirs}"
+    return f"Cancelled: {what}. {_notified(done, 'are')}{theirs}"
 
 
 def _notified(done: Cancelled, verb: str) -> str:

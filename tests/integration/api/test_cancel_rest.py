@@ -105,8 +105,9 @@ async def test_cancel_command(served: Served, alert_xml: bytes, typed: Type) -> 
     code, said = await run(alert, "--dry-run")
     assert (code, said) == (
         0,
-        f"Would cancel alert {alert}. It had reached nobody, so nobody would be notified. "
-        "Nothing was changed.\n",
+        f"Would cancel alert {alert} (Storm surge, Marejada ciclónica: example-flood-0001 of "
+        "centre@example.org). It had reached nobody, so nobody would be notified. Nothing was "
+        "changed.\n",
     )
     code, said = await run(alert, "--false-alarm", "--json")
     done = json.loads(said)

@@ -290,7 +290,7 @@ async def test_leaving_is_said_in_the_readers_language(served: Served) -> None:
     assert "<bdi>a…@example.org</bdi>" in said[1]
     nobody = await served.http.get("/u/nobody?lang=ja")
     assert f"<h1>{table()['ja'].not_found}</h1>" in nobody.text
-    other = await served.http.get(url, headers={"Accept-Language": "\xff;;,"})
+    other = await served.http.get(url, headers={b"Accept-Language": b"\xff;;,"})
     assert "Stop these messages?" in other.text
 
 
