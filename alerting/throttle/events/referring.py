@@ -122,15 +122,22 @@ def referred(
     others = {i: v for i, v in older.items() if v.sender.lower() != own and not may_end(v.sender)}
     older = {i: v for i, v in older.items() if i not in others}
     younger: dict[Id, Version[Id]] = {}
-    for v in by_name[name_of(alert.triple)]:
+    for v in by_name.get(name_of(alert.triple), ()):
         if v.triple.sent != alert.sent and v.expires_at + _REUSED > alert.sent:
             (older if v.triple.sent < alert.sent else younger).setdefault(v.id, v)
     beside: dict[Id, Version[Id]] = {}
+    issues = by_name.get(name_of(alert.triple), ())
+    before = any(v.id in older for v in issues)
     for v in known:
         if v.id in older or not (v.sender.lower() == own or v.end_any):
             continue
-        if any(name_of(r) == name_of(alert.triple) for r in v.references):
+        mine = [r for r in v.references if name_of(r) == name_of(alert.triple)]
+        if mine and (not issues or any(r.sent == alert.sent for r in mine)):
             younger[v.id] = v
+        elif mine:
+            # About another version of that name: what is issued again after its end is not over.
+            if before and v.order_at <= alert.sent:
+                older[v.id] = v
         elif any(name_of(r) in unknown for r in v.references):
             beside[v.id] = v
     return Referred(

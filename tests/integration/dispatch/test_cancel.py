@@ -66,6 +66,26 @@ async def tell_some(harness: DispatchHarness, data: bytes, count: int) -> UUID:
     return submitted.alert_id
 
 
+async def test_the_same_text_after_a_mistaken_cancel_is_told(
+    harness: DispatchHarness, flood: Alert
+) -> None:
+    """Who cancelled the wrong alert sends it once more."""
+    data = to_xml(flood)
+    first = await harness.submit(data)
+    await harness.worker().sweep()
+    warned = await notified(harness, first.alert_id)
+    assert warned
+    harness.clock.advance(10)
+    await cancelled(harness, first.alert_id)
+    await harness.worker().sweep()
+    harness.clock.advance(10)
+    again = await harness.submit(data)
+    assert again.created
+    assert again.state is AlertState.ACCEPTED, again.notes
+    await harness.worker().sweep()
+    assert await notified(harness, again.alert_id) == warned
+
+
 async def notified(harness: DispatchHarness, alert_id: UUID) -> set[tuple[str, str]]:
     """(citizen, channel) of deliveries that a provider took."""
     rows = await harness.rows(alert_id)

@@ -119,6 +119,22 @@ def test_late_alert_is_ordered_before_its_update() -> None:
     assert at < update.sent
 
 
+def test_what_is_issued_again_after_its_cancel_comes_after_it() -> None:
+    """Who cancelled the wrong alert sends the same text once more."""
+    cancel = alert("end", at_s=60, msg_type=END, references=(FIRST.triple,))
+    again = replace(FIRST, sent=NOON + timedelta(seconds=90))
+    found = referring.referred(again, [version(FIRST), version(cancel)], may_end=nobody)
+    assert not found.younger
+    at = referring.order_at(again, found, now=NOON + timedelta(seconds=99))
+    assert at == again.sent
+    same_second = replace(FIRST, sent=cancel.sent)
+    found = referring.referred(same_second, [version(FIRST), version(cancel)], may_end=nobody)
+    assert referring.order_at(same_second, found, now=NOON + timedelta(seconds=99)) > cancel.sent
+    late = replace(FIRST, sent=NOON + timedelta(seconds=30))
+    found = referring.referred(late, [version(FIRST), version(cancel)], may_end=nobody)
+    assert referring.order_at(late, found, now=NOON + timedelta(seconds=99)) < cancel.sent
+
+
 def test_updates_of_unknown_alert_share_a_thread() -> None:
     lost = Reference(MET, "lost", NOON)
     one = alert("b", at_s=20, msg_type=MsgType.UPDATE, references=(lost,))
