@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
-from sizes import LONG
+from corpora import stream
+from sizes import LONG, size
 
 from alerting.domain.alert import Severity
 from alerting.replay.population import MIXES, from_register, generated, with_channels
 from alerting.replay.result import Result
 from alerting.replay.simulation import replay
 from alerting.replay.storm_trace import generate, write
-from alerting.replay.trace import Trace, read_trace
+from alerting.replay.trace import read_trace
 from alerting.throttle.policy.parse import default_policy
 
-
-@cache
-def _stream(path: Path) -> Trace:
-    return read_trace([path])
-
-
-#: Each citizen of the last has another channel: it has a little of all the others.
+#: Alerts of a real stream.
+_MOST = size(700, 10**6)
+#: Its citizens have each another channel: it has a little of all the others.
 _MIXES = MIXES if LONG else ["mixed"]
 
 _HIGH_PRIORITY = {Severity.EXTREME, Severity.SEVERE}
@@ -56,7 +52,7 @@ async def test_replayed_storm_informs_everybody(tmp_path: Path, seed: int, mix: 
 @pytest.mark.parametrize("mix", _MIXES)
 @pytest.mark.parametrize("name", ["lafd-2022", "oref-2021-05", "ukraine-2022-10"])
 async def test_replayed_real_stream_informs_everybody(corpus: Path, name: str, mix: str) -> None:
-    read = _stream(corpus / "streams" / f"{name}.zip")
+    read = stream(corpus, f"{name}.zip", _MOST)
     # A replay adds to what was refused.
     trace = replace(read, refused=[*read.refused])
     people = with_channels(generated(trace.alerts), mix)

@@ -60,7 +60,7 @@ from alerting.store.citizens.import_citizens import merge
 from alerting.store.db import Database, raw
 from alerting.store.schema import address, citizen
 
-OPERATIONS = size(70, 1_000, "WALL_OPERATIONS")
+OPERATIONS = size(110, 1_000, "WALL_OPERATIONS")
 
 #: Each wall by the alarm it raises, and how many must stop somebody to have been tried at all.
 WALLS = ("query", "plan", "throttle", "channel")

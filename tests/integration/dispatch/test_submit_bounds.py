@@ -124,7 +124,7 @@ async def test_large_document_does_not_block_the_loop(
     harness: DispatchHarness, flood: Alert
 ) -> None:
     """While one is read the event loop goes on: it turns many times in between."""
-    points = tuple((54.5 + n % 2 / 10, 2.4 + n / 1e6) for n in range(size(8_000, 40_000)))
+    points = tuple((54.5 + n % 2 / 10, 2.4 + n / 1e6) for n in range(size(4_000, 40_000)))
     area = Area("Lower Port", polygons=(Polygon((*points, points[0])),))
     submitting = asyncio.create_task(harness.submit(to_xml(with_area(flood, area))))
     turns = 0

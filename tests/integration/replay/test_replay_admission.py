@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpora import stream
 from sizes import size
 from sqlalchemy import select
 
@@ -26,7 +27,6 @@ from alerting.replay.concern import Concern
 from alerting.replay.ledger import Source
 from alerting.replay.population import Population
 from alerting.replay.storm_trace import generate
-from alerting.replay.trace import read_trace
 from alerting.store.db import Database
 from alerting.store.schema import alert as alerts
 from alerting.throttle.policy.parse import default_policy
@@ -160,5 +160,4 @@ async def test_replay_admits_a_storm_as_live_intake_does(
 async def test_replay_admits_a_real_stream_as_live_intake_does(
     corpus: Path, db: Database, notifier: WorkNotifier, name: str
 ) -> None:
-    trace = read_trace([corpus / "streams" / f"{name}.zip"])
-    assert await _play(db, notifier, trace.alerts[:_MOST])
+    assert await _play(db, notifier, stream(corpus, f"{name}.zip", _MOST).alerts)
