@@ -19,7 +19,6 @@ def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("scenario", "citizens", "seed"),
     [
