@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from alerting.dispatch.workers.maintenance import Maintenance
     from alerting.providers.breaker import Breaker
     from alerting.providers.failover import Routes
+    from alerting.providers.rate.limiter import RateLimiter
+    from alerting.providers.rate.senders import SenderRates
     from alerting.throttle.budget import Budget
 
 #: How often PostgreSQL is asked for the time.
@@ -91,8 +93,11 @@ async def _kept_right(db: Database) -> AsyncIterator[Clock]:
 class Runtime:
     """Everything a process needs, open on its event loop.
 
-    Senders, planner and maintenance are imported on demand: a command that asks the database one
-    thing must answer at once. Workers import them before they fork (`alerting.worker`).
+    Senders and maintenance are imported on demand: a command that asks the database one thing must
+    answer at once. Workers import them before they fork (`alerting.worker`).
+
+    machine_clock: This machine's, which maintenance compares with PostgreSQL's; None compares
+        nothing.
     """
 
     settings: Settings
@@ -103,6 +108,7 @@ class Runtime:
     vapid: bytes
     bounce_key: bytes
     drill_key: bytes
+    machine_clock: Clock | None = field(default_factory=SystemClock)
 
     @staticmethod
     @asynccontextmanager
@@ -163,24 +169,33 @@ class Runtime:
             setup, drill_key=self.drill_key, refused=partial(refused_drill, alarms)
         )
 
-    def policies(self) -> PolicyCache:
+    def policies(self, *, max_age_s: float = 5) -> PolicyCache:
+        """The policy in force, read again when it is older than `max_age_s`."""
         from alerting.dispatch.evaluation.policies import PolicyCache
 
-        return PolicyCache(self.db, clock=self.clock)
+        return PolicyCache(self.db, max_age_s=max_age_s, clock=self.clock)
 
-    def evaluator(self, policies: PolicyCache, budget: Budget) -> ChunkEvaluator:
-        """Evaluates chunks with the citizens' budgets that all workers share."""
+    def evaluator(
+        self, policies: PolicyCache, budget: Budget, *, shadow_budget: Budget | None = None
+    ) -> ChunkEvaluator:
+        """Evaluates chunks.
+
+        budget: The citizens' budgets that all workers share.
+        shadow_budget: The budgets that a shadow policy spends; without one this process counts them
+            for itself.
+        """
         from alerting.dispatch.evaluation.chunk_evaluator import ChunkEvaluator
         from alerting.throttle.budget.memory_budget import MemoryBudget
 
+        if shadow_budget is None:
+            shadow_budget = MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES)
         return ChunkEvaluator(
             self.db,
             self.clock,
             policies,
             budget=budget,
             fallback=MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES),
-            # A shadow policy spends budgets of its own, which only this process counts.
-            shadow_budget=MemoryBudget(self._now_s, most_bytes=_OWN_BUDGET_BYTES),
+            shadow_budget=shadow_budget,
             documents=self.documents,
         )
 
@@ -199,7 +214,7 @@ class Runtime:
             self.clock,
             self.notifier,
             self.settings,
-            machine_clock=SystemClock(),
+            machine_clock=self.machine_clock,
             documents=self.documents,
             staff=staff(self.settings, sandbox=stand_ins(self.settings)),
             wait_for_higher_priority=wait_for_higher_priority,
@@ -208,19 +223,25 @@ class Runtime:
     def pruner(self) -> Pruner:
         from alerting.dispatch.prune import Pruner
 
-        return Pruner(self.db, self.clock, gentle=True, machine=SystemClock())
+        return Pruner(self.db, self.clock, gentle=True, machine=self.machine_clock)
+
+    def sender_rates(self, limiter: RateLimiter, policies: PolicyCache) -> SenderRates:
+        """What providers may be called by: the live policy's rates, counted by `limiter`."""
+        from alerting.dispatch.rates import by_policy
+        from alerting.providers.rate.senders import SenderRates
+
+        # Nobody waits for a permit until the lease is over.
+        return SenderRates(limiter, by_policy(policies), patience_s=self.settings.lease_s / 3)
 
     @asynccontextmanager
     async def routes(self) -> AsyncIterator[Routes]:
         """Every channel's providers, opened on the running loop and closed with the block."""
         from alerting.dispatch.alarms import Alarms
-        from alerting.dispatch.rates import by_policy
         from alerting.providers.cooldown import CooldownStore, CooldownSync
         from alerting.providers.failover import Routes
         from alerting.providers.penalty import REVIEW_EVERY_S, Penalties
         from alerting.providers.rate.limiter import RateLimiter
         from alerting.providers.rate.redis_rates import RedisRateStore
-        from alerting.providers.rate.senders import SenderRates
         from alerting.throttle.budget.redis_budget import connect
 
         async with AsyncExitStack() as stack:
@@ -248,9 +269,7 @@ class Runtime:
             sync = CooldownSync(cooldowns)
             routes = Routes(
                 built,
-                SenderRates(
-                    limiter, by_policy(self.policies()), patience_s=self.settings.lease_s / 3
-                ),
+                self.sender_rates(limiter, self.policies()),
                 alarms,
                 penalties=penalties.current,
                 cooldown_changed=sync.changed,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 # Those that `Runtime` imports when they are asked for.
 from alerting.bootstrap import Runtime, database_url, redis_url
 from alerting.dispatch.chunks.deliver import Deliverer
+from alerting.dispatch.evaluation.chunk_evaluator import ChunkEvaluator
 from alerting.dispatch.plan import Planner
 from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.work import Worker
@@ -17,10 +19,14 @@ from alerting.errors import Unavailable
 from alerting.observe.exporter import exported
 from alerting.observe.metrics import BUDGET_ANSWERS, watch_pool
 from alerting.observe.tracing import traced
+from alerting.providers.failover import Routes
 from alerting.settings import Settings
 from alerting.store.work.presence import Presence
 from alerting.throttle.budget import Answer, Ask, Budget, Limits
 from alerting.throttle.budget.redis_budget import RedisBudget, connect
+
+_Precedence = TypeVar("_Precedence", bound=Precedence)
+_Worker = TypeVar("_Worker", bound=Worker)
 
 
 class CountedBudget(Budget):
@@ -87,36 +93,12 @@ async def _opened(
         watch_pool(lambda: runtime.db.pool)
         presence = Presence(database_url(settings), [lane.value for lane in lanes])
         redis = connect(redis_url(settings))
-        precedence = Precedence(
-            runtime.db, lanes, stretch_s=settings.lease_s / 3, stopping=stopping
-        )
-        worker = Worker(
-            runtime.db,
-            runtime.clock,
-            Planner(
-                runtime.db,
-                runtime.clock,
-                runtime.notifier,
-                settings,
-                stopping=stopping,
-                documents=runtime.documents,
-                wait_for_higher_priority=precedence.make_room,
-            ),
-            Deliverer(
-                runtime.db,
-                runtime.clock,
-                routes,
-                runtime.evaluator(runtime.policies(), CountedBudget(RedisBudget(redis))),
-                runtime.links,
-                settings,
-                stopping=stopping,
-                should_yield=precedence.must_yield,
-            ),
-            runtime.maintenance(
-                wait_for_higher_priority=partial(precedence.wait_for_higher_priority, Lane.ROUTINE)
-            ),
-            settings,
-            precedence,
+        worker = make_worker(
+            Worker,
+            runtime,
+            routes,
+            runtime.evaluator(runtime.policies(), CountedBudget(RedisBudget(redis))),
+            precedence_of(Precedence, runtime, lanes, stopping=stopping),
             owner=presence.owner,
             stopping=stopping,
         )
@@ -125,3 +107,61 @@ async def _opened(
                 yield worker
         finally:
             await redis.aclose()
+
+
+def precedence_of(
+    kind: type[_Precedence],
+    runtime: Runtime,
+    lanes: Collection[Lane],
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+) -> _Precedence:
+    """Which of these lanes yield to others, and for how long at a time."""
+    stretch_s = runtime.settings.lease_s / 3
+    return kind(runtime.db, lanes, stretch_s=stretch_s, stopping=stopping)
+
+
+def make_worker(
+    kind: type[_Worker],
+    runtime: Runtime,
+    routes: Routes,
+    evaluator: ChunkEvaluator,
+    precedence: Precedence,
+    *,
+    owner: str = "",
+    stopping: Callable[[], bool] = lambda: False,
+) -> _Worker:
+    """Put a worker together; it claims nothing yet.
+
+    Its parts share the runtime's parsed alerts and yield by one `precedence`.
+    """
+    return kind(
+        runtime.db,
+        runtime.clock,
+        Planner(
+            runtime.db,
+            runtime.clock,
+            runtime.notifier,
+            runtime.settings,
+            stopping=stopping,
+            documents=runtime.documents,
+            wait_for_higher_priority=precedence.make_room,
+        ),
+        Deliverer(
+            runtime.db,
+            runtime.clock,
+            routes,
+            evaluator,
+            runtime.links,
+            runtime.settings,
+            stopping=stopping,
+            should_yield=precedence.must_yield,
+        ),
+        runtime.maintenance(
+            wait_for_higher_priority=partial(precedence.wait_for_higher_priority, Lane.ROUTINE)
+        ),
+        runtime.settings,
+        precedence,
+        owner=owner,
+        stopping=stopping,
+    )

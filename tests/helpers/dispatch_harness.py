@@ -1,4 +1,5 @@
-"""A small town: channels that record, and the parts of dispatch put together by hand."""
+"""A small town: the parts of dispatch, put together as a process puts them together, with a clock,
+channels and counters of the test's own."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 
 from alerting.audience.synthetic import SyntheticCitizen
+from alerting.bootstrap import Runtime
 from alerting.cap import from_json, read, to_xml
 from alerting.channels import registry
 from alerting.channels.base import Channel, Outcome, Outgoing
@@ -24,12 +26,9 @@ from alerting.clock import ManualClock
 from alerting.demo.judge import Told, expected_audience
 from alerting.dispatch.alarms import Alarms, refused_drill
 from alerting.dispatch.broker import WorkNotifier
-from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.evaluation.chunk_evaluator import ChunkEvaluator
 from alerting.dispatch.evaluation.policies import PolicyCache
 from alerting.dispatch.intake.submit import Submitted, submit
-from alerting.dispatch.plan import Planner
-from alerting.dispatch.rates import by_policy
 from alerting.dispatch.workers.maintenance import Maintenance
 from alerting.dispatch.workers.precedence import Precedence
 from alerting.dispatch.workers.work import Worker
@@ -51,6 +50,7 @@ from alerting.store.work import queues
 from alerting.store.work.outbox import PLAN, Work
 from alerting.throttle.budget import Budget
 from alerting.throttle.budget.memory_budget import MemoryBudget
+from alerting.worker import make_worker, precedence_of
 
 
 @dataclass
@@ -84,11 +84,15 @@ class Politeness(Precedence):
     """Stands aside as in earnest until it is told to keep the order."""
 
     in_order = False
+    #: Awaited before each batch of a plan.
+    before_batch: Callable[[Work], Awaitable[None]] | None = None
 
     def must_yield(self, work: Work) -> bool:
         return not self.in_order and super().must_yield(work)
 
     async def make_room(self, plan: Work) -> None:
+        if self.before_batch is not None:
+            await self.before_batch(plan)
         if not self.in_order:
             await super().make_room(plan)
 
@@ -169,41 +173,35 @@ class DispatchHarness:
         budget: Budget | None = None,
         owner: str = "",
         stopping: Callable[[], bool] = lambda: False,
-        wait_for_higher_priority: Callable[[Work], Awaitable[None]] | None = None,
+        before_batch: Callable[[Work], Awaitable[None]] | None = None,
     ) -> Hand:
-        links = Links(b"k" * 32)
-        stretch_s = self.settings.lease_s / 3
-        precedence = Politeness(
-            self.db, lanes or tuple(Lane), stretch_s=stretch_s, stopping=stopping
-        )
-        return Hand(
-            self.db,
-            self.clock,
-            Planner(
-                self.db,
-                self.clock,
-                self.notifier,
-                self.settings,
-                stopping=stopping,
-                wait_for_higher_priority=wait_for_higher_priority or precedence.make_room,
-            ),
-            Deliverer(
-                self.db,
-                self.clock,
-                self.routes(),
-                self.evaluator(budget),
-                links,
-                self.settings,
-                stopping=stopping,
-                should_yield=precedence.must_yield,
-            ),
-            self.maintenance(
-                wait_for_higher_priority=partial(precedence.wait_for_higher_priority, Lane.ROUTINE)
-            ),
-            self.settings,
+        run = self.runtime()
+        lanes = lanes or tuple(Lane)
+        precedence = precedence_of(Politeness, run, lanes, stopping=stopping)
+        precedence.before_batch = before_batch
+        return make_worker(
+            Hand,
+            run,
+            self.routes(),
+            self.evaluator(budget, run),
             precedence,
             owner=owner,
             stopping=stopping,
+        )
+
+    def runtime(self) -> Runtime:
+        """A process's own."""
+        return Runtime(
+            self.settings,
+            self.db,
+            self.clock,
+            self.notifier,
+            Links(b"k" * 32),
+            vapid=b"",
+            bounce_key=b"",
+            drill_key=self.drill_key or b"",
+            # The test's clock may be of any time.
+            machine_clock=None,
         )
 
     async def claim(self, owner: str, *, lease_s: float = 30, lane: Lane = Lane.SEVERE) -> Work:
@@ -226,18 +224,18 @@ class DispatchHarness:
         assert work is not None
         await self.worker()._do(work)
 
-    def evaluator(self, budget: Budget | None = None) -> ChunkEvaluator:
-        return ChunkEvaluator(
-            self.db,
-            self.clock,
+    def evaluator(
+        self, budget: Budget | None = None, runtime: Runtime | None = None
+    ) -> ChunkEvaluator:
+        run = runtime or self.runtime()
+        return run.evaluator(
             self.policies(),
-            budget=budget or self.budget,
-            fallback=MemoryBudget(self._now_s),
+            self.budget if budget is None else budget,
             shadow_budget=self.shadow_budget,
         )
 
     def policies(self) -> PolicyCache:
-        return PolicyCache(self.db, max_age_s=0, clock=self.clock)
+        return self.runtime().policies(max_age_s=0)
 
     def routes(self) -> Routes:
         """One provider a channel, with a breaker that never opens."""
@@ -253,11 +251,7 @@ class DispatchHarness:
     def rates(self) -> SenderRates:
         # A limiter listens until it is closed; one that is forgotten ends in some other test.
         self.limiters.append(RateLimiter(MemoryRateStore(time.monotonic)))
-        return SenderRates(
-            self.limiters[-1],
-            by_policy(self.policies()),
-            patience_s=self.settings.lease_s / 3,
-        )
+        return self.runtime().sender_rates(self.limiters[-1], self.policies())
 
     def alarms(self) -> Alarms:
         self.notified.append(Alarms(self.db))
@@ -281,13 +275,7 @@ class DispatchHarness:
     def maintenance(
         self, *, wait_for_higher_priority: Callable[[], Awaitable[None]] | None = None
     ) -> Maintenance:
-        return Maintenance(
-            self.db,
-            self.clock,
-            self.notifier,
-            self.settings,
-            wait_for_higher_priority=wait_for_higher_priority,
-        )
+        return self.runtime().maintenance(wait_for_higher_priority=wait_for_higher_priority)
 
     def begin_at(self, at: datetime) -> None:
         """Begin anew at this time, with fresh budgets and with channels as they are in earnest: a

@@ -11,15 +11,12 @@ from served import Served
 from alerting.channels.base import Outcome
 from alerting.channels.spec import Provider
 from alerting.dispatch.alarms import Alarms
-from alerting.dispatch.chunks.deliver import Deliverer
-from alerting.dispatch.plan import Planner
-from alerting.dispatch.rates import by_policy
 from alerting.domain.lane import Lane
 from alerting.providers.failover import Routes
 from alerting.providers.rate.limiter import RateLimiter
 from alerting.providers.rate.memory_rates import MemoryRateStore
-from alerting.providers.rate.senders import SenderRates
 from alerting.throttle.budget.memory_budget import MemoryBudget
+from alerting.worker import make_worker, precedence_of
 
 
 class Phones:
@@ -40,23 +37,13 @@ class Phones:
 async def work(served: Served) -> None:
     """Let a worker do what waits."""
     run = served.runtime
-    settings = run.settings
     budget = MemoryBudget(lambda: run.clock.now().timestamp())
-    rates = SenderRates(
-        RateLimiter(MemoryRateStore(time.monotonic)), by_policy(run.policies()), patience_s=10
+    policies, alarms = run.policies(), Alarms(run.db)
+    limiter = RateLimiter(MemoryRateStore(time.monotonic))
+    routes = Routes(
+        {"sms": (Provider("sms.1", Phones()),)}, run.sender_rates(limiter, policies), alarms
     )
-    alarms = Alarms(run.db)
-    deliverer = Deliverer(
-        run.db,
-        run.clock,
-        Routes({"sms": (Provider("sms.1", Phones()),)}, rates, alarms),
-        run.evaluator(run.policies(), budget),
-        run.links,
-        settings,
-    )
-    planner = Planner(run.db, run.clock, run.notifier, settings)
-    precedence = Politeness(run.db, tuple(Lane), stretch_s=settings.lease_s / 3)
-    await Hand(
-        run.db, run.clock, planner, deliverer, run.maintenance(), settings, precedence
-    ).sweep()
+    precedence = precedence_of(Politeness, run, tuple(Lane))
+    evaluator = run.evaluator(policies, budget)
+    await make_worker(Hand, run, routes, evaluator, precedence).sweep()
     await alarms.drain()

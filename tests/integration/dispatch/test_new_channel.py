@@ -22,11 +22,9 @@ from alerting.cap import to_xml
 from alerting.channels import registry
 from alerting.channels.spec import ChannelSpec
 from alerting.clock import ManualClock
-from alerting.dispatch.chunks.deliver import Deliverer
 from alerting.dispatch.evaluation import policies
 from alerting.dispatch.evaluation.explain import explain
 from alerting.dispatch.intake.submit import submit
-from alerting.dispatch.plan import Planner
 from alerting.domain.alert import Alert, Severity
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
@@ -36,6 +34,7 @@ from alerting.store.ledger import delivery_queries, receipt_intake
 from alerting.store.ledger.receipt_intake import NewReceipt
 from alerting.store.schema import outbox
 from alerting.throttle.budget.redis_budget import RedisBudget, connect
+from alerting.worker import make_worker, precedence_of
 
 #: A subscription that its own keys can never work for: the adapter says so and calls nobody.
 DEAD = '{"endpoint": "https://push.example.org/x", "keys": {"p256dh": "p", "auth": "a"}}'
@@ -129,18 +128,9 @@ async def centre(
         routes = await stack.enter_async_context(runtime.routes())
         redis = connect(redis_url)
         stack.push_async_callback(redis.aclose)
-        deliverer = Deliverer(
-            runtime.db,
-            clock,
-            routes,
-            runtime.evaluator(runtime.policies(), RedisBudget(redis)),
-            runtime.links,
-            settings,
-        )
-        planner = Planner(runtime.db, clock, runtime.notifier, settings)
-        maintenance = runtime.maintenance()
-        precedence = Politeness(runtime.db, tuple(Lane), stretch_s=settings.lease_s / 3)
-        hand = Hand(runtime.db, clock, planner, deliverer, maintenance, settings, precedence)
+        evaluator = runtime.evaluator(runtime.policies(), RedisBudget(redis))
+        precedence = precedence_of(Politeness, runtime, tuple(Lane))
+        hand = make_worker(Hand, runtime, routes, evaluator, precedence)
         yield Centre(runtime, clock, hand, redis, tmp_path)
 
 

@@ -127,10 +127,8 @@ async def test_planner_yields_between_two_batches(
             await harness.worker(Lane.EXTREME).sweep()
             assert await of(harness, Lane.SEVERE, "deliver") == chunks_then
             await waiting
-        else:
-            await worker._precedence.make_room(work)
 
-    worker = harness.worker(Lane.SEVERE, wait_for_higher_priority=at_each_batch)
+    worker = harness.worker(Lane.SEVERE, before_batch=at_each_batch)
     await worker._planner.run(await harness.claim("planner"))
     assert submitted
     assert len(await of(harness, Lane.SEVERE, "deliver")) > len(chunks_then)
