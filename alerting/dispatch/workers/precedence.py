@@ -27,9 +27,9 @@ _LOOK_S = 0.1
 #: provider or its size, and other work must not wait for hours.
 PRECEDENCE_S = 30.0
 
-#: Queued chunks of an alert before its planner may yield to other alerts: a few seconds of sending,
-#: so that senders never run dry.
-_ENOUGH = 20
+#: Queued chunks of an alert before its planner may yield to other alerts: some seconds of sending,
+#: so that senders do not run dry, and two batches, so that it does not plan far ahead of them.
+_ENOUGH = 8
 
 
 class Precedence:
