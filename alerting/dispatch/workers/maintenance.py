@@ -91,7 +91,7 @@ class Maintenance:
             Duty("digests", 4, self._send_digests, size=200, most=2000, light=True),
             Duty("escalate", 5, self._escalate, size=50, most=50),
             Duty("call-back", 6, self._revoke, size=20, most=20),
-            Duty("finish", 7, self._finish, size=10, most=200),
+            Duty("finish", 7, self._finish, size=2, most=10),
             Duty("tally", 8, self._tally, size=2000, most=20_000),
             *([Duty("ring", 9, self._notify, size=1, most=1)] if staff else []),
             Duty("seal-audit", 17, self._seal_audit, size=200, most=2000),

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from dispatch_harness import DispatchHarness
@@ -145,6 +146,33 @@ async def test_batch_size_follows_transaction_time(
         await duty.run(c)
         await duty.run(c)
     assert duty.size == 100
+
+
+async def test_alerts_are_finished_a_few_at_a_time_however_quickly_others_were(
+    harness: DispatchHarness, alert_xml: bytes
+) -> None:
+    """Each may have as many deliveries to be counted as it has citizens."""
+    maintenance = harness.maintenance()
+    for n in range(24):
+        await harness.submit(alert_xml.replace(b"example-flood", f"flood-{n}".encode()))
+    async with harness.db.begin() as c:
+        await c.execute(text("update outbox set state = 'done', done_at = now()"))
+        await c.execute(text("update alert set planned_at = now(), state = 'delivering'"))
+    duty = maintenance.duties["finish"]
+    duty.size = duty.most
+    step, finished = duty.step, [0]
+
+    async def counted(connection: AsyncConnection, limit: int) -> Done:
+        done = await step(connection, limit)
+        finished.append(
+            await connection.scalar(select(func.count()).where(alert.c.finished_at.is_not(None)))
+        )
+        return done
+
+    duty.step = counted
+    await maintenance.run_once()
+    assert finished[-1] == 24
+    assert max(b - a for a, b in pairwise(finished)) <= 10
 
 
 async def test_only_routine_duties_yield_to_severe_alerts(
