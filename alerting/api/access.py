@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,10 +40,10 @@ class Rates:
     shut out its valid keys.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.network = Rate(settings.network_rate)
-        self.wrong = Rate(settings.network_rate / _WRONG)
-        self.key = Rate(settings.key_rate)
+    def __init__(self, settings: Settings, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.network = Rate(settings.network_rate, now_s=now_s)
+        self.wrong = Rate(settings.network_rate / _WRONG, now_s=now_s)
+        self.key = Rate(settings.key_rate, now_s=now_s)
         self._dry_runs = AtOnce(_DRY_RUNS)
 
     @contextmanager

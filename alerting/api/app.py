@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -43,8 +43,13 @@ _SECURITY = {
 }
 
 
-def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
-    """The API and `pages` over one runtime, opened when it starts and closed when it ends."""
+def create_app(
+    settings: Settings, *pages: APIRouter, now_s: Callable[[], float] = time.monotonic
+) -> FastAPI:
+    """The API and `pages` over one runtime, opened when it starts and closed when it ends.
+
+    now_s: the clock of rate limits, in seconds.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,7 +72,7 @@ def create_app(settings: Settings, *pages: APIRouter) -> FastAPI:
         # It would send on to whatever host the client named.
         redirect_slashes=False,
     )
-    app.state.rates = Rates(settings)
+    app.state.rates = Rates(settings, now_s=now_s)
     problems.install(app)
     ours = (
         webhooks,

@@ -35,15 +35,22 @@ class Bounded:
     """ASGI middleware that answers 413 to a body that is too large, and 429 with `Retry-After` to
     requests over the rate, before they are routed or read.
 
-    bytes_by_path: limits of single paths, in bytes. keyed: the rate of calls that need a key;
-    citizens' pages and operator endpoints have rates of their own.
+    bytes_by_path: limits of single paths, in bytes. keyed: the rate of calls that need a key.
+    pages: that of citizens' pages, instead of the usual one; operator endpoints have their own.
     """
 
-    def __init__(self, app: ASGIApp, *, bytes_by_path: dict[str, int], keyed: Rate) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        bytes_by_path: dict[str, int],
+        keyed: Rate,
+        pages: Rate | None = None,
+    ) -> None:
         self._app = app
         self._bytes = bytes_by_path
         self._keyed = keyed
-        self._pages = Rate(_PAGES_PER_S)
+        self._pages = pages or Rate(_PAGES_PER_S)
         self._operation = Rate(_OPERATION_PER_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

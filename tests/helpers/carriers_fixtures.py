@@ -20,21 +20,21 @@ def var(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def where(var: Path) -> AsyncIterator[Where]:
+async def carriers(var: Path) -> AsyncIterator[Where]:
     settings = Settings(var=var, sandbox_port=0, sandbox_smtp_port=0)
-    async with serving(settings) as where:
-        yield where
+    async with serving(settings) as carriers:
+        yield carriers
 
 
 @pytest.fixture
-async def http(where: Where) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(where.http_url) as session:
+async def http(carriers: Where) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(carriers.http_url) as session:
         yield session
 
 
 @pytest.fixture
-def pusher(http: aiohttp.ClientSession, where: Where) -> Pusher:
-    return Pusher(http, where.http_url)
+def pusher(http: aiohttp.ClientSession, carriers: Where) -> Pusher:
+    return Pusher(http, carriers.http_url)
 
 
 @pytest.fixture

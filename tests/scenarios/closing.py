@@ -11,14 +11,14 @@ from judge import at_last, difference
 from letters import Handed
 from meaning import Meaning, Said
 from minutes import explain
+from scenario_harness import ScenarioHarness
 from scene import Act, Approve, CallOff, Idle, Join, Klass, Part, Ref, Say, Step, Unsaid, Work
-from world import ScenarioHarness
 
 from alerting.domain.alert import MsgType
 
 
 @dataclass(frozen=True)
-class Stage:
+class PlayRunner:
     """One database, and the tables that a play may leave something in."""
 
     loop: asyncio.AbstractEventLoop
@@ -26,17 +26,19 @@ class Stage:
     tables: tuple[str, ...]
 
     def open(self) -> ScenarioHarness:
-        world = ScenarioHarness(self.database_url)
-        self.loop.run_until_complete(world.open(self.tables))
-        return world
+        scenario = ScenarioHarness(self.database_url)
+        self.loop.run_until_complete(scenario.open(self.tables))
+        return scenario
 
-    def play(self, world: ScenarioHarness, acts: Sequence[Act]) -> None:
-        self.loop.run_until_complete(world.play(acts))
+    def play(self, scenario: ScenarioHarness, acts: Sequence[Act]) -> None:
+        self.loop.run_until_complete(scenario.play(acts))
 
-    def close(self, world: ScenarioHarness) -> None:
-        self.loop.run_until_complete(world.close())
+    def close(self, scenario: ScenarioHarness) -> None:
+        self.loop.run_until_complete(scenario.close())
 
-    def finish(self, world: ScenarioHarness, seed: int | None, *, over: bool = False) -> list[str]:
+    def finish(
+        self, scenario: ScenarioHarness, seed: int | None, *, over: bool = False
+    ) -> list[str]:
         """Let whatever is held go, end everything, and judge; then play it without what is not for
         the public, and compare.
 
@@ -44,58 +46,60 @@ class Stage:
         ended, and nobody needs to do more.
         """
         if not over:
-            self.play(world, [Idle()])
-            waiting = self.loop.run_until_complete(world.waiting())
+            self.play(scenario, [Idle()])
+            waiting = self.loop.run_until_complete(scenario.waiting())
             if waiting:
-                self.play(world, [*(Approve(no) for no in sorted(waiting)), Idle()])
-            self.play(world, list(ends(world, seed)))
-        self.play(world, [Idle(), Step(150), Idle(), Step(1800), Idle()])
-        faults = at_last(world.done, world.book, world.origin)
-        acts = [d.act for d in world.done if not d.within]
-        closed = {no for no, s in Meaning(world.done).said.items() if s.say.closed}
+                self.play(scenario, [*(Approve(no) for no in sorted(waiting)), Idle()])
+            self.play(scenario, list(ends(scenario, seed)))
+        self.play(scenario, [Idle(), Step(150), Idle(), Step(1800), Idle()])
+        faults = at_last(scenario.done, scenario.book, scenario.origin)
+        acts = [d.act for d in scenario.done if not d.within]
+        closed = {no for no, s in Meaning(scenario.done).said.items() if s.say.closed}
         if closed:
             without = self._log_of(list(public(acts, closed)))
-            found = difference(world.book, without)
+            found = difference(scenario.book, without)
             # What differs from one time to the next is no effect of what was left out.
-            if found and not difference(world.book, self._log_of(acts)):
+            if found and not difference(scenario.book, self._log_of(acts)):
                 faults += found
         return faults
 
     def _log_of(self, acts: Sequence[Act]) -> list[Handed]:
         """What the carriers are handed in a play."""
-        world = self.open()
+        scenario = self.open()
         try:
-            self.play(world, acts)
+            self.play(scenario, acts)
         finally:
-            self.close(world)
-        return world.book
+            self.close(scenario)
+        return scenario.book
 
     def judge(self, acts: Sequence[Act], *, over: bool = False) -> None:
         """Play to the end, and fail with the minutes where something is wrong."""
-        world = self.open()
+        scenario = self.open()
         try:
-            self.play(world, acts)
-            complain(world, self.finish(world, None, over=over))
+            self.play(scenario, acts)
+            complain(scenario, self.finish(scenario, None, over=over))
         finally:
-            self.close(world)
+            self.close(scenario)
 
 
-def complain(world: ScenarioHarness, faults: Sequence[str]) -> None:
+def complain(scenario: ScenarioHarness, faults: Sequence[str]) -> None:
     """Fail where there are faults, with the play as it went."""
     if faults:
         listed = "\n".join(f"  * {f}" for f in dict.fromkeys(faults))
-        raise AssertionError(f"{listed}\n{explain(world.done, world.book)}")
+        raise AssertionError(f"{listed}\n{explain(scenario.done, scenario.book)}")
 
 
-def ends(world: ScenarioHarness, seed: int | None) -> Iterator[Act]:
+def ends(scenario: ScenarioHarness, seed: int | None) -> Iterator[Act]:
     """Acts by which everything real that was said is ended by whoever said it, in any order."""
     chance = Random(seed)
-    meaning = Meaning(world.done)
+    meaning = Meaning(scenario.done)
     number = max(meaning.said, default=0) + 1
     standing = [
         s
         for s in meaning.said.values()
-        if not s.say.ends and s.say.no in world.ids and s.say.klass in {Klass.PUBLIC, Klass.PRIVATE}
+        if not s.say.ends
+        and s.say.no in scenario.ids
+        and s.say.klass in {Klass.PUBLIC, Klass.PRIVATE}
     ]
     if seed is None:
         yield from (CallOff(s.say.no, by=_ender(meaning, s)) for s in standing)

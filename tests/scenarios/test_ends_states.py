@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 from by_chance import Days
-from closing import Stage
+from closing import PlayRunner
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from plays import OPEN
@@ -27,26 +27,26 @@ SEED = int(os.environ.get("SCENARIO_SEED", "12"))
 
 
 @pytest.fixture(scope="module")
-def stage(emptied: tuple[str, tuple[str, ...]]) -> Iterator[Stage]:
+def runner(emptied: tuple[str, tuple[str, ...]]) -> Iterator[PlayRunner]:
     loop = asyncio.new_event_loop()
-    yield Stage(loop, *emptied)
+    yield PlayRunner(loop, *emptied)
     loop.close()
 
 
 @pytest.mark.parametrize("play", [pytest.param(p, id=n) for n, p in OPEN.items()])
-def test_play_that_failed_once(stage: Stage, play: tuple[Act, ...]) -> None:
-    stage.judge(play)
+def test_play_that_failed_once(runner: PlayRunner, play: tuple[Act, ...]) -> None:
+    runner.judge(play)
 
 
 @pytest.mark.parametrize("play", [pytest.param(p, id=n) for n, p in OVER.items()])
-def test_unheard_end_that_failed_once(stage: Stage, play: tuple[Act, ...]) -> None:
-    stage.judge(play, over=True)
+def test_unheard_end_that_failed_once(runner: PlayRunner, play: tuple[Act, ...]) -> None:
+    runner.judge(play, over=True)
 
 
 @pytest.mark.timeout(3600)
-def test_random_plays_break_no_rule(stage: Stage) -> None:
+def test_random_plays_break_no_rule(runner: PlayRunner) -> None:
     print(f"SCENARIO_SEED={SEED} SCENARIO_PLAYS={PLAYS}")
-    Days.stage = stage
+    Days.runner = runner
     run_state_machine_as_test(
         seed(SEED)(Days),
         settings=settings(

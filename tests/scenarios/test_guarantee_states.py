@@ -93,7 +93,7 @@ def _rows() -> list[Any]:
 
 
 @dataclass
-class Stage:
+class System:
     """One town on one event loop; every play begins with it emptied."""
 
     loop: asyncio.AbstractEventLoop
@@ -134,8 +134,8 @@ class Guarantee(RuleBasedStateMachine):
             dict(self.carriers),
             [],
         )
-        self.stage = Stage(self.loop, harness)
-        self.stage.run(_empty(harness))
+        self.system = System(self.loop, harness)
+        self.system.run(_empty(harness))
         for c in self.carriers.values():
             c.while_asleep, c.at_cancel = self._meanwhile, self._cancel_of
         self.issued: dict[UUID, Alert] = {}
@@ -177,7 +177,7 @@ class Guarantee(RuleBasedStateMachine):
                 info = replace(info, severity=Severity.SEVERE)
             case "what to do":
                 info = replace(info, response_types=(ResponseType.EVACUATE,))
-        self.stage.harness.clock.advance(1)
+        self.system.harness.clock.advance(1)
         self._issue(
             replace(
                 old,
@@ -194,13 +194,13 @@ class Guarantee(RuleBasedStateMachine):
     def work(self, sms: list[str], email: list[str]) -> None:
         """A new worker takes up all there is, the carriers do as they please."""
         self.carriers["sms"].script, self.carriers["email"].script = sms, email
-        self.stage.run(self._work())
+        self.system.run(self._work())
         for c in self.carriers.values():
             c.script.clear()
 
     @rule(seconds=st.sampled_from([1, 6, 130, 3600]), sms=SCRIPT)
     def later(self, seconds: int, sms: list[str]) -> None:
-        self.stage.harness.clock.advance(seconds)
+        self.system.harness.clock.advance(seconds)
         self.work(sms, [])
 
     @rule()
@@ -219,26 +219,26 @@ class Guarantee(RuleBasedStateMachine):
         words = ["sent", call.fate, call.fate] if early else [call.fate, "sent"]
 
         async def come() -> None:
-            async with self.stage.harness.db.begin() as c:
+            async with self.system.harness.db.begin() as c:
                 await receipt_intake.add(
                     c,
                     [NewReceipt("sms", call.delivery_id, call.ref, w, CODES[w]) for w in words],
                 )
-            await self.stage.harness.maintenance().run_once()
+            await self.system.harness.maintenance().run_once()
 
-        self.stage.run(come())
+        self.system.run(come())
 
     @rule(which=WHICH)
     def cancel(self, which: int) -> None:
         standing = self._standing
         if standing:
-            self.stage.run(self._cancel(standing[which % len(standing)]))
+            self.system.run(self._cancel(standing[which % len(standing)]))
 
     # What must hold
 
     @invariant()
     def the_ledger_agrees_with_the_log(self) -> None:
-        rows = self.stage.run(self._rows())
+        rows = self.system.run(self._rows())
         for id_, row in rows.items():
             before = self.seen.get(id_)
             if before is not None:
@@ -294,29 +294,29 @@ class Guarantee(RuleBasedStateMachine):
 
     @invariant()
     def every_single_move_is_forward(self) -> None:
-        for was, became in self.stage.run(moves_made(self.stage.harness.db, "delivery")):
+        for was, became in self.system.run(moves_made(self.system.harness.db, "delivery")):
             assert became in MOVES.get(was, set()), f"{was} became {became}"
 
     @invariant()
     def fences_only_rise(self) -> None:
         async def read() -> dict[int, int]:
-            async with self.stage.harness.db.begin() as c:
+            async with self.system.harness.db.begin() as c:
                 rows = await c.exec_driver_sql("select id, fence from outbox")
                 return {r.id: r.fence for r in rows}
 
-        fences = self.stage.run(read())
+        fences = self.system.run(read())
         assert all(fences[i] >= f for i, f in self.fences.items())
         self.fences = fences
 
     def teardown(self) -> None:
         """After some quiet time everybody was told, or the log says why not."""
-        harness = self.stage.harness
+        harness = self.system.harness
         try:
             for seconds in (6, 6, 6, 6, 130, 130, 130, 6):
                 harness.clock.advance(seconds)
                 self.work([], [])
                 self.the_ledger_agrees_with_the_log()
-            rows = self.stage.run(self._rows())
+            rows = self.system.run(self._rows())
             standing = set(self._standing)
             for row in rows.values():
                 # By SMS a longer end is told shortly before the end that was told.
@@ -332,12 +332,12 @@ class Guarantee(RuleBasedStateMachine):
             for seconds in (24 * 3600, 130, 0):
                 harness.clock.advance(seconds)
                 self.work([], [])
-            rows = self.stage.run(self._rows())
+            rows = self.system.run(self._rows())
             left = [r for r in rows.values() if r["state"] not in FINAL]
             assert not left, str(left)
         finally:
-            self.stage.run(harness.close())
-            self.stage.run(harness.db.close())
+            self.system.run(harness.close())
+            self.system.run(harness.db.close())
 
     def _told_or_why_not(self, row: dict[str, Any], rows: dict[int, dict[str, Any]]) -> None:
         notified = row["state"] in {"accepted", "delivered"}
@@ -374,20 +374,20 @@ class Guarantee(RuleBasedStateMachine):
 
     @property
     def _now(self) -> datetime:
-        return self.stage.harness.clock.now().replace(microsecond=0)
+        return self.system.harness.clock.now().replace(microsecond=0)
 
     @property
     def _standing(self) -> list[UUID]:
-        return self.stage.run(self._read_standing()) if self.issued else []
+        return self.system.run(self._read_standing()) if self.issued else []
 
     async def _read_standing(self) -> list[UUID]:
-        async with self.stage.harness.db.begin() as c:
+        async with self.system.harness.db.begin() as c:
             rows = await c.execute(
                 text(
                     "select id from alert where msg_type <> 'Cancel' and expires_at > :now and"
                     " state in ('accepted','delivering','completed') order by submitted_at, id"
                 ),
-                {"now": self.stage.harness.clock.now()},
+                {"now": self.system.harness.clock.now()},
             )
             return [r.id for r in rows if r.id in self.issued]
 
@@ -403,7 +403,7 @@ class Guarantee(RuleBasedStateMachine):
         return [c for c in self.log if c.delivery_id == id_]
 
     async def _rows(self) -> dict[int, dict[str, Any]]:
-        async with self.stage.harness.db.begin() as c:
+        async with self.system.harness.db.begin() as c:
             found = await c.exec_driver_sql(
                 """select d.id, d.alert_id, d.citizen_id, d.channel, d.state, d.reason, d.tries,
                           d.possible_duplicate, c.ref, a.event_id, a.lane, n.endpoint
@@ -414,7 +414,7 @@ class Guarantee(RuleBasedStateMachine):
 
     async def _work(self) -> None:
         """Leases of the dead have run out and everything that waits is due."""
-        harness = self.stage.harness
+        harness = self.system.harness
         await self._leases_run_out()
         await harness.due_now()
         with suppress(asyncio.CancelledError):
@@ -429,16 +429,16 @@ class Guarantee(RuleBasedStateMachine):
     async def _meanwhile(self) -> None:
         """Others find the sleeper's lease run out, and go on."""
         await self._leases_run_out()
-        await self.stage.harness.worker().sweep_in_order()
+        await self.system.harness.worker().sweep_in_order()
 
     async def _cancel_of(self, delivery_id: int) -> None:
-        async with self.stage.harness.db.begin() as c:
+        async with self.system.harness.db.begin() as c:
             query = select(delivery.c.alert_id).where(delivery.c.id == delivery_id)
             alert_id = await c.scalar(query)
         await self._cancel(alert_id)
 
     async def _cancel(self, alert_id: UUID) -> None:
-        harness = self.stage.harness
+        harness = self.system.harness
         done = await cancel(
             harness.db,
             alert_id,
@@ -451,14 +451,14 @@ class Guarantee(RuleBasedStateMachine):
         await revoke_all(harness.db, harness.clock, done.ended)
 
     async def _leases_run_out(self) -> None:
-        async with self.stage.harness.db.begin() as c:
+        async with self.system.harness.db.begin() as c:
             past = func.now() - text("interval '1 second'")
             await c.execute(
                 update(outbox).where(outbox.c.state == "leased").values(lease_until=past)
             )
 
     def _issue(self, alert: Alert) -> None:
-        submitted = self.stage.run(self.stage.harness.submit(to_xml(alert), now=False))
+        submitted = self.system.run(self.system.harness.submit(to_xml(alert), now=False))
         self.issued[submitted.alert_id] = alert
 
     def _name(self) -> str:
@@ -482,7 +482,7 @@ class Guarantee(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[type[Guarantee]]:
+def system(database_url: str) -> Iterator[type[Guarantee]]:
     Guarantee.database_url = database_url
     Guarantee.loop = asyncio.new_event_loop()
     yield Guarantee
@@ -506,9 +506,9 @@ PLAYS = {
 @pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
 @pytest.mark.parametrize("severity", [Severity.SEVERE, Severity.MODERATE])
 def test_rare_sequences_found_before(
-    stage: type[Guarantee], play: list[list[str]], severity: Severity
+    machine: type[Guarantee], play: list[list[str]], severity: Severity
 ) -> None:
-    state = stage()
+    state = machine()
     try:
         for script in play:
             state.alert(severity=severity, sms=list(script))
@@ -521,19 +521,19 @@ def test_rare_sequences_found_before(
 
 
 def test_cancel_revokes_escalations_of_completed_alert(
-    stage: type[Guarantee],
+    machine: type[Guarantee],
 ) -> None:
-    state = stage()
+    state = machine()
     try:
         # Everything is sent, then the next channel of whom it did not reach is written.
         state.alert(severity=Severity.SEVERE, sms=["knows no such address"])
-        rows = state.stage.run(state._rows()).values()
+        rows = state.system.run(state._rows()).values()
         assert {r["state"] for r in rows if r["channel"] == "email" and r["tries"] == 0} == {
             "planned"
         }
         [alert_id] = state._standing
-        state.stage.run(state._cancel(alert_id))
-        rows = state.stage.run(state._rows()).values()
+        state.system.run(state._cancel(alert_id))
+        rows = state.system.run(state._rows()).values()
         assert not [r for r in rows if r["alert_id"] == alert_id and r["state"] == "planned"]
         state.the_ledger_agrees_with_the_log()
     finally:
@@ -541,9 +541,9 @@ def test_cancel_revokes_escalations_of_completed_alert(
 
 
 @pytest.mark.timeout(3600)
-def test_random_sequences_lose_and_duplicate_nothing(stage: type[Guarantee]) -> None:
+def test_random_sequences_lose_and_duplicate_nothing(machine: type[Guarantee]) -> None:
     run_state_machine_as_test(
-        stage,
+        machine,
         settings=settings(
             max_examples=size(6, 200),
             stateful_step_count=12,

@@ -130,7 +130,7 @@ class Issued:
 
 
 @dataclass
-class World:
+class System:
     """One town over emptied engines, on an event loop of its own."""
 
     loop: asyncio.AbstractEventLoop
@@ -170,14 +170,14 @@ class Days(RuleBasedStateMachine):
         super().__init__()
         loop = asyncio.new_event_loop()
         harness, clients = loop.run_until_complete(_open(*self.engines))
-        self.world = World(loop, harness, clients)
+        self.system = System(loop, harness, clients)
         self.issued: list[Issued] = []
         self.left: set[str] = set()
         self.number = 0
 
     @property
     def now(self) -> datetime:
-        return self.world.harness.clock.now().replace(microsecond=0)
+        return self.system.harness.clock.now().replace(microsecond=0)
 
     @rule(data=st.data())
     def some_hours(self, data: st.DataObject) -> None:
@@ -254,55 +254,55 @@ class Days(RuleBasedStateMachine):
 
     @rule(minutes=MINUTES)
     def clock(self, minutes: int) -> None:
-        self.world.harness.clock.advance(60 * minutes)
+        self.system.harness.clock.advance(60 * minutes)
         self._work()
 
     @rule()
     def again(self) -> None:
         """Chunks are taken up once more though nothing is left to do."""
-        before = len(self.world.harness.sent)
+        before = len(self.system.harness.sent)
 
         async def reopen() -> None:
-            async with self.world.harness.db.begin() as connection:
+            async with self.system.harness.db.begin() as connection:
                 await connection.exec_driver_sql(
                     "update outbox set state = 'ready' where kind = 'deliver'"
                 )
 
-        self.world.run(reopen())
+        self.system.run(reopen())
         self._work()
-        ids = [m.delivery_id for m in self.world.harness.sent[before:]]
+        ids = [m.delivery_id for m in self.system.harness.sent[before:]]
         assert len(ids) == len(set(ids))
 
     @rule()
     def redis_is_emptied(self) -> None:
-        self.world.run(self.world.budgets[0].flushall())
+        self.system.run(self.system.budgets[0].flushall())
 
     @rule(gone=st.booleans())
     def redis_goes_or_comes(self, gone: bool) -> None:
-        client = self.world.budgets[1 if gone else 0]
-        harness = self.world.harness
+        client = self.system.budgets[1 if gone else 0]
+        harness = self.system.harness
         harness.budget = RedisBudget(client, now_s=lambda: harness.clock.now().timestamp())
 
     @precondition(lambda self: not self.left)
     @rule(name=st.sampled_from(sorted(PEOPLE)))
     def leave(self, name: str) -> None:
         async def withdraw() -> None:
-            async with self.world.harness.db.begin() as connection:
+            async with self.system.harness.db.begin() as connection:
                 query = select(address.c.id).join(citizen).where(citizen.c.ref == name)
                 found = await connection.scalar(query)
                 await directory.leave(connection, found or 0, actor="test")
 
-        self.world.run(withdraw())
+        self.system.run(withdraw())
         self.left.add(name)
 
     @invariant()
     def nobody_is_sent_anything_twice(self) -> None:
-        counts = Counter(m.delivery_id for m in self.world.harness.sent)
+        counts = Counter(m.delivery_id for m in self.system.harness.sent)
         assert all(n == 1 for n in counts.values())
 
     @invariant()
     def the_ledger_keeps_its_promises(self) -> None:
-        rows = self.world.run(self._ledger())
+        rows = self.system.run(self._ledger())
         for row in rows:
             if row["status"] != "Actual":
                 raise AssertionError("an exercise reached somebody")
@@ -358,7 +358,7 @@ class Days(RuleBasedStateMachine):
         )
 
     async def _ledger(self) -> list[dict[str, Any]]:
-        async with self.world.harness.db.begin() as connection:
+        async with self.system.harness.db.begin() as connection:
             found = await connection.exec_driver_sql(
                 """select c.ref as name, a.id as alert, a.event_id as event, a.status, a.msg_type,
                           a.document, a.expires_at, d.info_no, d.places, d.state, d.reason,
@@ -376,22 +376,22 @@ class Days(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened, every delivery ends."""
-        harness = self.world.harness
+        harness = self.system.harness
         try:
             for _ in range(4):
                 harness.clock.advance(24 * 3600)
                 self._work()
-            rows = self.world.run(self._ledger())
+            rows = self.system.run(self._ledger())
             assert {r["state"] for r in rows} <= FINAL
         finally:
-            self.world.run(self._close())
-            self.world.loop.close()
+            self.system.run(self._close())
+            self.system.loop.close()
 
     async def _close(self) -> None:
-        for client in self.world.budgets:
+        for client in self.system.budgets:
             await client.aclose()
-        await self.world.harness.close()
-        await self.world.harness.db.close()
+        await self.system.harness.close()
+        await self.system.harness.db.close()
 
     def _name(self) -> str:
         self.number += 1
@@ -425,19 +425,19 @@ class Days(RuleBasedStateMachine):
         )
 
     def _issue(self, issued: Issued) -> None:
-        self.world.run(self.world.harness.submit(to_xml(issued.alert), now=False))
+        self.system.run(self.system.harness.submit(to_xml(issued.alert), now=False))
         self.issued.append(issued)
         self._work()
 
     def _work(self) -> None:
         async def work() -> None:
-            harness = self.world.harness
+            harness = self.system.harness
             for _ in range(2):
                 await harness.due_now()
                 await harness.worker().sweep_in_order()
                 await harness.maintenance().run_once()
 
-        self.world.run(work())
+        self.system.run(work())
 
 
 @pytest.mark.timeout(3600)

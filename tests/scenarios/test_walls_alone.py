@@ -425,7 +425,7 @@ def only(standing: Sequence[str], harness: DispatchHarness, patch: pytest.Monkey
 
 
 @pytest.fixture
-async def world(db: Database, redis_url: str) -> AsyncIterator[ScenarioHarness]:
+async def scenario(db: Database, redis_url: str) -> AsyncIterator[ScenarioHarness]:
     notifier = WorkNotifier(redis_url)
     harness = DispatchHarness(
         db,
@@ -486,16 +486,16 @@ def judge(w: ScenarioHarness, *, until_sent: bool) -> tuple[list[str], int, int]
 @pytest.mark.timeout(max(600, 6 * OPERATIONS))
 @pytest.mark.parametrize("standing", [*WALLS, "all of them"])
 async def test_each_wall_alone_keeps_outsiders_out(
-    world: ScenarioHarness, standing: str, monkeypatch: pytest.MonkeyPatch
+    scenario: ScenarioHarness, standing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walls = WALLS if standing == "all of them" else (standing,)
-    only(walls, world.harness, monkeypatch)
-    await play(world, OPERATIONS)
-    faults, drills, reals = judge(world, until_sent="throttle" in walls or "channel" in walls)
+    only(walls, scenario.harness, monkeypatch)
+    await play(scenario, OPERATIONS)
+    faults, drills, reals = judge(scenario, until_sent="throttle" in walls or "channel" in walls)
     assert faults[:5] == []
     assert drills >= 5, "drills must have reached somebody to be judged"
     assert reals >= 10
-    alarmed = await walls_alarmed(world)
+    alarmed = await walls_alarmed(scenario)
     if standing == "all of them":
         assert alarmed == set(), "nobody did anything wrong"
     else:
@@ -504,10 +504,10 @@ async def test_each_wall_alone_keeps_outsiders_out(
 
 
 async def test_outsiders_are_reached_without_any_wall(
-    world: ScenarioHarness, monkeypatch: pytest.MonkeyPatch
+    scenario: ScenarioHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The judge sees it, and the operations bring it about."""
-    only((), world.harness, monkeypatch)
-    await play(world, 50)
-    faults, _, _ = judge(world, until_sent=False)
+    only((), scenario.harness, monkeypatch)
+    await play(scenario, 50)
+    faults, _, _ = judge(scenario, until_sent=False)
     assert len(faults) > 10

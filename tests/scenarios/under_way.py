@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from closing import Stage, complain
+from closing import PlayRunner, complain
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 from judge import so_far
@@ -19,11 +19,11 @@ from alerting.domain.alert import MsgType
 class UnderWay(RuleBasedStateMachine):
     """Carries out what its rules draw; they are given by who extends it."""
 
-    stage: ClassVar[Stage]
+    runner: ClassVar[PlayRunner]
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = self.stage.open()
+        self.scenario = self.runner.open()
         self.number = 0
         self.seed = 0
         self.failed = False
@@ -39,23 +39,23 @@ class UnderWay(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_wrong_yet(self) -> None:
-        self._judge(so_far(self.world.done, self.world.book, self.world.origin))
+        self._judge(so_far(self.scenario.done, self.scenario.book, self.scenario.origin))
 
     def teardown(self) -> None:
         try:
             if not self.failed:
-                self._judge(self.stage.finish(self.world, self.seed))
+                self._judge(self.runner.finish(self.scenario, self.seed))
         finally:
-            self.stage.close(self.world)
+            self.runner.close(self.scenario)
 
     def _judge(self, faults: Sequence[str]) -> None:
         self.failed = bool(faults)
-        complain(self.world, faults)
+        complain(self.scenario, faults)
 
     # How it is done
 
     def _do(self, *acts: Act) -> None:
-        self.stage.play(self.world, acts)
+        self.runner.play(self.scenario, acts)
 
     def _no(self) -> int:
         self.number += 1
@@ -63,11 +63,11 @@ class UnderWay(RuleBasedStateMachine):
 
     @property
     def _meaning(self) -> Meaning:
-        return Meaning(self.world.done)
+        return Meaning(self.scenario.done)
 
     @property
     def _said(self) -> list[Said]:
-        return [s for s in self._meaning.said.values() if s.say.no in self.world.ids]
+        return [s for s in self._meaning.said.values() if s.say.no in self.scenario.ids]
 
     @property
     def _open(self) -> list[Said]:
@@ -80,7 +80,7 @@ class UnderWay(RuleBasedStateMachine):
 
     @property
     def _held(self) -> list[int]:
-        return sorted(self.stage.loop.run_until_complete(self.world.waiting()))
+        return sorted(self.runner.loop.run_until_complete(self.scenario.waiting()))
 
     def _pick(self, pick: int) -> Said:
         """One of what was said, the latest mostly."""

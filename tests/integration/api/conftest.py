@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -19,9 +20,20 @@ from alerting.store.admin import api_keys
 
 
 @pytest.fixture
-async def served(database_url: str, redis_url: str) -> AsyncIterator[Served]:
-    settings = Settings(database_url=database_url, redis_url=redis_url, public_url=PUBLIC)
-    app = create_app(settings, citizen_pages)
+def api_settings(database_url: str, redis_url: str) -> Settings:
+    """What the application is made of; a module may have its own."""
+    return Settings(database_url=database_url, redis_url=redis_url, public_url=PUBLIC)
+
+
+@pytest.fixture
+def rate_clock() -> Callable[[], float]:
+    """The clock of rate limits; a module may stop it."""
+    return time.monotonic
+
+
+@pytest.fixture
+async def served(api_settings: Settings, rate_clock: Callable[[], float]) -> AsyncIterator[Served]:
+    app = create_app(api_settings, citizen_pages, now_s=rate_clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app):
         runtime = Runtime.of(app)

@@ -13,17 +13,22 @@ from served import Served
 from sizes import size
 
 from alerting.domain.principal import RIGHTS
+from alerting.settings import Settings
 
 #: Of each operation.
 _EXAMPLES = size(8, 100, "SCHEMATHESIS_EXAMPLES")
+
+
+@pytest.fixture
+def api_settings(api_settings: Settings) -> Settings:
+    """How often is another test's matter."""
+    return api_settings.model_copy(update={"network_rate": 0, "key_rate": 0})
 
 
 @pytest.mark.timeout(3600)
 async def test_every_request_is_answered_as_described(
     served: Served,
 ) -> None:
-    served.app.state.rates.network._each_s = 0.0
-    served.app.state.rates.key._each_s = 0.0
     auth = await served.person("everybody", *sorted(RIGHTS))
     schema = schemathesis.openapi.from_dict(served.app.openapi())
     loop = asyncio.get_running_loop()

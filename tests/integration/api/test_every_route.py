@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from urllib.parse import quote
 
@@ -13,7 +14,9 @@ from served import Served, every_route
 from test_bounds import ask
 
 from alerting.domain.principal import RIGHTS, internal
+from alerting.settings import Settings
 from alerting.store.admin import api_keys
+from alerting.store.db import Database
 
 #: What stands where a path names something; percent-encoded, as a client would send it.
 NAMES = {
@@ -61,11 +64,10 @@ def filled(path: str, value: str) -> str:
     return "/".join(parts)
 
 
-@pytest.fixture(autouse=True)
-def _no_rates(served: Served) -> None:
+@pytest.fixture
+def api_settings(api_settings: Settings) -> Settings:
     """How often is another test's matter."""
-    served.app.state.rates.network._each_s = 0.0
-    served.app.state.rates.key._each_s = 0.0
+    return api_settings.model_copy(update={"network_rate": 0, "key_rate": 0})
 
 
 @pytest.fixture
@@ -231,14 +233,10 @@ async def test_host_header_is_never_reflected(served: Served, host: str) -> None
             assert host not in body.decode("latin-1") or len(host) < 4 or host in url
 
 
-async def test_engine_addresses_are_never_disclosed(served: Served) -> None:
-    await served.runtime.db.close()
-    address = str(served.runtime.db._conninfo)
-    parts = [p for p in address.replace("?", "/").replace("&", "/").split("/") if len(p) > 5]
-
-    served.runtime.db._engine = type(served.runtime.db)(
-        "postgresql://secret-login@/nothing?host=/nowhere/secret-folder"
-    )._engine
+async def test_engine_addresses_are_never_disclosed(served: Served, database_url: str) -> None:
+    parts = [p for p in database_url.replace("?", "/").replace("&", "/").split("/") if len(p) > 5]
+    absent = Database("postgresql://secret-login@/nothing?host=/nowhere/secret-folder")
+    served.app.state.runtime = replace(served.runtime, db=absent)
     for method, path in routes(served):
         answer = await served.http.request(
             method, filled(path, "0b0e7a54-5d6e-4c8e-9a34-6f3f0f6f5a11"), headers=served.auth

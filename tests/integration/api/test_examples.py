@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from alerting.api.rates import Rate
 from description import description, found_call
 from dispatch_harness import DispatchHarness, Recorder
 from served import Served
@@ -28,6 +30,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.principal import RIGHTS, internal
 from alerting.store import schema
 from alerting.store.admin import api_keys, stored_alarms
+from alerting.store.db import Database
 
 FILE = Path(alerting.api.__file__).parent / "examples.json"
 XML = {"Content-Type": "application/cap+xml"}
@@ -180,18 +183,13 @@ async def problems(
     await story.ask(413, "POST", "/v1/events/split", content=b" " * 64_001)
     await story.ask(415, "POST", "/v1/alerts", content=b"x", headers={"Content-Type": "text/plain"})
     await story.ask(422, "GET", "/v1/alerts?limit=0")
-    rate = served.app.state.rates.key
     with monkeypatch.context() as patched:
-        patched.setattr(rate, "_burst_s", -1.0)
+        patched.setattr(served.app.state.rates, "key", Rate(1, burst_s=-1))
         await story.ask(429, "GET", "/v1/alerts")
     with monkeypatch.context() as patched:
         patched.setattr("alerting.api.alarm_routes.alarms.open_alarms", lambda _: 1 / 0)
         await story.ask(500, "GET", "/v1/alarms")
     with monkeypatch.context() as patched:
-        patched.setattr(served.runtime.db, "_engine", lost(served))
+        absent = Database("postgresql://nobody@/none?host=/nowhere")
+        patched.setattr(served.app.state, "runtime", replace(served.runtime, db=absent))
         await story.ask(503, "GET", "/v1/alarms")
-
-
-def lost(served: Served) -> Any:
-    """An engine of a PostgreSQL that is not there."""
-    return type(served.runtime.db)("postgresql://nobody@/none?host=/nowhere")._engine

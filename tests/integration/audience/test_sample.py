@@ -66,7 +66,7 @@ def test_sample_of_ranges_lies_within_them(
 
 
 @pytest.fixture
-async def town(db: Database) -> Database:
+async def populated(db: Database) -> Database:
     async with db.begin() as connection:
         people = generate(
             6000, TOWN, seed=3, make_push=lambda name: (name, {}), languages={"en": 1.0}
@@ -75,16 +75,16 @@ async def town(db: Database) -> Database:
     return db
 
 
-async def test_sample_of_small_audience_is_whole(town: Database) -> None:
-    async with town.begin() as connection:
+async def test_sample_of_small_audience_is_whole(populated: Database) -> None:
+    async with populated.begin() as connection:
         found = await sample(connection, over(Area("x", (ALL,))), most=9000, now=NOW, seed=1)
     assert (len(found.recipients), found.weight) == (6000, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_sample_of_large_audience_is_weighted(town: Database, seed: int) -> None:
+async def test_sample_of_large_audience_is_weighted(populated: Database, seed: int) -> None:
     alert = over(Area("all", (ALL,)), Area("west", (WEST,)))
-    async with town.begin() as connection:
+    async with populated.begin() as connection:
         found = await sample(connection, alert, most=400, now=NOW, seed=seed)
     assert 200 <= len(found.recipients) <= 400
     assert found.weight > 1
@@ -93,9 +93,9 @@ async def test_sample_of_large_audience_is_weighted(town: Database, seed: int) -
     assert 0.4 < grave < 0.65
 
 
-async def test_sample_of_geocodes_or_nothing(town: Database) -> None:
+async def test_sample_of_geocodes_or_nothing(populated: Database) -> None:
     area = Area("x", (), (), (NamedValue("none", "here"),))
     for alert in (over(area), over(Area("nowhere"))):
-        async with town.begin() as connection:
+        async with populated.begin() as connection:
             found = await sample(connection, alert, most=10, now=NOW, seed=1)
         assert (found.recipients, found.weight) == ([], 1.0)

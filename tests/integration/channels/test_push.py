@@ -134,12 +134,12 @@ async def test_refused_key_of_one_subscription_is_its_own_fault(status):
 
 
 async def test_refused_key_of_one_raises_no_alarm(db):
-    told = Alarms(db)
+    alarm_sink = Alarms(db)
     async with provider(CREATED) as far, push() as channel:
         route = Route(
             Provider("push.1", channel, by_origin=True),
             0,
-            told,
+            alarm_sink,
             now=time.monotonic,
             limits=None,
             can_fail_over=lambda: False,
@@ -150,7 +150,7 @@ async def test_refused_key_of_one_raises_no_alarm(db):
             far.script = Reply(403) if n % 2 else CREATED
             ends.append(await route.call(message(endpoint=f"{far.url}/s/{n % 2}")))
     assert [o and o.error for o in ends] == [None, DEAD_ADDRESS] * 10
-    await told.drain()
+    await alarm_sink.drain()
     async with db.begin() as c:
         assert await stored_alarms.open_alarms(c) == []
 

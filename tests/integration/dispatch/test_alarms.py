@@ -23,10 +23,10 @@ from alerting.store.db import Database
 
 
 @pytest.fixture
-async def notified(db: Database) -> AsyncIterator[Alarms]:
-    notified = Alarms(db)
-    yield notified
-    await notified.drain()
+async def alarm_sink(db: Database) -> AsyncIterator[Alarms]:
+    alarm_sink = Alarms(db)
+    yield alarm_sink
+    await alarm_sink.drain()
 
 
 async def open_now(db: Database) -> dict[tuple[str, str], Alarm]:
@@ -35,16 +35,16 @@ async def open_now(db: Database) -> dict[tuple[str, str], Alarm]:
 
 
 async def test_alarms_raised_together_are_logged_once(
-    db: Database, notified: Alarms, monkeypatch: pytest.MonkeyPatch
+    db: Database, alarm_sink: Alarms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(raising, "_AGAIN_S", 0)
     # Other tests may have set logging up already, which capture_logs cannot undo.
     lines = structlog.testing.CapturingLogger()
     monkeypatch.setattr(raising, "log", lines)
     for _ in range(20):
-        notified.open("provider-down", "sms.1", "It fails.")
-    notified.open("provider-down", "sms.2", "It fails too.")
-    await notified.drain()
+        alarm_sink.open("provider-down", "sms.1", "It fails.")
+    alarm_sink.open("provider-down", "sms.2", "It fails too.")
+    await alarm_sink.drain()
     found = await open_now(db)
     assert {k: a.count for k, a in found.items()} == {
         ("provider-down", "sms.1"): 20, ("provider-down", "sms.2"): 1,
@@ -53,21 +53,21 @@ async def test_alarms_raised_together_are_logged_once(
     assert sorted(said) == [("alarm.open", "sms.1"), ("alarm.open", "sms.2")]
 
 
-async def test_alarm_count_is_not_written_per_message(db: Database, notified: Alarms) -> None:
+async def test_alarm_count_is_not_written_per_message(db: Database, alarm_sink: Alarms) -> None:
     for _ in range(1000):
-        notified.open("provider-down", "sms.1", "It fails.")
-    await notified.drain()
+        alarm_sink.open("provider-down", "sms.1", "It fails.")
+    await alarm_sink.drain()
     [alarm] = (await open_now(db)).values()
     assert alarm.count == 1
 
 
-async def test_alarm_closes_and_opens_again(db: Database, notified: Alarms) -> None:
+async def test_alarm_closes_and_opens_again(db: Database, alarm_sink: Alarms) -> None:
     for _ in range(2):
-        notified.open("provider-down", "sms.1", "It fails.")
-        await notified.drain()
+        alarm_sink.open("provider-down", "sms.1", "It fails.")
+        await alarm_sink.drain()
         [alarm] = (await open_now(db)).values()
-        notified.close("provider-down", "sms.1")
-        await notified.drain()
+        alarm_sink.close("provider-down", "sms.1")
+        await alarm_sink.drain()
         assert await open_now(db) == {}
         async with db.begin() as c:
             closed = await stored_alarms.close_one(c, alarm.id, by="cli:late")
@@ -79,10 +79,10 @@ async def test_alarm_closes_and_opens_again(db: Database, notified: Alarms) -> N
 
 async def test_raise_alarm_returns_without_database() -> None:
     db = Database("postgresql://nobody@127.0.0.1:1/none")
-    notified = Alarms(db)
-    notified.open("provider-down", "sms.1", "It fails.")
-    notified.close("provider-down", "sms.1")
-    await notified.drain()
+    alarm_sink = Alarms(db)
+    alarm_sink.open("provider-down", "sms.1", "It fails.")
+    alarm_sink.close("provider-down", "sms.1")
+    await alarm_sink.drain()
     await db.close()
 
 
@@ -97,24 +97,24 @@ async def send(routes: Routes, count: int) -> list[Outcome]:
 
 
 async def test_alarm_names_refusal_code_while_others_succeed(
-    harness: DispatchHarness, notified: Alarms
+    harness: DispatchHarness, alarm_sink: Alarms
 ) -> None:
     def answer(m: Outgoing) -> Outcome:
         return Outcome(m.delivery_id, OUR_FAULT if m.delivery_id == 3 else None, "", "21408")
 
     routes = Routes(
-        {"sms": [Provider("sms.1", Scripted(answer=answer))]}, harness.rates(), notified
+        {"sms": [Provider("sms.1", Scripted(answer=answer))]}, harness.rates(), alarm_sink
     )
     outcomes = await send(routes, 20)
     assert sum(o.accepted for o in outcomes) == 19
-    await notified.drain()
+    await alarm_sink.drain()
     found = await open_now(harness.db)
     assert list(found) == [("provider-refuses-us", "sms.1")]
     assert "21408" in found["provider-refuses-us", "sms.1"].sentence
 
 
 async def test_alarm_of_earlier_process_closes_after_success(
-    harness: DispatchHarness, notified: Alarms
+    harness: DispatchHarness, alarm_sink: Alarms
 ) -> None:
     for kind, subject in (
         ("provider-refuses-us", "sms.1"),
@@ -122,31 +122,31 @@ async def test_alarm_of_earlier_process_closes_after_success(
         ("no-provider-left", "sms"),
         ("provider-down", "sms.2"),
     ):
-        notified.open(kind, subject, "Before.")
-    await notified.drain()
+        alarm_sink.open(kind, subject, "Before.")
+    await alarm_sink.drain()
     now = 0.0
     two = [Provider("sms.1", Scripted()), Provider("sms.2", Scripted())]
-    routes = Routes({"sms": two}, harness.rates(), notified, now=lambda: now)
+    routes = Routes({"sms": two}, harness.rates(), alarm_sink, now=lambda: now)
     await send(routes, 3)
-    await notified.drain()
+    await alarm_sink.drain()
     assert len(await open_now(harness.db)) == 4
     now = 31.0
     await send(routes, 3)
-    await notified.drain()
+    await alarm_sink.drain()
     # Nobody has called the second.
     assert list(await open_now(harness.db)) == [("provider-down", "sms.2")]
 
 
 async def test_alarm_stays_open_while_provider_fails(
-    harness: DispatchHarness, notified: Alarms
+    harness: DispatchHarness, alarm_sink: Alarms
 ) -> None:
     now = 0.0
     ill = Scripted(answer=says(PROVIDER_DOWN))  # type: ignore[arg-type]
-    routes = Routes({"sms": [Provider("sms.1", ill)]}, harness.rates(), notified, now=lambda: now)
+    routes = Routes({"sms": [Provider("sms.1", ill)]}, harness.rates(), alarm_sink, now=lambda: now)
     for _ in range(60):
         now += 1
         await send(routes, 10)
-    await notified.drain()
+    await alarm_sink.drain()
     assert set(await open_now(harness.db)) == {
         ("provider-down", "sms.1"),
         ("no-provider-left", "sms"),
@@ -155,5 +155,5 @@ async def test_alarm_stays_open_while_provider_fails(
     now += 60
     for _ in range(3):
         await send(routes, 1)
-    await notified.drain()
+    await alarm_sink.drain()
     assert await open_now(harness.db) == {}

@@ -36,17 +36,17 @@ MAIL, PHONE = "duty@example.org", "+447700900199"
 
 
 @pytest.fixture
-async def where(tmp_path: Path) -> AsyncIterator[Where]:
-    async with serving(Settings(var=tmp_path, sandbox_port=0, sandbox_smtp_port=0)) as where:
-        yield where
+async def carriers(tmp_path: Path) -> AsyncIterator[Where]:
+    async with serving(Settings(var=tmp_path, sandbox_port=0, sandbox_smtp_port=0)) as carriers:
+        yield carriers
 
 
-def maintenance(harness: DispatchHarness, where: Where, *approvers: str) -> Maintenance:
+def maintenance(harness: DispatchHarness, carriers: Where, *approvers: str) -> Maintenance:
     settings = Settings(approvers=approvers, public_url="https://alerts.example.org")
     sandbox = Sandbox(
-        where.smtp_host,
-        int(where.http_url.rpartition(":")[2]),
-        where.smtp_port,
+        carriers.smtp_host,
+        int(carriers.http_url.rpartition(":")[2]),
+        carriers.smtp_port,
         SANDBOX_ACCOUNT,
         SANDBOX_TOKEN,
     )
@@ -77,11 +77,11 @@ async def kinds(harness: DispatchHarness) -> list[str]:
 
 
 async def test_approvers_are_notified_once_by_email_and_sms(
-    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, carriers: Where, tmp_path: Path
 ) -> None:
     alert_id = await a_held_one(harness, flood)
     for _ in range(3):
-        await maintenance(harness, where, MAIL, PHONE).run_once()
+        await maintenance(harness, carriers, MAIL, PHONE).run_once()
     mail, sms = messages(tmp_path)
     assert (mail["to"], sms["to"]) == (MAIL, PHONE)
     assert mail["subject"] == "waits for a second person: Severe, Storm surge"
@@ -95,14 +95,14 @@ async def test_approvers_are_notified_once_by_email_and_sms(
 
 
 async def test_approvers_are_notified_again_after_carrier_failure(
-    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, carriers: Where, tmp_path: Path
 ) -> None:
     await a_held_one(harness, flood)
-    async with aiohttp.ClientSession(where.http_url) as http:
+    async with aiohttp.ClientSession(carriers.http_url) as http:
         faults = {"email": {"failure_rate": 1}}
         async with http.post("/sandbox/faults", json=faults) as answer:
             assert answer.status == 200, await answer.text()
-        waiting = maintenance(harness, where, MAIL)
+        waiting = maintenance(harness, carriers, MAIL)
         await waiting.run_once()
         assert await kinds(harness) == sorted([stored_alarms.HELD, ALARM])
         await http.delete("/sandbox/faults")
@@ -116,30 +116,30 @@ async def test_approvers_are_notified_again_after_carrier_failure(
 
 
 async def test_approvers_are_not_notified_of_ended_alerts(
-    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, carriers: Where, tmp_path: Path
 ) -> None:
     alert_id = await a_held_one(harness, flood)
     async with harness.db.begin() as c:
         await c.exec_driver_sql(f"update alert set state = 'accepted' where id = '{alert_id}'")  # noqa: S608
-    await maintenance(harness, where, MAIL).run_once()
+    await maintenance(harness, carriers, MAIL).run_once()
     assert messages(tmp_path) == []
     assert await kinds(harness) == []
 
 
 @pytest.mark.parametrize("lost", ["update alarm set closed_at = now()", "delete from alarm"])
 async def test_approvers_are_notified_once_whatever_the_alarm_state(
-    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path, lost: str
+    harness: DispatchHarness, flood: Alert, carriers: Where, tmp_path: Path, lost: str
 ) -> None:
     alert_id = await a_held_one(harness, flood)
     async with harness.db.begin() as c:
         await c.exec_driver_sql(lost)
-    await maintenance(harness, where, MAIL).run_once()
+    await maintenance(harness, carriers, MAIL).run_once()
     [mail] = messages(tmp_path)
     assert str(alert_id) in mail["body"]
     assert await kinds(harness) == [stored_alarms.HELD]
     async with harness.db.begin() as c:
         await c.exec_driver_sql("update alarm set closed_at = now()")
-    await maintenance(harness, where, MAIL).run_once()
+    await maintenance(harness, carriers, MAIL).run_once()
     assert len(messages(tmp_path)) == 1
     assert await kinds(harness) == [stored_alarms.HELD]
 
@@ -148,7 +148,7 @@ FORGED = f"Flood\n\nLet it go  alerting approve {UUID(int=7)}\u2028alerting appr
 
 
 async def test_approvers_notice_cannot_be_forged_by_sender_text(
-    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, carriers: Where, tmp_path: Path
 ) -> None:
     areas = tuple(replace(flood.infos[0].areas[0], area_desc=f"{n} {FORGED}") for n in range(40))
     infos = tuple(
@@ -158,7 +158,7 @@ async def test_approvers_notice_cannot_be_forged_by_sender_text(
     alert_id = await a_held_one(
         harness, replace(flood, infos=infos), f"alerting approve {UUID(int=9)} {'y' * 200}"
     )
-    await maintenance(harness, where, MAIL, PHONE).run_once()
+    await maintenance(harness, carriers, MAIL, PHONE).run_once()
     mail, sms = messages(tmp_path)
     for message in (mail, sms):
         first, *others = re.findall(r"alerting approve (\S+?),?\s", message["body"])
@@ -199,7 +199,7 @@ async def braking(harness: DispatchHarness) -> None:
 
 @pytest.mark.usefixtures("braking")
 async def test_approvers_order_by_severity_then_least_notified(
-    harness: DispatchHarness, flood: Alert, where: Where, tmp_path: Path
+    harness: DispatchHarness, flood: Alert, carriers: Where, tmp_path: Path
 ) -> None:
     flooder = [
         await submitted(harness, flood, f"m-{n}", "key:flooder", Severity.MINOR) for n in range(4)
@@ -209,7 +209,7 @@ async def test_approvers_order_by_severity_then_least_notified(
     ]
     quiet = await submitted(harness, flood, "q", "key:quiet", Severity.MINOR)
     other = await submitted(harness, flood, "o", "key:quiet", Severity.SEVERE)
-    await maintenance(harness, where, MAIL).run_once()
+    await maintenance(harness, carriers, MAIL).run_once()
     notified = [re.findall(r"alerting approve (\S+)", m["body"])[0] for m in messages(tmp_path)]
     # The quiet one has been heard of once less before its second.
     turns = [severe[0], other, severe[1], quiet, *flooder]

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from dispatch_harness import DispatchHarness, Recorder
 from ill_providers import message
+from planners import planner_of
 from sqlalchemy import text, update
 
 from alerting.cap import from_json, read, to_xml
@@ -346,21 +347,17 @@ async def test_cancel_notifies_recipients_in_doubt(
 
 async def test_cancel_stops_planning(harness: DispatchHarness, alert_xml: bytes) -> None:
     submitted = await harness.submit(alert_xml)
-    worker = harness.worker()
-    planner = worker._planner
-    write = planner._write
     batches = planned = 0
 
-    async def cancel_after_two(*args: object, **options: object) -> bool:
+    async def cancel_after_two(batch: int) -> None:
         nonlocal batches, planned
-        batches += 1
-        if batches == 3:
+        batches = batch
+        if batch == 3:
             planned = len(await harness.rows(submitted.alert_id))
             await cancelled(harness, submitted.alert_id)
-        return await write(*args, **options)  # type: ignore[arg-type]
 
-    planner._write = cancel_after_two  # type: ignore[method-assign]
-    await worker.sweep()
+    await planner_of(harness, cancel_after_two).run(await harness.claim("planner"))
+    await harness.worker().sweep()
     await revoke_all(harness.db, harness.clock, [submitted.alert_id])
     assert batches == 3
     rows = await harness.rows(submitted.alert_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from dispatch_harness import DispatchHarness
@@ -28,10 +29,14 @@ GOOD = b'{"sid": "SM1", "status": "queued", "error_code": null}'
 
 
 class Twilio:
-    """A small server that answers every request with one status, or not at all."""
+    """A small server that answers every request with one status, or not at all.
 
-    def __init__(self, status: int | None, body: bytes = GOOD) -> None:
+    listens: False where nothing is at its port.
+    """
+
+    def __init__(self, status: int | None, body: bytes = GOOD, *, listens: bool = True) -> None:
         self.status = status
+        self.listens = listens
         self.body = body
         self.asked: list[bytes] = []
         self.url = ""
@@ -60,17 +65,27 @@ MakeRoutes = Callable[..., Awaitable[Routes]]
 
 
 @pytest.fixture
-async def route(harness: DispatchHarness) -> AsyncIterator[MakeRoutes]:
-    """Makes Routes over such servers, the preferred first."""
+async def alarm_sink(harness: DispatchHarness) -> AsyncIterator[Alarms]:
+    alarm_sink = Alarms(harness.db)
+    yield alarm_sink
+    await alarm_sink.drain()
+
+
+@pytest.fixture
+async def route(harness: DispatchHarness, alarm_sink: Alarms) -> AsyncIterator[MakeRoutes]:
+    """Makes Routes over such servers, the preferred first, with the options of Routes."""
     async with AsyncExitStack() as stack:
 
-        async def make(*servers: Twilio, limits: Limits | None = None) -> Routes:
+        async def make(*servers: Twilio, limits: Limits | None = None, **options: Any) -> Routes:
             made = []
             for n, server in enumerate(servers, 1):
                 listening = await asyncio.start_server(server.answer, "127.0.0.1", 0)
                 stack.callback(listening.close)
                 port = listening.sockets[0].getsockname()[1]
                 server.url = f"http://127.0.0.1:{port}"
+                if not server.listens:
+                    listening.close()
+                    await listening.wait_closed()
                 channel = TwilioSms(
                     TwilioConfig(
                         account_sid="AC" + "0" * 32,
@@ -83,9 +98,8 @@ async def route(harness: DispatchHarness) -> AsyncIterator[MakeRoutes]:
                 await channel.open()
                 stack.push_async_callback(channel.close)
                 made.append(Provider(f"sms.{n}", channel))
-            told = Alarms(harness.db)
-            stack.push_async_callback(told.drain)
-            return Routes({"sms": made}, harness.rates(), told, limits=limits or Limits())
+            rates = harness.rates()
+            return Routes({"sms": made}, rates, alarm_sink, limits=limits or Limits(), **options)
 
         yield make
 
@@ -127,34 +141,9 @@ async def test_refusal_fails_over_to_second_provider_at_once(
 
 
 async def test_connection_refused_fails_over_to_second_provider(route: MakeRoutes) -> None:
-    first, second = Twilio(201), Twilio(201)
-    routes = await route(first, second)
-    # Its port is one that nobody has any more.
-    gone = await asyncio.start_server(first.answer, "127.0.0.1", 0)
-    port = gone.sockets[0].getsockname()[1]
-    gone.close()
-    await gone.wait_closed()
-    dead = TwilioSms(
-        TwilioConfig(
-            account_sid="AC" + "0" * 32,
-            auth_token="x",
-            base_url=f"http://127.0.0.1:{port}",
-            default_sender="+447700900000",
-        )
-    )
-    async with opened(dead):
-        routes._routes["sms"][0].provider = Provider("sms.1", dead)
-        outcomes = await send(routes, 10)
+    routes = await route(Twilio(201, listens=False), Twilio(201))
+    outcomes = await send(routes, 10)
     assert {(o.accepted, o.provider) for o in outcomes} == {(True, "sms.2")}
-
-
-@asynccontextmanager
-async def opened(channel: TwilioSms) -> AsyncIterator[None]:
-    await channel.open()
-    try:
-        yield
-    finally:
-        await channel.close()
 
 
 @pytest.mark.parametrize(
@@ -171,8 +160,8 @@ async def test_ambiguous_send_is_never_failed_over(route: MakeRoutes, status: in
     outcomes = await send(routes, 40)
     in_doubt = {o.delivery_id for o in outcomes if o.error and o.error.code == "ambiguous"}
     assert in_doubt
-    told = {o.delivery_id for o in outcomes if o.accepted}
-    assert in_doubt | told == set(range(40))
+    accepted = {o.delivery_id for o in outcomes if o.accepted}
+    assert in_doubt | accepted == set(range(40))
     bodies = [*first.asked, *second.asked]
     assert len(bodies) == len(set(bodies))
     # By now the first is left alone, so the next do not wait for it.
@@ -197,7 +186,7 @@ async def test_throttled_provider_is_waited_for_below_severe(route: MakeRoutes) 
 
 
 async def test_account_refusal_opens_breaker_and_alarm(
-    harness: DispatchHarness, alert_xml: bytes, route: MakeRoutes
+    harness: DispatchHarness, alert_xml: bytes, route: MakeRoutes, alarm_sink: Alarms
 ) -> None:
     only = Twilio(401, b'{"code": 20003}')
     routes = await route(only)
@@ -207,7 +196,7 @@ async def test_account_refusal_opens_breaker_and_alarm(
     assert CIRCUIT_OPEN in {o.provider_code for o in await send(routes, 5)}
     assert routes.cooldown_s("sms") > 10
     assert not any(o.error and o.error.suspend for o in outcomes)
-    await routes._alarms.drain()
+    await alarm_sink.drain()
     async with harness.db.begin() as c:
         kinds = {a.kind: a.subject for a in await stored_alarms.open_alarms(c)}
         suspended = (
@@ -218,32 +207,30 @@ async def test_account_refusal_opens_breaker_and_alarm(
 
 
 async def test_alarm_closes_when_provider_recovers(
-    harness: DispatchHarness, route: MakeRoutes
+    harness: DispatchHarness, route: MakeRoutes, alarm_sink: Alarms
 ) -> None:
     now = 0.0
     ill = Twilio(503, b"{}")
-    routes: Routes = await route(ill)
-    routes._routes["sms"][0].breaker._now = lambda: now
+    routes: Routes = await route(ill, now=lambda: now)
     await send(routes, 10)
     ill.status, ill.body = 201, GOOD
     for _ in range(20):
         now += 2
         await send(routes, 1)
     assert routes.cooldown_s("sms") == 0
-    await routes._alarms.drain()
+    await alarm_sink.drain()
     async with harness.db.begin() as c:
         assert await stored_alarms.open_alarms(c) == []
 
 
 async def test_late_delivery_report_lowers_provider_preference(
-    harness: DispatchHarness, alert_xml: bytes
+    harness: DispatchHarness, alert_xml: bytes, alarm_sink: Alarms
 ) -> None:
     async def mine() -> bool:
         return True
 
     submitted = await harness.submit(alert_xml)
-    told = Alarms(harness.db)
-    penalties = Penalties(harness.db, harness.clock, told, {"sms": ["sms.1", "sms.2"]}, mine)
+    penalties = Penalties(harness.db, harness.clock, alarm_sink, {"sms": ["sms.1", "sms.2"]}, mine)
     await harness.worker().sweep()
     rows = [r["id"] for r in await harness.rows(submitted.alert_id) if r["channel"] == "sms"]
     assert len(rows) > 50
@@ -257,7 +244,7 @@ async def test_late_delivery_report_lowers_provider_preference(
     harness.clock.advance(600)
     await penalties.refresh()
     assert penalties.current() == {"sms.1": 10}
-    await told.drain()
+    await alarm_sink.drain()
     async with harness.db.begin() as c:
         assert [a.kind for a in await stored_alarms.open_alarms(c)] == ["provider-slow"]
     harness.clock.advance(3600)
@@ -271,8 +258,9 @@ async def test_preferred_provider_is_first_until_penalised(
     route: MakeRoutes,
 ) -> None:
     first, second = Twilio(201), Twilio(201)
-    routes: Routes = await route(first, second)
+    penalties: dict[str, int] = {}
+    routes: Routes = await route(first, second, penalties=lambda: penalties)
     assert {o.provider for o in await send(routes, 5)} == {"sms.1"}
-    routes._penalties = lambda: {"sms.1": 10}
+    penalties["sms.1"] = 10
     assert {o.provider for o in await send(routes, 5)} == {"sms.2"}
     assert len(first.asked) == len(second.asked) == 5

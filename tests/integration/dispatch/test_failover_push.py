@@ -27,9 +27,12 @@ async def test_dead_push_origin_opens_only_its_own_breaker(
     harness: DispatchHarness, count: int, *, alarmed: bool
 ) -> None:
     push = Scripted("push", answer=answer)
-    told, now = Alarms(harness.db), 1.0
+    alarm_sink, now = Alarms(harness.db), 1.0
     routes = Routes(
-        {"push": [Provider("push.1", push, by_origin=True)]}, harness.rates(), told, now=lambda: now
+        {"push": [Provider("push.1", push, by_origin=True)]},
+        harness.rates(),
+        alarm_sink,
+        now=lambda: now,
     )
     outcomes = {}
     for host in (DEAD, WELL):
@@ -55,7 +58,7 @@ async def test_dead_push_origin_opens_only_its_own_breaker(
         )
         for n in range(3)
     ))  # fmt: skip
-    await told.drain()
+    await alarm_sink.drain()
     async with harness.db.begin() as c:
         found = {(a.kind, a.subject) for a in await stored_alarms.open_alarms(c)}
     assert found == ({("provider-down", f"push.1 {DEAD}")} if alarmed else set())
@@ -64,9 +67,11 @@ async def test_dead_push_origin_opens_only_its_own_breaker(
 async def test_push_origins_are_forgotten_beyond_a_limit(
     harness: DispatchHarness,
 ) -> None:
-    told = Alarms(harness.db)
+    alarm_sink = Alarms(harness.db)
     routes = Routes(
-        {"push": [Provider("push.1", Scripted("push"), by_origin=True)]}, harness.rates(), told
+        {"push": [Provider("push.1", Scripted("push"), by_origin=True)]},
+        harness.rates(),
+        alarm_sink,
     )
     for n in range(1000):
         sent = await routes.send(
@@ -77,4 +82,4 @@ async def test_push_origins_are_forgotten_beyond_a_limit(
         )
         assert sent.accepted
     assert len(routes._routes["push"][0]._origins) <= 256
-    await told.drain()
+    await alarm_sink.drain()

@@ -29,15 +29,15 @@ Make = Callable[..., Routes]
 
 
 @pytest.fixture
-async def told(harness: DispatchHarness) -> AsyncIterator[Alarms]:
-    told = Alarms(harness.db)
-    yield told
-    await told.drain()
+async def alarm_sink(harness: DispatchHarness) -> AsyncIterator[Alarms]:
+    alarm_sink = Alarms(harness.db)
+    yield alarm_sink
+    await alarm_sink.drain()
 
 
 @pytest.fixture
-def routes_of(harness: DispatchHarness, told: Alarms) -> Make:
-    return partial(make, harness, told)
+def routes_of(harness: DispatchHarness, alarm_sink: Alarms) -> Make:
+    return partial(make, harness, alarm_sink)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -48,14 +48,14 @@ async def until(condition: Callable[[], object]) -> None:
 
 def make(
     harness: DispatchHarness,
-    told: Alarms,
+    alarm_sink: Alarms,
     *several: Scripted,
     limits: Limits = LIMITS,
     now: Callable[[], float] = time.monotonic,
 ) -> Routes:
     name = several[0].name
     providers = {name: [Provider(f"{name}.{n}", c) for n, c in enumerate(several, 1)]}
-    return Routes(providers, harness.rates(), told, limits=limits, now=now)
+    return Routes(providers, harness.rates(), alarm_sink, limits=limits, now=now)
 
 
 async def send(routes: Routes, numbers: Sequence[int], lane: Lane = Lane.SEVERE) -> list[Outcome]:
@@ -200,14 +200,14 @@ STEPS = [
 
 @pytest.mark.parametrize(("step", "reply", "definite"), STEPS)
 async def test_email_fails_over_only_when_not_taken(
-    harness: DispatchHarness, told: Alarms, step: str, reply: str | None, *, definite: bool
+    harness: DispatchHarness, alarm_sink: Alarms, step: str, reply: str | None, *, definite: bool
 ) -> None:
     first, second = Relay(step, reply), Relay()
     async with relays(first, second) as providers:
         routes = Routes(
             {"email": providers},
             harness.rates(),
-            told,
+            alarm_sink,
             limits=Limits(slow_s=0.3 if reply is None else 60),
         )
         outcomes = await asyncio.gather(
@@ -230,7 +230,7 @@ async def test_email_fails_over_only_when_not_taken(
 
 
 async def test_doubt_at_first_provider_is_resent_by_second_and_flagged(
-    harness: DispatchHarness, told: Alarms, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
+    harness: DispatchHarness, alarm_sink: Alarms, alert_xml: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Scripted(answer=lambda m: Outcome(m.delivery_id, AMBIGUOUS, provider_code="timeout"))
     second = Scripted()
@@ -240,7 +240,7 @@ async def test_doubt_at_first_provider_is_resent_by_second_and_flagged(
     routes = Routes(
         {"sms": [Provider("sms.1", first), Provider("sms.2", second)], **others},
         harness.rates(),
-        told,
+        alarm_sink,
         limits=never,
     )
     monkeypatch.setattr(harness, "routes", lambda: routes)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 from dispatch_harness import DispatchHarness
+from planners import planner_of
 from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -84,20 +85,13 @@ async def test_planner_resumes_after_kill_without_gap_or_duplicate(
     submitted = await harness.submit(alert_xml)
     plan = await harness.claim("first", lease_s=30)
     assert plan is not None
-    planner = harness.worker()._planner
-    batches = 0
-    original = planner._write
 
-    async def die_after_two(*args: object, **options: object) -> bool:
-        nonlocal batches
-        batches += 1
-        if batches > 2:
+    async def die_after_two(batch: int) -> None:
+        if batch > 2:
             raise asyncio.CancelledError
-        return await original(*args, **options)  # type: ignore[arg-type]
 
-    planner._write = die_after_two  # type: ignore[method-assign]
     with suppress(asyncio.CancelledError):
-        await planner.run(plan)
+        await planner_of(harness, die_after_two).run(plan)
     await dead(harness)
     await harness.worker().sweep()
     rows = await harness.rows(submitted.alert_id)
@@ -140,7 +134,7 @@ async def a_chunk(harness: DispatchHarness, alert_xml: bytes) -> tuple[Work, int
     await harness.submit(alert_xml)
     plan = await harness.claim("planner", lease_s=30)
     assert plan is not None
-    await harness.worker()._planner.run(plan)
+    await planner_of(harness).run(plan)
     chunk = await harness.claim("late", lease_s=30)
     assert chunk is not None
     return chunk, chunk.id * CHUNK_SPAN
@@ -279,10 +273,9 @@ async def test_deferred_delivery_is_in_doubt_after_worker_death(
         raise asyncio.CancelledError
 
     harness.channels["sms"].answer = die
-    plan = harness.worker()
     work = await harness.claim("planner", lease_s=30)
     assert work is not None
-    await plan._planner.run(work)
+    await planner_of(harness).run(work)
     async with harness.db.begin() as c:
         await c.execute(update(delivery).values(state="deferred", due_at=harness.clock.now()))
     with suppress(asyncio.CancelledError):

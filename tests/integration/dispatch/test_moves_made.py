@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from dispatch_harness import DispatchHarness
 from moves import MOVES, moves_made, record_moves
+from planners import planner_of
 from sqlalchemy import func, text, update
 
 from alerting.cap import to_xml
@@ -46,7 +47,7 @@ FIRST = {
 
 
 @pytest.fixture
-async def seen(harness: DispatchHarness) -> AsyncIterator[DispatchHarness]:
+async def recorded(harness: DispatchHarness) -> AsyncIterator[DispatchHarness]:
     """A town whose every move is judged when the test is over."""
     await record_moves(harness.db)
     yield harness
@@ -91,26 +92,28 @@ async def _sms(harness: DispatchHarness) -> list[int]:
         return list(found)
 
 
-async def test_transitions_of_sent_and_reported(seen: DispatchHarness, alert_xml: bytes) -> None:
-    await seen.submit(alert_xml)
-    await works(seen)
-    assert await made(seen) == {("planned", "accepted")}
-    await report(seen, "delivered")
+async def test_transitions_of_sent_and_reported(
+    recorded: DispatchHarness, alert_xml: bytes
+) -> None:
+    await recorded.submit(alert_xml)
+    await works(recorded)
+    assert await made(recorded) == {("planned", "accepted")}
+    await report(recorded, "delivered")
     # A contrary word comes too late.
-    await report(seen, "undelivered", "sent")
-    assert await made(seen) == {("planned", "accepted"), ("accepted", "delivered")}
-    assert ("delivering", "completed") in await made(seen, "alert")
+    await report(recorded, "undelivered", "sent")
+    assert await made(recorded) == {("planned", "accepted"), ("accepted", "delivered")}
+    assert ("delivering", "completed") in await made(recorded, "alert")
 
 
 async def test_transitions_of_reported_failure_with_next_channel(
-    seen: DispatchHarness, alert_xml: bytes
+    recorded: DispatchHarness, alert_xml: bytes
 ) -> None:
-    await seen.submit(alert_xml)
-    await works(seen)
-    await report(seen, "undelivered")
-    await works(seen)
-    assert await made(seen) == {("planned", "accepted"), ("accepted", "failed")}
-    async with seen.db.begin() as c:
+    await recorded.submit(alert_xml)
+    await works(recorded)
+    await report(recorded, "undelivered")
+    await works(recorded)
+    assert await made(recorded) == {("planned", "accepted"), ("accepted", "failed")}
+    async with recorded.db.begin() as c:
         query = "select count(*) from delivery where follows is not null and state = 'accepted'"
         assert await c.scalar(text(query))
 
@@ -124,22 +127,24 @@ async def test_transitions_of_reported_failure_with_next_channel(
     ],
 )
 async def test_transitions_of_each_refusal(
-    seen: DispatchHarness, alert_xml: bytes, error: ErrorClass, move: tuple[str, str]
+    recorded: DispatchHarness, alert_xml: bytes, error: ErrorClass, move: tuple[str, str]
 ) -> None:
-    answers(error, seen)
-    await seen.submit(alert_xml)
-    await works(seen)
-    assert move in await made(seen)
+    answers(error, recorded)
+    await recorded.submit(alert_xml)
+    await works(recorded)
+    assert move in await made(recorded)
 
 
-async def test_transitions_of_temporary_refusal(seen: DispatchHarness, alert_xml: bytes) -> None:
-    answers(PROVIDER_DOWN, seen)
-    await seen.submit(alert_xml)
-    await works(seen)
-    assert await made(seen) == set()
-    answers(None, seen)
-    await works(seen, after_s=600)
-    assert await made(seen) == {("planned", "accepted")}
+async def test_transitions_of_temporary_refusal(
+    recorded: DispatchHarness, alert_xml: bytes
+) -> None:
+    answers(PROVIDER_DOWN, recorded)
+    await recorded.submit(alert_xml)
+    await works(recorded)
+    assert await made(recorded) == set()
+    answers(None, recorded)
+    await works(recorded, after_s=600)
+    assert await made(recorded) == {("planned", "accepted")}
 
 
 async def in_doubt(harness: DispatchHarness, alert_xml: bytes) -> None:
@@ -149,95 +154,101 @@ async def in_doubt(harness: DispatchHarness, alert_xml: bytes) -> None:
     assert await made(harness) == {("planned", "in_doubt")}
 
 
-async def test_transitions_of_resend_in_doubt(seen: DispatchHarness, alert_xml: bytes) -> None:
-    await in_doubt(seen, alert_xml)
-    answers(None, seen)
-    await works(seen, after_s=600)
-    assert ("in_doubt", "accepted") in await made(seen)
+async def test_transitions_of_resend_in_doubt(recorded: DispatchHarness, alert_xml: bytes) -> None:
+    await in_doubt(recorded, alert_xml)
+    answers(None, recorded)
+    await works(recorded, after_s=600)
+    assert ("in_doubt", "accepted") in await made(recorded)
 
 
-async def test_transitions_of_receipt_in_doubt(seen: DispatchHarness, alert_xml: bytes) -> None:
-    await in_doubt(seen, alert_xml)
-    await report(seen, "delivered")
-    assert ("in_doubt", "delivered") in await made(seen)
+async def test_transitions_of_receipt_in_doubt(recorded: DispatchHarness, alert_xml: bytes) -> None:
+    await in_doubt(recorded, alert_xml)
+    await report(recorded, "delivered")
+    assert ("in_doubt", "delivered") in await made(recorded)
 
 
-async def test_transitions_of_expired_doubt(seen: DispatchHarness, alert_xml: bytes) -> None:
-    await in_doubt(seen, alert_xml)
-    answers(TOO_LATE, seen)
-    await works(seen, after_s=600)
-    assert ("in_doubt", "failed") in await made(seen)
-    async with seen.db.begin() as c:
+async def test_transitions_of_expired_doubt(recorded: DispatchHarness, alert_xml: bytes) -> None:
+    await in_doubt(recorded, alert_xml)
+    answers(TOO_LATE, recorded)
+    await works(recorded, after_s=600)
+    assert ("in_doubt", "failed") in await made(recorded)
+    async with recorded.db.begin() as c:
         reasons = list(await c.scalars(text("select reason from delivery where state = 'failed'")))
         alert_id = await c.scalar(text("select id from alert"))
     assert set(reasons) == {"in-doubt"}
     done = await cancel(
-        seen.db, alert_id, principal=internal("x"), clock=seen.clock, notifier=seen.notifier
+        recorded.db,
+        alert_id,
+        principal=internal("x"),
+        clock=recorded.clock,
+        notifier=recorded.notifier,
     )
     assert sum(done.reached.values()) == len(reasons)
 
 
 async def test_transitions_of_worker_death_in_window(
-    seen: DispatchHarness, alert_xml: bytes
+    recorded: DispatchHarness, alert_xml: bytes
 ) -> None:
     def die(m: Outgoing) -> Outcome:
         raise asyncio.CancelledError
 
-    for channel in seen.channels.values():
+    for channel in recorded.channels.values():
         channel.answer = die
-    await seen.submit(alert_xml)
+    await recorded.submit(alert_xml)
     with suppress(asyncio.CancelledError):
-        await seen.worker().sweep()
-    answers(None, seen)
-    await works(seen)
-    assert ("planned", "in_doubt") in await made(seen)
-    assert ("leased", "ready") in await made(seen, "outbox")
+        await recorded.worker().sweep()
+    answers(None, recorded)
+    await works(recorded)
+    assert ("planned", "in_doubt") in await made(recorded)
+    assert ("leased", "ready") in await made(recorded, "outbox")
 
 
-async def test_transitions_of_cancel_before_send(seen: DispatchHarness, alert_xml: bytes) -> None:
-    submitted = await seen.submit(alert_xml)
-    plan = await seen.claim("planner")
-    await seen.worker()._planner.run(plan)
+async def test_transitions_of_cancel_before_send(
+    recorded: DispatchHarness, alert_xml: bytes
+) -> None:
+    submitted = await recorded.submit(alert_xml)
+    plan = await recorded.claim("planner")
+    await planner_of(recorded).run(plan)
     done = await cancel(
-        seen.db,
+        recorded.db,
         submitted.alert_id,
         principal=internal("x"),
-        clock=seen.clock,
-        notifier=seen.notifier,
+        clock=recorded.clock,
+        notifier=recorded.notifier,
     )
-    await revoke_all(seen.db, seen.clock, done.ended)
-    assert await made(seen) == {("planned", "revoked")}
-    assert ("delivering", "cancelled") in await made(seen, "alert")
-    assert ("ready", "done") in await made(seen, "outbox")
+    await revoke_all(recorded.db, recorded.clock, done.ended)
+    assert await made(recorded) == {("planned", "revoked")}
+    assert ("delivering", "cancelled") in await made(recorded, "alert")
+    assert ("ready", "done") in await made(recorded, "outbox")
 
 
-async def test_transitions_of_expiry_before_send(seen: DispatchHarness, flood: Alert) -> None:
-    await seen.submit(to_xml(flood))
-    plan = await seen.claim("planner")
-    await seen.worker()._planner.run(plan)
-    async with seen.db.begin() as c:
+async def test_transitions_of_expiry_before_send(recorded: DispatchHarness, flood: Alert) -> None:
+    await recorded.submit(to_xml(flood))
+    plan = await recorded.claim("planner")
+    await planner_of(recorded).run(plan)
+    async with recorded.db.begin() as c:
         await c.execute(text("update alert set expires_at = now() - interval '1 minute'"))
-    seen.clock.advance(60)
-    await seen.maintenance().run_once()
-    await works(seen)
-    assert await made(seen) == {("planned", "expired")}
-    assert ("delivering", "expired") in await made(seen, "alert")
+    recorded.clock.advance(60)
+    await recorded.maintenance().run_once()
+    await works(recorded)
+    assert await made(recorded) == {("planned", "expired")}
+    assert ("delivering", "expired") in await made(recorded, "alert")
 
 
-async def test_transitions_of_poisoned_chunk(seen: DispatchHarness, alert_xml: bytes) -> None:
-    await seen.submit(alert_xml)
-    plan = await seen.claim("planner")
-    await seen.worker()._planner.run(plan)
-    async with seen.db.begin() as c:
+async def test_transitions_of_poisoned_chunk(recorded: DispatchHarness, alert_xml: bytes) -> None:
+    await recorded.submit(alert_xml)
+    plan = await recorded.claim("planner")
+    await planner_of(recorded).run(plan)
+    async with recorded.db.begin() as c:
         await c.execute(text("update outbox set tries = 99 where kind = 'deliver'"))
-    await works(seen)
-    assert ("leased", "poisoned") in await made(seen, "outbox")
-    assert ("planned", "failed") in await made(seen)
+    await works(recorded)
+    assert ("leased", "poisoned") in await made(recorded, "outbox")
+    assert ("planned", "failed") in await made(recorded)
 
 
-async def test_transitions_of_digest_at_night(seen: DispatchHarness, flood: Alert) -> None:
-    seen.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
-    sent = seen.clock.now()
+async def test_transitions_of_digest_at_night(recorded: DispatchHarness, flood: Alert) -> None:
+    recorded.clock.at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    sent = recorded.clock.now()
     infos = tuple(
         replace(
             i,
@@ -249,24 +260,24 @@ async def test_transitions_of_digest_at_night(seen: DispatchHarness, flood: Aler
         for i in flood.infos
     )
     night = replace(flood, sent=sent, infos=infos)
-    await seen.submit(to_xml(night), now=False)
-    await works(seen)
-    assert ("planned", "deferred") in await made(seen)
-    seen.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
-    await seen.maintenance().run_once()
-    await works(seen)
-    assert {("deferred", "suppressed"), ("planned", "accepted")} <= await made(seen)
+    await recorded.submit(to_xml(night), now=False)
+    await works(recorded)
+    assert ("planned", "deferred") in await made(recorded)
+    recorded.clock.at = datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+    await recorded.maintenance().run_once()
+    await works(recorded)
+    assert {("deferred", "suppressed"), ("planned", "accepted")} <= await made(recorded)
 
 
 async def test_transitions_of_copy_and_superseded_original(
-    seen: DispatchHarness, flood: Alert
+    recorded: DispatchHarness, flood: Alert
 ) -> None:
-    sent = seen.clock.now().replace(microsecond=0)
+    sent = recorded.clock.now().replace(microsecond=0)
     infos = tuple(replace(i, onset=None, expires=sent + timedelta(hours=8)) for i in flood.infos)
     first = replace(flood, sent=sent, infos=infos)
-    await seen.submit(to_xml(first), now=False)
-    await works(seen)
-    seen.clock.advance(600)
+    await recorded.submit(to_xml(first), now=False)
+    await works(recorded)
+    recorded.clock.advance(600)
     again = replace(
         first,
         identifier="again",
@@ -274,10 +285,10 @@ async def test_transitions_of_copy_and_superseded_original(
         msg_type=MsgType.UPDATE,
         references=(first.triple,),
     )
-    await seen.submit(to_xml(again), now=False)
-    await works(seen)
-    assert ("planned", "suppressed") in await made(seen)
-    assert ("completed", "superseded") in await made(seen, "alert")
+    await recorded.submit(to_xml(again), now=False)
+    await works(recorded)
+    assert ("planned", "suppressed") in await made(recorded)
+    assert ("completed", "superseded") in await made(recorded, "alert")
 
 
 def test_state_machine_judge_is_as_strict_as_the_table() -> None:

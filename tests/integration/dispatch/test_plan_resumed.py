@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -122,8 +121,11 @@ async def _plan_id(c: AsyncConnection) -> int:
 class Mortal(Planner):
     """Dies before it writes more than so many `batches`; with None it lives."""
 
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts, wait_for_higher_priority=self._die_in_time)
+    def __init__(
+        self, db: Database, clock: ManualClock, notifier: WorkNotifier, settings: Settings
+    ) -> None:
+        super().__init__(db, clock, notifier, settings, wait_for_higher_priority=self._die_in_time)
+        self.clock, self.notifier = clock, notifier
         self.batches: int | None = None
 
     async def _die_in_time(self, _: Work) -> None:
@@ -191,7 +193,7 @@ async def test_planner_resumes_without_duplicates_after_kill_or_move(
         await (await raw(c)).execute(emptying(with_dependents("citizen", "alert", "delivery")))
     then, now = everybody(before), everybody(moved)
     await record_outcomes(db, then)
-    await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
+    await submitted(db, planner.clock, planner.notifier)
     done = False
     for batches in deaths:
         done = done or await plan(db, planner, batches)
@@ -215,7 +217,7 @@ async def test_planner_resumes_plan_of_previous_version(db: Database, planner: M
     home = [(0.1, 0.1, 0.0)]
     them = everybody([(home, set()) for _ in range(7)])
     await record_outcomes(db, them)
-    alert_id = await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
+    alert_id = await submitted(db, planner.clock, planner.notifier)
     async with db.begin() as c:
         ids = (await c.execute(text("select id from citizen order by id"))).scalars().all()
         chunk = await c.scalar(
@@ -237,7 +239,7 @@ async def test_planner_resumes_plan_of_previous_version(db: Database, planner: M
 
 async def test_planner_ignores_digest_with_alert_id(db: Database, planner: Mortal) -> None:
     await record_outcomes(db, everybody([([(0.1, 0.1, 0.0)], set())]))
-    alert_id = await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
+    alert_id = await submitted(db, planner.clock, planner.notifier)
     async with db.begin() as c:
         citizen = await c.scalar(text("select id from citizen"))
         sizes = [("sms", 1)]
@@ -254,7 +256,7 @@ async def test_planner_does_not_hold_for_several_places(db: Database, planner: M
         await policies.set_live(c, "[storm]\naudience_max = 3\n", by=internal("test"))
     several = [(0.1, 0.1, 0.0), (0.1, 0.11, 0.0)]
     await record_outcomes(db, everybody([(several, set()) for _ in range(3)]))
-    await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
+    await submitted(db, planner.clock, planner.notifier)
     assert await plan(db, planner, None)
     assert len(await ledger(db)) == 3
 
@@ -263,7 +265,7 @@ async def test_planner_resumes_cancel_notice_without_duplicates(
     db: Database, planner: Mortal
 ) -> None:
     await record_outcomes(db, everybody([([(0.1, 0.1, 0.0)], set()) for _ in range(7)]))
-    await submitted(db, planner._clock, planner._notifier)  # type: ignore[arg-type]
+    await submitted(db, planner.clock, planner.notifier)
     assert await plan(db, planner, None)
     async with db.begin() as c:
         await c.execute(text("update delivery set state = 'accepted'"))
@@ -273,12 +275,12 @@ async def test_planner_resumes_cancel_notice_without_duplicates(
     assert stored is not None
     alert = from_json(stored.document)
     cancel = replace(
-        alert, identifier="cancel", sent=planner._clock.now().replace(microsecond=0),
+        alert, identifier="cancel", sent=planner.clock.now().replace(microsecond=0),
         msg_type=MsgType.CANCEL, references=(alert.triple,),
     )  # fmt: skip
     ended = await submit(
-        db, to_xml(cancel), principal=internal("test"), now=True, clock=planner._clock,
-        notifier=planner._notifier,
+        db, to_xml(cancel), principal=internal("test"), now=True, clock=planner.clock,
+        notifier=planner.notifier,
     )  # fmt: skip
     assert not await plan(db, planner, 1)
     assert await plan(db, planner, None)

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 from dispatch_harness import DispatchHarness
+from planners import planner_of
 from sqlalchemy import func, select, text, update
 
 from alerting.cap import read, to_xml
@@ -42,7 +43,7 @@ async def of(harness: DispatchHarness, lane: Lane, kind: str, *, state: str = ""
 async def planned(harness: DispatchHarness, data: bytes, lane: Lane) -> None:
     """Submit an alert and plan it, and nothing more."""
     await harness.submit(data)
-    await harness.worker()._planner.run(await harness.claim("planner", lane=lane))
+    await planner_of(harness).run(await harness.claim("planner", lane=lane))
 
 
 def lanes_in_order(harness: DispatchHarness) -> list[Lane]:

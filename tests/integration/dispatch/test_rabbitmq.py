@@ -20,25 +20,25 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbit.Node]:
+def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbit.Node]:
     with rabbit.node(tmp_path_factory.mktemp("rabbit")) as found:
         yield found
 
 
 @pytest.fixture
-def node(running: rabbit.Node) -> rabbit.Node:
+def node(shared_node: rabbit.Node) -> rabbit.Node:
     """Without any queue."""
-    with running.connection() as connection:
+    with shared_node.connection() as connection:
         for lane in Lane:
             connection.default_channel.queue_delete(lane.value)
-    return running
+    return shared_node
 
 
 @pytest.fixture
 def notifier(node: rabbit.Node) -> Iterator[WorkNotifier]:
-    bell = WorkNotifier(node.url)
-    yield bell
-    bell.close()
+    notifier = WorkNotifier(node.url)
+    yield notifier
+    notifier.close()
 
 
 def waiting(node: rabbit.Node, lane: Lane) -> list[int]:

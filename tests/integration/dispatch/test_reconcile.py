@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from databases import Databases
 from dispatch_harness import DispatchHarness, Recorder
+from planners import planner_of
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -109,20 +110,13 @@ async def reconcile(there: DispatchHarness, **options: object) -> Reconciled:
 async def half_planned(harness: DispatchHarness, alert_xml: bytes) -> UUID:
     """An alert whose planner dies after two batches, with nobody told yet."""
     submitted = await harness.submit(alert_xml)
-    worker = harness.worker()
-    write = worker._planner._write
-    batches = 0
 
-    async def die(*args: object, **options: object) -> bool:
-        nonlocal batches
-        batches += 1
-        if batches > 2:
+    async def die_after_two(batch: int) -> None:
+        if batch > 2:
             raise asyncio.CancelledError
-        return await write(*args, **options)  # type: ignore[arg-type]
 
-    worker._planner._write = die  # type: ignore[method-assign]
     with suppress(asyncio.CancelledError):
-        await worker.sweep()
+        await planner_of(harness, die_after_two).run(await harness.claim("planner"))
     return submitted.alert_id
 
 

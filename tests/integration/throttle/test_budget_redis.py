@@ -81,48 +81,48 @@ async def test_server_clock_is_the_default(redis_url: str) -> None:
 
 
 async def test_lost_script_is_loaded_again(redis_url: str) -> None:
-    async with redis_backend(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as backend, connect(redis_url) as client:
         for round_ in range(3):
             await client.script_flush()
-            assert set(await world.together(f"one {round_}", asks([1]))) == {YES}
+            assert set(await backend.together(f"one {round_}", asks([1]))) == {YES}
             await client.script_flush()
             # Several scripts in one pipeline, none of which is known.
-            assert set(await world.together(f"many {round_}", asks(TOWN[2:]))) == {YES}
-            world.time.at += 86_400
+            assert set(await backend.together(f"many {round_}", asks(TOWN[2:]))) == {YES}
+            backend.time.at += 86_400
 
 
 async def test_emptied_redis_admits_again(redis_url: str) -> None:
-    async with redis_backend(redis_url) as world, connect(redis_url) as client:
-        await world.together("flood", asks(TOWN))
+    async with redis_backend(redis_url) as backend, connect(redis_url) as client:
+        await backend.together("flood", asks(TOWN))
         await client.flushall()
-        assert set(await world.together("fire", asks(TOWN))) == {YES}
-        assert await world.together("frost", asks(TOWN)) == [hour(600)] * len(TOWN)
+        assert set(await backend.together("fire", asks(TOWN))) == {YES}
+        assert await backend.together("frost", asks(TOWN)) == [hour(600)] * len(TOWN)
 
 
 async def test_lost_reply_charges_once(redis_url: str) -> None:
-    async with losing_replies(redis_url, count=1) as (url, lost), redis_backend(url) as world:
-        world.limits = LIMITS
-        assert await world.together("flood", asks([1, 2, 3])) == [YES] * 3
+    async with losing_replies(redis_url, count=1) as (url, lost), redis_backend(url) as backend:
+        backend.limits = LIMITS
+        assert await backend.together("flood", asks([1, 2, 3])) == [YES] * 3
         assert lost == [1]
-        await assert_charged_once(world, [1, 2, 3])
+        await assert_charged_once(backend, [1, 2, 3])
 
 
 async def test_reply_lost_for_good_is_found_by_asking_again(redis_url: str) -> None:
-    async with losing_replies(redis_url, count=2) as (url, lost), redis_backend(url) as world:
+    async with losing_replies(redis_url, count=2) as (url, lost), redis_backend(url) as backend:
         with pytest.raises(Unavailable):
-            await world.together("flood", asks([1, 2, 3]))
+            await backend.together("flood", asks([1, 2, 3]))
         assert lost == [1, 2]
-        assert await world.together("flood", asks([3, 2, 1])) == [YES] * 3
-        await assert_charged_once(world, [1, 2, 3])
+        assert await backend.together("flood", asks([3, 2, 1])) == [YES] * 3
+        await assert_charged_once(backend, [1, 2, 3])
 
 
-async def assert_charged_once(world: Backend, citizens: list[int]) -> None:
+async def assert_charged_once(backend: Backend, citizens: list[int]) -> None:
     """Moderate has 6 a day; exactly 5 of them are left."""
     for n in range(5):
-        world.time.at += 600
-        assert set(await world.together(f"left {n}", asks(citizens))) == {YES}
-    world.time.at += 600
-    assert {a.admitted for a in await world.together("over", asks(citizens))} == {False}
+        backend.time.at += 600
+        assert set(await backend.together(f"left {n}", asks(citizens))) == {YES}
+    backend.time.at += 600
+    assert {a.admitted for a in await backend.together("over", asks(citizens))} == {False}
 
 
 async def test_killed_redis_is_unavailable(own_server: Server) -> None:
@@ -187,20 +187,20 @@ async def test_invalid_reply_is_unavailable(wrong: object) -> None:
 
 
 async def test_foreign_key_is_unavailable(redis_url: str) -> None:
-    async with redis_backend(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as backend, connect(redis_url) as client:
         await client.rpush("alerting:{budget-0}:0", "?")
         with pytest.raises(Unavailable):
-            await world.together("flood", asks([1]))
+            await backend.together("flood", asks([1]))
 
 
 async def test_full_redis_is_unavailable_and_charges_nobody(own_server: Server) -> None:
-    async with redis_backend(own_server.url) as world, connect(own_server.url) as client:
+    async with redis_backend(own_server.url) as backend, connect(own_server.url) as client:
         await client.config_set("maxmemory", 1)
         with pytest.raises(Unavailable):
-            await world.together("flood", asks([1]))
+            await backend.together("flood", asks([1]))
         await client.config_set("maxmemory", 0)
         assert await client.dbsize() == 0
-        assert await world.together("flood", asks([1])) == [YES]
+        assert await backend.together("flood", asks([1])) == [YES]
 
 
 @given(
@@ -226,25 +226,25 @@ def test_keys_of_one_call_share_a_cluster_slot(
 
 
 async def test_few_citizens_take_little_memory(redis_url: str) -> None:
-    async with redis_backend(redis_url) as world, connect(redis_url) as client:
-        await world.together("flood", asks([5]))
+    async with redis_backend(redis_url) as backend, connect(redis_url) as client:
+        await backend.together("flood", asks([5]))
         assert [await client.strlen(key) for key in await budget_keys(client)] == [6 * 16]
 
 
 async def test_many_citizens_take_only_their_records(redis_url: str) -> None:
     """A string that grows bit by bit would end up with twice the room it needs."""
-    async with redis_backend(redis_url) as world, connect(redis_url) as client:
+    async with redis_backend(redis_url) as backend, connect(redis_url) as client:
         for first in range(0, 1_000, 50):
-            await world.together(f"flood {first}", asks(range(first, first + 50)))
+            await backend.together(f"flood {first}", asks(range(first, first + 50)))
         (key,) = await budget_keys(client)
         assert await client.strlen(key) == 16_000
         assert await client.memory_usage(key) < 17_000
-        assert await world.together("fire", asks(range(1_000))) == [hour(600)] * 1_000
+        assert await backend.together("fire", asks(range(1_000))) == [hour(600)] * 1_000
 
 
 async def test_expired_records_leave_redis(redis_url: str) -> None:
-    async with redis_backend(redis_url) as world, connect(redis_url) as client:
-        await world.together("flood", asks(TOWN))
+    async with redis_backend(redis_url) as backend, connect(redis_url) as client:
+        await backend.together("flood", asks(TOWN))
         records = await budget_keys(client)
         verdicts = [k async for k in client.scan_iter("alerting:*") if k not in records]
         assert len(records) == len(verdicts) > 10
@@ -255,11 +255,11 @@ async def test_expired_records_leave_redis(redis_url: str) -> None:
 
 
 async def test_reused_records_are_kept(redis_url: str) -> None:
-    async with redis_backend(redis_url) as world, connect(redis_url) as client:
-        await world.together("flood", [Ask(1, EXTREME)])
+    async with redis_backend(redis_url) as backend, connect(redis_url) as client:
+        await backend.together("flood", [Ask(1, EXTREME)])
         (key,) = await budget_keys(client)
         await client.expire(key, 100)
-        await world.together("fire", [Ask(1, EXTREME)])
+        await backend.together("fire", [Ask(1, EXTREME)])
         assert await client.ttl(key) > 86_000
 
 

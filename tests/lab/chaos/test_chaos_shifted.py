@@ -34,28 +34,28 @@ def test_shifted_clocks_follow_the_file(tmp_path: Path) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
 
-        def told() -> tuple[float, float, str]:
+        def reported() -> tuple[float, float, str]:
             process.stdin.write("now\n")
             process.stdin.flush()
             ours, theirs, word = process.stdout.readline().split()
             right = datetime.now(UTC).timestamp()
             return float(ours) - right, float(theirs) - right, word
 
-        ours, theirs, word = told()
+        ours, theirs, word = reported()
         assert (abs(ours) < 1, abs(theirs) < 1, word) == (True, True, "a-word")
         by.write_text("3600")
-        stepped(told, 3600)
+        stepped(reported, 3600)
         by.write_text("-120")
-        stepped(told, -120)
+        stepped(reported, -120)
         process.stdin.close()
         assert process.wait(60) == 0
 
 
-def stepped(told, by_s: float) -> None:
+def stepped(reported, by_s: float) -> None:
     """Both clocks are put forward by so much within a second."""
     end = time.monotonic() + 60
     while True:
-        ours, theirs, _ = told()
+        ours, theirs, _ = reported()
         if abs(ours - by_s) < 2 and abs(theirs - by_s) < 2:
             return
         assert time.monotonic() < end, (ours, theirs)

@@ -24,11 +24,11 @@ from alerting.settings import Settings
 
 
 @asynccontextmanager
-async def _channels(where, public_url):
+async def _channels(carriers, public_url):
     sandbox = Sandbox(
-        where.smtp_host,
-        int(where.http_url.rpartition(":")[2]),
-        where.smtp_port,
+        carriers.smtp_host,
+        int(carriers.http_url.rpartition(":")[2]),
+        carriers.smtp_port,
         SANDBOX_ACCOUNT,
         SANDBOX_TOKEN,
     )
@@ -46,11 +46,11 @@ async def _channels(where, public_url):
         await channel.close()
 
 
-def _outgoing(channel, delivery_id, where):
+def _outgoing(channel, delivery_id, carriers):
     keys = {}
     endpoint = {"sms": "+999000000042", "email": "c42@example.org"}.get(channel)
     if endpoint is None:
-        endpoint, keys = subscription(where.http_url, PUSH_SEED, "c42")
+        endpoint, keys = subscription(carriers.http_url, PUSH_SEED, "c42")
     return Outgoing(
         delivery_id=delivery_id,
         endpoint=endpoint,
@@ -64,9 +64,9 @@ def _outgoing(channel, delivery_id, where):
 
 
 @pytest.mark.parametrize("name", ["sms", "email", "push"])
-async def test_carriers_read_what_adapters_send(where, var, http, name):
-    async with _channels(where, "http://127.0.0.1:9") as channels:
-        outcome = await channels[name].send(_outgoing(name, 815, where))
+async def test_carriers_read_what_adapters_send(carriers, var, http, name):
+    async with _channels(carriers, "http://127.0.0.1:9") as channels:
+        outcome = await channels[name].send(_outgoing(name, 815, carriers))
     assert outcome.accepted, outcome
     (line,) = read_log(var, name)
     assert line["ref"] == 815
@@ -95,13 +95,13 @@ async def test_carriers_read_what_adapters_send(where, var, http, name):
         ("push", {"ambiguous_rate": 1}, "ambiguous"),
     ],
 )
-async def test_each_fault_is_classified(where, var, http, name, faults, error):
+async def test_each_fault_is_classified(carriers, var, http, name, faults, error):
     async with http.post("/sandbox/faults", json={name: faults}) as answer:
         assert answer.status == 200
-    async with _channels(where, "http://127.0.0.1:9") as channels:
+    async with _channels(carriers, "http://127.0.0.1:9") as channels:
         if error == "throttled":
-            assert (await channels[name].send(_outgoing(name, 1, where))).accepted
-        outcome = await channels[name].send(_outgoing(name, 2, where))
+            assert (await channels[name].send(_outgoing(name, 1, carriers))).accepted
+        outcome = await channels[name].send(_outgoing(name, 2, carriers))
     assert outcome.error is not None
     assert outcome.error.code == error
     # Only an answer that was lost leaves a message behind.
@@ -109,20 +109,20 @@ async def test_each_fault_is_classified(where, var, http, name, faults, error):
     assert (2 in logged) == (error == "ambiguous")
 
 
-async def test_callbacks_carry_the_delivery_id(where, receiver):
+async def test_callbacks_carry_the_delivery_id(carriers, receiver):
     base = receiver.url.removesuffix("/status")
     receiver.url = f"{base}/webhooks/twilio/status"
-    async with _channels(where, base) as channels:
-        assert (await channels["sms"].send(_outgoing("sms", 77, where))).accepted
+    async with _channels(carriers, base) as channels:
+        assert (await channels["sms"].send(_outgoing("sms", 77, carriers))).accepted
     await until(lambda: len(receiver.seen) == 2)
     assert receiver.statuses == ["sent", "delivered"]
     assert all(url.endswith("?delivery=77") for url, *_ in receiver.seen)
 
 
-async def test_lost_answer_is_found_by_look_up(where, http, receiver):
-    async with _channels(where, receiver.url.removesuffix("/status")) as channels:
+async def test_lost_answer_is_found_by_look_up(carriers, http, receiver):
+    async with _channels(carriers, receiver.url.removesuffix("/status")) as channels:
         sms = channels["sms"]
-        message = _outgoing("sms", 7, where)
+        message = _outgoing("sms", 7, carriers)
         since = datetime.now(UTC)
         assert await sms.look_up(message, since=since) is None
         faults = {"sms": {"ambiguous_rate": 1, "callback_delay_ms": 600_000}}

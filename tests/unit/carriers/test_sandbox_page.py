@@ -34,7 +34,7 @@ async def test_empty_page_says_what_to_do(http):
     assert '<article class="phone"' not in page
 
 
-async def test_page_shows_each_channel_on_one_phone(http, pusher, where):
+async def test_page_shows_each_channel_on_one_phone(http, pusher, carriers):
     await _sms(http, To="+999000000007")
     await pusher.push("c7", {"title": "Flood in the valley", "body": "Leave now"})
     page = await _page(http)

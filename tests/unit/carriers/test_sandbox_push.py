@@ -11,7 +11,7 @@ from carrier_client import Pusher, b64url, unb64url
 from alerting.embedded.carriers import PUSH_SEED, read_log, subscription
 
 
-async def test_push_is_decrypted_and_logged(pusher, var, where):
+async def test_push_is_decrypted_and_logged(pusher, var, carriers):
     answer = await pusher.push(
         "c7",
         {
@@ -25,7 +25,7 @@ async def test_push_is_decrypted_and_logged(pusher, var, where):
         Urgency="high",
     )
     assert answer.status == 201
-    assert answer.headers["Location"].startswith(f"{where.http_url}/push/messages/")
+    assert answer.headers["Location"].startswith(f"{carriers.http_url}/push/messages/")
     (line,) = read_log(var, "push")
     assert (line["to"], line["ref"]) == ("c7", 99)
     assert (line["title"], line["body"], line["lang"]) == ("Überschwemmung", "Höher gehen", "de")

@@ -46,12 +46,12 @@ def test_ends_are_final_and_settled() -> None:
 @given(st.lists(st.sampled_from(list(S)), max_size=12))
 def test_notified_state_never_becomes_unsent(steps: list[DeliveryState]) -> None:
     """Whoever may have been told never counts as unsent again."""
-    at, told = S.PLANNED, False
+    at, notified = S.PLANNED, False
     for step in steps:
         if step in TRANSITIONS[at]:
             at = step
-        told = told or at in NOTIFIED
-        if told:
+        notified = notified or at in NOTIFIED
+        if notified:
             assert at in NOTIFIED | {S.FAILED}
 
 

@@ -98,10 +98,10 @@ def test_update_that_grows_reaches_new_area(folder: Folder) -> None:
     grown = an_alert("grown", at_s=600, to=(FIRST,), areas=both, headline="Flood")
     cancel = an_alert("cancel", at_s=1200, to=(grown,), kind=MsgType.CANCEL, areas=both)
     folder.play(FIRST, grown, cancel)
-    told = {(x["identifier"], x["citizen"]): x["decision"] for x in folder.lines}
-    assert told["grown", "district=D2"] == "SEND"
-    assert told["grown", "district=D1"] != "SEND"
-    assert told["cancel", "district=D1"] == told["cancel", "district=D2"] == "SEND"
+    decisions = {(x["identifier"], x["citizen"]): x["decision"] for x in folder.lines}
+    assert decisions["grown", "district=D2"] == "SEND"
+    assert decisions["grown", "district=D1"] != "SEND"
+    assert decisions["cancel", "district=D1"] == decisions["cancel", "district=D2"] == "SEND"
 
 
 def test_only_public_alerts_are_played(folder: Folder) -> None:

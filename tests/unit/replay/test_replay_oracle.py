@@ -46,7 +46,7 @@ class Day:
             lambda _citizen: self.channels,
         )
 
-    def told(
+    def deliver(
         self,
         alert: Alert,
         action: Action,
@@ -95,7 +95,7 @@ def _missed(steps: Sequence[Step], *channels: str) -> list[str]:
     """What of the steps is missed."""
     day = Day(*channels)
     for alert, action in steps:
-        day.told(alert, action)
+        day.deliver(alert, action)
     return [change for change, _ in day.missed]
 
 
@@ -113,8 +113,8 @@ def test_oracle_separates_two_earthquakes() -> None:
         "great", at_s=7200, severity=Severity.EXTREME, event="Earthquake M7.4", sender="b@x"
     )
     day = Day()
-    day.told(small, SEND)
-    day.told(great, DROP, reason=Reason.COVERED)
+    day.deliver(small, SEND)
+    day.deliver(great, DROP, reason=Reason.COVERED)
     assert day.missed == [("begin", "covered")]
     assert _missed([(small, SEND), (great, SEND)]) == []
     # Replaced on the phone two hours later, nobody looks at it.
@@ -126,8 +126,8 @@ def test_oracle_demands_reversed_headline() -> None:
     other = "Avalanche: LEAVE THE VALLEY FLOOR now"
     leave = an_alert("leave", at_s=600, to=(go,), lasts_s=5 * 3600, headline=other)
     day = Day("sms")
-    day.told(go, SEND)
-    day.told(leave, SILENT)
+    day.deliver(go, SEND)
+    day.deliver(leave, SILENT)
     assert day.missed == [("text", "text-only")]
     assert _missed([(go, SEND), (leave, SILENT)], "push") == ["text"]
     assert _missed([(go, SEND), (leave, SEND)], "sms") == []
@@ -154,8 +154,8 @@ def test_oracle_demands_extension_before_the_old_end() -> None:
         (Outcome.DROPPED, 5 * 3600, ({"extension": 1}, {})),
     ):
         day = Day("sms")
-        day.told(FIRST, SEND)
-        day.later(day.told(longer, DEFER), outcome, at_s)
+        day.deliver(FIRST, SEND)
+        day.later(day.deliver(longer, DEFER), outcome, at_s)
         missed, late = ({f.change: n for f, n in c.items()} for c in _faults(day))
         assert (missed, late) == expected
     assert _missed([(FIRST, SEND), (longer, SILENT)], "push") == []
@@ -176,9 +176,9 @@ def test_oracle_accepts_one_message_for_many_extensions() -> None:
 def test_oracle_ignores_repeated_reading() -> None:
     longer = an_alert("longer", at_s=600, to=(MODERATE,), severity=Severity.MODERATE)
     day = Day("sms")
-    day.told(MODERATE, SEND)
-    waits = day.told(longer, Action.DIGEST)
-    day.told(replace(longer), DROP, reason=Reason.IDENTICAL)
+    day.deliver(MODERATE, SEND)
+    waits = day.deliver(longer, Action.DIGEST)
+    day.deliver(replace(longer), DROP, reason=Reason.IDENTICAL)
     day.later(waits, Outcome.DIGESTED, 3600)
     assert day.missed == []
 
@@ -207,8 +207,8 @@ def test_oracle_demands_higher_certainty() -> None:
     possible = an_alert("first", certainty=Certainty.POSSIBLE)
     seen = an_alert("first", at_s=60, to=(possible,), lasts_s=6 * 3600 - 60)
     day = Day("sms")
-    day.told(possible, SEND)
-    day.told(seen, DROP, reason=Reason.IDENTICAL)
+    day.deliver(possible, SEND)
+    day.deliver(seen, DROP, reason=Reason.IDENTICAL)
     assert day.missed == [("certainty", "identical")]
     likely = an_alert("first", at_s=60, to=(FIRST,), certainty=Certainty.LIKELY)
     assert _missed([(FIRST, SEND), (likely, DROP)], "push") == ["extension"]
@@ -216,7 +216,7 @@ def test_oracle_demands_higher_certainty() -> None:
 
 def test_oracle_finds_first_alert_lost_in_quiet_hours() -> None:
     day = Day("sms")
-    delivery = day.told(MODERATE, Action.DIGEST, reason=Reason.QUIET_HOURS)
+    delivery = day.deliver(MODERATE, Action.DIGEST, reason=Reason.QUIET_HOURS)
     day.later(delivery, Outcome.EXPIRED, 6 * 3600, Reason.QUIET_HOURS)
     found = day.findings
     assert [(f.change, f.reason) for f in found.missed] == [("begin", "quiet-hours, expired")]
@@ -271,8 +271,8 @@ def test_oracle_finds_dropped_change(change: dict[str, Any], name: str, loud: bo
 def test_oracle_ignores_unchanged_text(same: dict[str, Any]) -> None:
     update = an_alert("first", at_s=600, to=(FIRST,), lasts_s=6 * 3600 - 600, **same)
     day = Day()
-    day.told(FIRST, SEND)
-    day.told(update, SEND)
+    day.deliver(FIRST, SEND)
+    day.deliver(update, SEND)
     found = day.findings
     assert found.changes.total() == 1
     assert (found.unchanged, found.needless, found.needless_share) == (1, 1, 1.0)
@@ -291,8 +291,8 @@ def test_oracle_demands_entered_area() -> None:
     grown = an_alert("first", at_s=600, to=(FIRST,), lasts_s=6 * 3600 - 600)
     for spots, expected in ((1, []), (3, [("area entered", "text-only")])):
         day = Day()
-        day.told(FIRST, SEND, spots=1)
-        day.told(grown, DROP, spots=spots)
+        day.deliver(FIRST, SEND, spots=1)
+        day.deliver(grown, DROP, spots=spots)
         assert day.missed == expected
 
 
@@ -306,7 +306,7 @@ def test_oracle_finds_dropped_end() -> None:
     ):
         day = Day(inside={0})
         for alert, action in ((FIRST, SEND), (end, DROP)):
-            day.told(alert, action)
+            day.deliver(alert, action)
         assert [c for c, _ in day.missed] == ["end"]
         # Nobody was told of the danger: it is that which is missed, not its end.
         assert _missed([(FIRST, DROP), (end, DROP)]) == ["begin"]
@@ -316,7 +316,7 @@ def test_oracle_finds_dropped_end() -> None:
 
 def test_oracle_finds_unplanned_end() -> None:
     day = Day()
-    day.told(FIRST, SEND)
+    day.deliver(FIRST, SEND)
     day.oracle.played(its_end("end", at_s=600, to=(FIRST,)))
     assert day.missed == [("end", "not planned")]
 
@@ -330,11 +330,11 @@ def test_oracle_demands_late_end_only_for_a_while() -> None:
 
 def test_oracle_finds_wrong_end() -> None:
     day = Day(inside={1})
-    day.told(FIRST, SEND)
-    day.told(FIRST, SEND, citizen=1)
+    day.deliver(FIRST, SEND)
+    day.deliver(FIRST, SEND, citizen=1)
     end = its_end("end", at_s=600, to=(FIRST,))
-    day.told(end, SEND)
-    day.told(end, SEND, citizen=1)
+    day.deliver(end, SEND)
+    day.deliver(end, SEND, citizen=1)
     assert day.findings.wrong_ends == 1
 
 
@@ -371,8 +371,8 @@ def test_oracle_identifies_danger_by_incident_truth_or_name() -> None:
     assert _missed([(flood, SEND), (replace(other, incidents=("flood-1",)), DROP)]) == []
     for mine, theirs, expected in (("1", "1", []), ("1", "2", [("begin", "text-only")])):
         day = Day()
-        day.told(FIRST, SEND, incident=mine)
-        day.told(other, DROP, incident=theirs)
+        day.deliver(FIRST, SEND, incident=mine)
+        day.deliver(other, DROP, incident=theirs)
         assert day.missed == expected
     rolling = an_alert("first", at_s=600, headline="The gauge is at 4 m", lasts_s=5 * 3600)
     assert _missed([(FIRST, SEND), (rolling, DROP)]) == ["text"]
@@ -383,8 +383,8 @@ def test_oracle_counts_other_agency_for_news_only() -> None:
         lasts_s = more.pop("lasts_s", 5 * 3600)
         copy = an_alert("copy", at_s=60, sender="b@x", lasts_s=lasts_s, **more)
         day = Day()
-        day.told(FIRST, SEND, incident="1")
-        day.told(copy, DROP, incident="1")
+        day.deliver(FIRST, SEND, incident="1")
+        day.deliver(copy, DROP, incident="1")
         return [c for c, _ in day.missed]
 
     assert missed() == []
@@ -417,7 +417,7 @@ def test_oracle_lets_end_wait_for_another_agency() -> None:
         other = an_alert("copy", at_s=60, sender="b@x", lasts_s=5 * 3600, **weaker)
         its_other = its_end("other end", at_s=900, to=(other,), sender="b@x")
         for alert, action in ((FIRST, SEND), (other, DROP), (end, DROP), (its_other, last)):
-            day.told(alert, action, incident="1")
+            day.deliver(alert, action, incident="1")
         return [c for c, _ in day.missed]
 
     assert missed(SEND) == []
@@ -433,7 +433,7 @@ def test_oracle_lets_end_wait_for_another_agency() -> None:
 def test_oracle_counts_severe_changes_late_after_a_minute() -> None:
     for alert, at_s, late in ((FIRST, 30, 0), (FIRST, 600, 1), (MODERATE, 5 * 3600, 0)):
         day = Day()
-        day.later(day.told(alert, DEFER), Outcome.SENT, at_s)
+        day.later(day.deliver(alert, DEFER), Outcome.SENT, at_s)
         found = day.findings
         assert (found.missed.total(), found.late.total()) == (0, late)
 
@@ -449,14 +449,14 @@ def test_oracle_judges_waiting_by_its_outcome() -> None:
         (Outcome.SUPERSEDED, 3600, ["quiet-hours, superseded"]),
     ):
         day = Day()
-        waits = day.told(MODERATE, DEFER, reason=Reason.GROUPED)
+        waits = day.deliver(MODERATE, DEFER, reason=Reason.GROUPED)
         day.later(waits, outcome, at_s, Reason.QUIET_HOURS)
         assert [reason for _, reason in day.missed] == expected, (outcome, at_s)
 
 
 def test_oracle_finds_endless_waiting() -> None:
     day = Day()
-    day.told(MODERATE, DEFER)
+    day.deliver(MODERATE, DEFER)
     assert day.missed == [("begin", "never settled")]
 
 
@@ -464,8 +464,8 @@ def test_oracle_accepts_newer_version_instead() -> None:
     lesser = an_alert("lesser", at_s=600, to=(MODERATE,), severity=Severity.MINOR)
     for outcome, expected in ((Outcome.DIGESTED, 0), (Outcome.EXPIRED, 2)):
         day = Day()
-        first = day.told(MODERATE, Action.DIGEST)
-        second = day.told(lesser, Action.DIGEST)
+        first = day.deliver(MODERATE, Action.DIGEST)
+        second = day.deliver(lesser, Action.DIGEST)
         day.later(first, Outcome.SUPERSEDED, 600)
         day.later(second, outcome, 3600)
         assert day.findings.missed.total() == expected
@@ -474,9 +474,9 @@ def test_oracle_accepts_newer_version_instead() -> None:
 def test_oracle_finds_danger_that_passed_while_waiting() -> None:
     for action, expected in ((DROP, 1), (SILENT, 0)):
         day = Day(inside={0})
-        first = day.told(MODERATE, Action.DIGEST)
+        first = day.deliver(MODERATE, Action.DIGEST)
         day.later(first, Outcome.SUPERSEDED, 600)
-        day.told(its_end("end", at_s=600, to=(MODERATE,)), action)
+        day.deliver(its_end("end", at_s=600, to=(MODERATE,)), action)
         assert day.findings.missed.total() == expected
 
 
@@ -489,13 +489,13 @@ def test_oracle_accepts_any_waking_channel_but_email() -> None:
     ):
         day = Day(*channels)
         for channel, action in by.items():
-            day.told(FIRST, action, channel=channel)
+            day.deliver(FIRST, action, channel=channel)
         assert day.findings.missed.total() == expected, channels
 
 
 def test_oracle_groups_faults_by_severity_and_channel() -> None:
     day = Day("sms", "email")
-    day.told(EXTREME, DROP, reason=Reason.COVERED)
+    day.deliver(EXTREME, DROP, reason=Reason.COVERED)
     (fault,) = day.findings.missed
     assert fault == (Severity.EXTREME, "sms+email", "begin", "covered")
     (row,) = day.findings.to_json(["anna"])["missed"]
@@ -506,7 +506,7 @@ def test_oracle_groups_faults_by_severity_and_channel() -> None:
 def test_oracle_ignores_messages_expired_when_sent() -> None:
     gone = an_alert("gone", lasts_s=0, severity=Severity.EXTREME)
     day = Day()
-    day.told(gone, DROP)
+    day.deliver(gone, DROP)
     assert (day.findings.changes.total(), day.findings.unchanged) == (0, 0)
 
 
@@ -514,7 +514,7 @@ def test_oracle_counts_quiet_hour_violations_below_severe() -> None:
     def violations(*steps: Step, channel: str = "push") -> int:
         day = Day(channel, quiet=(0.0, 3600.0), inside={0})
         for alert, action in steps:
-            day.told(alert, action)
+            day.deliver(alert, action)
         return day.findings.quiet_hour_violations
 
     assert violations((MODERATE, SEND)) == 1
@@ -525,7 +525,7 @@ def test_oracle_counts_quiet_hour_violations_below_severe() -> None:
     assert violations((FIRST, SEND), (its_end("e", at_s=60, to=(FIRST,)), SEND)) == 0
     assert violations((MODERATE, SILENT), (its_end("e", at_s=60, to=(MODERATE,)), SEND)) == 1
     day = Day(quiet=(0.0, 3600.0))
-    day.later(day.told(MODERATE, DEFER), Outcome.SENT, 1800)
+    day.later(day.deliver(MODERATE, DEFER), Outcome.SENT, 1800)
     day.oracle.digest_sent(0, Severity.MODERATE, _at(1800))
     day.oracle.digest_sent(0, Severity.MODERATE, _at(5400))
     assert day.findings.quiet_hour_violations == 2
@@ -533,8 +533,8 @@ def test_oracle_counts_quiet_hour_violations_below_severe() -> None:
 
 def test_oracle_keeps_citizens_apart() -> None:
     day = Day()
-    day.told(FIRST, SEND, citizen=0)
-    day.told(FIRST, DROP, citizen=1)
+    day.deliver(FIRST, SEND, citizen=0)
+    day.deliver(FIRST, DROP, citizen=1)
     found = day.findings
     assert (found.changes.total(), found.missed.total()) == (2, 1)
     assert list(found.examples.values()) == [[("first", 1)]]
@@ -547,5 +547,5 @@ def test_oracle_merges_threads() -> None:
     again = its_end("again", at_s=240, to=(other,))
     day = Day(inside={0})
     for alert, action in ((FIRST, SEND), (other, SEND), (both, DROP), (end, SEND), (again, DROP)):
-        day.told(alert, action)
+        day.deliver(alert, action)
     assert day.missed == []
