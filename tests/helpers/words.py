@@ -24,6 +24,8 @@ _SKIPPED = (
     "CHANGELOG.md",
     "alerting/store/migrations/*",
 )
+#: Characters of a test's name.
+_LONGEST_TEST = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def findings(
         if kind == tokenize.NAME:
             if part in identifiers:
                 yield line, part, "this name was replaced"
+            elif part.startswith("test_") and len(part) > _LONGEST_TEST:
+                yield line, part, f"name unit and case in at most {_LONGEST_TEST} characters"
             continue
         for rule in here:
             prose = part

@@ -37,6 +37,12 @@ def test_findings_in_markdown_outside_of_code() -> None:
     assert list(findings("docs/a.md", text, rules, _NAMES)) == [(5, "graver", "")]
 
 
+def test_findings_of_long_test_names() -> None:
+    long = "test_planner_" + "x" * 60
+    assert _found("tests/a.py", f"def {long}(): ...\n") == [(1, long)]
+    assert _found("tests/a.py", f"def {long[:72]}(): ...\n") == []
+
+
 def test_main_finds_no_unwanted_word(capsys) -> None:  # type: ignore[no-untyped-def]
     rules, _ = load()
     assert rules

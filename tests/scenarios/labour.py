@@ -13,7 +13,7 @@ _DUE = "select count(*) from outbox where state in ('ready','leased') and not_be
 
 
 async def work(harness: DispatchHarness, *, alone: bool = True) -> None:
-    """One worker's round, and one of house-keeping.
+    """One worker's round, and one of maintenance.
 
     alone: no other worker lives, so that what a dead one held is free.
     """

@@ -117,7 +117,7 @@ RIGHTS: dict[str, tuple[Act, ...]] = {
         Say(0, "Flood", areas="AB", ahead_s=40), Idle(), Step(20),
         Say(1, "Flood", UPDATE, areas="AB", refs=TO_FIRST, severity=Severity.EXTREME, do=1), Idle(),
     ),
-    "a host with a wrong clock keeps house": (
+    "a host with a wrong clock runs maintenance": (
         Say(0, "Flood", areas="AB", severity=Severity.EXTREME, hours=0.5), Keep(3600), Idle(),
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The world of the plays: carries out acts on the real system and keeps what came of them."""
+"""The harness of the plays: carries out acts on the real system and keeps what came of them."""
 
 from __future__ import annotations
 

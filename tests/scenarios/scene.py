@@ -194,7 +194,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Work:
-    """A new worker takes up all there is, once, and the house is kept.
+    """A new worker takes up all there is, once, and maintenance runs.
 
     script: (channel, what the carrier does with the next public messages), as `carrier.TAKES` has
     them. meanwhile: what happens while a worker sleeps in the middle of a call.
@@ -219,7 +219,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Keep:
-    """A host whose clock is ahead keeps house."""
+    """A host whose clock is ahead runs maintenance."""
 
     ahead_s: int
 

@@ -94,7 +94,7 @@ def _rows() -> list[Any]:
 
 @dataclass
 class System:
-    """One town on one event loop; every play begins with it emptied."""
+    """One harness on one event loop; every play begins with its database emptied."""
 
     loop: asyncio.AbstractEventLoop
     harness: DispatchHarness

@@ -130,7 +130,7 @@ async def slow_down(config: Settings) -> None:
 
 
 async def begin(config: Settings) -> tuple[Alert, set[Told], UUID, str]:
-    """A town, and an alert on its way to it by every channel."""
+    """A directory of citizens, and an alert on its way to it by every channel."""
     async with Runtime.open(config) as runtime:
         alert = replace(sent_now(read(EXAMPLE).alerts[0], runtime.clock.now()), identifier="r-1")
         harness = await _town(runtime, alert, config, 3000, 5)

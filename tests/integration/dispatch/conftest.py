@@ -1,4 +1,4 @@
-"""The town that dispatch is tested in."""
+"""A small directory of citizens, and dispatch over it."""
 
 from __future__ import annotations
 

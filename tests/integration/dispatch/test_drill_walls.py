@@ -320,7 +320,7 @@ async def test_escalation_to_outsider_stops_only_that_drill(
     members: dict[str, set[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The house does the work of all alerts in one transaction."""
+    """Maintenance does the work of all alerts in one transaction."""
     alert_id, both = await failed_by_sms(harness, drill)
     real = await harness.submit(alert_xml.replace(b"flood-0001", b"flood-0002"))
     outsider = min(both)

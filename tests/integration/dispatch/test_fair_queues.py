@@ -25,7 +25,7 @@ SMS = (Lane.SEVERE, "sms", math.inf)
 
 
 def one_of(data: bytes, name: str, severity: Severity = Severity.SEVERE) -> bytes:
-    """An alert of its own event for the whole town."""
+    """An alert of its own event for all citizens."""
     alert = read(data).alerts[0]
     infos = tuple(
         replace(i, severity=severity, event=name, headline=name, categories=(Category.SAFETY,))

@@ -48,7 +48,7 @@ FIRST = {
 
 @pytest.fixture
 async def recorded(harness: DispatchHarness) -> AsyncIterator[DispatchHarness]:
-    """A town whose every move is judged when the test is over."""
+    """A harness whose every move is judged when the test is over."""
     await record_moves(harness.db)
     yield harness
     for kind, table in TABLES.items():
@@ -67,7 +67,7 @@ def answers(error: ErrorClass | None, harness: DispatchHarness) -> None:
 
 
 async def works(harness: DispatchHarness, *, after_s: float = 0) -> None:
-    """Time passes, leases run out, and a new worker and the house do all that is due."""
+    """Time passes, leases run out, and a new worker and maintenance do all that is due."""
     harness.clock.advance(after_s)
     async with harness.db.begin() as c:
         past = func.now() - text("interval '1 second'")

@@ -67,7 +67,7 @@ _FILL = f"""
     analyze"""  # noqa: S608 - a number of ours
 
 
-#: How a town makes everything due.
+#: What makes everything due.
 _OUR_OWN = "UPDATE outbox SET not_before=(now() - %(now_1)s)"
 
 

@@ -24,7 +24,7 @@ EVERY = tuple(Lane)
 
 
 def alert_of(data: bytes, severity: Severity, event: str) -> bytes:
-    """An alert of its own event for the whole town."""
+    """An alert of its own event for all citizens."""
     alert = read(data).alerts[0]
     infos = tuple(
         replace(i, severity=severity, event=event, headline=event, categories=(Category.SAFETY,))

@@ -59,7 +59,7 @@ class Remembers(Recorder):
 async def restore(
     harness: DispatchHarness, databases: Databases, database_url: str
 ) -> AsyncIterator[Restore]:
-    """Takes a backup of the town now; awaiting it twice gives the same town anew."""
+    """Takes a backup of the database now; awaiting it twice restores the same one anew."""
     opened: list[DispatchHarness] = []
     name = database_url.partition("?")[0].rpartition("/")[2]
     copies: list[str] = []

@@ -53,7 +53,7 @@ class PatientBudget(RedisBudget):
 
 @dataclass
 class Failing:
-    """A Redis of our own, and a town whose budgets it holds."""
+    """A Redis of our own, and a harness whose budgets it holds."""
 
     server: embedded.Redis
     client: Client

@@ -133,7 +133,7 @@ async def test_corrected_headline_interrupts_everybody(
 
 async def test_deferred_alert_counts_as_settled(harness: DispatchHarness, flood: Alert) -> None:
     """`submit --wait` waited for hours after a prepared alert had been submitted twice."""
-    # What is due is compared with PostgreSQL's clock, which is not the town's.
+    # What is due is compared with PostgreSQL's clock, which is not the harness's.
     harness.begin_at(datetime.now(UTC).replace(microsecond=0))
     first = at(flood, harness)
     await play(harness, first)
@@ -315,7 +315,7 @@ async def test_without_budgets_severe_goes_and_minor_waits(
     harness: DispatchHarness, flood: Alert, severity: Severity, now: bool, later: bool
 ) -> None:
     harness.budget = GoneBudget()
-    # How long it waits is counted by the database's clock, which is not the town's.
+    # How long it waits is counted by the database's clock, which is not the harness's.
     harness.clock.at = datetime.now(UTC)
     await _policy(harness, '[quiet]\nfrom = "03:00"\nto = "03:00"\n')
     first = at(flood, harness, severity=severity)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 import pytest
-from rate_worlds import EXTREME, ROUTINE, SEVERE, now_s, simulate
+from rate_simulation import EXTREME, ROUTINE, SEVERE, now_s, simulate
 
 from alerting.domain.lane import Lane
 from alerting.errors import Unavailable

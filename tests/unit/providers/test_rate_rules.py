@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from rate_worlds import DRILL, EXTREME, ROUTINE, SEVERE
+from rate_simulation import DRILL, EXTREME, ROUTINE, SEVERE
 
 from alerting.domain.lane import Lane
 from alerting.providers.rate.contract import (

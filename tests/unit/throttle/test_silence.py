@@ -257,7 +257,7 @@ NEAR = Area("Near", polygons=(box(50.5, 8.5, 52, 10),))
 BESIDE = Area("Beside", polygons=(box(50, 9, 51, 10),))
 FAR = Area("Far", polygons=(box(10, 8, 11, 9),))
 CODE = Area("Code", geocodes=(NamedValue("UGC", "XXC001"),))
-#: About 70 km from the town's corner as the crow flies; a box around it would reach the town.
+#: About 70 km from the area's corner as the crow flies; a box around it would reach the area.
 DISC = Area("Disc", circles=(Circle(51.45, 9.7, 60),))
 
 

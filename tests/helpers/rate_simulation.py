@@ -44,6 +44,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._leaping.now_s
 
+    def freeze(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as when the process stands still."""
+        self._leaping.now_s += seconds
+
 
 def simulate(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end in simulated time."""
@@ -154,7 +158,7 @@ class Provider:
 
 
 @dataclass
-class Flock:
+class WorkerGroup:
     """Workers that share one store and one provider."""
 
     limiters: list[RateLimiter]
@@ -201,15 +205,15 @@ class Flock:
             await limiter.close()
 
 
-def flock(
+def worker_group(
     workers: int,
     *,
     provider: Provider | None = None,
     delays_s: Callable[[], float] = lambda: 0.0005,
-) -> Flock:
+) -> WorkerGroup:
     """Workers on the running loop's clock."""
     shared = MemoryRateStore(now_s)
     delays = iter(delays_s, -1.0)
     stores = [RemoteRateStore(shared, str(n), delays) for n in range(workers)]
     limiters = [RateLimiter(store, now_s=now_s) for store in stores]
-    return Flock(limiters, stores, shared, provider or Provider())
+    return WorkerGroup(limiters, stores, shared, provider or Provider())
