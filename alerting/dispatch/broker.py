@@ -113,15 +113,17 @@ class WorkNotifier:
 
     Keeps one connection. A connection that has died is noticed by the first publish, which is then
     repeated on a new one.
+
+    silent_s: how long a broker that did not answer is not tried again.
     """
 
-    def __init__(self, broker_url: str) -> None:
+    def __init__(self, broker_url: str, *, silent_s: float = _SILENT_S) -> None:
         self._app = make_app(broker_url)
         self._app.conf.broker_transport_options |= _publish_options(broker_url)
         self._producer: Producer | None = None
         self._waiting: dict[Lane, Future[bool]] = {}
         self._lock = threading.Lock()
-        self._silent_until = 0.0
+        self._silent_s, self._silent_until = silent_s, 0.0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
 
     def notify(self, lane: Lane) -> Future[bool]:
@@ -152,7 +154,7 @@ class WorkNotifier:
         except _GONE as e:
             self._hang_up()
             log.warning("doorbell.silent", lane=lane.value, error=type(e).__name__)
-            self._silent_until = time.monotonic() + _SILENT_S
+            self._silent_until = time.monotonic() + self._silent_s
             return False
         return True
 

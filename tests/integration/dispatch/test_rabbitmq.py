@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 import rabbit
@@ -75,21 +76,22 @@ async def test_lane_is_a_quorum_queue(node: rabbit.Node, notifier: WorkNotifier)
         Queue("extreme", durable=True)(connection.default_channel).declare()
 
 
-async def test_notification_survives_broker_kill(node: rabbit.Node, notifier: WorkNotifier) -> None:
-    # A node notes up to a second later whom a new queue's only member voted for; killed before, it
-    # waits for a leader for ever.
-    count, end = 0, time.monotonic() + 2
-    while time.monotonic() < end:
-        assert await notified(notifier, Lane.ROUTINE)
-        count += 1
-    node.kill()
-    node.start_again()
-    # The same doorbell goes on by a new connection, though its own has died, as soon as the queue
-    # has a leader again. What got no answer may have been taken.
-    async with asyncio.timeout(60):
-        while not await notified(notifier, Lane.ROUTINE):
-            notifier._silent_until = 0.0
-    assert len(waiting(node, Lane.ROUTINE)) >= count + 1
+async def test_notification_survives_broker_kill(node: rabbit.Node) -> None:
+    with closing(WorkNotifier(node.url, silent_s=0)) as notifier:
+        # A node notes up to a second later whom a new queue's only member voted for; killed before,
+        # it waits for a leader for ever.
+        count, end = 0, time.monotonic() + 2
+        while time.monotonic() < end:
+            assert await notified(notifier, Lane.ROUTINE)
+            count += 1
+        node.kill()
+        node.start_again()
+        # The same notifier goes on by a new connection, though its own has died, as soon as the
+        # queue has a leader again. What got no answer may have been taken.
+        async with asyncio.timeout(60):
+            while not await notified(notifier, Lane.ROUTINE):
+                pass
+        assert len(waiting(node, Lane.ROUTINE)) >= count + 1
 
 
 async def test_dead_broker_is_detected_soon_and_skipped(
