@@ -482,7 +482,7 @@ class Guarantee(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def system(database_url: str) -> Iterator[type[Guarantee]]:
+def machine(database_url: str) -> Iterator[type[Guarantee]]:
     Guarantee.database_url = database_url
     Guarantee.loop = asyncio.new_event_loop()
     yield Guarantee
