@@ -106,7 +106,7 @@ async def test_chunks_of_one_lane_are_sent_in_the_order_of_their_ranks(
     assert line.order == ["large", "small", "small, next", "large, next"]
 
 
-async def test_alert_that_has_not_begun_goes_before_what_another_has_left_of_a_chunk(
+async def test_new_alert_goes_before_the_rest_of_a_begun_chunk(
     times: pytest.MonkeyPatch,
 ) -> None:
     large = chunk_of("sms", Lane.EXTREME, rank=40)
