@@ -175,7 +175,7 @@ async def _next(kind: Kind, name: str, said: dict[str, Any]) -> Alert:
         named = await stored_alerts.get_many(
             connection, await stored_alerts.live_of_name(connection, name)
         )
-        live = await threads.standing(connection, {one.thread_id for one in named})
+        live = await threads.in_force(connection, {one.thread_id for one in named})
         now = runtime.clock.now()
     live = [one for one in live if one.expires_at > now]
     if not live:

@@ -182,7 +182,7 @@ class Info:
 
     @property
     def tell_again(self) -> bool:
-        """True when the sender asks for everybody to be notified, whatever they were told
+        """True when the sender asks for everybody to be notified, whatever was announced to them
         before."""
         return any(
             p.name.casefold() == TELL_AGAIN.name.casefold()

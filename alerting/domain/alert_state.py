@@ -28,7 +28,7 @@ class AlertState(StrEnum):
 
 S = AlertState
 
-#: How an alert may end before its time, whoever it was told to by then.
+#: How an alert may end before its time, whoever had been notified of it by then.
 _REPLACED = {S.CANCELLED, S.SUPERSEDED}
 
 #: Every move there is. The SQL that writes states is made from it and refuses any other.

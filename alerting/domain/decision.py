@@ -20,10 +20,12 @@ class Action(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a decision was made. Each is recorded in the ledger and has a sentence for
-    coordinators."""
+    """Why a decision was made.
 
-    # What an alert means to a citizen who knows of its event, or does not.
+    The value is recorded in the ledger and never changes; the sentence is for coordinators.
+    """
+
+    # What an alert changes for the citizen.
     NEW = "new"
     ESCALATED = "escalated"
     ENTERED = "entered"
@@ -46,7 +48,7 @@ class Reason(StrEnum):
     ON_ITS_WAY = "on-its-way"
     PARTLY_ENDED = "partly-ended"
     OVER = "over"
-    # What speaks against sending it.
+    # Why it is withheld or delayed.
     NOT_A_PARTICIPANT = "not-a-participant"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -63,7 +65,7 @@ class Reason(StrEnum):
     BUDGET_DAY = "budget-day"
     NO_BUDGET = "no-budget"
     DIGESTED = "digested"
-    # What lets it go out despite the rules.
+    # Why it is sent without the rules.
     UNREACHED = "unreached"
     UNJUDGED = "unjudged"
 
@@ -73,28 +75,28 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.NEW: "The citizen had not been told of this danger.",
-    Reason.ESCALATED: "The danger is more severe than the citizen had been told.",
+    Reason.NEW: "The citizen had not been notified of this danger.",
+    Reason.ESCALATED: "The danger is more severe than the last notification to the citizen said.",
     Reason.ENTERED: "The danger now affects another of the citizen's places.",
-    Reason.EASED: "The danger is less severe than the citizen had been told.",
-    Reason.URGENCY: "The time left to act had changed.",
-    Reason.RESPONSE: "What to do had changed.",
-    Reason.INSTRUCTION: "What it says had changed: the headline, or what to do.",
-    Reason.ONSET: "The danger begins earlier than the citizen had been told.",
-    Reason.CERTAINTY: "How certain the danger is had changed.",
-    Reason.EXTENDED: "The danger will last longer than the citizen had been told.",
-    Reason.ENDED: "The danger the citizen had been told of was over.",
+    Reason.EASED: "The danger is less severe than the last notification to the citizen said.",
+    Reason.URGENCY: "The urgency had changed: how much time is left to act.",
+    Reason.RESPONSE: "The recommended response had changed.",
+    Reason.INSTRUCTION: "The headline or the instruction had changed.",
+    Reason.ONSET: "The danger begins earlier than the last notification to the citizen said.",
+    Reason.CERTAINTY: "The certainty of the danger had changed.",
+    Reason.EXTENDED: "The danger lasts longer than the last notification to the citizen said.",
+    Reason.ENDED: "The danger that the citizen had been notified of was over.",
     Reason.REPEATED: "The same severe danger was announced again a while after the last message.",
     Reason.INSISTED: "Its sender asked for everybody to be notified again.",
     Reason.TEXT_ONLY: "Only wording or times had changed, which does not interrupt anybody.",
     Reason.IDENTICAL: "It said nothing new to the citizen.",
-    Reason.COVERED: "Another sender had told the citizen of the same event, at the same severity.",
-    Reason.NEVER_TOLD: "The citizen had never been told of the danger that it ends.",
-    Reason.ALREADY_ENDED: "The citizen already knew that the danger was over.",
+    Reason.COVERED: "Another sender had announced the event to the citizen, at this severity.",
+    Reason.NEVER_TOLD: "The citizen had never been notified of the danger that it ends.",
+    Reason.ALREADY_ENDED: "The citizen had already been notified that the danger was over.",
     Reason.GOES_ON: "Another alert of the same event was still in force for the citizen.",
-    Reason.ON_ITS_WAY: "The alert that it ends was still on its way to the citizen.",
+    Reason.ON_ITS_WAY: "The alert that it ends was still being sent to the citizen.",
     Reason.PARTLY_ENDED: "This danger ended while a less severe alert of the event was in force.",
-    Reason.OVER: "The danger was over before the citizen's digest told of it.",
+    Reason.OVER: "The danger was over before the citizen's digest announced it.",
     Reason.NOT_A_PARTICIPANT: "The citizen is on none of the rosters that the drill is for.",
     Reason.EXPIRED: "The alert had expired.",
     Reason.CANCELLED: "The alert had been cancelled.",
@@ -102,17 +104,17 @@ _SENTENCES = {
     Reason.OPTED_OUT: "The citizen does not consent to messages at this address.",
     Reason.UNVERIFIED: "The address has never been verified.",
     Reason.SUSPENDED: "The address is suspended because the provider said it is dead.",
-    Reason.ALREADY_TOLD: "The same endpoint had already been told of this alert.",
+    Reason.ALREADY_TOLD: "The same endpoint had already been notified of this alert.",
     Reason.SILENCED: "A coordinator's silence covers it.",
-    Reason.INHIBITED: "The citizen had been told of a more severe alert for the same hazard.",
-    Reason.GROUPED: "It waited a short time for its copies and corrections.",
+    Reason.INHIBITED: "The citizen had been notified of a more severe alert for the same hazard.",
+    Reason.GROUPED: "It waited a short time to be grouped with its copies and corrections.",
     Reason.QUIET_HOURS: "It was within the citizen's quiet hours.",
-    Reason.BUDGET_HOUR: "The citizen had been interrupted moments before.",
+    Reason.BUDGET_HOUR: "The citizen had been interrupted a short time before.",
     Reason.BUDGET_DAY: "The citizen had reached the daily limit for messages of this severity.",
-    Reason.NO_BUDGET: "The citizens' budgets could not be read; it is tried again shortly.",
+    Reason.NO_BUDGET: "The citizens' budgets could not be read; it is evaluated again shortly.",
     Reason.DIGESTED: "It went out in the citizen's digest.",
-    Reason.UNREACHED: "Another channel had not reached the citizen in time.",
-    Reason.UNJUDGED: "The throttle failed; a high-priority alert goes out without it.",
+    Reason.UNREACHED: "Another channel had not delivered it to the citizen in time.",
+    Reason.UNJUDGED: "The throttle failed; a high-priority alert is sent without it.",
 }
 
 

@@ -15,7 +15,7 @@ class DeliveryState(StrEnum):
     IN_DOUBT = "in_doubt"
     #: The provider took it. This is not yet DELIVERED.
     ACCEPTED = "accepted"
-    #: The provider reports that it reached the device or mailbox.
+    #: The provider reports that the device or mailbox received it.
     DELIVERED = "delivered"
     #: Refused or undeliverable for good; the error code says why.
     FAILED = "failed"
@@ -59,6 +59,6 @@ SETTLED = frozenset(_ANSWERED | _UNSENT)
 #: States that still need a worker.
 UNSETTLED = frozenset(DeliveryState) - SETTLED
 
-#: States in which the citizen was told, or may have been.
+#: States in which the citizen was notified, or may have been.
 NOTIFIED = frozenset({S.IN_DOUBT, S.ACCEPTED, S.DELIVERED})
 del S

@@ -47,7 +47,7 @@ def _ascii(domain: str) -> str:
 
 
 def endpoint_key(secret: bytes, channel: str, endpoint: str) -> bytes:
-    """A keyed hash that stands for an endpoint where nobody may read it: 32 bytes, the same for
+    """A keyed hash in place of an endpoint where nobody may read it: 32 bytes, the same for
     every spelling."""
     return hmac.digest(
         secret, f"{channel}\0{normal_form(channel, endpoint)}".encode(), hashlib.sha256

@@ -153,7 +153,7 @@ def union(shapes: Iterable[BaseGeometry]) -> BaseGeometry:
 
 
 def tangled(shapes: Sequence[BaseGeometry]) -> bool:
-    """True when so many edges of these shapes meet that a union would take too long.
+    """True when a union of these shapes would take too long: too many of their edges meet.
 
     The test itself is bounded: it stops as soon as the answer is known.
     """

@@ -32,7 +32,7 @@ def together(nos: Sequence[int]) -> int:
 
 
 def numbers(alert: Alert, info_no: int) -> list[int]:
-    """The infos that a number stands for, the most severe live one first; none for an unknown
+    """The infos of a number, the most severe live one first; none for an unknown
     number."""
     if info_no >= -1:
         return [info_no] if 0 <= info_no < len(alert.infos) else []

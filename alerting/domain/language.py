@@ -111,7 +111,7 @@ def _mismatch(have: tuple[str, ...], want: tuple[str, ...]) -> int:
         return 3
     if have[-1] == want[-1]:
         return 0
-    # A plain tag (`pt`) stands for the language as such; it beats another region's (`pt-BR`).
+    # A plain tag (`pt`) means the language as such and is preferred to another region's (`pt-BR`).
     return 1 if len(have) == 1 else 2
 
 

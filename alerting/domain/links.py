@@ -84,7 +84,7 @@ class Links:
         return self._made(Purpose.PAGE, alert_id.bytes)
 
     def alert_id(self, token: str) -> UUID:
-        """The alert that a page token stands for."""
+        """The alert that a page token names."""
         _, name = self._read(token, (Purpose.PAGE,), _ALERT_BYTES)
         return UUID(bytes=name)
 

@@ -14,7 +14,7 @@ from alerting.errors import Forbidden
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-#: Every right there is: `submit` (send alerts and cancel one's own), `end-any` (end or replace
+#: Every right there is: `submit` (send alerts and cancel your own), `end-any` (end or replace
 #: alerts of other senders), `approve` (approve held alerts, decide which alerts are one event,
 #: close alarms), `people` (add and end people; create, assign and revoke keys), `read`.
 RIGHTS = ("submit", "read", "approve", "end-any", "silence", "policy", "people")

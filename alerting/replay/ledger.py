@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane, lane_of
-from alerting.throttle.assess import Past
+from alerting.throttle.belief import Past
 from alerting.throttle.hazard import hazard_of
 from alerting.throttle.phase import Phase
 

@@ -8,7 +8,9 @@ from datetime import datetime
 
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.decision import Reason
-from alerting.throttle.assess import INTERRUPTING, Past, Repeat, assess
+from alerting.throttle.assess import INTERRUPTING, assess
+from alerting.throttle.belief import Past
+from alerting.throttle.news import Repeat
 from alerting.throttle.phase import Phase
 
 #: Nothing that waits for a digest is severe enough to be repeated.
@@ -74,7 +76,7 @@ def _over(item: HeldItem, now: datetime) -> Reason | None:
 
 
 def _news(item: HeldItem, alive: Sequence[HeldItem], now: datetime) -> Reason | None:
-    """Why an item says nothing new beside what was told and what the digest already contains; None
+    """Why an item says nothing new beside earlier notifications and the rest of the digest; None
     when it does."""
     notified = [p for p in item.history if p.notified or p.phase.ends]
     found = assess(item.phase, notified, places=item.places, now=now, repeat=_NO_REPEAT).reason

@@ -15,8 +15,10 @@ from alerting.domain.alert import Alert, Severity
 from alerting.domain.alert_state import AlertState
 from alerting.domain.decision import Action, Decision, Reason
 from alerting.errors import Unavailable
-from alerting.throttle.assess import Assessment, Past, Repeat, assess, overtaken
+from alerting.throttle.assess import Assessment, assess, overtaken
+from alerting.throttle.belief import Past
 from alerting.throttle.budget import Ask, Budget, ClassLimit, Limits
+from alerting.throttle.news import Repeat
 from alerting.throttle.phase import Phase, phase_of
 from alerting.throttle.policy.parse import Policy
 from alerting.throttle.quiet import next_slot, quiet_until
@@ -36,7 +38,7 @@ class Subject(NamedTuple):
         info_no, area_no, places: As the audience was found.
         time_zone: Empty for the policy's.
         history: Other alerts of the same event that concerned the citizen.
-        elsewhere: What the citizen was told of other events.
+        elsewhere: Alerts of other events that the citizen was notified of.
         participant: False for a citizen who takes no part in a drill.
     """
 
@@ -269,8 +271,8 @@ def limits_of(policy: Policy) -> Limits:
 
 
 def _related_severity(subject: Subject, phase: Phase, now: datetime) -> Severity | None:
-    """The most severe danger of the same hazard and place that the citizen was told of and that is
-    still in force."""
+    """The most severe danger of the same hazard and place that the citizen was notified of and
+    that is still in force."""
     elsewhere = [p for p in subject.elsewhere if p.places & subject.places or p.phase.ends]
     ended = {p.phase.thread for p in elsewhere if p.notified and p.phase.ends}
     notified = [

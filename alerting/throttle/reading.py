@@ -6,8 +6,6 @@ news; a number, a name, a direction, a "not" or a verb always is.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -37,23 +35,9 @@ def words_read(info: Info) -> tuple[str, ...]:
     return tuple(words[:_MOST_WORDS])
 
 
-def text_hash(info: Info) -> bytes:
-    """SHA-256 over everything a citizen may read of an info, whatever its white space."""
-    texts = (
-        info.event,
-        info.headline,
-        info.description,
-        info.instruction,
-        info.contact,
-        info.web,
-    )
-    plain = [" ".join(unicodedata.normalize("NFC", text or "").split()) for text in texts]
-    return hashlib.sha256(json.dumps(plain, ensure_ascii=False).encode()).digest()
-
-
-def reads_alike(told: Sequence[str], said: Sequence[str]) -> bool:
+def reads_alike(known: Sequence[str], new: Sequence[str]) -> bool:
     """True when the words differ at most in case, punctuation, layout and spelling."""
-    return len(told) == len(said) and all(map(_alike, told, said))
+    return len(known) == len(new) and all(map(_alike, known, new))
 
 
 def _alike(one: str, other: str) -> bool:

@@ -34,12 +34,12 @@ class Facts:
         consent, verified, suspended: Of the address now, not when it was planned.
         already_told: This endpoint has received, or certainly will, this alert by another delivery.
         assessment: What the alert means to this citizen.
-        expires_at: The end of what this citizen would be told.
+        expires_at: When the info for this citizen, or the alert, expires.
         can_be_silent: The channel can deliver without interrupting.
         silenced_by: Who set a silence that applies; empty without one.
         related_severity: The highest severity of another event of the same hazard that is in force
         for
-            the citizen and that they were told of.
+            the citizen and that they were notified of.
         quiet_until: The end of the citizen's quiet hours, None outside of them.
         slot_at: When the citizen's next digest goes out.
         group_until: Until when less severe alerts wait for their copies and corrections.
@@ -124,7 +124,7 @@ def nothing_new(facts: Facts) -> Decision | None:
     """What changes nothing for the citizen is not sent; new wording is sent silently.
 
     A longer end is sent silently too; where the channel cannot, it interrupts shortly before the
-    end the citizen was told.
+    end that the citizen knows.
     """
     reason = facts.assessment.reason
     if reason in INTERRUPTING:
@@ -132,7 +132,7 @@ def nothing_new(facts: Facts) -> Decision | None:
     if reason is Reason.PARTLY_ENDED or (reason is Reason.EXTENDED and facts.can_be_silent):
         return Decision(_quietest(facts), reason)
     if facts.assessment.until is not None:
-        # Deferred, not dropped: citizens told of a danger must be told in the end that it is over.
+        # Deferred, not dropped: who was notified of a danger must be notified of its end.
         return Decision(Action.DEFER, reason, min(facts.assessment.until, facts.expires_at))
     if reason is Reason.EXTENDED:
         return None
@@ -147,7 +147,7 @@ def grave(facts: Facts) -> Decision | None:
 
 
 def inhibited(facts: Facts) -> Decision | None:
-    """A citizen told of something more severe of this kind is not interrupted for less."""
+    """Who was notified of a more severe danger of this hazard is not interrupted for less."""
     notified, weight = facts.related_severity, facts.assessment.weight
     if facts.assessment.reason is Reason.ENDED or notified is None or notified.rank >= weight.rank:
         return None
@@ -242,8 +242,8 @@ def after_budget(facts: Facts, answer: Answer) -> Decision:
 def _later(facts: Facts, reason: Reason) -> Decision:
     """Move it to the digest. An alert that expires before the digest goes out now.
 
-    It goes out silently where the channel can, and otherwise aloud when the citizen would never be
-    told of the danger, of its rise or of its end.
+    It goes out silently where the channel can. Otherwise it interrupts if without it the citizen
+    would never be notified of the danger, of its rise or of its end.
     """
     if facts.expires_at <= facts.slot_at:
         if facts.can_be_silent:

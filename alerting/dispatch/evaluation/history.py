@@ -16,7 +16,7 @@ from alerting.domain.lane import Lane
 from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.ledger import citizen_history
 from alerting.store.ledger.citizen_history import Brief, Earlier
-from alerting.throttle.assess import Past
+from alerting.throttle.belief import Past
 from alerting.throttle.phase import Phase, phase_of
 
 #: The number of infos kept in memory, so that a long event is not read again for each chunk.

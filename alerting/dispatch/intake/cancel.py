@@ -219,7 +219,7 @@ async def _standing(
     connection: AsyncConnection, thread_ids: Collection[UUID], principal: Principal
 ) -> list[StoredAlert]:
     """The versions of these threads that stand and that this principal may end."""
-    found = await threads.standing(connection, thread_ids)
+    found = await threads.in_force(connection, thread_ids)
     return [v for v in found if principal.may_end(v.sender)]
 
 

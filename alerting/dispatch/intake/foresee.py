@@ -24,7 +24,7 @@ from alerting.store.citizens import directory
 from alerting.store.citizens.directory import Hours
 from alerting.store.db import raw
 from alerting.store.ledger.planning import NewDelivery
-from alerting.throttle.assess import Past
+from alerting.throttle.belief import Past
 from alerting.throttle.evaluator import AlertEvaluator, Subject
 from alerting.throttle.rules import AskBudget, decide
 

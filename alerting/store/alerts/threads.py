@@ -180,7 +180,7 @@ async def live(
     )
 
 
-async def standing(connection: AsyncConnection, thread_ids: Collection[UUID]) -> list[StoredAlert]:
+async def in_force(connection: AsyncConnection, thread_ids: Collection[UUID]) -> list[StoredAlert]:
     """The versions of threads that a Cancel would end, newest first; held ones too.
 
     Without those whose deliveries were pruned: nobody knows any more who was notified of them.

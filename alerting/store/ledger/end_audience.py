@@ -126,21 +126,21 @@ async def count(
 
 
 async def kept_back(
-    connection: AsyncConnection, event_id: UUID, thread_id: UUID, standing: Sequence[UUID]
+    connection: AsyncConnection, event_id: UUID, thread_id: UUID, in_force: Sequence[UUID]
 ) -> dict[UUID, int]:
     """For each of these alerts in force, the number of citizens whom it keeps from an end of this
     thread.
 
     A citizen counts for each alert that has a delivery for them, whether that was sent or withheld.
     """
-    if not standing:
+    if not in_force:
         return {}
     driver = await raw(connection)
     cursor = await driver.execute(
         f"""select d.alert_id, count(distinct d.citizen_id)
             from (select distinct citizen_id from ({_NOTIFIED_OF}) as t) as who
-            join delivery d on d.citizen_id = who.citizen_id and d.alert_id = any(%(standing)s)
+            join delivery d on d.citizen_id = who.citizen_id and d.alert_id = any(%(in_force)s)
             group by 1""",  # noqa: S608 - nothing from outside
-        _values(event_id, thread_id) | {"standing": list(standing)},
+        _values(event_id, thread_id) | {"in_force": list(in_force)},
     )
     return dict(await cursor.fetchall())

@@ -66,7 +66,7 @@ class Placement(Generic[Id]):
 
 
 def place(
-    mine: Signature,
+    own: Signature,
     linked: Sequence[Linked[Id]],
     candidates: Sequence[Candidate[Id]],
     pool: Pool,
@@ -84,19 +84,19 @@ def place(
         first = linked[0]
         others = dict.fromkeys(one.event for one in linked if one.event != first.event)
         return Placement(first.thread, first.event, tuple(others), REFERRED)
-    standing = [(c, c.signature) for c in _standing(candidates)]
-    pool.add(mine, sender=mine.sender)
-    found = best_match(mine, standing, pool, sure=same.sure, unsure=same.unsure)
-    pool.drop(mine, sender=mine.sender)
+    open_threads = [(c, c.signature) for c in _of_open_threads(candidates)]
+    pool.add(own, sender=own.sender)
+    found = best_match(own, open_threads, pool, sure=same.sure, unsure=same.unsure)
+    pool.drop(own, sender=own.sender)
     if found is None:
         return Placement(None, None)
     candidate, likeness = found
-    if likeness.verdict is not Match.SURE:
+    if likeness.match is not Match.SURE:
         return Placement(None, None, question=(candidate.event, likeness), like=candidate.name)
     return Placement(None, candidate.event, reason=likeness.sentence, like=candidate.name)
 
 
-def _standing(candidates: Sequence[Candidate[Id]]) -> list[Candidate[Id]]:
+def _of_open_threads(candidates: Sequence[Candidate[Id]]) -> list[Candidate[Id]]:
     """The candidates of threads that have not ended: what comes after an all-clear is a new
     event."""
     newest: dict[Id, Candidate[Id]] = {}

@@ -72,7 +72,7 @@ class Likeness:
     """How similar two alerts are, from 0 to 1, and why."""
 
     score: float
-    verdict: Match
+    match: Match
     sentence: str
 
 
@@ -88,15 +88,15 @@ def likeness(
     own = new.sender == old.sender
     pool = pool.of(new.sender) if own else pool
     score, why = (_own if own else _of_two)(new, old, pool, hazard, area, time)
-    verdict = _verdict(score, sure, unsure)
+    match = _match(score, sure, unsure)
     weak = own and min(time, hazard) < 1 and not _named_alike(new, old, pool)
-    if verdict is Match.SURE and weak:
-        verdict = Match.NO if time < 1 else Match.UNSURE
+    if match is Match.SURE and weak:
+        match = Match.NO if time < 1 else Match.UNSURE
     sentence = (
         f"Same kind of danger by {hazard:.0%}, shared area {area:.0%}, "
         f"{'at the same time' if time == 1 else 'one after the other'}; {why}."
     )
-    return Likeness(score, verdict, sentence)
+    return Likeness(score, match, sentence)
 
 
 def _own(
@@ -104,7 +104,7 @@ def _own(
 ) -> tuple[float, str]:
     """Two alerts of one sender: its words decide, else a translation sent along."""
     if facts.magnitudes_differ(new.facts, old.facts) or _struck_apart(new, old):
-        return 0.0, "magnitude or time tells them apart"
+        return 0.0, "magnitude or time differs"
     if new.incidents and old.incidents:
         one = not new.incidents.isdisjoint(old.incidents)
         return float(one), "they name one incident" if one else "they name two incidents"
@@ -136,7 +136,7 @@ def _of_two(
             return 0.0, "each names what the other does not"
         return likely, "each names what the other does not"
     if new.facts.again != old.facts.again:
-        return likely, "only one tells of a second"
+        return likely, "only one announces a second"
     if len(both) < _PROOF and new.places & old.places and _one_weather(new, old):
         both += ["one name for it", "one for its area"]
     if len(both) < _PROOF or hazard < 1 or area < _PROVEN_AREA:
@@ -161,7 +161,7 @@ def _no_common_language(new: Signature, old: Signature) -> bool:
     return not {w.language for w in new.wordings} & {w.language for w in old.wordings}
 
 
-def _verdict(score: float, sure: float, unsure: float) -> Match:
+def _match(score: float, sure: float, unsure: float) -> Match:
     return Match.SURE if score >= sure else Match.UNSURE if score >= unsure else Match.NO
 
 
@@ -188,13 +188,13 @@ def best_match(
     best: tuple[Key, Likeness] | None = None
     for key, old in candidates:
         found = likeness(new, old, pool, sure=sure, unsure=unsure)
-        if found.verdict is not Match.NO and (best is None or _rank(found) > _rank(best[1])):
+        if found.match is not Match.NO and (best is None or _rank(found) > _rank(best[1])):
             best = key, found
     return best
 
 
 def _rank(found: Likeness) -> tuple[bool, float]:
-    return found.verdict is Match.SURE, found.score
+    return found.match is Match.SURE, found.score
 
 
 def _hazard(new: Signature, old: Signature) -> float:

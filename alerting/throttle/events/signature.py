@@ -51,7 +51,7 @@ _MOST_SHAPES = 200
 _MOST_POINTS = 600
 _RAW_POINTS = 6_000
 
-#: A smaller spot stands for its surroundings: positions are rarely more exact.
+#: A smaller spot counts with its surroundings: positions are rarely more exact.
 _POINT_DEG = 0.01
 _POINT_M = 1_000.0
 

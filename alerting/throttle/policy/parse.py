@@ -71,7 +71,7 @@ def parse_policy(text: str, *, name: str = "policy", rates: Rates | None = None)
         found = dict(problems_of(e, model, lines))
         for path in found:
             _remove(raw, path)
-        # What is left still has to agree with itself; a fault told once is not told twice.
+        # What is left still has to agree with itself; a fault reported once is not reported twice.
         policy = model.model_validate(raw)
     problems = list(found.values())
     for keys, what, remedy in _contradictions(policy):

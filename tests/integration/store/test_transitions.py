@@ -296,7 +296,8 @@ def test_every_moving_statement_is_covered() -> None:
     """Whoever writes another one adds it there."""
     store = Path(states.__file__).parent
     moving = re.compile(r"update delivery\b[^;]*?\bset\b(?:(?!where|from).)*?\bstate = ", re.S)
-    found = {p.stem: len(moving.findall(p.read_text(encoding="utf-8"))) for p in store.glob("*.py")}
+    modules = [p for p in store.rglob("*.py") if "migrations" not in p.parts]
+    found = {p.stem: len(moving.findall(p.read_text(encoding="utf-8"))) for p in modules}
     assert {name: count for name, count in found.items() if count} == {
         "deliveries": 3,
         "digests": 1,

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from alerting.domain.alert import Certainty, MsgType, ResponseType, Severity, Urgency
 from alerting.domain.decision import Reason
-from alerting.throttle.assess import INTERRUPTING, Assessment, Past, Repeat, assess
+from alerting.throttle.assess import INTERRUPTING, Assessment, assess
+from alerting.throttle.belief import Past
+from alerting.throttle.news import Repeat
 from alerting.throttle.phase import Phase
 
 T0 = datetime(2026, 11, 1, 6, tzinfo=UTC)

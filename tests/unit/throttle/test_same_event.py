@@ -83,26 +83,26 @@ ENGLISH = flood(
 )
 def test_two_agencies_in_two_languages_are_unsure(text: str, language: str, event: str) -> None:
     other = flood(text, language, VALLEY, sender="dienst@example.org", event=event, minutes=30)
-    assert compare(other, ENGLISH).verdict is Match.UNSURE
+    assert compare(other, ENGLISH).match is Match.UNSURE
     named = [replace(one, incidents=("weir-2026",)) for one in (other, ENGLISH)]
-    assert compare(*named).verdict is Match.SURE
+    assert compare(*named).match is Match.SURE
 
 
 def test_other_hazard_at_same_place_is_another_event() -> None:
     fire = flood("Der Wald brennt.", "de", VALLEY, sender="d@example.org", event="Waldbrand")
-    assert compare(fire, ENGLISH).verdict is Match.NO
+    assert compare(fire, ENGLISH).match is Match.NO
 
 
 def test_two_agencies_on_two_fires_are_not_merged() -> None:
     one = report("House fire", "Case 48211, 12 Mill Street: flames in the kitchen.")
     other = report("Fire", "Smoke at 90 Oak Road, keep windows shut.", sender="police@example.org")
-    assert compare(other, one).verdict is not Match.SURE
+    assert compare(other, one).match is not Match.SURE
 
 
 def test_two_agencies_on_one_earthquake_match() -> None:
     one = flood("Shaking at Ulm, M 5.1", "en", COUNTY, sender="a@example.org", event="Earthquake")
     other = flood("5,1 bei Ulm", "de", COUNTY, sender="b@example.org", event="Erdbeben")
-    assert compare(other, one).verdict is Match.SURE
+    assert compare(other, one).match is Match.SURE
 
 
 def test_common_names_do_not_match_two_agencies() -> None:
@@ -110,7 +110,7 @@ def test_common_names_do_not_match_two_agencies() -> None:
     other = report("Fire", "The mill burns; see Radio Weir, Channel Nine.", sender="b@example.org")
     usual = "All is well, says Radio Weir, and so does Channel Nine."
     known = [report("Power cut", usual, minutes=n, sender="news@example.org") for n in range(30)]
-    assert compare(other, one, *known).verdict is Match.UNSURE
+    assert compare(other, one, *known).match is Match.UNSURE
 
 
 def test_agency_name_does_not_match_two_fires() -> None:
@@ -118,13 +118,13 @@ def test_agency_name_does_not_match_two_fires() -> None:
     other = report(
         "Fire", "The mill burns, says the Coast Brigade of Weir Town.", sender="b@example.org"
     )
-    assert compare(other, one).verdict is Match.UNSURE
+    assert compare(other, one).match is Match.UNSURE
 
 
 def test_related_hazards_of_two_agencies_are_unsure() -> None:
     gale = flood("Sturm", "de", COUNTY, sender="d@example.org", event="Sturmböen")
     rain = flood("Thunder", "en", COUNTY, sender="e@example.org", event="Thunderstorm")
-    assert compare(gale, rain).verdict is Match.UNSURE
+    assert compare(gale, rain).match is Match.UNSURE
 
 
 # One agency
@@ -135,40 +135,40 @@ def test_two_fires_in_one_street_do_not_match() -> None:
     text = "Case {}, {} Mill Street: smoke from the roof. Duty officer on 0800 5550100."
     one = report("House fire", text.format(48211, 12))
     other = report("House fire", text.format(48290, 48), minutes=20)
-    assert compare(other, one).verdict is not Match.SURE
-    assert compare(other, one, *known).verdict is Match.NO
+    assert compare(other, one).match is not Match.SURE
+    assert compare(other, one, *known).match is Match.NO
 
 
 def test_follow_up_matches_by_case_and_house_number() -> None:
     one = report("House fire", "Case 48211, 1204 Mill Street: smoke from the roof.")
     later = report("House fire out", "Case 48211, 1204 Mill Street: no injuries.", minutes=40)
-    assert compare(later, one).verdict is Match.SURE
-    assert compare(later, one, *(a for a, _ in fires(40, 1))).verdict is Match.SURE
+    assert compare(later, one).match is Match.SURE
+    assert compare(later, one, *(a for a, _ in fires(40, 1))).match is Match.SURE
 
 
 def test_other_house_under_same_case_is_unsure() -> None:
     known = [a for a, _ in fires(40, 1)]
     one = report("House fire", "Case 48211, 1204 Mill Street: smoke from the roof.")
     later = report("House fire out", "Case 48211, 1260 Mill Street: no injuries.", minutes=40)
-    assert compare(later, one, *known).verdict is Match.UNSURE
+    assert compare(later, one, *known).match is Match.UNSURE
 
 
 def test_shared_telephone_number_does_not_match() -> None:
     one = report("House fire", "Mill Street, two hurt. Call 5550100.")
     other = report("House fire", "Oak Road, nobody hurt. Call 5550100.", minutes=5)
-    assert compare(other, one).verdict is not Match.SURE
+    assert compare(other, one).match is not Match.SURE
 
 
 def test_translation_matches() -> None:
     one = flood("Les rivières débordent.", "fr", COUNTY, sender="wx@example.org", event="Crue")
     english = flood("Rivers overflow.", "en", COUNTY, sender="wx@example.org", event="Flood")
-    assert compare(english, one).verdict is Match.SURE
+    assert compare(english, one).match is Match.SURE
 
 
 def test_neighbouring_districts_do_not_match() -> None:
     one = report("Storm", "Thunderstorms until evening.")
     there = replace(DISTRICT, area_desc="Hills", geocodes=(NamedValue("district", "8"),))
-    assert compare(copied(one, minutes=1, areas=(there,)), one).verdict is Match.NO
+    assert compare(copied(one, minutes=1, areas=(there,)), one).match is Match.NO
 
 
 def test_province_code_does_not_match_two_places() -> None:
@@ -176,9 +176,9 @@ def test_province_code_does_not_match_two_places() -> None:
     here = Area("Gorge Road", circles=(Circle(-35.29, 148.21, 0),), geocodes=code)
     there = Area("Bay Road", circles=(Circle(-35.58, 144.23, 0),), geocodes=code)
     one = report("Bushfire", "STATUS: under control", area=here)
-    assert compare(copied(one, minutes=5, areas=(there,)), one).verdict is Match.NO
+    assert compare(copied(one, minutes=5, areas=(there,)), one).match is Match.NO
     near = replace(there, circles=(Circle(-35.292, 148.213, 0),))
-    assert compare(copied(one, minutes=5, areas=(near,)), one).verdict is Match.SURE
+    assert compare(copied(one, minutes=5, areas=(near,)), one).match is Match.SURE
 
 
 # Time
@@ -186,27 +186,27 @@ def test_province_code_does_not_match_two_places() -> None:
 
 def test_repeated_siren_matches_only_while_in_force() -> None:
     siren = report("Air raid", "Take shelter.", hours_valid=0.5, category=Category.SECURITY)
-    assert compare(copied(siren, minutes=5), siren).verdict is Match.SURE
-    assert compare(copied(siren, minutes=31), siren).verdict is Match.NO
+    assert compare(copied(siren, minutes=5), siren).match is Match.SURE
+    assert compare(copied(siren, minutes=31), siren).match is Match.NO
 
 
 def test_late_report_of_named_case_matches() -> None:
     one = report("House fire", "Case 48211, 1204 Mill Street: smoke from the roof.", hours_valid=1)
     late = report("House fire", "Case 48211, 1204 Mill Street: cause found.", minutes=300)
-    assert compare(late, one).verdict is Match.SURE
+    assert compare(late, one).match is Match.SURE
     too_late = report("House fire", "Case 48211, 1204 Mill Street: cause found.", minutes=1_000)
-    assert compare(too_late, one).verdict is Match.NO
+    assert compare(too_late, one).match is Match.NO
 
 
 def test_numbered_object_matches_only_until_its_end() -> None:
     gate = report("Flood", "Gauge 48211 at 1204 Mill Street is high.", hours_valid=1)
-    assert compare(copied(gate, minutes=30), gate).verdict is Match.SURE
-    assert compare(copied(gate, minutes=90), gate).verdict is Match.NO
+    assert compare(copied(gate, minutes=30), gate).match is Match.SURE
+    assert compare(copied(gate, minutes=90), gate).match is Match.NO
 
 
 def test_only_current_alerts_of_two_agencies_are_compared() -> None:
     german = flood("Wehr", "de", VALLEY, sender="d@example.org", event="Hochwasser", minutes=361)
-    assert compare(german, ENGLISH).verdict is Match.NO
+    assert compare(german, ENGLISH).match is Match.NO
 
 
 # Properties
@@ -214,12 +214,12 @@ def test_only_current_alerts_of_two_agencies_are_compared() -> None:
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ACTUAL])
 def test_exercise_never_matches_actual(status: Status) -> None:
-    assert compare(replace(ENGLISH, status=status), ENGLISH).verdict is Match.NO
-    assert compare(ENGLISH, replace(ENGLISH, status=status)).verdict is Match.NO
+    assert compare(replace(ENGLISH, status=status), ENGLISH).match is Match.NO
+    assert compare(ENGLISH, replace(ENGLISH, status=status)).match is Match.NO
 
 
 def test_private_never_matches_public() -> None:
-    assert compare(replace(ENGLISH, scope=Scope.PRIVATE), ENGLISH).verdict is Match.NO
+    assert compare(replace(ENGLISH, scope=Scope.PRIVATE), ENGLISH).match is Match.NO
 
 
 def places(draw: st.DrawFn) -> Area:
@@ -257,12 +257,12 @@ def test_likeness_is_symmetric_and_bounded(one: Alert, other: Alert) -> None:
     assert there.score == pytest.approx(back.score)
     assert 0 <= there.score <= 1
     if one.status is not other.status:
-        assert there.verdict is Match.NO
+        assert there.match is Match.NO
 
 
 @given(alerts(), alerts())
 def test_matching_alerts_share_a_block(one: Alert, other: Alert) -> None:
-    if compare(one, other).verdict is not Match.NO:
+    if compare(one, other).match is not Match.NO:
         assert blocks(signature(one)) & seek(signature(other))
         assert blocks(signature(other)) & seek(signature(one))
 
@@ -272,13 +272,13 @@ def test_disjoint_areas_never_match(one: Alert, area: Area) -> None:
     moved = replace(one, infos=tuple(replace(i, areas=(area,)) for i in one.infos))
     near = any(p.points[0][1] > 90 for i in one.infos for a in i.areas for p in a.polygons)
     if not near:
-        assert compare(moved, one).verdict is Match.NO
+        assert compare(moved, one).match is Match.NO
 
 
 def test_alert_without_infos_matches_nothing() -> None:
     bare = replace(ENGLISH, infos=())
-    assert compare(bare, ENGLISH).verdict is Match.NO
-    assert compare(bare, bare).verdict is Match.NO
+    assert compare(bare, ENGLISH).match is Match.NO
+    assert compare(bare, bare).match is Match.NO
 
 
 # Choosing
@@ -340,7 +340,7 @@ def test_sender_formula_is_no_evidence() -> None:
         report("Traffic", f"Jam {n}", sender=f"{n}@example.org", category=Category.TRANSPORT)
         for n in range(300)
     ]
-    assert compare(ours[1], ours[0], *ours[2:], *others).verdict is not Match.SURE
+    assert compare(ours[1], ours[0], *ours[2:], *others).match is not Match.SURE
 
 
 def test_phrase_in_every_alert_of_a_sender_is_common() -> None:
@@ -373,7 +373,7 @@ def test_huge_alert_is_truncated() -> None:
     pool.add(again)
     start = time.process_time()
     for _ in range(10):
-        assert likeness(again, one, pool).verdict is Match.SURE
+        assert likeness(again, one, pool).match is Match.SURE
     assert time.process_time() - start < 2
 
 
@@ -409,5 +409,5 @@ def test_areas_of_any_two_sizes_share_a_block(size: float) -> None:
 
 def test_severity_does_not_change_the_event() -> None:
     more_severe = copied(ENGLISH, minutes=9, severity=Severity.EXTREME)
-    assert compare(more_severe, ENGLISH).verdict is Match.SURE
-    assert compare(alert(FLOOD), alert(info(areas=(TOWN,)))).verdict is Match.SURE
+    assert compare(more_severe, ENGLISH).match is Match.SURE
+    assert compare(alert(FLOOD), alert(info(areas=(TOWN,)))).match is Match.SURE

@@ -42,7 +42,7 @@ def grouped(alerts: Sequence[Alert], *, known: int = 200) -> list[int]:
         pool.add(new, sender=new.sender)
         found = best_match(new, [(n, signatures[n]) for n in newest], pool)
         pool.drop(new, sender=new.sender)
-        sure = found is not None and found[1].verdict is Match.SURE
+        sure = found is not None and found[1].match is Match.SURE
         event.append(event[found[0]] if found is not None and sure else no)
         pool.add(new, event[no], sender=new.sender)
         recent.append(no)
@@ -128,7 +128,7 @@ def test_sirens_match_only_for_one_place(corpus: Path, name: str) -> None:
         found = best_match(new, [(n, signatures[n]) for n in near], pool)
         for key in blocks(new):
             filed[key].append(no)
-        if found is not None and found[1].verdict is Match.SURE:
+        if found is not None and found[1].match is Match.SURE:
             old = signatures[found[0]]
             merged += 1
             assert new.geocodes & old.geocodes
