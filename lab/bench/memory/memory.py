@@ -105,9 +105,9 @@ async def _send(settings: Settings, everywhere: Sequence[District], options: Opt
             alert_id = await record_outcomes(runtime, data)
             seconds = time.perf_counter() - start
             after = await asyncio.to_thread(costs.read, *urls)
-            in_ledger = await accepted(runtime, alert_id)
-            if in_ledger != district.count:
-                raise WorkFailed(f"The ledger has {in_ledger:,} accepted of {district.count:,}.")
+            taken = await accepted(runtime, alert_id)
+            if taken != district.count:
+                raise WorkFailed(f"The ledger has {taken:,} accepted of {district.count:,}.")
             peak_mb = costs.worker_peak_mb()
             sent.append(Sent(district.count, seconds, after.since(before), peak_mb))
     return sent
