@@ -35,7 +35,7 @@ def flood(alert_xml: bytes) -> Alert:
 @pytest.fixture
 async def harness(db: Database, redis_url: str) -> AsyncIterator[DispatchHarness]:
     citizens = generate(
-        150,
+        300,
         AREA,
         seed=7,
         make_push=lambda name: (f"https://push.example.org/{name}", {"p256dh": "p", "auth": "a"}),

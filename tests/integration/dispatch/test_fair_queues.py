@@ -202,7 +202,7 @@ async def test_alert_begins_while_another_takes_long(
     harness: DispatchHarness, alert_xml: bytes, pace: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of two alerts of one lane waits for no more than a slice of the other's."""
-    harness.settings = harness.settings.model_copy(update={"chunk_size": 20, "window": 2 + pace})
+    harness.settings = harness.settings.model_copy(update={"chunk_size": 40, "window": 2 + pace})
     large = await submitted(harness, alert_xml, "Dam broke")
     worker = harness.worker()
     await worker.fill()
