@@ -24,7 +24,6 @@ from alerting.domain.citizen import Recipient, Target
 from alerting.domain.info_selection import info_for
 from alerting.domain.lane import Lane, lane_for
 from alerting.drills import rosters, walls
-from alerting.observe.logs import logger
 from alerting.settings import Settings
 from alerting.store.alerts import alert_progress
 from alerting.store.alerts.stored_alerts import StoredAlert
@@ -33,8 +32,6 @@ from alerting.store.ledger import planning
 from alerting.store.ledger.planning import NewDelivery
 from alerting.store.work import claims, outbox
 from alerting.store.work.outbox import Ranks, Work
-
-log = logger(__name__)
 
 
 class Planner:

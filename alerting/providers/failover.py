@@ -23,14 +23,11 @@ from alerting.channels.base import (
 )
 from alerting.channels.spec import Provider
 from alerting.domain.lane import HIGH_PRIORITY_LANES, Lane
-from alerting.observe.logs import logger
 from alerting.providers.alarm_sink import AlarmSink
 from alerting.providers.breaker import Breaker, Limits, State
 from alerting.providers.rate.contract import Rate
 from alerting.providers.rate.senders import WINDOW_S, SenderRates
 from alerting.providers.route import NONE_LEFT, Route
-
-log = logger(__name__)
 
 #: The ledger's code when the breakers of all providers are open; nobody was called.
 CIRCUIT_OPEN = "circuit-open"

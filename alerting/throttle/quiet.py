@@ -21,11 +21,6 @@ _AROUND = range(-2, 4)
 _Span = tuple[datetime, datetime]
 
 
-def local(now_at: datetime, zone: str, fallback: str = "UTC") -> datetime:
-    """The instant on a zone's own clock; for an unknown zone, on that of `fallback`."""
-    return now_at.astimezone(_clock(zone, fallback))
-
-
 def quiet_until(
     now_at: datetime, *, zone: str, start: time | None, end: time | None, policy: Policy
 ) -> datetime | None:
