@@ -6,6 +6,8 @@ news; a number, a name, a direction, a "not" or a verb always is.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -33,6 +35,20 @@ def words_read(info: Info) -> tuple[str, ...]:
         plain = unicodedata.normalize("NFKC", _MARKUP.sub(" ", text or ""))
         words += _WORD.findall(plain)
     return tuple(words[:_MOST_WORDS])
+
+
+def text_hash(info: Info) -> bytes:
+    """SHA-256 over everything a citizen may read of an info, whatever its white space."""
+    texts = (
+        info.event,
+        info.headline,
+        info.description,
+        info.instruction,
+        info.contact,
+        info.web,
+    )
+    plain = [" ".join(unicodedata.normalize("NFC", text or "").split()) for text in texts]
+    return hashlib.sha256(json.dumps(plain, ensure_ascii=False).encode()).digest()
 
 
 def reads_alike(known: Sequence[str], new: Sequence[str]) -> bool:
