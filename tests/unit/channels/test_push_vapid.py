@@ -20,9 +20,9 @@ ORIGIN = "https://push.example.org"
 PEM = vapid.generate()
 
 
-def signer():
+def signer(pem=PEM):
     clock = ManualClock(NOW)
-    return vapid.Vapid(PEM, "mailto:duty@example.org", clock), clock
+    return vapid.Vapid(pem, "mailto:duty@example.org", clock), clock
 
 
 def token(header):
@@ -73,8 +73,6 @@ def test_token_cache_is_bounded(monkeypatch):
 
 def test_generated_keys_differ():
     assert vapid.generate() != PEM
-    assert len(vapid.public_key(PEM)) == 87
-    assert vapid.public_key(PEM) == vapid.public_key(PEM)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +85,7 @@ def test_generated_keys_differ():
 def test_keys_of_other_types_are_refused(key):
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(BadInput, match="subscribe anew"):
-        vapid.public_key(pem)
+        signer(pem)
 
 
 def test_encrypted_key_is_refused():
@@ -95,4 +93,4 @@ def test_encrypted_key_is_refused():
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")
     )
     with pytest.raises(BadInput, match="unencrypted"):
-        vapid.public_key(pem)
+        signer(pem)
