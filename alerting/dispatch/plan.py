@@ -1,4 +1,4 @@
-"""Plan: an alert's audience, streamed into chunks of deliveries while the first already go out."""
+"""Plan: an alert's audience becomes chunks of deliveries, and the first are sent meanwhile."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ from alerting.store.work.outbox import Ranks, Work
 class Planner:
     """Turns a claimed plan into chunks.
 
-    Each batch of citizens is one fenced transaction. A planner that dies is followed by one that
-    looks at the whole audience again and leaves out whom the ledger has: nobody is planned twice,
-    and nobody is missed who moved meanwhile. Memory holds two batches, whatever the audience: one
-    is looked for while the other is written.
+    Each batch of citizens is one fenced transaction. After a crash the next planner reads the whole
+    audience again and leaves out citizens who have a delivery: nobody is planned twice, and nobody
+    is missed who moved meanwhile. Memory holds two batches, whatever the audience: one is read
+    while the other is written.
 
-    stopping: True once this process is to end; the plan is then left between two batches.
-    documents: those the process has parsed.
-    wait_for_higher_priority: awaited between two batches.
+    Args:
+        stopping: True once this process must end; the plan is then left between two batches.
+        documents: The alerts this process has parsed.
+        wait_for_higher_priority: Awaited between two batches.
     """
 
     def __init__(
@@ -68,19 +69,22 @@ class Planner:
 
     async def run(self, work: Work) -> None:
         """Plan the whole audience. Raises Fenced when another worker has taken the plan over."""
+        lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         async with self._db.begin() as connection:
             stored = await self._documents.get(connection, work.alert_id)
-        if stored is None:
-            return
+            if stored is None:
+                return
+            others = await alert_progress.others_open(
+                connection, stored.submitted_by, stored.lane, but=stored.id
+            )
         alert = stored.alert
-        lease = Lease(self._db, work, lease_s=self._settings.lease_s)
         async with lease.heartbeat():
             await self._begun(work)
             if alert.is_drill:
                 async with self._db.begin() as connection:
                     await rosters.prepare(connection, alert.addresses)
             try:
-                if not await self._chunks(work, stored, alert):
+                if not await self._chunks(work, stored, alert, others):
                     return
             except walls.Outsiders as found:
                 async with self._db.begin() as connection:
@@ -92,12 +96,14 @@ class Planner:
             await alert_progress.mark_planned(connection, work.alert_id)
             await reach.finish(connection, work.alert_id, now=self._clock.now())
 
-    async def _chunks(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
-        """Write everybody's deliveries who has none yet; False when the plan is left before."""
+    async def _chunks(self, work: Work, stored: StoredAlert, alert: Alert, others: int) -> bool:
+        """Write the deliveries of everybody who has none yet; False when the plan is left early.
+
+        Args:
+            others: How many other alerts of its tenant are being planned or sent in its lane.
+        """
         by_lane = ByLane(alert, self._settings.all_channels_lanes)
         everywhere = alert.ends and await self._everywhere(work, stored, alert)
-        async with self._db.begin() as connection:
-            others = await alert_progress.others_open(connection, stored)
         ranks = Ranks(first=alert.ends, others=others)
         # The reading transaction stays open for the stream; batches are written by another.
         async with (
@@ -115,26 +121,26 @@ class Planner:
         return True
 
     async def _begun(self, work: Work) -> None:
-        """Set right what a planner before us counted."""
+        """Correct the count of an earlier planner."""
         if work.fence <= 1:
             return
         async with self._db.begin(patient=True) as connection:
             citizens = await planning.count_planned(connection, work.alert_id)
         async with self._db.begin() as connection:
             await claims.hold(connection, work, lease_s=self._settings.lease_s)
-            # Whoever has no address leaves no trace in the ledger and is met again.
+            # Citizens without an address have no delivery and are counted again.
             await alert_progress.set_audience(connection, work.alert_id, citizens)
 
     async def _leave(self, work: Work) -> None:
-        """Give the plan back where it stands: this process is to end."""
+        """Release the plan for another process: this one must end."""
         async with self._db.begin() as connection:
             await claims.abandon(connection, work, delay_s=0)
 
     async def _everywhere(self, work: Work, stored: StoredAlert, alert: Alert) -> bool:
-        """Whether an end is for all who were told, and not only for those in its own areas.
+        """Whether an end is for everybody who was notified, not only for people in its own areas.
 
-        It is, unless an earlier version goes on elsewhere. An end whose areas hold nobody of those
-        told, such as an epicentre, speaks for all of them and ends that version too.
+        It is, unless an earlier version stays in force elsewhere. An end whose areas hold nobody
+        who was notified, such as an epicentre, is for all of them and ends that version too.
         """
         async with self._db.begin() as connection:
             rest = [v.id for v in (await ends_of(connection, stored)).rest]
@@ -157,7 +163,7 @@ class Planner:
         alert: Alert,
         everywhere: bool,
     ) -> AsyncGenerator[list[Recipient]]:
-        """Recipients, without those an earlier planner of this plan has already written."""
+        """The recipients, minus those an earlier planner already wrote."""
         batch = self._settings.chunk_size
         again = work.alert_id if work.fence > 1 else None
         if alert.ends:
@@ -174,8 +180,11 @@ class Planner:
     async def _write(
         self, work: Work, batch: list[Recipient], by_lane: ByLane, ranks: Ranks
     ) -> bool:
-        """Write one batch's chunks and ring for them; False when the alert has ended. Raises
-        Outsiders, having written nothing, for a drill that would reach others than its members."""
+        """Write one batch's chunks and notify workers; False when the alert has ended.
+
+        Raises:
+            Outsiders: For a drill that would reach others than its members; nothing is written.
+        """
         lanes: list[Lane] = []
         async with self._db.begin() as connection:
             state = await claims.hold(connection, work, lease_s=self._settings.lease_s)
@@ -210,7 +219,8 @@ class Planner:
 
 
 async def ahead(batches: AsyncGenerator[list[Recipient]]) -> AsyncGenerator[list[Recipient]]:
-    """The same, with the next one always under way; close it to have the last one over."""
+    """The same batches, each read while the one before is used. Closing it waits for the last
+    read."""
 
     async def following() -> list[Recipient] | None:
         return await anext(batches, None)
@@ -227,17 +237,17 @@ async def ahead(batches: AsyncGenerator[list[Recipient]]) -> AsyncGenerator[list
 
 
 class ByLane:
-    """Puts citizens into lanes by what each is told of an alert: whoever is in a Minor part of an
-    Extreme alert is told as of a Minor one."""
+    """Assigns citizens to lanes by the info that each gets: a citizen in a Minor part of an Extreme
+    alert gets it as a Minor one."""
 
     def __init__(self, alert: Alert, all_channels_lanes: Collection[str]) -> None:
         self._alert = alert
         self._all_channels_lanes = all_channels_lanes
-        #: The lane, and whether every channel is used, by the number of what is said.
+        #: The lane, and whether every channel is used, by info number.
         self._ways: dict[int, tuple[Lane, bool]] = {}
 
     def spread(self, batch: list[Recipient]) -> list[tuple[Lane, dict[str, list[NewDelivery]]]]:
-        """The deliveries of a batch by lane, the gravest first, and by channel."""
+        """The deliveries of a batch by lane, the highest first, and by channel."""
         groups: dict[tuple[Lane, bool], list[Recipient]] = defaultdict(list)
         for r in batch:
             way = self._ways.get(r.info_no)
@@ -252,7 +262,7 @@ class ByLane:
 
     def _way(self, info_no: int) -> tuple[Lane, bool]:
         lane, info = lane_for(self._alert, info_no), info_for(self._alert, info_no)
-        # The end of a danger goes by every way the danger was told.
+        # The end of a danger uses every channel that the danger may have used.
         ends = self._alert.ends if info is None else self._alert.ends_in(info)
         return lane, ends or lane in self._all_channels_lanes
 
@@ -260,8 +270,8 @@ class ByLane:
 def spread(batch: list[Recipient], *, all_channels: bool) -> dict[str, list[NewDelivery]]:
     """Choose each citizen's channels: every usable one, or the first usable in their order.
 
-    Where none is usable the first is planned all the same, so that the ledger says why the
-    citizen was not told. A citizen without any address makes no delivery.
+    Where none is usable the first is planned nevertheless, so that the ledger says why the citizen
+    got nothing. A citizen without an address has no delivery.
     """
     by_channel: dict[str, list[NewDelivery]] = defaultdict(list)
     for r in batch:

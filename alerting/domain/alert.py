@@ -312,6 +312,11 @@ class Alert:
         return all(self.ends_in(info) for info in self.infos)
 
     @property
+    def may_end_earlier(self) -> bool:
+        """True for what can end or replace earlier alerts: an Update, a Cancel, any end."""
+        return self.msg_type in {MsgType.UPDATE, MsgType.CANCEL} or self.ends
+
+    @property
     def triple(self) -> Reference:
         """The CAP reference by which other alerts refer to this one."""
         return Reference(self.sender, self.identifier, self.sent)

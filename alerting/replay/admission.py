@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from alerting.cap import called_a_test
 from alerting.dispatch.intake.screening import screen
 from alerting.dispatch.placement.place import ends, place, too_late
 from alerting.domain.alert import Alert
@@ -17,6 +18,7 @@ from alerting.domain.principal import Principal
 from alerting.replay.concern import Concern
 from alerting.replay.ledger import Source
 from alerting.replay.past import PastAlerts, PastCitizens
+from alerting.throttle.brake import may_wait
 from alerting.throttle.policy.parse import Policy
 
 #: Who replays alerts reads all of it, the register too.
@@ -63,7 +65,16 @@ class Admission:
         past, now, same = self._past, alert.sent, self._policy.same_event
         principal = Principal(f"key:{alert.sender}", rights=_RIGHTS)
         found = await place(past, alert, same, principal, now=now)
-        screened = await screen(past, self._citizens, found, principal, (self._policy,), now=now)
+        waits = may_wait(found.alert, found.lane, principal, self._policy)
+        screened = await screen(
+            past,
+            self._citizens,
+            found,
+            principal,
+            (self._policy,) if waits else (),
+            test=called_a_test(found.alert),
+            now=now,
+        )
         unsure, merged = found.placement.question is not None, [*found.placement.merged]
         past.join(found.joined, found.thread_id)
         state, held = screened.state, ""

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from alerting.dispatch.placement.earlier import Named
 from alerting.dispatch.placement.place import RECENT, RECENT_EXTREME
-from alerting.domain.alert import Alert, NamedValue
+from alerting.domain.alert import Alert, NamedValue, Status
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.domain.principal import Principal
 from alerting.domain.version import Name, Version, name_of
@@ -21,6 +21,7 @@ from alerting.replay.concern import Concern
 from alerting.replay.ledger import Source
 from alerting.store.alerts.issued import Issued
 from alerting.throttle.events.placing import Candidate
+from alerting.throttle.events.referring import names_of
 from alerting.throttle.events.same import Pool, Signature, blocks
 
 
@@ -105,12 +106,11 @@ class PastAlerts:
         """The alert with this number."""
         return self._by_no[no].source
 
-    def new_id(self, new: Alert) -> Hashable:
-        return f"{self.next_no}:{new.identifier}"
+    def new_id(self, identifier: str) -> Hashable:
+        return f"{self.next_no}:{identifier}"
 
-    async def named(
-        self, new: Alert, names: Sequence[Name], cited: Sequence[Name]
-    ) -> Named[Hashable]:
+    async def named(self, new: Alert) -> Named[Hashable]:
+        names = names_of(new)
         found = dict.fromkeys(k for n in names for k in (*self._by_name[n], *self._referring[n]))
         return Named([_version(k.source) for k in found])
 
@@ -143,7 +143,7 @@ class PastAlerts:
         }
 
     async def words(
-        self, new: Alert, alike: Mapping[Hashable, Candidate[Hashable]], *, recent: int
+        self, status: Status, alike: Mapping[Hashable, Candidate[Hashable]], *, recent: int
     ) -> Pool:
         return self._words[recent].beside(self._by_no[no] for no in alike)
 

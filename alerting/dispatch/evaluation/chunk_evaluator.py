@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -206,12 +207,12 @@ class ChunkEvaluator:
             for d in pending
         ]
         live = self._evaluator_for(stored, in_force, in_force.live, can_be_silent)
-        evaluated = await self._evaluate(live, stored, pending, subjects, self._budget)
+        evaluated = await self._evaluate(live, stored.id, pending, subjects, self._budget)
         self._charge(live.charges(subjects, evaluated), str(stored.id), in_force.live)
         if in_force.shadow is not None and in_force.shadow_version is not None:
             shadow_evaluator = self._evaluator_for(stored, in_force, in_force.shadow, can_be_silent)
             others = await self._evaluate(
-                shadow_evaluator, stored, pending, subjects, self._shadow_budget
+                shadow_evaluator, stored.id, pending, subjects, self._shadow_budget
             )
             await self._compare(in_force.shadow_version, stored, pending, evaluated, others)
         return [
@@ -231,7 +232,7 @@ class ChunkEvaluator:
     async def _evaluate(
         self,
         evaluator: AlertEvaluator,
-        stored: StoredAlert,
+        alert_id: UUID,
         pending: Sequence[OpenDelivery],
         subjects: Sequence[Subject],
         budget: Budget,
@@ -245,7 +246,7 @@ class ChunkEvaluator:
         for number, places in rounds.items():
             answers = await evaluator.evaluate(
                 [subjects[n] for n in places],
-                occasion=f"{stored.id}:{number}",
+                occasion=f"{alert_id}:{number}",
                 budget=budget,
                 fallback=self._fallback,
             )

@@ -1,4 +1,4 @@
-"""Storm: what the storm brake needs to know of a sender and an audience.
+"""Storm: what is counted before an alert is let go, and what the storm brake makes of it.
 
 Live intake asks the database for it, a replay its memory. A principal who set the live policy is
 also checked by the latest one that somebody else set: nobody can release their own alert by
@@ -8,72 +8,58 @@ loosening the policy first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, TypedDict
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerting.dispatch.evaluation.look import Looked, look
+from alerting.dispatch.placement.earlier import EarlierAlerts, Register
 from alerting.domain.alert import Alert
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
 from alerting.errors import WorkFailed
-from alerting.store.alerts.issued import Issued, waiting
-from alerting.throttle.brake import hold, may_wait
-from alerting.throttle.policy.parse import Policy
+from alerting.store.alerts.issued import waiting
+from alerting.throttle.brake import hold
+from alerting.throttle.policy.model import Policy, Storm
 
 #: The number of alerts of one person or machine that may be held at a time.
 _MOST_HELD = 20
 
 
-class Counted(Protocol):
-    """Who counts the alerts that were let go."""
-
-    async def issued(
-        self, principal: Principal, sender: str, *, since: datetime, until: datetime
-    ) -> Issued:
-        """How many Actual alerts of a principal were let go; `until` is not included."""
-
-
-class People(Protocol):
-    """Who counts the citizens of areas."""
-
-    async def count(self, alert: Alert, *, unless_below: int) -> int:
-        """About how many citizens an alert's areas hold; any smaller number where no more than
-        `unless_below`."""
-
-
-async def too_many(
-    counted: Counted,
+async def counted(
+    earlier: EarlierAlerts[Any],
+    register: Register,
     alert: Alert,
     lane: Lane,
     principal: Principal,
     policies: Sequence[Policy],
     *,
     now: datetime,
-) -> str | None:
-    """Why an alert must wait because of the number of alerts this principal issues; None when it
-    need not."""
-    for policy in policies:
-        reason = await _too_many(counted, alert, lane, principal, policy, now)
-        if reason is not None:
-            return reason
-    return None
+) -> Looked:
+    """What counting says of a new alert: whether its areas are where its sender meant them, how
+    many alerts this principal issues, and how many people it would reach.
 
-
-async def too_wide(
-    people: People, alert: Alert, lane: Lane, principal: Principal, policies: Sequence[Policy]
-) -> str | None:
-    """Why an alert must wait because of the size of its audience; None when it need not."""
-    limits = [p.storm.audience_max for p in policies if may_wait(alert, lane, principal, p)]
-    # Counting is expensive; it is skipped for alerts that no audience size would hold.
-    if not limits or not alert.for_public:
-        return None
-    found = await people.count(alert, unless_below=min(limits))
+    Args:
+        policies: Those of the live policies by which it may wait (`may_wait`).
+    """
+    looked = await look(register, alert, discreet=not principal.may("read"))
+    if looked.held or not policies:
+        return looked
     for policy in policies:
-        reason = hold(alert, principal=principal, audience=found, policy=policy, lane=lane)
-        if reason is not None:
-            return reason
-    return None
+        issued = await _issued(earlier, alert.sender, principal, policy.storm, now)
+        if issued is not None and (
+            reason := hold(alert, principal=principal, policy=policy, lane=lane, **issued)
+        ):
+            return replace(looked, held=reason)
+    # Counting people is expensive; it is skipped for alerts that no audience size would hold.
+    most = min(p.storm.audience_max for p in policies)
+    people = await register.count(alert, unless_below=most) if alert.for_public else 0
+    for policy in policies if people > most else ():
+        if reason := hold(alert, principal=principal, audience=people, policy=policy, lane=lane):
+            return replace(looked, held=reason)
+    return looked
 
 
 class TooManyHeld(WorkFailed):
@@ -96,31 +82,29 @@ async def refuse_held(connection: AsyncConnection, principal: Principal) -> None
         )
 
 
-async def _too_many(
-    counted: Counted,
-    alert: Alert,
-    lane: Lane,
-    principal: Principal,
-    policy: Policy,
-    now: datetime,
-) -> str | None:
-    if not may_wait(alert, lane, principal, policy):
-        return None
-    storm, sender = policy.storm, alert.sender
+class _Issued(TypedDict):
+    """What `hold` takes of the alerts that were issued before."""
+
+    recent: int
+    usual_per_window: float
+    recent_by_key: int
+    usual_by_key: float
+
+
+async def _issued(
+    earlier: EarlierAlerts[Any], sender: str, principal: Principal, storm: Storm, now: datetime
+) -> _Issued | None:
+    """None where they are too few to hold anything."""
     window_at = now - timedelta(seconds=storm.window_s)
-    recent = await counted.issued(principal, sender, since=window_at, until=now)
+    recent = await earlier.issued(principal, sender, since=window_at, until=now)
     if recent.in_all < storm.at_least:
         return None
     since = now - timedelta(seconds=storm.history_s)
-    before = await counted.issued(principal, sender, since=since, until=window_at)
+    before = await earlier.issued(principal, sender, since=since, until=window_at)
     windows = max(1.0, (storm.history_s - storm.window_s) / storm.window_s)
-    return hold(
-        alert,
-        principal=principal,
-        recent=recent.of_sender,
-        usual_per_window=before.of_sender / windows,
-        recent_by_key=recent.in_all,
-        usual_by_key=before.in_all / windows,
-        policy=policy,
-        lane=lane,
-    )
+    return {
+        "recent": recent.of_sender,
+        "usual_per_window": before.of_sender / windows,
+        "recent_by_key": recent.in_all,
+        "usual_by_key": before.in_all / windows,
+    }

@@ -1,1 +1,1 @@
-"""From a request to an alert that stands, and to its end by one."""
+"""From a submission to an accepted alert, and from a cancel to its end."""

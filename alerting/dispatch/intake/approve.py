@@ -1,22 +1,27 @@
-"""Approve: a second person lets a held alert go. Nobody approves their own (invariant 10)."""
+"""Approve: a second person approves a held alert. Nobody approves their own (invariant 10)."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.clock import Clock
 from alerting.dispatch.broker import WorkNotifier
-from alerting.dispatch.intake.accept import let_go
-from alerting.dispatch.intake.authority import authorise_approval
+from alerting.dispatch.evaluation import policies
+from alerting.dispatch.placement.database import DatabaseAlerts
+from alerting.dispatch.placement.effect import record, start
+from alerting.dispatch.placement.place import place, too_late
 from alerting.domain.alert_state import AlertState
+from alerting.domain.authority import authorise_approval
 from alerting.domain.lane import Lane
 from alerting.domain.principal import Principal
 from alerting.errors import RECORDED, Conflict, Forbidden, NotFound
 from alerting.store import audit_log
-from alerting.store.admin import stored_people
-from alerting.store.alerts import stored_alerts
+from alerting.store.admin import stored_alarms, stored_people
+from alerting.store.alerts import alert_progress, stored_alerts, threads
 from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.db import Database
 
@@ -28,9 +33,9 @@ class OwnAlert(Forbidden):
 async def approve(
     db: Database, notifier: WorkNotifier, alert_id: UUID, *, principal: Principal, clock: Clock
 ) -> bool:
-    """Let a held alert go; False when this person had let it go before.
+    """Approve a held alert; False when this person had approved it before.
 
-    What it ends or replaces is found anew, as the alerts stand now.
+    Which alerts it ends or replaces is decided again, by their state now.
 
     The second person is another person, not another key or account: neither who submitted it nor
     who has seen the key that it came by, nor somebody by a key that its submitter has seen. Raises
@@ -55,7 +60,7 @@ async def approve(
 async def _approve(
     db: Database, alert_id: UUID, principal: Principal, clock: Clock
 ) -> tuple[int | None, Lane | None]:
-    """The plan that was made and its lane; neither where it had been let go before."""
+    """The plan that was written and its lane; neither where it had been approved before."""
     principal.require("approve")
     async with db.begin() as connection:
         stored = await stored_alerts.get(connection, alert_id, lock=True)
@@ -73,9 +78,39 @@ async def _approve(
             )
         if stored.state is not AlertState.HELD:
             raise Conflict(f"The alert does not wait for approval: it is {stored.state}.")
-        plan_id = await let_go(connection, stored, principal, now=clock.now())
+        plan_id = await _let_go(connection, stored, principal, now=clock.now())
         await audit_log.record(connection, principal.actor, "alert.approve", str(alert_id))
     return plan_id, stored.lane
+
+
+async def _let_go(
+    connection: AsyncConnection, stored: StoredAlert, principal: Principal, *, now: datetime
+) -> int | None:
+    """Let a held alert take effect, approved by `principal`; returns the id of its plan.
+
+    It is placed again; None where newer versions cover everybody by now.
+    """
+    earlier, policy = DatabaseAlerts(connection), (await policies.live(connection)).policy
+    found = await place(earlier, stored.alert, policy.same_event, principal, now=now, approved=True)
+    values: dict[str, Any] = {
+        "approved_by": principal.actor,
+        "approved_person": principal.person_id,
+        "state_reason": "",
+        "end_any": True,
+    }
+    if found.joined:
+        values |= {"thread_id": found.thread_id, "event_id": found.event_id}
+        values["order_at"] = found.order_at
+        await threads.join(connection, found.joined, into=found.thread_id)
+        await record(connection, stored.id, found.placement, found.event_id, found.signature)
+    await stored_alarms.close(connection, stored_alarms.HELD, str(stored.id), by=principal.actor)
+    thread_id = values.get("thread_id", stored.thread_id)
+    if await too_late(earlier, stored.alert, thread_id, found.order_at):
+        values["state_reason"] = "a newer version of its thread was here first"
+        await alert_progress.set_state(connection, stored.id, AlertState.SUPERSEDED, **values)
+        return None
+    await alert_progress.set_state(connection, stored.id, AlertState.ACCEPTED, **values)
+    return await start(connection, stored.but(state=AlertState.ACCEPTED, **values))
 
 
 async def _still_there(connection: AsyncConnection, principal: Principal) -> None:

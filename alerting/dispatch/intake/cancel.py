@@ -1,4 +1,4 @@
-"""Cancel: end an alert in one step. Its notice goes the way of every alert."""
+"""Cancel: end an alert in one step. Its notice is sent like every alert."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import to_xml
+from alerting.cap.single import read_one
 from alerting.clock import Clock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.evaluation.chunk_evaluator import ended_as
 from alerting.dispatch.intake.accept import accept, lock_submission
-from alerting.dispatch.intake.authority import authorise, authorise_end
 from alerting.dispatch.intake.cancel_notice import notice_of
 from alerting.dispatch.intake.repeats import repeated
 from alerting.dispatch.intake.submission import Request, Submitted, prepare
-from alerting.dispatch.intake.submit import read_one
 from alerting.dispatch.pruned import refuse_pruned
 from alerting.domain.alert_state import AlertState
+from alerting.domain.authority import authorise, authorise_end
 from alerting.domain.principal import Principal
 from alerting.errors import BadInput, Conflict, NotFound
 from alerting.store import audit_log
@@ -35,7 +36,7 @@ from alerting.store.work import halt
 
 MAX_REASON = 1000
 
-#: Others may change the thread while we look at it; so often we look again.
+#: Others may change the thread while we read it; it is read again at most this often.
 _TURNS = 10
 
 #: Chunks called back in one transaction.
@@ -163,8 +164,8 @@ async def cancel(
                 continue
             answer = await _as_it_stands(connection, stored, request.now, versions=versions)
             data = to_xml(notice)
-            notice = read_one(data, max_bytes=len(data))
-            accepted = await accept(connection, prepare(notice), data, request)
+            prepared = prepare(principal, data, read=partial(read_one, max_bytes=len(data)))
+            accepted = await accept(connection, prepared, data, request)
             detail = {
                 "why": reason,
                 "false_alarm": false_alarm,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.dispatch.intake.submission import Accepted, KeyReused, Request
+from alerting.dispatch.intake.submission import Accepted, KeyReused, Prepared, Request
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import ENDED, AlertState
 from alerting.errors import Conflict
@@ -19,6 +19,24 @@ _SAME_TEXT = (
     "in force: nothing is sent anew. To send it all the same cancel that alert first, insist "
     "(--tell-again), or give an idempotency key of your own."
 )
+
+
+async def first_accepted(
+    connection: AsyncConnection, prepared: Prepared, request: Request
+) -> Accepted | None:
+    """The alert that was accepted before with this request's key or this CAP reference, or None.
+
+    Raises:
+        KeyReused: When the key came with another body.
+        Conflict: When the reference came with other content.
+    """
+    known = await repeated(connection, request)
+    if known is not None:
+        return known
+    duplicate = await stored_alerts.by_reference(connection, prepared.alert.triple)
+    if duplicate is None:
+        return None
+    return _repeat_of_reference(duplicate, prepared.content_hash, prepared.alert)
 
 
 async def repeated(connection: AsyncConnection, request: Request) -> Accepted | None:
@@ -55,7 +73,7 @@ async def _repeat_of_key(
     return Accepted(stored, False, _since(stored))
 
 
-def repeat_of_reference(duplicate: StoredAlert, content_hash: bytes, alert: Alert) -> Accepted:
+def _repeat_of_reference(duplicate: StoredAlert, content_hash: bytes, alert: Alert) -> Accepted:
     """What was accepted by the same CAP reference. Raises Conflict where it says something else."""
     if duplicate.source_hash != content_hash:
         raise Conflict(

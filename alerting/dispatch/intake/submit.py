@@ -1,4 +1,4 @@
-"""Submit: the one way in. What it accepts is stored with the work it makes, or nothing is."""
+"""Submit: accepts alerts. An alert is stored together with its work, or not at all."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ import hashlib
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from weakref import WeakValueDictionary
 
-from alerting.cap import read
-from alerting.cap.refusal import refuse_costly, refuse_large, refuse_unclear
+from alerting.cap.single import read_alert
 from alerting.clock import Clock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.evaluation import silences
 from alerting.dispatch.intake.accept import accept, lock_submission
-from alerting.dispatch.intake.authority import authorise
 from alerting.dispatch.intake.findings import notes_on
 from alerting.dispatch.intake.interrupting import interrupting
 from alerting.dispatch.intake.submission import KeyReused, Prepared, Request, Submitted, prepare
 from alerting.domain.alert import Alert
 from alerting.domain.principal import Principal
-from alerting.domain.retime import sent_now
-from alerting.errors import BadInput
 from alerting.observe.logs import logger
 from alerting.store.db import Database
 
@@ -30,11 +27,11 @@ log = logger(__name__)
 
 __all__ = ["KeyReused", "Submitted", "submit"]
 
-#: Reads documents beside the event loop. More threads would only take turns on one interpreter.
+#: Reads documents outside the event loop. More threads would only share one interpreter.
 _READERS = ThreadPoolExecutor(2, "documents")
 
-#: Of each actor one document is read at a time, so that one who sends many large ones leaves a
-#: reader to the others. A lock is kept for as long as somebody holds or awaits it.
+#: One document of each actor is read at a time, so that an actor with many large ones leaves a
+#: thread to the others. A lock is kept while somebody holds or awaits it.
 _READING: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
@@ -53,21 +50,25 @@ async def submit(
     now: bool = False,
     tell_again: bool = False,
 ) -> Submitted:
-    """Accept one alert, once, and start it on its way.
+    """Accept one alert, once, and notify the workers of its plan.
 
     The alert, its place in its thread, its plan in the outbox and the audit line are one
     transaction. Repeating a submission (same `idempotency_key` and body, or the same CAP reference
     and content) answers as the first time and changes nothing. The notes on an update say how many
     people it interrupts.
 
-    now: the alert's times are moved so that it is sent at this moment (rehearsals, prepared texts);
-    the same text is not sent so again while its alert is in force, unless another
-    `idempotency_key` says so. tell_again: a parameter of each info says that citizens who
-    were notified of its thread are interrupted again.
+    Args:
+        now: Move the alert's times so that it is sent at this moment (rehearsals, prepared texts).
+            The same text is not sent again in this way while its alert is in force, unless with
+            another `idempotency_key`.
+        tell_again: Add a parameter to each info, so that citizens who were notified of its thread
+            are interrupted again.
 
-    Raises BadInput for what cannot be read, does not say for whom it is or would reach nobody,
-    Forbidden for what this principal may not send, KeyReused for a key with another body, Conflict
-    for a CAP reference with other content.
+    Raises:
+        BadInput: For what cannot be read, is not clear or would reach nobody.
+        Forbidden: For what this principal may not send.
+        KeyReused: For a key that came with another body.
+        Conflict: For a CAP reference that came with other content.
     """
     prepared = await read_submission(
         data,
@@ -95,7 +96,7 @@ async def submit(
         notifier.notify(accepted.stored.lane)
     if not accepted.created:
         return accepted.answer()
-    # After the work is on its way: this only informs.
+    # After the workers were notified: this only informs.
     notes = [
         *await notes_on(alert, now=clock.now()),
         *accepted.notes,
@@ -122,7 +123,7 @@ def requested(
     now: bool,
     tell_again: bool,
 ) -> Request:
-    """What is asked for by submitting this document at this moment, or by a dry run of that."""
+    """The request that a submission of this document makes, or a dry run of it."""
     asked = hashlib.sha256(
         data + (b"now" if now else b"") + (b"tell-again" if tell_again else b"")
     ).digest()
@@ -158,47 +159,22 @@ async def read_submission(
     now: bool = False,
     tell_again: bool = False,
 ) -> Prepared:
-    """The one alert of a person's submission as it would be accepted, read beside the event loop.
+    """Read the one alert of a submission, outside the event loop.
 
-    Raises BadInput, and Forbidden for what this principal may not send.
+    Raises:
+        BadInput: For what cannot be read or is not clear.
+        Forbidden: For what this principal may not send.
     """
 
     def work() -> Prepared:
-        alert = read_alert(data, max_bytes=max_bytes)
-        # Before anything is worked out of it that may cost much.
-        authorise(principal, alert)
-        if now:
-            alert = sent_now(alert, clock.now())
-        return prepare(alert.told_again() if tell_again else alert)
-
-    turn = _READING.setdefault(principal.actor, asyncio.Lock())
-    async with turn:
-        return await asyncio.get_running_loop().run_in_executor(_READERS, work)
-
-
-def read_alert(data: bytes, *, max_bytes: int) -> Alert:
-    """The one alert of a document that a person submits. Raises BadInput for what costs too much
-    or is not clear."""
-    if len(data) <= max_bytes:
-        refuse_costly(data)
-    alert = read_one(data, max_bytes=max_bytes)
-    # Not in `read_one`: the notice that ends an alert of before these rules must pass.
-    refuse_large(alert)
-    refuse_unclear(alert)
-    return alert
-
-
-def read_one(data: bytes, *, max_bytes: int) -> Alert:
-    """The one alert of a document. Raises BadInput."""
-    reading = read(data, max_bytes=max_bytes)
-    if not reading.alerts:
-        raise BadInput(
-            "This document holds no alert.",
-            remedy="A feed only links to alerts: submit one of the documents it names."
-            if reading.links
-            else "Submit a CAP alert in XML or JSON.",
+        return prepare(
+            principal,
+            data,
+            read=partial(read_alert, max_bytes=max_bytes),
+            now=clock.now() if now else None,
+            tell_again=tell_again,
         )
-    count = len(reading.alerts) + len(reading.refused)
-    if count > 1:
-        raise BadInput(f"This document holds {count} alerts.", remedy="Submit them one by one.")
-    return reading.alerts[0]
+
+    lock = _READING.setdefault(principal.actor, asyncio.Lock())
+    async with lock:
+        return await asyncio.get_running_loop().run_in_executor(_READERS, work)

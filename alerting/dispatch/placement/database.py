@@ -1,4 +1,4 @@
-"""Database: the earlier alerts and the register as PostgreSQL has them."""
+"""Database: the earlier alerts as PostgreSQL has them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting import audience
 from alerting.dispatch.placement.earlier import Named
-from alerting.domain.alert import Alert, NamedValue, Reference
+from alerting.domain.alert import Alert, Reference, Status
 from alerting.domain.principal import Principal
-from alerting.domain.version import Name, Version
+from alerting.domain.version import Version
 from alerting.store.alerts import issued, signatures, stored_alerts, stored_events, threads
 from alerting.store.alerts.issued import Issued
 from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.throttle.events.placing import Candidate
+from alerting.throttle.events.referring import cited_by, names_of
 from alerting.throttle.events.same import Pool, Signature, signature
 from alerting.throttle.events.stored_signature import VERSION, from_bytes, to_bytes
 
@@ -34,10 +34,11 @@ class DatabaseAlerts:
 
     connection: AsyncConnection
 
-    def new_id(self, new: Alert) -> UUID:
+    def new_id(self, identifier: str) -> UUID:
         return uuid4()
 
-    async def named(self, new: Alert, names: Sequence[Name], cited: Sequence[Name]) -> Named[UUID]:
+    async def named(self, new: Alert) -> Named[UUID]:
+        names, cited = names_of(new), cited_by(new)
         across = await threads.across(self.connection, new, cited)
         return Named(await threads.known(self.connection, new, names), across)
 
@@ -68,14 +69,14 @@ class DatabaseAlerts:
         }
 
     async def words(
-        self, new: Alert, alike: Mapping[UUID, Candidate[UUID]], *, recent: int
+        self, status: Status, alike: Mapping[UUID, Candidate[UUID]], *, recent: int
     ) -> Pool:
         pool = Pool()
         for one in alike.values():
             pool.add(one.signature, one.event, sender=one.signature.sender)
         if not recent:
             return pool
-        newest = await stored_events.recent(self.connection, status=new.status.value, limit=recent)
+        newest = await stored_events.recent(self.connection, status=status.value, limit=recent)
         unseen = [alert_id for alert_id, _ in newest if alert_id not in _seen]
         await self._signatures(await stored_alerts.get_many(self.connection, unseen))
         for alert_id, event_id in newest:
@@ -112,22 +113,6 @@ class DatabaseAlerts:
         while len(_seen) > _KEPT:
             _seen.popitem(last=False)
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseRegister:
-    """`Register` of a transaction."""
-
-    connection: AsyncConnection
-
-    async def at_least(self, alert: Alert, people: int) -> bool:
-        return await audience.at_least(self.connection, alert, people)
-
-    async def count(self, alert: Alert, *, unless_below: int) -> int:
-        return await audience.count(self.connection, alert, unless_below=unless_below)
-
-    async def unknown_codes(self, alert: Alert, *, least: int) -> Sequence[NamedValue]:
-        return await audience.unknown_codes(self.connection, alert, least=least)
 
 
 def _version(stored: StoredAlert) -> Version[UUID]:

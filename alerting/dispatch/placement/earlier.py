@@ -1,4 +1,4 @@
-"""Earlier alerts: what intake asks of the alerts before a new one, and of the register.
+"""Earlier alerts: what intake reads of earlier alerts and of the register.
 
 Live intake and a dry run ask PostgreSQL (`database`), a replay asks its memory
 (`alerting.replay.past`). What is made of the answers is the same for all three.
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
-from alerting.domain.alert import Alert, NamedValue
+from alerting.domain.alert import Alert, NamedValue, Status
 from alerting.domain.principal import Principal
-from alerting.domain.version import Name, Version
+from alerting.domain.version import Version
 from alerting.store.alerts.issued import Issued
 from alerting.throttle.events.placing import Candidate, Id
 from alerting.throttle.events.same import Signature
@@ -57,12 +57,12 @@ class Named(Generic[Id]):
 class EarlierAlerts(Protocol[Id]):
     """The alerts before a new one. All but `named` answer for its status and scope alone."""
 
-    def new_id(self, new: Alert) -> Id:
-        """The name of a thread, and of an event, that begins."""
+    def new_id(self, identifier: str) -> Id:
+        """The name of a thread, and of an event, that begins with this alert."""
 
-    async def named(self, new: Alert, names: Sequence[Name], cited: Sequence[Name]) -> Named[Id]:
-        """Those that bear one of `names` or refer to one that does; and those of another status or
-        scope that bear one of `cited`."""
+    async def named(self, new: Alert) -> Named[Id]:
+        """Those with one of its names (`referring.names_of`), or that refer to one of these names;
+        and those of another status or scope that it refers to."""
 
     async def of_sender(
         self, new: Alert, *, now: datetime
@@ -75,8 +75,10 @@ class EarlierAlerts(Protocol[Id]):
         """By id the newest alerts that share a block with it, the newest first; cancelled ones left
         out."""
 
-    async def words(self, new: Alert, alike: Mapping[Id, Candidate[Id]], *, recent: int) -> Pool:
-        """The words of these, and of the `recent` newest alerts of its status."""
+    async def words(
+        self, status: Status, alike: Mapping[Id, Candidate[Id]], *, recent: int
+    ) -> Pool:
+        """The words of these, and of the `recent` newest alerts of this status."""
 
     async def newer(self, thread_id: Id, than: datetime) -> Sequence[Alert]:
         """The versions of a thread that come after `than` and are for citizens."""

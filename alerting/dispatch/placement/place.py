@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 from typing import Generic
 
 from alerting.dispatch.placement.earlier import EarlierAlerts, Predecessor
-from alerting.domain.alert import Alert, MsgType, Status
+from alerting.domain.alert import Alert, Status
 from alerting.domain.lane import Lane, lane_of
 from alerting.domain.principal import Principal
-from alerting.domain.version import name_of
 from alerting.errors import BadInput
 from alerting.throttle.cover import for_same_people, speaks_for
 from alerting.throttle.events import placing, referring
@@ -37,15 +36,20 @@ RECENT_EXTREME = 50
 
 @dataclass(frozen=True, slots=True)
 class Place(Generic[Id]):
-    """Where an alert belongs, and what a coordinator should know of that.
+    """An alert's thread and event, and what a coordinator should know of them.
 
-    alert: as it is taken: one that bears a known name is an update. thread_id, event_id: new ones
-    where the alert is on its own. signature: what is compared of it. joined: threads that become
-    part of its own. order_at: by which it is ordered in its thread. held: why a person must decide
-    before it takes effect. ends_nothing: it is an end, and nothing that it could end is known here.
+    Attributes:
+        alert, lane: As it is understood: an Alert with a known name is an Update.
+        thread_id, event_id: New ones where the alert is on its own.
+        signature: What is compared with other alerts.
+        joined: Threads that become part of its own; empty where its thread is new.
+        order_at: Orders it in its thread.
+        held: Why a person must decide before it takes effect; empty where nobody need.
+        ends_nothing: It is an end, and nothing that it could end is known here.
     """
 
     alert: Alert
+    lane: Lane
     thread_id: Id
     event_id: Id
     placement: Placement[Id]
@@ -60,10 +64,11 @@ class Place(Generic[Id]):
 
 @dataclass(frozen=True, slots=True)
 class Ends(Generic[Id]):
-    """What an alert makes of the earlier versions of its thread.
+    """The effect of an alert on the earlier versions of its thread.
 
-    ended: those it ends or replaces, for it speaks for everyone they concern. rest: those that an
-    end leaves in force for people outside its own areas.
+    Attributes:
+        ended: Those it ends or replaces, because it covers everybody they concern.
+        rest: Those that an end leaves in force for people outside its own areas.
     """
 
     ended: tuple[Predecessor[Id], ...] = ()
@@ -82,11 +87,15 @@ async def place(
 ) -> Place[Id]:
     """Find an alert's thread and event among the alerts before it.
 
-    mine: its signature, where it is known already. approved: a second person has let it end what
-    it refers to. Raises BadInput for an exercise or test that refers to a real alert.
+    Args:
+        mine: Its signature, where it is known already.
+        approved: A second person approved that it ends what it refers to.
+
+    Raises:
+        BadInput: For an exercise or test that refers to a real alert.
     """
-    named = await earlier.named(alert, referring.names_of(alert), _cited(alert))
-    notes = _across(alert, named.across)
+    named = await earlier.named(alert)
+    notes = _across(alert.status, named.across)
     found = referring.referred(
         alert,
         [v for v in named.versions if v.triple != alert.triple],
@@ -95,18 +104,18 @@ async def place(
     notes += found.notes
     alert, note = referring.reissue(alert, found)
     notes += [note] if note else []
+    lane = lane_of(alert)
     if mine is None:
         mine = await asyncio.to_thread(signature, alert)
     held, ends_nothing = "", False
-    acts = _acts(alert)
-    if found.others and acts:
+    if found.others and alert.may_end_earlier:
         theirs = listed(found.others)
         held = f"It would end or replace {theirs}, and only their sender may do that."
     elif found.others:
         notes.append(
             f"It refers to {listed(found.others)} of another sender; it stands on its own."
         )
-    elif acts and not found.versions:
+    elif alert.may_end_earlier and not found.versions:
         live = await earlier.of_sender(alert, now=now)
         guessed = referring.guess(alert, found, mine, live, approved=approved)
         found, held, ends_nothing = guessed.found, guessed.held, guessed.ends_nothing
@@ -117,12 +126,14 @@ async def place(
         since = alert.sent - timedelta(seconds=same.window_s)
         alike = await earlier.alike(alert, sorted(seek(mine)), since=since, limit=_CANDIDATES)
         candidates = list(alike.values())
-        pool = await earlier.words(alert, alike, recent=_recent(alert, candidates))
+        recent = _recent(lane, alert.sender, candidates)
+        pool = await earlier.words(alert.status, alike, recent=recent)
     linked = [Linked(v.thread, v.event) for v in found.versions]
     placement = placing.place(mine, linked, candidates, pool, same)
-    thread_id = placement.thread or earlier.new_id(alert)
+    thread_id = placement.thread or earlier.new_id(alert.identifier)
     return Place(
         alert,
+        lane,
         thread_id,
         placement.event or thread_id,
         placement,
@@ -139,7 +150,7 @@ async def place(
 async def too_late(
     earlier: EarlierAlerts[Id], alert: Alert, thread_id: Id, order_at: datetime
 ) -> bool:
-    """True when newer versions speak for everyone this one concerns."""
+    """True when newer versions cover everybody this one concerns."""
     newer = await earlier.newer(thread_id, order_at)
     return any(speaks_for(one, alert) for one in newer)
 
@@ -152,16 +163,17 @@ async def ends(
     *,
     but: Id,
 ) -> Ends[Id]:
-    """What an alert ends of the versions before it, and what it leaves in force.
+    """Which earlier versions an alert ends, and which it leaves in force.
 
-    A version ends an earlier one only where it speaks for everyone that one concerned. Where it
-    leaves some of them out the earlier version stays in force for those, and whoever both concern
-    hears the newer one. Only an end puts an end to an end that is still being told: an update that
-    leaves people out must not keep from them that their danger is over.
+    A version ends an earlier one only where it covers everybody that one concerned. Otherwise the
+    earlier version stays in force for the people left out, and people whom both concern get the
+    newer one. Only an end ends another end that is still being sent: an update that leaves people
+    out must not keep from them that their danger is over.
 
-    but: the alert's own id.
+    Args:
+        but: The alert's own id.
     """
-    if not _acts(alert):
+    if not alert.may_end_earlier:
         return Ends()
     live = await earlier.live(thread_id, before=order_at, but=but)
     older = [v for v in live if not v.ends or (alert.ends and v.finished_at is None)]
@@ -171,23 +183,14 @@ async def ends(
     return Ends(ended, tuple(v for v in kept if for_same_people(alert, v.alert)))
 
 
-def _acts(alert: Alert) -> bool:
-    """True where an alert may end or replace others."""
-    return alert.msg_type in {MsgType.UPDATE, MsgType.CANCEL} or alert.ends
-
-
-def _cited(alert: Alert) -> list[tuple[str, str]]:
-    names = [name_of(r) for r in alert.references]
-    return names + [(alert.sender.lower(), loose.lower()) for loose in alert.loose_references]
-
-
-def _across(alert: Alert, found: Sequence[tuple[str, str, str, str]]) -> list[str]:
-    """What is said of references across the wall between real alerts, exercises and tests."""
+def _across(mine: Status, found: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    """The notes on references between real alerts, exercises and tests. Raises BadInput for one
+    from a drill to a real alert."""
     notes = []
     for sender, identifier, status, scope in found:
-        if status == Status.ACTUAL and alert.status is not Status.ACTUAL:
+        if status == Status.ACTUAL and mine is not Status.ACTUAL:
             raise BadInput(
-                f"This {alert.status} refers to {identifier} of {sender}, which is a real alert.",
+                f"This {mine} refers to {identifier} of {sender}, which is a real alert.",
                 remedy="Take the reference out: a rehearsal never touches what is real.",
             )
         notes.append(
@@ -197,9 +200,9 @@ def _across(alert: Alert, found: Sequence[tuple[str, str, str, str]]) -> list[st
     return notes
 
 
-def _recent(alert: Alert, candidates: Sequence[Candidate[Id]]) -> int:
-    """From how many of the newest alerts it is learnt how common words are."""
-    if lane_of(alert) is not Lane.EXTREME:
+def _recent(lane: Lane, sender: str, candidates: Sequence[Candidate[Id]]) -> int:
+    """The number of the newest alerts from which the frequency of words is learnt."""
+    if lane is not Lane.EXTREME:
         return RECENT if candidates else 0
-    beside = any(c.signature.sender != alert.sender for c in candidates)
+    beside = any(c.signature.sender != sender for c in candidates)
     return RECENT_EXTREME if beside else 0

@@ -10,8 +10,8 @@ from sqlalchemy import Select, case, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.domain.alert_state import TRANSITIONS, AlertState
+from alerting.domain.lane import Lane
 from alerting.domain.transitions import sources
-from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.schema import LIVE, OPEN, UNFINISHED, alert, outbox
 
 
@@ -27,14 +27,14 @@ async def set_state(
     return (await connection.execute(query)).rowcount == 1
 
 
-async def others_open(connection: AsyncConnection, stored: StoredAlert) -> int:
-    """How many other alerts of the same tenant are being planned or sent in the same lane."""
+async def others_open(connection: AsyncConnection, tenant: str, lane: Lane, *, but: UUID) -> int:
+    """How many alerts of a tenant but this one are being planned or sent in a lane."""
     query = select(func.count()).where(
-        alert.c.submitted_by == stored.submitted_by,
-        alert.c.lane == stored.lane.value,
+        alert.c.submitted_by == tenant,
+        alert.c.lane == lane.value,
         alert.c.state.in_([AlertState.ACCEPTED.value, AlertState.DELIVERING.value]),
         alert.c.finished_at.is_(None),
-        alert.c.id != stored.id,
+        alert.c.id != but,
     )
     return int((await connection.execute(query)).scalar_one())
 

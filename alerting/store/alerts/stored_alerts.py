@@ -257,8 +257,19 @@ def _one_sender(name: str, found: Sequence[StoredAlert]) -> Sequence[StoredAlert
 
 
 async def add(connection: AsyncConnection, said: Alert, **values: Any) -> StoredAlert:
-    """Write a new alert and its references; returns it as stored."""
-    query = insert(alert).values(**values).returning(*_BUT_DOCUMENT)
+    """Write a new alert that says this, and what it refers to; returns it as it is stored.
+
+    values: by column what it does not say itself.
+    """
+    says = {
+        "sender": said.sender,
+        "sent_at": said.sent,
+        "status": said.status.value,
+        "msg_type": said.msg_type.value,
+        "scope": said.scope.value,
+        "ends": said.ends,
+    }
+    query = insert(alert).values(**says, **values).returning(*_BUT_DOCUMENT)
     row = (await connection.execute(query)).one()
     if said.references:
         rows = [

@@ -89,6 +89,15 @@ def names_of(alert: Alert) -> list[Name]:
     return list(dict.fromkeys(found))
 
 
+def cited_by(alert: Alert) -> list[Name]:
+    """Every name that an alert refers to, as it is written."""
+    own = alert.sender.lower()
+    return [
+        *(name_of(r) for r in alert.references),
+        *((own, loose.lower()) for loose in alert.loose_references),
+    ]
+
+
 def referred(
     alert: Alert, known: Sequence[Version[Id]], *, may_end: Callable[[str], bool]
 ) -> Referred[Id]:

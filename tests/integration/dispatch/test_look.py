@@ -11,7 +11,7 @@ from dispatch_harness import DispatchHarness
 
 from alerting.audience.importing import import_file
 from alerting.cap import read, to_xml
-from alerting.dispatch.intake.look import mirrored
+from alerting.dispatch.evaluation.look import mirrored
 from alerting.dispatch.intake.submit import Submitted
 from alerting.domain.alert import Alert, Area, Circle, NamedValue, Severity
 from alerting.domain.alert_state import AlertState

@@ -335,12 +335,16 @@ async def test_preview_and_submit_do_not_wait_for_each_other(
         assert (await look(harness, data)).submitted.created
 
 
+def one_of(data: bytes) -> Alert:
+    return read(data).alerts[0]
+
+
 async def test_preview_writes_conflict_with_nothing(harness: DispatchHarness, flood: Alert) -> None:
     """What a dry run writes and takes back is in nobody's way, nor anybody in its."""
     data = at(harness, flood)
     async with previewing._undone(harness.db) as connection:
         request = Request(internal("test"), harness.clock.now(), b"")
-        prepared = prepare(read(data).alerts[0])
+        prepared = prepare(internal("test"), data, read=one_of)
         mine = await accept(connection, prepared, data, request, begin=False)
         assert mine.created
         # Each would wait for the transaction that has written the same triple.
@@ -354,7 +358,7 @@ async def test_preview_writes_conflict_with_nothing(harness: DispatchHarness, fl
         alert = read(data).alerts[0]
         request = Request(internal("test"), harness.clock.now(), b"")
         await lock_submission(connection, alert, request)
-        await accept(connection, prepare(alert), data, request)
+        await accept(connection, prepare(internal("test"), data, read=one_of), data, request)
         assert (await look(harness, data)).submitted.created
 
 

@@ -13,8 +13,8 @@ from sizes import size
 from sqlalchemy import text
 
 from alerting.cap import to_xml
+from alerting.dispatch.intake import submission
 from alerting.dispatch.intake import submit as submitting
-from alerting.dispatch.intake.submission import Prepared
 from alerting.dispatch.placement import database
 from alerting.dispatch.placement import place as placement
 from alerting.domain.alert import Alert, Area, NamedValue, Polygon
@@ -142,10 +142,10 @@ def sends(name: str, sender: str) -> Principal:
 async def test_forbidden_document_is_not_processed(
     harness: DispatchHarness, flood: Alert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def worked_out(alert: Alert) -> Prepared:
+    def worked_out(alert: Alert) -> None:
         raise AssertionError(f"{alert.identifier} was worked out")
 
-    monkeypatch.setattr(submitting, "prepare", worked_out)
+    monkeypatch.setattr(submission, "to_json", worked_out)
     with pytest.raises(Forbidden, match="does not speak for the sender"):
         await harness.submit(to_xml(flood), principal=sends("other", "other@example.org"))
 

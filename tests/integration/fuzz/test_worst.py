@@ -24,14 +24,15 @@ from worst import KINDS, MOST_BYTES, document
 from alerting.audience import h3_cover
 from alerting.audience.zones import Zones
 from alerting.cap import from_json, read, to_json
+from alerting.cap.single import read_alert
 from alerting.channels.render import render
 from alerting.citizen.alert_page import alert_page, reading
 from alerting.dispatch.intake.submission import prepare
-from alerting.dispatch.intake.submit import read_alert
 from alerting.domain.alert import Alert
 from alerting.domain.alert_state import AlertState
 from alerting.domain.geometry import grown
 from alerting.domain.ground import beyond
+from alerting.domain.principal import internal
 from alerting.errors import BadInput
 from alerting.throttle.cover import covers
 from alerting.throttle.events import stored_signature
@@ -52,12 +53,13 @@ GROUND = shapely.Point(8.5, 50.5).buffer(0.5, quad_segs=1_200)
 def intake(data: bytes) -> Alert | None:
     """What accepting a document takes, but for what PostgreSQL does; None where it is refused."""
     try:
-        alert = read_alert(data, max_bytes=MOST_BYTES)
+        read_within = partial(read_alert, max_bytes=MOST_BYTES)
+        prepared = prepare(internal("test"), data, read=read_within)
     except BadInput:
         return None
-    one = prepare(alert).signature
+    one = prepared.signature
     blocks(one), seek(one), stored_signature.to_bytes(one)
-    return alert
+    return prepared.alert
 
 
 def authority(alert: Alert) -> None:
