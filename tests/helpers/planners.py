@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from alerting.store.outbox import Work
 from dispatch_harness import DispatchHarness
 
 from alerting.dispatch.plan import Planner
+from alerting.store.work.outbox import Work
 
 
 def planner_of(

@@ -15,7 +15,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-from alerting.api.rates import Rate
 from description import description, found_call
 from dispatch_harness import DispatchHarness, Recorder
 from served import Served
@@ -24,6 +23,7 @@ from sqlalchemy import update
 
 import alerting.api
 from alerting.api.described import PROBLEM, examples
+from alerting.api.rate_limits import Rate
 from alerting.audience.synthetic import generate, store
 from alerting.clock import ManualClock
 from alerting.domain.alert_state import AlertState
@@ -187,7 +187,7 @@ async def problems(
         patched.setattr(served.app.state.rates, "key", Rate(1, burst_s=-1))
         await story.ask(429, "GET", "/v1/alerts")
     with monkeypatch.context() as patched:
-        patched.setattr("alerting.api.alarm_routes.alarms.open_alarms", lambda _: 1 / 0)
+        patched.setattr("alerting.api.alarm_routes.stored_alarms.open_alarms", lambda _: 1 / 0)
         await story.ask(500, "GET", "/v1/alarms")
     with monkeypatch.context() as patched:
         absent = Database("postgresql://nobody@/none?host=/nowhere")
