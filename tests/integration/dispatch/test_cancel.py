@@ -25,10 +25,11 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.errors import BadInput, NotFound
-from alerting.store.alerts import stored_alerts
+from alerting.store.alerts.stored_alerts import stored_alerts
 from alerting.store.db import Database
 from alerting.store.schema import alert as alert_table
 from alerting.store.work import claims
+from alerting.store.work.claims import Fenced
 from alerting.store.work.outbox import Work
 
 
@@ -356,7 +357,8 @@ async def test_cancel_stops_planning(harness: DispatchHarness, alert_xml: bytes)
             planned = len(await harness.rows(submitted.alert_id))
             await cancelled(harness, submitted.alert_id)
 
-    await planner_of(harness, cancel_after_two).run(await harness.claim("planner"))
+    with pytest.raises(Fenced):
+        await planner_of(harness, cancel_after_two).run(await harness.claim("planner"))
     await harness.worker().sweep()
     await revoke_all(harness.db, harness.clock, [submitted.alert_id])
     assert batches == 3
