@@ -41,7 +41,7 @@ from alerting.throttle.events.signature import blocks, seek
 #: Processor seconds, of this process: 0.3 on a quiet core, which a neighbour on it makes a third
 #: dearer. A planner finds people while others wait for nothing; a real
 #: coast of 93,000 points takes it one.
-MOST_S = 0.3
+MOST_S = 0.4
 MOST_PLANNING_S = 1.5
 
 RUNS = size(1, 10, "FUZZ_RUNS")
