@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from dataclasses import replace
@@ -129,6 +130,7 @@ async def lived(
     submission = {"content": alert_xml, "headers": XML}
     await story.ask(200, "POST", "/v1/alerts?now=true&dry_run=true", **submission)
     alert = (await story.ask(202, "POST", "/v1/alerts?now=true", **submission))["id"]
+    sent_by = run.clock.now()
     harness = DispatchHarness(
         run.db,
         ManualClock(run.clock.now()),
@@ -145,6 +147,8 @@ async def lived(
     like = alert_xml.replace(b"example-flood-0001", b"gauge-flood-1").replace(
         b"alerts@example.org", b"gauges@example.org"
     )
+    # Of two that were sent in one second either may be listed first.
+    await asyncio.sleep((sent_by + timedelta(seconds=1) - run.clock.now()).total_seconds())
     other = (await story.ask(202, "POST", "/v1/alerts?now=true", content=like, headers=XML))["id"]
     await story.ask(200, "GET", "/v1/alerts?limit=1")
     await story.ask(200, "GET", "/v1/events/questions")
