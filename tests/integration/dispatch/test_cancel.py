@@ -25,7 +25,7 @@ from alerting.domain.alert_state import AlertState
 from alerting.domain.lane import Lane
 from alerting.domain.principal import internal
 from alerting.errors import BadInput, NotFound
-from alerting.store.alerts.stored_alerts import stored_alerts
+from alerting.store.alerts import stored_alerts
 from alerting.store.db import Database
 from alerting.store.schema import alert as alert_table
 from alerting.store.work import claims
