@@ -28,8 +28,9 @@ async def test_rest_to_first_sms_climbs_little(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app):
         async with harness.db.begin() as c:
+            # Who may not read is answered in fewer words about few people, a longer way.
             key = await api_keys.create(
-                c, "centre", ["submit"], senders=("*",), by=internal("test")
+                c, "centre", ["submit", "read"], senders=("*",), by=internal("test")
             )
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
             with taken.followed(lambda module, name: name == "WorkNotifier.notify"):
