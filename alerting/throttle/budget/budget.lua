@@ -1,7 +1,9 @@
--- The citizen's attention budget: verdicts for many citizens of one shard in one step.
+-- The citizen's budget: verdicts for many citizens of one shard in one atomic call.
 --
--- The rules are those of budget_memory.py and are held to it by a differential test. Everything a
--- verdict depends on is handed over or stored, so the same question gets the same answer.
+-- The rules are those of budget_rules.py, checked by a differential test. Everything a verdict
+-- depends on is an argument or stored. A citizen is asked for under the name of an evaluation, the
+-- occasion: its idempotency key. Asked again under that name, the verdict is the same, and nothing
+-- is charged twice.
 --
 -- KEYS     per bucket two: its records, its verdicts of this occasion
 -- ARGV[1]  figures, 17 x u32: clock given (0 or 1), now, life of the records, spacing, spacing
