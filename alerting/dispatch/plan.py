@@ -100,7 +100,7 @@ class Planner:
         """Write the deliveries of everybody who has none yet; False when the plan is left early.
 
         Args:
-            others: How many other alerts of its tenant are being planned or sent in its lane.
+            others: How many other alerts of its submitter are being planned or sent in its lane.
         """
         by_lane = ByLane(alert, self._settings.all_channels_lanes)
         everywhere = alert.ends and await self._everywhere(work, stored, alert)

@@ -38,7 +38,7 @@ _GONE = (RedisError, OSError, RuntimeError)
 class CooldownStore:
     """The cooldowns of all workers. Every method raises Unavailable when Redis does not answer.
 
-    client: made by `budget.redis.connect`, or another that returns bytes.
+    client: made by `redis_budget.connect`, or another that returns bytes.
     """
 
     def __init__(self, client: Redis, *, timeout_s: float = TIMEOUT_S) -> None:

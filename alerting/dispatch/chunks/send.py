@@ -59,7 +59,8 @@ class Pause:
 
 
 def windows(sendable: Sequence[Sending], size: int, *, start: int) -> Iterator[Sequence[Sending]]:
-    """Groups of at most `size` by position, from `start` to the end and then from the first.
+    """Windows of at most `size` deliveries, by position in the chunk: from `start` to the end, then
+    those before it.
 
     Deliveries in doubt more than once come last, one at a time: one of them may be what crashes its
     workers, and must not take the others with it.

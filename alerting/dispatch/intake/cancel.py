@@ -50,8 +50,8 @@ _REASONS = {s: ended_as(s)[1] for s in (AlertState.CANCELLED, AlertState.SUPERSE
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An alert of the same event that still stands. citizens: how many will not hear that the
-    danger is over while it does."""
+    """An alert of the same event that is still in force. citizens: how many will not hear that the
+    danger is over while it is."""
 
     alert_id: UUID
     identifier: str
@@ -74,7 +74,8 @@ class Cancelled:
     ended: the alerts it ended; empty when they had ended before, and then `state` and `reason` say
     how. notice: what goes out; None in a dry run or when nothing was left to end. citizens: how
     many were told of the danger, or may have been, and not yet that it is over; `reached` counts
-    their addresses by channel. standing: what keeps some of them from hearing it now.
+    their addresses by channel. standing: other alerts in force,
+    because of which some of them do not hear it now.
     """
 
     alert_id: UUID

@@ -4,6 +4,9 @@ All workers reserve from one sender's rate. A reservation is a run of evenly spa
 belong to one worker, one for each token: an SMS segment, a mail, a push. The provider therefore
 sees no more than the rate in any second, however many workers there are.
 
+A sender here is a provider, or a lane of it that has a number of its own; it is not the sender of
+an alert. Tenants are those who submit alerts; they share a lane of a sender fairly.
+
 Extreme and Severe ignore the reservations of Routine and drills and push back their later ones.
 Routine and drills reserve only a short time ahead and give it up at once, so that a severe alert
 never waits for a minor one.

@@ -30,7 +30,7 @@ _REPLY_LENGTH = 7
 class RedisRateStore:
     """The reservations of all workers.
 
-    client: made by `budget.redis.connect`, or another that returns bytes. worker: names this
+    client: made by `redis_budget.connect`, or another that returns bytes. worker: names this
     process among the workers. timeout_s: for calls that name none. now_s: seconds since 1970, for
     tests and simulated time; None takes the server's own clock, so that workers whose clocks
     differ still agree. An emptied Redis has forgotten the reservations: for as long as these

@@ -27,10 +27,10 @@ async def set_state(
     return (await connection.execute(query)).rowcount == 1
 
 
-async def others_open(connection: AsyncConnection, tenant: str, lane: Lane, *, but: UUID) -> int:
-    """How many alerts of a tenant but this one are being planned or sent in a lane."""
+async def others_open(connection: AsyncConnection, submitter: str, lane: Lane, *, but: UUID) -> int:
+    """How many alerts of a submitter but this one are being planned or sent in a lane."""
     query = select(func.count()).where(
-        alert.c.submitted_by == tenant,
+        alert.c.submitted_by == submitter,
         alert.c.lane == lane.value,
         alert.c.state.in_([AlertState.ACCEPTED.value, AlertState.DELIVERING.value]),
         alert.c.finished_at.is_(None),

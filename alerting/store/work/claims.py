@@ -1,7 +1,7 @@
-"""What is written under a claim: the proof of the lease, and how the work ends.
+"""What a worker writes about work it has claimed: its lease, its window, and how the work ended.
 
-Each statement names the fence of the claim. A worker that was stopped past its lease finds it
-outdated and writes nothing (`Fenced`).
+The fence is a fencing token: each claim raises it, and each statement here names it. A worker that
+lost its lease meanwhile has an outdated one and writes nothing (`Fenced`).
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ async def hold(
     window_to: int | None = None,
     tries: int | None = None,
 ) -> AlertState:
-    """Prove the lease, extend it and set the given columns; returns the alert's state.
+    """Check that the claim is still ours, extend its lease and set the given columns; returns the
+    alert's state.
 
-    The row stays locked to the end of the transaction, so whatever is written beside it is fenced.
-    Raises Fenced when another worker has taken over.
+    The row stays locked to the end of the transaction, so no other worker can claim it before all
+    else in that transaction is written. Raises Fenced when another worker has taken over.
     """
     driver = await raw(connection)
     values = {"cursor": cursor, "window_from": window_from, "window_to": window_to, "tries": tries}
@@ -106,7 +107,7 @@ async def commit_batch_and_open_next(
 
 
 async def state_seen(db: Database, work: Work) -> AlertState | None:
-    """The state of the work's alert, without proof of the lease; None where the alert is gone."""
+    """The state of the work's alert, without checking the claim; None where the alert is gone."""
     async with db.pipelined() as driver:
         state = await driver.execute(_STATE, (work.alert_id,))
     found = await state.fetchone()

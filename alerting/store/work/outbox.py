@@ -67,7 +67,7 @@ class Ranks:
 
     Attributes:
         first: The alert is an end or a cancel.
-        others: How many other alerts of the same tenant are open; its first chunk is queued that
+        others: How many other alerts of the same submitter are open; its first chunk is queued that
             much further back.
     """
 
@@ -122,7 +122,7 @@ async def add_plan(
 ) -> int:
     """Write the plan of an alert, in the transaction that stores the alert; returns its id.
 
-    A tenant's second plan waits for the first of every other tenant.
+    A submitter's second plan waits for the first of every other submitter.
     """
     driver = await raw(connection)
     cursor = await driver.execute(

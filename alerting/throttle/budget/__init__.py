@@ -27,7 +27,7 @@ WAIT_UNIT_S = 5
 #: The longest wait that fits into two bytes.
 LONGEST_WAIT_S = 32_767 * WAIT_UNIT_S
 
-#: How long an occasion is remembered after its last new answer.
+#: How long the answers of an occasion (see Budget.ask) are kept after the last new one.
 REMEMBERED_S = DAY_S
 
 #: Occasions and budgets are stored in buckets of this many citizens.
@@ -138,16 +138,16 @@ class Budget(Protocol):
     ) -> list[Answer]:
         """Return the answers, in order; an admitted message is charged by the same step.
 
-        Citizens may have been charged even so; asking again under the same name returns the same
+        Citizens may have been charged even so; asking again under the same key returns the same
         answers.
 
         Args:
-            occasion: Names what is being decided. Asking again for the same citizen under the same
-                name, in any batch, charges nothing and returns the same answer for at least a day;
-                so a retry, a redelivered chunk and a second worker are harmless. A citizen who
-                occurs twice in one call is charged once, by the highest severity. One answer may
-                change: a citizen who was refused under this name and is now asked for with Extreme
-                or Severe is admitted.
+            occasion: An idempotency key, which names what is evaluated. Asking again for the same
+                citizen under the same key, in any batch, charges nothing and returns the same
+                answer for at least a day; so a retry, a redelivered chunk and a second worker are
+                harmless. A citizen who occurs twice in one call is charged once, by the highest
+                severity. One answer may change: a citizen who was refused under this key and is now
+                asked for with Extreme or Severe is admitted.
 
         Raises:
             Unavailable: When there is no answer within `timeout_s`.

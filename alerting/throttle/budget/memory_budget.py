@@ -40,7 +40,7 @@ _OCCASION_BYTES = 500
 
 
 class _Occasion:
-    """The answers of one occasion, by record number;
+    """The answers given under one occasion (see Budget.ask), by record number.
 
     Args:
         at: When the last one was new.
@@ -193,7 +193,7 @@ class MemoryBudget:
         return found
 
     def _said(self, bucket: _Bucket, name: str, now: int) -> _Occasion:
-        """The answers of an occasion for the citizens of a bucket."""
+        """The answers already given to citizens of a bucket under the occasion `name`."""
         found = bucket.occasions.get(name)
         if found is not None and now - found.at < REMEMBERED_S:
             return found

@@ -205,8 +205,9 @@ def _hazard(new: Signature, old: Signature) -> float:
 
 
 def _area(new: Signature, old: Signature) -> float | None:
-    """The share of the smaller area that the two have in common; names decide when nothing else
-    can.
+    """The share of the smaller area that the two have in common, from 0 to 1.
+
+    By shapes and geocodes; by the names of the areas where these do not meet.
 
     None when nothing of the two can be compared.
     """
@@ -214,7 +215,8 @@ def _area(new: Signature, old: Signature) -> float | None:
     common = new.geocodes & old.geocodes
     if new.shape is not None and old.shape is not None:
         found.append(_overlap(new.shape, old.shape))
-        # Two places in one province share its code; when both have shapes, these decide.
+        # Two places in one province share its code. A code counts only where an area that has it
+        # has no shape.
         common &= new.unshaped | old.unshaped
     if {g.name for g in new.geocodes} & {g.name for g in old.geocodes}:
         found.append(len(common) / min(len(new.geocodes), len(old.geocodes)))
