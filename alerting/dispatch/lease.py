@@ -1,4 +1,4 @@
-"""Lease: a claimed outbox row, the proof that it is still ours, and writes that need the proof."""
+"""Lease: a claimed outbox row, the check that it is still ours, and writes that need the check."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Lease:
         return not self._ended and time.monotonic() - self._held_at < self._lease_s / 2
 
     async def write(self, act: Act | None = None, **values: int) -> AlertState:
-        """Prove and extend the lease, set `values` and run `act`, in one transaction.
+        """Check and extend the lease, set `values` and run `act`, in one transaction.
 
         Returns the alert's state. Retries while PostgreSQL is unavailable.
 

@@ -11,7 +11,7 @@ class WorkState(StrEnum):
     #: A worker holds it until its lease runs out.
     LEASED = "leased"
     #: Nothing of it is left to do. Without its time (`done_at`) it was stopped, and what it has not
-    #: sent is still to be called back.
+    #: sent is still to be revoked.
     DONE = "done"
     #: It ended its workers again and again and was set aside.
     POISONED = "poisoned"

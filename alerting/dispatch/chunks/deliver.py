@@ -49,7 +49,7 @@ class Deliverer:
     """Carries out claimed chunks on one event loop, with that loop's open channels.
 
     stopping: True once this process must end; chunks are then left for others. should_yield: says
-    whether a chunk goes back to the queue between two batches, so that others come first.
+    whether a chunk goes back to the queue between two windows, so that others come first.
     """
 
     def __init__(

@@ -18,10 +18,10 @@ from alerting.store.ledger.outcomes import OutcomeRow
 #: Faults of the provider or of us, not of one citizen's address.
 _WHOLE_PROVIDER = frozenset({Fault.OURS, Fault.CAPACITY, Fault.PROVIDER})
 
-#: The reason in the ledger of what may have gone out and was closed without a word from anybody.
+#: The reason in the ledger of what may have been sent and was closed without a receipt.
 IN_DOUBT = "in-doubt"
 
-#: How long to leave a provider alone that did not say.
+#: How long a chunk pauses when the provider asks for no time.
 _BREATH_S = 1.0
 
 

@@ -78,6 +78,7 @@ def windows(sendable: Sequence[Sending], size: int, *, start: int) -> Iterator[S
 
 
 def is_suspect(s: Sending) -> bool:
+    """True for a delivery that was in doubt more than once: it may crash its workers."""
     return s.in_doubt and s.delivery.tries > 1
 
 

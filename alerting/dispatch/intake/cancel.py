@@ -39,10 +39,10 @@ MAX_REASON = 1000
 #: Others may change the thread while we read it; it is read again at most this often.
 _TURNS = 10
 
-#: Chunks called back in one transaction.
+#: Chunks revoked in one transaction.
 _CHUNKS = 20
 
-#: Deliveries that wait for digests, called back in one transaction.
+#: Deliveries that wait for digests, revoked in one transaction.
 _DEFERRED = 2000
 
 _REASONS = {s: ended_as(s)[1] for s in (AlertState.CANCELLED, AlertState.SUPERSEDED)}
@@ -188,8 +188,8 @@ async def cancel(
 
 
 async def revoke_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> int:
-    """Write into the ledger what these alerts had not sent, as called back; returns how many
-    chunks. The sweeper does it too, should this process end before."""
+    """Write into the ledger that what these alerts had not sent is revoked; returns how many
+    chunks. Maintenance does it too, should this process end before."""
     reason, waits = _REASONS[AlertState.CANCELLED], _DEFERRED
     while waits == _DEFERRED:
         async with db.begin() as connection:

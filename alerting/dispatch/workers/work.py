@@ -59,7 +59,7 @@ class Worker:
 
     precedence: says which lanes it does, and what of them may begin; planner, deliverer and
     maintenance yield by the same one. owner: the name work is claimed by. stopping: True once this
-    process must end; nothing new is begun then, and chunks are left between two batches.
+    process must end; nothing new is begun then, and chunks are left between two windows.
     """
 
     def __init__(

@@ -100,7 +100,7 @@ async def unfinished(connection: AsyncConnection, *, limit: int) -> list[UUID]:
 
 
 def _open_work() -> Select[Any]:
-    """The open work of `alert`, including chunks that are still called back."""
+    """The open work of `alert`, including chunks that are still to be revoked."""
     of_alert = select(outbox.c.alert_id).where(text(OPEN)).subquery()
     return select(of_alert.c.alert_id).where(of_alert.c.alert_id == alert.c.id)
 

@@ -171,7 +171,7 @@ async def carried(
 ) -> dict[int, list[Carried]]:
     """What each digest of a chunk carries, the highest lane first, then the newest.
 
-    Items called back since they were assigned are left out; a digest may be left empty.
+    Items revoked since they were assigned are left out; a digest may be left empty.
     """
     driver = await raw(connection)
     cursor = await driver.execute(

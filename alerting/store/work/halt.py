@@ -1,4 +1,4 @@
-"""Calling back what an ended alert has not sent yet.
+"""Revoking what an ended alert has not sent yet.
 
 Workers go by an alert's state, which they read before each window. Its rows follow in two steps.
 `stop`, in the transaction that ends the alert, takes its chunks away from workers; `call_back`,
@@ -21,10 +21,10 @@ from alerting.store.db import raw
 from alerting.store.schema import CHUNK_SPAN, UNFINISHED
 from alerting.store.states import A, D, W, delivery_from, work_from
 
-#: The cursor of a chunk all of whose deliveries were called back but those in doubt.
+#: The cursor of a chunk of which all deliveries were revoked, but for those in doubt.
 _CALLED_BACK = -1
 
-#: States of alerts whose unsent deliveries are called back.
+#: States of alerts whose unsent deliveries are revoked.
 _ENDS = [A.CANCELLED.value, A.SUPERSEDED.value]
 
 
