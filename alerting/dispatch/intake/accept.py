@@ -84,7 +84,7 @@ async def accept(
     held = screened.state is AlertState.HELD
     if held:
         if begin:
-            # Nobody who submits much at once passes the bound: counted one after another.
+            # Counted one after another, so that concurrent submissions cannot exceed the limit.
             await threads.lock(connection, {f"held {principal.person_id or principal.actor}"})
         await storm.refuse_held(connection, principal)
     alert_id = uuid4()
@@ -92,7 +92,7 @@ async def accept(
         connection,
         found.alert,
         id=alert_id,
-        # A reference that is written and not committed has the next to write it wait, and fail.
+        # An uncommitted row with this reference would block the next submission of it.
         identifier=alert.identifier if begin else str(alert_id),
         order_at=found.order_at,
         lane=found.lane.value,
@@ -158,23 +158,23 @@ async def _raise_alarm(
 def _notes(
     placed: Placement[UUID], event_id: UUID, alert_id: UUID, screened: Screened
 ) -> list[str]:
-    """What its sender should know: which event it was matched with, and why it is not sent now."""
+    """Notes for its sender: which event it was matched with, and why it is not sent now."""
     notes = list(screened.notes)
     if placed.question is not None:
         asked, likeness = placed.question
         notes.append(
-            f"It may tell of event {asked}, like {placed.like}, which a coordinator should "
-            f"decide (alerting event questions): {likeness.sentence}"
+            f"It may be about event {asked}, like {placed.like}; a coordinator should decide "
+            f"(alerting event questions): {likeness.sentence}"
         )
     elif placed.like:
         notes.append(
-            f"It is taken for event {placed.event}, like {placed.like}: {placed.reason} If it is "
-            f"another danger: alerting event split {alert_id}"
+            f"It was matched with event {placed.event}, like {placed.like}: {placed.reason} If it "
+            f"is another danger: alerting event split {alert_id}"
         )
     if placed.merged:
         notes.append(
-            f"It refers to alerts of {len(placed.merged) + 1} events, which are one from now "
-            f"on: event {event_id}."
+            f"It refers to alerts of {len(placed.merged) + 1} events, which are now merged: "
+            f"event {event_id}."
         )
     if screened.state is AlertState.HELD:
         notes.append(waits(alert_id, screened.reason))

@@ -27,20 +27,25 @@ from alerting.store.db import Database
 
 
 class OwnAlert(Forbidden):
-    """Whoever submitted an alert, or may have, wants to approve it."""
+    """The principal has, or may have, submitted the alert that it tries to approve."""
 
 
 async def approve(
     db: Database, notifier: WorkNotifier, alert_id: UUID, *, principal: Principal, clock: Clock
 ) -> bool:
-    """Approve a held alert; False when this person had approved it before.
+    """Approve a held alert; returns False when this person had approved it before.
 
-    Which alerts it ends or replaces is decided again, by their state now.
+    Which alerts it ends or replaces is decided again, by their present state.
 
-    The second person is another person, not another key or account: neither who submitted it nor
-    who has seen the key that it came by, nor somebody by a key that its submitter has seen. Raises
-    NotFound, Forbidden for who may not approve this alert, OwnAlert for who may have submitted it,
-    Conflict when it is not held.
+    The second person is another person, not another key or account: not the submitter, not anyone
+    who has seen the key it was submitted with, and not anyone using a key that its submitter has
+    seen.
+
+    Raises:
+        NotFound: When there is no such alert.
+        Forbidden: For a principal that may not approve it.
+        OwnAlert: For a principal that may have submitted it.
+        Conflict: When it is not held.
     """
     try:
         plan_id, lane = await _approve(db, alert_id, principal, clock)
@@ -60,7 +65,7 @@ async def approve(
 async def _approve(
     db: Database, alert_id: UUID, principal: Principal, clock: Clock
 ) -> tuple[int | None, Lane | None]:
-    """The plan that was written and its lane; neither where it had been approved before."""
+    """The plan that was written and its lane; None for both when it had been approved before."""
     principal.require("approve")
     async with db.begin() as connection:
         stored = await stored_alerts.get(connection, alert_id, lock=True)
@@ -73,22 +78,22 @@ async def _approve(
         if principal.may_be(stored.submitter):
             raise OwnAlert(
                 "Nobody approves their own alert.",
-                remedy="Let another coordinator approve it, by their own account or a key that "
-                "whoever submitted it has not made.",
+                remedy="Let another coordinator approve it, with their own account or a key that "
+                "its submitter has not made.",
             )
         if stored.state is not AlertState.HELD:
             raise Conflict(f"The alert does not wait for approval: it is {stored.state}.")
-        plan_id = await _let_go(connection, stored, principal, now=clock.now())
+        plan_id = await _release(connection, stored, principal, now=clock.now())
         await audit_log.record(connection, principal.actor, "alert.approve", str(alert_id))
     return plan_id, stored.lane
 
 
-async def _let_go(
+async def _release(
     connection: AsyncConnection, stored: StoredAlert, principal: Principal, *, now: datetime
 ) -> int | None:
-    """Let a held alert take effect, approved by `principal`; returns the id of its plan.
+    """Put a held alert in force, approved by `principal`; returns the id of its plan.
 
-    It is placed again; None where newer versions cover everybody by now.
+    Its place in its thread is decided again. Returns None when newer versions have replaced it.
     """
     earlier, policy = DatabaseAlerts(connection), (await policies.live(connection)).policy
     found = await place(earlier, stored.alert, policy.same_event, principal, now=now, approved=True)
@@ -114,7 +119,7 @@ async def _let_go(
 
 
 async def _still_there(connection: AsyncConnection, principal: Principal) -> None:
-    """Raises Forbidden where the person has been ended since they were recognised."""
+    """Raise Forbidden when the person's account was ended after authentication."""
     if principal.person_id is None:
         return
     found = await stored_people.get(connection, principal.person_id)

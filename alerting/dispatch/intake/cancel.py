@@ -1,4 +1,4 @@
-"""Cancel: end an alert in one step. Its notice is sent like every alert."""
+"""Cancel: ends an alert in one step. Its notice is an alert and is sent like any other."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from alerting.store.work import halt
 
 MAX_REASON = 1000
 
-#: Others may change the thread while we read it; it is read again at most this often.
-_TURNS = 10
+#: The most attempts: another submission may change the thread while it is read.
+_ATTEMPTS = 10
 
 #: Chunks revoked in one transaction.
 _CHUNKS = 20
@@ -50,8 +50,11 @@ _REASONS = {s: ended_as(s)[1] for s in (AlertState.CANCELLED, AlertState.SUPERSE
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An alert of the same event that is still in force. citizens: how many will not hear that the
-    danger is over while it is."""
+    """Another alert of the same event that is still in force.
+
+    Attributes:
+        citizens: How many are not notified of the end of the danger as long as it is.
+    """
 
     alert_id: UUID
     identifier: str
@@ -71,11 +74,13 @@ class Standing:
 class Cancelled:
     """What a cancel did, or in a dry run would do.
 
-    ended: the alerts it ended; empty when they had ended before, and then `state` and `reason` say
-    how. notice: what goes out; None in a dry run or when nothing was left to end. citizens: how
-    many were told of the danger, or may have been, and not yet that it is over; `reached` counts
-    their addresses by channel. standing: other alerts in force,
-    because of which some of them do not hear it now.
+    Attributes:
+        state, reason: Of the alert; they say how it ended if it had ended before.
+        ended: The alerts it ended; empty when they had ended before.
+        notice: The Cancel that is sent; None in a dry run or when nothing was left to end.
+        citizens: How many were, or may have been, notified of the danger and not yet of its end.
+        reached: Their addresses by channel.
+        standing: Other alerts in force, for which some of them are not notified of the end now.
     """
 
     alert_id: UUID
@@ -116,17 +121,27 @@ async def cancel(
     idempotency_key: str | None = None,
     valid_s: float = 24 * 3600,
 ) -> Cancelled:
-    """End an alert and all live versions of its thread, and tell those it reached.
+    """End an alert and all live versions of its thread, and notify those it reached.
 
-    One transaction ends them, takes what was not sent yet away from workers and stores the notice:
-    when this returns no provider call begins for them any more but what is in a worker's open
-    window. Cancelling what has ended changes nothing, and so does an `idempotency_key` used
-    before. Follow it with `revoke_all`.
+    One transaction ends them, takes their unsent work away from workers and stores the notice. When
+    this returns, no provider call begins for them any more, except in windows that workers have
+    open. Cancelling an alert that has ended changes nothing; nor does repeating an
+    `idempotency_key`. Call `revoke_all` afterwards.
 
-    also: further alerts of the same name, which end with it.
+    Args:
+        also: Further alerts with the same identifier, which end with it.
+        reason: The coordinator's words for citizens, at most `MAX_REASON` characters.
+        false_alarm: The notice says that there was no danger.
+        dry_run: Report what it would do and change nothing.
+        valid_s: For how many seconds the notice is sent.
 
-    Raises NotFound, Forbidden for who may not end this sender's alerts, KeyReused for a key with
-    another body, BadInput for too long a reason, Gone where nobody knows any more whom it reached.
+    Raises:
+        NotFound: When there is no such alert.
+        Forbidden: For a principal that may not end this sender's alerts.
+        KeyReused: For a key that came with another body.
+        BadInput: For a reason that is too long.
+        Gone: When the records of whom it reached were pruned.
+        Conflict: When other submissions keep changing the thread.
     """
     if len(reason) > MAX_REASON:
         raise BadInput(f"The reason is longer than {MAX_REASON:,} characters.")
@@ -134,7 +149,7 @@ async def cancel(
     request = Request(
         principal, clock.now(), hashlib.sha256(asked).digest(), idempotency_key, valid_s
     )
-    for _ in range(_TURNS):
+    for _ in range(_ATTEMPTS):
         async with db.begin() as connection:
             stored = await _get(connection, alert_id)
             authorise_end(principal, stored.sender)
@@ -155,7 +170,7 @@ async def cancel(
                 valid_s=valid_s,
             )
             if dry_run:
-                # What cancelling would refuse a dry run refuses.
+                # A dry run refuses what cancelling would refuse.
                 authorise(principal, notice)
                 return await _as_it_stands(
                     connection, stored, request.now, versions=versions, dry_run=True
@@ -184,12 +199,14 @@ async def cancel(
         return replace(
             answer, state=stored.state, reason=stored.state_reason, notice=accepted.answer()
         )
-    raise Conflict("Others keep changing this alert.", remedy="Cancel it again.")
+    raise Conflict("Other submissions keep changing this alert.", remedy="Cancel it again.")
 
 
 async def revoke_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> int:
-    """Write into the ledger that what these alerts had not sent is revoked; returns how many
-    chunks. Maintenance does it too, should this process end before."""
+    """Record the unsent deliveries of these alerts as revoked; returns the number of chunks.
+
+    If this process ends before it is done, maintenance completes it.
+    """
     reason, waits = _REASONS[AlertState.CANCELLED], _DEFERRED
     while waits == _DEFERRED:
         async with db.begin() as connection:
@@ -206,7 +223,7 @@ async def revoke_all(db: Database, clock: Clock, ended: Sequence[UUID]) -> int:
 
 
 async def revoke_some(connection: AsyncConnection, *, chunks: int, now: datetime) -> int:
-    """One transaction's part of `revoke_all`; returns how many chunks."""
+    """One transaction's part of `revoke_all`; returns the number of chunks."""
     return await halt.call_back(connection, _REASONS, chunks=chunks, now=now)
 
 
@@ -220,7 +237,7 @@ async def _get(connection: AsyncConnection, alert_id: UUID) -> StoredAlert:
 async def _standing(
     connection: AsyncConnection, thread_ids: Collection[UUID], principal: Principal
 ) -> list[StoredAlert]:
-    """The versions of these threads that stand and that this principal may end."""
+    """The versions of these threads that are in force and that this principal may end."""
     found = await threads.in_force(connection, thread_ids)
     return [v for v in found if principal.may_end(v.sender)]
 

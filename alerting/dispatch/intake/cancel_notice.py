@@ -1,4 +1,4 @@
-"""Notice: the Cancel that ends a thread, made from what it ends. A function of its values."""
+"""Notice: makes the Cancel that ends a thread from the versions it ends. A pure function."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ from alerting.domain.notice import Notice
 def notice_of(
     versions: Sequence[Alert], *, now: datetime, reason: str, false_alarm: bool, valid_s: float
 ) -> Alert:
-    """The Cancel of a thread's live versions, which come oldest first, in every language they have.
+    """Make the Cancel of a thread's live versions, in every language they have.
 
-    It bears the newest one's name, codes and participants. Its texts repeat nothing of what
-    the alerts told people to do, and a parameter says that they are ours: citizens read them in
+    It has the newest version's identifier, with a suffix, codes and participants. Its texts repeat
+    none of the alerts' instructions. A parameter marks them as ours, so that citizens read them in
     their own languages.
 
-    reason: the coordinator's words; they follow ours in every language. valid_s: for how many
-    seconds it is worth telling.
+    Args:
+        versions: The live versions, oldest first.
+        reason: The coordinator's words; they follow ours in every language.
+        valid_s: For how many seconds it is sent.
     """
     newest = versions[-1]
-    # Others order alerts by `sent`, in whole seconds; a clock that was far ahead is not followed.
+    # Receivers order alerts by `sent`, in whole seconds; but a clock far ahead is not followed.
     sent = min(max(now, newest.sent + timedelta(seconds=1)), now + timedelta(minutes=1))
     sent = sent.astimezone(newest.sent.tzinfo).replace(microsecond=0)
     expires = sent + timedelta(seconds=int(valid_s))
@@ -58,7 +60,7 @@ def notice_of(
 
 
 def _info(same: Sequence[Info], *, reason: str, false_alarm: bool, expires: datetime) -> Info:
-    """One language's text. The gravest info lends what names the event."""
+    """The info of one language. The most severe info gives the event's name."""
     first = min(same, key=lambda i: i.severity.rank)
     words = phrases(first.language)
     headline, sentence, notice = first.event, words.cancel_note, Notice.CANCELLED

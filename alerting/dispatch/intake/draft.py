@@ -1,4 +1,4 @@
-"""Draft: the next version of what is live, made from it. A function of its values."""
+"""Draft: makes the next version of a live alert from its live versions. A pure function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alerting.dispatch.intake.cancel_notice import notice_of
 from alerting.domain.alert import Alert, Info, MsgType, ResponseType, Severity, Urgency
 from alerting.errors import BadInput
 
-#: What made the identifier of an earlier draft.
+#: The end of an identifier that an earlier draft made.
 _OURS = re.compile(r"-(?:update|extension|end)-\d{8}T\d{6}\Z", re.ASCII)
 
 
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be said otherwise; None keeps it. Texts are those of one language."""
+    """What the next version changes; None keeps a value. Texts are in one language."""
 
     headline: str | None = None
     description: str | None = None
@@ -36,13 +36,13 @@ class Changes:
 
     @property
     def texts(self) -> dict[str, str]:
-        """Those that are given."""
+        """The texts that change, by field."""
         given = {n: getattr(self, n) for n in ("headline", "description", "instruction")}
         return {name: text for name, text in given.items() if text is not None}
 
     @property
     def any(self) -> bool:
-        """True where anything is to change."""
+        """True when anything changes."""
         return any(getattr(self, f.name) is not None for f in fields(self))
 
 
@@ -55,17 +55,22 @@ def draft(
     language: str | None = None,
     hours: float | None = None,
 ) -> Alert:
-    """The next version of a thread whose live versions, oldest first, are these.
+    """Make the next version of a thread; it refers to all its live versions.
 
-    It refers to all of them. hours: from now until it ends. Raises BadInput for an update that
-    changes nothing, an extension that does not end later, and for texts that would leave another
-    language as it was.
+    Args:
+        versions: The live versions, oldest first.
+        language: Of the changed texts; None when the alert has only one.
+        hours: From now until it ends; None keeps the end. A cancel is sent for 24 hours by default.
+
+    Raises:
+        BadInput: For an update that changes nothing, an extension that does not end later, and for
+            texts that would leave another language unchanged.
     """
     if kind is Kind.CANCEL:
         valid_s = (hours or 24) * 3600
         reason = changes.description or ""
         notice = notice_of(versions, now=now, reason=reason, false_alarm=False, valid_s=valid_s)
-        # Whoever gets the file writes in it: without the parameter its texts are a sender's own.
+        # The file is edited by hand: without the parameter its texts count as the sender's own.
         return replace(notice, infos=tuple(replace(i, parameters=()) for i in notice.infos))
     newest = versions[-1]
     sent = max(now, newest.sent + timedelta(seconds=1))
@@ -93,27 +98,29 @@ def _refuse_nothing(
     newest: Alert, kind: Kind, changes: Changes, language: str | None, ends: datetime | None
 ) -> None:
     if kind is Kind.EXTENSION and ends is None:
-        raise BadInput("It does not say for how long.", remedy="Say --hours.")
+        raise BadInput("An extension needs a duration.", remedy="Give --hours, from now.")
     present = max((i.expires for i in newest.infos if i.expires), default=None)
     if kind is Kind.EXTENSION and ends is not None and present is not None and ends <= present:
         raise BadInput(
-            f"It would end at {ends.isoformat()}, and it stands until {present.isoformat()} "
-            "already.",
-            remedy="Say more --hours, which count from now; to end it sooner write an update.",
+            f"It would end at {ends.isoformat()}, but it is already in force until "
+            f"{present.isoformat()}.",
+            remedy="Give more --hours, which count from now; to end it sooner, write an update.",
         )
     if kind is Kind.UPDATE and not changes.any and ends is None:
         raise BadInput(
             "This update would change nothing.",
-            remedy="Say what changes, such as --instruction or --severity.",
+            remedy="Give what changes, such as --instruction or --severity.",
         )
     languages = dict.fromkeys(i.language for i in newest.infos)
     meant = [one for one in languages if language is None or one.lower() == language.lower()]
     if not meant:
-        raise BadInput(f"It has no info in {language}.", remedy=f"It has {', '.join(languages)}.")
+        raise BadInput(
+            f"The alert has no info in {language}.", remedy=f"It has {', '.join(languages)}."
+        )
     if changes.texts and len(meant) > 1:
         raise BadInput(
-            f"It speaks {', '.join(languages)}, and the new text is in one of them.",
-            remedy="Say --language, and correct the others in the file.",
+            f"The alert has {', '.join(languages)}, and the new text is in only one language.",
+            remedy="Give --language, and correct the other languages in the file.",
         )
 
 

@@ -1,6 +1,6 @@
-"""Findings: what a coordinator should know of an alert before it is sent, by its words alone.
+"""Findings: weaknesses of an alert that its document alone shows, for its coordinator.
 
-A submission says in its notes what `alerting cap check` reports.
+`alerting cap check` reports them, and a submission has the important ones in its notes.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from alerting.clock import Clock
 from alerting.domain.alert import Alert
 from alerting.domain.segments import Segments, measure
 
-#: More than these are said to be many.
+#: An SMS of more segments is reported as long.
 _MANY_SEGMENTS = 3
-#: So many messages are laid out to see how long they are.
+#: The most messages rendered to measure them.
 _LAID_OUT = 200
-#: The answer to a submission says no more of them.
+#: The most findings in the answer to a submission.
 _MOST = 50
-#: As long as what names an alert in short links.
+#: As long as an alert's code in short links.
 _CODE = "xxxxxxxx"
 
 _RANK = ("error", "warning", "note").index
 
 
 def findings(alert: Alert, *, clock: Clock, public_url: str) -> tuple[Findings, list[Segments]]:
-    """Every weakness of an alert, gravest first, and for each info what it takes as an SMS to
-    whoever reads its language, at the most."""
+    """Return every weakness of an alert, the most serious first, and the size of each info's SMS.
+
+    The size is that of the longest SMS to readers of the info's own language.
+    """
     found = check(alert, clock.now())
     sizes = [sms_size(alert, no, public_url=public_url) for no in range(len(alert.infos))]
     long = [
@@ -46,8 +48,8 @@ def findings(alert: Alert, *, clock: Clock, public_url: str) -> tuple[Findings, 
 
 
 def sms_size(alert: Alert, info_no: int, *, public_url: str) -> Segments:
-    """What the SMS of an info takes, in the area for which it takes most."""
-    # A cancel does without what lays out messages.
+    """Return the size of an info's SMS, for the area that makes it longest."""
+    # Imported here: a cancel does not need the renderer.
     from alerting.channels.render import render
 
     info = alert.infos[info_no]
@@ -67,9 +69,11 @@ def sms_size(alert: Alert, info_no: int, *, public_url: str) -> Segments:
 
 
 async def notes_on(alert: Alert, *, now: datetime) -> list[str]:
-    """What the answer to a submission says of an alert's own words."""
-    # In a thread: of a large document it takes a while, and others wait for this loop.
+    """The notes in the answer to a submission on the alert's own text."""
+    # In a thread: a large document would block the event loop for a while.
     found = (await asyncio.to_thread(check, alert, now)).findings
     said = [str(f) for f in found if f.level != "note"]
     more = len(said) - _MOST
-    return said if more <= 0 else [*said[:_MOST], f"And {more} more: alerting cap check says all."]
+    if more <= 0:
+        return said
+    return [*said[:_MOST], f"And {more} more: alerting cap check lists them all."]

@@ -1,4 +1,4 @@
-"""Foresee: what would come of deliveries, by the very rules that judge them."""
+"""Foresee: predicts the outcome of deliveries by the same rules that decide them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from alerting.throttle.rules import AskBudget, decide
 
 
 class Hears(IntEnum):
-    """How somebody will hear of it, from not at all to most of all."""
+    """How an alert would notify a citizen, in ascending order."""
 
     NOTHING = 0
     LATER = 1
@@ -40,8 +40,11 @@ class Hears(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What would come of one delivery. decision: None where the address cannot be used, and the
-    ledger would say why."""
+    """The predicted outcome of one delivery.
+
+    Attributes:
+        decision: None when the address cannot be used; the ledger would have the reason.
+    """
 
     delivery: NewDelivery
     channel: str
@@ -51,7 +54,7 @@ class Foreseen:
 
     @property
     def hears(self) -> Hears:
-        """How its citizen hears by it."""
+        """How this delivery would notify its citizen."""
         action = self.decision.action if self.decision else Action.DROP
         if action is Action.SEND:
             return Hears.AT_ONCE if registry.spec(self.channel).wakes else Hears.QUIETLY
@@ -69,10 +72,12 @@ async def foresee(
     all_channels_lanes: Collection[str],
     ended: Collection[UUID] = (),
 ) -> list[Foreseen]:
-    """What would come of the deliveries of these recipients; a budget that would be asked is taken
-    to admit.
+    """Predict the outcome of each delivery of an alert to these recipients; changes nothing.
 
-    ended: alerts that this one ends or replaces, where nothing has ended them yet.
+    Budgets are not consulted: where one would decide, the delivery counts as sent.
+
+    Args:
+        ended: Alerts that this one would end or replace and that have not ended yet.
     """
     alert, ids = stored.alert, [r.citizen_id for r in recipients]
     known = await Histories().of(connection, stored, ids, now=now)
@@ -109,7 +114,7 @@ async def foresee(
                     found.append(Foreseen(d, channel, lane, zone, decision))
         return found
 
-    # Thousands of decisions take the processor as long as hundreds of requests.
+    # In a thread: thousands of decisions take as much processor time as hundreds of requests.
     return await asyncio.to_thread(evaluated)
 
 
@@ -136,7 +141,7 @@ def _subject(d: NewDelivery, known: Known | None, hours: Hours | None) -> Subjec
 
 
 def _after(known: Known, ended: Collection[UUID], by: StoredAlert) -> Known:
-    """What somebody will have been told once `by` has ended these alerts."""
+    """A citizen's history as it will be once `by` has ended these alerts."""
 
     def past(p: Past) -> Past:
         if p.phase.key not in ended:

@@ -1,7 +1,6 @@
-"""Interrupting: how many people an update will interrupt, said to whoever submits it.
+"""Interrupting: estimates how many people an update will interrupt, for the answer to its sender.
 
-It is judged by the very rules that judge the deliveries, for some of the audience, and changes
-nothing.
+The rules that decide the deliveries are applied to a sample of the audience; nothing is changed.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from alerting.store.limits import limit_statements
 
 log = logger(__name__)
 
-#: So many people are judged; of more a sample.
+#: Size of the sample; a smaller audience is evaluated completely.
 _MOST = 500
 
-#: The answer to a submission waits no longer for one statement.
+#: Limit of one database statement, in milliseconds: the answer to a submission waits for it.
 _TIMEOUT_MS = 500
 
 
@@ -39,11 +38,13 @@ async def interrupting(
     all_channels_lanes: Collection[str],
     discreet: bool,
 ) -> list[str]:
-    """How many people a public update interrupts, as a note; none for any other alert.
+    """Estimate how many people a public update interrupts, as a note; no note for other alerts.
 
-    Also none where it cannot be found out in time: the alert is accepted already.
+    Returns no note either when the estimate fails or takes too long: the alert has been accepted
+    already.
 
-    discreet: whoever asks may not read the register; numbers are then to the nearest ten.
+    Args:
+        discreet: The sender may not read the register; numbers are rounded to the nearest ten.
     """
     if not _is_update(stored):
         return []
@@ -87,7 +88,7 @@ async def _sentence(
 
 def _said(counts: Counter[Hears], people: int, weight: float, discreet: bool) -> str:
     if discreet and people < FEW:
-        return f"It interrupts fewer than {FEW} people, perhaps nobody: no more are in its areas."
+        return f"It interrupts fewer than {FEW} people, perhaps nobody: its areas hold no more."
 
     def number(count: float) -> str:
         if discreet and weight == 1:
@@ -100,13 +101,13 @@ def _said(counts: Counter[Hears], people: int, weight: float, discreet: bool) ->
         f"{number(counts[how])} {words}"
         for how, words in (
             (Hears.QUIETLY, "get it without a sound or by mail"),
-            (Hears.LATER, "hear later"),
-            (Hears.NOTHING, "get nothing, for it tells them nothing new or they have no address"),
+            (Hears.LATER, "get it later"),
+            (Hears.NOTHING, "get nothing: it says nothing new to them or they have no address"),
         )
         if counts[how] >= (FEW if discreet and weight == 1 else 1)
     ]
     heard = counts[Hears.AT_ONCE] >= (FEW if discreet and weight == 1 else 1)
     notified = number(counts[Hears.AT_ONCE]) if counts[Hears.AT_ONCE] or discreet else "nobody"
     first = f"It interrupts {notified} of {number(people)} people in its areas"
-    again = "" if heard else " To insist, send an update with --tell-again."
+    again = "" if heard else " To interrupt them all the same, send an update with --tell-again."
     return f"{'; '.join([first, *rest])}.{again}"

@@ -1,7 +1,8 @@
-"""Preview: what a submission would do, and nothing done.
+"""Preview: reports what a submission would do, and changes nothing (dry run).
 
-The real intake runs in a transaction that is rolled back, and the rules that judge deliveries judge
-some of the audience. Of a large one numbers are those of a sample, each with its margin.
+The real intake runs in a transaction that is rolled back, and the rules that decide deliveries are
+applied to the audience. For a large audience the numbers are estimates from a sample, with their
+margins of error.
 """
 
 from __future__ import annotations
@@ -44,33 +45,38 @@ from alerting.store.ledger import end_audience
 from alerting.store.limits import limit_statements, took_too_long
 from alerting.throttle.silence import silenced_by
 
-#: So many people are judged; of more a sample.
+#: Size of the sample; a smaller audience is evaluated completely.
 _MOST = 2_000
-#: Participants of an alert that is not for the public are few; no more of them are looked at.
+#: The most recipients evaluated of an alert that is not for the public; it is not sampled.
 _PARTICIPANTS = 20_000
-#: No statement takes longer, nor all of it: rows that others want may be locked meanwhile.
+#: Limits of each statement and of the whole: it may hold locks on rows that others wait for.
 _TIMEOUT_MS = 3_000
 _TIMEOUT_S = 20.0
 
-#: What sends nobody anything.
+#: States in which an alert is sent to nobody.
 _UNSENT = frozenset({AlertState.RECORDED, AlertState.SUPERSEDED})
 
 
 class TookTooLong(BadInput):
-    """It was given up; nothing was changed by it."""
+    """A dry run exceeded its time limit; nothing was changed."""
 
     title = "Took too long"
 
     def __init__(self) -> None:
         super().__init__(
-            "This took too long: try a smaller area.",
-            remedy="Or try again, where somebody else submits just now.",
+            "The dry run took too long.",
+            remedy="Try a smaller area, or try again: another submission may have delayed it.",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Audience:
-    """Those who are looked at, each for `weight` people. more: there are more than are counted."""
+    """The recipients that are evaluated.
+
+    Attributes:
+        weight: How many people each of them represents.
+        more: There are more recipients than these, and `weight` does not account for them.
+    """
 
     recipients: list[Recipient]
     weight: float = 1.0
@@ -88,11 +94,17 @@ async def preview(
     now: bool = False,
     tell_again: bool = False,
 ) -> Preview:
-    """What submitting this document would do at this moment. Raises what submitting it would, and
-    TookTooLong.
+    """Report what submitting this document would do at this moment.
 
-    idempotency_key, now, tell_again: as in `submit`. Whoever may not read learns nothing of few
-    people. Who looked, at how much ground and how many people, is kept in the audit.
+    A principal without the right `read` gets no details of fewer than `FEW` people. The audit log
+    records who asked, and the size of the area and of the audience.
+
+    Args:
+        idempotency_key, now, tell_again: As in `submit`.
+
+    Raises:
+        TookTooLong: When it exceeds its time limit.
+        BadInput, Forbidden, KeyReused, Conflict: As in `submit`.
     """
     most = settings.max_alert_bytes
     prepared = await read_submission(
@@ -149,10 +161,10 @@ async def _looked(
     participants = await _participants(db, alert, now=request.now)
     async with _undone(db) as connection:
         await limit_statements(connection, _TIMEOUT_MS)
-        # Nobody is made to wait their turn behind it: what it writes is never seen.
+        # Without a lock, so that no submission waits for it: what it writes is never committed.
         accepted = await accept(connection, prepared, data, request, begin=False)
         stored = accepted.stored
-        # There will be no alert by this id.
+        # No alert with this id will exist.
         notes = [note.replace(str(stored.id), "ALERT") for note in accepted.notes]
         submitted = accepted.answer(notes)
         if not submitted.created or submitted.state in _UNSENT:
@@ -214,7 +226,7 @@ async def _foreseen(
 async def _audience(
     connection: AsyncConnection, stored: StoredAlert, ends: Ends[UUID], *, now: datetime
 ) -> _Audience:
-    """Some of a public alert's audience, or of those who were told of what it ends."""
+    """A sample of a public alert's audience, or of those notified of the alerts it ends."""
     alert = stored.alert
     if not alert.ends:
         found: Sample = await sample(connection, alert, most=_MOST, now=now, seed=stored.id.int)
@@ -229,7 +241,7 @@ async def _audience(
 
 
 async def _participants(db: Database, alert: Alert, *, now: datetime) -> _Audience | None:
-    """Everybody whom an alert that is not for the public would reach; None for any other."""
+    """The recipients of an alert that is not for the public; None for any other alert."""
     if alert.for_public or alert.ends:
         return None
     async with db.begin(patient=True) as connection:
@@ -240,7 +252,7 @@ async def _participants(db: Database, alert: Alert, *, now: datetime) -> _Audien
 async def _first(
     batches: AsyncGenerator[list[Recipient]], most: int
 ) -> tuple[list[Recipient], bool]:
-    """The first of them, and whether there are more."""
+    """At most `most` recipients, and whether there are more."""
     some: list[Recipient] = []
     async with aclosing(batches) as parts:
         async for part in parts:
@@ -252,7 +264,7 @@ async def _first(
 
 @asynccontextmanager
 async def _undone(db: Database) -> AsyncGenerator[AsyncConnection]:
-    """A transaction that leaves nothing behind."""
+    """A transaction that is always rolled back."""
     async with db.begin() as connection:
         try:
             yield connection
@@ -261,7 +273,7 @@ async def _undone(db: Database) -> AsyncGenerator[AsyncConnection]:
 
 
 def _best(foreseen: Collection[Foreseen], citizens: Collection[int]) -> Counter[Hears]:
-    """How many people hear of it how; each by the channel that says it loudest."""
+    """How many people are notified in which way; of several channels the most urgent counts."""
     best: dict[int, Hears] = defaultdict(lambda: Hears.NOTHING)
     for one in foreseen:
         citizen_id = one.delivery.citizen_id
@@ -270,16 +282,17 @@ def _best(foreseen: Collection[Foreseen], citizens: Collection[int]) -> Counter[
 
 
 def _reasons(foreseen: Collection[Foreseen]) -> Counter[tuple[Hears, Reason | None]]:
-    """Deliveries by what comes of them and why."""
+    """The number of deliveries by outcome and reason."""
     return Counter((f.hears, f.decision.reason if f.decision else None) for f in foreseen)
 
 
 async def _silences(
     connection: AsyncConnection, alert: Alert, foreseen: Collection[Foreseen], request: Request
 ) -> tuple[str, ...]:
-    """The silences that keep some of them back, in words; who made them for who may read alone.
+    """The silences that keep some of these deliveries back, in words.
 
-    Who may not is told of those that would: that some are kept back says that somebody is there.
+    A principal without the right `read` sees neither who made a silence nor whether it applies to
+    anybody, which would show that somebody is there: all silences that match the alert are listed.
     """
     now, named = request.now, request.principal.may("read")
     standing = await silences.standing(connection, now)

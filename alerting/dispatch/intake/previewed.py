@@ -1,4 +1,4 @@
-"""Previewed: the answer to a dry run: numbers with their margins, and the very texts."""
+"""Previewed: the answer to a dry run: estimates with margins of error, and the texts as sent."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from alerting.domain.segments import Segments
 from alerting.settings import Settings
 from alerting.store.alerts.stored_alerts import StoredAlert
 
-#: 95 of 100 samples are no further off.
+#: Standard deviations of a 95 % confidence interval.
 _SPREAD = 1.96
-#: How far off the size of a sampled audience itself may be.
+#: Relative error of the estimated size of a sampled audience.
 _SIZE_MARGIN = 0.05
 
-#: No more texts are shown; the rest are those of fewer people.
+#: The most texts shown: those of most people.
 _TEXTS = 40
-#: So many messages are laid out to find them.
+#: The most messages rendered to find them.
 _LAID_OUT = 400
 
 
@@ -38,13 +38,17 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """How many, and how far off that may be; 0 where everybody was looked at."""
+    """An estimated count.
+
+    Attributes:
+        margin: Of error, in the same unit; 0 when nothing was sampled.
+    """
 
     count: int
     margin: int = 0
 
     def rounded(self) -> Number:
-        """The same to the nearest ten."""
+        """The same, rounded to the nearest ten."""
         return Number(round(self.count, -1), max(self.margin, FEW))
 
     def __str__(self) -> str:
@@ -53,7 +57,12 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What some people say of all: each of `looked_at` stands for `weight`."""
+    """Extrapolates from a sample to the audience.
+
+    Attributes:
+        looked_at: Size of the sample, in people.
+        weight: How many people of the audience each of them represents.
+    """
 
     looked_at: int
     weight: float
@@ -64,7 +73,12 @@ class Spread:
         return Number(round(count), math.ceil(count * _SIZE_MARGIN) if self.weight > 1 else 0)
 
     def of(self, some: int, *, of: int | None = None) -> Number:
-        """`some` of those looked at; `of` counts these, people where it is None."""
+        """Estimate a part of the audience, or of its deliveries, from a part of the sample.
+
+        Args:
+            some: How many in the sample.
+            of: The sample's size in the same unit; None for people.
+        """
         looked_at = of or self.looked_at
         if self.weight <= 1 or not looked_at:
             return Number(some)
@@ -77,7 +91,12 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One message as it would be sent, and how many deliveries would be it. sms: what it takes."""
+    """One text as it would be sent, and how many deliveries would have it.
+
+    Attributes:
+        languages: Of its readers, the most frequent first.
+        sms: Its segments; None for other channels.
+    """
 
     channel: str
     languages: tuple[str, ...]
@@ -91,12 +110,20 @@ class Text:
 class Preview:
     """What a submission would do.
 
-    submitted: what its answer would be; no such alert exists. odd: every weakness found, as
-    `alerting cap check` has them. people: how many are in the audience. hears: how they would
-    hear. channels: usable addresses. untranslated: people for whose language there is no info.
-    reasons: deliveries by what comes of them and why; None for an address that cannot be used.
-    ends: the alerts it would end or replace. more: `people` stops counting before all. few: there
-    are fewer than `FEW` people, and no more is said of them (`discreet`).
+    Attributes:
+        submitted: What its answer would be; no such alert exists.
+        odd: Every weakness found, as `alerting cap check` lists them.
+        people: The size of the audience.
+        more: The audience is larger than `people`: counting stopped there.
+        few: There are fewer than `FEW` people, and nothing more is disclosed (`discreet`).
+        hears: People by how they would be notified.
+        channels: People by channel for which they have a usable address.
+        languages: People by preferred language.
+        untranslated: People for whose language there is no info.
+        reasons: Deliveries by outcome and reason; None for an address that cannot be used.
+        ends: The alerts it would end or replace.
+        silenced_by: The silences that would keep some of its deliveries back.
+        area_km2: Area of its polygons and circles, in square kilometres.
     """
 
     submitted: Submitted
@@ -116,9 +143,12 @@ class Preview:
     expires_at: datetime | None = None
 
     def discreet(self) -> Preview:
-        """The same for whoever may not read who lives where: of few people nothing but that they
-        are few, and of more no number to the last one, for two areas that differ by a house would
-        say who lives in it. Where nobody was looked at there is nothing to hide."""
+        """The same for a principal who may not read the register.
+
+        Fewer than `FEW` people are reported only as few, and larger numbers are rounded: exact
+        numbers for two areas that differ by one house would disclose who lives in it. Unchanged
+        when no audience was evaluated.
+        """
         if self.expires_at is None:
             return self
         if self.people.count >= FEW:
@@ -179,17 +209,17 @@ class Preview:
 
 
 def _of_many(numbers: Mapping[Key, Number]) -> dict[Key, Number]:
-    """The numbers of `FEW` or more, rounded."""
+    """The numbers of at least `FEW`, rounded."""
     return {key: n.rounded() for key, n in numbers.items() if n.count >= FEW}
 
 
 def sentence(reason: Reason | None) -> str:
-    """Why, for a coordinator."""
-    return reason.sentence if reason else "No address of theirs can be used."
+    """The reason as a sentence for a coordinator; None: the address cannot be used."""
+    return reason.sentence if reason else "None of their addresses can be used."
 
 
 def area_km2(alert: Alert) -> float:
-    """How much ground an alert's polygons and circles cover, about."""
+    """The approximate area of an alert's polygons and circles, in square kilometres."""
     zones = Zones(alert).zones
     drawn = geometry.union([z.polygons for z in zones])
     circles = {c for z in zones for c in z.circles}
@@ -204,7 +234,13 @@ def texts(
     spread: Spread,
     settings: Settings,
 ) -> tuple[Text, ...]:
-    """The messages that would go out now or later, those of most people first."""
+    """The texts that would be sent now or later, those with most deliveries first.
+
+    Args:
+        foreseen: The deliveries of the sample.
+        languages: The preferred language of each citizen in it, by id.
+        spread: Extrapolates from it.
+    """
     groups = Counter(
         (f.channel, f.delivery.info_no, f.delivery.area_no, languages[f.delivery.citizen_id],
          f.time_zone, bool(f.decision and f.decision.reason is Reason.PARTLY_ENDED))

@@ -1,4 +1,4 @@
-"""Repeats: a submission of what was accepted before, by its key or by its CAP reference."""
+"""Repeats: recognises a repeated submission by its idempotency key or its CAP reference."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from alerting.errors import Conflict
 from alerting.store.alerts import idempotency, stored_alerts
 from alerting.store.alerts.stored_alerts import StoredAlert
 
-#: What is said of a text whose times are moved to now, and that was sent so before.
+#: The note on a text that is submitted again with its times moved to now.
 _SAME_TEXT = (
     "The same text was sent with its times moved to {stored.sent_at:%Y-%m-%d %H:%M:%S %Z} and is "
-    "in force: nothing is sent anew. To send it all the same cancel that alert first, insist "
-    "(--tell-again), or give an idempotency key of your own."
+    "in force: nothing is sent again. To send it all the same, cancel that alert first, submit "
+    "with --tell-again, or give an idempotency key of your own."
 )
 
 
 async def first_accepted(
     connection: AsyncConnection, prepared: Prepared, request: Request
 ) -> Accepted | None:
-    """The alert that was accepted before with this request's key or this CAP reference, or None.
+    """Return the alert accepted before with this request's key or this CAP reference, or None.
 
     Raises:
         KeyReused: When the key came with another body.
@@ -40,9 +40,10 @@ async def first_accepted(
 
 
 async def repeated(connection: AsyncConnection, request: Request) -> Accepted | None:
-    """What was accepted for this request's key before; None without a key or for a new one.
+    """Return what was accepted for this request's key before; None without a key or for a new one.
 
-    Raises KeyReused.
+    Raises:
+        KeyReused: When the key came with another body.
     """
     if request.key is None:
         return None
@@ -74,7 +75,7 @@ async def _repeat_of_key(
 
 
 def _repeat_of_reference(duplicate: StoredAlert, content_hash: bytes, alert: Alert) -> Accepted:
-    """What was accepted by the same CAP reference. Raises Conflict where it says something else."""
+    """The alert accepted with the same CAP reference. Raises Conflict for other content."""
     if duplicate.source_hash != content_hash:
         raise Conflict(
             f"{alert.sender} already sent an alert {alert.identifier} at that time with other "
@@ -85,7 +86,7 @@ def _repeat_of_reference(duplicate: StoredAlert, content_hash: bytes, alert: Ale
 
 
 def _since(stored: StoredAlert) -> tuple[str, ...]:
-    """What has become of an alert that is submitted once more."""
+    """Notes on the state of an alert that is submitted again."""
     if stored.state is AlertState.HELD:
         return (waits(stored.id, stored.state_reason),)
     if stored.state not in ENDED:

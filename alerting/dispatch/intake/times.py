@@ -1,4 +1,4 @@
-"""Times: whether an alert may be sent now, and until when."""
+"""Times: decides whether an alert may be sent now, and until when."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from alerting.errors import BadInput
 
 
 def refuse_ahead(alert: Alert, now: datetime) -> None:
+    """Raise BadInput for an alert whose `sent` is in the future (`plausibility.AHEAD`)."""
     if alert.sent > now + AHEAD:
         raise BadInput(
-            f"The alert was sent at {alert.sent.isoformat()}, which is still to come: here it is "
+            f"The alert's `sent` is in the future: {alert.sent.isoformat()}; here it is "
             f"{now.astimezone(alert.sent.tzinfo).isoformat(timespec='seconds')}.",
             remedy="Correct `sent` and its offset, or submit it with its times moved to now "
             "(--now).",
@@ -20,9 +21,9 @@ def refuse_ahead(alert: Alert, now: datetime) -> None:
 
 
 def sending_ends(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
-    """When sending must stop; an alert without an end gets one counted from now.
+    """When sending must stop: the latest `expires`, or the default counted from now without one.
 
-    Senders end a danger with a time that is already past. That is no end of the end.
+    An info that ends a danger often has an `expires` in the past; it gets the default too.
     """
     default = now + timedelta(seconds=default_expiry_s)
     over = {i.expires for i in alert.infos if alert.ends_in(i) and (i.expires or now) <= now}
@@ -31,8 +32,11 @@ def sending_ends(alert: Alert, now: datetime, default_expiry_s: float) -> dateti
 
 
 def expiry(alert: Alert, now: datetime, default_expiry_s: float) -> datetime:
-    """As `sending_ends`. Raises BadInput for an alert whose time is over, and for one that names no
-    area."""
+    """When sending must stop, as `sending_ends`.
+
+    Raises:
+        BadInput: For an alert that has expired or that has no area.
+    """
     expires_at = sending_ends(alert, now, default_expiry_s)
     if expires_at <= now:
         raise BadInput(

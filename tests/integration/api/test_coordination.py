@@ -56,8 +56,8 @@ async def test_held_alert_needs_another_person(
     refused = await served.http.post(f"/v1/alerts/{fourth['id']}/approval", headers=mine)
     assert (refused.status_code, refused.json()["detail"]) == (
         403,
-        "Nobody approves their own alert. Let another coordinator approve it, by their own "
-        "account or a key that whoever submitted it has not made.",
+        "Nobody approves their own alert. Let another coordinator approve it, with their own "
+        "account or a key that its submitter has not made.",
     )
     for _ in range(2):
         answer = await served.http.post(url, headers=second)

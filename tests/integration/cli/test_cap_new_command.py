@@ -118,7 +118,7 @@ def test_update_must_change_an_existing_language(run: Run, tmp_path: Path) -> No
     submitted(run, file)
     update = ("cap", "new", "update", first.identifier)
     assert "would change nothing" in run(*update)[1]
-    assert "Say --hours" in run("cap", "new", "extension", first.identifier)[1]
+    assert "Give --hours" in run("cap", "new", "extension", first.identifier)[1]
     assert "It has en-GB" in run(*update, "--headline", "x", "--language", "de")[1]
 
 
@@ -149,7 +149,7 @@ def test_extension_must_end_later(run: Run, tmp_path: Path) -> None:
     assert present is not None
     code, said = run("cap", "new", "extension", first.identifier, "--hours", "2")
     assert code == 2
-    assert f"it stands until {present.isoformat()} already" in said
+    assert f"it is already in force until {present.isoformat()}" in said
     assert run("cap", "new", "update", first.identifier, "--hours", "2")[0] == 0
 
 
@@ -194,7 +194,7 @@ def test_dry_run_json_is_one_object(run: Run, tmp_path: Path) -> None:
     assert (code, found["dry_run"], found["state"]) == (0, True, "accepted")
     assert found["people"] == {"count": 0, "margin": 0}
     assert found["area_km2"] == pytest.approx(78.5, abs=0.1)
-    assert "Nobody of the register is in its areas: it reaches nobody." in found["notes"]
+    assert "No registered citizen is in its areas: it reaches nobody." in found["notes"]
     assert "id" not in found
     code, out = run("status", read(file.read_bytes()).alerts[0].identifier)
     assert code == 2

@@ -207,7 +207,7 @@ async def test_resent_text_is_one_alert_while_in_force(
     harness.clock.advance(600)
     again = await harness.submit(alert_xml)
     assert (again.created, again.alert_id, again.state) == (False, first.alert_id, first.state)
-    assert "is in force: nothing is sent anew" in again.notes[0]
+    assert "is in force: nothing is sent again" in again.notes[0]
     # It is sent all the same by who says so.
     for options in ({"idempotency_key": "mine"}, {"tell_again": True}):
         harness.clock.advance(60)
@@ -238,7 +238,7 @@ async def test_sent_time_in_the_future_is_refused(
     harness: DispatchHarness, flood: Alert, minutes: int
 ) -> None:
     alert = replace(saying(harness, flood), sent=NOON + timedelta(minutes=minutes))
-    with pytest.raises(BadInput, match="which is still to come"):
+    with pytest.raises(BadInput, match="is in the future"):
         await said(harness, alert)
     async with harness.db.begin() as c:
         with pytest.raises(NotFound):

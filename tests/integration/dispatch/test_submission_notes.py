@@ -49,7 +49,7 @@ async def test_note_of_event_match_and_split(harness: DispatchHarness, flood: Al
     assert stored is not None
     (note,) = copy.notes
     assert note.startswith(
-        f"It is taken for event {stored.event_id}, like {flood.identifier} of {flood.sender}: "
+        f"It was matched with event {stored.event_id}, like {flood.identifier} of {flood.sender}: "
     )
     assert note.endswith(f"If it is another danger: alerting event split {copy.alert_id}")
     async with harness.db.begin() as c:
@@ -71,7 +71,7 @@ async def test_note_of_events_merged_by_references(harness: DispatchHarness, flo
         msg_type=MsgType.UPDATE,
         references=tuple(replace(a.triple, sent=NOON) for a in (flood, other)),
     )
-    assert any("alerts of 2 events, which are one from now on" in note for note in both.notes)
+    assert any("alerts of 2 events, which are now merged" in note for note in both.notes)
 
 
 async def play(harness: DispatchHarness, alert: Alert, **changes: object) -> Submitted:
