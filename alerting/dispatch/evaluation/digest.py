@@ -1,6 +1,6 @@
-"""Digest: at a citizen's slot, the alerts that were held back go out as one message.
+"""Digest: at a citizen's slot, sends the alerts that were held back as one message.
 
-Every item ends in the ledger: in a digest, or with the reason why it was no longer worth sending.
+The ledger records every item: as sent in a digest, or with the reason why it was dropped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from alerting.store.work import outbox
 from alerting.throttle.digest_items import HeldItem, select_items
 from alerting.throttle.phase import Phase, phase_of
 
-#: After this many addresses other tasks on the loop may run.
+#: The number of addresses processed before other tasks on the loop may run.
 _STRETCH = 50
 
 
@@ -44,7 +44,7 @@ class _Item:
 
 
 class Digests:
-    """Creates digests. One process at a time: call it under the lock of its duty."""
+    """Creates digests, in one process at a time: call it under the lock of its duty."""
 
     def __init__(
         self, clock: Clock, *, chunk_size: int, documents: Documents | None = None
@@ -56,15 +56,15 @@ class Digests:
         self._place: Place | None = None
 
     async def flush(self, connection: AsyncConnection, *, limit: int) -> tuple[list[int], bool]:
-        """Turn due items of up to `limit` citizens into chunks. Returns the chunks' ids, and
-        whether more is due.
+        """Turn the due items of up to `limit` citizens into chunks.
 
-        Items no longer worth sending are recorded with their reason.
+        Returns the ids of the chunks, and whether more items are due. Items that are not worth
+        sending any more are recorded with their reason.
         """
         now = self._clock.now()
         due = await digests.due(connection, now=now, after=self._place, limit=limit)
-        # Before the work: a batch that fails must not stop those after it. It is tried again when
-        # all have been looked at.
+        # Before the work: a batch that fails must not block those after it. It is retried when all
+        # others have been processed.
         self._place = due.next_place
         items = await self._items(connection, due.items, now)
         settled: list[OutcomeRow] = []

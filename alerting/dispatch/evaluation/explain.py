@@ -34,7 +34,7 @@ _STATES = {
     DeliveryState.PLANNED: "waits to be sent",
     DeliveryState.DEFERRED: "is held until later",
     DeliveryState.IN_DOUBT: "may have been sent; nobody knows yet",
-    DeliveryState.ACCEPTED: "was taken by the provider",
+    DeliveryState.ACCEPTED: "was accepted by the provider",
     DeliveryState.DELIVERED: "reached the citizen",
     DeliveryState.FAILED: "could not be delivered",
     DeliveryState.SUPPRESSED: "was not sent",
@@ -48,7 +48,7 @@ _OTHER = {
     "worker-died": "A worker died during the call to the provider.",
     "poisoned": "Its chunk crashed several workers and was set aside.",
     "restored": "The database was restored from a backup; its state was reconstructed afterwards.",
-    "looked-up": "The answer was lost; the provider's own records show that it took the message.",
+    "looked-up": "The answer was lost; the provider's records show that it accepted the message.",
     "undelivered": "The provider reports that it could not deliver it.",
 }
 
@@ -97,11 +97,11 @@ def sentence(reason: str) -> str:
 async def explain(
     connection: AsyncConnection, alert_id: UUID, citizen: str, *, now: datetime
 ) -> list[Explained]:
-    """Explain each delivery of this alert to this citizen, with every rule asked again.
+    """Explain each delivery of this alert to this citizen, with every rule evaluated again.
 
-    The decision shown is the one in the ledger. The rules after it are asked with what the citizen
-    had been told then, and with the policy and silences of today; so is everything when nothing was
-    decided yet.
+    The decision shown is the one in the ledger. The rules are evaluated with what the citizen had
+    been notified of by then, and with the policy and silences that are in force now. When nothing
+    has been decided yet, everything is evaluated as of now.
 
     Args:
         citizen: The register's key.
@@ -162,7 +162,7 @@ async def explain(
 
 
 async def _left(connection: AsyncConnection, row: dict[str, Any], endpoint: str | None) -> str:
-    """How the owner had left an endpoint that was not used; empty when they had not."""
+    """How the owner had unsubscribed an unused endpoint; empty when they had not."""
     if row["reason"] != Reason.OPTED_OUT or endpoint is None:
         return ""
     found = await suppressions.of_endpoint(connection, Endpoint(row["channel"], endpoint))
@@ -193,7 +193,7 @@ async def _left_out(
     *,
     outsider: bool,
 ) -> str:
-    """Why an alert was planned without a citizen, as the register is now."""
+    """Why an alert has no delivery for a citizen, judged by the register as it is now."""
     none = "No delivery was planned: the citizen"
     if outsider:
         return f"{none} is not a participant: on none of the rosters that the drill is for."

@@ -1,8 +1,8 @@
-"""Follow-ups of earlier decisions: digests item by item, and the next channel after the first.
+"""Follow-ups of earlier decisions: digests, and deliveries by the next channel.
 
-Neither is evaluated from scratch. But since then the alert may have ended, the citizen may have
-been notified of something newer, the address may be closed, or the citizen's quiet hours may have
-begun.
+They are not evaluated from scratch. But since the earlier decision the alert may have ended, the
+citizen may have been notified of something newer, the address may have been closed, or the
+citizen's quiet hours may have begun.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def follow_ups(
     overtaken: Mapping[int, Decision],
     outsiders: Set[int] = frozenset(),
 ) -> dict[int, Decision]:
-    """The decisions, by delivery, for digests and for deliveries by the next channel.
+    """Decide digests and deliveries by the next channel; returns the decisions by delivery.
 
     Args:
         alert: The content of the stored one.
@@ -93,8 +93,8 @@ def _by_day(
     *,
     can_be_silent: bool,
 ) -> Decision:
-    """Defer until the citizen's quiet hours are over; an alert that would expire by then goes out
-    silently where the channel can."""
+    """Defer until the citizen's quiet hours end. An alert that would expire before is sent silently
+    if the channel can."""
     until = quiet_until(now, zone=d.time_zone, start=d.quiet_from, end=d.quiet_to, policy=policy)
     if until is None:
         return decision
@@ -104,7 +104,7 @@ def _by_day(
 
 
 def _at_any_hour(alert: Alert, info_no: int) -> bool:
-    """True for a high-priority alert, a drill or the end of a danger: these wait for nothing."""
+    """True for a high-priority alert, a drill or the end of a danger: quiet hours do not apply."""
     if alert.status is not Status.ACTUAL or alert.ends:
         return True
     info = info_for(alert, info_no)

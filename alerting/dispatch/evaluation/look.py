@@ -1,7 +1,7 @@
-"""Look: whether an alert's areas are where its sender meant them, by who lives there.
+"""Look: checks an alert's areas for likely mistakes by who lives there.
 
-A sender who thought of metres writes a circle over a continent, and one who exchanged latitude and
-longitude one over a sea. CAP allows both; the register knows better.
+A radius in metres makes a circle over a continent, and exchanged latitude and longitude an area at
+sea. CAP allows both; the register shows that they are mistakes.
 """
 
 from __future__ import annotations
@@ -13,26 +13,31 @@ from alerting.cap.plausibility import WIDE_KM
 from alerting.dispatch.placement.earlier import Register
 from alerting.domain.alert import Alert, Area, Circle, MsgType, Polygon
 
-#: Beyond this many people nobody waits for the exact number.
+#: Larger audiences are not counted exactly, which would take too long.
 _COUNTED = 10_000
-#: More names of geocodes are not listed.
+#: The most geocodes listed in one sentence.
 _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """held: why a second person should look first, "" where nobody need. notes: what the sender
-    should know."""
+    """What the check found.
+
+    Attributes:
+        held: Why a second person must approve the alert; empty when none need.
+        notes: What its sender should know.
+    """
 
     held: str = ""
     notes: tuple[str, ...] = ()
 
 
 async def look(register: Register, alert: Alert, *, discreet: bool) -> Looked:
-    """What the register says of the areas of a public alert that is not the end of a danger.
+    """Check the areas of a public alert that does not end a danger; other alerts pass unchecked.
 
-    discreet: its sender may not read the register: fewer than `FEW` people are then as good as
-    nobody, so that no answer shows whether a certain one is there.
+    Args:
+        discreet: Its sender may not read the register: fewer than `FEW` people are then reported
+            like nobody, so that no answer discloses where somebody lives.
     """
     if alert.msg_type not in (MsgType.ALERT, MsgType.UPDATE) or not alert.for_public or alert.ends:
         return Looked()
@@ -44,16 +49,16 @@ async def look(register: Register, alert: Alert, *, discreet: bool) -> Looked:
     other = mirrored(alert)
     if other is not None and (people := await _people(register, other, least)):
         return Looked(
-            f"{_none(discreet)}, and with latitude and longitude exchanged they hold {people}. "
-            "CAP writes latitude first."
+            f"{_none(discreet)}; with latitude and longitude exchanged they hold {people}. CAP "
+            "writes latitude first."
         )
     return Looked("", (await _nobody(register, alert, least, discreet),))
 
 
 def _none(discreet: bool) -> str:
     if discreet:
-        return f"Fewer than {FEW} people of the register, perhaps nobody, are in its areas"
-    return "Nobody of the register is in its areas"
+        return f"Fewer than {FEW} registered citizens, perhaps none, are in its areas"
+    return "No registered citizen is in its areas"
 
 
 async def _wide(register: Register, alert: Alert, least: int, nobody: str) -> str:
@@ -66,20 +71,20 @@ async def _wide(register: Register, alert: Alert, least: int, nobody: str) -> st
         await _people(register, _only(alert, c), least) or nobody for c in (widest, metres)
     ]
     return (
-        f"A circle of it has a radius of {widest.radius_km:,.0f} km and holds {here}; one of as "
-        f"many metres holds {there}. CAP takes kilometres: draw a polygon where so much is meant."
+        f"One of its circles has a radius of {widest.radius_km:,.0f} km and holds {here}; with "
+        f"that radius in metres it holds {there}. CAP uses kilometres: draw a polygon if you mean "
+        "an area of this size."
     )
 
 
 async def _people(register: Register, alert: Alert, least: int) -> str:
-    """About how many people an alert's areas hold; "" where fewer than `least`."""
+    """The approximate number of people in an alert's areas, in words; "" when below `least`."""
     if not await register.at_least(alert, least):
         return ""
     found = await register.count(alert, unless_below=_COUNTED)
     if found < FEW:
         return f"fewer than {FEW} people"
-    # Not to the last one: two areas that differ by a house would say who lives in it. What is not
-    # below that is counted only in part where there are very many.
+    # Rounded: exact numbers for two areas that differ by one house would disclose who lives in it.
     about = round(found, -1)
     return f"about {about:,} people" if found <= _COUNTED else f"more than {_COUNTED:,} people"
 
@@ -96,8 +101,10 @@ async def _nobody(register: Register, alert: Alert, least: int, discreet: bool) 
 
 
 def mirrored(alert: Alert) -> Alert | None:
-    """The same alert with latitude and longitude exchanged in its shapes, and without geocodes;
-    None where there is no such place, or no other."""
+    """The same alert with latitude and longitude exchanged in its shapes, and without geocodes.
+
+    None when it has no shapes, or when the exchanged coordinates would be invalid.
+    """
     areas = [a for i in alert.infos for a in i.areas]
     points = [p for a in areas for ring in a.polygons for p in ring.points]
     points += [(c.lat, c.lon) for a in areas for c in a.circles]
@@ -121,6 +128,6 @@ def _mirrored(area: Area) -> Area:
 
 
 def _only(alert: Alert, circle: Circle) -> Alert:
-    """The same alert for one circle alone."""
+    """The same alert with this circle as its only area."""
     info = replace(alert.infos[0], areas=(Area("", circles=(circle,)),))
     return replace(alert, infos=(info,))

@@ -1,4 +1,4 @@
-"""Shared endpoints: citizens of one chunk with the same endpoint. It gets an alert once."""
+"""Shared endpoints: an endpoint that several citizens of a chunk have gets an alert once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _NOTIFIED = Decision(Action.DROP, Reason.ALREADY_TOLD)
 def one_per_endpoint(
     pending: Sequence[OpenDelivery], decisions: Sequence[Decision], *, can_be_silent: bool
 ) -> list[Decision]:
-    """The decisions, with at most one delivery to each endpoint; the others count as notified by
-    it.
+    """Return the decisions with at most one delivery to each endpoint.
 
-    Where none is sent each keeps its own decision. One that interrupts wins over a silent one. If
-    it fails, or is withheld after all, the others are notified by their next channel.
+    The other citizens of the endpoint count as notified by it; if it fails or is withheld later,
+    they are notified by their next channel. A delivery that interrupts has precedence over a silent
+    one. When none is sent, each keeps its own decision.
     """
     chosen: dict[str, OpenDelivery] = {}
     for action in [Action.SEND, Action.SILENT] if can_be_silent else [Action.SEND]:

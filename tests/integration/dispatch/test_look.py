@@ -47,7 +47,7 @@ async def test_circle_in_metres_is_held_with_both_readings(
     assert held.state is AlertState.HELD
     (note,) = [n for n in held.notes if "second person" in n]
     assert re.search(r"a radius of 5,000 km and holds about \d{3} people; one of as many", note)
-    assert re.search(r"metres holds (about|fewer than) \d+ people\.", note)
+    assert re.search(r"metres it holds (about|fewer than) \d+ people\.", note)
     small = Area("Port Example", circles=(Circle(54.53, 2.5, 5),))
     sent = await say(harness, replace(there(flood, small), identifier="small"))
     assert sent.state is AlertState.ACCEPTED
@@ -62,7 +62,7 @@ async def test_area_without_people_is_noted_with_unknown_geocodes(
     assert "Nobody has the geocode AGS=09999." in " ".join(submitted.notes)
     empty = Area("Sea", circles=(Circle(1.0, 1.0, 5),))
     submitted = await say(harness, replace(there(flood, empty), identifier="sea"))
-    assert "Nobody of the register is in its areas: it reaches nobody." in submitted.notes
+    assert "No registered citizen is in its areas: it reaches nobody." in submitted.notes
 
 
 async def test_end_of_danger_is_never_held_for_its_area(
