@@ -1,6 +1,6 @@
-"""Dispatch: the way of an alert.
+"""Dispatch: the pipeline of an alert.
 
-It goes through `intake`, `plan` and `chunks`, which asks `judging` and sends by `providers`;
-`receipts`, `bounces` and `escalate` process what providers report. `workers` decides who does what
-first.
+`intake` accepts it, `placement` finds its thread and event, `plan` writes its deliveries, and
+`chunks` sends them through `providers` after `evaluation` has decided each. `receipts`,
+`bounce_intake` and `escalate` process what providers report. `workers` claim the work and order it.
 """

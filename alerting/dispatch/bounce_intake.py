@@ -1,7 +1,7 @@
-"""Bounces: returned mails, accepted from the mail server and stored as receipts.
+"""Bounces: stores returned mails as receipts.
 
-Only return addresses that we created are accepted, and a mail is acknowledged when its receipt is
-durable: what cannot be stored now is left to the mail server, which retries for days.
+Only return addresses that we created are accepted. A mail is acknowledged after its receipt is
+committed; until then it stays with the mail server, which retries for days.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ log = logger(__name__)
 
 
 async def return_addresses(db: Database, domain: str) -> Verp:
-    """Creates and reads this system's return addresses. Raises Unavailable without a database."""
+    """Return what creates and reads this system's return addresses (VERP).
+
+    Raises:
+        Unavailable: When the database cannot be reached.
+    """
     async with db.begin() as connection:
         return Verp(await get_or_create(connection, BOUNCE_KEY, new_key), domain)
 
 
 def receipt_of(delivery_id: int, mail: bytes) -> NewReceipt:
-    """The receipt for a mail to this delivery's return address; also for one that reports nothing,
-    so that its arrival is on record."""
+    """The receipt for a mail to this delivery's return address. A mail that reports nothing has one
+    too, so that its arrival is recorded."""
     bounce = bounces.read(mail)
     log.info("bounce.taken", delivery=delivery_id, status=bounce.status, code=bounce.code)
     return NewReceipt("email", delivery_id, "", bounce.status, bounce.code)

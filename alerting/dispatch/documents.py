@@ -1,4 +1,4 @@
-"""Documents: the alerts a process has read and parsed."""
+"""Documents: a cache of the alerts that a process has read and parsed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from alerting.domain.alert import Alert
 from alerting.store.alerts import stored_alerts
 from alerting.store.alerts.stored_alerts import StoredAlert
 
-#: So many alerts are kept, and fewer where their documents are long. A character takes about
-#: seven bytes, most of them in parsed polygons.
+#: The most alerts and characters cached. A character takes about seven bytes, most of them in
+#: parsed polygons.
 _MOST = 64
 _MOST_CHARACTERS = 2_000_000
 
@@ -28,10 +28,14 @@ class _Known:
 
 
 class Documents:
-    """Loads alerts without reading and parsing again a document that is known: it never changes.
+    """Loads alerts, with a least-recently-used cache of their documents, which never change.
 
-    Everything else of an alert, its state before all, is read anew each time. Documents least
-    recently asked for are forgotten first; the last one is kept however long it is.
+    Everything else of an alert, its state above all, is read each time. The document used last
+    stays cached, however long it is.
+
+    Args:
+        most: The most alerts cached.
+        most_characters: The most characters cached, over all documents.
     """
 
     def __init__(self, *, most: int = _MOST, most_characters: int = _MOST_CHARACTERS) -> None:
@@ -41,14 +45,14 @@ class Documents:
         self._characters = 0
 
     async def get(self, connection: AsyncConnection, alert_id: UUID) -> StoredAlert | None:
-        """One alert as it stands now, carrying what it says."""
+        """Return an alert in its present state, with its document; None for an unknown id."""
         known = self._known.get(alert_id)
         document = None if known is None else known.document
         stored = await stored_alerts.get(connection, alert_id, document=document)
         if stored is None:
             return None
         if known is None:
-            # Roughly what is kept; without an object for each number.
+            # An estimate that costs no object for each number.
             known = _Known(stored.document, stored.alert, len(repr(stored.document)))
             self._known[stored.id] = known
             self._characters += known.characters
@@ -60,8 +64,8 @@ class Documents:
     async def each(
         self, connection: AsyncConnection, alert_ids: Iterable[UUID]
     ) -> AsyncIterator[StoredAlert]:
-        """Those of these alerts that are there, one after another: many long documents at once
-        would not fit into a worker's memory."""
+        """Yield those of these alerts that exist, one at a time: many long documents at once would
+        not fit into a worker's memory."""
         for alert_id in alert_ids:
             stored = await self.get(connection, alert_id)
             if stored is not None:

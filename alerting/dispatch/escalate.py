@@ -1,4 +1,7 @@
-"""Escalate: citizens whom one channel did not reach get the next, once, while the alert is live."""
+"""Escalate: notifies citizens whom one channel did not reach by their next, while an alert is live.
+
+Each delivery is escalated at most once.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,17 @@ from alerting.store.work import outbox
 
 log = logger(__name__)
 
-#: A chunk whose deliveries have their time one after another is looked at so often at most, as a
-#: share of that time.
+#: Shortest time between two checks of a chunk, as a share of its receipt time: the receipt times of
+#: its deliveries end one after another.
 _SELDOM = 0.1
 
 
 def receipt_wait_s(lane: Lane, settings: Settings) -> float:
-    """Seconds after which a delivery of this lane counts as not reached, when it was not accepted,
-    or was accepted and not reported where reports are given. 0 means never."""
+    """The receipt time of a lane, in seconds; 0 means none.
+
+    A delivery counts as not reached when it was not accepted by then or, on a channel that reports
+    deliveries, has not been reported as delivered.
+    """
     match lane:
         case Lane.EXTREME:
             return settings.receipt_extreme_s
@@ -41,7 +47,7 @@ def receipt_wait_s(lane: Lane, settings: Settings) -> float:
 
 
 def wait_of(lane: Lane, settings: Settings, now: datetime) -> Wait:
-    """The same, counted from now."""
+    """The receipt time of a lane, counted from now, with the channels it applies to."""
     return Wait(now, receipt_wait_s(lane, settings), registry.reporting(), registry.names())
 
 
@@ -54,10 +60,10 @@ class Escalations:
     async def write(
         self, connection: AsyncConnection, *, now: datetime, most: int
     ) -> tuple[int, set[Lane]]:
-        """Check up to `most` chunks that are due, the longest due first. Returns how many those
-        were, and the lanes that have new chunks.
+        """Check up to `most` chunks that are due, the longest due first.
 
-        Called by one process at a time.
+        Returns how many were checked, and the lanes that have new chunks. For one process at a
+        time.
         """
         lanes: set[Lane] = set()
         for count in range(most):
@@ -69,11 +75,12 @@ class Escalations:
         return most, lanes
 
     async def _look(self, connection: AsyncConnection, chunk: Due, now: datetime) -> list[int]:
-        """Notify those whom a chunk did not reach by their next channel; returns the new chunks."""
+        """Write chunks for the next channel of those whom a chunk did not reach; returns their
+        ids."""
         wait = wait_of(chunk.lane, self._settings, now)
         known = await escalations.reports(connection, chunk, wait)
-        # Not one report of a whole chunk: rather the reports are lost than the messages. Only
-        # for a grave danger is everybody told once more on that suspicion.
+        # Without a single report for a whole chunk, the reports are more likely lost than the
+        # messages. Only in high-priority lanes is everybody notified again on that suspicion.
         reporting = chunk.channel in wait.reporting
         no_reports = reporting and known.silent > 0 and not known.arrived and chunk.size > 1
         steps = await unreached.steps(
@@ -88,8 +95,8 @@ class Escalations:
                 connection,
                 "receipts-missing",
                 chunk.channel,
-                f"Not one of {known.silent} {chunk.channel} of a chunk was reported on. Check "
-                "that the provider can reach ALERTING_PUBLIC_URL; docs/receipts.md.",
+                f"No receipt has come for any of the {known.silent} {chunk.channel} of a chunk. "
+                "Check that the provider can reach ALERTING_PUBLIC_URL; docs/receipts.md.",
             )
         if steps:
             log.info("chunk.escalated", chunk=chunk.id, count=len(steps))
@@ -107,7 +114,7 @@ class Escalations:
     async def _of_members(
         self, connection: AsyncConnection, chunk: Due, steps: list[Step]
     ) -> list[Step]:
-        """The steps of a drill without former members; a new address needs its pass."""
+        """The steps of a drill, without former members; makes the passes of new addresses."""
         here = await walls.members(connection, chunk.alert_id, [s.citizen_id for s in steps])
         stored = await stored_alerts.get(connection, chunk.alert_id)
         if stored is not None:

@@ -1,17 +1,22 @@
-"""This machine's clock compared with PostgreSQL's: what is ended or deleted by a wrong time cannot
-be undone."""
+"""Compares this machine's clock with PostgreSQL's: alerts that a wrong clock ends, or rows that it
+deletes, cannot be restored."""
 
 from __future__ import annotations
 
 import socket
 from datetime import datetime, timedelta
 
-#: A machine whose clock differs by more than this ends and deletes nothing.
+#: With a larger difference this machine ends and deletes nothing.
 _FAR = timedelta(minutes=1)
 
 
 def off(here: datetime, there: datetime) -> str:
-    """How far this machine's clock is from PostgreSQL's, as a sentence; empty when it is close."""
+    """Return both times as a sentence when they differ too much; empty when they agree.
+
+    Args:
+        here: This machine's time.
+        there: PostgreSQL's.
+    """
     if abs(here - there) <= _FAR:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""The rate of each channel's senders: the live policy's, else the channel's own."""
+"""The rate limit of each channel: that of the policy in force, else the channel's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from alerting.providers.rate.contract import Rate
 
 
 def by_policy(policies: PolicyCache) -> Callable[[str], Awaitable[Rate]]:
-    """What gives a channel's rate now. It raises BadInput for a channel that does not exist, since
-    one without a rate would go unlimited."""
+    """Return a function that gives a channel's present rate limit.
+
+    It raises BadInput for an unknown channel, which would otherwise have no limit.
+    """
 
     async def rate_of(channel: str) -> Rate:
         pace = (await policies.in_force()).live.pace.of(channel)

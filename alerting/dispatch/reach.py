@@ -1,4 +1,4 @@
-"""Reach: whether an alert notifies anybody, and the alarm when it does not."""
+"""Reach: checks whether an alert notifies anybody, and raises the alarm when it does not."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from alerting.store.alerts import alert_progress, stored_alerts
 from alerting.store.alerts.stored_alerts import StoredAlert
 from alerting.store.ledger import delivery_queries, escalations, tallies
 
-#: Reasons for not sending that leave the citizen without knowledge of the danger. With any other
-#: reason they already know of it. (When nobody was notified, neither was the other citizen of a
-#: shared endpoint.)
+#: Reasons for not sending to citizens who do not know of the danger. With any other reason they
+#: already know of it. (When nobody was notified, neither was the other citizen of a shared
+#: endpoint.)
 _UNKNOWING = frozenset(
     {
         Reason.NOT_A_PARTICIPANT,
@@ -47,11 +47,11 @@ Count = tuple[str, str, str, int]
 def unheard(
     stored: StoredAlert, counts: Sequence[Count], *, waits_until: datetime | None = None
 ) -> str:
-    """Why nobody is notified of an alert, as a sentence.
+    """Return why nobody is notified of an alert, as a sentence.
 
     Empty when somebody was notified, may still be, or already knows of the danger; for alerts that
-    are held or only recorded; and for the end of a danger, which goes only to those who were told
-    of it.
+    are held or only recorded; and for the end of a danger, which is sent only to those who were
+    notified of it.
 
     Args:
         waits_until: When the first deferred delivery is due.
@@ -71,7 +71,7 @@ def unheard(
     if DeliveryState.DEFERRED in states:
         return _too_late(stored, waits_until)
     if found:
-        return f"Nobody was told: {_listed(found)}."
+        return f"Nobody was notified: {_listed(found)}."
     if stored.state in ENDED:
         return _ended(stored)
     if stored.audience:
@@ -118,7 +118,7 @@ def _too_late(stored: StoredAlert, waits_until: datetime | None) -> str:
     if waits_until is None or waits_until < stored.expires_at:
         return ""
     due, end = (at.astimezone(UTC) for at in (waits_until, stored.expires_at))
-    return f"What is left waits until {due:{_TIME}}, and the alert ends at {end:{_TIME}}."
+    return f"The remaining deliveries wait until {due:{_TIME}}; the alert ends at {end:{_TIME}}."
 
 
 def _listed(found: Counter[tuple[DeliveryState, str]]) -> str:
@@ -133,10 +133,10 @@ def _listed(found: Counter[tuple[DeliveryState, str]]) -> str:
 
 def _ended(stored: StoredAlert) -> str:
     if stored.state is AlertState.EXPIRED:
-        return f"Nobody was told: {stored.state_reason}."
+        return f"Nobody was notified: {stored.state_reason}."
     if stored.ended_by is None and stored.state_reason:
         return f"It is not sent: {stored.state_reason}."
-    return f"It was {stored.state} before anybody was told."
+    return f"It was {stored.state} before anybody was notified."
 
 
 def _empty(stored: StoredAlert) -> str:
@@ -147,8 +147,8 @@ def _empty(stored: StoredAlert) -> str:
 
 
 async def _geocodes(connection: AsyncConnection, alert_id: UUID) -> str:
-    """Which geocodes an alert for nobody names, so that its author sees which is wrong."""
-    # Status hardly ever needs it, and it imports lxml and shapely.
+    """The geocodes of an alert without an audience, so that its author sees which is wrong."""
+    # Imported here: it needs lxml and shapely, and `alerting status` hardly ever needs it.
     from alerting.cap import from_json
 
     stored = await stored_alerts.get(connection, alert_id)

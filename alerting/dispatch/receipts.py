@@ -1,4 +1,4 @@
-"""Receipts: what providers report later moves deliveries forward, never back."""
+"""Receipts: applies what providers report after accepting; moves deliveries forward, never back."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from alerting.store.citizens import directory
 from alerting.store.ledger import escalations, receipt_moves
 from alerting.store.ledger.receipt_moves import REPORTED, Move, Receipt
 
-#: Receipts of one transaction at most: it holds their deliveries, and workers write those too.
+#: The most receipts in one transaction: it locks their deliveries, which workers write too.
 BATCH = 2000
 
-#: Of several about one try the one that says most counts.
+#: Of several receipts for one attempt the one with the highest rank counts.
 _SAYS_MORE = {state: n for n, state in enumerate(REPORTED)}
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one batch came to. taken: how many receipts it looked at. left: how many of them wait
-    for a worker that is writing their deliveries or chunks."""
+    """The result of one batch.
+
+    Attributes:
+        taken: Receipts it read.
+        left: Those of them that were not applied, because a worker is writing their delivery or
+            chunk; the next call retries them.
+    """
 
     taken: int = 0
     left: int = 0
@@ -45,10 +50,9 @@ class _Reported:
 async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> Applied:
     """Apply up to `limit` waiting receipts in the order they came.
 
-    Doubled, late and reordered receipts are harmless: only a move the transition table allows is
-    made. An address that the provider calls dead is suspended. The chunk of a delivery that failed
-    is marked for escalation; where a worker is writing that chunk, the receipt stays unapplied
-    until the next call.
+    Duplicate, late and reordered receipts are harmless: only moves that the transition table allows
+    are made. An address that the provider calls dead is suspended. The chunk of a failed delivery
+    is marked for escalation; while a worker is writing that chunk, the receipt stays unapplied.
     """
     taken = await receipt_moves.take(connection, limit=limit)
     if not taken:
@@ -58,8 +62,8 @@ async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> 
     for said in _rounds(r for r in taken if r.delivery_id in held):
         await _move(connection, said)
         failed |= {s.receipt.delivery_id for s in said if s.report.state is DeliveryState.FAILED}
-    # A worker may be giving back their chunks right now without having seen the failures. It is
-    # not waited for; the receipts stay until the look is noted.
+    # A worker may be releasing their chunks now without having seen the failures. Instead of
+    # waiting for it, the receipts stay unapplied until their chunk is marked.
     busy.update(await escalations.look_now(connection, sorted(failed)))
     done = [r.id for r in taken if r.delivery_id not in busy]
     await receipt_moves.applied(connection, done)
@@ -67,8 +71,8 @@ async def apply_receipts(connection: AsyncConnection, *, limit: int = BATCH) -> 
 
 
 def _rounds(receipts: Iterable[Receipt]) -> list[list[_Reported]]:
-    """One receipt a try, the one that says most; several tries of a delivery one after the other,
-    since one statement moves a row once."""
+    """One receipt for each attempt, in rounds with one attempt of each delivery: one statement
+    updates a row only once."""
     best: dict[tuple[int, str, str], _Reported] = {}
     for r in receipts:
         report = reports.read(r.channel, r.status, r.code)
@@ -90,7 +94,7 @@ def _rounds(receipts: Iterable[Receipt]) -> list[list[_Reported]]:
 
 
 async def _move(connection: AsyncConnection, said: list[_Reported]) -> None:
-    """Make the moves the table allows, and suspend the addresses that died by them."""
+    """Make the moves that the table allows, and suspend the addresses that they report as dead."""
     errors = {s.receipt.delivery_id: s.report.error for s in said}
     dead: dict[str, list[int]] = defaultdict(list)
     for moved in await receipt_moves.move(connection, [s.move for s in said]):

@@ -1,9 +1,10 @@
 """Reconcile: update a restored database with what providers accepted since its backup.
 
-Between the dump and the end of the old system workers kept sending. The restored ledger does not
-know it: whatever it calls open may have been sent, and some of it was never planned. Providers' own
-records decide; what they cannot answer is in doubt, and the rules of the lanes apply: high-priority
-deliveries are sent again, flagged; others are held for a receipt and then closed.
+After the dump was begun, workers of the old system went on sending. The restored ledger does not
+show it: its open deliveries may have been sent, and some sent ones may not even be planned in it.
+Providers' records decide. What they cannot answer is in doubt, and the rules of the lanes apply:
+high-priority deliveries are sent again, flagged as possible duplicates; others wait for a receipt
+and are then closed.
 """
 
 from __future__ import annotations
@@ -48,24 +49,24 @@ log = logger(__name__)
 
 _LEASE_S = 3600.0
 
-#: Look-ups at a time.
+#: Concurrent look-ups.
 _TOGETHER = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What happened to the deliveries that the backup called open.
+    """The outcome of the deliveries that were open in the backup.
 
     Attributes:
-        planned: Those of them that had not been planned.
-        accepted: A provider accepted them after the backup.
-        failed: It accepted them and could not deliver.
-        unsent: Nobody accepted them; they go out now.
-        in_doubt: Nobody can say.
+        planned: Deliveries that were planned only now.
+        accepted: Accepted by a provider after the backup.
+        failed: Accepted by a provider that then failed to deliver them.
+        unsent: Accepted by no provider; they are sent now.
+        in_doubt: Unknown to every record.
         alerts: Alerts that continue when workers start.
-        keys: Those that were ended.
-        stops: Endpoints whose owners had said stop, or start, after the backup.
-        people: Who may act according to the backup.
+        keys: API keys that were ended.
+        stops: Endpoints whose owners unsubscribed, or subscribed again, after the backup.
+        people: Persons who may act according to the backup.
     """
 
     planned: int
@@ -83,7 +84,7 @@ class Reconciled:
 
 
 class Reconciler:
-    """Works on a database opened under `restored.reconciling`, while no worker does.
+    """Reconciles a database opened under `restored.reconciling`, while no worker uses it.
 
     Args:
         since: When the backup was begun.
@@ -91,8 +92,8 @@ class Reconciler:
             doubt.
         resend: Channels whose deliveries in doubt are sent again in every lane.
         said: The content of the stop lists.
-        keep_keys: Keep the keys that the backup calls live; otherwise all end, because nobody knows
-            which had been revoked.
+        keep_keys: Keep the keys that are valid in the backup; otherwise all end, because some may
+            have been revoked since.
     """
 
     def __init__(
@@ -127,8 +128,11 @@ class Reconciler:
     async def run(self, *, actor: str) -> Reconciled:
         """Record what providers know, then allow workers to send from this database.
 
-        May be repeated after a failure. Workers that wait for it may run. Raises Conflict while
-        workers are active, BadInput for a time in the future.
+        May be repeated after a failure. Workers that are waiting for it may be running.
+
+        Raises:
+            Conflict: While workers are sending from this database.
+            BadInput: For a backup time in the future.
         """
         if self._since > self._clock.now():
             raise BadInput(
@@ -139,8 +143,8 @@ class Reconciler:
             present = await restored.workers_present(connection)
             if present and await restored.is_home(connection):
                 raise Conflict(
-                    f"{present} workers are at work on this database.",
-                    remedy="Stop every worker first: what they send now would be taken for lost.",
+                    f"{present} workers are using this database.",
+                    remedy="Stop every worker first: what they send now would count as not sent.",
                 )
             known_below = await restored.known_below(connection, self._since) * CHUNK_SPAN
             await restored.skip_numbers(connection)
@@ -186,22 +190,22 @@ class Reconciler:
         )
 
     async def _learn_stops(self, actor: str) -> int:
-        """Before anything is planned: citizens who left after the backup must not be found
-        again."""
+        """Apply the stop lists. Call it before planning: citizens who unsubscribed after the backup
+        must not be notified."""
         async with self._db.begin(patient=True) as connection:
             found = await stops.newer(connection, self._said)
             return await stops.learn(connection, found, actor=actor) if found else 0
 
     async def _plan(self, plan_ids: Sequence[int]) -> None:
-        """Plan what was not planned yet: some of it was planned and sent after the backup."""
+        """Complete open plans: some of their deliveries were planned and sent after the backup."""
         for plan_id in plan_ids:
             work = await self._claim(plan_id)
             if work is not None:
                 await self._planner.run(work)
 
     async def _chunk(self, chunk_id: int) -> Counter[DeliveryState]:
-        """Record outcomes for one chunk and release it; counts its deliveries by their state
-        now."""
+        """Record the outcomes of one chunk and release it; returns the number of its deliveries by
+        state."""
         work = await self._claim(chunk_id)
         if work is None:
             return Counter()
@@ -225,7 +229,7 @@ class Reconciler:
         return states
 
     async def _outcome_row(self, work: Work, group: Group, d: OpenDelivery) -> OutcomeRow | None:
-        """What became of one delivery; None where it was certainly not sent."""
+        """The outcome of one delivery; None when it was certainly not sent."""
         if self._mail_log is not None and registry.spec(work.channel).in_mail_log:
             taken = self._mail_log.took(d.id, d.endpoint or "")
             if taken is None:
@@ -259,7 +263,7 @@ class Reconciler:
         resend = work.channel in self._resend
         if resend and d.state != DeliveryState.IN_DOUBT:
             return OutcomeRow(d.id, DeliveryState.PLANNED, RESTORED, possible_duplicate=True)
-        # What was in doubt before stays so until it is sent again: it may have gone out.
+        # A delivery that was in doubt before stays so until it is sent again.
         return OutcomeRow(
             d.id,
             DeliveryState.IN_DOUBT,

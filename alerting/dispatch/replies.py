@@ -1,5 +1,5 @@
-"""Replies: citizens' answers to a text message. A keyword stops or starts messages; nothing else
-changes anything."""
+"""Replies: applies citizens' answers to a text message. Only keywords have an effect: they stop or
+start messages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _ACTOR = "citizen"
 async def take(
     connection: AsyncConnection, ref: str, sender: str, text: str, understood: str = ""
 ) -> str:
-    """Do what a message from the number `sender` asks for; returns the answer to it, or an empty
-    text.
+    """Do what a text message asks for; returns the answer to send, or an empty text.
 
     Args:
-        ref: The provider's name for the message; a repeated one does nothing.
-        understood: What the provider took it for, when its operator configured keywords there.
+        ref: The provider's id of the message; a repeated one has no effect.
+        sender: The number it came from.
+        understood: The keyword that the provider recognised, if keywords are configured there.
     """
     reply = replies.read(text)
     if reply is None and understood.lower() in set(Wish):

@@ -90,9 +90,9 @@ SLIPS = {
         somewhere(nowhere(*"12345678")),
         "Nobody is in its areas. No citizen has AGS=1, AGS=2, AGS=3, AGS=4, AGS=5 and 3 more.",
     ),
-    "silenced": (silenced, "Nobody was told: # silenced."),
-    "refused by every provider": (refused, "Nobody was told: # failed (dead address)."),
-    "everybody has left": (left, "Nobody was told: # opted out."),
+    "silenced": (silenced, "Nobody was notified: # silenced."),
+    "refused by every provider": (refused, "Nobody was notified: # failed (dead address)."),
+    "everybody has left": (left, "Nobody was notified: # opted out."),
 }
 
 
@@ -149,7 +149,7 @@ async def test_status_says_when_alert_expired_unsent(
     await harness.maintenance().run_once()
     now, (alarm,) = await found(harness, submitted.alert_id)
     assert (now.state, alarm.kind) == (AlertState.EXPIRED, REACHED_NOBODY)
-    assert now.unheard == "Nobody was told: its time ran out."
+    assert now.unheard == "Nobody was notified: its time ran out."
     assert harness.sent == []
 
 
@@ -167,7 +167,9 @@ async def test_status_says_when_approval_came_too_late(
     await harness.maintenance().run_once()
     now, (alarm,) = await found(harness, submitted.alert_id)
     assert (now.state, alarm.kind) == (AlertState.EXPIRED, REACHED_NOBODY)
-    assert now.unheard == ("Nobody was told: its time ran out while it waited for a second person.")
+    assert now.unheard == (
+        "Nobody was notified: its time ran out while it waited for a second person."
+    )
 
 
 async def test_cancel_of_held_alert_closes_its_alarm(
@@ -185,7 +187,7 @@ async def test_cancel_of_held_alert_closes_its_alarm(
     )
     now, opened = await found(harness, submitted.alert_id)
     assert opened == []
-    assert now.unheard == "It was cancelled before anybody was told."
+    assert now.unheard == "It was cancelled before anybody was notified."
 
 
 async def test_no_alarm_when_people_know_already(harness: DispatchHarness, flood: Alert) -> None:
