@@ -56,7 +56,7 @@ def submit(
     """
     data = _read(file)
     if dry_run:
-        from alerting.cli.alert_output import show_preview
+        from alerting.cli.preview_output import show_preview
 
         return show_preview(data, now=now, tell_again=tell_again, key=key, as_json=as_json)
     submitted, after = asyncio.run(
