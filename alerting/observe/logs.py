@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Any, TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import structlog
+if TYPE_CHECKING:
+    import structlog
 
 #: Keys whose values never reach a log line (invariant 14).
 PRIVATE = frozenset(
@@ -34,6 +36,8 @@ def _printable(text: str) -> str:
 
 def _indented(out: TextIO, exc_info: Any) -> None:
     """A plain traceback; the pretty ones print local variables, addresses and texts among them."""
+    import structlog
+
     lines = io.StringIO()
     structlog.dev.plain_traceback(lines, exc_info)
     # A message of several lines must not look like lines of the log.
@@ -43,6 +47,8 @@ def _indented(out: TextIO, exc_info: Any) -> None:
 
 def configure(level: str = "INFO", log_format: str = "console") -> None:
     """Send structlog and the standard library's logging through one pipeline to stderr."""
+    import structlog
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -78,5 +84,25 @@ def configure(level: str = "INFO", log_format: str = "console") -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+class _OnDemand:
+    """A logger that imports structlog, and with it rich and pygments, for its first line only.
+
+    Most commands log nothing.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @cached_property
+    def _logger(self) -> structlog.stdlib.BoundLogger:
+        import structlog
+
+        found: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(self._name)
+        return found
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._logger, method)
+
+
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    return structlog.stdlib.get_logger(name)
+    return cast("structlog.stdlib.BoundLogger", _OnDemand(name))
