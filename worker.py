@@ -99,7 +99,7 @@ def _open_or_end() -> None:
     try:
         _loop()
     except Exception:
-        # A child that never opens would take doorbells and do nothing; Celery starts another.
+        # A child that never opens would take notifications and do nothing; Celery starts another.
         log.exception("worker.not_opened")
         os._exit(1)
 
@@ -118,5 +118,5 @@ def _close(**_: Any) -> None:
 
 @app.task(name=TASK, acks_late=True, ignore_result=True)
 def work(lane: str) -> None:
-    """Answer the doorbell: this lane has work. Never fails; PostgreSQL holds the work itself."""
+    """Take a notification: this lane has work. Never fails; PostgreSQL holds the work itself."""
     _loop().call(lambda worker: worker.notify())

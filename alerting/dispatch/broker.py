@@ -124,7 +124,7 @@ class WorkNotifier:
         self._waiting: dict[Lane, Future[bool]] = {}
         self._lock = threading.Lock()
         self._silent_s, self._silent_until = silent_s, 0.0
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="notifier")
 
     def notify(self, lane: Lane) -> Future[bool]:
         """Announce work for this lane in the background. The result says whether the broker
@@ -153,7 +153,7 @@ class WorkNotifier:
                 self._publish(lane)
         except _GONE as e:
             self._hang_up()
-            log.warning("doorbell.silent", lane=lane.value, error=type(e).__name__)
+            log.warning("notifier.broker_unreachable", lane=lane.value, error=type(e).__name__)
             self._silent_until = time.monotonic() + self._silent_s
             return False
         return True

@@ -74,7 +74,7 @@ BUDGET_ANSWERS = Counter(
     ["severity", "answer"],
 )
 
-# ── house-keeping, in workers and the scheduler ───────────────────────────────────────────────
+# ── maintenance, in workers and the scheduler ───────────────────────────────────────────────
 DUTY_SECONDS = Histogram(
     "alerting_duty_seconds",
     "Time one transaction of a duty took",

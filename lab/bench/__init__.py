@@ -56,7 +56,7 @@ BENCHES = {
     ),
     "growth": (
         "lab.bench.growth.growth:run",
-        "House-keeping, status and submission beside ten years of alerts.",
+        "Maintenance, status and submission beside ten years of alerts.",
     ),
     "scale": (
         "lab.bench.scale.scale:run",

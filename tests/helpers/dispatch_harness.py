@@ -80,8 +80,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-class Politeness(Precedence):
-    """Stands aside as in earnest until it is told to keep the order."""
+class OrderedPrecedence(Precedence):
+    """Yields as in production until `in_order` is set; then work is done strictly in its order."""
 
     in_order = False
     #: Awaited before each batch of a plan.
@@ -97,14 +97,14 @@ class Politeness(Precedence):
             await super().make_room(plan)
 
 
-class Hand(Worker):
-    """A worker that works when it is told to."""
+class ManualWorker(Worker):
+    """A worker that works only when a test calls it."""
 
-    _precedence: Politeness
+    _precedence: OrderedPrecedence
 
     async def sweep_in_order(self) -> None:
-        """The same one row after the other and never aside for others, so that it always comes out
-        alike."""
+        """Like `sweep`, one row after the other and never yielding, so that the result is always the
+        same."""
         self._precedence.in_order = True
         while await self._did_one():
             pass
@@ -146,7 +146,7 @@ class Hand(Worker):
 
 @dataclass
 class DispatchHarness:
-    """Dispatch over one database, with a clock of its own and nobody at the doorbell.
+    """Dispatch over one database, with a clock of its own and no worker that is notified.
 
     drill_key: where given, the wall of drills stands around every channel.
     """
@@ -174,13 +174,13 @@ class DispatchHarness:
         owner: str = "",
         stopping: Callable[[], bool] = lambda: False,
         before_batch: Callable[[Work], Awaitable[None]] | None = None,
-    ) -> Hand:
+    ) -> ManualWorker:
         run = self.runtime()
         lanes = lanes or tuple(Lane)
-        precedence = precedence_of(Politeness, run, lanes, stopping=stopping)
+        precedence = precedence_of(OrderedPrecedence, run, lanes, stopping=stopping)
         precedence.before_batch = before_batch
         return make_worker(
-            Hand,
+            ManualWorker,
             run,
             self.routes(),
             self.evaluator(budget, run),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from dispatch_harness import Hand, Politeness
+from dispatch_harness import ManualWorker, OrderedPrecedence
 from served import Served
 
 from alerting.channels.base import Outcome
@@ -43,7 +43,7 @@ async def work(served: Served) -> None:
     routes = Routes(
         {"sms": (Provider("sms.1", Phones()),)}, run.sender_rates(limiter, policies), alarms
     )
-    precedence = precedence_of(Politeness, run, tuple(Lane))
+    precedence = precedence_of(OrderedPrecedence, run, tuple(Lane))
     evaluator = run.evaluator(policies, budget)
-    await make_worker(Hand, run, routes, evaluator, precedence).sweep()
+    await make_worker(ManualWorker, run, routes, evaluator, precedence).sweep()
     await alarms.drain()

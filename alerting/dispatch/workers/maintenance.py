@@ -134,11 +134,11 @@ class Maintenance:
             try:
                 done = await self._once(duty)
             except AlertingError as e:
-                log.warning("house.failed", duty=duty.name, error=e.detail)
+                log.warning("maintenance.duty_failed", duty=duty.name, error=e.detail)
             except AWAY as e:
-                log.warning("house.failed", duty=duty.name, error=type(e).__name__)
+                log.warning("maintenance.duty_failed", duty=duty.name, error=type(e).__name__)
             except Exception:
-                log.exception("house.failed", duty=duty.name)
+                log.exception("maintenance.duty_failed", duty=duty.name)
             await asyncio.sleep(_PAUSE_S if done and done.more else self._idle_s)
 
     async def _once(self, duty: Duty) -> Done | None:

@@ -1,6 +1,6 @@
 """What ten years of alerts do to the live path.
 
-A round of the house with a night's digests to millions, the status of an alert, and a submission,
+A round of maintenance with a night's digests to millions, the status of an alert, and a submission,
 beside the same in a database that is almost empty.
 """
 
@@ -91,7 +91,7 @@ def _measure(folder: Path, size: Size, options: Options) -> Measured:
             start = time.perf_counter()
             alert_id = fill.fill(db, size)
             found.fill_s = time.perf_counter() - start
-            options.say("Keeping house …")
+            options.say("Maintaining …")
             asyncio.run(_keep(found, running.database_url, running.redis_url, db, alert_id))
             left = db.execute("select count(*) from digest_item").fetchone()
             sent = db.execute(
@@ -166,7 +166,7 @@ def _report(found: list[Measured], share: float, notes: list[str]) -> Report:
     ]
     return Report(
         tables=[
-            Table("Transactions of the house: how many, and the longest in ms", (
+            Table("Transactions of maintenance: how many, and the longest in ms", (
                 "duty", *(f"{m.size.deliveries:,} deliveries" for m in found)), duties),
             Table("What else it takes", ("what", "small", "large"), [
                 ("alerts that are over", *(f"{m.size.alerts:,}" for m in found)),
@@ -179,7 +179,7 @@ def _report(found: list[Measured], share: float, notes: list[str]) -> Report:
             ]),
         ],
         targets=[
-            Target("longest transaction of the house", 0.2, large.longest_s, True, "s"),
+            Target("longest maintenance transaction", 0.2, large.longest_s, True, "s"),
             Target("status of an alert", 50.0, max(large.status_s) * 1000, True, "ms"),
             Target("digests of one process", 5000, large.size.due / large.digests_s, False, "a s"),
         ],

@@ -41,4 +41,4 @@ def growth(kept: Kept) -> tuple[Figure, str]:
     axes.set_xlabel("longest transaction, ms")
     axes.grid(visible=True, axis="x")
     legend(axes, 2)
-    return made, f"House-keeping beside {large['alerts']:,} alerts that are over"
+    return made, f"Maintenance beside {large['alerts']:,} alerts that are over"

@@ -1,4 +1,4 @@
-"""House-keeping is many small duties: one that fails stops no other, and each is done by one
+"""Maintenance is many small duties: one that fails stops no other, and each is done by one
 process at a time."""
 
 from __future__ import annotations

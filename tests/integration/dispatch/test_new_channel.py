@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from beacon import Beacons, beacon
-from dispatch_harness import Hand, Politeness
+from dispatch_harness import ManualWorker, OrderedPrecedence
 from redis.asyncio import Redis
 from sqlalchemy import func, update
 
@@ -61,7 +61,7 @@ class Centre:
 
     runtime: Runtime
     clock: ManualClock
-    hand: Hand
+    worker: ManualWorker
     redis: Redis
     folder: Path
 
@@ -95,7 +95,7 @@ class Centre:
     async def work(self) -> None:
         """Do all that waits, and all that comes of it."""
         for _ in range(4):
-            await self.hand.sweep()
+            await self.worker.sweep()
             await self.runtime.maintenance().run_once()
             async with self.runtime.db.begin() as c:
                 # A sweep leaves alone what has just become due.
@@ -129,9 +129,9 @@ async def centre(
         redis = connect(redis_url)
         stack.push_async_callback(redis.aclose)
         evaluator = runtime.evaluator(runtime.policies(), RedisBudget(redis))
-        precedence = precedence_of(Politeness, runtime, tuple(Lane))
-        hand = make_worker(Hand, runtime, routes, evaluator, precedence)
-        yield Centre(runtime, clock, hand, redis, tmp_path)
+        precedence = precedence_of(OrderedPrecedence, runtime, tuple(Lane))
+        worker = make_worker(ManualWorker, runtime, routes, evaluator, precedence)
+        yield Centre(runtime, clock, worker, redis, tmp_path)
 
 
 def sent_now(alert: Alert, centre: Centre, **changes: object) -> Alert:

@@ -1,4 +1,4 @@
-"""Light work stands aside for graver work, in this process and in others, and never for ever."""
+"""Lower priority yields to higher, in this process and in others, and never for ever."""
 
 from __future__ import annotations
 
