@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from alerting.cli import common
-from alerting.cli.alert_output import follow, print_status
 from alerting.cli.transaction import acting, actor, do
 from alerting.dispatch.status import AlertStatus
 from alerting.dispatch.status import status as read_status
@@ -66,6 +65,8 @@ def submit(
         document = submitted.to_json() | ({"status": after.to_json()} if after else {})
         click.echo(json.dumps(document, indent=2))
     elif after is not None:
+        from alerting.cli.alert_output import print_status
+
         print_status(after)
     if after is not None and not after.settled and after.state != AlertState.HELD:
         click.echo(
@@ -91,6 +92,8 @@ def status(alert: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:
+        from alerting.cli.alert_output import print_status
+
         print_status(found)
     return 0
 
@@ -175,6 +178,8 @@ async def _submit(
         # A held alert is decided by a person; it makes no sense to wait for that here.
         if not wait or submitted.state in {AlertState.HELD, *ENDED}:
             return submitted, None
+        from alerting.cli.alert_output import follow
+
         return submitted, await follow(runtime.db, submitted.alert_id, quiet=quiet)
 
 

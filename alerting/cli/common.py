@@ -6,19 +6,14 @@ import re
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from alerting.errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, nothing else."
@@ -92,6 +87,16 @@ def progress(*, quiet: bool, done: ProgressColumn | None = None) -> Progress:
     Args:
         done: Formats the progress; by default `completed/total`.
     """
+    # Only long work shows it.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -6,25 +6,24 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerting.bootstrap import Runtime
 from alerting.cli import common
 from alerting.cli.common import instant
 from alerting.cli.transaction import acting, do
-from alerting.dispatch.intake.approve import approve as approve_alert
-from alerting.dispatch.intake.cancel import Cancelled, revoke_all
-from alerting.dispatch.intake.cancel import cancel as cancel_alert
 from alerting.dispatch.listing import MOST, Page, Wanted, area_of, page
 from alerting.domain.alert import Status
 from alerting.domain.alert_state import AlertState
 from alerting.settings import settings
 from alerting.store.alerts import stored_alerts
 from alerting.store.alerts.stored_alerts import StoredAlert
+
+if TYPE_CHECKING:
+    from alerting.dispatch.intake.cancel import Cancelled
 
 
 @click.command("list")
@@ -96,6 +95,9 @@ def _lines(one: dict[str, Any]) -> Iterator[str]:
 @common.as_json
 def approve(alert: str, as_json: bool) -> int:
     """Approve ALERT (its id or CAP identifier), which is held for a second person."""
+    # `list` is in this file and needs none of it.
+    from alerting.bootstrap import Runtime
+    from alerting.dispatch.intake.approve import approve as approve_alert
 
     async def run() -> tuple[UUID, bool]:
         async with Runtime.open(settings()) as runtime:
@@ -129,6 +131,10 @@ def cancel(
     An identifier ends every live alert that has it. Nobody else is notified, and nobody for whom
     another alert of the same event is in force. What was not sent yet is revoked.
     """
+    from alerting.bootstrap import Runtime
+    from alerting.dispatch.intake.cancel import cancel as cancel_alert
+    from alerting.dispatch.intake.cancel import revoke_all
+
     config = settings()
 
     async def run() -> None:

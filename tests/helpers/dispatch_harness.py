@@ -103,8 +103,7 @@ class ManualWorker(Worker):
     _precedence: OrderedPrecedence
 
     async def sweep_in_order(self) -> None:
-        """Like `sweep`, one row after the other and never yielding, so that the result is always the
-        same."""
+        """Like `sweep`, one row after the other and never yielding: always with one result."""
         self._precedence.in_order = True
         while await self._did_one():
             pass
