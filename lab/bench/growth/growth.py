@@ -179,7 +179,7 @@ def _report(found: list[Measured], share: float, notes: list[str]) -> Report:
             ]),
         ],
         targets=[
-            Target("longest maintenance transaction", 0.2, large.longest_s, True, "s"),
+            Target("longest transaction of maintenance", 0.2, large.longest_s, True, "s"),
             Target("status of an alert", 50.0, max(large.status_s) * 1000, True, "ms"),
             Target("digests of one process", 5000, large.size.due / large.digests_s, False, "a s"),
         ],
