@@ -153,8 +153,8 @@ def _report(rounds: Rounds, ways: Sequence[Way]) -> Report:
     return Report(
         tables=[rounds.table("Email, from submission to the ledger")],
         targets=[
-            Target("times a Celery task a mail", 12, rounds.beside(TASK), unit="×"),
-            Target("of Postfix smtp-source", 0.25, rounds.beside(SOURCE), unit="×"),
+            Target("times a Celery task a mail", 16, rounds.beside(TASK), unit="×"),
+            Target("of Postfix smtp-source", 0.4, rounds.beside(SOURCE), unit="×"),
         ],
         figures={"per_second": rounds.of, "messages": {w.name: w.messages for w in ways}},
         notes=[

@@ -105,7 +105,7 @@ def report(plain: Book, subject: Book, killed: Killed, applied: Applied) -> Repo
         ],
         targets=[
             Target("callbacks taken a second", 3_000, rate),
-            Target("times an insert and commit for each", 2, rate / other if other else None),
+            Target("times an insert and commit for each", 6, rate / other if other else None),
             Target("answered and lost, kill -9 in the middle", 0, killed.lost, True),
             Target("receipts applied a second while more are taken", 3_000, applied.applied_per_s),
             Target("deliveries in a wrong state", 0, applied.wrong, True),

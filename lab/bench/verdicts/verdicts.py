@@ -213,10 +213,10 @@ def _report(
         Target("sparse one of each 1,000, the same", 80_000, each.per_core_s),
         Target("script p99, the slowest way", 4, max((p for p in p99 if p), default=None), True,
                "ms"),
-        Target("dense against the best of the others, by wall", 10, _over(dense.per_s, best),
+        Target("dense against the best of the others, by wall", 36, _over(dense.per_s, best),
                unit="×"),
-        Target("the same, by server processor", 10, _over(dense.per_core_s, best_core), unit="×"),
-        Target(f"memory at {sizes.citizens:,} citizens", 250, memory["together_mb"], True, "MB"),
+        Target("the same, by server processor", 15, _over(dense.per_core_s, best_core), unit="×"),
+        Target(f"memory at {sizes.citizens:,} citizens", 200, memory["together_mb"], True, "MB"),
     ]  # fmt: skip
     rows = [_cells(row, dense) for row in (*subject, *baselines)]
     columns = ("who", "how", "verdicts/s", "per server core", "script p50", "p99", "dense is")
