@@ -46,7 +46,7 @@ async def test_circle_in_metres_is_held_with_both_readings(
     held = await say(harness, there(flood, area))
     assert held.state is AlertState.HELD
     (note,) = [n for n in held.notes if "second person" in n]
-    assert re.search(r"a radius of 5,000 km and holds about \d{3} people; one of as many", note)
+    assert re.search(r"a radius of 5,000 km and holds about \d{3} people; with that radius", note)
     assert re.search(r"metres it holds (about|fewer than) \d+ people\.", note)
     small = Area("Port Example", circles=(Circle(54.53, 2.5, 5),))
     sent = await say(harness, replace(there(flood, small), identifier="small"))

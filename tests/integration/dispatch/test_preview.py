@@ -216,7 +216,7 @@ async def test_who_may_not_read_never_learns_whether_one_person_is_there(
         said.append((await look(harness, data, SUBMITTER)).to_json())
     assert said[0] == said[1] == said[2]
     assert said[0]["silenced_by"]
-    assert any("Fewer than 10 people" in note for note in said[0]["notes"])
+    assert any("Fewer than 10 registered citizens" in note for note in said[0]["notes"])
 
 
 @pytest.mark.parametrize("moved", ["mirrored", "metres", "geocode"])

@@ -309,7 +309,7 @@ async def test_reconcile_refuses_while_workers_send(
     await half_planned(harness, alert_xml)
     harness.url = database_url  # type: ignore[attr-defined]
     async with Presence(database_url).shown():
-        with pytest.raises(Conflict, match=r"1 workers are at work.*Stop every worker"):
+        with pytest.raises(Conflict, match=r"1 workers are using this database.*Stop every worker"):
             await reconcile(harness)
     with pytest.raises(BadInput, match="in the future"):
         await reconcile(harness, since=harness.clock.now() + timedelta(hours=1))
