@@ -1,4 +1,4 @@
-"""Who may call what: a bearer key with the right, or a problem document."""
+"""Authentication and authorisation: a bearer key with the right, or a problem document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `alerting keys c
 #: database query.
 _WRONG = 10
 
-#: Cost of a dry run in requests, and how many may run at once: each takes much processor time and
+#: Cost of a dry run in requests, and the most concurrent ones: each takes much processor time and
 #: holds a database connection that submissions need.
 _DRY_RUN = 25
 _DRY_RUNS = 2
@@ -36,8 +36,12 @@ _DRY_RUNS = 2
 class Rates:
     """Rate limits of calls that need a key, by network and by key.
 
-    wrong: for requests with an invalid key, counted apart so that guesses from a network do not
-    shut out its valid keys.
+    Attributes:
+        wrong: For requests with an invalid key, counted separately so that guesses from a network
+            do not block its valid keys.
+
+    Args:
+        now_s: A monotonic clock, in seconds.
     """
 
     def __init__(self, settings: Settings, *, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +52,7 @@ class Rates:
 
     @contextmanager
     def dry_run(self, key: ApiKey) -> Iterator[None]:
-        """Hold a place for a dry run of this key while the block lasts. Raises TooMany."""
+        """Acquire a slot for a dry run of this key; released on exit. Raises TooMany."""
         with self._dry_runs.one(key.prefix):
             self.key.charge(key.prefix, _DRY_RUN)
             yield
@@ -63,9 +67,14 @@ RuntimeDep = Annotated[Runtime, Depends(runtime)]
 
 
 class Requires:
-    """A dependency that lets only keys with `right` through. Raises NotAllowed, Forbidden, TooMany.
+    """A dependency that admits only keys with a right.
 
     On a `Keyed` route the key was checked before the body was read, and is not looked up again.
+
+    Raises:
+        NotAllowed: Without a valid key.
+        Forbidden: For a key without the right.
+        TooMany: Over a rate limit.
     """
 
     def __init__(self, right: str) -> None:
@@ -100,10 +109,10 @@ class Requires:
 
 
 class Keyed(APIRoute):
-    """A route whose key is checked before its body is read: FastAPI reads and parses first.
+    """A route that checks the key before it reads the body; FastAPI reads and parses first.
 
-    A parameter that it does not have is refused, and so is one that comes twice where it has one
-    value: who writes `dryrun=true` must not send an alert by it.
+    Unknown query parameters are refused, and repeated ones unless they are lists: a typing error
+    such as `dryrun=true` must not send an alert.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -132,7 +141,7 @@ def _parameters(route: APIRoute) -> dict[str, bool]:
 
 
 def _refuse_unknown(given: QueryParams, names: Mapping[str, bool]) -> None:
-    """Raise BadInput for a query parameter that is not there, or that comes twice."""
+    """Raise BadInput for a query parameter that does not exist, or that is repeated."""
     counts = Counter(name for name, _ in given.multi_items())
     for name, count in counts.items():
         if name not in names:
@@ -143,4 +152,6 @@ def _refuse_unknown(given: QueryParams, names: Mapping[str, bool]) -> None:
                 remedy=f"Did you mean {near[0]!r}?" if near else f"There are: {known}.",
             )
         if count > 1 and not names[name]:
-            raise BadInput(f"The parameter {name!r} comes {count} times.", remedy="Give it once.")
+            raise BadInput(
+                f"The parameter {name!r} is given {count} times.", remedy="Give it once."
+            )

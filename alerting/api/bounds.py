@@ -32,11 +32,15 @@ class BodyTooLarge(BadInput):
 
 
 class Bounded:
-    """ASGI middleware that answers 413 to a body that is too large, and 429 with `Retry-After` to
-    requests over the rate, before they are routed or read.
+    """ASGI middleware that limits size and rate of requests, before they are routed or read.
 
-    bytes_by_path: limits of single paths, in bytes. keyed: the rate of calls that need a key.
-    pages: that of citizens' pages, instead of the usual one; operator endpoints have their own.
+    Answers 413 to a body that is too large, and 429 with `Retry-After` over a rate limit. Operator
+    endpoints have a rate limit of their own.
+
+    Args:
+        bytes_by_path: Limits of single paths, in bytes.
+        keyed: The rate limit of calls that need a key.
+        pages: The rate limit of citizens' pages; None for the default.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class Bounded:
             message = await receive()
             size += len(message.get("body", b""))
             if size > limit:
-                # Not one of ours, which FastAPI would take for a body that cannot be parsed.
+                # Not an AlertingError, which FastAPI would report as a body that cannot be parsed.
                 raise HTTPException(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(limit), {"Connection": "close"}
                 )
@@ -79,11 +83,11 @@ class Bounded:
 
     def _check(self, scope: Scope, limit: int) -> None:
         path = scope["path"]
-        # No name or value has NUL, and PostgreSQL takes none.
+        # PostgreSQL's texts cannot contain NUL.
         if "\0" in path:
-            raise NotFound("Nothing here has NUL in its address.")
+            raise NotFound("The path contains a NUL character; no address here has one.")
         if b"%00" in scope["query_string"]:
-            raise BadInput("The query has NUL in it.", remedy="Leave it out.")
+            raise BadInput("The query contains a NUL character.", remedy="Remove it.")
         if _length(scope) > limit:
             raise BodyTooLarge(_too_large(limit))
         if path.startswith("/v1/"):

@@ -27,7 +27,7 @@ BODY_S = 300.0
 #: Most connections at once of one network.
 CONNECTIONS = 256
 
-_SLOW = b"408 Request Timeout", b"The request did not come in time."
+_SLOW = b"408 Request Timeout", b"The request did not arrive in time."
 _LARGE = b"431 Request Header Fields Too Large", b"The head of the request is too large."
 
 
@@ -43,7 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._network = ""
         self._timer: asyncio.TimerHandle | None = None
         self._in_head, self._head_bytes, self._must_end_at = True, 0, 0.0
-        # True once what came last began or carried on a body.
+        # True when the last data received began or continued a body.
         self._went_on = False
         address = self.client[0] if self.client else ""
         if self._is_stranger(address):
@@ -79,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._end(*_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # One after the head is a trailer, which nobody reads and uvicorn would keep.
+        # A header after the head is a trailer, which nobody reads and uvicorn would keep.
         if self._in_head:
             super().on_header(name, value)
 
@@ -105,7 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        # Bytes that begin no request end uvicorn's own wait for the next one, but not this.
+        # Bytes that begin no request cancel uvicorn's keep-alive timeout, but not this one.
         if self._timer is None and not self.pipeline:
             self._in_head, self._head_bytes = True, 0
             self._wait(self.head_s)
@@ -125,7 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.flow.read_paused:
-            # It is we who are late.
+            # We paused reading: the delay is ours.
             self._wait(self.piece_s)
             return
         asked = self.cycle

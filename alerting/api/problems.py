@@ -32,7 +32,7 @@ _LINES_PER_S = 1
 def problem(status: int, title: str, detail: str, **more: object) -> Response:
     """A problem document; `more`: further members."""
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    # In ASCII: what a caller sent may hold what UTF-8 cannot say.
+    # In ASCII: a caller's input may contain characters that UTF-8 cannot encode.
     return Response(json.dumps(document), status, media_type="application/problem+json")
 
 
@@ -40,9 +40,9 @@ def answer(error: AlertingError) -> Response:
     """The problem document for an error that was raised on purpose."""
     detail = str(error)
     if isinstance(error, Unavailable) and not isinstance(error, NotMigrated):
-        # Where it was looked for is for the log, not for whoever asks.
+        # Internal addresses go to the log, not to the caller.
         log.warning("request.unavailable", error=error.detail)
-        detail = "A part that this needs does not answer right now. Ask again."
+        detail = "A service that this needs does not answer at the moment. Try again."
     answered = problem(error.http_status, error.title, detail)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         answered.headers["WWW-Authenticate"] = "Bearer"
@@ -51,7 +51,7 @@ def answer(error: AlertingError) -> Response:
     if isinstance(error, TooMany):
         answered.headers["Retry-After"] = str(error.wait_s)
     if error.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        # What is still to come of the body is not waited for.
+        # The rest of the body is not read.
         answered.headers["Connection"] = "close"
     return answered
 
@@ -62,7 +62,7 @@ async def _record_refused(request: Request, error: AlertingError) -> None:
     if not isinstance(error, Forbidden) or not actor or RECORDED in getattr(error, "__notes__", ()):
         return
     detail = {"method": request.method, "why": error.detail}
-    # As it was asked for: decoded it may hold what PostgreSQL cannot keep.
+    # Undecoded: decoded it may contain characters that PostgreSQL cannot store.
     path = bytes(request.scope["raw_path"]).decode("ascii", "replace")[:200]
     with suppress(*AWAY):
         async with Runtime.of(request.app).db.begin() as connection:
@@ -97,15 +97,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, __: ClientDisconnect) -> Response:
-        # Nobody is there to read it.
-        return problem(HTTPStatus.BAD_REQUEST, "Bad request", "The request did not come whole.")
+        # The client is gone; this only completes the request.
+        return problem(HTTPStatus.BAD_REQUEST, "Bad request", "The request was incomplete.")
 
     async def away(_: Request, error: Exception) -> Response:
         log.warning("request.unavailable", error=type(error).__name__)
         answered = problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "Unavailable",
-            "The database went away while this was done. Ask again.",
+            "The connection to the database was lost meanwhile. Try again.",
         )
         answered.headers["Retry-After"] = "2"
         return answered

@@ -22,17 +22,18 @@ from alerting.store.citizens.candidates import Among
 from alerting.store.db import raw
 from alerting.store.ledger import planning
 
-#: The part of a batch that is looked for first: with a cold cache, each citizen costs a few disk
+#: The first batch is smaller by this factor: with a cold cache, each citizen costs a few disk
 #: reads.
 _FIRST = 4
 
-#: The number of batches a later one may hold: fewer transactions, fuller chunks.
+#: Later batches are larger by up to this factor: fewer transactions, fuller chunks.
 _GROWTH = 4
 
-#: Who may not read the register learns nothing of fewer people: it would show who lives where.
+#: Smaller numbers of people are not disclosed to principals that may not read the register: they
+#: would show who lives where.
 FEW = 10
 
-#: How many are looked at first to know whether anybody is there.
+#: Citizens read first to find out whether anybody is in an area.
 _LOOKED_AT = 50
 
 
@@ -57,7 +58,7 @@ async def find(
 
     Args:
         not_planned_for: Leave out citizens with a delivery for this alert.
-        now: Infos that are over by then count for nobody; None for when the alert was sent.
+        now: Infos that have ended by then are ignored; None for when the alert was sent.
     """
     among = None if alert.for_public else Among(alert.addresses, rosters=alert.is_drill)
     if among is not None and not among.names:
@@ -76,10 +77,11 @@ async def find(
 
 
 async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int) -> int:
-    """About how many citizens a public alert's areas hold: a little too many, never too few.
+    """Estimate how many citizens a public alert's areas hold: slightly too many, never too few.
 
-    Much faster when not even their places are more than `unless_below`; then the answer is that
-    number.
+    Args:
+        unless_below: Counts the places first, which is much faster, and returns their number when
+            it is not larger than this.
     """
     zones = Zones(alert)
     if not zones.zones:
@@ -94,9 +96,9 @@ async def count(connection: AsyncConnection, alert: Alert, *, unless_below: int)
 async def holds(
     connection: AsyncConnection, alert: Alert, citizen_id: int, *, now: datetime | None = None
 ) -> bool:
-    """Whether one citizen is in an alert's areas; everybody is when it has none.
+    """True when a citizen is in an alert's areas. Groups and rosters are not checked.
 
-    Groups and rosters are not checked.
+    An alert without an area holds everybody, unless it is public.
 
     Args:
         now: As in `find`.
@@ -108,7 +110,8 @@ async def holds(
 
 
 async def at_least(connection: AsyncConnection, alert: Alert, people: int) -> bool:
-    """True when a public alert's areas hold so many people. Cheap when they hold many more."""
+    """True when a public alert's areas hold at least `people` citizens. Cheap when they hold many
+    more."""
     zones = Zones(alert)
     if not zones.zones:
         return False
@@ -155,7 +158,7 @@ async def _not_planned(connection: AsyncConnection, hits: Hits, alert_id: UUID) 
 
 
 async def recipients_of(driver: candidates.Driver, zones: Zones, hits: Hits) -> list[Recipient]:
-    """The citizens with their addresses in their own order of channels, by ascending id."""
+    """The citizens by ascending id, each with addresses in their preferred order of channels."""
     ids = hits.citizen_ids.tolist()
     rows = await directory.contacts(driver, ids, registry.names())
     bits = dict(zip(ids, zip(hits.zones.tolist(), hits.places.tolist(), strict=True), strict=True))

@@ -1,8 +1,8 @@
 """Gather: everything that puts a citizen into an alert's areas, combined in a stream.
 
 The directory is read by place, unsorted, so that the first citizens come at once. A citizen with
-several places in the areas, or with geocodes too, is found several times and counts at the first:
-the one with the lowest number, places before geocodes. Which one that is follows from the data, so
+several places in the areas, or with geocodes too, is found several times and is yielded once: for
+the place with the lowest number, places before geocodes. The data determine which one that is, so
 no list of citizens is kept.
 """
 
@@ -40,7 +40,7 @@ class Ground:
     """An alert's zones as index ranges: disjoint ranges of cells, distinct ranges of geocodes.
 
     Attributes:
-        zone_bits: For each range of geocodes the zones it means.
+        zone_bits: For each range of geocodes its zones, as bits.
     """
 
     zones: Zones
@@ -50,7 +50,7 @@ class Ground:
     zone_bits: list[int]
 
     def covers(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which cells are in some range."""
+        """A mask of the cells that are in a range."""
         if not self.lows:
             return np.zeros(len(cells), bool)
         no = np.searchsorted(np.array(self.lows), cells, side="right") - 1
@@ -75,7 +75,7 @@ class Hits:
 
 
 async def ground(driver: Driver, zones: Zones) -> Ground:
-    """Where to look for the citizens of the zones."""
+    """The index ranges in which the citizens of the zones are found."""
     widest_m = await candidates.widest_radius_m(driver)
     lows, highs = h3_cover.ranges(grown(zones.reach, widest_m))
     meant: dict[KeyRange, int] = {}
@@ -95,7 +95,7 @@ async def gather(
 
     Args:
         among: Only these citizens; None for all.
-        first: About how many to look at before the first batch; later ones grow.
+        first: About how many rows are read for the first batch; later batches grow.
     """
     if where.lows:
         async with aclosing(

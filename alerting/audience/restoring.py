@@ -13,7 +13,7 @@ from alerting.store.citizens.suppressions import Endpoint, Source
 
 
 def unused_because(address: AddressState) -> list[str]:
-    """Every reason for which nothing is sent to an address; empty when it is used."""
+    """Return every reason why nothing is sent to an address; empty when it is used."""
     reasons = []
     if address.suppression is not None:
         reasons.append(address.suppression.sentence)
@@ -40,14 +40,17 @@ async def restore(
 ) -> list[AddressState]:
     """Use a citizen's unsubscribed or suspended addresses again.
 
-    Returns those addresses as they are then: some reasons only the register can remove. Raises
-    NotFound for an unknown citizen or one with nothing to restore; Conflict, having changed
-    nothing, for what they unsubscribed themselves.
+    Returns those addresses in their new state: some reasons only the register can remove.
 
     Args:
-        channel: Only this channel.
-        asked: The citizen asked to be warned again; without it, what they unsubscribed themselves
-            stays so.
+        ref: The citizen's key in the register.
+        channel: Only this channel; None for all.
+        asked: The citizen asked to be notified again. Needed for addresses that they unsubscribed
+            themselves.
+
+    Raises:
+        NotFound: For an unknown citizen or one with nothing to restore.
+        Conflict: For an address that the citizen unsubscribed, without `asked`; nothing is changed.
     """
     found = [
         a
@@ -56,16 +59,16 @@ async def restore(
     ]
     if not found:
         raise NotFound(
-            f"No address of {ref} was left or suspended.",
-            remedy=f"`alerting citizens show {ref}` says what stands against each.",
+            f"No address of {ref} is unsubscribed or suspended.",
+            remedy=f"`alerting citizens show {ref}` says why an address is not used.",
         )
     for a in found:
         by_carrier = a.suppression is not None and a.suppression.source is Source.CARRIER
         if a.withdrawn_at is not None and not by_carrier and not asked:
             raise Conflict(
                 f"{a.channel} {masked(a.channel, a.endpoint)}: {unused_because(a)[0]}",
-                remedy="Only they can take that back: by the same link, by START, or by asking "
-                "you; then say --asked.",
+                remedy="Only the citizen can undo that: by the same link, by START, or by asking "
+                "you; then give --asked.",
             )
     for a in found:
         await suppressions.start(

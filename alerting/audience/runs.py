@@ -1,9 +1,9 @@
-"""Runs: hits are sorted over ever longer stretches, while the first are already passed on.
+"""Runs: sorts hits by citizen in runs of growing length, while the first are already used.
 
-The directory is read by place, so neighbours in the street come together whose rows are far apart
-in the register. In that order each citizen of a chunk costs a disk page of their own, for reading
-their addresses and for everything written about them. Sorted by number they share pages, the more
-the longer the run.
+The directory is read by place, so neighbours come together although their rows are far apart in the
+register. In that order each citizen of a chunk costs a disk page of their own, for reading their
+addresses and for everything written about them. Sorted by id they share pages; the longer the run,
+the more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from alerting.audience.gather import Hits
 
-#: Hits sorted at once; as many are kept in memory twice, at 11 bytes each for most alerts.
+#: The most hits in a run. Two runs are kept in memory, at 11 bytes a hit for most alerts.
 LONGEST = 1 << 18
 
 
@@ -24,9 +24,12 @@ async def in_runs(
 ) -> AsyncGenerator[Hits]:
     """Yield the same hits, at most `batch` at a time; each run of batches ascends by citizen.
 
-    The first run is the stream's first part. With each batch passed on one part is read for the
-    next run, so runs grow as far as parts are larger than batches, and the consumer never waits for
-    more than one part. A run ends when it holds `longest` hits or more. Closes the stream.
+    The first run is the stream's first part. With each batch yielded, one part is read for the next
+    run: runs grow while parts are larger than batches, and the consumer never waits for more than
+    one part. Closes the stream.
+
+    Args:
+        longest: A run with at least this many hits is complete.
     """
     async with aclosing(stream):
         ended = False

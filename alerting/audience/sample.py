@@ -1,4 +1,4 @@
-"""Sample: a fair part of an audience, at a cost that does not grow with it."""
+"""Sample: draws a random sample of an audience, at a cost that does not grow with its size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alerting.domain.citizen import Recipient
 from alerting.store.citizens import candidates
 from alerting.store.db import raw
 
-#: The parts of the areas that are tried: the first that holds enough people is used.
+#: Shares of the areas that are tried in this order: the first that holds enough people is used.
 _SHARES = (1 / 4096, 1 / 512, 1 / 64, 1 / 8, 1.0)
 
 #: At most this many rows are read for each citizen asked for.
@@ -39,7 +39,11 @@ _CELLS = 100
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A part of an audience; each citizen stands for `weight` people. 1.0: it is all of them."""
+    """A sample of an audience.
+
+    Attributes:
+        weight: How many people each citizen represents; 1.0 when the sample is the whole audience.
+    """
 
     recipients: list[Recipient]
     weight: float
@@ -48,10 +52,14 @@ class Sample:
 async def sample(
     connection: AsyncConnection, alert: Alert, *, most: int, now: datetime, seed: int
 ) -> Sample:
-    """At most `most` of the citizens in a public alert's areas, all of them when there are fewer.
+    """Draw at most `most` of the citizens in a public alert's areas; all when there are fewer.
 
-    Everybody with a place in a polygon or circle has the same chance. Of a large audience those who
-    are in it only by a geocode are left out. Costs a few thousand rows, whatever the area.
+    Everybody with a place in a polygon or circle has the same chance. Citizens of a large audience
+    who are in it only by a geocode are left out. Reads a few thousand rows, whatever the area.
+
+    Args:
+        now: Infos that have ended by then are ignored.
+        seed: The same seed draws the same sample from the same data.
     """
     zones, driver, dice = Zones(alert, now=now), await raw(connection), Random(seed)  # noqa: S311
     if not zones.zones:
@@ -72,13 +80,13 @@ async def sample(
 async def _by_place(
     driver: candidates.Driver, where: Ground, most: int, dice: Random
 ) -> tuple[set[int], float]:
-    """Citizens with a place near the areas, and how many each stands for."""
+    """Citizens with a place near the areas, and how many people each represents."""
     met: set[int] = set()
     total = sum(high - low + 1 for low, high in zip(where.lows, where.highs, strict=True))
     least = min(1.0, h3_cover.CELL_SPAN * _CELLS / total) if total else 1.0
     for share in sorted({max(share, least) for share in _SHARES}):
         ranges = thinned(where.lows, where.highs, share, dice)
-        # Of very many, the first in a random order.
+        # In random order, because reading stops early when there are very many.
         dice.shuffle(ranges)
         met = set()
         async with aclosing(
@@ -96,8 +104,12 @@ async def _by_place(
 
 
 async def _near(driver: candidates.Driver, where: Ground, about: float, dice: Random) -> float:
-    """How many people have a place near the areas, counted in a part that is large enough to be
-    accurate and small enough to be cheap. about: a rough guess of that number."""
+    """Estimate how many people have a place near the areas, from a part of them that is large
+    enough to be accurate and small enough to be cheap.
+
+    Args:
+        about: A rough estimate, which determines the size of that part.
+    """
     share = min(1.0, _COUNTED / about)
     ranges = thinned(where.lows, where.highs, share, dice)
     lows, highs = [r[0] for r in ranges], [r[1] for r in ranges]
@@ -125,7 +137,7 @@ async def _by_geocode(
 def thinned(
     lows: Sequence[int], highs: Sequence[int], share: float, dice: Random
 ) -> list[tuple[int, int]]:
-    """A part of these ranges: an equal part of each of many stretches of them."""
+    """A share of these ranges: they are cut into pieces, and an equal part of each is taken."""
     if share >= 1:
         return list(zip(lows, highs, strict=True))
     ends = list(accumulate(high - low + 1 for low, high in zip(lows, highs, strict=True)))
@@ -133,7 +145,7 @@ def thinned(
     length = max(1, int(stretch * share))
     found: list[tuple[int, int]] = []
     for begin in range(0, ends[-1], stretch):
-        # Each at random: cells are numbered in a pattern that an even step would follow.
+        # At a random offset: an even step could follow the pattern in which cells are numbered.
         at = begin + dice.randint(0, stretch - length)
         end = min(at + length, ends[-1])
         while at < end:

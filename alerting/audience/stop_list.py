@@ -1,8 +1,8 @@
-"""The stop list: who said stop, in a file beside the database, for restoring a dump.
+"""The stop list: suppressions in a file outside the database, for restoring a dump.
 
-One line for each change, appended and never changed: channel, HMAC of the endpoint, source, time
-and whether it was taken back. It names nobody; the key of the HMAC is in the database, and in its
-dumps.
+Each change is one line that is appended and never modified: channel, HMAC of the endpoint, source,
+time and whether the suppression was lifted. It identifies nobody; the key of the HMAC is in the
+database, and in its dumps.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from alerting.store.citizens.stops import Change
 from alerting.store.citizens.suppressions import Source
 from alerting.store.db import Database
 
-#: Every change has been committed by then (`store.db` ends idle transactions sooner).
+#: Longer than any transaction: a change is committed by then (`store.db` ends idle transactions).
 _OVERLAP = timedelta(minutes=2)
 
-#: How each line begins; a line that does not is a line that was cut off.
+#: The beginning of each line; the last one may be cut off within it.
 _BEGINS = '{"of": "'
 
-_REMEDY = "Name a file that the scheduler wrote (ALERTING_STOP_LIST), whole."
+_REMEDY = "Give a complete file that the scheduler wrote (ALERTING_STOP_LIST)."
 
 
 class StopList:
-    """Appends to one file what it does not contain yet. For one process at a time."""
+    """Appends the suppressions that a file does not contain yet. For one process at a time."""
 
     def __init__(self, db: Database, path: Path) -> None:
         self._db = db
@@ -40,11 +40,11 @@ class StopList:
         self._since: datetime | None = None
 
     async def write(self) -> int:
-        """Append new changes, on disk when this returns; returns the number of lines.
+        """Append new changes, durably, and return the number of lines.
 
         Raises:
             OSError: When the file cannot be written.
-            BadInput: When it is another database's.
+            BadInput: When the file belongs to another database.
         """
         async with self._db.begin() as connection:
             lineage = await stops.lineage(connection)
@@ -88,13 +88,14 @@ def _whole(file: IO[bytes]) -> int:
 
 
 def read(path: Path, lineage: str | None) -> list[Change]:
-    """The last change of each endpoint, in no order.
+    """Return the last change of each endpoint, in no particular order.
 
     Args:
-        lineage: Of the database that it must belong to; None for any.
+        lineage: Of the database that the file must belong to; None for any.
 
     Raises:
-        BadInput: For a file that cannot be read, is not a stop list, or is another database's.
+        BadInput: For a file that cannot be read, is not a stop list, or belongs to another
+            database.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -109,13 +110,13 @@ def read(path: Path, lineage: str | None) -> list[Change]:
             if number == len(lines) and line[:8] == _BEGINS[: len(line)]:
                 break  # cut off when the machine went down
             raise BadInput(
-                f"{path}, line {number} is no line of a stop list.", remedy=_REMEDY
+                f"{path}, line {number} is not a line of a stop list.", remedy=_REMEDY
             ) from e
         if lineage is not None and values["of"] != lineage:
             raise BadInput(
-                f"{path}, line {number} was written beside another database: its endpoints cannot "
-                "be told here.",
-                remedy="Restore a dump from after it was begun, or go on without it.",
+                f"{path}, line {number} belongs to another database: its endpoints cannot be "
+                "recognised here.",
+                remedy="Restore a dump made after the file was begun, or continue without it.",
             )
         known = last.get((change.channel, change.key))
         if known is None or change.at >= known.at:

@@ -47,7 +47,12 @@ class Page(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """stored: without its document. read_s: when it was read."""
+    """An alert in the cache.
+
+    Attributes:
+        stored: Without its document.
+        read_s: When its state was read, by the cache's clock.
+    """
 
     stored: StoredAlert
     document: Alert
@@ -81,7 +86,7 @@ class PageCache:
         none. Only a public one is cached.
 
         Args:
-            read: Loads it from the database. Of many concurrent requests one does.
+            read: Loads it from the database; called once for concurrent requests.
         """
         if (known := self._fresh(path)) is None:
             async with self._turns.setdefault(path, asyncio.Lock()):
@@ -89,7 +94,7 @@ class PageCache:
         return None if known is None else (known.stored, known.document)
 
     def page(self, path: str, document: Alert, state: AlertState, reading: Reading) -> Page:
-        """The page of a public alert, rendered when nobody has asked for this one recently."""
+        """The page of a public alert; rendered if it is not cached."""
         key = (path, state, reading)
         if (page := self._pages.get(key)) is not None:
             self._pages.move_to_end(key)

@@ -54,11 +54,11 @@ class _Code(Convertor[str]):
 
 register_url_convertor("code", _Code())
 
-#: For a public alert: caches ask once a second for all its readers, so that its end is seen at
-#: once, and answer from memory while we do not answer.
+#: For a public alert: caches revalidate once a second for all its readers, so that its end is seen
+#: at once, and serve a stale page while we do not answer.
 _PUBLIC = {"Cache-Control": "public, max-age=1, stale-if-error=600", "Vary": "Accept-Language"}
 
-#: A page that is not public is cached by nobody, and indexed by nobody.
+#: A page that is not public is neither cached nor indexed.
 _OWN = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex, nofollow"}
 
 #: Pages that may change until the next request: an unknown alert, and unsubscribing.
@@ -99,8 +99,8 @@ async def own(
     lang: Annotated[str, Query()] = "",
     accept_language: Annotated[str, Header()] = "",
 ) -> Response:
-    """Any alert, for recipients of its own link: an exercise, one for a closed group, one that was
-    not issued. The page says first what it is."""
+    """Any alert, for holders of its own link: also an exercise, one for a closed group, or one that
+    was not issued. A banner says what it is."""
     run = Runtime.of(request.app)
     try:
         alert_id = run.links.alert_id(token)
@@ -158,7 +158,7 @@ def _shown(
 
 
 def _unless_known(request: Request, answer: Response, tag: str) -> Response:
-    """The response with its ETag; without a body when the reader has it already."""
+    """The response with its ETag; 304 without a body when the reader has this version."""
     answer.headers["ETag"] = tag
     if tag not in request.headers.get("if-none-match", ""):
         return answer
@@ -220,7 +220,8 @@ async def leave(request: Request, token: str) -> Response:
 
 @router.post("/u/{token}/back")
 async def come_back(request: Request, token: str) -> Response:
-    """Take a stop back: the reader of a forwarded message must not silence its owner for good."""
+    """Undo an unsubscription: the reader of a forwarded message must not unsubscribe its owner for
+    good."""
     run = Runtime.of(request.app)
     try:
         address_id = run.links.leaving(token, Purpose.LEAVE).address_id

@@ -16,11 +16,12 @@ from alerting.channels.text.phrases import phrases
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One language's words. Those of an address hold {address}.
+    """The words of one language. Sentences about an address contain {address}.
 
-    ask, stop, left, take_back: of unsubscribing; `_note` is what stands below.
-    not_back: it was taken back, and the address is still not used.
-    cancelled, superseded, expired: the banner above an alert that is not in force.
+    Attributes:
+        ask, stop, left, take_back: Of unsubscribing; `_note` is the text below.
+        not_back: The unsubscription was undone, but the address is still not used.
+        cancelled, superseded, expired: The banner above an alert that is not in force.
     """
 
     language: str

@@ -1,7 +1,7 @@
 """Rosters: the only people a drill may reach, each by a consent of their own.
 
-Alone in knowing how passes are made: an address gets one when its citizen is enrolled, and again
-when a drill is planned, for a register may have changed it meanwhile.
+The only module that makes passes: an address gets one when its citizen is enrolled, and again when
+a drill is planned, because the register may have changed it meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SECRET = "drill"  # noqa: S105 - its name, not itself
 _MAX_NAME = 80
 _MAX_SOURCE = 200
 
-#: At most so many roster names are listed in an error.
+#: The most roster names listed in an error.
 _LISTED = 20
 
 _SENT = frozenset({MsgType.ALERT, MsgType.UPDATE, MsgType.CANCEL})
@@ -34,18 +34,24 @@ _REHEARSED = frozenset({Status.EXERCISE, Status.TEST})
 
 
 async def key(connection: AsyncConnection) -> bytes:
-    """What passes are made and checked with; made by whoever asks first."""
+    """The secret that makes and checks passes; created by the first call."""
     return await get_or_create(connection, _SECRET, new_key)
 
 
 async def create(connection: AsyncConnection, name: str, *, by: str) -> None:
-    """Make an empty roster. Raises BadInput for no name, Conflict where there is one already."""
+    """Create an empty roster.
+
+    Raises:
+        BadInput: For an invalid name.
+        Conflict: When there is one with this name already.
+    """
     if name != name.strip() or not name.isprintable() or '"' in name:
         raise BadInput(
-            "A roster's name has no blanks at its ends, no quotes and no control characters."
+            "A roster's name must not begin or end with a blank, nor contain quotes or control "
+            "characters."
         )
     if not 0 < len(name) <= _MAX_NAME:
-        raise BadInput(f"A roster's name has between 1 and {_MAX_NAME} characters.")
+        raise BadInput(f"A roster's name must have between 1 and {_MAX_NAME} characters.")
     await roster_rows.create(connection, name, by=by)
     await audit_log.record(connection, by, "roster.create", name)
 
@@ -53,22 +59,27 @@ async def create(connection: AsyncConnection, name: str, *, by: str) -> None:
 async def add(
     connection: AsyncConnection, name: str, refs: Sequence[str], *, source: str, by: str
 ) -> int:
-    """Enrol citizens, named by the register's key; returns how many took no part before.
+    """Enrol citizens in a roster; returns how many were not members before. All or none.
 
-    source: where they consented to drills. Whoever left comes back only with a source, for they
-    must have consented anew. Raises NotFound for a roster or citizen that is not there, BadInput;
-    nobody is enrolled then.
+    Args:
+        refs: The citizens' keys in the register.
+        source: Where they consented to drills. Needed for citizens who left: they must have
+            consented again.
+
+    Raises:
+        NotFound: For an unknown roster or citizen.
+        BadInput: For an invalid source, or none for citizens who left.
     """
     if len(source) > _MAX_SOURCE or not source.isprintable():
-        raise BadInput(f"A source is one line of at most {_MAX_SOURCE} characters.")
+        raise BadInput(f"A source must be one line of at most {_MAX_SOURCE} characters.")
     roster_id = await roster_rows.id_of(connection, name)
     citizens = await _citizens(connection, refs)
     gone = await roster_rows.has_left(connection, roster_id, citizens.values())
     if gone and not source:
         them = ", ".join(ref for ref, id_ in citizens.items() if id_ in gone)
         raise BadInput(
-            f"These left {name} and consented no more: {them}.",
-            remedy="Say with --source where they have consented anew.",
+            f"These citizens left {name} and have not consented again: {them}.",
+            remedy="Give with --source where they consented again.",
         )
     added = await roster_rows.enrol(
         connection, roster_id, citizens.values(), source=source or f"entered by {by}"
@@ -79,7 +90,7 @@ async def add(
 
 
 async def remove(connection: AsyncConnection, name: str, refs: Sequence[str], *, by: str) -> int:
-    """End memberships; returns how many. Raises NotFound for a roster or citizen not there."""
+    """End memberships; returns how many. Raises NotFound for an unknown roster or citizen."""
     roster_id = await roster_rows.id_of(connection, name)
     citizens = await _citizens(connection, refs)
     ended = await roster_rows.leave(connection, citizens.values(), roster_id)
@@ -88,14 +99,15 @@ async def remove(connection: AsyncConnection, name: str, refs: Sequence[str], *,
 
 
 async def members(connection: AsyncConnection, name: str) -> list[Member]:
-    """Who is and was on a roster. Raises NotFound."""
+    """Return the present and former members of a roster. Raises NotFound."""
     return await roster_rows.members(connection, await roster_rows.id_of(connection, name))
 
 
 async def leave_all(connection: AsyncConnection, address_id: int, *, actor: str) -> None:
-    """End every membership of whoever has this address; real alerts reach them as before.
+    """End every membership of the owner of this address; real alerts reach them as before.
 
-    Raises NotFound.
+    Raises:
+        NotFound: For an unknown address.
     """
     await roster_rows.leave(connection, [await roster_rows.citizen_at(connection, address_id)])
     await audit_log.record(connection, actor, "roster.leave", f"address {address_id}")
@@ -116,13 +128,16 @@ async def require(connection: AsyncConnection, alert: Alert) -> None:
         else f"An alert with status {alert.status} reaches only the rosters that its addresses "
         "name, and it names none.",
         remedy=(f"Rosters are: {listed}." if known else "There is none yet.")
-        + " `alerting drill roster create NAME` makes one; a group of the register is none.",
+        + " `alerting drill roster create NAME` makes one; a group of the register is not a "
+        "roster.",
     )
 
 
 async def too_many(connection: AsyncConnection, alert: Alert, *, most: int) -> str | None:
-    """Why a drill must wait for a second person because of how many take part; None where it need
-    not. What ends a drill never waits."""
+    """Return why a drill has too many members to start without a second person; None if it has not.
+
+    The end of a drill never waits.
+    """
     if not alert.is_drill or alert.msg_type is MsgType.CANCEL:
         return None
     members = await roster_rows.count_members(connection, alert.addresses)
@@ -135,7 +150,7 @@ async def too_many(connection: AsyncConnection, alert: Alert, *, most: int) -> s
 
 
 async def prepare(connection: AsyncConnection, names: Sequence[str]) -> None:
-    """Give every address of the rosters' members the pass that fits it as it is now."""
+    """Make the passes of the rosters' members for their present addresses."""
     secret = await key(connection)
     passes: list[tuple[UUID, int, bytes]] = []
     for e in await roster_rows.enrolled(connection, names):

@@ -1,8 +1,8 @@
-"""The walls where drills are planned: who may be planned for, and what is done about a fault.
+"""The walls where drills are planned: who may be planned for, and what a fault causes.
 
-There are four, and each is enough alone (docs/drills.md): the query that finds the audience, the
-count of what was written, the throttle's first rule, and the pass that a channel demands. What a
-wall stops should have been stopped before, so it raises an alarm of its own.
+There are four, and each is sufficient alone (docs/drills.md): the query that finds the audience,
+the count of what was written, the throttle's first rule, and the pass that a channel demands. A
+wall that stops something shows a fault before it, so it raises an alarm.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ from alerting.store.work import halt
 
 log = logger(__name__)
 
-#: The kind of every alarm of theirs.
+#: The kind of the walls' alarms.
 ALARM = "wall"
 
 
 @dataclass
 class Outsiders(Exception):
-    """What was about to be written of a drill was for people who take no part in it."""
+    """A drill was about to be planned for people who take no part in it.
+
+    Attributes:
+        count: Their deliveries.
+    """
 
     alert_id: UUID
     count: int
@@ -40,10 +44,10 @@ class Outsiders(Exception):
 async def members(
     connection: AsyncConnection, alert_id: UUID, citizen_ids: Sequence[int]
 ) -> set[int]:
-    """Of citizens whom a drill is to reach because it reached them before, those who take part now.
+    """Return those of these citizens, whom a drill reached before, who are still members.
 
-    Who has left is passed over in silence; who was never on any roster should not have been
-    reached.
+    Former members are skipped. Citizens who were never on a roster raise an alarm: the drill should
+    not have reached them.
     """
     found = await drill_walls.participants(connection, alert_id, citizen_ids)
     strangers = len(set(citizen_ids) - found.keys())
@@ -63,7 +67,7 @@ async def members_only(
     alert_id: UUID,
     batches: AsyncGenerator[list[Recipient]],
 ) -> AsyncGenerator[list[Recipient]]:
-    """Of an audience that was not found by rosters, those who take part in the drill now."""
+    """Yield the members of the drill among an audience that was not found by rosters."""
     async with aclosing(batches):
         async for batch in batches:
             here = await members(connection, alert_id, [r.citizen_id for r in batch])
@@ -73,14 +77,14 @@ async def members_only(
 
 
 async def check(connection: AsyncConnection, alert_id: UUID, chunk_ids: Sequence[int]) -> None:
-    """Raise Outsiders where these chunks of a drill, just written, hold anybody but its members."""
+    """Raise Outsiders when these new chunks of a drill contain anybody but its members."""
     count = await drill_walls.outsiders(connection, chunk_ids)
     if count:
         raise Outsiders(alert_id, count)
 
 
 async def stop(connection: AsyncConnection, found: Outsiders) -> None:
-    """End the drill, take back what of it was not sent yet, and raise the alarm."""
+    """End the drill, revoke what was not sent yet, and raise the alarm."""
     log.error("wall.plan", alert=str(found.alert_id), count=found.count)
     await raise_alarm(
         connection,
@@ -104,8 +108,10 @@ async def stop(connection: AsyncConnection, found: Outsiders) -> None:
 
 @asynccontextmanager
 async def guarded(connection: AsyncConnection, *, drill: bool) -> AsyncIterator[None]:
-    """Write chunks of a drill and `check` them in the block: where it finds outsiders what the
-    block wrote is undone, the drill is stopped, and the rest of the transaction stands."""
+    """A savepoint for writing and checking (`check`) the chunks of a drill.
+
+    On Outsiders only the block is rolled back, and the drill is stopped in the same transaction.
+    """
     if not drill:
         yield
         return
@@ -119,7 +125,12 @@ async def guarded(connection: AsyncConnection, *, drill: bool) -> AsyncIterator[
 async def raise_alarm(
     connection: AsyncConnection, wall: str, alert_id: UUID, sentence: str
 ) -> None:
-    """Say that a wall has stopped something. sentence: without its full stop."""
+    """Raise the alarm of a wall that stopped something.
+
+    Args:
+        wall: Its name.
+        sentence: Without its full stop.
+    """
     await stored_alarms.open_(
         connection, ALARM, f"{wall} {alert_id}", f"{sentence}; docs/drills.md."
     )

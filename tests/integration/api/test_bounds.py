@@ -104,7 +104,7 @@ async def test_key_is_checked_before_the_body(served: Served) -> None:
     [
         ("POST", "/v1/alerts", "now=true&dryrun=true", "Did you mean 'dry_run'?"),
         ("POST", "/v1/alerts", "now=true&dry-run=true", "Did you mean 'dry_run'?"),
-        ("POST", "/v1/alerts", "dry_run=true&dry_run=false", "comes 2 times"),
+        ("POST", "/v1/alerts", "dry_run=true&dry_run=false", "is given 2 times"),
         ("POST", "/v1/alerts/example-flood-0001/cancel", "dry_run=true", "There are: none."),
         ("GET", "/v1/alerts", "status=held", "Did you mean 'state'?"),
         ("PUT", "/v1/policy", "dry_run=true", "There are: note."),

@@ -45,7 +45,7 @@ async def test_restore_dead_address(people: Database) -> None:
     assert await back(people, channel="email") == ["email"]
     assert await reasons(people, "a") == {"sms": dead, "email": []}
     assert await back(people) == ["sms"]
-    with pytest.raises(NotFound, match="No address of a was left or suspended"):
+    with pytest.raises(NotFound, match="No address of a is unsubscribed or suspended"):
         await back(people)
 
 

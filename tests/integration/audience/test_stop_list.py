@@ -75,7 +75,7 @@ async def test_stop_list_of_another_database_is_refused(db: Database, path: Path
     await StopList(db, path).write()
     line = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(line | {"of": "0" * 16}) + "\n", encoding="utf-8")
-    with pytest.raises(BadInput, match="line 1 was written beside another database"):
+    with pytest.raises(BadInput, match="line 1 belongs to another database"):
         read(path, await lineage(db))
 
 
@@ -85,7 +85,7 @@ async def test_stop_list_of_another_database_is_refused(db: Database, path: Path
 )
 async def test_stop_list_of_bad_format_is_refused(db: Database, path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(BadInput, match="line 1 is no line of a stop list"):
+    with pytest.raises(BadInput, match="line 1 is not a line of a stop list"):
         read(path, await lineage(db))
     with pytest.raises(BadInput):
         await StopList(db, path).write()

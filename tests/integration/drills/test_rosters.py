@@ -88,7 +88,7 @@ async def test_member_returns_only_by_new_consent(db: Database) -> None:
     async with db.begin() as c:
         await rosters.remove(c, "blue", ["a"], by="test")
     async with db.begin() as c:
-        with pytest.raises(BadInput, match=r"left blue and consented no more: a.*--source"):
+        with pytest.raises(BadInput, match=r"left blue and have not consented again: a.*--source"):
             await rosters.add(c, "blue", ["b", "a"], source="", by="test")
     async with db.begin() as c:
         assert await store.count_members(c, ["blue"]) == 0

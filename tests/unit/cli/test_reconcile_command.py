@@ -18,7 +18,7 @@ SINCE = ("--since", "2026-11-01T06:00:00Z")
     ("words", "text", "said"),
     [
         (("--stops", "FILE"), None, "cannot be read"),
-        (("--stops", "FILE"), "not ours\n", "line 1 is no line of a stop list"),
+        (("--stops", "FILE"), "not ours\n", "line 1 is not a line of a stop list"),
         (("--no-stops", "--mail-log", "FILE"), None, "cannot be read"),
     ],
 )
