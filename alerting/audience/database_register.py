@@ -1,4 +1,4 @@
-"""The register as a transaction sees it: what intake asks of it before an alert is let go."""
+"""The register as one transaction sees it: what intake asks of it before it accepts an alert."""
 
 from __future__ import annotations
 

@@ -152,8 +152,8 @@ class Group:
         )
 
     def _link(self, alert_id: UUID) -> str:
-        """The page that shows an alert to those who may see it: everybody, or whoever has the
-        link."""
+        """The page that shows an alert to those who may see it: everybody, or holders of its
+        own link."""
         alert = self._alert if alert_id == self._stored.id else self._alerts[alert_id]
         long = f"a/{alert_id}" if alert.for_public else f"x/{self._links.page(alert_id)}"
         return f"{self._settings.public_url}/{self._codes.get(alert_id) or long}"

@@ -1,4 +1,4 @@
-"""Storm: what is counted before an alert is let go, and what the storm brake makes of it.
+"""Storm: counts alerts and people before an alert is accepted, and applies the storm brake.
 
 Live intake asks the database for it, a replay its memory. A principal who set the live policy is
 also checked by the latest one that somebody else set: nobody can release their own alert by

@@ -89,14 +89,14 @@ class EarlierAlerts(Protocol[Id]):
     async def issued(
         self, principal: Principal, sender: str, *, since: datetime, until: datetime
     ) -> Issued:
-        """How many Actual alerts of a principal were let go; `until` is not included."""
+        """How many Actual alerts of a principal were accepted and not held; `until` is excluded."""
 
 
 class Register(Protocol):
     """The citizens, as far as intake asks for them."""
 
     async def at_least(self, alert: Alert, people: int) -> bool:
-        """True where an alert's areas hold so many people."""
+        """True when an alert's areas hold at least this many people."""
 
     async def count(self, alert: Alert, *, unless_below: int) -> int:
         """About how many citizens an alert's areas hold; any smaller number where no more than
