@@ -1,4 +1,4 @@
-"""Storm: counts alerts and people before an alert is accepted, and applies the storm brake.
+"""Storm: counts alerts and people before an alert takes effect, and applies the storm brake.
 
 Live intake asks the database for it, a replay its memory. A principal who set the live policy is
 also checked by the latest one that somebody else set: nobody can release their own alert by

@@ -89,7 +89,7 @@ class EarlierAlerts(Protocol[Id]):
     async def issued(
         self, principal: Principal, sender: str, *, since: datetime, until: datetime
     ) -> Issued:
-        """How many Actual alerts of a principal were accepted and not held; `until` is excluded."""
+        """How many Actual alerts of a principal took effect; `until` is excluded."""
 
 
 class Register(Protocol):
