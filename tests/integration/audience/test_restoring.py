@@ -73,7 +73,7 @@ async def test_restore_own_opt_out_only_when_asked(
     async with people.begin() as c:
         await suppressions.stop(c, [Endpoint("sms", NUMBER)], source, actor="citizen")
     assert sentence in (await reasons(people, "b"))["sms"][0]
-    with pytest.raises(Conflict, match=r"sms \+44…81: Its owner .* say --asked"):
+    with pytest.raises(Conflict, match=r"sms \+44…81: Its owner .* give --asked"):
         await back(people)
     assert (await reasons(people, "b"))["sms"]
     assert await back(people, asked=True) == ["sms"]

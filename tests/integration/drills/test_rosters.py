@@ -164,7 +164,7 @@ async def test_deleted_citizen_leaves_nothing_behind(db: Database) -> None:
 @pytest.mark.parametrize("name", ["", " blue", 'a"b', "a\nb", "x" * 81])
 async def test_bad_roster_name_is_refused(db: Database, name: str) -> None:
     async with db.begin() as c:
-        with pytest.raises(BadInput, match="A roster's name has"):
+        with pytest.raises(BadInput, match="A roster's name must"):
             await rosters.create(c, name, by="test")
 
 
