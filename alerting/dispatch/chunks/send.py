@@ -143,7 +143,7 @@ class Sender:
                     await self._write(lease, done)
                     done = _Done()
                     await turn.pass_on()
-                    stops = self._stopping()
+                    stops = self._stopping() or time.monotonic() >= stale_s
             if stops or (no and self._should_yield(lease.work)):
                 pause = Pause(0, window[0].delivery.seq)
                 break
