@@ -6,7 +6,7 @@ SCENARIO =
 ARGS =
 TEST_ARGS ?=
 
-# Where it is set, each of the hundred processes that tests start compiles all it imports.
+# With it, each of the processes that tests start would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

@@ -15,9 +15,15 @@ from alerting.cap.alert_element import alert_of, remarked
 from alerting.cap.binding import from_json
 from alerting.cap.elements import is_cap, split
 from alerting.cap.envelopes import Carried, carried, is_envelope, unreal_outside
-from alerting.cap.refusal import refuse_invisible
+from alerting.cap.refusal import (
+    refuse_costly,
+    refuse_invisible,
+    refuse_large,
+    refuse_unclear,
+)
 from alerting.cap.report import CapError
 from alerting.domain.alert import Alert, Status
+from alerting.errors import BadInput
 
 Kind = Literal["cap", "feed", "edxl", "json"]
 
@@ -65,6 +71,37 @@ def read(data: bytes, *, max_bytes: int = 2_000_000) -> Reading:
     if (rest := document.without_text_before(data)) is None:
         raise CapError("The document is neither XML nor a JSON object.")
     return _xml(rest, document.TEXT_BEFORE)
+
+
+def read_alert(data: bytes, *, max_bytes: int) -> Alert:
+    """Read the one alert of a document that a person submits.
+
+    Raises:
+        BadInput: Also for a document that is too costly, too large or unclear.
+    """
+    if len(data) <= max_bytes:
+        refuse_costly(data)
+    alert = read_one(data, max_bytes=max_bytes)
+    # Not in `read_one`: a Cancel of an alert accepted before these rules must pass.
+    refuse_large(alert)
+    refuse_unclear(alert)
+    return alert
+
+
+def read_one(data: bytes, *, max_bytes: int) -> Alert:
+    """Read the one alert of a document. Raises BadInput for none or several."""
+    reading = read(data, max_bytes=max_bytes)
+    if not reading.alerts:
+        raise BadInput(
+            "This document holds no alert.",
+            remedy="A feed only links to alerts: submit one of the documents it names."
+            if reading.links
+            else "Submit a CAP alert in XML or JSON.",
+        )
+    count = len(reading.alerts) + len(reading.refused)
+    if count > 1:
+        raise BadInput(f"This document holds {count} alerts.", remedy="Submit them one by one.")
+    return reading.alerts[0]
 
 
 def _of_json(data: bytes) -> Alert:

@@ -24,5 +24,5 @@ def found(program: str) -> str | None:
 
 
 def missing(program: str) -> bool:
-    """Whether what needs this program is to be skipped."""
+    """True if tests that need this program are skipped."""
     return found(program) is None and not REQUIRED

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerting.cap import to_xml
-from alerting.cap.single import read_one
+from alerting.cap.reader import read_one
 from alerting.clock import Clock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.evaluation.chunk_evaluator import ended_as

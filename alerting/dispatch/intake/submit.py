@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from weakref import WeakValueDictionary
 
-from alerting.cap.single import read_alert
+from alerting.cap.reader import read_alert
 from alerting.clock import Clock
 from alerting.dispatch.broker import WorkNotifier
 from alerting.dispatch.evaluation import silences

@@ -24,7 +24,7 @@ from worst import KINDS, MOST_BYTES, document
 from alerting.audience import h3_cover
 from alerting.audience.zones import Zones
 from alerting.cap import from_json, read, to_json
-from alerting.cap.single import read_alert
+from alerting.cap.reader import read_alert
 from alerting.channels.render import render
 from alerting.citizen.alert_page import alert_page, reading
 from alerting.dispatch.intake.submission import prepare
