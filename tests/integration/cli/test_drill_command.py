@@ -74,7 +74,7 @@ def test_drill_bad_input_changes_nothing(run: Run) -> None:
     run("create", "lighthouse")
     for words, says in (
         (("create", "lighthouse"), "There is a roster lighthouse already."),
-        (("create", 'light"house'), "A roster's name has no"),
+        (("create", 'light"house'), "A roster's name must not"),
         (("add", "nobody", "A-1"), "There is no roster nobody. `alerting drill roster create"),
         (("add", "lighthouse", "A-1", "X-9"), "The register has no citizen X-9."),
         (("list", "nobody"), "There is no roster nobody."),
