@@ -282,13 +282,15 @@ class Deliverer:
             left = await deliveries.open_of_chunk(connection, work.id, work.size, now=now)
             look_at = await self._look_at(connection, work)
             if left:
-                due = min(
-                    now + timedelta(seconds=self._settings.retry_s)
-                    if d.waits
-                    else next_try(d, work.lane, now, self._settings, to_send=d.id not in kept)
-                    for d in left
-                )
-                delay_s = max((due - now).total_seconds(), pause.wait_s)
+                delay_s = pause.wait_s
+                if not pause.yielded:
+                    due = min(
+                        now + timedelta(seconds=self._settings.retry_s)
+                        if d.waits
+                        else next_try(d, work.lane, now, self._settings, to_send=d.id not in kept)
+                        for d in left
+                    )
+                    delay_s = max((due - now).total_seconds(), delay_s)
                 await claims.release(
                     connection, work, delay_s=delay_s, cursor=pause.next_seq, check_at=look_at
                 )

@@ -52,10 +52,15 @@ class Pause:
     """Why a chunk stopped early: pause the provider for `wait_s`, then start at `next_seq`.
 
     Starting after the refused part keeps the rest of a chunk from waiting for its first window.
+
+    Attributes:
+        yielded: Others come first, or this process ends, after at least one window: nothing was
+            wrong with what is left, which is due at once.
     """
 
     wait_s: float = 0.0
     next_seq: int = 0
+    yielded: bool = False
 
 
 def windows(sendable: Sequence[Sending], size: int, *, start: int) -> Iterator[Sequence[Sending]]:
@@ -145,7 +150,7 @@ class Sender:
                     await turn.pass_on()
                     stops = self._stopping() or time.monotonic() >= stale_s
             if stops or (no and self._should_yield(lease.work)):
-                pause = Pause(0, window[0].delivery.seq)
+                pause = Pause(0, window[0].delivery.seq, yielded=no > 0)
                 break
             state, still = await self._write(lease, done, window)
             done = _Done()
